@@ -1,0 +1,40 @@
+"""Writing files so that a reader never sees half of one."""
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Iterator, Union
+
+
+@contextmanager
+def atomic_write(path: Union[str, Path], mode: str = 'wb') -> Iterator[IO]:
+    """Open a temporary file that replaces ``path`` once the block succeeds.
+
+    The temporary file lies in the folder of ``path``, so that the final
+    rename stays on one file system. When the block raises, ``path`` is left
+    as it was and the temporary file is removed.
+
+    Args:
+        path (str or Path): File to write; its folder is made when missing.
+        mode (str): ``'wb'`` or ``'w'``.
+
+    Yields:
+        IO: The open temporary file.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(
+        dir=path.parent, prefix=f'.{path.name}.', suffix='.tmp')
+    try:
+        with os.fdopen(descriptor, mode) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes files private; give the result the usual permissions.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
