@@ -1,0 +1,363 @@
+"""Reading checkpoints without running what is in them, and loading strictly.
+
+torch's weights-only reader is used for every file. It refuses the classes
+that mmengine itself writes into a checkpoint (the loss history and the numpy
+arrays in it), so those are allow-listed; any other class is named in the
+error and never unpickled.
+"""
+import errno
+import pickle
+import re
+import struct
+from collections import Counter
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from io import BytesIO
+from pathlib import Path
+from typing import (Any, Callable, Dict, Iterable, List, Sequence, Tuple,
+                    Union)
+
+import numpy as np
+import torch
+from mmengine import fileio
+from mmengine.logging import HistoryBuffer, print_log
+from torch import Tensor, nn
+
+_NUMPY_DTYPES = ('bool', 'uint8', 'int8', 'int16', 'int32', 'int64',
+                 'float16', 'float32', 'float64', 'str')
+# What torch's readers raise on damaged bytes.
+_BROKEN_FILE = (RuntimeError, EOFError, ValueError, LookupError, TypeError,
+                AttributeError, AssertionError, OSError, struct.error,
+                pickle.UnpicklingError)
+_HISTORY_METHODS = ('min', 'max', 'current', 'mean')
+_STATE_KEYS = ('state_dict', 'model')
+_BACKBONE_PREFIX = 'backbone.'
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message says which and why."""
+
+
+def allow_mmengine_classes() -> None:
+    """Let torch's weights-only reader accept what mmengine writes.
+
+    Safe to call any number of times. Nothing in the list runs code of the
+    file's choosing: one container class, its own statistics methods, numpy's
+    array constructor and numpy's plain number types.
+    """
+    # numpy's constructors under both names: numpy 2 moved them, and files
+    # written with either version must be readable with the other.
+    reconstruct = np.empty(0).__reduce__()[0]
+    scalar = np.float64(0).__reduce__()[0]
+    classes: List[Any] = [HistoryBuffer, np.ndarray, np.dtype]
+    # pickle writes a buffer's methods as getattr(HistoryBuffer, 'mean');
+    # the real getattr would be a way out of the allow-list.
+    classes.append((_history_method, 'builtins.getattr'))
+    classes += [type(np.dtype(name)) for name in _NUMPY_DTYPES]
+    for package in ('numpy.core', 'numpy._core'):
+        classes.append((reconstruct, f'{package}.multiarray._reconstruct'))
+        classes.append((scalar, f'{package}.multiarray.scalar'))
+    torch.serialization.add_safe_globals(classes)
+
+
+def _history_method(owner: type, name: str) -> Callable:
+    """A statistics method of HistoryBuffer, and nothing else."""
+    if owner is not HistoryBuffer or name not in _HISTORY_METHODS:
+        raise pickle.UnpicklingError(f'GLOBAL builtins.getattr of {name}')
+    return getattr(HistoryBuffer, name)
+
+
+def read_checkpoint(filename: Union[str, Path],
+                    map_location: Any = 'cpu') -> Dict[str, Any]:
+    """Read a checkpoint, tensors and plain values only.
+
+    Args:
+        filename (str or Path): A local path or an address that
+            ``mmengine.fileio`` reads (http, https, s3, petrel).
+        map_location (Any): Where tensors go, as in :func:`torch.load`.
+
+    Returns:
+        dict: What the file holds.
+
+    Raises:
+        FileNotFoundError: If there is no such local file.
+        CheckpointError: If the file is truncated or no checkpoint, or holds
+            a class that is not allow-listed; the class is named.
+    """
+    allow_mmengine_classes()
+    source = _open_source(str(filename))
+    try:
+        content = torch.load(
+            source, map_location=map_location, weights_only=True)
+    except _BROKEN_FILE as error:
+        # The reader seeks before the start of a file shorter than a header.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
+        raise _reading_error(str(filename), error) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(
+            f'{filename} holds a {type(content).__name__}, not a checkpoint '
+            'dictionary; save model.state_dict() instead')
+    return content
+
+
+def _open_source(filename: str) -> Union[str, BytesIO]:
+    """Path of a local file, or the content of a remote one."""
+    if '://' in filename:
+        return BytesIO(fileio.get(filename))
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'checkpoint {filename} is missing; check the path')
+    return str(path)
+
+
+def _reading_error(filename: str, error: Exception) -> CheckpointError:
+    """Say in one sentence why torch could not read the file."""
+    foreign = re.search(r'GLOBAL `?([\w.]+)', str(error))
+    if foreign:
+        return CheckpointError(
+            f'{filename} holds the class {foreign[1]}, which is not on the '
+            'allow-list and was not unpickled; re-save the file with tensors '
+            'only, as torch.save(dict(state_dict=model.state_dict()), FILE)')
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return CheckpointError(
+        f'{filename} is truncated or not a checkpoint ({reason[:100]}); take '
+        'another one or copy it again')
+
+
+def extract_state_dict(checkpoint: Dict[str, Any],
+                       filename: str) -> Dict[str, Tensor]:
+    """Find the model's tensors in a checkpoint.
+
+    Args:
+        checkpoint (dict): Content of the file; the tensors lie under
+            ``state_dict``, under ``model`` or at the top.
+        filename (str): Its name, for errors.
+
+    Returns:
+        dict: Tensors by name, without the ``module.`` of a wrapped model.
+
+    Raises:
+        CheckpointError: If there are no tensors by name.
+    """
+    state: Any = checkpoint
+    for key in _STATE_KEYS:
+        if isinstance(checkpoint.get(key), dict):
+            state = checkpoint[key]
+            break
+    if not state or not all(isinstance(v, Tensor) for v in state.values()):
+        raise CheckpointError(
+            f'{filename} has no model tensors under "state_dict", "model" or '
+            f'at the top; it holds {", ".join(map(str, checkpoint))}')
+    if all(name.startswith('module.') for name in state):
+        return select_prefix(state, 'module.')
+    return dict(state)
+
+
+def select_prefix(state_dict: Dict[str, Tensor],
+                  prefix: str) -> Dict[str, Tensor]:
+    """Tensors whose name starts with ``prefix``, named without it."""
+    return {
+        name[len(prefix):]: tensor
+        for name, tensor in state_dict.items() if name.startswith(prefix)
+    }
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What loading a checkpoint into a module did, tensor by tensor.
+
+    Args:
+        source (str): File the tensors came from.
+        matched (tuple): Names that were loaded.
+        missing (tuple): Names the file lacks.
+        mismatched (tuple): Names with both shapes, for tensors of another
+            shape.
+        allowed (tuple): Names left as initialised, covered by
+            ``allow_missing``.
+        unexpected (tuple): Names in the file that nothing took.
+    """
+    source: str
+    matched: Tuple[str, ...]
+    missing: Tuple[str, ...]
+    mismatched: Tuple[str, ...]
+    allowed: Tuple[str, ...]
+    unexpected: Tuple[str, ...]
+
+    @property
+    def num_expected(self) -> int:
+        """Number of tensors the module has."""
+        return (len(self.matched) + len(self.missing) + len(self.mismatched) +
+                len(self.allowed))
+
+    def summary(self) -> str:
+        """One phrase, such as ``'58/58 tensors'``."""
+        text = f'{len(self.matched)}/{self.num_expected} tensors'
+        if self.allowed:
+            text += (f', {len(self.allowed)} left as initialised '
+                     '(allow_missing)')
+        return text
+
+    def unexpected_summary(self) -> str:
+        """Unused tensors counted by their first name, '' when none."""
+        counts = Counter(name.split('.')[0] for name in self.unexpected)
+        return ', '.join(f'{name} ({n})' for name, n in counts.items())
+
+    def raise_if_incomplete(self) -> None:
+        """Raise when a tensor is missing or has another shape.
+
+        Raises:
+            CheckpointError: It lists the tensors.
+        """
+        if not self.matched:
+            raise CheckpointError(
+                f'no tensor of {self.source} fits this model; it holds '
+                f'{self.unexpected_summary() or "nothing"}: check the file '
+                'and the prefix')
+        problems = []
+        if self.missing:
+            problems.append(f'lacks {", ".join(self.missing)}')
+        if self.mismatched:
+            problems.append(f'has other shapes for '
+                            f'{", ".join(self.mismatched)}')
+        if problems:
+            raise CheckpointError(
+                f'{self.source} {" and ".join(problems)}; take the matching '
+                'file, or name in allow_missing what may start from its '
+                'initialisation')
+
+
+def load_encoder(module: nn.Module,
+                 state_dict: Dict[str, Tensor],
+                 prefix: str = '',
+                 allow_missing: Sequence[str] = (),
+                 source: str = 'the state dict') -> LoadReport:
+    """Load tensors into a module and refuse to leave any out.
+
+    Args:
+        module (nn.Module): Receives the tensors; its own renaming of old
+            names (``_load_from_state_dict``) applies.
+        state_dict (dict): Tensors by name.
+        prefix (str): Part of the names to take and cut off.
+        allow_missing (sequence): Names, name prefixes ending at a dot, or
+            shell patterns of tensors that may be missing or mis-shaped.
+        source (str): Name of the file, for the report.
+
+    Returns:
+        LoadReport: What was loaded and what was not.
+
+    Raises:
+        CheckpointError: If a tensor is missing or mis-shaped and not in
+            ``allow_missing``, or if nothing fits at all.
+    """
+    selected = select_prefix(state_dict, prefix)
+    expected = module.state_dict()
+    mismatched = _find_mismatched(selected, expected)
+    fitting = {k: v for k, v in selected.items() if k not in mismatched}
+    outcome = module.load_state_dict(fitting, strict=False)
+    # Files older than the counter of BatchNorm lack it; nothing reads it.
+    absent = [
+        name for name in outcome.missing_keys
+        if name not in mismatched and not name.endswith('num_batches_tracked')
+    ]
+    allowed = [
+        name for name in (*absent, *mismatched)
+        if _is_named(name, allow_missing)
+    ]
+    taken = set(selected) - set(outcome.unexpected_keys)
+    report = LoadReport(
+        source=source,
+        matched=tuple(k for k in expected if k not in {*absent, *mismatched}),
+        missing=tuple(k for k in absent if k not in allowed),
+        mismatched=tuple(
+            text for k, text in mismatched.items() if k not in allowed),
+        allowed=tuple(allowed),
+        unexpected=tuple(k for k in state_dict if not (
+            k.startswith(prefix) and k[len(prefix):] in taken)))
+    report.raise_if_incomplete()
+    return report
+
+
+def _find_mismatched(given: Dict[str, Tensor],
+                     expected: Dict[str, Tensor]) -> Dict[str, str]:
+    """Names of tensors of another shape, each with both shapes in words."""
+    return {
+        name: f'{name} (file {tuple(tensor.shape)}, model '
+        f'{tuple(expected[name].shape)})'
+        for name, tensor in given.items()
+        if name in expected and tensor.shape != expected[name].shape
+    }
+
+
+def _is_named(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a pattern equals, contains or matches the tensor's name."""
+    return any(
+        fnmatchcase(name, pattern) or name.startswith(pattern.rstrip('.') +
+                                                      '.')
+        for pattern in patterns)
+
+
+def load_pretrained(module: nn.Module, init_cfg: Dict[str, Any]) -> LoadReport:
+    """Load the weights that a ``Pretrained`` initialisation names.
+
+    Args:
+        module (nn.Module): Receives the tensors.
+        init_cfg (dict): ``type='Pretrained'``, ``checkpoint`` (str, file or
+            address), optional ``prefix`` (str; without it the file's names
+            are taken as they are or behind ``backbone.``, whichever fits)
+            and optional ``allow_missing`` (list of str, see
+            :func:`load_encoder`).
+
+    Returns:
+        LoadReport: What was loaded; tensors nothing took are also logged.
+
+    Raises:
+        CheckpointError: See :func:`read_checkpoint` and
+            :func:`load_encoder`; also for an unknown key or a file in which
+            both prefixes fit.
+    """
+    options = dict(init_cfg)
+    if options.pop('type', None) != 'Pretrained':
+        raise CheckpointError(
+            f'init_cfg must have type="Pretrained", not {init_cfg}')
+    filename = str(options.pop('checkpoint'))
+    prefix = options.pop('prefix', None)
+    allow_missing = options.pop('allow_missing', ())
+    if options:
+        raise CheckpointError(
+            f'unknown keys in init_cfg: {", ".join(options)}; it takes '
+            'checkpoint, prefix and allow_missing')
+    state = extract_state_dict(read_checkpoint(filename), filename)
+    if prefix is None:
+        prefix = _find_prefix(module, state, filename)
+    elif prefix and not prefix.endswith('.'):
+        prefix += '.'
+    report = load_encoder(module, state, prefix, allow_missing, filename)
+    if report.unexpected:
+        print_log(
+            f'{filename}: not used by {type(module).__name__}: '
+            f'{report.unexpected_summary()}',
+            logger='current')
+    return report
+
+
+def _find_prefix(module: nn.Module, state: Dict[str, Tensor],
+                 filename: str) -> str:
+    """The prefix behind which the file holds the module's names."""
+    expected = set(module.state_dict())
+    fitting = [
+        prefix for prefix in ('', _BACKBONE_PREFIX)
+        if expected & set(select_prefix(state, prefix))
+    ]
+    if len(fitting) == 1:
+        return fitting[0]
+    found = ', '.join(sorted({name.split('.')[0] for name in state}))
+    if fitting:
+        raise CheckpointError(
+            f'{filename} fits with and without the prefix '
+            f'"{_BACKBONE_PREFIX}"; set prefix in init_cfg')
+    raise CheckpointError(
+        f'{filename} has no tensor of {type(module).__name__} under '
+        f'"{_BACKBONE_PREFIX}" or at the top; set prefix in init_cfg (the '
+        f'file holds {found})')
