@@ -1,0 +1,25 @@
+"""Point operations for CPU and CUDA tensors, with mmcv's signatures.
+
+On the CPU numba kernels and torch run, on a GPU mmcv's kernels; the device of
+the tensors decides at every call. :mod:`sam3d_plugin.ops.install` puts these
+functions in the place of mmcv's.
+
+There is no ``sigmoid_focal_loss`` here: ``mmdet.FocalLoss`` computes it in
+plain torch for tensors that are not on a GPU. ``nms3d``, ``nms3d_normal`` and
+``furthest_point_sample_with_dist`` are left out because VoteNet, GroupFree3D
+and PointNet++ do not call them.
+"""
+from .boxes import points_in_boxes_all, points_in_boxes_part
+from .grouping import gather_points, grouping_operation, three_interpolate
+from .install import install
+from .neighbors import ball_query, knn, three_nn
+from .regions import (allocate_parts, segment_centers, segment_ids, segment_max,
+                      sort_by_segment, split_segments)
+from .sampling import furthest_point_sample
+
+__all__ = [
+    'allocate_parts', 'ball_query', 'furthest_point_sample', 'gather_points',
+    'grouping_operation', 'install', 'knn', 'points_in_boxes_all',
+    'points_in_boxes_part', 'segment_centers', 'segment_ids', 'segment_max',
+    'sort_by_segment', 'split_segments', 'three_interpolate', 'three_nn'
+]

@@ -1,0 +1,54 @@
+"""mmcv's own point operations, kept for tensors on a GPU."""
+from types import SimpleNamespace
+from typing import Any, Dict
+
+# mmcv's autograd functions and plain functions that have no CPU kernel.
+FUNCTION_CLASSES = ('FurthestPointSampling', 'BallQuery', 'KNN',
+                    'GatherPoints', 'GroupingOperation', 'ThreeNN',
+                    'ThreeInterpolate')
+PLAIN_FUNCTIONS = ('points_in_boxes_all', 'points_in_boxes_part')
+_MODULES = dict(
+    FurthestPointSampling='furthest_point_sample',
+    BallQuery='ball_query',
+    KNN='knn',
+    GatherPoints='gather_points',
+    GroupingOperation='group_points',
+    ThreeNN='three_nn',
+    ThreeInterpolate='three_interpolate')
+# Kept on mmcv's package and not here, so that a second import of this one
+# does not take its own replacements for the originals.
+_ATTRIBUTE = '_sam3d_plugin_originals'
+
+
+def function_class(name: str) -> type:
+    """Return mmcv's autograd Function class.
+
+    Args:
+        name (str): Name of the class, one of ``FUNCTION_CLASSES``.
+
+    Returns:
+        type: The class, whose methods :func:`install` may have replaced.
+    """
+    from importlib import import_module
+    return getattr(import_module(f'mmcv.ops.{_MODULES[name]}'), name)
+
+
+def originals() -> Dict[str, Any]:
+    """Return mmcv's implementations as they were before :func:`install`.
+
+    Returns:
+        dict: By name, the plain functions, and for the autograd functions
+        objects with ``forward`` and ``backward``.
+    """
+    import mmcv.ops
+    if not hasattr(mmcv.ops, _ATTRIBUTE):
+        found: Dict[str, Any] = {
+            name: getattr(mmcv.ops, name)
+            for name in PLAIN_FUNCTIONS
+        }
+        for name in FUNCTION_CLASSES:
+            cls: Any = function_class(name)
+            found[name] = SimpleNamespace(
+                forward=cls.forward, backward=cls.backward)
+        setattr(mmcv.ops, _ATTRIBUTE, found)
+    return getattr(mmcv.ops, _ATTRIBUTE)

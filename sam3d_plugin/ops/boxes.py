@@ -1,0 +1,124 @@
+"""Which points lie in which boxes."""
+import numpy as np
+import torch
+from torch import Tensor
+
+from ._arrays import as_float_array
+from ._mmcv import originals
+from ._numba import jit, run_in_chunks
+
+
+@jit
+def _frame(box):
+    """Return a box's middle height, half sizes, cosine and sine."""
+    half = np.float32(0.5)
+    return (box[2] + box[5] * half, box[3] * half, box[4] * half,
+            box[5] * half, np.cos(-box[6]), np.sin(-box[6]))
+
+
+@jit
+def _mark_all(xyz, boxes, start, stop, inside):
+    """Write 1 where a point lies in a box, boxes ``start`` to ``stop``."""
+    for t in range(start, stop):
+        cx = boxes[t, 0]
+        cy = boxes[t, 1]
+        cz, half_x, half_y, half_z, cosine, sine = _frame(boxes[t])
+        for i in range(xyz.shape[1]):
+            x = xyz[0, i] - cx
+            y = xyz[1, i] - cy
+            local_x = x * cosine + y * -sine
+            local_y = x * sine + y * cosine
+            inside[t, i] = ((abs(xyz[2, i] - cz) <= half_z)
+                            & (local_x > -half_x) & (local_x < half_x)
+                            & (local_y > -half_y) & (local_y < half_y))
+
+
+@jit
+def _mark_first(xyz, boxes, start, stop, first):
+    """Write each point's lowest box, points ``start`` to ``stop``."""
+    for t in range(boxes.shape[0] - 1, -1, -1):
+        cx = boxes[t, 0]
+        cy = boxes[t, 1]
+        cz, half_x, half_y, half_z, cosine, sine = _frame(boxes[t])
+        for i in range(start, stop):
+            x = xyz[0, i] - cx
+            y = xyz[1, i] - cy
+            local_x = x * cosine + y * -sine
+            local_y = x * sine + y * cosine
+            inside = ((abs(xyz[2, i] - cz) <= half_z)
+                      & (local_x > -half_x) & (local_x < half_x)
+                      & (local_y > -half_y) & (local_y < half_y))
+            first[i] = t if inside else first[i]
+
+
+def _check(points: Tensor, boxes: Tensor) -> None:
+    if points.dim() != 3 or points.size(2) != 3 or boxes.dim() != 3 \
+            or boxes.size(2) != 7 or points.size(0) != boxes.size(0):
+        raise ValueError('points must be (B, M, 3) and boxes (B, T, 7), got '
+                         f'{tuple(points.shape)} and {tuple(boxes.shape)}.')
+
+
+def points_in_boxes_all(points: Tensor, boxes: Tensor) -> Tensor:
+    """Find all boxes that each point lies in.
+
+    Points on the top and bottom face are inside, points on the four sides
+    are not, as in mmcv's kernels.
+
+    Args:
+        points (Tensor): (B, M, 3), LiDAR or depth frame, metres.
+        boxes (Tensor): (B, T, 7): x, y and z of the bottom centre, sizes,
+            rotation about z in radians.
+
+    Returns:
+        Tensor: (B, M, T) int32, 1 where the point lies in the box, else 0.
+        On the CPU the points are innermost in memory, as in mmcv's
+        ``points_in_boxes_cpu``.
+
+    Raises:
+        ValueError: If the shapes are others.
+    """
+    _check(points, boxes)
+    if points.is_cuda:
+        return originals()['points_in_boxes_all'](points.float(),
+                                                  boxes.float())
+    inside = torch.empty((points.size(0), boxes.size(1), points.size(1)),
+                         dtype=torch.int32)
+    xyz = as_float_array(points.transpose(1, 2))
+    box_array = as_float_array(boxes)
+    output = inside.numpy()
+    for scene in range(len(output)):
+        run_in_chunks(
+            lambda start, stop: _mark_all(xyz[scene], box_array[
+                scene], start, stop, output[scene]), boxes.size(1),
+            output[scene].size)
+    return inside.transpose(1, 2)
+
+
+def points_in_boxes_part(points: Tensor, boxes: Tensor) -> Tensor:
+    """Find the first box that each point lies in.
+
+    Args:
+        points (Tensor): (B, M, 3), as in :func:`points_in_boxes_all`.
+        boxes (Tensor): (B, T, 7), likewise.
+
+    Returns:
+        Tensor: (B, M) int32, the lowest index of the boxes around the point,
+        -1 when it lies in none.
+
+    Raises:
+        ValueError: If the shapes are others.
+    """
+    _check(points, boxes)
+    if points.is_cuda:
+        return originals()['points_in_boxes_part'](points.float(),
+                                                   boxes.float())
+    first = torch.full(points.shape[:2], -1, dtype=torch.int32)
+    xyz = as_float_array(points.transpose(1, 2))
+    box_array = as_float_array(boxes)
+    output = first.numpy()
+    for scene in range(len(output)):
+        run_in_chunks(
+            lambda start, stop: _mark_first(xyz[scene], box_array[
+                scene], start, stop, output[scene]), points.size(1),
+            points.size(1) * boxes.size(1))
+    return first

@@ -1,0 +1,315 @@
+"""Ball query, k nearest neighbours and the three nearest sources."""
+from typing import Any, Optional, Tuple
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from ._arrays import as_float_array, build_trees, check_points
+from ._mmcv import originals
+from ._neighbor_kernels import find_neighbors, find_three, query_balls
+from ._numba import run_in_chunks
+
+# Nanoseconds of one search through a kd-tree, roughly.
+_SEARCH_STEPS = 1000
+# mmcv's CUDA kernel keeps its heap in an array of this size.
+_MMCV_MAX_NEIGHBORS = 100
+# Distances held at once by the fall-back for more neighbours than that.
+_MAX_DISTANCES = 1 << 26
+
+
+class BallQuery(Function):
+    """Stands in for mmcv's class of this name; see :func:`ball_query`."""
+
+    @staticmethod
+    def forward(ctx: Any,
+                min_radius: float,
+                max_radius: float,
+                sample_num: int,
+                xyz: Tensor,
+                center_xyz: Tensor,
+                xyz_batch_cnt: Optional[Tensor] = None,
+                center_xyz_batch_cnt: Optional[Tensor] = None) -> Tensor:
+        """Find the points in each ball.
+
+        Args:
+            ctx (Any): Autograd's context.
+            min_radius (float): Smallest radius.
+            max_radius (float): Largest radius.
+            sample_num (int): Points per ball.
+            xyz (Tensor): (B, N, 3).
+            center_xyz (Tensor): (B, M, 3).
+            xyz_batch_cnt (Tensor, optional): mmcv's stacked form, GPU only.
+            center_xyz_batch_cnt (Tensor, optional): Likewise.
+
+        Returns:
+            Tensor: (B, M, K) int32.
+        """
+        if xyz.is_cuda:
+            return originals()['BallQuery'].forward(
+                ctx, min_radius, max_radius, sample_num,
+                xyz.float().contiguous(),
+                center_xyz.float().contiguous(), xyz_batch_cnt,
+                center_xyz_batch_cnt)
+        if xyz_batch_cnt is not None or center_xyz_batch_cnt is not None:
+            raise NotImplementedError(
+                'ball_query of stacked scenes runs on a GPU only; give '
+                'scenes of equal size as (B, N, 3).')
+        if not min_radius < max_radius:
+            raise ValueError(f'min_radius {min_radius} must be below '
+                             f'max_radius {max_radius}.')
+        check_points('center_xyz', center_xyz, False)
+        check_points('xyz', xyz, center_xyz.size(1) > 0)
+        batch_size, num_centers = center_xyz.shape[:2]
+        members = torch.empty((batch_size, num_centers, sample_num),
+                              dtype=torch.int32)
+        ctx.mark_non_differentiable(members)
+        if members.numel() > 0:
+            _query_balls(min_radius, max_radius, xyz, center_xyz, members)
+        return members
+
+    @staticmethod
+    def backward(ctx: Any, grad: Optional[Tensor] = None) -> Tuple[None, ...]:
+        """Give no gradient: indices have none.
+
+        Args:
+            ctx (Any): Autograd's context.
+            grad (Tensor, optional): Ignored.
+
+        Returns:
+            tuple: Nothing for each argument of ``forward``.
+        """
+        return (None, ) * 7
+
+
+def _query_balls(min_radius: float, max_radius: float, xyz: Tensor,
+                 center_xyz: Tensor, members: Tensor) -> None:
+    points = as_float_array(xyz)
+    centers = as_float_array(center_xyz)
+    columns = as_float_array(xyz.transpose(1, 2))
+    radii = torch.tensor([min_radius, max_radius]).numpy()
+    output = members.numpy()
+    steps = centers.shape[1] * _SEARCH_STEPS
+    for scene, tree in enumerate(build_trees(points)):
+        run_in_chunks(
+            lambda start, stop: query_balls(tree, columns[
+                scene], centers[scene], radii, start, stop, output[scene]),
+            centers.shape[1], steps)
+
+
+class KNN(Function):
+    """Stands in for mmcv's class of this name; see :func:`knn`."""
+
+    @staticmethod
+    def forward(ctx: Any,
+                k: int,
+                xyz: Tensor,
+                center_xyz: Optional[Tensor] = None,
+                transposed: bool = False) -> Tensor:
+        """Find the neighbours.
+
+        Args:
+            ctx (Any): Autograd's context.
+            k (int): Number of neighbours.
+            xyz (Tensor): (B, N, 3), or (B, 3, N) when transposed.
+            center_xyz (Tensor, optional): (B, M, 3), or (B, 3, M) when
+                transposed; ``xyz`` when missing.
+            transposed (bool): Whether the axes of both are swapped.
+
+        Returns:
+            Tensor: (B, K, M) int32.
+        """
+        center_xyz = xyz if center_xyz is None else center_xyz
+        if transposed:
+            xyz = xyz.transpose(1, 2)
+            center_xyz = center_xyz.transpose(1, 2)
+        if k < 1:
+            raise ValueError(f'k must be at least 1, got {k}.')
+        check_points('center_xyz', center_xyz, False)
+        check_points('xyz', xyz, center_xyz.size(1) > 0)
+        if xyz.is_cuda and k < _MMCV_MAX_NEIGHBORS:
+            return originals()['KNN'].forward(ctx, k,
+                                              xyz.float().contiguous(),
+                                              center_xyz.float().contiguous())
+        if xyz.is_cuda:
+            neighbors = _knn_by_topk(k, xyz.float(), center_xyz.float())
+        else:
+            neighbors = _knn_by_tree(k, xyz, center_xyz)
+        ctx.mark_non_differentiable(neighbors)
+        return neighbors
+
+    @staticmethod
+    def backward(ctx: Any, grad: Optional[Tensor] = None) -> Tuple[None, ...]:
+        """Give no gradient: indices have none.
+
+        Args:
+            ctx (Any): Autograd's context.
+            grad (Tensor, optional): Ignored.
+
+        Returns:
+            tuple: Nothing for each argument of ``forward``.
+        """
+        return (None, ) * 4
+
+
+def _knn_by_tree(k: int, xyz: Tensor, center_xyz: Tensor) -> Tensor:
+    batch_size, num_centers = center_xyz.shape[:2]
+    neighbors = torch.empty((batch_size, k, num_centers), dtype=torch.int32)
+    if neighbors.numel() == 0:
+        return neighbors
+    points = as_float_array(xyz)
+    centers = as_float_array(center_xyz)
+    output = neighbors.numpy()
+    steps = num_centers * (_SEARCH_STEPS + 50 * k)
+    for scene, tree in enumerate(build_trees(points)):
+        run_in_chunks(
+            lambda start, stop: find_neighbors(tree, points[scene], centers[
+                scene], start, stop, output[scene]), num_centers, steps)
+    return neighbors
+
+
+def _knn_by_topk(k: int, xyz: Tensor, center_xyz: Tensor) -> Tensor:
+    """Find more neighbours than mmcv's kernel can, in chunks of centres.
+
+    Equally far neighbours come in the order that torch.topk happens to give.
+    """
+    batch_size, num_points = xyz.shape[:2]
+    found = min(k, num_points)
+    neighbors = xyz.new_zeros((batch_size, k, center_xyz.size(1)),
+                              dtype=torch.int32)
+    chunk = max(1, _MAX_DISTANCES // (batch_size * num_points))
+    for start in range(0, center_xyz.size(1), chunk):
+        # Without matrix products, whose rounding would swap neighbours.
+        distances = torch.cdist(
+            center_xyz[:, start:start + chunk],
+            xyz,
+            compute_mode='donot_use_mm_for_euclid_dist')
+        nearest = distances.topk(found, largest=False).indices
+        neighbors[:, :found, start:start + chunk] = nearest.transpose(1, 2)
+    return neighbors
+
+
+class ThreeNN(Function):
+    """Stands in for mmcv's class of this name; see :func:`three_nn`."""
+
+    @staticmethod
+    def forward(ctx: Any, target: Tensor,
+                source: Tensor) -> Tuple[Tensor, Tensor]:
+        """Find the three nearest sources.
+
+        Args:
+            ctx (Any): Autograd's context.
+            target (Tensor): (B, N, 3).
+            source (Tensor): (B, M, 3).
+
+        Returns:
+            tuple: Distances (B, N, 3) float32 and indices (B, N, 3) int32.
+        """
+        check_points('target', target, False)
+        check_points('source', source, target.size(1) > 0)
+        if target.is_cuda:
+            return originals()['ThreeNN'].forward(ctx,
+                                                  target.float().contiguous(),
+                                                  source.float().contiguous())
+        distances = torch.empty(target.shape)
+        indices = torch.empty(target.shape, dtype=torch.int32)
+        ctx.mark_non_differentiable(indices)
+        if indices.numel() == 0:
+            return distances, indices
+        targets = as_float_array(target)
+        distance_array = distances.numpy()
+        index_array = indices.numpy()
+        for scene, tree in enumerate(build_trees(as_float_array(source))):
+            run_in_chunks(
+                lambda start, stop: find_three(tree, targets[scene], start,
+                                               stop, distance_array[scene],
+                                               index_array[scene]),
+                targets.shape[1], targets.shape[1] * _SEARCH_STEPS)
+        return distances, indices
+
+    @staticmethod
+    def backward(ctx: Any,
+                 grad_distance: Optional[Tensor] = None,
+                 grad_index: Optional[Tensor] = None) -> Tuple[None, None]:
+        """Give no gradient, as mmcv does: weights count as constants.
+
+        Args:
+            ctx (Any): Autograd's context.
+            grad_distance (Tensor, optional): Ignored.
+            grad_index (Tensor, optional): Ignored.
+
+        Returns:
+            tuple: Nothing for each argument of ``forward``.
+        """
+        return None, None
+
+
+def ball_query(min_radius: float, max_radius: float, sample_num: int,
+               xyz: Tensor, center_xyz: Tensor) -> Tensor:
+    """Find the first K points, in index order, inside each ball.
+
+    A point is inside when its squared distance is 0 or in
+    [min_radius², max_radius²). A ball with fewer than K points repeats its
+    first one; a ball without any holds index 0.
+
+    Args:
+        min_radius (float): Smallest distance, in the unit of ``xyz``.
+        max_radius (float): Distance that no point reaches.
+        sample_num (int): K, points per ball.
+        xyz (Tensor): (B, N, 3), compared in float32.
+        center_xyz (Tensor): (B, M, 3), in the frame of ``xyz``.
+
+    Returns:
+        Tensor: (B, M, K) int32 indices into the N points.
+
+    Raises:
+        ValueError: If there are balls but no points, or the radii are in
+            the wrong order.
+    """
+    return BallQuery.apply(min_radius, max_radius, sample_num, xyz, center_xyz)
+
+
+def knn(k: int,
+        xyz: Tensor,
+        center_xyz: Optional[Tensor] = None,
+        transposed: bool = False) -> Tensor:
+    """Find the K nearest points of each centre, nearest first.
+
+    Among equally far points, those are kept, in that order, that the heap of
+    mmcv's CUDA kernel keeps when it sees the points in index order; only for
+    K of 100 and more on a GPU, where mmcv has no kernel, is their order
+    open. With fewer than K points, index 0 fills the end.
+
+    Args:
+        k (int): Number of neighbours.
+        xyz (Tensor): (B, N, 3), compared in float32.
+        center_xyz (Tensor, optional): (B, M, 3); ``xyz`` when missing.
+        transposed (bool): Whether both are (B, 3, N) and (B, 3, M) instead.
+
+    Returns:
+        Tensor: (B, K, M) int32 indices into the N points.
+
+    Raises:
+        ValueError: If k is below 1, or there are centres but no points.
+    """
+    return KNN.apply(k, xyz, center_xyz, transposed)
+
+
+def three_nn(target: Tensor, source: Tensor) -> Tuple[Tensor, Tensor]:
+    """Find the three nearest sources of each target, nearest first.
+
+    Equally far sources come in index order. With fewer than three sources
+    the missing ones have distance infinity and index 0.
+
+    Args:
+        target (Tensor): (B, N, 3), compared in float32.
+        source (Tensor): (B, M, 3), in the frame of ``target``.
+
+    Returns:
+        tuple: Distances (B, N, 3) float32, not squared, without gradient;
+        and (B, N, 3) int32 indices into the M sources.
+
+    Raises:
+        ValueError: If there are targets but no sources.
+    """
+    return ThreeNN.apply(target, source)

@@ -1,0 +1,87 @@
+"""Furthest point sampling."""
+import math
+from typing import Any, Optional, Tuple
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from ._arrays import as_float_array, build_trees, check_points
+from ._mmcv import originals
+from ._numba import run_in_chunks
+from ._sampling_kernel import sample_furthest
+
+# mmcv's largest thread block.
+_MAX_BLOCK_BITS = 10
+
+
+class FurthestPointSampling(Function):
+    """Stands in for mmcv's class of this name; see the function below."""
+
+    @staticmethod
+    def forward(ctx: Any, points_xyz: Tensor, num_points: int) -> Tensor:
+        """Choose the points.
+
+        Args:
+            ctx (Any): Autograd's context.
+            points_xyz (Tensor): (B, N, 3).
+            num_points (int): Number of points to choose.
+
+        Returns:
+            Tensor: (B, num_points) int32.
+        """
+        check_points('points_xyz', points_xyz, num_points > 0)
+        if points_xyz.is_cuda:
+            return originals()['FurthestPointSampling'].forward(
+                ctx,
+                points_xyz.float().contiguous(), num_points)
+        batch_size, num_all = points_xyz.shape[:2]
+        chosen = torch.empty((batch_size, num_points), dtype=torch.int32)
+        ctx.mark_non_differentiable(chosen)
+        if chosen.numel() == 0:
+            return chosen
+        trees = build_trees(as_float_array(points_xyz))
+        bits = min(int(math.log(num_all) / math.log(2)), _MAX_BLOCK_BITS)
+        output = chosen.numpy()
+
+        def sample(start: int, stop: int) -> None:
+            for scene in range(start, stop):
+                sample_furthest(trees[scene], bits, output[scene])
+
+        run_in_chunks(sample, batch_size, batch_size * num_points * 1000)
+        return chosen
+
+    @staticmethod
+    def backward(ctx: Any, grad: Optional[Tensor] = None) -> Tuple[None, None]:
+        """Give no gradient: indices have none.
+
+        Args:
+            ctx (Any): Autograd's context.
+            grad (Tensor, optional): Ignored.
+
+        Returns:
+            tuple: Nothing for each argument of ``forward``.
+        """
+        return None, None
+
+
+def furthest_point_sample(points_xyz: Tensor, num_points: int) -> Tensor:
+    """Choose points one by one, each the furthest from those before.
+
+    The first one is index 0. Among equally far points the choice is that of
+    mmcv's CUDA kernel: with T = the largest power of 2 up to min(N, 1024),
+    the point ``i`` whose ``i % T`` is first in bit-reversed order, then the
+    lowest ``i``. When ``num_points`` exceeds the number of different points,
+    index 0 repeats.
+
+    Args:
+        points_xyz (Tensor): (B, N, 3), any frame; compared in float32.
+        num_points (int): Number of points to choose.
+
+    Returns:
+        Tensor: (B, num_points) int32 indices.
+
+    Raises:
+        ValueError: If there are no points to choose from.
+    """
+    return FurthestPointSampling.apply(points_xyz, num_points)
