@@ -1,4 +1,5 @@
 """mmcv's own point operations, kept for tensors on a GPU."""
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, Dict
 
@@ -29,7 +30,6 @@ def function_class(name: str) -> type:
     Returns:
         type: The class, whose methods :func:`install` may have replaced.
     """
-    from importlib import import_module
     return getattr(import_module(f'mmcv.ops.{_MODULES[name]}'), name)
 
 
@@ -40,15 +40,17 @@ def originals() -> Dict[str, Any]:
         dict: By name, the plain functions, and for the autograd functions
         objects with ``forward`` and ``backward``.
     """
-    import mmcv.ops
-    if not hasattr(mmcv.ops, _ATTRIBUTE):
+    # Not ``import mmcv.ops``: inside an import hook of that package, mmcv has
+    # no such attribute yet.
+    package = import_module('mmcv.ops')
+    if not hasattr(package, _ATTRIBUTE):
         found: Dict[str, Any] = {
-            name: getattr(mmcv.ops, name)
+            name: getattr(package, name)
             for name in PLAIN_FUNCTIONS
         }
         for name in FUNCTION_CLASSES:
             cls: Any = function_class(name)
             found[name] = SimpleNamespace(
                 forward=cls.forward, backward=cls.backward)
-        setattr(mmcv.ops, _ATTRIBUTE, found)
-    return getattr(mmcv.ops, _ATTRIBUTE)
+        setattr(package, _ATTRIBUTE, found)
+    return getattr(package, _ATTRIBUTE)
