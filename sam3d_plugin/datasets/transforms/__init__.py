@@ -1,0 +1,5 @@
+"""Pipeline steps that mmdet3d does not have."""
+from .check_points import CheckPoints
+from .load_region_ids import LoadRegionIds
+
+__all__ = ['CheckPoints', 'LoadRegionIds']

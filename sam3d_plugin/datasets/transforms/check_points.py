@@ -1,0 +1,54 @@
+"""Stop at a scan that cannot be trained on, and name it."""
+from typing import Optional
+
+import torch
+from mmcv.transforms import BaseTransform
+from mmdet3d.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class CheckPoints(BaseTransform):
+    """Refuse scans with non-finite points or too few of them.
+
+    It stands after ``LoadPointsFromFile``, where the file can still be named.
+
+    Required Keys:
+
+    - points (:obj:`BasePoints`)
+    - lidar_points (dict), with ``lidar_path``
+
+    Args:
+        min_points (int, optional): Points that the scan must have at least.
+            Defaults to 1.
+    """
+
+    def __init__(self, min_points: int = 1) -> None:
+        self.min_points = min_points
+
+    def transform(self, results: dict) -> Optional[dict]:
+        """Check the points.
+
+        Args:
+            results (dict): Result dict of the pipeline.
+
+        Returns:
+            dict: The same, unchanged.
+
+        Raises:
+            ValueError: When the scan is not fit for training.
+        """
+        points = results['points']
+        path = results['lidar_points']['lidar_path']
+        if len(points) < self.min_points:
+            raise ValueError(
+                f'{path} holds {len(points)} points, fewer than the '
+                f'{self.min_points} needed; leave the scan out of the split')
+        num_bad = int((~torch.isfinite(points.tensor).all(dim=1)).sum())
+        if num_bad:
+            raise ValueError(
+                f'{path}: {num_bad} of {len(points)} points are not finite; '
+                'import the scan again with --drop-invalid')
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(min_points={self.min_points})'

@@ -1,0 +1,120 @@
+"""A plain transformer over point tokens."""
+from typing import Optional
+
+import torch.nn.functional as F
+from mmcv.cnn.bricks import DropPath
+from mmdet3d.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+
+class TransformerBlock(BaseModule):
+    """Pre-norm self-attention and MLP, each with a residual.
+
+    Args:
+        embed_dims (int): Channels C.
+        num_heads (int): Attention heads, a divisor of C.
+        mlp_ratio (float): Width of the MLP over C.
+        drop_path (float): Probability of dropping a residual branch.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int, mlp_ratio: float,
+                 drop_path: float) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        hidden_dims = int(embed_dims * mlp_ratio)
+        self.norm1 = nn.LayerNorm(embed_dims)
+        self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
+        self.proj = nn.Linear(embed_dims, embed_dims)
+        self.norm2 = nn.LayerNorm(embed_dims)
+        self.mlp = nn.Sequential(
+            nn.Linear(embed_dims, hidden_dims), nn.GELU(),
+            nn.Linear(hidden_dims, embed_dims))
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, is_key: Optional[Tensor] = None) -> Tensor:
+        """Mix the tokens.
+
+        Args:
+            x (Tensor): (B, G, C).
+            is_key (Tensor, optional): (B, 1, 1, G) bool, True for tokens
+                that may be attended to; all when None.
+
+        Returns:
+            Tensor: (B, G, C).
+        """
+        x = x + self.drop_path(self._attend(self.norm1(x), is_key))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+    def _attend(self, x: Tensor, is_key: Optional[Tensor]) -> Tensor:
+        num_scenes, num_tokens, channels = x.shape
+        qkv = self.qkv(x).reshape(num_scenes, num_tokens, 3, self.num_heads,
+                                  channels // self.num_heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=is_key)
+        return self.proj(mixed.transpose(1, 2).flatten(2))
+
+
+@MODELS.register_module()
+class PlainPointTransformer(BaseModule):
+    """The plain transformer encoder of Bridge3D (DESIGN section 2).
+
+    A position embedding of the token centres is added before every block.
+
+    Args:
+        embed_dims (int): Channels C. Defaults to 256.
+        depth (int): Number of blocks. Defaults to 3.
+        num_heads (int): Attention heads. Defaults to 4.
+        mlp_ratio (float): Width of the MLP over C. Defaults to 2.
+        position_dims (int): Hidden width of the position MLP. Defaults
+            to 128.
+        drop_path (float): Drop path rate, the same in every block. Defaults
+            to 0.1.
+        init_cfg (dict, optional): Initialization config. By default linear
+            layers are truncated normal with std 0.02.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int = 256,
+        depth: int = 3,
+        num_heads: int = 4,
+        mlp_ratio: float = 2.,
+        position_dims: int = 128,
+        drop_path: float = 0.1,
+        init_cfg: Optional[dict] = dict(
+            type='TruncNormal', layer='Linear', std=.02)
+    ) -> None:
+        super().__init__(init_cfg)
+        self.embed_dims = embed_dims
+        self.position_embedding = nn.Sequential(
+            nn.Linear(3, position_dims), nn.GELU(),
+            nn.Linear(position_dims, embed_dims))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(embed_dims, num_heads, mlp_ratio, drop_path)
+            for _ in range(depth))
+        self.norm = nn.LayerNorm(embed_dims)
+
+    def forward(self,
+                x: Tensor,
+                centers: Tensor,
+                is_padding: Optional[Tensor] = None) -> Tensor:
+        """Encode the tokens.
+
+        Args:
+            x (Tensor): (B, G, C) token features.
+            centers (Tensor): (B, G, 3) token centres, metres.
+            is_padding (Tensor, optional): (B, G) bool, True for tokens that
+                are never attended to; what they encode is undefined.
+
+        Returns:
+            Tensor: (B, G, C) after the last norm.
+        """
+        is_key = None
+        if is_padding is not None and is_padding.any():
+            is_key = ~is_padding[:, None, None, :]
+        position = self.position_embedding(centers)
+        for block in self.blocks:
+            x = block(x + position, is_key)
+        return self.norm(x)

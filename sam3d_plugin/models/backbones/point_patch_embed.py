@@ -1,0 +1,72 @@
+"""A token's points become one feature: mini-PointNet."""
+from typing import Sequence
+
+import torch
+from mmcv.cnn import build_norm_layer
+from mmdet3d.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from sam3d_plugin.ops import segment_ids, segment_max
+from sam3d_plugin.structures import PointTokens
+
+
+@MODELS.register_module()
+class PointPatchEmbed(BaseModule):
+    """Mini-PointNet over the centre-relative points of each token.
+
+    Layers 3-128-256, maximum over the token, 512-512-256, maximum, with a
+    norm after the first and the third layer, as in Point-MAE and Bridge3D.
+    It works on the flat list of members, so that norm statistics come from
+    real points alone and uneven tokens cost no padding.
+
+    Args:
+        embed_dims (int): Channels of a token C. Defaults to 256.
+        hidden_dims (Sequence[int]): Outputs of the first three layers.
+            Defaults to (128, 256, 512).
+        norm_cfg (dict): Norm of the hidden layers: ``BN1d``, ``SyncBN`` or
+            ``LN``. Defaults to ``dict(type='BN1d')``.
+        init_cfg (dict, optional): Initialization config.
+    """
+
+    def __init__(self,
+                 embed_dims: int = 256,
+                 hidden_dims: Sequence[int] = (128, 256, 512),
+                 norm_cfg: dict = dict(type='BN1d'),
+                 init_cfg: dict = None) -> None:
+        super().__init__(init_cfg)
+        first, second, third = hidden_dims
+        self.embed_dims = embed_dims
+        self.local_layers = nn.Sequential(
+            nn.Linear(3, first),
+            build_norm_layer(norm_cfg, first)[1], nn.ReLU(inplace=True),
+            nn.Linear(first, second))
+        # One linear layer over (token maximum, point feature), written as
+        # two so that the token's share is computed once per token.
+        self.token_layer = nn.Linear(second, third)
+        self.point_layer = nn.Linear(second, third, bias=False)
+        self.global_layers = nn.Sequential(
+            build_norm_layer(norm_cfg, third)[1], nn.ReLU(inplace=True),
+            nn.Linear(third, embed_dims))
+
+    def forward(self, points: Tensor, tokens: PointTokens) -> Tensor:
+        """Embed the tokens.
+
+        Args:
+            points (Tensor): (B, N, 3) xyz, metres.
+            tokens (PointTokens): Tokens of these points.
+
+        Returns:
+            Tensor: (B, G, C) token features; zero for padding.
+        """
+        offsets = tokens.member_offsets
+        token_of_member = segment_ids(offsets, len(tokens.member_points))
+        relative = (
+            points.reshape(-1, 3)[tokens.member_points] -
+            tokens.centers.reshape(-1, 3)[token_of_member])
+        local = self.local_layers(relative)
+        maxima = segment_max(local, offsets)
+        hidden = self.point_layer(local) + torch.index_select(
+            self.token_layer(maxima), 0, token_of_member)
+        features = segment_max(self.global_layers(hidden), offsets)
+        return features.reshape(*tokens.is_padding.shape, self.embed_dims)

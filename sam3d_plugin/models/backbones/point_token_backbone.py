@@ -1,0 +1,131 @@
+"""Tokenizer, embedding and encoder as a backbone of mmdet3d's heads."""
+from typing import Dict, List, Optional, Tuple
+
+import torch
+from mmdet3d.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from sam3d_plugin.store import MAX_REGION_ID
+from sam3d_plugin.store.checkpoint import LoadReport, load_pretrained
+
+
+@MODELS.register_module()
+class PointTokenBackbone(BaseModule):
+    """A plain transformer on point tokens, for any mmdet3d indoor head.
+
+    The network sees xyz alone. A tokenizer that needs regions reads their
+    ids from the last column of the points, where ``LoadRegionIds`` puts
+    them. ``fp_xyz`` of a token is the member point nearest to its centre,
+    because heads look up that point's targets through ``fp_indices``.
+
+    Args:
+        tokenizer (dict): Config of a tokenizer without padding.
+        embedding (dict): Config of the token embedding.
+        encoder (dict): Config of the token encoder.
+        out_channels (int): Channels that the head expects: 256 for VoteNet,
+            288 for GroupFree3D.
+        init_cfg (dict, optional): ``dict(type='Pretrained', checkpoint=FILE,
+            prefix=..., allow_missing=[...])`` loads embedding and encoder
+            strictly; see :func:`sam3d_plugin.store.load_pretrained`. The
+            output projection belongs to the head's task and is never loaded.
+    """
+
+    def __init__(self,
+                 tokenizer: dict,
+                 embedding: dict,
+                 encoder: dict,
+                 out_channels: int,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg)
+        self.tokenizer = MODELS.build(tokenizer)
+        self.embedding = MODELS.build(embedding)
+        self.encoder = MODELS.build(encoder)
+        self.out_proj = nn.Linear(self.encoder.embed_dims, out_channels)
+        self.load_report: Optional[LoadReport] = None
+
+    def init_weights(self) -> None:
+        """Initialize, then load the pre-trained encoder where one is named.
+
+        Raises:
+            ValueError: When the checkpoint lacks a tensor of the encoder or
+                has one of another shape that ``allow_missing`` does not name.
+        """
+        pretrained = self.init_cfg
+        if pretrained is None:
+            super().init_weights()
+            return
+        self.init_cfg = None
+        super().init_weights()
+        self.init_cfg = pretrained
+        self.load_report = load_pretrained(
+            nn.ModuleDict(
+                dict(embedding=self.embedding, encoder=self.encoder)),
+            pretrained)
+
+    def summary(self) -> str:
+        """Return what really runs, in one line for the log."""
+        regions = 'last point column' if self.tokenizer.uses_regions \
+            else 'none'
+        encoder = 'from scratch'
+        if self.load_report is not None:
+            encoder = (f'pretrained {self.init_cfg["checkpoint"]}, '
+                       f'{self.load_report.summary()}')
+        return (f'tokens: {self.tokenizer.summary()} · encoder: {encoder} · '
+                f'regions: {regions}')
+
+    def forward(self, points: Tensor) -> Dict[str, List[Optional[Tensor]]]:
+        """Encode a batch of scenes.
+
+        Args:
+            points (Tensor): (B, N, 3 + D) xyz in metres, then any columns,
+                the last of them region ids if the tokenizer needs them.
+
+        Returns:
+            dict[str, list]: ``fp_xyz`` (B, G, 3), ``fp_features``
+            (B, out_channels, G), ``fp_indices`` (B, G) int64, and the same
+            under ``sa_*`` after the points themselves.
+
+        Raises:
+            ValueError: When points are not finite, hold no region ids where
+                those are needed, or the tokenizer pads.
+        """
+        xyz, region_ids = self._split_columns(points)
+        tokens = self.tokenizer(xyz, region_ids)
+        if tokens.is_padding.any():
+            raise ValueError('detection and segmentation heads take the same '
+                             'number of tokens from every scene: set '
+                             'split=True, num_tokens=N in the tokenizer')
+        features = self.encoder(
+            self.embedding(xyz, tokens), tokens.centers)
+        features = self.out_proj(features).transpose(1, 2).contiguous()
+        indices = tokens.anchor_indices
+        anchors = xyz.gather(1, indices[..., None].expand(-1, -1, 3))
+        every_point = torch.arange(xyz.shape[1], device=xyz.device)
+        return dict(
+            fp_xyz=[anchors],
+            fp_features=[features],
+            fp_indices=[indices],
+            sa_xyz=[xyz, anchors],
+            sa_features=[None, features],
+            sa_indices=[every_point.expand(len(xyz), -1), indices])
+
+    def _split_columns(self,
+                       points: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
+        """Return xyz (B, N, 3) and, if needed, region ids (B, N) int64."""
+        xyz = points[..., :3].contiguous()
+        if not torch.isfinite(xyz).all():
+            raise ValueError('points are not finite; find the scan with '
+                             'tools/preparation/import_scans.py, which names '
+                             'it, or add CheckPoints to the pipeline')
+        if not self.tokenizer.uses_regions:
+            return xyz, None
+        column = points[..., -1]
+        is_id = (column >= 0) & (column <= MAX_REGION_ID) & (
+            column == column.round())
+        if points.shape[-1] < 4 or not is_id.all():
+            raise ValueError(
+                'the last point column holds no region ids: put '
+                'LoadRegionIds after LoadPointsFromFile in the pipeline, or '
+                'use KNNTokenizer')
+        return xyz, column.long()

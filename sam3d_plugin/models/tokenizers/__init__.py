@@ -1,0 +1,5 @@
+"""Points to PointTokens."""
+from .knn_tokenizer import KNNTokenizer
+from .sam_tokenizer import SAMTokenizer
+
+__all__ = ['KNNTokenizer', 'SAMTokenizer']

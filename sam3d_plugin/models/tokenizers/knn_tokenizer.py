@@ -1,0 +1,76 @@
+"""Tokens as the neighborhoods of furthest point samples."""
+from typing import Optional
+
+import torch
+from mmdet3d.registry import MODELS
+from torch import Tensor, nn
+
+from sam3d_plugin.ops import furthest_point_sample, knn
+from sam3d_plugin.structures import PointTokens
+
+
+@MODELS.register_module()
+class KNNTokenizer(nn.Module):
+    """Furthest point samples and their nearest neighbours, as in Point-MAE.
+
+    Neighborhoods overlap, and a point may lie in none. The centre of a token
+    is its furthest point sample.
+
+    Args:
+        num_tokens (int): Tokens per scene G.
+        num_neighbors (int): Points per token K.
+    """
+
+    uses_regions = False
+
+    def __init__(self, num_tokens: int, num_neighbors: int) -> None:
+        super().__init__()
+        self.num_tokens = num_tokens
+        self.num_neighbors = num_neighbors
+
+    def summary(self) -> str:
+        """Return the tokenizer in a few words, for the log."""
+        return f'knn {self.num_tokens}×{self.num_neighbors}'
+
+    @torch.no_grad()
+    def forward(self,
+                points: Tensor,
+                region_ids: Optional[Tensor] = None) -> PointTokens:
+        """Tokenize a batch of scenes.
+
+        Args:
+            points (Tensor): (B, N, 3) xyz, metres.
+            region_ids (Tensor, optional): Not looked at.
+
+        Returns:
+            PointTokens: ``num_tokens`` tokens a scene, none of them padding.
+
+        Raises:
+            ValueError: When a scene has fewer points than tokens, or than
+                neighbours.
+        """
+        num_scenes, num_points, _ = points.shape
+        needed = max(self.num_tokens, self.num_neighbors)
+        if num_points < needed:
+            raise ValueError(
+                f'{self.summary()} needs at least {needed} points a scene, '
+                f'got {num_points}; raise num_points of PointSample or lower '
+                'num_tokens and num_neighbors')
+        points = points.float().contiguous()
+        anchors = furthest_point_sample(points, self.num_tokens).long()
+        centers = points.gather(1, anchors[..., None].expand(-1, -1, 3))
+        members = knn(self.num_neighbors, points, centers).transpose(1, 2)
+        first_point = torch.arange(
+            num_scenes, device=points.device) * num_points
+        member_points = members.long() + first_point[:, None, None]
+        return PointTokens(
+            centers=centers,
+            anchor_indices=anchors,
+            region_ids=torch.zeros_like(anchors),
+            is_padding=torch.zeros_like(anchors, dtype=torch.bool),
+            member_points=member_points.reshape(-1),
+            member_offsets=torch.arange(
+                0,
+                member_points.numel() + 1,
+                self.num_neighbors,
+                device=points.device))

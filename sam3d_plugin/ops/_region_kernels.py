@@ -1,0 +1,135 @@
+"""The CPU kernels of ``regions``: numpy arrays in and out."""
+from typing import Tuple
+
+import numpy as np
+from ._numba import jit
+
+
+@jit
+def counting_sort(segments: np.ndarray,
+                  num_segments: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Return the stable order (P,) and the offsets (S + 1,), both int64."""
+    offsets = np.zeros(num_segments + 1, np.int64)
+    for segment in segments:
+        offsets[segment + 1] += 1
+    for s in range(num_segments):
+        offsets[s + 1] += offsets[s]
+    position = offsets[:-1].copy()
+    order = np.empty(len(segments), np.int64)
+    for row in range(len(segments)):
+        segment = segments[row]
+        order[position[segment]] = row
+        position[segment] += 1
+    return order, offsets
+
+
+@jit
+def segment_max(features: np.ndarray,
+                offsets: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Return maxima (S, C) and the rows (S, C) int32 that hold them.
+
+    An empty segment has maximum 0 and row -1.
+    """
+    num_segments, channels = len(offsets) - 1, features.shape[1]
+    values = np.zeros((num_segments, channels), np.float32)
+    winners = np.full((num_segments, channels), -1, np.int32)
+    for s in range(num_segments):
+        begin, end = offsets[s], offsets[s + 1]
+        if begin == end:
+            continue
+        for c in range(channels):
+            values[s, c] = features[begin, c]
+            winners[s, c] = begin
+        for row in range(begin + 1, end):
+            for c in range(channels):
+                if features[row, c] > values[s, c]:
+                    values[s, c] = features[row, c]
+                    winners[s, c] = row
+    return values, winners
+
+
+@jit
+def segment_max_backward(grad: np.ndarray, winners: np.ndarray,
+                         num_rows: int) -> np.ndarray:
+    """Send the gradient (S, C) to the rows (P, C) that won."""
+    spread = np.zeros((num_rows, grad.shape[1]), np.float32)
+    for s in range(grad.shape[0]):
+        for c in range(grad.shape[1]):
+            if winners[s, c] >= 0:
+                spread[winners[s, c], c] = grad[s, c]
+    return spread
+
+
+@jit
+def segment_centers(points: np.ndarray,
+                    offsets: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Return means (S, 3) float32 and the nearest rows (S,) int64."""
+    num_segments = len(offsets) - 1
+    centers = np.zeros((num_segments, 3), np.float32)
+    anchors = np.zeros(num_segments, np.int64)
+    for s in range(num_segments):
+        begin, end = offsets[s], offsets[s + 1]
+        if begin == end:
+            continue
+        x, y, z = 0., 0., 0.
+        for row in range(begin, end):
+            x += points[row, 0]
+            y += points[row, 1]
+            z += points[row, 2]
+        count = end - begin
+        centers[s, 0] = x / count
+        centers[s, 1] = y / count
+        centers[s, 2] = z / count
+        best = np.float32(np.inf)
+        for row in range(begin, end):
+            dx = points[row, 0] - centers[s, 0]
+            dy = points[row, 1] - centers[s, 1]
+            dz = points[row, 2] - centers[s, 2]
+            distance = dx * dx + dy * dy + dz * dz
+            if distance < best:
+                best = distance
+                anchors[s] = row
+    return centers, anchors
+
+
+@jit
+def split_segments(points: np.ndarray, offsets: np.ndarray,
+                   num_parts: np.ndarray) -> np.ndarray:
+    """Return the part (P,) int64 of each row within its segment."""
+    parts = np.zeros(len(points), np.int64)
+    distances = np.full(len(points), np.inf, np.float32)
+    for s in range(len(num_parts)):
+        begin, end = offsets[s], offsets[s + 1]
+        if num_parts[s] <= 1:
+            continue
+        center = begin
+        for part in range(num_parts[s]):
+            furthest, next_center = np.float32(-2), begin
+            distances[center] = -1
+            parts[center] = part
+            for row in range(begin, end):
+                dx = points[row, 0] - points[center, 0]
+                dy = points[row, 1] - points[center, 1]
+                dz = points[row, 2] - points[center, 2]
+                distance = dx * dx + dy * dy + dz * dz
+                if distance < distances[row]:
+                    distances[row] = distance
+                    parts[row] = part
+                if distances[row] > furthest:
+                    furthest, next_center = distances[row], row
+            center = next_center
+    return parts
+
+
+@jit
+def allocate_parts(counts: np.ndarray, total: int) -> np.ndarray:
+    """Return the tokens (R,) int64 of each region."""
+    parts = np.ones(len(counts), np.int64)
+    for _ in range(total - len(counts)):
+        best = 0
+        for r in range(1, len(counts)):
+            # counts[r] / parts[r] > counts[best] / parts[best], in integers
+            if counts[r] * parts[best] > counts[best] * parts[r]:
+                best = r
+        parts[best] += 1
+    return parts
