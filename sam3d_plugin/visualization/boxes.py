@@ -1,0 +1,196 @@
+"""Geometry of oriented boxes for pictures: corners, overlap, matching.
+
+Axes: M boxes, P predicted boxes, T true boxes. A box is (cx, cy, cz, dx, dy,
+dz, yaw): gravity centre and full sizes in metres in depth coordinates (z
+up), yaw in radians counter-clockwise about z, as mmdet3d's
+``DepthInstance3DBoxes`` with origin (0.5, 0.5, 0.5).
+"""
+from dataclasses import dataclass
+from typing import Optional, Sequence, Tuple
+
+import numpy as np
+
+# Corners differ along an edge in exactly one bit of their index.
+BOX_EDGES = np.array([(i, i | bit) for i in range(8) for bit in (1, 2, 4)
+                      if not i & bit])
+
+
+@dataclass(frozen=True)
+class LabelledBoxes:
+    """Boxes of one scene with what is written beside them.
+
+    Args:
+        boxes (np.ndarray): (M, 7) boxes; (M, 6) is read as yaw 0.
+        names (Sequence[str]): M class names.
+        scores (np.ndarray, optional): (M,) confidences; true boxes have
+            none.
+
+    Raises:
+        ValueError: When the shapes do not fit or a number is not finite.
+    """
+    boxes: np.ndarray
+    names: Sequence[str]
+    scores: Optional[np.ndarray] = None
+
+    def __post_init__(self) -> None:
+        boxes = np.asarray(self.boxes, dtype=np.float64)
+        if boxes.size == 0:
+            boxes = boxes.reshape(0, 7)
+        if boxes.ndim != 2 or boxes.shape[1] not in (6, 7):
+            raise ValueError('boxes must be (M, 7) or (M, 6), got '
+                             f'{np.shape(self.boxes)}')
+        if not np.isfinite(boxes).all():
+            raise ValueError('a box has a coordinate that is not finite; '
+                             'leave such boxes out')
+        yaw = np.zeros((len(boxes), 7 - boxes.shape[1]))
+        object.__setattr__(self, 'boxes', np.hstack([boxes, yaw]))
+        object.__setattr__(self, 'names', tuple(self.names))
+        if self.scores is not None:
+            scores = np.asarray(self.scores, dtype=np.float64).reshape(-1)
+            object.__setattr__(self, 'scores', scores)
+        for field in (self.names, self.scores):
+            if field is not None and len(field) != len(boxes):
+                raise ValueError(f'{len(boxes)} boxes came with '
+                                 f'{len(field)} names or scores')
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def select(self, keep: np.ndarray) -> 'LabelledBoxes':
+        """Return some of the boxes.
+
+        Args:
+            keep (np.ndarray): (M,) mask of the boxes kept, or their indices.
+
+        Returns:
+            LabelledBoxes: The kept boxes with their names and scores.
+        """
+        index = np.arange(len(self))[keep]
+        scores = None if self.scores is None else self.scores[index]
+        return LabelledBoxes(self.boxes[index], [self.names[i] for i in index],
+                             scores)
+
+    def captions(self) -> Tuple[str, ...]:
+        """Return the class name and, where there is one, the score."""
+        if self.scores is None:
+            return tuple(self.names)
+        return tuple(f'{name} {score:.2f}'
+                     for name, score in zip(self.names, self.scores))
+
+
+def no_boxes() -> LabelledBoxes:
+    """Return an empty set of boxes."""
+    return LabelledBoxes(np.zeros((0, 7)), ())
+
+
+def box_corners(boxes: np.ndarray) -> np.ndarray:
+    """Return the corners of boxes.
+
+    Args:
+        boxes (np.ndarray): (M, 7) boxes.
+
+    Returns:
+        np.ndarray: (M, 8, 3) corners; bits 1, 2 and 4 of a corner's index
+        are set on the far side of the box's own x, y and z axis.
+    """
+    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 7)
+    signs = (np.arange(8)[:, None] >> np.arange(3) & 1) - 0.5
+    local = signs * boxes[:, None, 3:6]
+    cos, sin = np.cos(boxes[:, 6:7]), np.sin(boxes[:, 6:7])
+    corners = local.copy()
+    corners[..., 0] = local[..., 0] * cos - local[..., 1] * sin
+    corners[..., 1] = local[..., 0] * sin + local[..., 1] * cos
+    return corners + boxes[:, None, :3]
+
+
+def _clip_polygon(polygon: np.ndarray, normal: np.ndarray,
+                  limit: float) -> np.ndarray:
+    """Cut off the part of a convex (V, 2) polygon with x·normal > limit."""
+    if not len(polygon):
+        return polygon
+    excess = polygon @ normal - limit
+    following = np.roll(polygon, -1, axis=0)
+    following_excess = np.roll(excess, -1)
+    kept = []
+    for i, (here, there) in enumerate(zip(excess, following_excess)):
+        if here <= 0:
+            kept.append(polygon[i])
+        if here * there < 0:
+            share = here / (here - there)
+            kept.append(polygon[i] + share * (following[i] - polygon[i]))
+    return np.array(kept).reshape(-1, 2)
+
+
+def _footprint_overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the area that two boxes share seen from above, square metres.
+
+    Sutherland-Hodgman clipping in the first box's frame. (OpenCV's
+    rotatedRectangleIntersection loses the area of nearly equal boxes.)
+    """
+    cos, sin = np.cos(first[6]), np.sin(first[6])
+    polygon = box_corners(second)[0, [0, 1, 3, 2], :2] - first[:2]
+    polygon = polygon @ np.array([[cos, -sin], [sin, cos]])
+    for axis in (0, 1):
+        for sign in (-1.0, 1.0):
+            normal = sign * np.eye(2)[axis]
+            polygon = _clip_polygon(polygon, normal, first[3 + axis] / 2)
+    x, y = polygon.T
+    return 0.5 * abs(x @ np.roll(y, -1) - y @ np.roll(x, -1))
+
+
+def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the volume overlap of every pair of two sets of boxes.
+
+    Args:
+        first (np.ndarray): (M, 7) boxes.
+        second (np.ndarray): (T, 7) boxes.
+
+    Returns:
+        np.ndarray: (M, T) intersection over union in [0, 1].
+    """
+    first = np.asarray(first, dtype=np.float64).reshape(-1, 7)
+    second = np.asarray(second, dtype=np.float64).reshape(-1, 7)
+    low = [box_corners(boxes).min(axis=1) for boxes in (first, second)]
+    high = [box_corners(boxes).max(axis=1) for boxes in (first, second)]
+    extent = (np.minimum(high[0][:, None], high[1][None]) -
+              np.maximum(low[0][:, None], low[1][None])).clip(min=0)
+    shared = np.zeros(extent.shape[:2])
+    for i, j in np.argwhere(extent.prod(axis=2) > 0):
+        area = _footprint_overlap(first[i], second[j])
+        shared[i, j] = area * extent[i, j, 2]
+    volumes = [boxes[:, 3:6].prod(axis=1) for boxes in (first, second)]
+    union = volumes[0][:, None] + volumes[1][None] - shared
+    return (shared / np.maximum(union, 1e-12)).clip(0, 1)
+
+
+def match_boxes(predicted: LabelledBoxes,
+                true: LabelledBoxes,
+                iou_thr: float = 0.25) -> np.ndarray:
+    """Match predicted to true boxes by the rule of average precision.
+
+    From the highest score down, a prediction takes the true box of its
+    class that it overlaps most, if the overlap exceeds the threshold and no
+    better prediction has taken it (``mmdet3d.evaluation.indoor_eval``).
+
+    Args:
+        predicted (LabelledBoxes): P predicted boxes with scores.
+        true (LabelledBoxes): T true boxes.
+        iou_thr (float): Overlap that a match must exceed.
+
+    Returns:
+        np.ndarray: (P,) index of the matched true box, -1 without a match.
+    """
+    matches = np.full(len(predicted), -1)
+    if not len(predicted) or not len(true):
+        return matches
+    same_class = np.array(predicted.names)[:, None] == np.array(true.names)
+    iou = np.where(same_class, box_iou(predicted.boxes, true.boxes), 0)
+    scores = predicted.scores
+    order = (
+        np.arange(len(predicted)) if scores is None else np.argsort(
+            -scores, kind='stable'))
+    for i in order:
+        best = iou[i].argmax()
+        if iou[i, best] > iou_thr and best not in matches:
+            matches[i] = best
+    return matches

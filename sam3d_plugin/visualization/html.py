@@ -1,0 +1,267 @@
+"""A scene with boxes as one HTML file that rotates and works offline.
+
+Axes: N points, M boxes, V vertices of lines. Points in metres, z up.
+"""
+from html import escape
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Union
+
+import numpy as np
+import plotly.graph_objects as go
+
+from sam3d_plugin.store import atomic_write
+from .boxes import LabelledBoxes, box_corners, match_boxes, no_boxes
+from .points import lighten, prepare_points
+from .render import PREDICTED_COLOR, TRUE_COLOR, ViewOptions
+
+# One stroke over all edges of a box, by the corner index of box_corners.
+_STROKE = (0, 1, 3, 2, 0, 4, 5, 1, 5, 7, 3, 7, 6, 2, 6, 4)
+_STROKE_END = [None] * 3
+_THRESHOLD_STEP = 0.05
+_PAGE = '''<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<style>body {{ margin: 0; overflow: hidden; }}</style>
+</head>
+<body>
+{content}
+</body>
+</html>
+'''
+
+
+def _box_lines(boxes: LabelledBoxes, hover: Sequence[str],
+               is_captioned: bool) -> Dict[str, Sequence]:
+    """Return the vertices of box wireframes and what is written at them.
+
+    Each box is a stroke over its edges and one vertex above its top, apart
+    from the stroke, that carries the caption.
+
+    Args:
+        boxes (LabelledBoxes): M boxes.
+        hover (Sequence[str]): M texts shown under the mouse.
+        is_captioned (bool): Whether class and score stand above the box.
+
+    Returns:
+        dict[str, Sequence]: x, y, z, text and hovertext, each of length V.
+    """
+    vertices: List[Sequence[Optional[float]]] = []
+    texts: List[str] = []
+    hovers: List[str] = []
+    captions = boxes.captions() if is_captioned else [''] * len(boxes)
+    corners = box_corners(boxes.boxes).round(3)
+    tops = (corners.max(axis=1) + [0, 0, 0.1]).round(3)
+    for i, caption in enumerate(captions):
+        top = [*boxes.boxes[i, :2].round(3).tolist(), float(tops[i, 2])]
+        stroke = corners[i, list(_STROKE)].tolist()
+        vertices += [*stroke, _STROKE_END, top, _STROKE_END]
+        texts += [''] * (len(stroke) + 1) + [caption, '']
+        hovers += [hover[i]] * (len(stroke) + 3)
+    # zip(*[]) has no columns to unpack when there is no box.
+    x, y, z = zip(*vertices) if vertices else ((), (), ())
+    return dict(x=x, y=y, z=z, text=texts, hovertext=hovers)
+
+
+def _hover_texts(boxes: LabelledBoxes, kind: str,
+                 notes: Sequence[str]) -> List[str]:
+    """Return what the mouse shows: kind, class, score, note and size."""
+    return [
+        f'<b>{escape(caption)}</b><br>{kind}{note}<br>'
+        f'{box[3]:.2f} × {box[4]:.2f} × {box[5]:.2f} m'
+        for caption, box, note in zip(boxes.captions(), boxes.boxes, notes)
+    ]
+
+
+def _points_trace(points: np.ndarray, colors: np.ndarray) -> go.Scatter3d:
+    return go.Scatter3d(
+        x=points[:, 0].astype(np.float32),
+        y=points[:, 1].astype(np.float32),
+        z=points[:, 2].astype(np.float32),
+        mode='markers',
+        name='points',
+        hoverinfo='skip',
+        marker=dict(
+            size=3, color=['#%02x%02x%02x' % tuple(rgb) for rgb in colors]))
+
+
+def _boxes_trace(lines: Dict[str, Sequence], name: str,
+                 color: str) -> go.Scatter3d:
+    return go.Scatter3d(
+        **lines,
+        mode='lines+text',
+        name=name,
+        hoverinfo='text',
+        line=dict(color=color, width=4),
+        textfont=dict(color=color, size=13, weight='bold'))
+
+
+def _threshold_slider(predicted: LabelledBoxes, hover: Sequence[str],
+                      score_thr: float, trace: int) -> Dict[str, Any]:
+    """Return a slider that hides predictions of low score.
+
+    Args:
+        predicted (LabelledBoxes): M predictions with scores.
+        hover (Sequence[str]): M texts shown under the mouse.
+        score_thr (float): Lowest threshold, where the slider starts.
+        trace (int): Position of the predictions among the traces.
+
+    Returns:
+        dict: A plotly slider.
+    """
+    assert predicted.scores is not None, 'the caller has checked the scores'
+    first = int(np.floor(score_thr / _THRESHOLD_STEP + 1e-6)) + 1
+    last = int(np.ceil(predicted.scores.max() / _THRESHOLD_STEP))
+    thresholds = [score_thr
+                  ] + [i * _THRESHOLD_STEP for i in range(first, last)]
+    steps = []
+    for threshold in thresholds:
+        keep = np.flatnonzero(predicted.scores >= threshold)
+        lines = _box_lines(
+            predicted.select(keep), [hover[i] for i in keep], True)
+        change: Dict[str, Sequence] = {
+            key: [values]
+            for key, values in lines.items()
+        }
+        change['name'] = [f'predicted ({len(keep)})']
+        steps.append(
+            dict(
+                method='restyle',
+                label=f'{threshold:.2f}',
+                args=[change, [trace]]))
+    return dict(
+        steps=steps,
+        currentvalue=dict(prefix='score ≥ '),
+        pad=dict(b=25),
+        len=0.5,
+        x=0.25,
+        y=0,
+        yanchor='bottom')
+
+
+def _layout(title: str, options: ViewOptions) -> Dict[str, Any]:
+    """Return title, legend and the first view, with z kept upright."""
+    a, e = np.radians([options.azimuth, options.elevation])
+    eye = 1.95 * np.array(
+        [np.cos(e) * np.cos(a),
+         np.cos(e) * np.sin(a),
+         np.sin(e)])
+    axis = dict(visible=False)
+    return dict(
+        title=dict(text=escape(title), x=0.5, y=0.98),
+        margin=dict(l=0, r=0, t=40, b=0),
+        legend=dict(x=0.01, y=0.99, itemsizing='constant'),
+        scene=dict(
+            domain=dict(y=[0.12, 1]),
+            aspectmode='data',
+            dragmode='turntable',
+            xaxis=axis,
+            yaxis=axis,
+            zaxis=axis,
+            camera=dict(
+                eye=dict(zip('xyz', eye.tolist())),
+                center=dict(x=0, y=0, z=-0.1))))
+
+
+def build_figure(
+    points: np.ndarray,
+    colors: Optional[np.ndarray] = None,
+    true: Optional[LabelledBoxes] = None,
+    predicted: Optional[LabelledBoxes] = None,
+    title: str = '',
+    score_thr: float = 0.0,
+    options: ViewOptions = ViewOptions()) -> go.Figure:
+    """Build the figure of :func:`write_scene_html`.
+
+    Args:
+        points (np.ndarray): (N, 3) xyz, metres, z up.
+        colors (np.ndarray, optional): (N, 3) uint8; without, by height.
+        true (LabelledBoxes, optional): True boxes.
+        predicted (LabelledBoxes, optional): Predicted boxes with scores.
+        title (str): Written above the scene.
+        score_thr (float): Predictions of lower score are left out.
+        options (ViewOptions): What is shown and from where.
+
+    Returns:
+        go.Figure: Traces points, true boxes and predicted boxes, each
+        switched by its entry in the legend.
+
+    Raises:
+        ValueError: When there is no point, a coordinate is not finite, or
+            points and colours differ in number.
+    """
+    points, colors = prepare_points(points, colors, options.max_points,
+                                    options.max_height, options.seed)
+    colors = lighten(colors, 0.25)
+    true, predicted = true or no_boxes(), predicted or no_boxes()
+    if predicted.scores is not None:
+        predicted = predicted.select(predicted.scores >= score_thr)
+    matches = match_boxes(predicted, true, options.iou_thr)
+    is_found = np.isin(np.arange(len(true)), matches)
+    true_hover = _hover_texts(
+        true, 'true box',
+        [', found' if found else ', not found' for found in is_found])
+    hover = _hover_texts(predicted, 'predicted', [
+        ', no match' if match < 0 else ', matches a true box'
+        for match in matches
+    ])
+    # Two captions at one place cannot be read: true boxes have theirs under
+    # the mouse as soon as there are predictions.
+    figure = go.Figure([
+        _points_trace(points, colors),
+        _boxes_trace(
+            _box_lines(true, true_hover, not len(predicted)),
+            f'true ({len(true)})', TRUE_COLOR),
+        _boxes_trace(
+            _box_lines(predicted, hover, True),
+            f'predicted ({len(predicted)})', PREDICTED_COLOR),
+    ])
+    figure.update_layout(_layout(title, options))
+    if len(predicted) and predicted.scores is not None:
+        slider = _threshold_slider(predicted, hover, score_thr, trace=2)
+        figure.update_layout(sliders=[slider])
+    return figure
+
+
+def write_scene_html(
+    path: Union[str, Path],
+    points: np.ndarray,
+    colors: Optional[np.ndarray] = None,
+    true: Optional[LabelledBoxes] = None,
+    predicted: Optional[LabelledBoxes] = None,
+    title: str = '',
+    score_thr: float = 0.0,
+    options: ViewOptions = ViewOptions()) -> None:
+    """Write a scene as one HTML file that needs no network (about 6 MB).
+
+    Dragging rotates, the wheel zooms, legend entries switch points, true
+    and predicted boxes on and off, a slider raises the score threshold, and
+    class, score and size of a box appear under the mouse.
+
+    Args:
+        path (str or Path): HTML file to write; its folder is made.
+        points (np.ndarray): (N, 3) xyz, metres, z up.
+        colors (np.ndarray, optional): (N, 3) uint8; without, by height.
+        true (LabelledBoxes, optional): True boxes.
+        predicted (LabelledBoxes, optional): Predicted boxes with scores.
+        title (str): Written above the scene.
+        score_thr (float): Predictions of lower score are left out.
+        options (ViewOptions): What is shown and from where.
+
+    Raises:
+        ValueError: When there is no point, a coordinate is not finite, or
+            points and colours differ in number.
+    """
+    figure = build_figure(points, colors, true, predicted, title, score_thr,
+                          options)
+    content = figure.to_html(
+        full_html=False,
+        include_plotlyjs=True,
+        include_mathjax=False,
+        default_height='100vh',
+        div_id='scene',
+        config=dict(displaylogo=False, responsive=True, scrollZoom=True))
+    page = _PAGE.format(title=escape(title), content=content)
+    with atomic_write(path) as file:
+        file.write(page.encode())

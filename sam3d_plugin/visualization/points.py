@@ -1,0 +1,201 @@
+"""Choosing and colouring the points of a picture.
+
+Axes: N points. Points are (N, 3) xyz in metres, z up; colours are (N, 3)
+uint8 RGB.
+"""
+from typing import Optional, Tuple
+
+import matplotlib
+import numpy as np
+
+
+def check_points(points: np.ndarray) -> np.ndarray:
+    """Return points as float64, or say why they cannot be drawn.
+
+    Args:
+        points (np.ndarray): (N, 3) xyz, metres.
+
+    Returns:
+        np.ndarray: (N, 3) float64.
+
+    Raises:
+        ValueError: When there is no point, a column is missing, or a
+            coordinate is not finite.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 3 or not len(points):
+        raise ValueError('a picture needs points of shape (N, 3) with N >= 1,'
+                         f' got {points.shape}')
+    if not np.isfinite(points).all():
+        raise ValueError('a point has a coordinate that is not finite; '
+                         'remove such points first')
+    return points
+
+
+def floor_height(points: np.ndarray) -> float:
+    """Return the height of the floor.
+
+    Args:
+        points (np.ndarray): (N, 3) xyz, metres, z up.
+
+    Returns:
+        float: The z that one point in a hundred lies below, metres.
+    """
+    return float(np.percentile(points[:, 2], 1))
+
+
+def choose_points(points: np.ndarray,
+                  max_points: int = 50000,
+                  max_height: Optional[float] = None,
+                  seed: int = 0) -> np.ndarray:
+    """Choose the points to draw.
+
+    Args:
+        points (np.ndarray): (N, 3) xyz, metres, z up.
+        max_points (int): Draw at most so many, chosen at random.
+        max_height (float, optional): Leave out what lies higher above the
+            floor, metres, to look into a room from above.
+        seed (int): Seed of the choice.
+
+    Returns:
+        np.ndarray: Ascending indices of the chosen points, at least one.
+    """
+    index = np.arange(len(points))
+    if max_height is not None:
+        below = points[:, 2] <= floor_height(points) + max_height
+        index = index[below] if below.any() else index
+    if len(index) > max_points:
+        rng = np.random.default_rng(seed)
+        index = np.sort(rng.choice(index, max_points, replace=False))
+    return index
+
+
+def is_near_wall(points: np.ndarray,
+                 toward_camera: np.ndarray,
+                 thickness: float = 0.5,
+                 wall_height: float = 1.0,
+                 kept_height: float = 0.3) -> np.ndarray:
+    """Find the walls between the camera and the room.
+
+    The scene is cut into vertical slices along the view, 10 cm wide. In each
+    slice, the points nearest to the camera are a wall if they are tall.
+
+    Args:
+        points (np.ndarray): (N, 3) xyz, metres, z up.
+        toward_camera (np.ndarray): (3,) direction from scene to camera.
+        thickness (float): What lies so far behind the first tall point of a
+            slice belongs to the wall, metres.
+        wall_height (float): Only what is taller is a wall, metres.
+        kept_height (float): A wall stays up to here, to show where it
+            stands, metres above the floor.
+
+    Returns:
+        np.ndarray: (N,) mask of the points of such walls.
+    """
+    forward = toward_camera[:2] / max(np.linalg.norm(toward_camera[:2]), 1e-9)
+    across = points[:, :2] @ np.array([-forward[1], forward[0]])
+    along = points[:, :2] @ forward
+    height = points[:, 2] - floor_height(points)
+    slices = ((across - across.min()) / 0.1).astype(np.int64)
+    front = np.full(slices.max() + 1, np.inf)
+    is_tall = height > wall_height
+    nearest = np.full(len(front), -np.inf)
+    np.maximum.at(nearest, slices[is_tall], along[is_tall])
+    front = nearest[slices] - thickness
+    return (along > front) & (height > kept_height) & np.isfinite(front)
+
+
+def scene_bounds(points: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Return the box that a picture has to show.
+
+    Args:
+        points (np.ndarray): (N, 3) xyz, metres.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Lowest and highest corner, (3,) each.
+        One stray point in 200 on either side does not count, and no side is
+        shorter than a metre.
+    """
+    low, high = np.percentile(points, [0.5, 99.5], axis=0)
+    missing = np.maximum(1.0 - (high - low), 0) / 2
+    return low - missing, high + missing
+
+
+def colors_from_height(points: np.ndarray) -> np.ndarray:
+    """Colour points by their height.
+
+    Args:
+        points (np.ndarray): (N, 3) xyz, metres, z up.
+
+    Returns:
+        np.ndarray: (N, 3) uint8, dark at the bottom, bright at the top.
+    """
+    low, high = np.percentile(points[:, 2], [1, 99])
+    height = (points[:, 2] - low) / max(high - low, 1e-6)
+    colormap = matplotlib.colormaps['viridis']
+    return colormap(height.clip(0, 1), bytes=True)[:, :3]
+
+
+def colors_from_ids(ids: np.ndarray) -> np.ndarray:
+    """Colour points by the id of their region, token or instance.
+
+    Args:
+        ids (np.ndarray): (N,) integers >= 0; 0 = in none.
+
+    Returns:
+        np.ndarray: (N, 3) uint8, light grey for id 0. An id has the same
+        colour in every picture.
+    """
+    ids = np.asarray(ids, dtype=np.int64)
+    # Steps of the golden ratio spread the hues of neighbouring ids.
+    hue = ids * 0.61803398875 % 1
+    saturation = 0.45 + 0.35 * (ids * 0.7548776662 % 1)
+    value = 0.65 + 0.3 * (ids * 0.5698402910 % 1)
+    hsv = np.stack([hue, saturation, value], axis=-1)
+    rgb = (matplotlib.colors.hsv_to_rgb(hsv) * 255).round().astype(np.uint8)
+    rgb[ids == 0] = 205
+    return rgb
+
+
+def lighten(colors: np.ndarray, amount: float) -> np.ndarray:
+    """Mix colours with white, so that lines stand out against them.
+
+    Args:
+        colors (np.ndarray): (N, 3) uint8.
+        amount (float): 0 leaves them, 1 makes them white.
+
+    Returns:
+        np.ndarray: (N, 3) uint8.
+    """
+    return (colors + (255.0 - colors) * amount).round().astype(np.uint8)
+
+
+def prepare_points(points: np.ndarray, colors: Optional[np.ndarray],
+                   max_points: int, max_height: Optional[float],
+                   seed: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Check, choose and colour the points of a picture.
+
+    Args:
+        points (np.ndarray): (N, 3) xyz, metres, z up.
+        colors (np.ndarray, optional): (N, 3) uint8; without, by height.
+        max_points (int): Keep at most so many.
+        max_height (float, optional): Leave out what lies higher above the
+            floor, metres.
+        seed (int): Seed of the choice.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Chosen points (n, 3) float64 and their
+        colours (n, 3) uint8.
+
+    Raises:
+        ValueError: When there is no point, a coordinate is not finite, or
+            points and colours differ in number.
+    """
+    points = check_points(points)
+    if colors is None:
+        colors = colors_from_height(points)
+    if np.shape(colors) != points.shape:
+        raise ValueError(f'{len(points)} points came with colours of shape '
+                         f'{np.shape(colors)}; give three numbers per point')
+    index = choose_points(points, max_points, max_height, seed)
+    return points[index], np.asarray(colors, dtype=np.uint8)[index]

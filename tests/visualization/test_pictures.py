@@ -1,0 +1,124 @@
+"""The PNG and HTML files of small scenes."""
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from sam3d_plugin.visualization.boxes import LabelledBoxes, no_boxes
+from sam3d_plugin.visualization.html import build_figure, write_scene_html
+from sam3d_plugin.visualization.render import ViewOptions, render_scene
+
+POINTS = np.random.default_rng(0).uniform(0, 3, size=(300, 3))
+COLORS = np.full((300, 3), 128, dtype=np.uint8)
+TRUE = LabelledBoxes([[1, 1, 1, 1, 1, 1, 0.3], [2, 2, 1, 0.5, 0.5, 1, 0]],
+                     ['chair', '<b>'])
+PREDICTED = LabelledBoxes(
+    [[1, 1, 1, 1, 1.1, 1, 0.3], [2.5, 0.5, 1, 0.4, 0.4, 0.4, 0]],
+    ['chair', 'sofa'], [0.9, 0.4])
+
+
+def near(picture: np.ndarray, color: str) -> int:
+    """Count pixels of a colour, given as #rrggbb, in a BGR picture."""
+    bgr = [int(color[i:i + 2], 16) for i in (5, 3, 1)]
+    return int((np.abs(picture.astype(int) - bgr).max(axis=2) < 12).sum())
+
+
+@pytest.mark.parametrize('true, predicted, blue, red', [
+    (TRUE, PREDICTED, True, True),
+    (TRUE, None, True, False),
+    (None, PREDICTED, False, True),
+    (no_boxes(), no_boxes(), False, False),
+])
+def test_png_shows_the_boxes_it_is_given(tmp_path: Path, true, predicted,
+                                         blue: bool, red: bool):
+    path = tmp_path / 'new' / 'scene.png'
+    render_scene(path, POINTS, COLORS, true, predicted, 'a scene')
+    picture = cv2.imread(str(path))
+    assert (near(picture, '#0050B0') > 100) == blue
+    assert (near(picture, '#D9400B') > 100) == red
+    assert picture.shape[1] > picture.shape[0] > 400
+
+
+def test_png_is_the_same_for_the_same_input(tmp_path: Path):
+    options = ViewOptions(max_points=100)
+    for name in ('first.png', 'second.png'):
+        render_scene(
+            tmp_path / name, POINTS, None, TRUE, PREDICTED, options=options)
+    assert (tmp_path /
+            'first.png').read_bytes() == (tmp_path /
+                                          'second.png').read_bytes()
+
+
+def test_single_point_without_colour_can_be_drawn(tmp_path: Path):
+    render_scene(tmp_path / 'a.png', [[1.0, 2, 3]], predicted=PREDICTED)
+    write_scene_html(tmp_path / 'a.html', [[1.0, 2, 3]], true=TRUE)
+    assert (tmp_path / 'a.png').stat().st_size > 1000
+
+
+def test_box_behind_the_camera_does_not_break_the_picture(tmp_path: Path):
+    far = LabelledBoxes([[50.0, -80, 90, 30, 30, 30, 0]], ['bed'], [0.5])
+    render_scene(tmp_path / 'a.png', POINTS, COLORS, TRUE, far)
+    assert cv2.imread(str(tmp_path / 'a.png')) is not None
+
+
+def test_html_needs_no_network(tmp_path: Path):
+    path = tmp_path / 'scene.html'
+    write_scene_html(path, POINTS, COLORS, TRUE, PREDICTED, 'room <1>')
+    page = path.read_text()
+    assert '<title>room &lt;1&gt;</title>' in page
+    # Every script is inline, and nothing else is fetched when it opens.
+    assert re.findall(r'<script[^>]*>', page)
+    assert not re.search(r'<(script|link|img|iframe)[^>]*\b(src|href)=',
+                         page.split('plotly.js v')[0])
+    assert not re.search(r'<script[^>]*\bsrc\s*=', page)
+    assert len(page) > 3_000_000, 'plotly itself is missing'
+
+
+def test_each_kind_is_a_trace_with_hover_text():
+    figure = build_figure(POINTS, COLORS, TRUE, PREDICTED)
+    points, true, predicted = figure.data
+    assert len(points.x) == 300
+    assert [trace.name for trace in figure.data
+            ] == ['points', 'true (2)', 'predicted (2)']
+    hover = set(predicted.hovertext)
+    assert any('chair 0.90' in text and 'matches' in text for text in hover)
+    assert any('sofa 0.40' in text and 'no match' in text for text in hover)
+    assert any('&lt;b&gt;' in text for text in true.hovertext)
+    drawn = np.array([x for x in true.x[:16]])
+    corners = TRUE.boxes[0, 0] + np.array([-0.7, 0.7])
+    assert corners[0] < drawn.min() < drawn.max() < corners[1]
+
+
+def test_wireframe_runs_over_all_twelve_edges():
+    true = build_figure(POINTS, true=TRUE.select([1])).data[1]
+    stroke = np.stack([true.x, true.y, true.z], axis=1)[:16].astype(float)
+    edges = {
+        frozenset(map(tuple, pair))
+        for pair in zip(stroke[:-1], stroke[1:])
+    }
+    moves = [np.abs(np.subtract(*map(np.array, edge))) for edge in edges]
+    assert len(edges) == 12
+    assert all((move > 0).sum() == 1 for move in moves)
+
+
+def test_slider_hides_low_scores_from_the_threshold_on():
+    figure = build_figure(POINTS, COLORS, TRUE, PREDICTED, score_thr=0.4)
+    steps = figure.layout.sliders[0].steps
+    names = {step.label: step.args[0]['name'][0] for step in steps}
+    assert names['0.40'] == 'predicted (2)'
+    assert names['0.45'] == names['0.85'] == 'predicted (1)'
+    figure = build_figure(POINTS, COLORS, TRUE, PREDICTED, score_thr=0.95)
+    assert figure.data[2].name == 'predicted (0)'
+    assert not figure.layout.sliders
+
+
+def test_pictures_do_not_import_mmdet3d_or_a_display():
+    code = ('import sys, sam3d_plugin.visualization.render, '
+            'sam3d_plugin.visualization.html; '
+            'assert not {"mmdet3d", "open3d", "matplotlib.pyplot"} '
+            '& set(sys.modules)')
+    subprocess.run([sys.executable, '-c', code], check=True)
