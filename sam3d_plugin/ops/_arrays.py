@@ -4,8 +4,8 @@ from typing import List
 import numpy as np
 from torch import Tensor
 
-from ._kdtree import KDTree, build_kdtree
 from ._numba import run_in_chunks
+from ._tree import PointTree, build_tree
 
 
 def check_points(name: str, points: Tensor, needs_points: bool) -> None:
@@ -39,20 +39,20 @@ def as_float_array(points: Tensor) -> np.ndarray:
     return points.detach().float().contiguous().numpy()
 
 
-def build_trees(points: np.ndarray) -> List[KDTree]:
+def build_trees(points: np.ndarray) -> List[PointTree]:
     """Build one tree per scene, on several threads.
 
     Args:
         points (np.ndarray): (B, N, 3) float32.
 
     Returns:
-        list[KDTree]: One tree per scene.
+        list[PointTree]: One tree per scene.
     """
-    trees: List[KDTree] = [None] * len(points)  # type: ignore[list-item]
+    trees: List[PointTree] = [None] * len(points)  # type: ignore[list-item]
 
     def build(start: int, stop: int) -> None:
         for scene in range(start, stop):
-            trees[scene] = build_kdtree(points[scene])
+            trees[scene] = build_tree(points[scene])
 
     run_in_chunks(build, len(points), points.size * 16)
     return trees

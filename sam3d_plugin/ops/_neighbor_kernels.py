@@ -1,81 +1,78 @@
 """Nearest neighbours and ball query of one scene with a kd-tree."""
 import numpy as np
 
-from ._kdtree import box_distance
 from ._numba import jit
+from ._tree import LEAF_SIZE, box_distance
 
 # Distances of one block are computed together, so that they vectorise.
 BLOCK = 64
+# Targets that are compared with a source at once.
+LANES = 64
 # Squared distance from which mmcv's knn no longer sees a point.
 KNN_LIMIT = np.float32(1e10)
 
 
 @jit
-def _is_after(distance_a, index_a, distance_b, index_b):
-    if distance_a != distance_b:
-        return distance_a > distance_b
-    return index_a > index_b
-
-
-@jit
-def _sink(distances, indices, size, distance, index):
-    """Replace the top of a heap ordered by distance, then by index."""
+def _sink(keys, size, key):
+    """Replace the top of a max-heap."""
     hole = 0
     child = 1
     while child < size:
-        right = child + 1
-        if right < size and _is_after(distances[right], indices[right],
-                                      distances[child], indices[child]):
-            child = right
-        if not _is_after(distances[child], indices[child], distance, index):
+        if child + 1 < size and keys[child + 1] > keys[child]:
+            child += 1
+        if keys[child] <= key:
             break
-        distances[hole] = distances[child]
-        indices[hole] = indices[child]
+        keys[hole] = keys[child]
         hole = child
         child = 2 * hole + 1
-    distances[hole] = distance
-    indices[hole] = index
+    keys[hole] = key
 
 
 @jit
-def _visit_leaf(tree, node, x, y, z, distances, indices):
-    size = distances.shape[0]
-    xyz = tree.xyz
-    for i in range(tree.starts[node], tree.stops[node]):
-        dx = x - xyz[0, i]
-        dy = y - xyz[1, i]
-        dz = z - xyz[2, i]
-        distance = dx * dx + dy * dy + dz * dz
-        if distance > distances[0]:
-            continue
-        index = tree.index[i]
-        if distance < distances[0] or index < indices[0]:
-            _sink(distances, indices, size, distance, index)
+def _visit_leaf(tree, node, x, y, z, work, keys):
+    size = keys.shape[0]
+    pattern = work.view(np.int32)
+    start = (node - tree.first_leaf) * LEAF_SIZE
+    for i in range(LEAF_SIZE):
+        dx = x - tree.xyz[0, start + i]
+        dy = y - tree.xyz[1, start + i]
+        dz = z - tree.xyz[2, start + i]
+        work[i] = dx * dx + dy * dy + dz * dz
+    for i in range(LEAF_SIZE):
+        key = (np.int64(pattern[i]) << 32) | tree.index[start + i]
+        if key < keys[0]:
+            _sink(keys, size, key)
 
 
 @jit
-def _search(tree, x, y, z, stack, bounds, distances, indices):
+def _search(tree, x, y, z, stack, bounds, work, limit, keys):
     """Find the nearest points in order of distance, then of index.
 
+    A key holds the bit pattern of a squared distance, which has the order of
+    the distances, above the index of the point.
+
     Args:
-        tree (KDTree): Points of the scene.
+        tree (PointTree): Points of the scene.
         x (float): Coordinate of the centre; likewise y and z.
         stack (np.ndarray): (nodes,) int32, work space.
         bounds (np.ndarray): (nodes,) float32, work space.
-        distances (np.ndarray): (K,) squared distances, filled with a limit
-            that only nearer points pass; in place.
-        indices (np.ndarray): (K,) int32, filled with 0; in place.
+        work (np.ndarray): (LEAF_SIZE,) float32, work space.
+        limit (float): Squared distance that a point must stay below.
+        keys (np.ndarray): (K,) int64, filled in place.
     """
+    work[0] = limit
+    keys[:] = np.int64(work.view(np.int32)[0]) << 32
     stack[0] = 0
-    bounds[0] = np.float32(0)
+    bounds[0] = 0
+    pattern = bounds.view(np.int32)
     height = 1
     while height > 0:
         height -= 1
         node = stack[height]
-        if bounds[height] > distances[0]:
+        if pattern[height] > keys[0] >> 32:
             continue
         if node >= tree.first_leaf:
-            _visit_leaf(tree, node, x, y, z, distances, indices)
+            _visit_leaf(tree, node, x, y, z, work, keys)
             continue
         near = 2 * node + 1
         far = near + 1
@@ -84,18 +81,15 @@ def _search(tree, x, y, z, stack, bounds, distances, indices):
         if far_bound < near_bound:
             near, far = far, near
             near_bound, far_bound = far_bound, near_bound
-        stack[height] = far
-        bounds[height] = far_bound
-        stack[height + 1] = near
-        bounds[height + 1] = near_bound
-        height += 2
-    # Sort: take the last of the order from the top, again and again.
-    for size in range(distances.shape[0] - 1, 0, -1):
-        distance = distances[size]
-        index = indices[size]
-        distances[size] = distances[0]
-        indices[size] = indices[0]
-        _sink(distances, indices, size, distance, index)
+        if far_bound < limit:
+            stack[height] = far
+            bounds[height] = far_bound
+            height += 1
+        if near_bound < limit:
+            stack[height] = near
+            bounds[height] = near_bound
+            height += 1
+    keys.sort()
 
 
 @jit
@@ -143,9 +137,9 @@ def _sink_through_equals(distances, indices, size, distance, index):
 
 
 @jit
-def _has_tie(distances):
-    for i in range(distances.shape[0] - 1):
-        if distances[i] == distances[i + 1] and distances[i] < KNN_LIMIT:
+def _has_tie(keys, limit_key):
+    for i in range(keys.shape[0] - 1):
+        if keys[i] >> 32 == keys[i + 1] >> 32 and keys[i] < limit_key:
             return True
     return False
 
@@ -155,7 +149,7 @@ def find_neighbors(tree, points, centers, start, stop, neighbors):
     """Write the K nearest points of the centres ``start`` to ``stop``.
 
     Args:
-        tree (KDTree): Tree of ``points``.
+        tree (PointTree): Tree of ``points``.
         points (np.ndarray): (N, 3) float32.
         centers (np.ndarray): (M, 3) float32.
         start (int): First centre.
@@ -163,46 +157,121 @@ def find_neighbors(tree, points, centers, start, stop, neighbors):
         neighbors (np.ndarray): (K, M) int32, filled in place.
     """
     num_neighbors = neighbors.shape[0]
-    stack = np.empty(tree.starts.shape[0], np.int32)
-    bounds = np.empty(tree.starts.shape[0], np.float32)
+    stack = np.empty(tree.bounds.shape[0], np.int32)
+    bounds = np.empty(tree.bounds.shape[0], np.float32)
+    work = np.empty(LEAF_SIZE, np.float32)
     # One more than asked for shows whether the last one has equals.
-    distances = np.empty(num_neighbors + 1, np.float32)
-    indices = np.empty(num_neighbors + 1, np.int32)
+    keys = np.empty(num_neighbors + 1, np.int64)
+    work[0] = KNN_LIMIT
+    limit_key = np.int64(work.view(np.int32)[0]) << 32
+    distances = np.empty(num_neighbors, np.float32)
+    indices = np.empty(num_neighbors, np.int32)
     for i in range(start, stop):
         x = centers[i, 0]
         y = centers[i, 1]
         z = centers[i, 2]
-        distances[:] = KNN_LIMIT
-        indices[:] = 0
-        _search(tree, x, y, z, stack, bounds, distances, indices)
-        if _has_tie(distances):
-            _search_like_mmcv(points, x, y, z, distances[:num_neighbors],
-                              indices[:num_neighbors])
+        _search(tree, x, y, z, stack, bounds, work, KNN_LIMIT, keys)
         for k in range(num_neighbors):
-            neighbors[k, i] = indices[k]
+            neighbors[k, i] = keys[k] & 0x7fffffff
+        if _has_tie(keys, limit_key):
+            _search_like_mmcv(points, x, y, z, distances, indices)
+            neighbors[:, i] = indices
 
 
 @jit
-def find_three(tree, targets, start, stop, distances, indices):
-    """Write the three nearest points of the targets ``start`` to ``stop``.
+def find_three_by_tree(tree, targets, start, stop, distances, indices):
+    """Write the three nearest sources of the targets ``start`` to ``stop``.
 
     Args:
-        tree (KDTree): Tree of the sources.
+        tree (PointTree): Tree of the sources.
         targets (np.ndarray): (N, 3) float32.
         start (int): First target.
         stop (int): Target after the last.
         distances (np.ndarray): (N, 3) float32, not squared; in place.
         indices (np.ndarray): (N, 3) int32, filled in place.
     """
-    stack = np.empty(tree.starts.shape[0], np.int32)
-    bounds = np.empty(tree.starts.shape[0], np.float32)
+    stack = np.empty(tree.bounds.shape[0], np.int32)
+    bounds = np.empty(tree.bounds.shape[0], np.float32)
+    work = np.empty(LEAF_SIZE, np.float32)
+    keys = np.empty(3, np.int64)
+    square = np.empty(3, np.float32)
     for i in range(start, stop):
-        distances[i] = np.float32(np.inf)
-        indices[i] = 0
         _search(tree, targets[i, 0], targets[i, 1], targets[i, 2], stack,
-                bounds, distances[i], indices[i])
+                bounds, work, np.float32(np.inf), keys)
         for k in range(3):
-            distances[i, k] = np.sqrt(distances[i, k])
+            square.view(np.int32)[k] = keys[k] >> 32
+            distances[i, k] = np.sqrt(square[k])
+            indices[i, k] = keys[k] & 0x7fffffff
+
+
+@jit
+def _compare_lanes(sources, lanes):
+    """Let every lane's target see all sources and keep three of them.
+
+    The rows of ``lanes`` are the target's x, y and z, the three smallest
+    squared distances and their indices, LANES numbers each. One array with
+    constant offsets and no branches becomes vector instructions.
+    """
+    lanes[3 * LANES:6 * LANES] = np.inf
+    lanes[6 * LANES:] = 0
+    for m in range(sources.shape[0]):
+        x = sources[m, 0]
+        y = sources[m, 1]
+        z = sources[m, 2]
+        index = np.float32(m)
+        for i in range(LANES):
+            dx = lanes[i] - x
+            dy = lanes[LANES + i] - y
+            dz = lanes[2 * LANES + i] - z
+            distance = dx * dx + dy * dy + dz * dz
+            first = lanes[3 * LANES + i]
+            second = lanes[4 * LANES + i]
+            third = lanes[5 * LANES + i]
+            first_index = lanes[6 * LANES + i]
+            second_index = lanes[7 * LANES + i]
+            third_index = lanes[8 * LANES + i]
+            is_first = distance < first
+            is_second = distance < second
+            is_third = distance < third
+            third = second if is_second else (
+                distance if is_third else third)
+            third_index = second_index if is_second else (
+                index if is_third else third_index)
+            second = first if is_first else (
+                distance if is_second else second)
+            second_index = first_index if is_first else (
+                index if is_second else second_index)
+            lanes[3 * LANES + i] = distance if is_first else first
+            lanes[4 * LANES + i] = second
+            lanes[5 * LANES + i] = third
+            lanes[6 * LANES + i] = index if is_first else first_index
+            lanes[7 * LANES + i] = second_index
+            lanes[8 * LANES + i] = third_index
+
+
+@jit
+def find_three_by_scan(sources, targets, start, stop, distances, indices):
+    """Do as :func:`find_three_by_tree`, looking at every source.
+
+    Args:
+        sources (np.ndarray): (M, 3) float32, M at most 2**24.
+        targets (np.ndarray): (N, 3) float32.
+        start (int): First target.
+        stop (int): Target after the last.
+        distances (np.ndarray): (N, 3) float32, not squared; in place.
+        indices (np.ndarray): (N, 3) int32, filled in place.
+    """
+    lanes = np.zeros(9 * LANES, np.float32)
+    for block in range(start, stop, LANES):
+        size = min(LANES, stop - block)
+        for i in range(size):
+            for axis in range(3):
+                lanes[axis * LANES + i] = targets[block + i, axis]
+        _compare_lanes(sources, lanes)
+        for i in range(size):
+            for k in range(3):
+                distances[block + i, k] = np.sqrt(lanes[(3 + k) * LANES + i])
+                indices[block + i, k] = np.int32(lanes[(6 + k) * LANES + i])
 
 
 @jit
@@ -233,22 +302,33 @@ def _keep_lowest(kept, count, index):
 
 
 @jit
-def _scan_ball(xyz, stop, x, y, z, lower, upper, work, kept):
-    """Note the first points inside among the first ``stop`` ones."""
+def _scan_ball(xyz, stop, x, y, z, lower, upper, is_inside, kept):
+    """Note the first points inside among the first ``stop`` ones.
+
+    Returns:
+        int: Their number; may exceed what was asked for by one block.
+    """
     count = 0
+    wanted = kept.shape[0] - BLOCK
     for block in range(0, stop, BLOCK):
         size = min(BLOCK, stop - block)
+        num_inside = 0
         for i in range(size):
             dx = x - xyz[0, block + i]
             dy = y - xyz[1, block + i]
             dz = z - xyz[2, block + i]
-            work[i] = dx * dx + dy * dy + dz * dz
-        for i in range(size):
-            if work[i] < upper and (work[i] >= lower or work[i] == 0):
+            distance = dx * dx + dy * dy + dz * dz
+            inside = (distance < upper) & ((distance >= lower) |
+                                           (distance == 0))
+            is_inside[i] = inside
+            num_inside += inside
+        if num_inside > 0:
+            for i in range(size):
+                # Written always and kept sometimes: no branch to mispredict.
                 kept[count] = block + i
-                count += 1
-                if count == kept.shape[0]:
-                    return count
+                count += is_inside[i]
+            if count >= wanted:
+                break
     return count
 
 
@@ -262,14 +342,14 @@ def _search_ball(tree, x, y, z, lower, upper, stack, kept):
     while height > 0:
         height -= 1
         node = stack[height]
-        if box_distance(tree.bounds, node, x, y, z) >= upper:
-            continue
         if node < tree.first_leaf:
-            stack[height] = 2 * node + 1
-            stack[height + 1] = 2 * node + 2
-            height += 2
+            for child in range(2 * node + 1, 2 * node + 3):
+                if box_distance(tree.bounds, child, x, y, z) < upper:
+                    stack[height] = child
+                    height += 1
             continue
-        for i in range(tree.starts[node], tree.stops[node]):
+        start = (node - tree.first_leaf) * LEAF_SIZE
+        for i in range(start, start + LEAF_SIZE):
             dx = x - xyz[0, i]
             dy = y - xyz[1, i]
             dz = z - xyz[2, i]
@@ -280,11 +360,40 @@ def _search_ball(tree, x, y, z, lower, upper, stack, kept):
 
 
 @jit
-def query_balls(tree, xyz, centers, radii, start, stop, members):
+def _fill_up(kept, count, members):
+    size = members.shape[0]
+    for k in range(size):
+        members[k] = kept[k] if k < count else (kept[0] if count > 0 else 0)
+
+
+@jit
+def query_by_scan(xyz, centers, radii, start, stop, members):
     """Write the first K points inside the balls ``start`` to ``stop``.
 
     Args:
-        tree (KDTree): Tree of the points.
+        xyz (np.ndarray): (3, N) float32, the points in index order.
+        centers (np.ndarray): (M, 3) float32.
+        radii (np.ndarray): (2,) float32, smallest and largest radius.
+        start (int): First centre.
+        stop (int): Centre after the last.
+        members (np.ndarray): (M, K) int32, filled in place.
+    """
+    lower = radii[0] * radii[0]
+    upper = radii[1] * radii[1]
+    is_inside = np.empty(BLOCK, np.int32)
+    kept = np.empty(members.shape[1] + BLOCK, np.int32)
+    for i in range(start, stop):
+        count = _scan_ball(xyz, xyz.shape[1], centers[i, 0], centers[i, 1],
+                           centers[i, 2], lower, upper, is_inside, kept)
+        _fill_up(kept, count, members[i])
+
+
+@jit
+def query_by_tree(tree, xyz, centers, radii, start, stop, members):
+    """Do as :func:`query_by_scan`, leaving most points alone.
+
+    Args:
+        tree (PointTree): Tree of the points.
         xyz (np.ndarray): (3, N) float32, the points in index order.
         centers (np.ndarray): (M, 3) float32.
         radii (np.ndarray): (2,) float32, smallest and largest radius.
@@ -295,18 +404,18 @@ def query_balls(tree, xyz, centers, radii, start, stop, members):
     lower = radii[0] * radii[0]
     upper = radii[1] * radii[1]
     size = members.shape[1]
-    stack = np.empty(tree.starts.shape[0], np.int32)
-    work = np.empty(BLOCK, np.float32)
+    stack = np.empty(tree.bounds.shape[0], np.int32)
+    is_inside = np.empty(BLOCK, np.int32)
+    kept = np.empty(size + BLOCK, np.int32)
     # Crowded balls are full after a look at the first few points.
     first = min(xyz.shape[1], 8 * size)
     for i in range(start, stop):
         x = centers[i, 0]
         y = centers[i, 1]
         z = centers[i, 2]
-        kept = members[i]
-        count = _scan_ball(xyz, first, x, y, z, lower, upper, work, kept)
-        if count < size and first < xyz.shape[1]:
-            count = _search_ball(tree, x, y, z, lower, upper, stack, kept)
+        count = _scan_ball(xyz, first, x, y, z, lower, upper, is_inside, kept)
+        if count < size:
+            count = _search_ball(tree, x, y, z, lower, upper, stack,
+                                 kept[:size])
             kept[:count].sort()
-        for k in range(count, size):
-            kept[k] = kept[0] if count > 0 else 0
+        _fill_up(kept, count, members[i])

@@ -1,4 +1,5 @@
 """Ball query, k nearest neighbours and the three nearest sources."""
+from functools import partial
 from typing import Any, Optional, Tuple
 
 import torch
@@ -7,10 +8,15 @@ from torch.autograd import Function
 
 from ._arrays import as_float_array, build_trees, check_points
 from ._mmcv import originals
-from ._neighbor_kernels import find_neighbors, find_three, query_balls
+from ._neighbor_kernels import (find_neighbors, find_three_by_scan,
+                                find_three_by_tree, query_by_scan,
+                                query_by_tree)
 from ._numba import run_in_chunks
 
-# Nanoseconds of one search through a kd-tree, roughly.
+# Up to this many points, looking at all of them is faster than a tree.
+_MAX_BALL_SCAN = 2048
+_MAX_THREE_SCAN = 2048
+# Nanoseconds of one search, roughly.
 _SEARCH_STEPS = 1000
 # mmcv's CUDA kernel keeps its heap in an array of this size.
 _MMCV_MAX_NEIGHBORS = 100
@@ -89,12 +95,20 @@ def _query_balls(min_radius: float, max_radius: float, xyz: Tensor,
     columns = as_float_array(xyz.transpose(1, 2))
     radii = torch.tensor([min_radius, max_radius]).numpy()
     output = members.numpy()
-    steps = centers.shape[1] * _SEARCH_STEPS
-    for scene, tree in enumerate(build_trees(points)):
+    use_scan = points.shape[1] <= _MAX_BALL_SCAN
+    trees = None if use_scan else build_trees(points)
+
+    def query(scene: int, start: int, stop: int) -> None:
+        arrays = columns[scene], centers[scene], radii
+        if trees is None:
+            query_by_scan(*arrays, start, stop, output[scene])
+        else:
+            query_by_tree(trees[scene], *arrays, start, stop, output[scene])
+
+    for scene in range(len(points)):
         run_in_chunks(
-            lambda start, stop: query_balls(tree, columns[
-                scene], centers[scene], radii, start, stop, output[scene]),
-            centers.shape[1], steps)
+            partial(query, scene), centers.shape[1],
+            centers.shape[1] * _SEARCH_STEPS)
 
 
 class KNN(Function):
@@ -216,15 +230,7 @@ class ThreeNN(Function):
         ctx.mark_non_differentiable(indices)
         if indices.numel() == 0:
             return distances, indices
-        targets = as_float_array(target)
-        distance_array = distances.numpy()
-        index_array = indices.numpy()
-        for scene, tree in enumerate(build_trees(as_float_array(source))):
-            run_in_chunks(
-                lambda start, stop: find_three(tree, targets[scene], start,
-                                               stop, distance_array[scene],
-                                               index_array[scene]),
-                targets.shape[1], targets.shape[1] * _SEARCH_STEPS)
+        _find_three(target, source, distances, indices)
         return distances, indices
 
     @staticmethod
@@ -242,6 +248,29 @@ class ThreeNN(Function):
             tuple: Nothing for each argument of ``forward``.
         """
         return None, None
+
+
+def _find_three(target: Tensor, source: Tensor, distances: Tensor,
+                indices: Tensor) -> None:
+    targets = as_float_array(target)
+    sources = as_float_array(source)
+    outputs = distances.numpy(), indices.numpy()
+    use_scan = sources.shape[1] <= _MAX_THREE_SCAN
+    trees = None if use_scan else build_trees(sources)
+
+    def find(scene: int, start: int, stop: int) -> None:
+        output = outputs[0][scene], outputs[1][scene]
+        if trees is None:
+            find_three_by_scan(sources[scene], targets[scene], start, stop,
+                               *output)
+        else:
+            find_three_by_tree(trees[scene], targets[scene], start, stop,
+                               *output)
+
+    for scene in range(len(targets)):
+        run_in_chunks(
+            partial(find, scene), targets.shape[1],
+            targets.shape[1] * _SEARCH_STEPS)
 
 
 def ball_query(min_radius: float, max_radius: float, sample_num: int,

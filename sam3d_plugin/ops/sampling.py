@@ -9,10 +9,14 @@ from torch.autograd import Function
 from ._arrays import as_float_array, build_trees, check_points
 from ._mmcv import originals
 from ._numba import run_in_chunks
-from ._sampling_kernel import sample_furthest
+from ._sampling_kernel import sample_by_scan, sample_by_tree
 
 # mmcv's largest thread block.
 _MAX_BLOCK_BITS = 10
+# Up to this many points, looking at all of them is faster than a tree.
+_MAX_SCAN = 3000
+# Nanoseconds until one more point is chosen, roughly.
+_SAMPLE_STEPS = 1000
 
 
 class FurthestPointSampling(Function):
@@ -35,20 +39,11 @@ class FurthestPointSampling(Function):
             return originals()['FurthestPointSampling'].forward(
                 ctx,
                 points_xyz.float().contiguous(), num_points)
-        batch_size, num_all = points_xyz.shape[:2]
-        chosen = torch.empty((batch_size, num_points), dtype=torch.int32)
+        chosen = torch.empty((points_xyz.size(0), num_points),
+                             dtype=torch.int32)
         ctx.mark_non_differentiable(chosen)
-        if chosen.numel() == 0:
-            return chosen
-        trees = build_trees(as_float_array(points_xyz))
-        bits = min(int(math.log(num_all) / math.log(2)), _MAX_BLOCK_BITS)
-        output = chosen.numpy()
-
-        def sample(start: int, stop: int) -> None:
-            for scene in range(start, stop):
-                sample_furthest(trees[scene], bits, output[scene])
-
-        run_in_chunks(sample, batch_size, batch_size * num_points * 1000)
+        if chosen.numel() > 0:
+            _sample(points_xyz, chosen)
         return chosen
 
     @staticmethod
@@ -63,6 +58,25 @@ class FurthestPointSampling(Function):
             tuple: Nothing for each argument of ``forward``.
         """
         return None, None
+
+
+def _sample(points_xyz: Tensor, chosen: Tensor) -> None:
+    num_all = points_xyz.size(1)
+    bits = min(int(math.log(num_all) / math.log(2)), _MAX_BLOCK_BITS)
+    output = chosen.numpy()
+    if num_all <= _MAX_SCAN:
+        columns = as_float_array(points_xyz.transpose(1, 2))
+    else:
+        trees = build_trees(as_float_array(points_xyz))
+
+    def sample(start: int, stop: int) -> None:
+        for scene in range(start, stop):
+            if num_all <= _MAX_SCAN:
+                sample_by_scan(columns[scene], bits, output[scene])
+            else:
+                sample_by_tree(trees[scene], num_all, bits, output[scene])
+
+    run_in_chunks(sample, len(output), chosen.numel() * _SAMPLE_STEPS)
 
 
 def furthest_point_sample(points_xyz: Tensor, num_points: int) -> Tensor:
