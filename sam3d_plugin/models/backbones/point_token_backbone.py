@@ -15,8 +15,9 @@ class PointTokenBackbone(BaseModule):
     """A plain transformer on point tokens, for any mmdet3d indoor head.
 
     The network sees xyz alone. A tokenizer that needs regions reads their
-    ids from the last column of the points, where ``LoadRegionIds`` puts
-    them. ``fp_xyz`` of a token is the member point nearest to its centre,
+    ids from a column of the points; ``LoadRegionIds`` appends it as the last
+    one, but patch sampling for segmentation puts its normalized coordinates
+    behind it. ``fp_xyz`` of a token is the member point nearest to its centre,
     because heads look up that point's targets through ``fp_indices``.
 
     Args:
@@ -25,6 +26,7 @@ class PointTokenBackbone(BaseModule):
         encoder (dict): Config of the token encoder.
         out_channels (int): Channels that the head expects: 256 for VoteNet,
             288 for GroupFree3D.
+        region_column (int): Point column of the region ids. Defaults to -1.
         init_cfg (dict, optional): ``dict(type='Pretrained', checkpoint=FILE,
             prefix=..., allow_missing=[...])`` loads embedding and encoder
             strictly; see :func:`sam3d_plugin.store.load_pretrained`. The
@@ -36,11 +38,13 @@ class PointTokenBackbone(BaseModule):
                  embedding: dict,
                  encoder: dict,
                  out_channels: int,
+                 region_column: int = -1,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         self.tokenizer = MODELS.build(tokenizer)
         self.embedding = MODELS.build(embedding)
         self.encoder = MODELS.build(encoder)
+        self.region_column = region_column
         self.out_proj = nn.Linear(self.encoder.embed_dims, out_channels)
         self.load_report: Optional[LoadReport] = None
 
@@ -65,8 +69,8 @@ class PointTokenBackbone(BaseModule):
 
     def summary(self) -> str:
         """Return what really runs, in one line for the log."""
-        regions = 'last point column' if self.tokenizer.uses_regions \
-            else 'none'
+        regions = f'point column {self.region_column}' \
+            if self.tokenizer.uses_regions else 'none'
         encoder = 'from scratch'
         if self.load_report is not None:
             encoder = (f'pretrained {self.init_cfg["checkpoint"]}, '
@@ -79,7 +83,7 @@ class PointTokenBackbone(BaseModule):
 
         Args:
             points (Tensor): (B, N, 3 + D) xyz in metres, then any columns,
-                the last of them region ids if the tokenizer needs them.
+                one of them region ids if the tokenizer needs them.
 
         Returns:
             dict[str, list]: ``fp_xyz`` (B, G, 3), ``fp_features``
@@ -120,12 +124,12 @@ class PointTokenBackbone(BaseModule):
                              'it, or add CheckPoints to the pipeline')
         if not self.tokenizer.uses_regions:
             return xyz, None
-        column = points[..., -1]
+        column = points[..., self.region_column]
         is_id = (column >= 0) & (column <= MAX_REGION_ID) & (
             column == column.round())
         if points.shape[-1] < 4 or not is_id.all():
             raise ValueError(
-                'the last point column holds no region ids: put '
-                'LoadRegionIds after LoadPointsFromFile in the pipeline, or '
-                'use KNNTokenizer')
+                f'point column {self.region_column} holds no region ids: put '
+                'LoadRegionIds after LoadPointsFromFile in the pipeline, '
+                'import the scan with region ids, or use KNNTokenizer')
         return xyz, column.long()
