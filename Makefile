@@ -1,0 +1,54 @@
+# `make` lists the targets. PYTHON=/path/to/python picks the interpreter that
+# .venv is made with; without it, the first of these that runs and is 3.10-3.12.
+ifdef PYTHON
+CANDIDATES = $(PYTHON)
+else
+CANDIDATES = python3 python3.12 python3.11 python3.10
+endif
+
+VENV_PYTHON = .venv/bin/python
+STYLED = $(wildcard sam3d_plugin tools tests configs projects)
+DOCUMENTED = sam3d_plugin tools
+
+.DEFAULT_GOAL = help
+.PHONY: help setup test lint format doctor clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /make \1\t/' \
+	| expand -t 16
+
+setup: ## .venv with everything pinned; mmcv is compiled once per machine
+	@for python in $(CANDIDATES); do \
+	  if "$$python" -c 'import sys; sys.exit(not ((3, 10) <= sys.version_info[:2] <= (3, 12)))' \
+	    >/dev/null 2>&1; then \
+	    exec "$$python" tools/setup_environment.py; \
+	  fi; \
+	done; \
+	echo 'None of "$(CANDIDATES)" is a Python 3.10, 3.11 or 3.12; install' \
+	  'one, or run `make $@ PYTHON=/path/to/python3.11`' >&2; \
+	exit 1
+
+test: setup ## the whole test suite, without a GPU or ../shared
+	@$(VENV_PYTHON) -m pytest tests
+
+lint: setup ## formatter, linter, types and docstrings; changes nothing
+	@status=0; \
+	$(VENV_PYTHON) -m isort --check-only --quiet $(STYLED) || status=1; \
+	$(VENV_PYTHON) -m yapf --diff --quiet --recursive $(STYLED) || status=1; \
+	$(VENV_PYTHON) -m ruff check --quiet $(STYLED) || status=1; \
+	$(VENV_PYTHON) -m mypy || status=1; \
+	$(VENV_PYTHON) -m pydoclint.main --quiet $(DOCUMENTED) || status=1; \
+	exit $$status
+
+format: setup ## rewrite the files as `make lint` wants them
+	@$(VENV_PYTHON) -m isort --quiet $(STYLED)
+	@$(VENV_PYTHON) -m yapf --in-place --recursive $(STYLED)
+	@$(VENV_PYTHON) -m ruff check --fix $(STYLED)
+
+doctor: ## say what is broken and how to mend it
+	@if [ -x $(VENV_PYTHON) ]; then $(VENV_PYTHON) tools/doctor.py; \
+	else python3 tools/doctor.py; fi
+
+clean: ## remove .venv and caches; data/ and work_dirs/ stay
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find sam3d_plugin tools tests -name __pycache__ -prune -exec rm -rf {} +
