@@ -6,25 +6,26 @@ arrays in it), so those are allow-listed; any other class is named in the
 error and never unpickled.
 """
 import errno
+import os
 import pickle
 import re
 import struct
 from collections import Counter
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from io import BytesIO
 from pathlib import Path
 from typing import (Any, Callable, Dict, Iterable, List, Sequence, Tuple,
                     Union)
 
 import numpy as np
 import torch
-from mmengine import fileio
 from mmengine.logging import HistoryBuffer, print_log
+from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 _NUMPY_DTYPES = ('bool', 'uint8', 'int8', 'int16', 'int32', 'int64',
                  'float16', 'float32', 'float64', 'str')
+_FORCE_WEIGHTS_ONLY = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 # What torch's readers raise on damaged bytes.
 _BROKEN_FILE = (RuntimeError, EOFError, ValueError, LookupError, TypeError,
                 AttributeError, AssertionError, OSError, struct.error,
@@ -72,8 +73,8 @@ def read_checkpoint(filename: Union[str, Path],
     """Read a checkpoint, tensors and plain values only.
 
     Args:
-        filename (str or Path): A local path or an address that
-            ``mmengine.fileio`` reads (http, https, s3, petrel).
+        filename (str or Path): A local path or an address that mmengine
+            reads (``https://``, ``s3://``, ``torchvision://``, ...).
         map_location (Any): Where tensors go, as in :func:`torch.load`.
 
     Returns:
@@ -85,10 +86,8 @@ def read_checkpoint(filename: Union[str, Path],
             a class that is not allow-listed; the class is named.
     """
     allow_mmengine_classes()
-    source = _open_source(str(filename))
     try:
-        content = torch.load(
-            source, map_location=map_location, weights_only=True)
+        content = _load(str(filename), map_location)
     except _BROKEN_FILE as error:
         # The reader seeks before the start of a file shorter than a header.
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
@@ -101,15 +100,25 @@ def read_checkpoint(filename: Union[str, Path],
     return content
 
 
-def _open_source(filename: str) -> Union[str, BytesIO]:
-    """Path of a local file, or the content of a remote one."""
-    if '://' in filename:
-        return BytesIO(fileio.get(filename))
-    path = Path(filename).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'checkpoint {filename} is missing; check the path')
-    return str(path)
+def _load(filename: str, map_location: Any) -> Any:
+    """Content of a local file or an address, by the weights-only reader."""
+    if '://' not in filename:
+        path = Path(filename).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(
+                f'checkpoint {filename} is missing; check the path')
+        return torch.load(path, map_location=map_location, weights_only=True)
+    # mmengine's loaders of addresses leave weights_only to torch, and torch
+    # hub switches it off; the variable has the last word.
+    before = os.environ.get(_FORCE_WEIGHTS_ONLY)
+    os.environ[_FORCE_WEIGHTS_ONLY] = '1'
+    try:
+        return CheckpointLoader.load_checkpoint(
+            filename, map_location, logger='silent')
+    finally:
+        os.environ.pop(_FORCE_WEIGHTS_ONLY)
+        if before is not None:
+            os.environ[_FORCE_WEIGHTS_ONLY] = before
 
 
 def _reading_error(filename: str, error: Exception) -> CheckpointError:
@@ -217,15 +226,20 @@ class LoadReport:
                 'and the prefix')
         problems = []
         if self.missing:
-            problems.append(f'lacks {", ".join(self.missing)}')
+            problems.append(f'lacks {_listed(self.missing)}')
         if self.mismatched:
-            problems.append(f'has other shapes for '
-                            f'{", ".join(self.mismatched)}')
+            problems.append(f'has other shapes for {_listed(self.mismatched)}')
         if problems:
             raise CheckpointError(
                 f'{self.source} {" and ".join(problems)}; take the matching '
                 'file, or name in allow_missing what may start from its '
                 'initialisation')
+
+
+def _listed(names: Sequence[str], most: int = 50) -> str:
+    """Names for a sentence that a terminal can hold."""
+    rest = len(names) - most
+    return ', '.join(names[:most]) + (f' and {rest} more' if rest > 0 else '')
 
 
 def load_encoder(module: nn.Module,
@@ -310,7 +324,8 @@ def load_pretrained(module: nn.Module, init_cfg: Dict[str, Any]) -> LoadReport:
             :func:`load_encoder`).
 
     Returns:
-        LoadReport: What was loaded; tensors nothing took are also logged.
+        LoadReport: What was loaded, also left as ``module.load_report``;
+        tensors nothing took are logged.
 
     Raises:
         CheckpointError: See :func:`read_checkpoint` and
@@ -334,6 +349,7 @@ def load_pretrained(module: nn.Module, init_cfg: Dict[str, Any]) -> LoadReport:
     elif prefix and not prefix.endswith('.'):
         prefix += '.'
     report = load_encoder(module, state, prefix, allow_missing, filename)
+    module.load_report = report
     if report.unexpected:
         print_log(
             f'{filename}: not used by {type(module).__name__}: '

@@ -1,0 +1,82 @@
+"""Checkpoints of a run: written whole, and found again after a kill."""
+import os
+import re
+from pathlib import Path
+from typing import List, Optional, Tuple, Union
+
+from mmengine.logging import print_log
+
+from ..store.checkpoint import CheckpointError, read_checkpoint
+
+_TEMPORARY = '.{}.tmp'
+
+
+def temporary_name(filename: str) -> str:
+    """Name under which a checkpoint is written until it is whole."""
+    return _TEMPORARY.format(filename)
+
+
+def publish(directory: str, filename: str) -> None:
+    """Give a checkpoint its name once its bytes are on the disk.
+
+    Args:
+        directory (str): Folder of the checkpoint.
+        filename (str): Its final name; it was written under
+            :func:`temporary_name`.
+
+    Raises:
+        CheckpointError: If the file cannot be read back, so that a run could
+            not resume from it.
+    """
+    temporary = Path(directory, temporary_name(filename))
+    with open(temporary, 'rb') as file:
+        os.fsync(file.fileno())
+    read_checkpoint(temporary)
+    os.replace(temporary, Path(directory, filename))
+
+
+def find_newest_checkpoint(work_dir: Union[str, Path]) -> Optional[str]:
+    """The newest checkpoint of a work directory that a run can resume from.
+
+    The file ``last_checkpoint`` is only a hint, since a kill can leave it
+    behind or half written: every candidate is read, newest first, and
+    skipped with a line in the log when it is not whole.
+
+    Args:
+        work_dir (str or Path): The work directory.
+
+    Returns:
+        str, optional: Path of the checkpoint, None when there is none.
+    """
+    for path in _candidates(Path(work_dir)):
+        try:
+            checkpoint = read_checkpoint(path)
+        except CheckpointError as error:
+            print_log(f'skipped: {error}', logger='current')
+            continue
+        if {'meta', 'state_dict', 'message_hub'} <= set(checkpoint):
+            return str(path)
+    return None
+
+
+def _candidates(work_dir: Path) -> List[Path]:
+    """Checkpoint files, newest first; not the ones kept for their score."""
+    paths = {
+        path
+        for path in work_dir.glob('*.pth')
+        if not path.name.startswith(('best_', '.'))
+    }
+    hint = work_dir / 'last_checkpoint'
+    if hint.is_file():
+        # The hook may write checkpoints into a folder of their own.
+        named = Path(hint.read_text(errors='replace').strip())
+        if named.is_file():
+            paths.update(named.parent.glob(f'*{named.suffix}'))
+    paths = {p for p in paths if not p.name.startswith(('best_', '.'))}
+    return sorted(paths, key=_age, reverse=True)
+
+
+def _age(path: Path) -> Tuple[int, int]:
+    """Time of writing, then the number in the name."""
+    numbers = re.findall(r'\d+', path.stem)
+    return path.stat().st_mtime_ns, int(numbers[-1]) if numbers else 0

@@ -1,0 +1,71 @@
+"""What of the log the console shows."""
+import logging
+import warnings
+from contextlib import contextmanager
+from typing import Any, Iterator, Tuple
+
+from mmengine.logging import MMLogger
+
+# Written by mmengine and mmdet3d to every log; useful in the file only.
+_QUIET_FUNCTIONS = ('_log_env', 'wrap_model')
+_QUIET_STARTS: Tuple[str, ...] = (
+    'Hooks will be executed', 'Exp name: ', 'Checkpoints will be saved to ',
+    'Load checkpoint from ', 'Loads checkpoint by ', 'paramwise_options',
+    'The length of ', 'The number of instances ', '-' * 30,
+    'Auto resumed from ', 'Did not find last_checkpoint',
+    'resumed epoch: ', 'The prefix is not set in metric class ',
+    '"HardDiskBackend" is the alias', '"FileClient" will be deprecated')
+# One line per metric and class: the table before it says the same.
+_METRIC_STARTS = ('Epoch(val)', 'Epoch(test)', 'Iter(val)', 'Iter(test)')
+_MAX_METRIC_LINE = 600
+
+
+def file_only() -> dict:
+    """Keyword arguments for a log call that the console shall not show."""
+    return dict(extra=dict(file_only=True))
+
+
+class ConsoleFilter(logging.Filter):
+    """Keep mmengine's page-long records off the console.
+
+    Other warnings and errors pass. The log file gets everything.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the console shows the record."""
+        text = str(record.msg)
+        if record.levelno > logging.INFO:
+            return not text.startswith(_QUIET_STARTS)
+        if text.startswith(_METRIC_STARTS) and len(text) > _MAX_METRIC_LINE:
+            return False
+        return not (getattr(record, 'file_only', False)
+                    or record.funcName in _QUIET_FUNCTIONS
+                    or text.startswith(_QUIET_STARTS))
+
+
+@contextmanager
+def warnings_in_log_file() -> Iterator[None]:
+    """Send the libraries' warnings to the log file of the run."""
+
+    def log(message: Any, category: type, filename: str, lineno: int,
+            *_: Any) -> None:
+        MMLogger.get_current_instance().info(
+            f'{filename}:{lineno}: {category.__name__}: {message}',
+            **file_only())
+
+    with warnings.catch_warnings():
+        warnings.showwarning = log
+        yield
+
+
+def quieten(logger: logging.Logger) -> None:
+    """Put the filter on the logger's console, once.
+
+    Args:
+        logger (Logger): The run's logger.
+    """
+    for handler in logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            continue
+        if not any(isinstance(f, ConsoleFilter) for f in handler.filters):
+            handler.addFilter(ConsoleFilter())

@@ -1,0 +1,106 @@
+"""Errors as users see them: one sentence, no traceback."""
+import difflib
+import errno
+import re
+import traceback
+from pathlib import Path
+from typing import List, Optional, Set
+
+from mmdet3d import registry as mmdet3d_registry
+from mmengine.registry import Registry
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+_SENTENCES = (ValueError, OSError, KeyError, TypeError, RuntimeError,
+              NotImplementedError)
+
+
+def explain(error: BaseException) -> Optional[str]:
+    """The sentence that tells a user what went wrong.
+
+    Args:
+        error (BaseException): What ended the run.
+
+    Returns:
+        str, optional: None for an error nobody foresaw, of which the
+        traceback must be seen.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return 'interrupted; continue with --resume'
+    text = _text(error)
+    if isinstance(error, KeyError) and ' registry. Please check ' in text:
+        return _explain_unregistered(text)
+    if isinstance(error, SyntaxError):
+        return text
+    if _is_own(error):
+        return text
+    if isinstance(error, OSError) and error.errno in _DISK:
+        name = error.filename or 'the work directory'
+        return (f'{name} cannot be written ({(error.strerror or "").lower()}'
+                '); free space or choose another with --work-dir')
+    if isinstance(error, FileNotFoundError):
+        return text if not error.filename else f'{error.filename} is missing'
+    return _explain_worker(text)
+
+
+def _text(error: BaseException) -> str:
+    """Message without the quotes and numbers that Python puts around it."""
+    if isinstance(error, OSError) and error.strerror and not error.filename:
+        return error.strerror
+    if isinstance(error, KeyError) and error.args:
+        return str(error.args[0])
+    return str(error)
+
+
+def _is_own(error: BaseException) -> bool:
+    """Whether this package raised the error: then it is a sentence."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and isinstance(error, _SENTENCES) and (
+        _PACKAGE in Path(frames[-1].filename).resolve().parents)
+
+
+def _explain_worker(text: str) -> Optional[str]:
+    """Sentence of this package's error inside a data loading worker."""
+    if 'in DataLoader worker process' not in text:
+        return None
+    files = re.findall(r'File "([^"]+)", line', text)
+    if not files or _PACKAGE not in Path(files[-1]).resolve().parents:
+        return None
+    return text.strip().splitlines()[-1].partition(': ')[2] or None
+
+
+def _explain_unregistered(text: str) -> str:
+    """Name the type that is not registered and what comes close."""
+    name, place = text.split(' registry. Please check ')[0].split(
+        ' is not in the ')
+    close = difflib.get_close_matches(
+        name.split('.')[-1], sorted(_registered_names(place)), n=3)
+    hint = f'did you mean {" or ".join(close)}?' if close else (
+        'name the module that defines it in custom_imports')
+    return (f'the config names the type {name}, which is not registered in '
+            f'{place} or its parents: {hint}')
+
+
+def _registered_names(place: str) -> Set[str]:
+    """Names in the registry that mmengine calls ``scope::name``.
+
+    Registries of mmdet3d in whose place there is none by that name are all
+    searched.
+    """
+    wanted = place.split('::')[-1]
+    every = [r for r in vars(mmdet3d_registry).values()
+             if isinstance(r, Registry)]
+    chosen = [r for r in every if r.name == wanted] or every
+    names: Set[str] = set()
+    for start in chosen:
+        for entry in _with_parents(start):
+            names.update(entry.module_dict)
+    return names
+
+
+def _with_parents(start: Registry) -> List[Registry]:
+    """A registry and those it falls back to."""
+    chain = [start]
+    while chain[-1].parent is not None:
+        chain.append(chain[-1].parent)
+    return chain

@@ -1,0 +1,102 @@
+"""The first lines of a log: what really runs."""
+from typing import List
+
+import torch
+from mmdet3d.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+
+@HOOKS.register_module()
+class RunSummaryHook(Hook):
+    """Log device, data, model and weights before the first step."""
+
+    priority = 'VERY_HIGH'
+
+    def before_train(self, runner: Runner) -> None:
+        """Log the summary of a training."""
+        loaders = {'train': runner.train_dataloader}
+        if runner.val_loop is not None:
+            loaders['val'] = runner.val_dataloader
+        self._log(runner, loaders)
+
+    def before_test(self, runner: Runner) -> None:
+        """Log the summary of an evaluation."""
+        self._log(runner, {'test': runner.test_dataloader})
+
+    def _log(self, runner: Runner, loaders: dict) -> None:
+        sizes = ' · '.join(f'{name} {len(loader.dataset)} scenes'
+                           for name, loader in loaders.items())
+        for line in (f'{describe_device(runner.world_size)} · {sizes} · '
+                     f'work dir {runner.work_dir}',
+                     *describe_model(runner.model),
+                     f'weights: {describe_weights(runner)}'):
+            runner.logger.info(line)
+
+
+def describe_device(world_size: int) -> str:
+    """Device and number of processes in words.
+
+    Args:
+        world_size (int): Number of processes.
+
+    Returns:
+        str: For example ``'device: cpu, 2 threads'``.
+    """
+    if torch.cuda.is_available():
+        text = f'device: {torch.cuda.get_device_name()}'
+    else:
+        text = f'device: cpu, {torch.get_num_threads()} threads'
+    return text if world_size == 1 else f'{text} × {world_size} processes'
+
+
+def describe_model(model: nn.Module) -> List[str]:
+    """Lines on the model and its encoder.
+
+    Args:
+        model (nn.Module): The detector or segmentor, wrapped or not.
+
+    Returns:
+        list[str]: The model's class and size; then what its backbone says of
+        itself (``backbone.summary()``), or its class, size and pre-trained
+        weights.
+    """
+    if is_model_wrapper(model):
+        model = model.module
+    lines = [f'model: {type(model).__name__}, {_size(model)}']
+    backbone = getattr(model, 'backbone', None)
+    if backbone is None:
+        return lines
+    if hasattr(backbone, 'summary'):
+        return lines + [backbone.summary()]
+    line = f'backbone: {type(backbone).__name__}, {_size(backbone)}'
+    report = getattr(backbone, 'load_report', None)
+    if report is not None:
+        line += f' · encoder: pretrained {report.source}, {report.summary()}'
+    return lines + [line]
+
+
+def _size(module: nn.Module) -> str:
+    """Number of parameters in words."""
+    count = sum(p.numel() for p in module.parameters())
+    return f'{count / 1e6:.2f} M parameters'
+
+
+def describe_weights(runner: Runner) -> str:
+    """Where the model's weights come from.
+
+    Args:
+        runner (Runner): The run, after loading.
+
+    Returns:
+        str: ``'from initialisation'``, or the file and how much of it fits.
+    """
+    report = getattr(runner, 'load_report', None)
+    if report is None:
+        return 'from initialisation'
+    verb = 'loaded from'
+    if runner._resume:
+        verb = f'resumed at step {runner.iter} from'
+    return f'{verb} {report.source}, {report.summary()}'

@@ -1,0 +1,192 @@
+"""The runner of ``tools/train.py`` and ``tools/test.py``."""
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Union
+
+import torch
+from mmdet3d.registry import RUNNERS
+from mmengine.dist import is_distributed, master_only
+from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
+from mmengine.model import (BaseTTAModel, is_model_wrapper,
+                            revert_sync_batchnorm)
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from ..store.checkpoint import (LoadReport, extract_state_dict, load_encoder,
+                                read_checkpoint)
+from .checkpoint import find_newest_checkpoint, publish, temporary_name
+from .console import file_only, quieten
+from .distributed import check_gpu_count, init_gloo
+from .work_dir import unwritable
+
+
+@RUNNERS.register_module()
+class PointRunner(Runner):
+    """mmengine's runner, for CPU as well as GPU, with strict loading.
+
+    - Distributed training works on CPU (gloo); SyncBatchNorm becomes
+      BatchNorm there, and ``AmpOptimWrapper`` bfloat16 autocast.
+    - Checkpoints are read weights-only. A tensor that is missing or of
+      another shape is an error unless the config's ``allow_missing`` (names,
+      prefixes or shell patterns) names it; resuming allows none.
+    - Checkpoints are written under another name and renamed when whole;
+      resuming takes the newest whole one.
+    - The console shows what matters; the log file has everything.
+
+    All other arguments are mmengine's.
+    """
+
+    load_report: Optional[LoadReport] = None
+
+    def setup_env(self, env_cfg: Dict[str, Any]) -> None:
+        """Set up processes, with gloo where there is no GPU."""
+        if self.distributed and not is_distributed():
+            if torch.cuda.is_available():
+                check_gpu_count()
+            else:
+                timeout = env_cfg.get('dist_cfg', {}).get('timeout')
+                init_gloo(self.launcher, timeout)
+        super().setup_env(env_cfg)
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Build the logger; its console leaves out the page-long dumps."""
+        logger = super().build_logger(*args, **kwargs)
+        quieten(logger)
+        return logger
+
+    def wrap_model(self, model_wrapper_cfg: Optional[dict],
+                   model: nn.Module) -> nn.Module:
+        """Wrap the model for several processes, on CPU without a device."""
+        if not self.distributed or torch.cuda.is_available():
+            return super().wrap_model(model_wrapper_cfg, model)
+        if self.cfg.pop('sync_bn', None) or _has_sync_batchnorm(model):
+            self.logger.info('SyncBatchNorm needs a GPU: each process '
+                             'normalises with plain BatchNorm')
+            model = revert_sync_batchnorm(model)
+        wrapper = dict(
+            broadcast_buffers=False,
+            find_unused_parameters=self.cfg.get('find_unused_parameters',
+                                                False))
+        wrapper.update(model_wrapper_cfg or {}, device_ids=None)
+        return super().wrap_model(wrapper, model)
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper:
+        """Build the optimizer; mixed precision on CPU is bfloat16."""
+        if (isinstance(optim_wrapper, dict)
+                and optim_wrapper.get('type') == 'AmpOptimWrapper'
+                and not torch.cuda.is_available()):
+            self.logger.info('mixed precision on the CPU: bfloat16')
+            optim_wrapper = dict(optim_wrapper, type='CPUAmpOptimWrapper')
+            for gpu_option in ('loss_scale', 'dtype', 'use_fsdp'):
+                optim_wrapper.pop(gpu_option, None)
+        return super().build_optim_wrapper(optim_wrapper)
+
+    def register_default_hooks(self,
+                               hooks: Optional[Dict[str, Any]] = None
+                               ) -> None:
+        """Register the default hooks and the summary of the run."""
+        hooks = dict(hooks or {})
+        hooks.setdefault('run_summary', dict(type='RunSummaryHook'))
+        super().register_default_hooks(hooks)
+
+    def register_hook(self,
+                      hook: Union[Hook, Dict[str, Any]],
+                      priority: Any = None) -> None:
+        """Register a hook; mmengine's checkpoint hook gets its safe form."""
+        if isinstance(hook, dict) and hook.get('type') == 'CheckpointHook':
+            hook = dict(hook, type='SafeCheckpointHook')
+        super().register_hook(hook, priority)
+
+    def load_or_resume(self) -> None:
+        """Load or resume; automatic resuming takes what is whole."""
+        if self._resume and self._load_from is None and not self._has_loaded:
+            self._load_from = find_newest_checkpoint(self.work_dir)
+            self._resume = self._load_from is not None
+            if not self._resume:
+                self.logger.info(f'no checkpoint in {self.work_dir} to resume '
+                                 'from: starting at the beginning')
+        super().load_or_resume()
+
+    def load_checkpoint(self,
+                        filename: str,
+                        map_location: Union[str, Callable] = 'cpu'
+                        ) -> Dict[str, Any]:
+        """Load the whole model from a checkpoint, strictly.
+
+        Args:
+            filename (str): File or address.
+            map_location (str or callable): As in :func:`torch.load`.
+
+        Returns:
+            dict: Content of the checkpoint.
+
+        Raises:
+            CheckpointError: If the file cannot be used or a tensor of the
+                model is missing or mis-shaped.
+        """
+        checkpoint = read_checkpoint(filename, map_location)
+        checkpoint['state_dict'] = extract_state_dict(checkpoint, filename)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        self.load_report = load_encoder(
+            _unwrapped(self.model),
+            checkpoint['state_dict'],
+            allow_missing=self._allow_missing(),
+            source=filename)
+        self._log_unexpected(self.load_report)
+        self._has_loaded = True
+        return checkpoint
+
+    def _allow_missing(self) -> List[str]:
+        """Patterns of tensors that may start from their initialisation."""
+        return [] if self._resume else list(self.cfg.get('allow_missing', []))
+
+    def _log_unexpected(self, report: LoadReport) -> None:
+        """List what of the file the model does not use."""
+        if report.unexpected:
+            self.logger.info(f'{report.source}: not used by the model: '
+                             f'{report.unexpected_summary()}')
+            self.logger.info('\n'.join(report.unexpected), **file_only())
+
+    @master_only
+    def save_checkpoint(self,
+                        out_dir: str,
+                        filename: str,
+                        file_client_args: Optional[dict] = None,
+                        **kwargs: Any) -> None:
+        """Save a checkpoint that is whole or absent.
+
+        Args:
+            out_dir (str): Folder or address.
+            filename (str): Name of the file.
+            file_client_args (dict, optional): As in mmengine.
+            **kwargs (Any): As in mmengine.
+
+        Raises:
+            OSError: If the disk is full or read-only; the file is named.
+        """
+        if '://' in str(out_dir) or file_client_args is not None:
+            super().save_checkpoint(out_dir, filename, file_client_args,
+                                    **kwargs)
+            return
+        temporary = temporary_name(filename)
+        try:
+            super().save_checkpoint(out_dir, temporary, **kwargs)
+            publish(out_dir, filename)
+        except OSError as error:
+            raise unwritable(f'checkpoint {filename} in {out_dir}',
+                             error) from error
+        finally:
+            Path(out_dir, temporary).unlink(missing_ok=True)
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """The model inside wrappers for several processes or test-time views."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
+
+
+def _has_sync_batchnorm(model: nn.Module) -> bool:
+    """Whether a layer would need several GPUs."""
+    return any('SyncBatchNorm' in type(m).__name__ for m in model.modules())

@@ -1,0 +1,75 @@
+"""Small data sets and configs that several tests share."""
+import pickle
+
+import numpy as np
+import pytest
+
+CLASSES = ('cabinet', 'bed', 'chair', 'sofa', 'table', 'door', 'window',
+           'bookshelf', 'picture', 'counter', 'desk', 'curtain',
+           'refrigerator', 'showercurtrain', 'toilet', 'sink', 'bathtub',
+           'garbagebin')
+CHAIR, TABLE = 2, 4
+NYU40_CHAIR, NYU40_TABLE = 5, 7
+
+
+def write_scannet(root, scenes=('a', 'b'), num_points=2048):
+    """Rooms with one chair and one table, in mmdet3d's ScanNet form.
+
+    Args:
+        root (Path): Folder to write.
+        scenes (tuple): Names of the scenes, all in train and val.
+        num_points (int): Points of each scene.
+
+    Returns:
+        list[dict]: The scenes' infos.
+    """
+    rng = np.random.default_rng(0)
+    boxes = np.array([[1, 1, .5, .6, .6, 1], [3, 2, .4, 1.2, .8, .8]])
+    kinds = ((CHAIR, NYU40_CHAIR), (TABLE, NYU40_TABLE))
+    for folder in ('points', 'instance_mask', 'semantic_mask'):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    infos = []
+    for scene in scenes:
+        xyz = rng.uniform((0, 0, 0), (4, 3, 2), (num_points, 3))
+        instance = np.zeros(num_points, np.int64)
+        semantic = np.ones(num_points, np.int64)
+        for i, (box, (_, nyu40)) in enumerate(zip(boxes, kinds)):
+            part = slice(i * num_points // 4, (i + 1) * num_points // 4)
+            xyz[part] = box[:3] + rng.uniform(-.5, .5, xyz[part].shape) * (
+                box[3:])
+            instance[part], semantic[part] = i + 1, nyu40
+        points = np.hstack([xyz, rng.uniform(0, 255, xyz.shape)])
+        name = f'{scene}.bin'
+        points.astype(np.float32).tofile(root / 'points' / name)
+        instance.tofile(root / 'instance_mask' / name)
+        semantic.tofile(root / 'semantic_mask' / name)
+        infos.append(
+            dict(
+                lidar_points=dict(num_pts_feats=6, lidar_path=name),
+                pts_instance_mask_path=name,
+                pts_semantic_mask_path=name,
+                axis_align_matrix=np.eye(4),
+                instances=[
+                    dict(bbox_3d=box.tolist(), bbox_label_3d=label)
+                    for box, (label, _) in zip(boxes, kinds)
+                ]))
+    for split in ('train', 'val'):
+        write_infos(root / f'scannet_infos_{split}.pkl', infos)
+    return infos
+
+
+def write_infos(path, infos):
+    """Write an annotation file of mmdet3d 1.1."""
+    metainfo = dict(
+        categories={name: i for i, name in enumerate(CLASSES)},
+        dataset='scannet',
+        info_version='1.1')
+    with open(path, 'wb') as file:
+        pickle.dump(dict(metainfo=metainfo, data_list=infos), file)
+
+
+@pytest.fixture
+def scannet_root(tmp_path):
+    """Data root with two small rooms."""
+    write_scannet(tmp_path / 'scannet')
+    return tmp_path / 'scannet'

@@ -1,0 +1,56 @@
+"""Evaluate a checkpoint of any mmdet3d config, on CPU or GPU.
+
+Pictures of the predictions come from tools/visualize/detections.py.
+"""
+import argparse
+import sys
+from typing import List, Optional
+
+from mmengine.config import Config, ConfigDict
+
+import sam3d_plugin  # noqa: F401  registers the plugin for stock configs
+from sam3d_plugin.engine.cli import (add_common_options, build_runner,
+                                     load_config, run_tool)
+
+
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file or address')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help="average over the config's tta_pipeline (segmentation)")
+    add_common_options(parser)
+    return parser.parse_args(argv)
+
+
+def enable_tta(cfg: Config) -> None:
+    """Wrap model and pipeline for test-time augmentation.
+
+    Raises:
+        ValueError: If the config does not define it.
+    """
+    for key in ('tta_model', 'tta_pipeline'):
+        if key not in cfg:
+            raise ValueError(f'--tta needs {key} in the config')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Evaluate."""
+    cfg = load_config(args)
+    cfg.load_from = args.checkpoint
+    cfg.resume = False
+    # What a training may start from its initialisation, a test may not.
+    cfg.allow_missing = []
+    if args.tta:
+        enable_tta(cfg)
+    build_runner(cfg, ['test_dataloader']).test()
+
+
+if __name__ == '__main__':
+    arguments = parse_args()
+    sys.exit(run_tool(main, arguments))
