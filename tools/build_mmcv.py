@@ -106,7 +106,7 @@ def find_toolkit() -> Optional[Path]:
                             capture_output=True,
                             text=True)
     top = re.search(r'TOP=(\S+)', result.stderr)
-    return Path(top[1]).resolve().parent if top else Path(nvcc).parents[1]
+    return Path(top[1]).resolve() if top else Path(nvcc).parents[1]
 
 
 def check_toolkit(toolkit: Path, torch_cuda: Optional[str]) -> None:
