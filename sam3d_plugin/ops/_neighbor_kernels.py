@@ -4,8 +4,6 @@ import numpy as np
 from ._numba import jit
 from ._tree import LEAF_SIZE, box_distance
 
-# Distances of one block are computed together, so that they vectorise.
-BLOCK = 64
 # Targets that are compared with a source at once.
 LANES = 64
 # Squared distance from which mmcv's knn no longer sees a point.
@@ -29,23 +27,21 @@ def _sink(keys, size, key):
 
 
 @jit
-def _visit_leaf(tree, node, x, y, z, work, keys):
+def _visit_leaf(xyz, index, leaf, x, y, z, work, pattern, keys):
     size = keys.shape[0]
-    pattern = work.view(np.int32)
-    start = (node - tree.first_leaf) * LEAF_SIZE
     for i in range(LEAF_SIZE):
-        dx = x - tree.xyz[0, start + i]
-        dy = y - tree.xyz[1, start + i]
-        dz = z - tree.xyz[2, start + i]
+        dx = x - xyz[0, leaf, i]
+        dy = y - xyz[1, leaf, i]
+        dz = z - xyz[2, leaf, i]
         work[i] = dx * dx + dy * dy + dz * dz
     for i in range(LEAF_SIZE):
-        key = (np.int64(pattern[i]) << 32) | tree.index[start + i]
+        key = (np.int64(pattern[i]) << 32) | index[leaf, i]
         if key < keys[0]:
             _sink(keys, size, key)
 
 
 @jit
-def _search(tree, x, y, z, stack, bounds, work, limit, keys):
+def _search(tree, x, y, z, stack, waiting, work, limit, keys):
     """Find the nearest points in order of distance, then of index.
 
     A key holds the bit pattern of a squared distance, which has the order of
@@ -55,39 +51,42 @@ def _search(tree, x, y, z, stack, bounds, work, limit, keys):
         tree (PointTree): Points of the scene.
         x (float): Coordinate of the centre; likewise y and z.
         stack (np.ndarray): (nodes,) int32, work space.
-        bounds (np.ndarray): (nodes,) float32, work space.
+        waiting (np.ndarray): (nodes,) float32, work space.
         work (np.ndarray): (LEAF_SIZE,) float32, work space.
         limit (float): Squared distance that a point must stay below.
         keys (np.ndarray): (K,) int64, filled in place.
     """
+    xyz, index, bounds, first_leaf = tree
+    pattern = work.view(np.int32)
     work[0] = limit
-    keys[:] = np.int64(work.view(np.int32)[0]) << 32
+    keys[:] = np.int64(pattern[0]) << 32
     stack[0] = 0
-    bounds[0] = 0
-    pattern = bounds.view(np.int32)
+    waiting[0] = 0
+    waiting_pattern = waiting.view(np.int32)
     height = 1
     while height > 0:
         height -= 1
         node = stack[height]
-        if pattern[height] > keys[0] >> 32:
+        if waiting_pattern[height] > keys[0] >> 32:
             continue
-        if node >= tree.first_leaf:
-            _visit_leaf(tree, node, x, y, z, work, keys)
+        if node >= first_leaf:
+            _visit_leaf(xyz, index, node - first_leaf, x, y, z, work, pattern,
+                        keys)
             continue
         near = 2 * node + 1
         far = near + 1
-        near_bound = box_distance(tree.bounds, near, x, y, z)
-        far_bound = box_distance(tree.bounds, far, x, y, z)
+        near_bound = box_distance(bounds, near, x, y, z)
+        far_bound = box_distance(bounds, far, x, y, z)
         if far_bound < near_bound:
             near, far = far, near
             near_bound, far_bound = far_bound, near_bound
         if far_bound < limit:
             stack[height] = far
-            bounds[height] = far_bound
+            waiting[height] = far_bound
             height += 1
         if near_bound < limit:
             stack[height] = near
-            bounds[height] = near_bound
+            waiting[height] = near_bound
             height += 1
     keys.sort()
 
@@ -158,7 +157,7 @@ def find_neighbors(tree, points, centers, start, stop, neighbors):
     """
     num_neighbors = neighbors.shape[0]
     stack = np.empty(tree.bounds.shape[0], np.int32)
-    bounds = np.empty(tree.bounds.shape[0], np.float32)
+    waiting = np.empty(tree.bounds.shape[0], np.float32)
     work = np.empty(LEAF_SIZE, np.float32)
     # One more than asked for shows whether the last one has equals.
     keys = np.empty(num_neighbors + 1, np.int64)
@@ -170,7 +169,7 @@ def find_neighbors(tree, points, centers, start, stop, neighbors):
         x = centers[i, 0]
         y = centers[i, 1]
         z = centers[i, 2]
-        _search(tree, x, y, z, stack, bounds, work, KNN_LIMIT, keys)
+        _search(tree, x, y, z, stack, waiting, work, KNN_LIMIT, keys)
         for k in range(num_neighbors):
             neighbors[k, i] = keys[k] & 0x7fffffff
         if _has_tie(keys, limit_key):
@@ -191,13 +190,13 @@ def find_three_by_tree(tree, targets, start, stop, distances, indices):
         indices (np.ndarray): (N, 3) int32, filled in place.
     """
     stack = np.empty(tree.bounds.shape[0], np.int32)
-    bounds = np.empty(tree.bounds.shape[0], np.float32)
+    waiting = np.empty(tree.bounds.shape[0], np.float32)
     work = np.empty(LEAF_SIZE, np.float32)
     keys = np.empty(3, np.int64)
     square = np.empty(3, np.float32)
     for i in range(start, stop):
         _search(tree, targets[i, 0], targets[i, 1], targets[i, 2], stack,
-                bounds, work, np.float32(np.inf), keys)
+                waiting, work, np.float32(np.inf), keys)
         for k in range(3):
             square.view(np.int32)[k] = keys[k] >> 32
             distances[i, k] = np.sqrt(square[k])
@@ -302,30 +301,29 @@ def _keep_lowest(kept, count, index):
 
 
 @jit
-def _scan_ball(xyz, stop, x, y, z, lower, upper, is_inside, kept):
-    """Note the first points inside among the first ``stop`` ones.
+def _scan_ball(blocks, stop, x, y, z, lower, upper, is_inside, kept):
+    """Note the first points inside among the first ``stop`` blocks.
 
     Returns:
         int: Their number; may exceed what was asked for by one block.
     """
     count = 0
-    wanted = kept.shape[0] - BLOCK
-    for block in range(0, stop, BLOCK):
-        size = min(BLOCK, stop - block)
-        num_inside = 0
-        for i in range(size):
-            dx = x - xyz[0, block + i]
-            dy = y - xyz[1, block + i]
-            dz = z - xyz[2, block + i]
+    wanted = kept.shape[0] - LEAF_SIZE
+    for block in range(stop):
+        num_inside = np.int32(0)
+        for i in range(LEAF_SIZE):
+            dx = x - blocks[0, block, i]
+            dy = y - blocks[1, block, i]
+            dz = z - blocks[2, block, i]
             distance = dx * dx + dy * dy + dz * dz
-            inside = (distance < upper) & ((distance >= lower) |
-                                           (distance == 0))
+            inside = np.int32((distance < upper) & ((distance >= lower) |
+                                                    (distance == 0)))
             is_inside[i] = inside
             num_inside += inside
         if num_inside > 0:
-            for i in range(size):
+            for i in range(LEAF_SIZE):
                 # Written always and kept sometimes: no branch to mispredict.
-                kept[count] = block + i
+                kept[count] = block * LEAF_SIZE + i
                 count += is_inside[i]
             if count >= wanted:
                 break
@@ -335,27 +333,27 @@ def _scan_ball(xyz, stop, x, y, z, lower, upper, is_inside, kept):
 @jit
 def _search_ball(tree, x, y, z, lower, upper, stack, kept):
     """Note the points inside with the lowest indices, in no order."""
-    xyz = tree.xyz
+    xyz, index, bounds, first_leaf = tree
     count = 0
     stack[0] = 0
     height = 1
     while height > 0:
         height -= 1
         node = stack[height]
-        if node < tree.first_leaf:
+        if node < first_leaf:
             for child in range(2 * node + 1, 2 * node + 3):
-                if box_distance(tree.bounds, child, x, y, z) < upper:
+                if box_distance(bounds, child, x, y, z) < upper:
                     stack[height] = child
                     height += 1
             continue
-        start = (node - tree.first_leaf) * LEAF_SIZE
-        for i in range(start, start + LEAF_SIZE):
-            dx = x - xyz[0, i]
-            dy = y - xyz[1, i]
-            dz = z - xyz[2, i]
+        leaf = node - first_leaf
+        for i in range(LEAF_SIZE):
+            dx = x - xyz[0, leaf, i]
+            dy = y - xyz[1, leaf, i]
+            dz = z - xyz[2, leaf, i]
             distance = dx * dx + dy * dy + dz * dz
             if distance < upper and (distance >= lower or distance == 0):
-                count = _keep_lowest(kept, count, tree.index[i])
+                count = _keep_lowest(kept, count, index[leaf, i])
     return count
 
 
@@ -367,11 +365,12 @@ def _fill_up(kept, count, members):
 
 
 @jit
-def query_by_scan(xyz, centers, radii, start, stop, members):
+def query_by_scan(blocks, centers, radii, start, stop, members):
     """Write the first K points inside the balls ``start`` to ``stop``.
 
     Args:
-        xyz (np.ndarray): (3, N) float32, the points in index order.
+        blocks (np.ndarray): (3, blocks, LEAF_SIZE) float32, the points in
+            index order.
         centers (np.ndarray): (M, 3) float32.
         radii (np.ndarray): (2,) float32, smallest and largest radius.
         start (int): First centre.
@@ -380,21 +379,22 @@ def query_by_scan(xyz, centers, radii, start, stop, members):
     """
     lower = radii[0] * radii[0]
     upper = radii[1] * radii[1]
-    is_inside = np.empty(BLOCK, np.int32)
-    kept = np.empty(members.shape[1] + BLOCK, np.int32)
+    is_inside = np.empty(LEAF_SIZE, np.int32)
+    kept = np.empty(members.shape[1] + LEAF_SIZE, np.int32)
     for i in range(start, stop):
-        count = _scan_ball(xyz, xyz.shape[1], centers[i, 0], centers[i, 1],
+        count = _scan_ball(blocks, blocks.shape[1], centers[i, 0], centers[i, 1],
                            centers[i, 2], lower, upper, is_inside, kept)
         _fill_up(kept, count, members[i])
 
 
 @jit
-def query_by_tree(tree, xyz, centers, radii, start, stop, members):
+def query_by_tree(tree, blocks, centers, radii, start, stop, members):
     """Do as :func:`query_by_scan`, leaving most points alone.
 
     Args:
         tree (PointTree): Tree of the points.
-        xyz (np.ndarray): (3, N) float32, the points in index order.
+        blocks (np.ndarray): (3, blocks, LEAF_SIZE) float32, the points in
+            index order.
         centers (np.ndarray): (M, 3) float32.
         radii (np.ndarray): (2,) float32, smallest and largest radius.
         start (int): First centre.
@@ -405,15 +405,16 @@ def query_by_tree(tree, xyz, centers, radii, start, stop, members):
     upper = radii[1] * radii[1]
     size = members.shape[1]
     stack = np.empty(tree.bounds.shape[0], np.int32)
-    is_inside = np.empty(BLOCK, np.int32)
-    kept = np.empty(size + BLOCK, np.int32)
+    is_inside = np.empty(LEAF_SIZE, np.int32)
+    kept = np.empty(size + LEAF_SIZE, np.int32)
     # Crowded balls are full after a look at the first few points.
-    first = min(xyz.shape[1], 8 * size)
+    first = min(blocks.shape[1], 8 * size // LEAF_SIZE + 1)
     for i in range(start, stop):
         x = centers[i, 0]
         y = centers[i, 1]
         z = centers[i, 2]
-        count = _scan_ball(xyz, first, x, y, z, lower, upper, is_inside, kept)
+        count = _scan_ball(blocks, first, x, y, z, lower, upper, is_inside,
+                           kept)
         if count < size:
             count = _search_ball(tree, x, y, z, lower, upper, stack,
                                  kept[:size])

@@ -28,12 +28,13 @@ class PointTree(NamedTuple):
     """Points in leaf order.
 
     Node ``i`` has the children ``2 i + 1`` and ``2 i + 2``. Leaf ``j`` is
-    node ``first_leaf + j`` and holds the points from ``j * LEAF_SIZE`` on.
-    Infinite coordinates and index 0 fill the last leaf.
+    node ``first_leaf + j``. Infinite coordinates and index 0 fill the last
+    leaf. Kernels take the arrays out once, since each access to a tuple's
+    array counts references, and with atomic instructions.
 
     Attributes:
-        xyz (np.ndarray): (3, P) float32, P = N rounded up to whole leaves.
-        index (np.ndarray): (P,) int32, each point's index in the input.
+        xyz (np.ndarray): (3, leaves, LEAF_SIZE) float32.
+        index (np.ndarray): (leaves, LEAF_SIZE) int32, index in the input.
         bounds (np.ndarray): (nodes, 6) float32, lower then upper corner;
             nodes without points have infinitely distant ones.
         first_leaf (int): Number of the first leaf.
@@ -115,8 +116,8 @@ def _bound_nodes(xyz, num_leaves, first_leaf):
     for leaf in range(num_leaves):
         node = bounds[first_leaf + leaf]
         for axis in range(3):
-            for i in range(leaf * LEAF_SIZE, (leaf + 1) * LEAF_SIZE):
-                value = xyz[axis, i]
+            for i in range(LEAF_SIZE):
+                value = xyz[axis, leaf, i]
                 if value < np.inf:
                     node[axis] = min(node[axis], value)
                     node[axis + 3] = max(node[axis + 3], value)
@@ -130,6 +131,25 @@ def _bound_nodes(xyz, num_leaves, first_leaf):
 
 
 @jit
+def arrange(points, order):
+    """Put points into blocks of LEAF_SIZE; infinity fills the last block.
+
+    Args:
+        points (np.ndarray): (N, 3) float32.
+        order (np.ndarray): (N,) integers, the point at each place.
+
+    Returns:
+        np.ndarray: (3, blocks, LEAF_SIZE) float32.
+    """
+    num_blocks = (points.shape[0] + LEAF_SIZE - 1) // LEAF_SIZE
+    xyz = np.full((3, num_blocks * LEAF_SIZE), np.float32(np.inf))
+    for i in range(points.shape[0]):
+        for axis in range(3):
+            xyz[axis, i] = points[order[i], axis]
+    return xyz.reshape(3, num_blocks, LEAF_SIZE)
+
+
+@jit
 def _build(points):
     num_points = points.shape[0]
     num_leaves = (num_points + LEAF_SIZE - 1) // LEAF_SIZE
@@ -137,13 +157,11 @@ def _build(points):
     while first_leaf + 1 < num_leaves:
         first_leaf = 2 * first_leaf + 1
     order = _sort_order(_morton_keys(points))
-    xyz = np.full((3, num_leaves * LEAF_SIZE), np.float32(np.inf))
     index = np.zeros(num_leaves * LEAF_SIZE, np.int32)
-    for i in range(num_points):
-        index[i] = order[i]
-        for axis in range(3):
-            xyz[axis, i] = points[order[i], axis]
-    return xyz, index, _bound_nodes(xyz, num_leaves, first_leaf), first_leaf
+    index[:num_points] = order
+    leaves = arrange(points, order)
+    return (leaves, index.reshape(num_leaves, LEAF_SIZE),
+            _bound_nodes(leaves, num_leaves, first_leaf), first_leaf)
 
 
 def build_tree(points: np.ndarray) -> PointTree:

@@ -2,6 +2,7 @@
 from functools import partial
 from typing import Any, Optional, Tuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
@@ -12,9 +13,10 @@ from ._neighbor_kernels import (find_neighbors, find_three_by_scan,
                                 find_three_by_tree, query_by_scan,
                                 query_by_tree)
 from ._numba import run_in_chunks
+from ._tree import arrange
 
 # Up to this many points, looking at all of them is faster than a tree.
-_MAX_BALL_SCAN = 2048
+_MAX_BALL_SCAN = 1024
 _MAX_THREE_SCAN = 2048
 # Nanoseconds of one search, roughly.
 _SEARCH_STEPS = 1000
@@ -92,14 +94,15 @@ def _query_balls(min_radius: float, max_radius: float, xyz: Tensor,
                  center_xyz: Tensor, members: Tensor) -> None:
     points = as_float_array(xyz)
     centers = as_float_array(center_xyz)
-    columns = as_float_array(xyz.transpose(1, 2))
+    places = np.arange(points.shape[1])
+    blocks = [arrange(scene, places) for scene in points]
     radii = torch.tensor([min_radius, max_radius]).numpy()
     output = members.numpy()
     use_scan = points.shape[1] <= _MAX_BALL_SCAN
     trees = None if use_scan else build_trees(points)
 
     def query(scene: int, start: int, stop: int) -> None:
-        arrays = columns[scene], centers[scene], radii
+        arrays = blocks[scene], centers[scene], radii
         if trees is None:
             query_by_scan(*arrays, start, stop, output[scene])
         else:

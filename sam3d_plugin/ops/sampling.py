@@ -64,17 +64,18 @@ def _sample(points_xyz: Tensor, chosen: Tensor) -> None:
     num_all = points_xyz.size(1)
     bits = min(int(math.log(num_all) / math.log(2)), _MAX_BLOCK_BITS)
     output = chosen.numpy()
+    points = as_float_array(points_xyz)
     if num_all <= _MAX_SCAN:
         columns = as_float_array(points_xyz.transpose(1, 2))
     else:
-        trees = build_trees(as_float_array(points_xyz))
+        trees = build_trees(points)
 
     def sample(start: int, stop: int) -> None:
         for scene in range(start, stop):
             if num_all <= _MAX_SCAN:
                 sample_by_scan(columns[scene], bits, output[scene])
             else:
-                sample_by_tree(trees[scene], num_all, bits, output[scene])
+                sample_by_tree(trees[scene], points[scene], bits, output[scene])
 
     run_in_chunks(sample, len(output), chosen.numel() * _SAMPLE_STEPS)
 
