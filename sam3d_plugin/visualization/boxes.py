@@ -6,7 +6,7 @@ up), yaw in radians counter-clockwise about z, as mmdet3d's
 ``DepthInstance3DBoxes`` with origin (0.5, 0.5, 0.5).
 """
 from dataclasses import dataclass
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -56,11 +56,12 @@ class LabelledBoxes:
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def select(self, keep: np.ndarray) -> 'LabelledBoxes':
+    def select(self, keep: Union[np.ndarray, slice]) -> 'LabelledBoxes':
         """Return some of the boxes.
 
         Args:
-            keep (np.ndarray): (M,) mask of the boxes kept, or their indices.
+            keep (np.ndarray or slice): (M,) mask of the boxes kept, or their
+                indices.
 
         Returns:
             LabelledBoxes: The kept boxes with their names and scores.

@@ -12,13 +12,13 @@ import plotly.graph_objects as go
 from sam3d_plugin.store import atomic_write
 from .boxes import LabelledBoxes, box_corners, match_boxes, no_boxes
 from .points import lighten, prepare_points
-from .render import PREDICTED_COLOR, TRUE_COLOR, ViewOptions
+from .render import DEFAULT_VIEW, PREDICTED_COLOR, TRUE_COLOR, ViewOptions
 
 # One stroke over all edges of a box, by the corner index of box_corners.
 _STROKE = (0, 1, 3, 2, 0, 4, 5, 1, 5, 7, 3, 7, 6, 2, 6, 4)
 _STROKE_END = [None] * 3
 _THRESHOLD_STEP = 0.05
-_PAGE = '''<!doctype html>
+_PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -29,7 +29,7 @@ _PAGE = '''<!doctype html>
 {content}
 </body>
 </html>
-'''
+"""
 
 
 def _box_lines(boxes: LabelledBoxes, hover: Sequence[str],
@@ -164,14 +164,13 @@ def _layout(title: str, options: ViewOptions) -> Dict[str, Any]:
                 center=dict(x=0, y=0, z=-0.1))))
 
 
-def build_figure(
-    points: np.ndarray,
-    colors: Optional[np.ndarray] = None,
-    true: Optional[LabelledBoxes] = None,
-    predicted: Optional[LabelledBoxes] = None,
-    title: str = '',
-    score_thr: float = 0.0,
-    options: ViewOptions = ViewOptions()) -> go.Figure:
+def build_figure(points: np.ndarray,
+                 colors: Optional[np.ndarray] = None,
+                 true: Optional[LabelledBoxes] = None,
+                 predicted: Optional[LabelledBoxes] = None,
+                 title: str = '',
+                 score_thr: float = 0.0,
+                 options: ViewOptions = DEFAULT_VIEW) -> go.Figure:
     """Build the figure of :func:`write_scene_html`.
 
     Args:
@@ -224,15 +223,14 @@ def build_figure(
     return figure
 
 
-def write_scene_html(
-    path: Union[str, Path],
-    points: np.ndarray,
-    colors: Optional[np.ndarray] = None,
-    true: Optional[LabelledBoxes] = None,
-    predicted: Optional[LabelledBoxes] = None,
-    title: str = '',
-    score_thr: float = 0.0,
-    options: ViewOptions = ViewOptions()) -> None:
+def write_scene_html(path: Union[str, Path],
+                     points: np.ndarray,
+                     colors: Optional[np.ndarray] = None,
+                     true: Optional[LabelledBoxes] = None,
+                     predicted: Optional[LabelledBoxes] = None,
+                     title: str = '',
+                     score_thr: float = 0.0,
+                     options: ViewOptions = DEFAULT_VIEW) -> None:
     """Write a scene as one HTML file that needs no network (about 6 MB).
 
     Dragging rotates, the wheel zooms, legend entries switch points, true

@@ -149,7 +149,7 @@ def colors_from_ids(ids: np.ndarray) -> np.ndarray:
     ids = np.asarray(ids, dtype=np.int64)
     # Steps of the golden ratio spread the hues of neighbouring ids.
     hue = ids * 0.61803398875 % 1
-    saturation = 0.45 + 0.35 * (ids * 0.7548776662 % 1)
+    saturation = 0.3 + 0.3 * (ids * 0.7548776662 % 1)
     value = 0.65 + 0.3 * (ids * 0.5698402910 % 1)
     hsv = np.stack([hue, saturation, value], axis=-1)
     rgb = (matplotlib.colors.hsv_to_rgb(hsv) * 255).round().astype(np.uint8)

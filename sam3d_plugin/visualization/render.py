@@ -57,6 +57,9 @@ class ViewOptions:
     iou_thr: float = 0.25
 
 
+DEFAULT_VIEW = ViewOptions()
+
+
 @dataclass(frozen=True)
 class _BoxGroup:
     """Boxes drawn alike."""
@@ -265,14 +268,13 @@ def _draw_figure(points: np.ndarray, colors: np.ndarray,
     return figure
 
 
-def render_scene(
-    path: Union[str, Path],
-    points: np.ndarray,
-    colors: Optional[np.ndarray] = None,
-    true: Optional[LabelledBoxes] = None,
-    predicted: Optional[LabelledBoxes] = None,
-    title: str = '',
-    options: ViewOptions = ViewOptions()) -> None:
+def render_scene(path: Union[str, Path],
+                 points: np.ndarray,
+                 colors: Optional[np.ndarray] = None,
+                 true: Optional[LabelledBoxes] = None,
+                 predicted: Optional[LabelledBoxes] = None,
+                 title: str = '',
+                 options: ViewOptions = DEFAULT_VIEW) -> None:
     """Write a PNG of a scene: from above and in perspective.
 
     A prediction is solid when it matches a true box of its class, else

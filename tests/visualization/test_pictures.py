@@ -8,10 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from sam3d_plugin.visualization.boxes import LabelledBoxes, no_boxes
+from sam3d_plugin.visualization.boxes import (LabelledBoxes, match_boxes,
+                                              no_boxes)
 from sam3d_plugin.visualization.html import build_figure, write_scene_html
 from sam3d_plugin.visualization.render import ViewOptions, render_scene
 
+REAL_SCAN = (
+    Path(__file__).parents[2] /
+    '../shared/data/scannet_scene0000/scene0000_00_labelled.npz')
 POINTS = np.random.default_rng(0).uniform(0, 3, size=(300, 3))
 COLORS = np.full((300, 3), 128, dtype=np.uint8)
 TRUE = LabelledBoxes([[1, 1, 1, 1, 1, 1, 0.3], [2, 2, 1, 0.5, 0.5, 1, 0]],
@@ -57,6 +61,22 @@ def test_single_point_without_colour_can_be_drawn(tmp_path: Path):
     render_scene(tmp_path / 'a.png', [[1.0, 2, 3]], predicted=PREDICTED)
     write_scene_html(tmp_path / 'a.html', [[1.0, 2, 3]], true=TRUE)
     assert (tmp_path / 'a.png').stat().st_size > 1000
+
+
+@pytest.mark.skipif(not REAL_SCAN.exists(), reason='no ../shared/data here')
+def test_real_room_is_drawn_with_every_box(tmp_path: Path):
+    scan = np.load(REAL_SCAN)
+    true = LabelledBoxes(scan['bbox'][:, :6],
+                         [f'{label:.0f}' for label in scan['bbox'][:, 6]])
+    predicted = LabelledBoxes(true.boxes[:, :6] + 0.01, true.names,
+                              np.linspace(0.3, 1, len(true)))
+    assert (match_boxes(predicted, true) >= 0).all()
+    arrays = (scan['xyz_aligned'], scan['rgb'], true, predicted)
+    render_scene(
+        tmp_path / 'room.png', *arrays, options=ViewOptions(max_height=2.2))
+    picture = cv2.imread(str(tmp_path / 'room.png'))
+    white = (picture > 250).all(axis=2).mean()
+    assert white < 0.6, 'the room does not fill its panels'
 
 
 def test_box_behind_the_camera_does_not_break_the_picture(tmp_path: Path):
