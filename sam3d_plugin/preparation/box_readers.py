@@ -1,0 +1,116 @@
+"""Boxes that come with a scan: an array in it or a JSON file beside it.
+
+Axis legend: R boxes.
+"""
+import json
+from pathlib import Path
+from typing import Any, Dict, Optional, Tuple
+
+import numpy as np
+
+from .scan import ScanError, class_of
+
+_BOX_KEYS = ('bbox', 'box', 'bbox_3d')
+_CLASS_KEYS = ('class', 'label', 'category', 'name')
+_JSON_FORM = ('{"boxes": [{"class": "chair", "center": [x, y, z], '
+              '"size": [dx, dy, dz]}]}')
+
+Boxes = Tuple[Optional[np.ndarray], Optional[np.ndarray]]
+
+
+def read_boxes(path: Path, name: str, arrays: Dict[str, np.ndarray]) -> Boxes:
+    """Boxes of a scan in its own units and axes.
+
+    Args:
+        path (Path): The scan's file.
+        name (str): The scan's name.
+        arrays (dict): Its arrays; ``bbox`` is (R, 7): centre, size, NYU40
+            id.
+
+    Returns:
+        tuple: (R, 6) geometric centres and sizes, and (R,) NYU40 ids; None
+        and None where there are no boxes.
+
+    Raises:
+        ScanError: When there are two sources of boxes, or a box has no
+            known class, a size that is not positive or a wrong form.
+    """
+    beside = {
+        path.with_name(f'{stem}.boxes.json')
+        for stem in (path.name, path.stem, name)
+    }
+    files = sorted(file for file in beside if file.is_file())
+    if len(files) + ('bbox' in arrays) > 1:
+        sources = [str(file) for file in files]
+        sources += [str(path)] * ('bbox' in arrays)
+        raise ScanError(f'{" and ".join(sources)} both hold boxes of {name}; '
+                        'keep one')
+    if files:
+        return _check_boxes(*_read_json(files[0]), files[0])
+    if 'bbox' in arrays:
+        return _check_boxes(*_split_rows(arrays['bbox'], path), path)
+    return None, None
+
+
+def _split_rows(rows: np.ndarray, path: Path) -> Tuple[np.ndarray, np.ndarray]:
+    """Cut (R, 7) rows into boxes and NYU40 ids."""
+    if rows.size == 0:
+        rows = np.zeros((0, 7))
+    if rows.ndim != 2 or rows.shape[1] != 7 or rows.dtype.kind not in 'iuf':
+        raise ScanError(f'{path}: bbox is {rows.dtype} of shape {rows.shape}, '
+                        'not (R, 7) numbers; store centre, size and NYU40 id')
+    classes = [class_of(number.item(), path) for number in rows[:, 6]]
+    return rows[:, :6].astype(np.float64), np.array(classes, dtype=np.int64)
+
+
+def _read_json(path: Path) -> Tuple[np.ndarray, np.ndarray]:
+    """Boxes of a JSON file in the form of ``_JSON_FORM``."""
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ScanError(f'{path} is no whole JSON file ({error}); write it '
+                        f'again as {_JSON_FORM}') from error
+    entries = content.get('boxes') if isinstance(content, dict) else content
+    if not isinstance(entries, list):
+        raise ScanError(f'{path} has no list of boxes; write it as '
+                        f'{_JSON_FORM}')
+    boxes, classes = np.zeros((len(entries), 6)), []
+    for index, entry in enumerate(entries):
+        boxes[index], number = _read_entry(entry, index, path)
+        classes.append(number)
+    return boxes, np.array(classes, dtype=np.int64)
+
+
+def _read_entry(entry: Any, index: int, path: Path) -> Tuple[np.ndarray, int]:
+    """One box of a JSON file: its (6,) numbers and its NYU40 id."""
+    if isinstance(entry, list):
+        entry = {'bbox': entry[:6], 'class': entry[-1] if entry else None}
+    try:
+        key = next(key for key in _CLASS_KEYS if key in entry)
+        box = next((entry[key] for key in _BOX_KEYS if key in entry), None)
+        if box is None:
+            box = [*entry['center'], *entry['size']]
+        numbers = np.array(box, dtype=np.float64)
+        if numbers.shape == (7, ) and numbers[6] != 0:
+            raise ScanError(f'{path}: box {index} is turned by {numbers[6]:g};'
+                            " ScanNet's form holds axis-aligned boxes only, "
+                            'give the box that encloses it')
+        if numbers.shape not in ((6, ), (7, )):
+            raise ValueError(f'{len(numbers)} numbers')
+    except (StopIteration, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ScanError):
+            raise
+        raise ScanError(f'{path}: box {index} is {entry!r}; write it as in '
+                        f'{_JSON_FORM}') from error
+    return numbers[:6], class_of(entry[key], path)
+
+
+def _check_boxes(boxes: np.ndarray, classes: np.ndarray,
+                 path: Path) -> Tuple[np.ndarray, np.ndarray]:
+    is_wrong = ~np.isfinite(boxes).all(axis=1) | (boxes[:, 3:]
+                                                  <= 0).any(axis=1)
+    if is_wrong.any():
+        index = int(np.flatnonzero(is_wrong)[0])
+        raise ScanError(f'{path}: box {index} is {boxes[index].tolist()}; its '
+                        'numbers must be finite and its size positive')
+    return boxes, classes

@@ -1,0 +1,198 @@
+"""Units, axes and alignment: from a file's frame to metres with z up.
+
+Axis legend: N points, R boxes.
+"""
+from dataclasses import replace
+from pathlib import Path
+from typing import Dict, List
+
+import numpy as np
+
+from .scan import Scan, ScanError
+
+# Rows are the new axes in terms of the old: a rotation, never a mirror.
+_TO_Z_UP: Dict[str, np.ndarray] = {
+    'z': np.eye(3),
+    '-z': np.diag([1.0, -1.0, -1.0]),
+    'y': np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]),
+    '-y': np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
+    'x': np.array([[0, 0, -1.0], [0, 1, 0], [1, 0, 0]]),
+    '-x': np.array([[0, 0, 1.0], [0, 1, 0], [-1, 0, 0]]),
+}
+UP_AXES = tuple(_TO_Z_UP)
+
+# A room in metres is larger than the first and smaller than the second.
+_SMALLEST_EXTENT, _LARGEST_EXTENT = 0.5, 100.0
+# float32 keeps a tenth of a millimetre up to here.
+_LARGEST_OFFSET = 1000.0
+_BIN = 0.05
+
+
+def read_axis_align(path: Path, arrays: Dict[str, np.ndarray],
+                    notes: List[str]) -> np.ndarray:
+    """The matrix that makes a scan's walls parallel to the axes.
+
+    Args:
+        path (Path): File of the scan.
+        arrays (dict): Its arrays; ``axis_align_matrix`` is used if present.
+        notes (list[str]): Gets a line when a matrix is found beside it.
+
+    Returns:
+        np.ndarray: (4, 4), the identity for scans without.
+
+    Raises:
+        ScanError: When it is no rotation about z with a translation, which
+            is all that mmdet3d's GlobalAlignment takes.
+    """
+    beside = path.with_name(f'{path.stem}_axis_align.txt')
+    if 'axis_align_matrix' in arrays:
+        matrix, source = arrays['axis_align_matrix'], path
+    elif beside.is_file():
+        matrix, source = _read_matrix(beside), beside
+        notes.append(f'alignment from {beside.name}')
+    else:
+        return np.eye(4)
+    rotation = np.eye(3)
+    if matrix.shape == (4, 4):
+        rotation[:2, :2] = matrix[:2, :2]
+    if (matrix.shape != (4, 4) or not np.isfinite(matrix).all()
+            or (matrix[:3, :3] != rotation).any()
+            or not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
+            or np.linalg.det(rotation) < 0):
+        raise ScanError(f'{source}: the alignment must be a 4x4 rotation '
+                        'about z with a translation, which is all that '
+                        'mmdet3d takes; turn the points upright first')
+    return np.asarray(matrix, dtype=np.float64)
+
+
+def _read_matrix(path: Path) -> np.ndarray:
+    """16 numbers, bare or as in ScanNet's ``axisAlignment = ...``."""
+    text = path.read_text(encoding='utf-8', errors='replace')
+    try:
+        values = [float(word) for word in text.split('=')[-1].split()]
+        return np.array(values).reshape(4, 4)
+    except ValueError as error:
+        raise ScanError(f'{path} does not hold 16 numbers ({error}); write '
+                        'the 4x4 matrix row by row') from error
+
+
+def to_metres_z_up(scan: Scan, scale: float, up: str) -> Scan:
+    """Scale and turn the coordinates and boxes of a scan.
+
+    Args:
+        scan (Scan): In the file's units and axes.
+        scale (float): Metres per unit.
+        up (str): Axis that points up, one of ``UP_AXES``.
+
+    Returns:
+        Scan: In metres with z up.
+
+    Raises:
+        ScanError: When the scan also has an alignment, which is defined for
+            z up only.
+    """
+    turn = _TO_Z_UP[up]
+    axis_align = scan.axis_align.copy()
+    if up != 'z' and (axis_align != np.eye(4)).any():
+        raise ScanError(f'{scan.path} has an alignment, which turns about z; '
+                        f'it cannot be combined with --up {up}')
+    axis_align[:3, 3] *= scale
+    boxes = scan.boxes
+    if boxes is not None:
+        boxes = scale * np.concatenate(
+            [boxes[:, :3] @ turn.T, boxes[:, 3:] @ np.abs(turn).T], axis=1)
+    return replace(
+        scan,
+        xyz=scale * (scan.xyz @ turn.T),
+        boxes=boxes,
+        axis_align=axis_align)
+
+
+def check_units(scan: Scan) -> None:
+    """Refuse a scan that cannot be a room in metres.
+
+    Args:
+        scan (Scan): With the coordinates as they would be stored.
+
+    Raises:
+        ScanError: When its extent or its distance from the origin says so.
+    """
+    extent = float(np.ptp(scan.xyz, axis=0).max())
+    offset = float(np.abs(scan.xyz).max())
+    if extent > _LARGEST_EXTENT:
+        unit, scale = (('millimetres', 0.001) if extent > 1000 else
+                       ('centimetres', 0.01))
+        raise ScanError(f'{scan.path}: extent {extent:,.0f}: {unit}? Add '
+                        f'--scale {scale:g} (--scale 1 if these are metres)')
+    if extent < _SMALLEST_EXTENT:
+        raise ScanError(
+            f'{scan.path}: extent {extent:.3g}, too small for a room in '
+            'metres; add --scale with the metres per unit (--scale 1 if '
+            'these are metres)')
+    if offset > _LARGEST_OFFSET:
+        raise ScanError(
+            f'{scan.path} lies {offset:,.0f} m from the origin, where '
+            'float32 is too coarse; subtract an offset first (--scale 1 to '
+            'import it as it is)')
+
+
+def floor_share(heights: np.ndarray) -> float:
+    """How much of a scan lies in one plane near the low end of an axis.
+
+    Args:
+        heights (np.ndarray): (N,) coordinates along the axis, metres.
+
+    Returns:
+        float: Share of the points in the fullest 10 cm of the lowest
+        quarter of the axis.
+    """
+    low, high = np.percentile(heights, [0.2, 99.8])
+    bins = max(int(np.ceil((high - low) / _BIN)), 2)
+    counts = np.histogram(heights, bins=bins, range=(low, high))[0]
+    slabs = counts[:-1] + counts[1:]
+    return float(slabs[:max(len(slabs) // 4, 1)].max() / len(heights))
+
+
+def find_up_axis(xyz: np.ndarray) -> str:
+    """Guess which axis of a room points up.
+
+    z unless the evidence against it is strong: the room is much lower along
+    another axis, and a plane at an end of that axis (the floor) holds more
+    points than any at either end of z, by a factor of 1.5. Upside-down
+    scans are not noticed: ceilings are often fuller than floors.
+
+    Args:
+        xyz (np.ndarray): (N, 3) metres.
+
+    Returns:
+        str: One of ``UP_AXES``.
+    """
+    extents = np.ptp(np.percentile(xyz, [0.2, 99.8], axis=0), axis=0)
+    shares = {
+        sign + axis: floor_share((-1 if sign else 1) * xyz[:, i])
+        for i, axis in enumerate('xyz')
+        for sign in ('', '-')
+    }
+    against = 1.5 * max(shares['z'], shares['-z'])
+    others = [
+        axis for axis in ('x', '-x', 'y', '-y')
+        if shares[axis] > against and extents['xyz'.index(axis[-1])] < 0.8 *
+        extents[2]
+    ]
+    return max(others, key=lambda axis: shares[axis], default='z')
+
+
+def check_up_axis(scan: Scan) -> None:
+    """Refuse a scan whose floor lies along another axis than z.
+
+    Args:
+        scan (Scan): With the coordinates as they would be stored.
+
+    Raises:
+        ScanError: When :func:`find_up_axis` finds another axis.
+    """
+    up = find_up_axis(scan.xyz)
+    if up != 'z':
+        raise ScanError(f'{scan.path}: the floor seems to lie at the low end '
+                        f'of axis {up}; add --up {up} (--up z if z points '
+                        'up)')

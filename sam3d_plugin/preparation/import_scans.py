@@ -1,0 +1,146 @@
+"""From a folder of scans to a data set that mmdet3d reads as ScanNet."""
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from .frames import check_units, check_up_axis
+from .infos import FOLDERS, StoredScan, store_scan, write_split
+from .instances import complete_labels
+from .scan import CLASS_NAMES, Scan, ScanError
+from .scan_readers import ReadOptions, find_scans, read_scan
+from .splits import Splits, make_splits
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What the user asks for.
+
+    Args:
+        source (Path): Folder of the scans.
+        out (Path): Folder of the data set.
+        splits (sequence): Lists of scans, by split.
+        scale (float, optional): Metres per unit; None checks that the units
+            are metres.
+        up (str, optional): Axis that points up; None checks that it is z.
+        region_key (str, optional): See :class:`ReadOptions`.
+        without_color (bool): See :class:`ReadOptions`.
+        drop_invalid (bool): See :class:`ReadOptions`.
+        overwrite (bool): Whether files in ``out`` may be replaced.
+    """
+    source: Path
+    out: Path
+    splits: Sequence[Splits] = ()
+    scale: Optional[float] = None
+    up: Optional[str] = None
+    region_key: Optional[str] = None
+    without_color: bool = False
+    drop_invalid: bool = False
+    overwrite: bool = False
+
+
+def import_scans(options: ImportOptions,
+                 console: Optional[Console] = None) -> Dict[str, Path]:
+    """Import a folder of scans.
+
+    The infos are written last, so that an interrupted import leaves none and
+    can be started again.
+
+    Args:
+        options (ImportOptions): What the user asks for.
+        console (Console, optional): Where to say what was done; also shows
+            the progress if it is a terminal and CI is not set.
+
+    Returns:
+        dict: The infos file of each split.
+
+    Raises:
+        ScanError: When anything is wrong with a scan, a list or a folder.
+    """
+    console = console or Console(soft_wrap=True, markup=False, highlight=False)
+    scans = find_scans(options.source)
+    notes: List[str] = []
+    splits = make_splits(scans, options.splits, notes)
+    for note in notes:
+        console.print(note)
+    check_output(options.out, options.overwrite)
+    used = {name for members in splits.values() for name in members}
+    stored: Dict[str, StoredScan] = {}
+    for name in track([name for name in scans if name in used],
+                      description='Importing',
+                      console=console,
+                      transient=True,
+                      disable=not console.is_terminal or 'CI' in os.environ):
+        scan = prepare_scan(scans[name], options)
+        stored[name] = store_scan(scan, options.out)
+        console.print(summarize(scan))
+    infos = {
+        split: write_split(options.out, split, [stored[n] for n in members])
+        for split, members in splits.items()
+    }
+    for split, path in infos.items():
+        console.print(f'{path}: {len(splits[split])} scan(s)')
+    return infos
+
+
+def prepare_scan(path: Path, options: ImportOptions) -> Scan:
+    """Read a scan, check its frame, and complete its masks and boxes."""
+    scan = read_scan(
+        path,
+        ReadOptions(
+            scale=1.0 if options.scale is None else options.scale,
+            up=options.up or 'z',
+            region_key=options.region_key,
+            without_color=options.without_color,
+            drop_invalid=options.drop_invalid))
+    if options.scale is None:
+        check_units(scan)
+    if options.up is None:
+        check_up_axis(scan)
+    return complete_labels(scan)
+
+
+def check_output(out: Path, overwrite: bool) -> None:
+    """Make the output folder, or say why it cannot be used.
+
+    What an interrupted import left (arrays, no infos) is no obstacle.
+
+    Args:
+        out (Path): Folder of the data set.
+        overwrite (bool): Whether its files may be replaced.
+
+    Raises:
+        ScanError: When it holds other things or cannot be written to.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        others = sorted({entry.name for entry in out.iterdir()} - set(FOLDERS))
+    except OSError as error:
+        raise ScanError(f'{out} cannot be made ({error.strerror}); choose '
+                        'another --out') from error
+    if not os.access(out, os.W_OK):
+        raise ScanError(f'{out} is read-only; choose another --out')
+    if others and not overwrite:
+        raise ScanError(
+            f'{out} already holds {", ".join(others[:3])}; choose another '
+            '--out, or add --overwrite to replace what has the same name')
+
+
+def summarize(scan: Scan) -> str:
+    """What became of a scan, in a few lines."""
+    assert scan.boxes is not None and scan.box_classes is not None
+    extents = ' x '.join(f'{e:.2f}' for e in np.ptp(scan.xyz, axis=0))
+    counts = zip(*np.unique(scan.box_classes, return_counts=True))
+    boxes = ', '.join(f'{n} {CLASS_NAMES[number]}' for number, n in counts)
+    regions = 0 if scan.regions is None else len(
+        np.unique(scan.regions[scan.regions > 0]))
+    lines = [
+        f'{scan.name}: {len(scan.xyz):,} points, {extents} m',
+        f'{len(scan.boxes)} boxes' + (f': {boxes}' if boxes else ''),
+        f'{regions} regions' if regions else 'no regions', *scan.notes
+    ]
+    return '\n  '.join(lines)

@@ -1,0 +1,157 @@
+"""mmdet3d 1.x infos of scans, and ScanNet's ``seg_info``.
+
+The form is that of mmdet3d's ``scannet_converter`` after
+``update_infos_to_v2``; names of files are relative to their folders, which
+mmdet3d's configs give as ``data_prefix``.
+
+Axis legend: N points, R boxes.
+"""
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+import numpy as np
+
+from ..store import atomic_write, write_region_file
+from .scan import (CLASS_NAMES, DETECTION_CLASSES, MAX_NYU40_ID,
+                   SEGMENTATION_IDS, Scan)
+
+# Folders of a data set, as mmdet3d's configs name them, and ours.
+FOLDERS = ('points', 'instance_mask', 'semantic_mask', 'regions', 'seg_info')
+
+# Points per sample of mmdet3d's ScanNet segmentation config: a scan is drawn
+# once per so many of its points.
+_POINTS_PER_SAMPLE = 8192
+
+
+@dataclass(frozen=True)
+class StoredScan:
+    """What the infos keep of a scan whose arrays are written.
+
+    Args:
+        info (dict): Entry of ``data_list``.
+        num_points (int): N.
+        class_counts (np.ndarray): (20,) points of each segmentation class.
+    """
+    info: Dict[str, Any]
+    num_points: int
+    class_counts: np.ndarray
+
+
+def store_scan(scan: Scan, out: Path) -> StoredScan:
+    """Write the arrays of a scan.
+
+    Args:
+        scan (Scan): With masks and boxes.
+        out (Path): Folder of the data set.
+
+    Returns:
+        StoredScan: For the infos and ``seg_info``.
+    """
+    assert scan.semantic is not None and scan.instance is not None
+    points = np.concatenate([scan.xyz, scan.rgb], axis=1).astype('<f4')
+    arrays = dict(
+        points=points,
+        instance_mask=scan.instance.astype('<i8'),
+        semantic_mask=scan.semantic.astype('<i8'))
+    for folder, array in arrays.items():
+        with atomic_write(out / folder / f'{scan.name}.bin') as file:
+            file.write(array.tobytes())
+    if scan.regions is not None:
+        write_region_file(out / 'regions' / f'{scan.name}.npz', scan.regions,
+                          points[:, :3], scan.name)
+    counts = np.bincount(scan.semantic, minlength=MAX_NYU40_ID + 1)
+    return StoredScan(
+        info=scene_info(scan),
+        num_points=len(points),
+        class_counts=counts[list(SEGMENTATION_IDS)])
+
+
+def scene_info(scan: Scan) -> Dict[str, Any]:
+    """The entry of a scan in ``data_list``.
+
+    Args:
+        scan (Scan): With boxes.
+
+    Returns:
+        dict: Names of its files, its alignment and its instances; with
+        ``pts_region_path`` when it has regions.
+    """
+    assert scan.boxes is not None and scan.box_classes is not None
+    labels = {number: label for label, number in enumerate(CLASS_NAMES)}
+    info: Dict[str, Any] = dict(
+        lidar_points=dict(num_pts_feats=6, lidar_path=f'{scan.name}.bin'),
+        pts_semantic_mask_path=f'{scan.name}.bin',
+        pts_instance_mask_path=f'{scan.name}.bin',
+        axis_align_matrix=scan.axis_align.tolist(),
+        instances=[
+            dict(bbox_3d=box.tolist(), bbox_label_3d=labels[int(number)])
+            for box, number in zip(scan.boxes, scan.box_classes)
+        ])
+    if scan.regions is not None:
+        info['pts_region_path'] = f'{scan.name}.npz'
+    return info
+
+
+def write_split(out: Path, split: str, scans: Sequence[StoredScan]) -> Path:
+    """Write the infos and the ``seg_info`` of one split.
+
+    Args:
+        out (Path): Folder of the data set.
+        split (str): Name of the split, as in ``scannet_infos_train.pkl``.
+        scans (sequence): Its scans, in order.
+
+    Returns:
+        Path: The infos file.
+    """
+    arrays = dict(
+        label_weight=label_weights(sum(scan.class_counts for scan in scans)),
+        resampled_scene_idxs=resampled_indices(
+            [scan.num_points for scan in scans]))
+    for name, array in arrays.items():
+        with atomic_write(out / 'seg_info' / f'{split}_{name}.npy') as file:
+            np.save(file, array)
+    metainfo = dict(
+        categories={
+            name: i
+            for i, name in enumerate(DETECTION_CLASSES)
+        },
+        dataset='scannet',
+        info_version='1.1')
+    path = out / f'scannet_infos_{split}.pkl'
+    with atomic_write(path) as file:
+        pickle.dump(
+            dict(metainfo=metainfo, data_list=[scan.info for scan in scans]),
+            file)
+    return path
+
+
+def label_weights(class_counts: np.ndarray) -> np.ndarray:
+    """Weights of the segmentation classes, 1 / log(1.2 + share).
+
+    The rule of PointNet++'s ScanNet loader, which mmdet3d follows.
+
+    Args:
+        class_counts (np.ndarray): (20,) points per class.
+
+    Returns:
+        np.ndarray: (20,) float32; all equal where nothing is labelled.
+    """
+    counts = np.asarray(class_counts, dtype=np.float32)
+    shares = counts / max(counts.sum(), 1)
+    return (1 / np.log(1.2 + shares)).astype(np.float32)
+
+
+def resampled_indices(num_points: List[int]) -> np.ndarray:
+    """Each scan's index, once per sample of 8,192 points that it has.
+
+    Args:
+        num_points (list[int]): Points of each scan.
+
+    Returns:
+        np.ndarray: Sorted int32 indices; every scan is in it, also those of
+        fewer points than a sample.
+    """
+    repeats = [max(round(n / _POINTS_PER_SAMPLE), 1) for n in num_points]
+    return np.repeat(np.arange(len(repeats)), repeats).astype(np.int32)

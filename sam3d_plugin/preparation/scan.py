@@ -1,0 +1,106 @@
+"""One scan on its way into mmdet3d's data, and the labels it may carry.
+
+Axis legend: N points, R boxes.
+"""
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional
+
+import numpy as np
+
+# NYU40 ids of ScanNet's 18 detection classes, in the order of
+# mmdet3d.datasets.ScanNetDataset.METAINFO (a test compares the two).
+DETECTION_CLASSES: Dict[str, int] = {
+    'cabinet': 3,
+    'bed': 4,
+    'chair': 5,
+    'sofa': 6,
+    'table': 7,
+    'door': 8,
+    'window': 9,
+    'bookshelf': 10,
+    'picture': 11,
+    'counter': 12,
+    'desk': 14,
+    'curtain': 16,
+    'refrigerator': 24,
+    'showercurtrain': 28,
+    'toilet': 33,
+    'sink': 34,
+    'bathtub': 36,
+    'garbagebin': 39,
+}
+CLASS_NAMES: Dict[int, str] = {
+    number: name
+    for name, number in DETECTION_CLASSES.items()
+}
+
+# The same of ScanNetSegDataset: the 18, wall (1), floor (2).
+SEGMENTATION_IDS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33,
+                    34, 36, 39)
+
+# mmdet3d's label maps have one entry for each of 0 (unlabelled) to 40.
+MAX_NYU40_ID = 40
+
+
+class ScanError(ValueError):
+    """Says in one sentence which file cannot be imported and what to do."""
+
+
+@dataclass
+class Scan:
+    """Everything known about one scan.
+
+    Args:
+        name (str): Name it gets in the data set.
+        path (Path): File it was read from, for messages.
+        xyz (np.ndarray): (N, 3) coordinates, metres, z up.
+        rgb (np.ndarray): (N, 3) colours, 0 to 255.
+        axis_align (np.ndarray): (4, 4) from ``xyz`` to the frame of the
+            boxes, in which walls are parallel to the axes.
+        semantic (np.ndarray, optional): (N,) NYU40 ids, 0 = unlabelled.
+        instance (np.ndarray, optional): (N,) ids, 0 = in no instance.
+        regions (np.ndarray, optional): (N,) ids, 0 = in no region.
+        boxes (np.ndarray, optional): (R, 6) geometric centre and size,
+            metres, aligned frame.
+        box_classes (np.ndarray, optional): (R,) NYU40 ids.
+        notes (list[str]): What was done to the scan, for the log.
+    """
+    name: str
+    path: Path
+    xyz: np.ndarray
+    rgb: np.ndarray
+    axis_align: np.ndarray
+    semantic: Optional[np.ndarray] = None
+    instance: Optional[np.ndarray] = None
+    regions: Optional[np.ndarray] = None
+    boxes: Optional[np.ndarray] = None
+    box_classes: Optional[np.ndarray] = None
+    notes: List[str] = field(default_factory=list)
+
+    @property
+    def aligned_xyz(self) -> np.ndarray:
+        """(N, 3) coordinates in the frame of the boxes, metres."""
+        return self.xyz @ self.axis_align[:3, :3].T + self.axis_align[:3, 3]
+
+
+def class_of(value: object, path: Path) -> int:
+    """NYU40 id of a box's class.
+
+    Args:
+        value (object): A detection class's name or its NYU40 id.
+        path (Path): File that names it, for the error.
+
+    Returns:
+        int: One of the ids in ``CLASS_NAMES``.
+
+    Raises:
+        ScanError: When it is none of the 18 detection classes.
+    """
+    if isinstance(value, str) and value in DETECTION_CLASSES:
+        return DETECTION_CLASSES[value]
+    if isinstance(value, (int, float, np.number)) and value in CLASS_NAMES:
+        return int(value)
+    known = ', '.join(f'{name} ({number})'
+                      for name, number in DETECTION_CLASSES.items())
+    raise ScanError(f'{path}: unknown box class {value!r}; known are {known}')

@@ -1,0 +1,206 @@
+"""Reading scans from ``.npz`` and ``.ply`` files.
+
+Both give arrays under the same names (see ``FIELDS``), from which
+:func:`read_scan` makes a :class:`Scan` in metres with z up.
+
+Axis legend: N points, R boxes.
+"""
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Tuple
+
+import numpy as np
+from plyfile import PlyData, PlyParseError
+
+from .box_readers import read_boxes
+from .frames import read_axis_align, to_metres_z_up
+from .point_fields import (check_lengths, read_colors, read_instances,
+                           read_regions, read_semantic, without_invalid_points)
+from .scan import Scan, ScanError
+
+# What an array or a vertex property may be called in the files.
+FIELDS: Dict[str, Tuple[str, ...]] = {
+    'xyz': ('xyz_aligned', 'xyz', 'points'),
+    'rgb': ('rgb', 'color', 'colors'),
+    'semantic': ('sem_nyu40', 'semantic', 'semantic_id', 'label'),
+    'instance': ('instance', 'instance_id'),
+    'region': ('region', 'region_id', 'sam3d_ensemble_group'),
+}
+
+# SAM3D's groups count from 0, and every point is in one; a region file's
+# start at 1, with 0 for points in none.
+_COUNTED_FROM_ZERO = ('sam3d_ensemble_group', 'sam3d_normal_vector_group')
+
+# Endings of published scans that are no part of the scan's name.
+_NAME_ENDINGS = ('_labelled', '_vh_clean_2')
+
+_UNREADABLE = (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error,
+               PlyParseError)
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How the files are to be understood.
+
+    Args:
+        scale (float): Metres per unit of the files.
+        up (str): Axis of the files that points up: x, y or z, with a minus
+            for its opposite.
+        region_key (str, optional): Array or vertex property with the region
+            ids; by default the first of ``FIELDS['region']`` found.
+        without_color (bool): Whether scans without colour become mid-grey.
+        drop_invalid (bool): Whether points that are not finite are left out.
+    """
+    scale: float = 1.0
+    up: str = 'z'
+    region_key: Optional[str] = None
+    without_color: bool = False
+    drop_invalid: bool = False
+
+
+def find_scans(source: Path) -> Dict[str, Path]:
+    """The scans of a folder, by the names they get.
+
+    The name is the file's without its ending, and without ``_labelled`` or
+    ``_vh_clean_2`` at its end.
+
+    Args:
+        source (Path): Folder with ``.npz`` and ``.ply`` files.
+
+    Returns:
+        dict: Name of the scan to its file, sorted by name.
+
+    Raises:
+        ScanError: When there is no such folder, no scan in it, or two files
+            of one name.
+    """
+    if not source.is_dir():
+        raise ScanError(f'{source} is no folder; give the folder of the '
+                        'scans as --source')
+    scans: Dict[str, Path] = {}
+    for path in sorted(source.iterdir()):
+        if path.suffix.lower() not in ('.npz', '.ply') or not path.is_file():
+            continue
+        name = scan_name(path)
+        if name in scans:
+            raise ScanError(f'{path} and {scans[name]} would both become '
+                            f'scan {name}; rename or move one of them')
+        scans[name] = path
+    if not scans:
+        raise ScanError(f'{source} holds no .npz or .ply file; give the '
+                        'folder of the scans as --source')
+    return dict(sorted(scans.items()))
+
+
+def scan_name(path: Path) -> str:
+    """Name of a scan: that of its file without the endings."""
+    name = path.stem
+    for ending in _NAME_ENDINGS:
+        name = name.removesuffix(ending)
+    return name
+
+
+def read_scan(path: Path, options: ReadOptions) -> Scan:
+    """Read one scan and all that lies beside it.
+
+    Args:
+        path (Path): ``.npz`` or ``.ply`` file; boxes may lie beside it as
+            ``<file or scan>.boxes.json``, an alignment as
+            ``<file or scan>_axis_align.txt``.
+        options (ReadOptions): Units, up axis and what may be missing.
+
+    Returns:
+        Scan: Coordinates in metres with z up.
+
+    Raises:
+        ScanError: When the file is damaged or its arrays do not fit.
+    """
+    notes: List[str] = []
+    arrays = _read_arrays(path, options.region_key)
+    check_lengths(arrays, path)
+    arrays = without_invalid_points(arrays, path, options.drop_invalid, notes)
+    boxes, box_classes = read_boxes(path, scan_name(path), arrays)
+    rgb = read_colors(arrays, path, options.without_color, notes)
+    scan = Scan(
+        name=scan_name(path),
+        path=path,
+        xyz=np.asarray(arrays['xyz'], dtype=np.float64),
+        rgb=rgb,
+        axis_align=read_axis_align(path, arrays, notes),
+        semantic=read_semantic(arrays, path),
+        instance=read_instances(arrays, path),
+        regions=read_regions(arrays, path),
+        boxes=boxes,
+        box_classes=box_classes,
+        notes=notes)
+    return to_metres_z_up(scan, options.scale, options.up)
+
+
+def _read_arrays(path: Path,
+                 region_key: Optional[str]) -> Dict[str, np.ndarray]:
+    """The known arrays of a file by their names in ``FIELDS``."""
+    reader: Callable[[Path], Dict[str, np.ndarray]] = (
+        _read_ply if path.suffix.lower() == '.ply' else _read_npz)
+    try:
+        found = reader(path)
+    except _UNREADABLE as error:
+        raise ScanError(f'{path} cannot be read ({error}); it may be '
+                        'truncated: copy it again') from error
+    arrays = {
+        key: found[key]
+        for key in ('bbox', 'axis_align_matrix') if key in found
+    }
+    for field, names in FIELDS.items():
+        if field == 'region' and region_key is not None:
+            names = (region_key, )
+        name = next((name for name in names if name in found), None)
+        if name is not None:
+            arrays[field] = _check_numeric(found[name], name, path)
+            if name in _COUNTED_FROM_ZERO:
+                arrays[field] = arrays[field].astype(np.int64) + 1
+            if name == 'xyz_aligned':
+                arrays['axis_align_matrix'] = np.eye(4)
+    if region_key is not None and 'region' not in arrays:
+        raise ScanError(f'{path} has no {region_key!r}, which --region-key '
+                        f'names; it has {", ".join(sorted(found))}')
+    if 'xyz' not in arrays:
+        raise ScanError(f'{path} has no coordinates; it needs an array '
+                        f'named {" or ".join(FIELDS["xyz"])}, or x, y, z')
+    return _split_points(arrays)
+
+
+def _read_npz(path: Path) -> Dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _read_ply(path: Path) -> Dict[str, np.ndarray]:
+    """Vertex properties, x y z and red green blue as one array each."""
+    vertices = PlyData.read(str(path))['vertex'].data
+    arrays = {
+        name: np.asarray(vertices[name])
+        for name in vertices.dtype.names
+    }
+    for target, names in (('xyz', ('x', 'y', 'z')), ('rgb', ('red', 'green',
+                                                             'blue'))):
+        if all(name in arrays for name in names):
+            arrays[target] = np.stack([arrays.pop(n) for n in names], axis=1)
+    return arrays
+
+
+def _split_points(arrays: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+    """Take colours out of ``points`` of six columns."""
+    points = arrays['xyz']
+    if points.ndim == 2 and points.shape[1] == 6:
+        arrays['xyz'] = points[:, :3]
+        arrays.setdefault('rgb', points[:, 3:])
+    return arrays
+
+
+def _check_numeric(array: np.ndarray, name: str, path: Path) -> np.ndarray:
+    if array.dtype.kind not in 'iufb':
+        raise ScanError(f'{path}: {name} is not numeric but {array.dtype}; '
+                        'store numbers')
+    return array

@@ -1,0 +1,118 @@
+"""Which scan belongs to which split.
+
+A split is a list of scan names; its infos are ``scannet_infos_<split>.pkl``.
+"""
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Collection, Dict, List, Optional, Sequence
+
+from .scan import ScanError
+
+Splits = Dict[str, List[str]]
+
+
+def read_list(path: Path) -> List[str]:
+    """Names of scans from a file, one in a line.
+
+    Args:
+        path (Path): Text file; empty lines are skipped.
+
+    Returns:
+        list[str]: The names.
+
+    Raises:
+        ScanError: When it cannot be read or names no scan.
+    """
+    try:
+        names = path.read_text(encoding='utf-8').split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScanError(f'{path} cannot be read ({error}); give a text file '
+                        'with one scan name in a line') from error
+    if not names:
+        raise ScanError(f'{path} names no scan; write one name in a line')
+    return names
+
+
+def parse_split(text: str) -> Splits:
+    """Read ``NAME=scan1,scan2`` or ``NAME=@FILE``.
+
+    Args:
+        text (str): Value of ``--split``.
+
+    Returns:
+        dict: The one split.
+
+    Raises:
+        ScanError: When it has another form.
+    """
+    name, _, value = text.partition('=')
+    if not re.fullmatch(r'\w+', name) or not value:
+        raise ScanError(f'--split {text}: write NAME=scan1,scan2 or '
+                        'NAME=@FILE')
+    if value.startswith('@'):
+        return {name: read_list(Path(value[1:]))}
+    return {name: [scan for scan in value.split(',') if scan]}
+
+
+def make_splits(scans: Collection[str],
+                given: Sequence[Splits],
+                notes: Optional[List[str]] = None) -> Splits:
+    """Complete and check the splits of an import.
+
+    Without any, every scan is in train and in val. A missing train or val is
+    all scans that no other split has.
+
+    Args:
+        scans (collection): Names of all scans.
+        given (sequence): Splits of the command line.
+        notes (list[str], optional): Gets what was decided here.
+
+    Returns:
+        dict: Splits with at least train and val.
+
+    Raises:
+        ScanError: When a name is unknown or repeated, or nothing is left for
+            a missing split.
+    """
+    notes = [] if notes is None else notes
+    splits: Splits = {}
+    for split in given:
+        for name, members in split.items():
+            if name in splits:
+                raise ScanError(f'split {name} is given twice; give it once')
+            _check_members(name, members, scans)
+            splits[name] = members
+    if not splits:
+        notes.append(f'no lists given: {len(scans)} scans are in train and '
+                     'in val, so AP will not tell about other rooms')
+        return {'train': list(scans), 'val': list(scans)}
+    used = {scan for members in splits.values() for scan in members}
+    for name in {'train', 'val'} - set(splits):
+        splits[name] = [scan for scan in scans if scan not in used]
+        if not splits[name]:
+            raise ScanError(f'no scan is left for {name}; name its scans '
+                            f'with --{name}, or move some out of the others')
+        notes.append(f'{name}: the {len(splits[name])} scans that no list '
+                     'names')
+    left = len(set(scans) - {s for m in splits.values() for s in m})
+    if left:
+        notes.append(f'{left} scans are in no list and are not imported')
+    return {name: splits[name] for name in sorted(splits, key=_train_first)}
+
+
+def _train_first(name: str) -> int:
+    return {'train': 0, 'val': 1}.get(name, 2)
+
+
+def _check_members(name: str, members: List[str],
+                   scans: Collection[str]) -> None:
+    unknown = [member for member in members if member not in scans]
+    if unknown:
+        raise ScanError(
+            f'split {name} names {unknown[0]}, which is not among the scans '
+            f'({", ".join(list(scans)[:5])}{" ..." * (len(scans) > 5)})')
+    repeated = [scan for scan, n in Counter(members).items() if n > 1]
+    if repeated or not members:
+        raise ScanError(f'split {name} names {repeated[0]} twice'
+                        if repeated else f'split {name} names no scan')

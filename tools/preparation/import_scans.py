@@ -1,0 +1,136 @@
+"""Turn a folder of scans into data that mmdet3d reads like ScanNet.
+
+    python tools/preparation/import_scans.py --source DIR --out data/NAME
+
+DIR holds one .npz or .ply file per scan. Every scan needs coordinates (npz:
+xyz, ply: x y z) and colours (npz: rgb, ply: red green blue); it may have, per
+point, NYU40 ids (semantic), instance ids (instance) and region ids (region),
+where 0 means none. Boxes are an array bbox (centre, size, NYU40 id), or lie
+beside the scan as <scan>.boxes.json:
+
+    {"boxes": [{"class": "chair", "center": [x, y, z], "size": [dx, dy, dz]}]}
+
+A scan's name is its file's, without the ending and without a _labelled or
+_vh_clean_2 at its end. A 4x4 matrix in <scan>_axis_align.txt turns it about z
+until walls are parallel to the axes; boxes are given in that turned frame.
+"""
+import argparse
+import sys
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+from sam3d_plugin.preparation.frames import UP_AXES
+from sam3d_plugin.preparation.import_scans import ImportOptions, import_scans
+from sam3d_plugin.preparation.scan import ScanError
+from sam3d_plugin.preparation.splits import parse_split, read_list
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--source', type=Path, required=True, help='folder of the scans')
+    parser.add_argument(
+        '--out', type=Path, required=True, help='folder of the data set')
+    _add_split_arguments(parser)
+    _add_scan_arguments(parser)
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='replace files of the same name in the output folder')
+    return parser.parse_args(argv)
+
+
+def _add_split_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        'splits', 'Without any, every scan is in train and in val. If only '
+        'one of the two is given, the other is the rest of the scans.')
+    for name in ('train', 'val'):
+        either = group.add_mutually_exclusive_group()
+        either.add_argument(
+            f'--{name}', nargs='+', metavar='SCAN', help=f'scans of {name}')
+        either.add_argument(
+            f'--{name}-list',
+            type=Path,
+            metavar='FILE',
+            help='the same from a file, one name in a line')
+    group.add_argument(
+        '--split',
+        action='append',
+        default=[],
+        metavar='NAME=SCAN,SCAN',
+        help='another split, written as scannet_infos_NAME.pkl (or '
+        'NAME=@FILE; repeatable)')
+
+
+def _add_scan_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group('scans')
+    group.add_argument(
+        '--scale',
+        type=float,
+        help='metres per unit, e.g. 0.001 for millimetres; without it the '
+        'scans must look like rooms in metres')
+    group.add_argument(
+        '--up',
+        choices=UP_AXES,
+        help='axis that points up; without it z must look like it (write a '
+        'negative axis as --up=-y)')
+    group.add_argument(
+        '--region-key',
+        metavar='NAME',
+        help='array or vertex property of the region ids (default: region, '
+        'region_id or sam3d_ensemble_group)')
+    group.add_argument(
+        '--without-color',
+        action='store_true',
+        help='store mid-grey for scans without colours')
+    group.add_argument(
+        '--drop-invalid',
+        action='store_true',
+        help='leave out points that are NaN or infinite')
+
+
+def collect_splits(args: argparse.Namespace) -> List[Dict[str, List[str]]]:
+    """All splits of the command line, one dict each."""
+    splits = [parse_split(text) for text in args.split]
+    for name in ('train', 'val'):
+        scans = getattr(args, name)
+        path = getattr(args, f'{name}_list')
+        if scans or path:
+            splits.append({name: scans or read_list(path)})
+    return splits
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Import the scans; 0, or 1 after one sentence on what is wrong."""
+    args = parse_args(argv)
+    try:
+        import_scans(
+            ImportOptions(
+                source=args.source,
+                out=args.out,
+                splits=collect_splits(args),
+                scale=args.scale,
+                up=args.up,
+                region_key=args.region_key,
+                without_color=args.without_color,
+                drop_invalid=args.drop_invalid,
+                overwrite=args.overwrite))
+    except ScanError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(
+            f'error: {error.filename or args.out}: {error.strerror}; make '
+            'room or choose another --out, then run this again',
+            file=sys.stderr)
+        return 1
+    print('Next: python tools/train.py configs/sam3d/groupfree3d_scannet.py '
+          f'--cfg-options data_root={args.out}/')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
