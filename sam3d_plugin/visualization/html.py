@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from sam3d_plugin.store import atomic_write
 from .boxes import LabelledBoxes, box_corners, match_boxes, no_boxes
-from .points import lighten, prepare_points
+from .points import prepare_points, soften
 from .render import DEFAULT_VIEW, PREDICTED_COLOR, TRUE_COLOR, ViewOptions
 
 # One stroke over all edges of a box, by the corner index of box_corners.
@@ -192,7 +192,7 @@ def build_figure(points: np.ndarray,
     """
     points, colors = prepare_points(points, colors, options.max_points,
                                     options.max_height, options.seed)
-    colors = lighten(colors, 0.25)
+    colors = soften(colors)
     true, predicted = true or no_boxes(), predicted or no_boxes()
     if predicted.scores is not None:
         predicted = predicted.select(predicted.scores >= score_thr)

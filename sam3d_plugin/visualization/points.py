@@ -78,7 +78,9 @@ def is_near_wall(points: np.ndarray,
     """Find the walls between the camera and the room.
 
     The scene is cut into vertical slices along the view, 10 cm wide. In each
-    slice, the points nearest to the camera are a wall if they are tall.
+    slice, the tall points nearest to the camera are a wall if they lie in
+    the near quarter of the slice; else they are furniture or the wall
+    beyond.
 
     Args:
         points (np.ndarray): (N, 3) xyz, metres, z up.
@@ -96,13 +98,17 @@ def is_near_wall(points: np.ndarray,
     across = points[:, :2] @ np.array([-forward[1], forward[0]])
     along = points[:, :2] @ forward
     height = points[:, 2] - floor_height(points)
-    slices = ((across - across.min()) / 0.1).astype(np.int64)
-    front = np.full(slices.max() + 1, np.inf)
+    # A stray point far away must not ask for millions of slices.
+    slices = ((across - across.min()) / 0.1).clip(max=10000).astype(np.int64)
     is_tall = height > wall_height
-    nearest = np.full(len(front), -np.inf)
-    np.maximum.at(nearest, slices[is_tall], along[is_tall])
-    front = nearest[slices] - thickness
-    return (along > front) & (height > kept_height) & np.isfinite(front)
+    wall, near, far = np.full((3, slices.max() + 1), -1e9)
+    np.maximum.at(wall, slices[is_tall], along[is_tall])
+    np.maximum.at(near, slices, along)
+    np.maximum.at(far, slices, -along)
+    # Slices without points or without tall ones compare as False.
+    is_wall = wall > near - 0.25 * (near + far)
+    return (is_wall[slices] & (along > wall[slices] - thickness) &
+            (height > kept_height))
 
 
 def scene_bounds(points: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
@@ -157,17 +163,16 @@ def colors_from_ids(ids: np.ndarray) -> np.ndarray:
     return rgb
 
 
-def lighten(colors: np.ndarray, amount: float) -> np.ndarray:
-    """Mix colours with white, so that lines stand out against them.
+def soften(colors: np.ndarray) -> np.ndarray:
+    """Make colours paler than lines and darker than the white page.
 
     Args:
         colors (np.ndarray): (N, 3) uint8.
-        amount (float): 0 leaves them, 1 makes them white.
 
     Returns:
-        np.ndarray: (N, 3) uint8.
+        np.ndarray: (N, 3) uint8 from 48 to 238.
     """
-    return (colors + (255.0 - colors) * amount).round().astype(np.uint8)
+    return (48 + colors * (190 / 255)).round().astype(np.uint8)
 
 
 def prepare_points(points: np.ndarray, colors: Optional[np.ndarray],

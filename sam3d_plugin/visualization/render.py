@@ -20,7 +20,7 @@ from .boxes import BOX_EDGES, LabelledBoxes, box_corners, match_boxes, no_boxes
 from .camera import (Camera, Frame, perspective_camera, rasterize, shade_edges,
                      top_camera)
 from .labels import draw_captions
-from .points import is_near_wall, lighten, prepare_points, scene_bounds
+from .points import is_near_wall, prepare_points, scene_bounds, soften
 
 # Blue and vermilion: told apart by readers with any colour vision.
 TRUE_COLOR = '#0050B0'
@@ -296,7 +296,7 @@ def render_scene(path: Union[str, Path],
     """
     points, colors = prepare_points(points, colors, options.max_points,
                                     options.max_height, options.seed)
-    colors = lighten(colors, 0.25)
+    colors = soften(colors)
     groups = _box_groups(true or no_boxes(), predicted or no_boxes(),
                          options.iou_thr)
     low, high = scene_bounds(points)

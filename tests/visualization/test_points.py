@@ -66,6 +66,15 @@ def test_only_the_wall_before_the_camera_is_cut_away():
     np.testing.assert_array_equal(parts[1], near[:, 2] > 0.3)
 
 
+def test_tall_things_at_the_far_side_stay():
+    line, rise = np.arange(0, 4, 0.05), np.arange(0, 2, 0.05)
+    points = np.concatenate(
+        [grid(line, line, np.zeros(1)),
+         grid(line, [3.95], rise)])
+    assert not is_near_wall(points, np.array([0.0, -0.7, 0.7])).any()
+    assert not is_near_wall(np.zeros((1, 3)), np.array([0.0, -1, 1])).any()
+
+
 @pytest.mark.parametrize('points, colors, message', [
     (np.zeros((0, 3)), None, 'N >= 1'),
     (np.zeros((4, 6)), None, r'\(4, 6\)'),
