@@ -4,6 +4,8 @@ import pickle
 import numpy as np
 import pytest
 
+from sam3d_plugin.store import write_region_file
+
 CLASSES = ('cabinet', 'bed', 'chair', 'sofa', 'table', 'door', 'window',
            'bookshelf', 'picture', 'counter', 'desk', 'curtain',
            'refrigerator', 'showercurtrain', 'toilet', 'sink', 'bathtub',
@@ -14,6 +16,8 @@ NYU40_CHAIR, NYU40_TABLE = 5, 7
 
 def write_scannet(root, scenes=('a', 'b'), num_points=2048):
     """Rooms with one chair and one table, in mmdet3d's ScanNet form.
+
+    Every octant of a room is a region.
 
     Args:
         root (Path): Folder to write.
@@ -43,11 +47,15 @@ def write_scannet(root, scenes=('a', 'b'), num_points=2048):
         points.astype(np.float32).tofile(root / 'points' / name)
         instance.tofile(root / 'instance_mask' / name)
         semantic.tofile(root / 'semantic_mask' / name)
+        octants = (xyz > np.median(xyz, axis=0)) @ np.array([1, 2, 4])
+        write_region_file(root / 'regions' / f'{scene}.npz', octants,
+                          points[:, :3], scene)
         infos.append(
             dict(
                 lidar_points=dict(num_pts_feats=6, lidar_path=name),
                 pts_instance_mask_path=name,
                 pts_semantic_mask_path=name,
+                pts_region_path=f'{scene}.npz',
                 axis_align_matrix=np.eye(4),
                 instances=[
                     dict(bbox_3d=box.tolist(), bbox_label_3d=label)

@@ -3,14 +3,17 @@
 Pictures of the predictions come from tools/visualize/detections.py.
 """
 import argparse
+import json
 import sys
 from typing import List, Optional
 
 from mmengine.config import Config, ConfigDict
+from mmengine.dist import is_main_process
 
 import sam3d_plugin  # noqa: F401  registers the plugin for stock configs
 from sam3d_plugin.engine.cli import (add_common_options, build_runner,
                                      load_config, run_tool)
+from sam3d_plugin.store import atomic_write
 
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
@@ -22,6 +25,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         '--tta',
         action='store_true',
         help="average over the config's tta_pipeline (segmentation)")
+    parser.add_argument('--json', metavar='FILE', help='write the metrics')
     add_common_options(parser)
     return parser.parse_args(argv)
 
@@ -48,7 +52,10 @@ def main(args: argparse.Namespace) -> None:
     cfg.allow_missing = []
     if args.tta:
         enable_tta(cfg)
-    build_runner(cfg, ['test_dataloader']).test()
+    metrics = build_runner(cfg, ['test_dataloader']).test()
+    if args.json and is_main_process():
+        with atomic_write(args.json, 'w') as file:
+            json.dump(metrics, file, indent=1)
 
 
 if __name__ == '__main__':

@@ -154,9 +154,9 @@ def test_bf16_autocast_stays_close():
 
 def test_backbone_refuses():
     points = make_points()
-    with pytest.raises(ValueError, match='no region ids'):
+    with pytest.raises(ValueError, match='holds no region ids'):
         build()(points[..., :3])
-    with pytest.raises(ValueError, match='no region ids'):
+    with pytest.raises(ValueError, match='holds no region ids'):
         build()(points - 0.5)
     broken = points.clone()
     broken[0, 3, 1] = float('nan')

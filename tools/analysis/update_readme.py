@@ -1,0 +1,131 @@
+"""Write the tables of README.md from the results in docs/results.
+
+Each table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``.
+``--check`` changes nothing and fails when a table is out of date.
+"""
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Callable, Dict, List, Tuple
+
+ROOT = Path(__file__).resolve().parents[2]
+MARKED = re.compile(r'(<!-- table: (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
+
+
+def markdown(header: List[str], rows: List[List[str]]) -> str:
+    """Return a table, the first column left and the others right."""
+    lines = [header, ['---'] + ['---:'] * (len(header) - 1)] + rows
+    return ''.join(f'| {" | ".join(line)} |\n' for line in lines)
+
+
+def machine_line(machine: dict) -> str:
+    """Return one line that names the hardware and the commit."""
+    facts = ', '.join(f'{key} {value}' for key, value in machine.items())
+    return f'\nMachine: {facts}.\n'
+
+
+def milliseconds(seconds: float) -> str:
+    """Return a time with three digits."""
+    return '–' if seconds is None else f'{seconds * 1000:.3g}'
+
+
+def ops_table(results: dict) -> str:
+    """Return time per operation, in milliseconds."""
+    rows = [[
+        f'`{name}`',
+        milliseconds(entry['ours_s']),
+        milliseconds(entry['torch_s']),
+        milliseconds(entry['library_s']), entry['library'] or '–'
+    ] for name, entry in results['ops'].items()]
+    header = ['CPU, ms', 'ours', 'plain torch', 'best library', 'which']
+    return markdown(header, rows) + machine_line(results['machine'])
+
+
+def detectors_table(results: dict) -> str:
+    """Return the time of a whole prediction and of tokenizing."""
+    detectors, tokenize = results['detectors'], results['tokenize']
+    rows = [
+        ['VoteNet predict, 40,000 points',
+         f'{detectors["votenet_40k_s"]:.2f} s'],
+        ['GroupFree3D L6 predict, 50,000 points',
+         f'{detectors["groupfree3d_50k_s"]:.2f} s'],
+        ['peak memory', f'{detectors["peak_memory_gb"]:.2f} GB'],
+        ['SAM tokens, 20,000 points to 256 tokens',
+         f'{milliseconds(tokenize["sam_s"])} ms'],
+        ['FPS + kNN, 20,000 points to 256×128',
+         f'{milliseconds(tokenize["knn_s"])} ms'],
+    ]
+    return markdown(['CPU', 'measured'], rows)
+
+
+def room_table(results: dict) -> str:
+    """Return the AP of the overfitted room."""
+    rows = []
+    for arm, entry in results['arms'].items():
+        for split, scan in (('val', 'scene0000_00 (trained on)'),
+                            ('rescan', 'scene0000_01 (rescan)')):
+            if split in entry:
+                rows.append([
+                    f'{arm} tokens, {scan}', f'{entry[split]["ap25"]:.3f}',
+                    f'{entry[split]["ap50"]:.3f}',
+                    f'{entry["training_s"] / 60:.0f} min'
+                ])
+    header = ['GroupFree3D, one real room', 'AP25', 'AP50', 'training']
+    return markdown(header, rows) + machine_line(results['machine'])
+
+
+TABLES: Dict[str, Tuple[str, Callable[[dict], str]]] = {
+    'ops': ('benchmark_ops.json', ops_table),
+    'detectors': ('benchmark_ops.json', detectors_table),
+    'room': ('overfit_room.json', room_table),
+}
+
+
+def fill(text: str, results: Path) -> str:
+    """Return the text with every marked table written anew.
+
+    Args:
+        text (str): Markdown with marked tables.
+        results (Path): Folder of the result files.
+
+    Returns:
+        str: The same with new tables.
+
+    Raises:
+        KeyError: When a table's name is unknown.
+        FileNotFoundError: When its result file is missing.
+    """
+
+    def replace(match: 're.Match') -> str:
+        name = match.group(2)
+        if name not in TABLES:
+            raise KeyError(f'no table is called {name}; there are '
+                           f'{", ".join(TABLES)}')
+        filename, table = TABLES[name]
+        content = json.loads((results / filename).read_text())
+        return match.group(1) + table(content) + match.group(3)
+
+    return MARKED.sub(replace, text)
+
+
+def main() -> int:
+    """Fill or check README.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--check', action='store_true')
+    args = parser.parse_args()
+    readme = ROOT / 'README.md'
+    old = readme.read_text()
+    new = fill(old, ROOT / 'docs' / 'results')
+    if args.check:
+        if new != old:
+            print('README.md is out of date: run '
+                  'python tools/analysis/update_readme.py')
+        return int(new != old)
+    readme.write_text(new)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
