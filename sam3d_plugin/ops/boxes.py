@@ -36,19 +36,25 @@ def _mark_all(xyz, boxes, start, stop, inside):
 @jit
 def _mark_first(xyz, boxes, start, stop, first):
     """Write each point's lowest box, points ``start`` to ``stop``."""
+    # Loops that start at 0 need no test for negative indices and vectorise.
+    xs = xyz[0, start:stop]
+    ys = xyz[1, start:stop]
+    zs = xyz[2, start:stop]
+    part = first[start:stop]
     for t in range(boxes.shape[0] - 1, -1, -1):
         cx = boxes[t, 0]
         cy = boxes[t, 1]
         cz, half_x, half_y, half_z, cosine, sine = _frame(boxes[t])
-        for i in range(start, stop):
-            x = xyz[0, i] - cx
-            y = xyz[1, i] - cy
+        number = np.int32(t)
+        for i in range(part.shape[0]):
+            x = xs[i] - cx
+            y = ys[i] - cy
             local_x = x * cosine + y * -sine
             local_y = x * sine + y * cosine
-            inside = ((abs(xyz[2, i] - cz) <= half_z)
+            inside = ((abs(zs[i] - cz) <= half_z)
                       & (local_x > -half_x) & (local_x < half_x)
                       & (local_y > -half_y) & (local_y < half_y))
-            first[i] = t if inside else first[i]
+            part[i] = number if inside else part[i]
 
 
 def _check(points: Tensor, boxes: Tensor) -> None:
@@ -81,17 +87,18 @@ def points_in_boxes_all(points: Tensor, boxes: Tensor) -> Tensor:
     if points.is_cuda:
         return originals()['points_in_boxes_all'](points.float(),
                                                   boxes.float())
-    inside = torch.empty((points.size(0), boxes.size(1), points.size(1)),
-                         dtype=torch.int32)
+    # numpy asks the system for huge pages, torch does not: the output is
+    # large and the first touch of its pages takes most of the time.
+    output = np.empty((points.size(0), boxes.size(1), points.size(1)),
+                      np.int32)
     xyz = as_float_array(points.transpose(1, 2))
     box_array = as_float_array(boxes)
-    output = inside.numpy()
     for scene in range(len(output)):
         run_in_chunks(
             lambda start, stop: _mark_all(xyz[scene], box_array[
                 scene], start, stop, output[scene]), boxes.size(1),
             output[scene].size)
-    return inside.transpose(1, 2)
+    return torch.from_numpy(output).transpose(1, 2)
 
 
 def points_in_boxes_part(points: Tensor, boxes: Tensor) -> Tensor:
