@@ -7,9 +7,10 @@ from typing import Any, Iterator, Tuple
 from mmengine.logging import MMLogger
 
 # Written by mmengine and mmdet3d to every log; useful in the file only.
-_QUIET_FUNCTIONS = ('_log_env', 'wrap_model')
+_QUIET_FUNCTIONS = ('_log_env', )
 _QUIET_STARTS: Tuple[str, ...] = (
-    'Hooks will be executed', 'Exp name: ', 'Checkpoints will be saved to ',
+    'Hooks will be executed', 'Distributed training is not used, ',
+    'Exp name: ', 'Checkpoints will be saved to ',
     'Load checkpoint from ', 'Loads checkpoint by ', 'paramwise_options',
     'The length of ', 'The number of instances ', '-' * 30,
     'Auto resumed from ', 'Did not find last_checkpoint',

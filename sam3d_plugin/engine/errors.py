@@ -4,7 +4,7 @@ import errno
 import re
 import traceback
 from pathlib import Path
-from typing import List, Optional, Set
+from typing import Optional, Set
 
 from mmdet3d import registry as mmdet3d_registry
 from mmengine.registry import Registry
@@ -30,9 +30,9 @@ def explain(error: BaseException) -> Optional[str]:
     text = _text(error)
     if isinstance(error, KeyError) and ' registry. Please check ' in text:
         return _explain_unregistered(text)
-    if isinstance(error, SyntaxError):
-        return text
-    if _is_own(error):
+    if 'in DataLoader worker process' in text:
+        return _explain_worker(text)
+    if isinstance(error, SyntaxError) or _is_own(error):
         return text
     if isinstance(error, OSError) and error.errno in _DISK:
         name = error.filename or 'the work directory'
@@ -40,7 +40,7 @@ def explain(error: BaseException) -> Optional[str]:
                 '); free space or choose another with --work-dir')
     if isinstance(error, FileNotFoundError):
         return text if not error.filename else f'{error.filename} is missing'
-    return _explain_worker(text)
+    return None
 
 
 def _text(error: BaseException) -> str:
@@ -61,8 +61,6 @@ def _is_own(error: BaseException) -> bool:
 
 def _explain_worker(text: str) -> Optional[str]:
     """Sentence of this package's error inside a data loading worker."""
-    if 'in DataLoader worker process' not in text:
-        return None
     files = re.findall(r'File "([^"]+)", line', text)
     if not files or _PACKAGE not in Path(files[-1]).resolve().parents:
         return None
@@ -73,34 +71,35 @@ def _explain_unregistered(text: str) -> str:
     """Name the type that is not registered and what comes close."""
     name, place = text.split(' registry. Please check ')[0].split(
         ' is not in the ')
-    close = difflib.get_close_matches(
-        name.split('.')[-1], sorted(_registered_names(place)), n=3)
+    scope, _, plain = name.rpartition('.')
+    known = sorted(_registered_names(place, scope))
+    close = difflib.get_close_matches(plain, known, n=3)
     hint = f'did you mean {" or ".join(close)}?' if close else (
         'name the module that defines it in custom_imports')
     return (f'the config names the type {name}, which is not registered in '
             f'{place} or its parents: {hint}')
 
 
-def _registered_names(place: str) -> Set[str]:
-    """Names in the registry that mmengine calls ``scope::name``.
+def _registered_names(place: str, scope: str) -> Set[str]:
+    """Names in a registry, its parents and the package the type names.
 
-    Registries of mmdet3d in whose place there is none by that name are all
-    searched.
+    Args:
+        place (str): The registry as mmengine calls it, ``scope::name``.
+        scope (str): What stood before the dot of the type, or ''.
+
+    Returns:
+        set[str]: Names; of all registries when there is none by that name.
     """
-    wanted = place.split('::')[-1]
-    every = [r for r in vars(mmdet3d_registry).values()
-             if isinstance(r, Registry)]
-    chosen = [r for r in every if r.name == wanted] or every
+    every = [
+        r for r in vars(mmdet3d_registry).values() if isinstance(r, Registry)
+    ]
+    chosen = [r for r in every if r.name == place.split('::')[-1]] or every
     names: Set[str] = set()
-    for start in chosen:
-        for entry in _with_parents(start):
-            names.update(entry.module_dict)
+    for registry in chosen:
+        names.update(registry.module_dict)
+        while registry.parent is not None:
+            registry = registry.parent
+            names.update(registry.module_dict)
+        if scope in registry.children:
+            names.update(registry.children[scope].module_dict)
     return names
-
-
-def _with_parents(start: Registry) -> List[Registry]:
-    """A registry and those it falls back to."""
-    chain = [start]
-    while chain[-1].parent is not None:
-        chain.append(chain[-1].parent)
-    return chain

@@ -219,7 +219,7 @@ class LoadReport:
         Raises:
             CheckpointError: It lists the tensors.
         """
-        if not self.matched:
+        if not self.matched and not self.mismatched:
             raise CheckpointError(
                 f'no tensor of {self.source} fits this model; it holds '
                 f'{self.unexpected_summary() or "nothing"}: check the file '

@@ -80,8 +80,7 @@ def describe_model(model: nn.Module) -> List[str]:
 
 def _size(module: nn.Module) -> str:
     """Number of parameters in words."""
-    count = sum(p.numel() for p in module.parameters())
-    return f'{count / 1e6:.2f} M parameters'
+    return f'{sum(p.numel() for p in module.parameters()):,} parameters'
 
 
 def describe_weights(runner: Runner) -> str:

@@ -1,0 +1,69 @@
+"""Tests of turning errors into sentences."""
+import errno
+
+import pytest
+from mmdet3d.registry import MODELS, TRANSFORMS
+from torch.utils.data import DataLoader
+
+from sam3d_plugin.engine.errors import explain
+from sam3d_plugin.store.checkpoint import read_checkpoint
+
+
+def _caught(function, *args):
+    with pytest.raises(Exception) as error:
+        function(*args)
+    return error.value
+
+
+@pytest.mark.parametrize('registry, name, close', [
+    (MODELS, 'ToyModle', 'ToyModel'),
+    (TRANSFORMS, 'PointSampel', 'PointSample'),
+    (MODELS, 'mmdet.ResNett', 'ResNet'),
+])
+def test_unregistered_type_is_named_with_what_comes_close(
+        registry, name, close):
+    sentence = explain(_caught(registry.build, dict(type=name)))
+    assert name in sentence and f'did you mean {close}' in sentence
+    assert 'mmdet' in sentence
+
+
+def test_unregistered_type_far_from_all_points_to_custom_imports():
+    sentence = explain(_caught(MODELS.build, dict(type='Qwxyz')))
+    assert 'custom_imports' in sentence and 'mmdet3d::model' in sentence
+
+
+def test_own_errors_are_sentences_and_bugs_are_not():
+    own = _caught(read_checkpoint, '/nonexistent.pth')
+    assert explain(own).startswith('checkpoint /nonexistent.pth is missing')
+    assert explain(_caught(int, 'x')) is None
+    assert explain(AssertionError('internal')) is None
+
+
+def test_system_errors_name_the_file():
+    full = OSError(errno.ENOSPC, 'No space left on device', 'work/log.json')
+    assert 'work/log.json cannot be written' in explain(full)
+    missing = FileNotFoundError(errno.ENOENT, 'No such file', 'a.py')
+    assert explain(missing) == 'a.py is missing'
+    assert '--resume' in explain(KeyboardInterrupt())
+
+
+class _Bad:
+    """Data set whose samples cannot be read."""
+
+    def __init__(self, own):
+        self.own = own
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return read_checkpoint('/nonexistent.pth') if self.own else int('x')
+
+
+def test_errors_of_loading_workers_are_unwrapped():
+    read = [
+        _caught(next, iter(DataLoader(_Bad(own), num_workers=1)))
+        for own in (True, False)
+    ]
+    assert explain(read[0]).startswith('checkpoint /nonexistent.pth is')
+    assert explain(read[1]) is None
