@@ -4,11 +4,11 @@ Axis legend: R boxes.
 """
 import json
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from .scan import ScanError, class_of
+from .scan import ScanError, class_of, scan_name
 
 _BOX_KEYS = ('bbox', 'box', 'bbox_3d')
 _CLASS_KEYS = ('class', 'label', 'category', 'name')
@@ -18,12 +18,17 @@ _JSON_FORM = ('{"boxes": [{"class": "chair", "center": [x, y, z], '
 Boxes = Tuple[Optional[np.ndarray], Optional[np.ndarray]]
 
 
-def read_boxes(path: Path, name: str, arrays: Dict[str, np.ndarray]) -> Boxes:
+def box_files(path: Path) -> List[Path]:
+    """Where the boxes of a scan may lie: named like its file or itself."""
+    stems = dict.fromkeys((path.name, path.stem, scan_name(path)))
+    return [path.with_name(f'{stem}.boxes.json') for stem in stems]
+
+
+def read_boxes(path: Path, arrays: Dict[str, np.ndarray]) -> Boxes:
     """Boxes of a scan in its own units and axes.
 
     Args:
         path (Path): The scan's file.
-        name (str): The scan's name.
         arrays (dict): Its arrays; ``bbox`` is (R, 7): centre, size, NYU40
             id.
 
@@ -35,16 +40,12 @@ def read_boxes(path: Path, name: str, arrays: Dict[str, np.ndarray]) -> Boxes:
         ScanError: When there are two sources of boxes, or a box has no
             known class, a size that is not positive or a wrong form.
     """
-    beside = {
-        path.with_name(f'{stem}.boxes.json')
-        for stem in (path.name, path.stem, name)
-    }
-    files = sorted(file for file in beside if file.is_file())
+    files = [file for file in box_files(path) if file.is_file()]
     if len(files) + ('bbox' in arrays) > 1:
         sources = [str(file) for file in files]
         sources += [str(path)] * ('bbox' in arrays)
-        raise ScanError(f'{" and ".join(sources)} both hold boxes of {name}; '
-                        'keep one')
+        raise ScanError(f'{" and ".join(sources)} both hold boxes; keep '
+                        'one')
     if files:
         return _check_boxes(*_read_json(files[0]), files[0])
     if 'bbox' in arrays:
@@ -66,7 +67,7 @@ def _split_rows(rows: np.ndarray, path: Path) -> Tuple[np.ndarray, np.ndarray]:
 def _read_json(path: Path) -> Tuple[np.ndarray, np.ndarray]:
     """Boxes of a JSON file in the form of ``_JSON_FORM``."""
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json.loads(path.read_text(encoding='utf-8-sig'))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ScanError(f'{path} is no whole JSON file ({error}); write it '
                         f'again as {_JSON_FORM}') from error
@@ -83,26 +84,24 @@ def _read_json(path: Path) -> Tuple[np.ndarray, np.ndarray]:
 
 def _read_entry(entry: Any, index: int, path: Path) -> Tuple[np.ndarray, int]:
     """One box of a JSON file: its (6,) numbers and its NYU40 id."""
-    if isinstance(entry, list):
-        entry = {'bbox': entry[:6], 'class': entry[-1] if entry else None}
     try:
         key = next(key for key in _CLASS_KEYS if key in entry)
-        box = next((entry[key] for key in _BOX_KEYS if key in entry), None)
-        if box is None:
-            box = [*entry['center'], *entry['size']]
-        numbers = np.array(box, dtype=np.float64)
-        if numbers.shape == (7, ) and numbers[6] != 0:
-            raise ScanError(f'{path}: box {index} is turned by {numbers[6]:g};'
-                            " ScanNet's form holds axis-aligned boxes only, "
-                            'give the box that encloses it')
-        if numbers.shape not in ((6, ), (7, )):
-            raise ValueError(f'{len(numbers)} numbers')
+        name, box = entry[key], next(
+            (entry[key] for key in _BOX_KEYS if key in entry), None)
+        numbers = np.array(
+            [*entry['center'], *entry['size']] if box is None else box,
+            dtype=np.float64)
+        yaw = numbers[6:]
+        if numbers.shape != (6 + len(yaw), ) or len(yaw) > 1:
+            raise ValueError
     except (StopIteration, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, ScanError):
-            raise
         raise ScanError(f'{path}: box {index} is {entry!r}; write it as in '
                         f'{_JSON_FORM}') from error
-    return numbers[:6], class_of(entry[key], path)
+    if yaw.any():
+        raise ScanError(f'{path}: box {index} is turned by {yaw[0]:g}, but '
+                        "ScanNet's form holds axis-aligned boxes only; give "
+                        'the box that encloses it')
+    return numbers[:6], class_of(name, path)
 
 
 def _check_boxes(boxes: np.ndarray, classes: np.ndarray,

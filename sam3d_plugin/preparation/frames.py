@@ -58,7 +58,7 @@ def read_axis_align(path: Path, arrays: Dict[str, np.ndarray],
     if (matrix.shape != (4, 4) or not np.isfinite(matrix).all()
             or (matrix[:3, :3] != rotation).any()
             or not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
-            or np.linalg.det(rotation) < 0):
+            or not np.isclose(np.linalg.det(rotation), 1)):
         raise ScanError(f'{source}: the alignment must be a 4x4 rotation '
                         'about z with a translation, which is all that '
                         'mmdet3d takes; turn the points upright first')
@@ -91,6 +91,9 @@ def to_metres_z_up(scan: Scan, scale: float, up: str) -> Scan:
         ScanError: When the scan also has an alignment, which is defined for
             z up only.
     """
+    if not 0 < scale < np.inf:
+        raise ScanError(f'--scale {scale:g} is no number of metres; give a '
+                        'positive one')
     turn = _TO_Z_UP[up]
     axis_align = scan.axis_align.copy()
     if up != 'z' and (axis_align != np.eye(4)).any():
@@ -158,7 +161,7 @@ def find_up_axis(xyz: np.ndarray) -> str:
 
     z unless the evidence against it is strong: the room is much lower along
     another axis, and a plane at an end of that axis (the floor) holds more
-    points than any at either end of z, by a factor of 1.5. Upside-down
+    points than any at either end of z, by a factor of 2. Upside-down
     scans are not noticed: ceilings are often fuller than floors.
 
     Args:
@@ -173,7 +176,7 @@ def find_up_axis(xyz: np.ndarray) -> str:
         for i, axis in enumerate('xyz')
         for sign in ('', '-')
     }
-    against = 1.5 * max(shares['z'], shares['-z'])
+    against = 2 * max(shares['z'], shares['-z'])
     others = [
         axis for axis in ('x', '-x', 'y', '-y')
         if shares[axis] > against and extents['xyz'.index(axis[-1])] < 0.8 *

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import track
 
 from .frames import check_units, check_up_axis
-from .infos import FOLDERS, StoredScan, store_scan, write_split
+from .infos import FOLDERS, StoredScan, info_path, store_scan, write_split
 from .instances import complete_labels
 from .scan import CLASS_NAMES, Scan, ScanError
 from .scan_readers import ReadOptions, find_scans, read_scan
@@ -68,6 +68,8 @@ def import_scans(options: ImportOptions,
     for note in notes:
         console.print(note)
     check_output(options.out, options.overwrite)
+    for split in splits:
+        info_path(options.out, split).unlink(missing_ok=True)
     used = {name for members in splits.values() for name in members}
     stored: Dict[str, StoredScan] = {}
     for name in track([name for name in scans if name in used],
@@ -78,12 +80,15 @@ def import_scans(options: ImportOptions,
         scan = prepare_scan(scans[name], options)
         stored[name] = store_scan(scan, options.out)
         console.print(summarize(scan))
+    check_regions(list(stored.values()), options.region_key)
     infos = {
         split: write_split(options.out, split, [stored[n] for n in members])
         for split, members in splits.items()
     }
     for split, path in infos.items():
-        console.print(f'{path}: {len(splits[split])} scan(s)')
+        empty = sum(not stored[n].info['instances'] for n in splits[split])
+        console.print(f'{path}: {len(splits[split])} scan(s)' +
+                      f', {empty} of them without boxes' * bool(empty))
     return infos
 
 
@@ -102,6 +107,22 @@ def prepare_scan(path: Path, options: ImportOptions) -> Scan:
     if options.up is None:
         check_up_axis(scan)
     return complete_labels(scan)
+
+
+def check_regions(scans: Sequence[StoredScan],
+                  region_key: Optional[str]) -> None:
+    """Refuse a ``--region-key`` that no scan has.
+
+    Args:
+        scans (sequence): All scans.
+        region_key (str, optional): What the user asked for.
+
+    Raises:
+        ScanError: When it was asked for and is nowhere.
+    """
+    if region_key and not any('pts_region_path' in s.info for s in scans):
+        raise ScanError(f'no scan has an array or vertex property '
+                        f'{region_key!r}, which --region-key names')
 
 
 def check_output(out: Path, overwrite: bool) -> None:

@@ -94,6 +94,11 @@ def scene_info(scan: Scan) -> Dict[str, Any]:
     return info
 
 
+def info_path(out: Path, split: str) -> Path:
+    """Where the infos of a split lie, as mmdet3d's configs name them."""
+    return out / f'scannet_infos_{split}.pkl'
+
+
 def write_split(out: Path, split: str, scans: Sequence[StoredScan]) -> Path:
     """Write the infos and the ``seg_info`` of one split.
 
@@ -106,7 +111,8 @@ def write_split(out: Path, split: str, scans: Sequence[StoredScan]) -> Path:
         Path: The infos file.
     """
     arrays = dict(
-        label_weight=label_weights(sum(scan.class_counts for scan in scans)),
+        label_weight=label_weights(
+            np.sum([scan.class_counts for scan in scans], axis=0)),
         resampled_scene_idxs=resampled_indices(
             [scan.num_points for scan in scans]))
     for name, array in arrays.items():
@@ -119,7 +125,7 @@ def write_split(out: Path, split: str, scans: Sequence[StoredScan]) -> Path:
         },
         dataset='scannet',
         info_version='1.1')
-    path = out / f'scannet_infos_{split}.pkl'
+    path = info_path(out, split)
     with atomic_write(path) as file:
         pickle.dump(
             dict(metainfo=metainfo, data_list=[scan.info for scan in scans]),

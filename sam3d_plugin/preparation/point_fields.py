@@ -57,7 +57,7 @@ def read_colors(arrays: Dict[str, np.ndarray], path: Path, without_color: bool,
             raise ScanError(f'{path} has no colours; add --without-color to '
                             'store mid-grey for all points')
         notes.append('no colours: stored mid-grey')
-        return np.full((len(arrays['xyz']), 3), 127.5, dtype=np.float32)
+        return np.full((len(arrays['xyz']), 3), 128, dtype=np.float32)
     rgb = arrays['rgb']
     if rgb.dtype.kind == 'f' and rgb.max() <= 1:
         notes.append('colours from 0 to 1, stored as 0 to 255')

@@ -42,6 +42,9 @@ SEGMENTATION_IDS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33,
 # mmdet3d's label maps have one entry for each of 0 (unlabelled) to 40.
 MAX_NYU40_ID = 40
 
+# Endings of published scans that are no part of the scan's name.
+_NAME_ENDINGS = ('_labelled', '_vh_clean_2')
+
 
 class ScanError(ValueError):
     """Says in one sentence which file cannot be imported and what to do."""
@@ -82,6 +85,14 @@ class Scan:
     def aligned_xyz(self) -> np.ndarray:
         """(N, 3) coordinates in the frame of the boxes, metres."""
         return self.xyz @ self.axis_align[:3, :3].T + self.axis_align[:3, 3]
+
+
+def scan_name(path: Path) -> str:
+    """Name of a scan: that of its file without the endings."""
+    name = path.stem
+    for ending in _NAME_ENDINGS:
+        name = name.removesuffix(ending)
+    return name
 
 
 def class_of(value: object, path: Path) -> int:

@@ -9,16 +9,16 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Collection, Dict, List, Optional, Tuple
 
 import numpy as np
 from plyfile import PlyData, PlyParseError
 
-from .box_readers import read_boxes
+from .box_readers import box_files, read_boxes
 from .frames import read_axis_align, to_metres_z_up
 from .point_fields import (check_lengths, read_colors, read_instances,
                            read_regions, read_semantic, without_invalid_points)
-from .scan import Scan, ScanError
+from .scan import Scan, ScanError, scan_name
 
 # What an array or a vertex property may be called in the files.
 FIELDS: Dict[str, Tuple[str, ...]] = {
@@ -29,12 +29,12 @@ FIELDS: Dict[str, Tuple[str, ...]] = {
     'region': ('region', 'region_id', 'sam3d_ensemble_group'),
 }
 
+# What concerns the scan as a whole.
+_SCAN_FIELDS = ('bbox', 'axis_align_matrix')
+
 # SAM3D's groups count from 0, and every point is in one; a region file's
 # start at 1, with 0 for points in none.
 _COUNTED_FROM_ZERO = ('sam3d_ensemble_group', 'sam3d_normal_vector_group')
-
-# Endings of published scans that are no part of the scan's name.
-_NAME_ENDINGS = ('_labelled', '_vh_clean_2')
 
 _UNREADABLE = (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error,
                PlyParseError)
@@ -73,15 +73,15 @@ def find_scans(source: Path) -> Dict[str, Path]:
         dict: Name of the scan to its file, sorted by name.
 
     Raises:
-        ScanError: When there is no such folder, no scan in it, or two files
-            of one name.
+        ScanError: When there is no such folder, no scan in it, two files of
+            one name, or boxes of no scan.
     """
     if not source.is_dir():
         raise ScanError(f'{source} is no folder; give the folder of the '
                         'scans as --source')
     scans: Dict[str, Path] = {}
     for path in sorted(source.iterdir()):
-        if path.suffix.lower() not in ('.npz', '.ply') or not path.is_file():
+        if path.suffix.lower() not in ('.npz', '.ply') or path.name[0] == '.':
             continue
         name = scan_name(path)
         if name in scans:
@@ -91,15 +91,12 @@ def find_scans(source: Path) -> Dict[str, Path]:
     if not scans:
         raise ScanError(f'{source} holds no .npz or .ply file; give the '
                         'folder of the scans as --source')
+    used = {file for path in scans.values() for file in box_files(path)}
+    for path in sorted(source.glob('*.boxes.json')):
+        if path not in used:
+            raise ScanError(f'{path} belongs to no scan; name it like its '
+                            'scan, or move it away')
     return dict(sorted(scans.items()))
-
-
-def scan_name(path: Path) -> str:
-    """Name of a scan: that of its file without the endings."""
-    name = path.stem
-    for ending in _NAME_ENDINGS:
-        name = name.removesuffix(ending)
-    return name
 
 
 def read_scan(path: Path, options: ReadOptions) -> Scan:
@@ -121,7 +118,7 @@ def read_scan(path: Path, options: ReadOptions) -> Scan:
     arrays = _read_arrays(path, options.region_key)
     check_lengths(arrays, path)
     arrays = without_invalid_points(arrays, path, options.drop_invalid, notes)
-    boxes, box_classes = read_boxes(path, scan_name(path), arrays)
+    boxes, box_classes = read_boxes(path, arrays)
     rgb = read_colors(arrays, path, options.without_color, notes)
     scan = Scan(
         name=scan_name(path),
@@ -141,58 +138,59 @@ def read_scan(path: Path, options: ReadOptions) -> Scan:
 def _read_arrays(path: Path,
                  region_key: Optional[str]) -> Dict[str, np.ndarray]:
     """The known arrays of a file by their names in ``FIELDS``."""
-    reader: Callable[[Path], Dict[str, np.ndarray]] = (
-        _read_ply if path.suffix.lower() == '.ply' else _read_npz)
+    fields = dict(FIELDS)
+    if region_key is not None:
+        fields['region'] = (region_key, )
+    reader = _read_ply if path.suffix.lower() == '.ply' else _read_npz
     try:
-        found = reader(path)
+        found = reader(path, {*sum(fields.values(), ()), *_SCAN_FIELDS})
     except _UNREADABLE as error:
         raise ScanError(f'{path} cannot be read ({error}); it may be '
                         'truncated: copy it again') from error
-    arrays = {
-        key: found[key]
-        for key in ('bbox', 'axis_align_matrix') if key in found
-    }
-    for field, names in FIELDS.items():
-        if field == 'region' and region_key is not None:
-            names = (region_key, )
+    arrays = {key: found[key] for key in _SCAN_FIELDS if key in found}
+    for field, names in fields.items():
         name = next((name for name in names if name in found), None)
-        if name is not None:
-            arrays[field] = _check_numeric(found[name], name, path)
-            if name in _COUNTED_FROM_ZERO:
-                arrays[field] = arrays[field].astype(np.int64) + 1
-            if name == 'xyz_aligned':
-                arrays['axis_align_matrix'] = np.eye(4)
-    if region_key is not None and 'region' not in arrays:
-        raise ScanError(f'{path} has no {region_key!r}, which --region-key '
-                        f'names; it has {", ".join(sorted(found))}')
+        if name is None:
+            continue
+        arrays[field] = _check_numeric(found[name], name, path)
+        if name in _COUNTED_FROM_ZERO:
+            arrays[field] = arrays[field].astype(np.int64) + 1
+        if name == 'xyz_aligned':
+            arrays['axis_align_matrix'] = np.eye(4)
     if 'xyz' not in arrays:
         raise ScanError(f'{path} has no coordinates; it needs an array '
                         f'named {" or ".join(FIELDS["xyz"])}, or x, y, z')
     return _split_points(arrays)
 
 
-def _read_npz(path: Path) -> Dict[str, np.ndarray]:
+def _read_npz(path: Path, wanted: Collection[str]) -> Dict[str, np.ndarray]:
+    if not zipfile.is_zipfile(path):
+        raise ValueError('it is no .npz archive')
     with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+        return {name: file[name] for name in file.files if name in wanted}
 
 
-def _read_ply(path: Path) -> Dict[str, np.ndarray]:
+def _read_ply(path: Path, wanted: Collection[str]) -> Dict[str, np.ndarray]:
     """Vertex properties, x y z and red green blue as one array each."""
-    vertices = PlyData.read(str(path))['vertex'].data
+    ply = PlyData.read(str(path))
+    if 'vertex' not in ply:
+        raise ValueError('it has no element "vertex"')
+    vertices = ply['vertex'].data
+    names = vertices.dtype.names
     arrays = {
-        name: np.asarray(vertices[name])
-        for name in vertices.dtype.names
+        name: np.array(vertices[name])
+        for name in names if name in wanted
     }
-    for target, names in (('xyz', ('x', 'y', 'z')), ('rgb', ('red', 'green',
-                                                             'blue'))):
-        if all(name in arrays for name in names):
-            arrays[target] = np.stack([arrays.pop(n) for n in names], axis=1)
+    for target, columns in (('xyz', ('x', 'y', 'z')), ('rgb', ('red', 'green',
+                                                               'blue'))):
+        if all(column in names for column in columns):
+            arrays[target] = np.stack([vertices[c] for c in columns], axis=1)
     return arrays
 
 
 def _split_points(arrays: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
     """Take colours out of ``points`` of six columns."""
-    points = arrays['xyz']
+    points = arrays['xyz'] = np.atleast_1d(arrays['xyz'])
     if points.ndim == 2 and points.shape[1] == 6:
         arrays['xyz'] = points[:, :3]
         arrays.setdefault('rgb', points[:, 3:])
