@@ -34,7 +34,7 @@ test: setup ## the whole test suite, without a GPU or ../shared
 lint: setup ## formatter, linter, types and docstrings; changes nothing
 	@status=0; \
 	$(VENV_PYTHON) -m isort --check-only --quiet $(STYLED) || status=1; \
-	$(VENV_PYTHON) -m yapf --diff --quiet --recursive $(STYLED) || status=1; \
+	$(VENV_PYTHON) -m yapf --diff --recursive $(STYLED) || status=1; \
 	$(VENV_PYTHON) -m ruff check --quiet $(STYLED) || status=1; \
 	$(VENV_PYTHON) -m mypy || status=1; \
 	$(VENV_PYTHON) -m pydoclint.main --quiet $(DOCUMENTED) || status=1; \
