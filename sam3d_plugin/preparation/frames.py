@@ -176,11 +176,11 @@ def find_up_axis(xyz: np.ndarray) -> str:
         for i, axis in enumerate('xyz')
         for sign in ('', '-')
     }
-    against = 2 * max(shares['z'], shares['-z'])
+    lower = [axis for axis, e in zip('xy', extents) if e < 0.9 * extents[2]]
+    strongest = 2 * max(shares['z'], shares['-z'])
     others = [
-        axis for axis in ('x', '-x', 'y', '-y')
-        if shares[axis] > against and extents['xyz'.index(axis[-1])] < 0.8 *
-        extents[2]
+        sign + axis for axis in lower for sign in ('', '-')
+        if shares[sign + axis] > strongest
     ]
     return max(others, key=lambda axis: shares[axis], default='z')
 
