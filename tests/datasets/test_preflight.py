@@ -1,0 +1,137 @@
+"""Tests of the checks that run before a training."""
+import pickle
+import re
+
+import numpy as np
+import pytest
+from mmdet3d.utils import register_all_modules
+
+from sam3d_plugin.datasets import preflight
+from sam3d_plugin.datasets.preflight import check_datasets
+
+register_all_modules(init_default_scope=False)
+
+
+@pytest.fixture
+def dataset(scannet_root):
+    """Settings of a training set that has nothing wrong."""
+    return dict(
+        type='ScanNetDataset',
+        data_root=str(scannet_root),
+        ann_file='scannet_infos_train.pkl',
+        pipeline=[
+            dict(type='LoadPointsFromFile', coord_type='DEPTH', load_dim=6),
+            dict(type='LoadRegionIds'),
+            dict(
+                type='LoadAnnotations3D', with_mask_3d=True,
+                with_seg_3d=True)
+        ],
+        metainfo=dict(classes=('chair', 'table')))
+
+
+def _refused(dataset, error, *parts, **options):
+    wrapped = dict(type='RepeatDataset', times=2, dataset=dataset)
+    with pytest.raises(error, match='.*'.join(map(re.escape, parts))) as info:
+        check_datasets([wrapped], **options)
+    assert '\n' not in str(info.value)
+
+
+def _edit_infos(root, change):
+    path = root / 'scannet_infos_train.pkl'
+    content = pickle.loads(path.read_bytes())
+    path.write_bytes(pickle.dumps(change(content)))
+
+
+def test_good_data_passes(dataset):
+    check_datasets([dataset, dict(dataset=dataset)], max_boxes=2)
+    check_datasets([dict(type='ConcatDataset', datasets=[dataset])])
+
+
+def test_missing_data_root_names_the_command(dataset):
+    dataset['data_root'] = 'data/nowhere'
+    _refused(dataset, FileNotFoundError, 'data root data/nowhere is missing',
+             'import_scans.py', 'data_root=PATH')
+
+
+def test_missing_annotation_file(dataset):
+    dataset['ann_file'] = 'other.pkl'
+    _refused(dataset, FileNotFoundError, 'other.pkl is missing')
+
+
+@pytest.mark.parametrize('change, part', [
+    (lambda content: content['data_list'], 'update_infos_to_v2.py'),
+    (lambda content: dict(infos=[]), 'no metainfo and data_list'),
+])
+def test_wrong_pkl_version(dataset, scannet_root, change, part):
+    _edit_infos(scannet_root, change)
+    _refused(dataset, ValueError, 'scannet_infos_train.pkl', part)
+
+
+def test_truncated_pkl(dataset, scannet_root):
+    path = scannet_root / 'scannet_infos_train.pkl'
+    path.write_bytes(path.read_bytes()[:-20])
+    _refused(dataset, ValueError, 'scannet_infos_train.pkl is truncated')
+
+
+@pytest.mark.parametrize('folder', [
+    'points', 'instance_mask', 'semantic_mask'
+])
+def test_missing_and_truncated_files(dataset, scannet_root, folder):
+    path = scannet_root / folder / 'b.bin'
+    path.write_bytes(path.read_bytes()[:-2])
+    _refused(dataset, ValueError, f'{folder}/b.bin has', 'truncated')
+    path.unlink()
+    _refused(dataset, FileNotFoundError, f'{folder}/b.bin',
+             'scannet_infos_train.pkl')
+
+
+def test_mask_of_another_scan(dataset, scannet_root):
+    np.zeros(7, np.int64).tofile(scannet_root / 'instance_mask' / 'a.bin')
+    _refused(dataset, ValueError, 'instance_mask/a.bin has 56 bytes', '2048')
+
+
+def test_missing_region_file(dataset, scannet_root):
+    (scannet_root / 'regions' / 'a.npz').unlink()
+    _refused(dataset, FileNotFoundError, 'regions/a.npz')
+    dataset['pipeline'].pop(1)
+    check_datasets([dataset])
+
+
+def test_unread_files_are_not_asked_for(dataset, scannet_root):
+    (scannet_root / 'instance_mask' / 'a.bin').unlink()
+    dataset['pipeline'].pop()
+    check_datasets([dataset])
+
+
+def test_unknown_class(dataset, scannet_root):
+    dataset['metainfo'] = dict(classes=('chair', 'tabel'))
+    _refused(dataset, ValueError, 'class tabel', 'ScanNetDataset', 'table')
+    dataset['metainfo'] = dict(classes=('chair', ))
+
+    def drop(content):
+        content['metainfo']['categories'].pop('chair')
+        return content
+
+    _edit_infos(scannet_root, drop)
+    _refused(dataset, ValueError, 'class chair', 'scannet_infos_train.pkl')
+
+
+def test_too_many_boxes_only_matter_in_training(dataset, scannet_root):
+
+    def repeat(content):
+        content['data_list'][1]['instances'] *= 33
+        return content
+
+    _edit_infos(scannet_root, repeat)
+    check_datasets([dataset])
+    check_datasets([dict(dataset, test_mode=True)], max_boxes=64)
+    _refused(dataset, ValueError, 'b.bin has 66 boxes', '64', max_boxes=64)
+
+
+def test_remote_data_is_left_out_and_said(dataset, monkeypatch):
+    said = []
+    monkeypatch.setattr(preflight, 'print_log', lambda text, **_:
+                        said.append(text))
+    dataset['data_root'] = 's3://bucket/scannet'
+    check_datasets([dataset])
+    assert said[0].startswith('s3://bucket/scannet is remote')
