@@ -46,10 +46,9 @@ class PresentClassIndoorMetric(IndoorMetric):
                 f'{len(absent)} of {len(classes)} classes have no true box '
                 f'in this split and are left out: {", ".join(absent)}',
                 logger='current')
-        return super().compute_metrics([
-            (truth, _only_labels(prediction, present))
-            for truth, prediction in results
-        ])
+        return super().compute_metrics([(truth,
+                                         _only_labels(prediction, present))
+                                        for truth, prediction in results])
 
 
 def _only_labels(prediction: dict, labels: set) -> dict:

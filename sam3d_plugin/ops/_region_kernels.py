@@ -2,6 +2,7 @@
 from typing import Tuple
 
 import numpy as np
+
 from ._numba import jit
 
 

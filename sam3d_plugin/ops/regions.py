@@ -103,14 +103,14 @@ def segment_centers(points: Tensor, offsets: Tensor) -> Tuple[Tensor, Tensor]:
         equally near ones; 0 for an empty segment.
     """
     if not points.is_cuda:
-        centers, anchors = kernels.segment_centers(
-            points.contiguous().numpy(), offsets.numpy())
+        centers, anchors = kernels.segment_centers(points.contiguous().numpy(),
+                                                   offsets.numpy())
         return torch.from_numpy(centers), torch.from_numpy(anchors)
     segments = segment_ids(offsets, len(points))
     counts = (offsets[1:] - offsets[:-1]).clamp(min=1)
     sums = points.new_zeros(
-        (len(counts), 3), dtype=torch.float64).index_add(
-            0, segments, points.double())
+        (len(counts), 3),
+        dtype=torch.float64).index_add(0, segments, points.double())
     centers = (sums / counts[:, None]).to(points.dtype)
     distances = (points - centers[segments]).square().sum(1)
     return centers, _segment_argmin(distances, segments, len(counts))
@@ -119,12 +119,14 @@ def segment_centers(points: Tensor, offsets: Tensor) -> Tuple[Tensor, Tensor]:
 def _segment_argmin(values: Tensor, segments: Tensor,
                     num_segments: int) -> Tensor:
     """Return the first row (S,) that holds each segment's minimum."""
-    minima = values.new_full((num_segments, ), float('inf')).scatter_reduce(
-        0, segments, values, 'amin')
+    minima = values.new_full(
+        (num_segments, ), float('inf')).scatter_reduce(0, segments, values,
+                                                       'amin')
     rows = torch.arange(len(values), device=values.device)
     rows = torch.where(values == minima[segments], rows, len(values))
-    first = rows.new_full((num_segments, ), len(values)).scatter_reduce(
-        0, segments, rows, 'amin')
+    first = rows.new_full((num_segments, ),
+                          len(values)).scatter_reduce(0, segments, rows,
+                                                      'amin')
     return torch.where(first < len(values), first, 0)
 
 
@@ -157,8 +159,7 @@ def split_segments(points: Tensor, offsets: Tensor,
 def _split_segments_torch(points: Tensor, offsets: Tensor,
                           num_parts: Tensor) -> Tensor:
     """Cut all segments at once, one centre of each a round."""
-    parts = torch.zeros(
-        len(points), dtype=torch.int64, device=points.device)
+    parts = torch.zeros(len(points), dtype=torch.int64, device=points.device)
     if len(points) == 0:
         return parts
     segments = segment_ids(offsets, len(points))
@@ -167,8 +168,9 @@ def _split_segments_torch(points: Tensor, offsets: Tensor,
     for part in range(int(num_parts.max())):
         is_active = num_parts > part
         offset = points - points[centers][segments]
-        new = (offset[:, 0].square() + offset[:, 1].square() +
-               offset[:, 2].square())
+        new = (
+            offset[:, 0].square() + offset[:, 1].square() +
+            offset[:, 2].square())
         closer = (new < distances) & is_active[segments]
         distances = torch.where(closer, new, distances)
         parts = torch.where(closer, part, parts)

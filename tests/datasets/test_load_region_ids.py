@@ -29,7 +29,9 @@ STOCK = [
 ]
 NUM_POINTS = 3000
 LOAD = dict(
-    type='LoadPointsFromFile', coord_type='DEPTH', load_dim=6,
+    type='LoadPointsFromFile',
+    coord_type='DEPTH',
+    load_dim=6,
     use_dim=[0, 1, 2])
 
 
@@ -38,8 +40,10 @@ def data_root(tmp_path_factory):
     """One scan in which every point is a region of its own: id = row + 1."""
     root = tmp_path_factory.mktemp('data')
     rng = np.random.default_rng(0)
-    points = np.concatenate((rng.uniform(-2, 2, (NUM_POINTS, 3)),
-                             rng.integers(0, 256, (NUM_POINTS, 3))), 1)
+    points = np.concatenate(
+        (rng.uniform(-2, 2,
+                     (NUM_POINTS, 3)), rng.integers(0, 256,
+                                                    (NUM_POINTS, 3))), 1)
     for folder in ('points', 'instance_mask', 'semantic_mask'):
         (root / folder).mkdir()
     points.astype('float32').tofile(root / 'points' / 'scan.bin')
@@ -53,9 +57,7 @@ def data_root(tmp_path_factory):
         pts_semantic_mask_path='scan.bin',
         pts_region_path='scan.npz',
         axis_align_matrix=np.eye(4),
-        instances=[
-            dict(bbox_3d=[0., 0, 0, 1, 1, 1, 0], bbox_label_3d=0)
-        ])
+        instances=[dict(bbox_3d=[0., 0, 0, 1, 1, 1, 0], bbox_label_3d=0)])
     write_infos(root / 'infos_rotated.pkl', info)
     info['instances'][0]['bbox_3d'].pop()
     write_infos(root / 'infos.pkl', info)
@@ -64,8 +66,7 @@ def data_root(tmp_path_factory):
 
 def write_infos(path, info):
     with open(path, 'wb') as file:
-        pickle.dump(
-            dict(metainfo=dict(categories={}), data_list=[info]), file)
+        pickle.dump(dict(metainfo=dict(categories={}), data_list=[info]), file)
 
 
 def stock_dataset(name, part, root):
@@ -78,9 +79,10 @@ def stock_dataset(name, part, root):
     dataset.update(data_root=str(root))
     if 'Seg' in dataset.type:
         dataset.scene_idxs = np.array([0])
-    dataset['ann_files' if dataset.type == 'S3DISSegDataset' else
-            'ann_file'] = ('infos_rotated.pkl'
-                           if 'SUNRGBD' in dataset.type else 'infos.pkl')
+    dataset['ann_files' if dataset.type ==
+            'S3DISSegDataset' else 'ann_file'] = ('infos_rotated.pkl'
+                                                  if 'SUNRGBD' in dataset.type
+                                                  else 'infos.pkl')
     dataset.modality = dict(use_camera=False, use_lidar=True)
     dataset.data_prefix = dict(
         pts='points',

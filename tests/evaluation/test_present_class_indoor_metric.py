@@ -23,8 +23,10 @@ def make_results(gt_labels, predicted_labels, seed=0):
 
     def boxes(array):
         return DepthInstance3DBoxes(
-            torch.tensor(array, dtype=torch.float32), box_dim=6,
-            with_yaw=False, origin=(.5, .5, .5))
+            torch.tensor(array, dtype=torch.float32),
+            box_dim=6,
+            with_yaw=False,
+            origin=(.5, .5, .5))
 
     truth = dict(
         gt_bboxes_3d=boxes(true[:len(gt_labels)]),

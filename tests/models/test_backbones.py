@@ -11,8 +11,8 @@ import sam3d_plugin  # noqa: F401 (registers)
 BACKBONE = dict(
     type='PointTokenBackbone',
     tokenizer=dict(type='SAMTokenizer', split=True, num_tokens=24),
-    embedding=dict(type='PointPatchEmbed', embed_dims=32,
-                   hidden_dims=(8, 16, 32)),
+    embedding=dict(
+        type='PointPatchEmbed', embed_dims=32, hidden_dims=(8, 16, 32)),
     encoder=dict(type='PlainPointTransformer', embed_dims=32, depth=2),
     out_channels=48)
 KNN = dict(type='KNNTokenizer', num_tokens=24, num_neighbors=9)
@@ -21,8 +21,7 @@ KNN = dict(type='KNNTokenizer', num_tokens=24, num_neighbors=9)
 def make_points(num_scenes=2, num_points=300):
     generator = torch.manual_seed(0)
     xyz = torch.rand(num_scenes, num_points, 3, generator=generator)
-    ids = torch.randint(
-        0, 6, (num_scenes, num_points, 1), generator=generator)
+    ids = torch.randint(0, 6, (num_scenes, num_points, 1), generator=generator)
     return torch.cat((xyz, ids.float()), dim=2)
 
 
@@ -39,8 +38,11 @@ def test_embedding_is_mini_pointnet(norm_cfg, tokenizer):
     tokens = MODELS.build(copy.deepcopy(tokenizer))(points[..., :3],
                                                     points[..., 3].long())
     embed = MODELS.build(
-        dict(type='PointPatchEmbed', embed_dims=32, hidden_dims=(8, 16, 32),
-             norm_cfg=norm_cfg)).eval()
+        dict(
+            type='PointPatchEmbed',
+            embed_dims=32,
+            hidden_dims=(8, 16, 32),
+            norm_cfg=norm_cfg)).eval()
     for norm in (embed.local_layers[1], embed.global_layers[0]):
         nn.init.normal_(norm.weight)
     third = nn.Linear(32, 32)
@@ -52,10 +54,9 @@ def test_embedding_is_mini_pointnet(norm_cfg, tokenizer):
     for token in range(48):
         begin, end = tokens.member_offsets[token:token + 2].tolist()
         center = tokens.centers.reshape(-1, 3)[token]
-        local = embed.local_layers(
-            flat[tokens.member_points[begin:end]] - center)
-        both = torch.cat(
-            (local.amax(0).expand_as(local), local), dim=1)
+        local = embed.local_layers(flat[tokens.member_points[begin:end]] -
+                                   center)
+        both = torch.cat((local.amax(0).expand_as(local), local), dim=1)
         expected = embed.global_layers(third(both)).amax(0)
         torch.testing.assert_close(
             features.reshape(-1, 32)[token], expected, atol=1e-5, rtol=1e-5)
@@ -65,8 +66,9 @@ def test_embedding_statistics_come_from_real_points():
     """Padding a batch with an emptier scene adds no rows to BatchNorm."""
     points = make_points()
     points[1, :, 3] = 1
-    tokens = MODELS.build(dict(type='SAMTokenizer', min_points=2))(
-        points[..., :3], points[..., 3].long())
+    tokens = MODELS.build(dict(type='SAMTokenizer',
+                               min_points=2))(points[..., :3],
+                                              points[..., 3].long())
     assert tokens.is_padding.any()
     embed = MODELS.build(dict(type='PointPatchEmbed')).train()
     seen = []
@@ -78,8 +80,8 @@ def test_embedding_statistics_come_from_real_points():
 
 
 def test_padding_is_never_attended_to():
-    encoder = MODELS.build(
-        dict(type='PlainPointTransformer', embed_dims=32)).eval()
+    encoder = MODELS.build(dict(type='PlainPointTransformer',
+                                embed_dims=32)).eval()
     generator = torch.manual_seed(0)
     x = torch.rand(1, 7, 32, generator=generator)
     centers = torch.rand(1, 7, 3, generator=generator)
@@ -92,8 +94,8 @@ def test_padding_is_never_attended_to():
 
 
 def test_transformer_permutes_with_its_tokens():
-    encoder = MODELS.build(
-        dict(type='PlainPointTransformer', embed_dims=32)).eval()
+    encoder = MODELS.build(dict(type='PlainPointTransformer',
+                                embed_dims=32)).eval()
     x, centers = torch.rand(1, 7, 32), torch.rand(1, 7, 3)
     order = torch.randperm(7)
     torch.testing.assert_close(
@@ -103,8 +105,11 @@ def test_transformer_permutes_with_its_tokens():
 
 def test_drop_path_drops_whole_branches():
     encoder = MODELS.build(
-        dict(type='PlainPointTransformer', embed_dims=32, depth=1,
-             drop_path=1. - 1e-7)).train()
+        dict(
+            type='PlainPointTransformer',
+            embed_dims=32,
+            depth=1,
+            drop_path=1. - 1e-7)).train()
     x, centers = torch.rand(2, 7, 32), torch.rand(2, 7, 3)
     expected = encoder.norm(x + encoder.position_embedding(centers))
     torch.testing.assert_close(encoder(x, centers), expected)
@@ -137,8 +142,10 @@ def test_region_ids_are_no_network_input():
 def test_gradients_reach_every_parameter():
     backbone = build()
     backbone(make_points())['fp_features'][0].square().mean().backward()
-    without = [name for name, parameter in backbone.named_parameters()
-               if parameter.grad is None or not parameter.grad.abs().sum()]
+    without = [
+        name for name, parameter in backbone.named_parameters()
+        if parameter.grad is None or not parameter.grad.abs().sum()
+    ]
     # a softmax ignores what all keys have in common
     assert all(name.endswith('qkv.bias') for name in without), without
 

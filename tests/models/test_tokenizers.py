@@ -111,22 +111,22 @@ def test_split_survives_equal_points():
     assert (tokens.member_counts == 1).all()
 
 
-@pytest.mark.parametrize('config', [
-    dict(),
-    dict(split=True, num_tokens=6),
-    dict(split=True, num_tokens=64)
-])
+@pytest.mark.parametrize(
+    'config',
+    [dict(),
+     dict(split=True, num_tokens=6),
+     dict(split=True, num_tokens=64)])
 def test_permuting_points_permutes_nothing_else(config):
     """Splitting starts at a region's first point, so that one stays first."""
     points, region_ids = make_scene(num_scenes=1)
     source = region_ids[0].clone()
     source[~torch.isin(source, torch.tensor([1, 2, 5, 7, 30]))] = 0
-    firsts = torch.tensor([int((source == i).nonzero()[0])
-                           for i in source.unique()])
+    firsts = torch.tensor(
+        [int((source == i).nonzero()[0]) for i in source.unique()])
     others = torch.tensor(sorted(set(range(600)) - set(firsts.tolist())))
     order = torch.cat(
-        (firsts, others[torch.randperm(
-            len(others), generator=torch.manual_seed(1))]))
+        (firsts,
+         others[torch.randperm(len(others), generator=torch.manual_seed(1))]))
     tokenizer = build(**config)
     before = tokenizer(points, region_ids)
     after = tokenizer(points[:, order], region_ids[:, order])
@@ -167,8 +167,7 @@ def test_knn_tokenizer_against_loops():
         xyz = points[scene].numpy()
         chosen, nearest = [0], np.full(100, np.inf)
         for _ in range(8):
-            nearest = np.minimum(nearest,
-                                 ((xyz - xyz[chosen[-1]])**2).sum(1))
+            nearest = np.minimum(nearest, ((xyz - xyz[chosen[-1]])**2).sum(1))
             chosen.append(int(nearest.argmax()))
         assert tokens.anchor_indices[scene].tolist() == chosen[:8]
         for token in range(8):

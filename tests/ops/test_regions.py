@@ -86,8 +86,8 @@ def split_by_loops(points, offsets, num_parts):
             continue
         centers = [0]
         while len(centers) < wanted:
-            distances = np.min(
-                [((rows - rows[c])**2).sum(1) for c in centers], axis=0)
+            distances = np.min([((rows - rows[c])**2).sum(1) for c in centers],
+                               axis=0)
             distances[centers] = -1
             centers.append(int(distances.argmax()))
         table = np.stack([((rows - rows[c])**2).sum(1) for c in centers])
@@ -111,9 +111,8 @@ def test_split_segments(seed, version):
     assert split(*arguments).tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize('split', [
-    regions.split_segments, regions._split_segments_torch
-])
+@pytest.mark.parametrize(
+    'split', [regions.split_segments, regions._split_segments_torch])
 def test_split_segments_leaves_no_part_empty(split):
     """All points equal: every part still has its own centre."""
     parts = split(
@@ -121,8 +120,9 @@ def test_split_segments_leaves_no_part_empty(split):
     assert sorted(parts[:4].tolist()) == [0, 1, 2, 3]
     assert parts[4:].tolist() == [0, 0]
     assert len(
-        split(torch.zeros(0, 3), torch.tensor([0]),
-              torch.zeros(0, dtype=torch.int64))) == 0
+        split(
+            torch.zeros(0, 3), torch.tensor([0]),
+            torch.zeros(0, dtype=torch.int64))) == 0
 
 
 def test_allocate_parts_one_by_one():

@@ -20,8 +20,8 @@ def test_round_trip(tmp_path, scan):
 
 
 def test_empty_scan_round_trips(tmp_path):
-    write_region_file(tmp_path / 'a.npz', np.zeros(0, int),
-                      np.zeros((0, 3)), 'a')
+    write_region_file(tmp_path / 'a.npz', np.zeros(0, int), np.zeros((0, 3)),
+                      'a')
     assert len(read_region_file(tmp_path / 'a.npz', np.zeros((0, 3)))) == 0
 
 

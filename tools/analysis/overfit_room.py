@@ -31,8 +31,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--source', default=SOURCE, help='folder of the scans')
     parser.add_argument('--data', default='data/scannet_room')
     parser.add_argument('--work-dir', default='work_dirs/overfit_room')
-    parser.add_argument('--arms', nargs='+', default=list(CONFIGS),
-                        choices=list(CONFIGS))
+    parser.add_argument(
+        '--arms', nargs='+', default=list(CONFIGS), choices=list(CONFIGS))
     parser.add_argument('--json', default='docs/results/overfit_room.json')
     return parser.parse_args()
 
@@ -111,7 +111,8 @@ def main() -> None:
 def machine() -> Dict[str, object]:
     """Name the hardware and the commit."""
     commit = subprocess.run(['git', 'describe', '--always', '--dirty'],
-                            capture_output=True, text=True).stdout.strip()
+                            capture_output=True,
+                            text=True).stdout.strip()
     return {
         'cpu': platform.processor() or platform.machine(),
         'cores': os.cpu_count(),

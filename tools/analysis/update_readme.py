@@ -47,15 +47,23 @@ def detectors_table(results: dict) -> str:
     """Return the time of a whole prediction and of tokenizing."""
     detectors, tokenize = results['detectors'], results['tokenize']
     rows = [
-        ['VoteNet predict, 40,000 points',
-         f'{detectors["votenet_40k_s"]:.2f} s'],
-        ['GroupFree3D L6 predict, 50,000 points',
-         f'{detectors["groupfree3d_50k_s"]:.2f} s'],
+        [
+            'VoteNet predict, 40,000 points',
+            f'{detectors["votenet_40k_s"]:.2f} s'
+        ],
+        [
+            'GroupFree3D L6 predict, 50,000 points',
+            f'{detectors["groupfree3d_50k_s"]:.2f} s'
+        ],
         ['peak memory', f'{detectors["peak_memory_gb"]:.2f} GB'],
-        ['SAM tokens, 20,000 points to 256 tokens',
-         f'{milliseconds(tokenize["sam_s"])} ms'],
-        ['FPS + kNN, 20,000 points to 256×128',
-         f'{milliseconds(tokenize["knn_s"])} ms'],
+        [
+            'SAM tokens, 20,000 points to 256 tokens',
+            f'{milliseconds(tokenize["sam_s"])} ms'
+        ],
+        [
+            'FPS + kNN, 20,000 points to 256×128',
+            f'{milliseconds(tokenize["knn_s"])} ms'
+        ],
     ]
     return markdown(['CPU', 'measured'], rows)
 

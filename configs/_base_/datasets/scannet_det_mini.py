@@ -1,5 +1,5 @@
 # ScanNet detection for two CPU cores: 20,000 points, one scene a step, no
-# augmentation, classes that the few scenes do not contain left out of the mean.
+# augmentation; classes without a true box are left out of the mean.
 _base_ = ['./scannet_det.py']
 
 train_pipeline = [

@@ -1,5 +1,5 @@
-# mmdet3d's GroupFree3D L6-O256 with a plain transformer on SAM tokens, all of
-# which are queries (paper, section 4). Head settings: mmdet3d's ScanNet config.
+# GroupFree3D L6-O256 of mmdet3d with a plain transformer on SAM tokens, all of
+# which are queries (paper, section 4). Head settings: its ScanNet config.
 _base_ = ['mmdet3d::_base_/models/groupfree3d.py']
 
 model = dict(

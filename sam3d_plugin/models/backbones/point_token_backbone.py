@@ -100,8 +100,7 @@ class PointTokenBackbone(BaseModule):
             raise ValueError('detection and segmentation heads take the same '
                              'number of tokens from every scene: set '
                              'split=True, num_tokens=N in the tokenizer')
-        features = self.encoder(
-            self.embedding(xyz, tokens), tokens.centers)
+        features = self.encoder(self.embedding(xyz, tokens), tokens.centers)
         features = self.out_proj(features).transpose(1, 2).contiguous()
         indices = tokens.anchor_indices
         anchors = xyz.gather(1, indices[..., None].expand(-1, -1, 3))

@@ -6,8 +6,8 @@ import torch
 from mmdet3d.registry import MODELS
 from torch import Tensor, nn
 
-from sam3d_plugin.ops import (allocate_parts, segment_centers,
-                              sort_by_segment, split_segments)
+from sam3d_plugin.ops import (allocate_parts, segment_centers, sort_by_segment,
+                              split_segments)
 from sam3d_plugin.structures import PointTokens
 
 

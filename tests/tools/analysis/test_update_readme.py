@@ -9,11 +9,19 @@ ROOM = {
     'arms': {
         'knn': {
             'training_s': 1200,
-            'val': {'ap25': 0.9251, 'ap50': 0.75},
-            'rescan': {'ap25': 0.5, 'ap50': 0.25}
+            'val': {
+                'ap25': 0.9251,
+                'ap50': 0.75
+            },
+            'rescan': {
+                'ap25': 0.5,
+                'ap50': 0.25
+            }
         }
     },
-    'machine': {'cores': 2}
+    'machine': {
+        'cores': 2
+    }
 }
 TEXT = 'before\n<!-- table: room -->\nold\n<!-- end -->\nafter\n'
 
