@@ -197,5 +197,5 @@ def check_up_axis(scan: Scan) -> None:
     up = find_up_axis(scan.xyz)
     if up != 'z':
         raise ScanError(f'{scan.path}: the floor seems to lie at the low end '
-                        f'of axis {up}; add --up {up} (--up z if z points '
+                        f'of axis {up}; add --up={up} (--up=z if z points '
                         'up)')

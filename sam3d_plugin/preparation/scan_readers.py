@@ -29,6 +29,8 @@ FIELDS: Dict[str, Tuple[str, ...]] = {
     'region': ('region', 'region_id', 'sam3d_ensemble_group'),
 }
 
+_PLY_COLUMNS = {'xyz': ('x', 'y', 'z'), 'rgb': ('red', 'green', 'blue')}
+
 # What concerns the scan as a whole.
 _SCAN_FIELDS = ('bbox', 'axis_align_matrix')
 
@@ -38,6 +40,9 @@ _COUNTED_FROM_ZERO = ('sam3d_ensemble_group', 'sam3d_normal_vector_group')
 
 _UNREADABLE = (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error,
                PlyParseError)
+
+# Arrays by their names in the file, and names of those not understood.
+Found = Tuple[Dict[str, np.ndarray], List[str]]
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def read_scan(path: Path, options: ReadOptions) -> Scan:
         ScanError: When the file is damaged or its arrays do not fit.
     """
     notes: List[str] = []
-    arrays = _read_arrays(path, options.region_key)
+    arrays = _read_arrays(path, options.region_key, notes)
     check_lengths(arrays, path)
     arrays = without_invalid_points(arrays, path, options.drop_invalid, notes)
     boxes, box_classes = read_boxes(path, arrays)
@@ -135,57 +140,62 @@ def read_scan(path: Path, options: ReadOptions) -> Scan:
     return to_metres_z_up(scan, options.scale, options.up)
 
 
-def _read_arrays(path: Path,
-                 region_key: Optional[str]) -> Dict[str, np.ndarray]:
+def _read_arrays(path: Path, region_key: Optional[str],
+                 notes: List[str]) -> Dict[str, np.ndarray]:
     """The known arrays of a file by their names in ``FIELDS``."""
     fields = dict(FIELDS)
     if region_key is not None:
         fields['region'] = (region_key, )
     reader = _read_ply if path.suffix.lower() == '.ply' else _read_npz
     try:
-        found = reader(path, {*sum(fields.values(), ()), *_SCAN_FIELDS})
+        found, unused = reader(path,
+                               {*sum(fields.values(), ()), *_SCAN_FIELDS})
     except _UNREADABLE as error:
         raise ScanError(f'{path} cannot be read ({error}); it may be '
                         'truncated: copy it again') from error
-    arrays = {key: found[key] for key in _SCAN_FIELDS if key in found}
+    arrays = {key: found.pop(key) for key in _SCAN_FIELDS if key in found}
     for field, names in fields.items():
         name = next((name for name in names if name in found), None)
         if name is None:
             continue
-        arrays[field] = _check_numeric(found[name], name, path)
+        arrays[field] = _check_numeric(found.pop(name), name, path)
         if name in _COUNTED_FROM_ZERO:
             arrays[field] = arrays[field].astype(np.int64) + 1
         if name == 'xyz_aligned':
             arrays['axis_align_matrix'] = np.eye(4)
+    if unused or found:
+        notes.append(f'not used: {", ".join([*found, *unused])}')
     if 'xyz' not in arrays:
         raise ScanError(f'{path} has no coordinates; it needs an array '
                         f'named {" or ".join(FIELDS["xyz"])}, or x, y, z')
     return _split_points(arrays)
 
 
-def _read_npz(path: Path, wanted: Collection[str]) -> Dict[str, np.ndarray]:
+def _read_npz(path: Path, wanted: Collection[str]) -> Found:
     if not zipfile.is_zipfile(path):
         raise ValueError('it is no .npz archive')
     with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files if name in wanted}
+        arrays = {name: file[name] for name in file.files if name in wanted}
+        return arrays, [name for name in file.files if name not in arrays]
 
 
-def _read_ply(path: Path, wanted: Collection[str]) -> Dict[str, np.ndarray]:
+def _read_ply(path: Path, wanted: Collection[str]) -> Found:
     """Vertex properties, x y z and red green blue as one array each."""
     ply = PlyData.read(str(path))
     if 'vertex' not in ply:
         raise ValueError('it has no element "vertex"')
     vertices = ply['vertex'].data
-    names = vertices.dtype.names
-    arrays = {
-        name: np.array(vertices[name])
-        for name in names if name in wanted
-    }
-    for target, columns in (('xyz', ('x', 'y', 'z')), ('rgb', ('red', 'green',
-                                                               'blue'))):
-        if all(column in names for column in columns):
+    unused = list(vertices.dtype.names)
+    arrays = {}
+    for target, columns in _PLY_COLUMNS.items():
+        if all(column in unused for column in columns):
             arrays[target] = np.stack([vertices[c] for c in columns], axis=1)
-    return arrays
+            unused = [name for name in unused if name not in columns]
+    for name in wanted:
+        if name in unused:
+            arrays[name] = np.array(vertices[name])
+            unused.remove(name)
+    return arrays, unused
 
 
 def _split_points(arrays: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:

@@ -43,7 +43,7 @@ def test_turning_up_undoes_the_frame(up):
 @pytest.mark.parametrize('up', ['x', '-x', 'y', '-y'])
 def test_a_room_that_lies_is_noticed(room, up):
     assert find_up_axis(lay_down(room['xyz'], up)) == up
-    with pytest.raises(ScanError, match=f'a.ply.*--up {up} '):
+    with pytest.raises(ScanError, match=f'a.ply.*--up={up} '):
         check_up_axis(make_scan(lay_down(room['xyz'], up)))
 
 

@@ -56,6 +56,14 @@ def test_region_key_chooses_the_array(tmp_path, room):
     assert np.array_equal(scan.regions, room['region'][::-1])
 
 
+def test_what_is_not_understood_is_noted(tmp_path, rooms, room):
+    path = write_npz(tmp_path / 'a.npz', room, labels=room['semantic'])
+    assert read_scan(path, PLAIN).notes == ['not used: labels']
+    room['alpha'] = room['semantic']
+    rooms.write_ply(tmp_path / 'a.ply', room)
+    assert read_scan(tmp_path / 'a.ply', PLAIN).notes == ['not used: alpha']
+
+
 def test_float_colors_are_stored_to_255(tmp_path, room):
     rgb = room['rgb'] / np.float32(255)
     scan = read_scan(

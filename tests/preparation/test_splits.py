@@ -1,8 +1,7 @@
 import pytest
 
 from sam3d_plugin.preparation.scan import ScanError
-from sam3d_plugin.preparation.splits import (make_splits, parse_split,
-                                             read_list)
+from sam3d_plugin.preparation.splits import make_splits, parse_split, read_list
 
 SCANS = ['a', 'b', 'c']
 

@@ -1,0 +1,71 @@
+"""The command line: options arrive, and errors end in one sentence."""
+import importlib.util
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+TOOL = Path(__file__).parents[3] / 'tools/preparation/import_scans.py'
+
+
+@pytest.fixture(scope='module')
+def tool():
+    spec = importlib.util.spec_from_file_location('import_scans_tool', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Two unlabelled rooms."""
+    folder = tmp_path / 'scans'
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in 'ab':
+        np.savez(
+            folder / f'{name}.npz',
+            xyz=rng.uniform(0, (4, 3, 2.5), (100, 3)),
+            rgb=rng.integers(0, 256, (100, 3)))
+    return folder
+
+
+def test_options_arrive(tool, source, tmp_path, capsys):
+    (tmp_path / 'val.txt').write_text('b\n')
+    out = tmp_path / 'data'
+    arguments = [
+        f'--source={source}', f'--out={out}', '--train', 'a', '--val-list',
+        str(tmp_path / 'val.txt'), '--split', 'both=a,b', '--scale=0.5',
+        '--up=-y', '--without-color', '--drop-invalid'
+    ]
+    assert tool.main(arguments) == 0
+    text = capsys.readouterr().out
+    assert 'both.pkl: 2 scan(s)' in text
+    assert 'Next: python tools/train.py' in text and f'{out}/' in text
+    points = np.fromfile(out / 'points/a.bin', np.float32).reshape(-1, 6)
+    xyz = np.load(source / 'a.npz')['xyz']
+    assert np.allclose(points[:, 2], -0.5 * xyz[:, 1])
+    assert tool.main(arguments) == 1
+    assert tool.main([*arguments, '--overwrite']) == 0
+
+
+def test_errors_end_in_one_sentence(tool, source, tmp_path, capsys):
+    out = tmp_path / 'data'
+    assert tool.main([f'--source={source}', f'--out={out}', '--val=c']) == 1
+    error = capsys.readouterr().err
+    assert error.startswith('error: split val names c')
+    assert error.count('\n') == 1
+
+
+def test_a_full_disk_is_named(tool, source, tmp_path, capsys, monkeypatch):
+
+    def refuse(*_):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr('os.fsync', refuse)
+    out = tmp_path / 'data'
+    assert tool.main([f'--source={source}', f'--out={out}']) == 1
+    error = capsys.readouterr().err
+    assert f'{out}: No space left on device; make room' in error
+    assert not list(out.rglob('*.tmp'))
