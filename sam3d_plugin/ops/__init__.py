@@ -13,8 +13,8 @@ from .boxes import points_in_boxes_all, points_in_boxes_part
 from .grouping import gather_points, grouping_operation, three_interpolate
 from .install import install
 from .neighbors import ball_query, knn, three_nn
-from .regions import (allocate_parts, segment_centers, segment_ids, segment_max,
-                      sort_by_segment, split_segments)
+from .regions import (allocate_parts, segment_centers, segment_ids,
+                      segment_max, sort_by_segment, split_segments)
 from .sampling import furthest_point_sample
 
 __all__ = [

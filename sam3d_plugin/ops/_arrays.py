@@ -46,7 +46,7 @@ def build_trees(points: np.ndarray) -> List[PointTree]:
         points (np.ndarray): (B, N, 3) float32.
 
     Returns:
-        list[PointTree]: One tree per scene.
+        List[PointTree]: One tree per scene.
     """
     trees: List[PointTree] = [None] * len(points)  # type: ignore[list-item]
 

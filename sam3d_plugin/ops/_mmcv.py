@@ -37,7 +37,7 @@ def originals() -> Dict[str, Any]:
     """Return mmcv's implementations as they were before :func:`install`.
 
     Returns:
-        dict: By name, the plain functions, and for the autograd functions
+        Dict[str, Any]: By name, the plain functions, and for the autograd functions
         objects with ``forward`` and ``backward``.
     """
     # Not ``import mmcv.ops``: inside an import hook of that package, mmcv has

@@ -38,6 +38,10 @@ class _ThreadPool:
     """One executor per process, started when first needed."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop an executor whose threads a fork has left behind."""
         self.executor: Optional[ThreadPoolExecutor] = None
         self.lock = threading.Lock()
 
@@ -52,8 +56,7 @@ class _ThreadPool:
 
 
 _POOL = _ThreadPool()
-# A forked child inherits the object but not its threads.
-os.register_at_fork(after_in_child=_POOL.__init__)
+os.register_at_fork(after_in_child=_POOL.forget)
 
 
 def run_in_chunks(function: Callable[[int, int], None], count: int,
@@ -64,8 +67,8 @@ def run_in_chunks(function: Callable[[int, int], None], count: int,
     in data loader workers.
 
     Args:
-        function (Callable): Does items ``start`` to ``stop``; must release
-            the GIL and write to places of its own.
+        function (Callable[[int, int], None]): Does items ``start`` to
+            ``stop``; must release the GIL and write to places of its own.
         count (int): Number of items.
         steps (int): Rough number of elementary steps of all items together.
     """

@@ -7,7 +7,7 @@ key names the next point, and the compiler can vectorise the search for it.
 import numpy as np
 
 from ._numba import jit
-from ._tree import LEAF_SIZE, box_distance
+from ._tree import box_distance
 
 _LOWEST_KEY = np.int64(-1 << 62)
 _LAST_RANK = 0x7fffffff
@@ -107,8 +107,8 @@ def _shrink_near(xyz, bounds, first_leaf, x, y, z, distances, pattern,
         height -= 1
         node = stack[height]
         if node >= first_leaf:
-            largest[node] = _shrink(xyz, node - first_leaf, x, y, z,
-                                    distances, pattern, preferences)
+            largest[node] = _shrink(xyz, node - first_leaf, x, y, z, distances,
+                                    pattern, preferences)
             continue
         inner[num_inner] = node
         num_inner += 1

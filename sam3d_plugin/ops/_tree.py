@@ -34,13 +34,13 @@ class PointTree(NamedTuple):
 
     Attributes:
         xyz (np.ndarray): (3, leaves, LEAF_SIZE) float32.
-        index (np.ndarray): (leaves, LEAF_SIZE) int32, index in the input.
+        indices (np.ndarray): (leaves, LEAF_SIZE) int32, in the input.
         bounds (np.ndarray): (nodes, 6) float32, lower then upper corner;
             nodes without points have infinitely distant ones.
         first_leaf (int): Number of the first leaf.
     """
     xyz: np.ndarray
-    index: np.ndarray
+    indices: np.ndarray
     bounds: np.ndarray
     first_leaf: int
 
@@ -64,9 +64,8 @@ def _morton_keys(points):
         for axis in range(3):
             lower[axis] = min(lower[axis], points[i, axis])
             upper[axis] = max(upper[axis], points[i, axis])
-    extent = max(upper[0] - lower[0], upper[1] - lower[1],
-                 upper[2] - lower[2])
-    last_cell = (1 << _CELL_BITS) - 1
+    extent = max(upper[0] - lower[0], upper[1] - lower[1], upper[2] - lower[2])
+    last_cell = np.int64((1 << _CELL_BITS) - 1)
     # Anything is right, only slower, for clouds that are one point or
     # infinitely large.
     scale = np.float32(0)
@@ -77,7 +76,7 @@ def _morton_keys(points):
         key = 0
         for axis in range(3):
             cell = np.int64((points[i, axis] - lower[axis]) * scale)
-            cell = min(max(cell, 0), last_cell)
+            cell = min(max(cell, np.int64(0)), last_cell)
             key |= _spread(cell) << axis
         keys[i] = key
     return keys

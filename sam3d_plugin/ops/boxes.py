@@ -4,57 +4,9 @@ import torch
 from torch import Tensor
 
 from ._arrays import as_float_array
+from ._box_kernels import mark_all, mark_first
 from ._mmcv import originals
-from ._numba import jit, run_in_chunks
-
-
-@jit
-def _frame(box):
-    """Return a box's middle height, half sizes, cosine and sine."""
-    half = np.float32(0.5)
-    return (box[2] + box[5] * half, box[3] * half, box[4] * half,
-            box[5] * half, np.cos(-box[6]), np.sin(-box[6]))
-
-
-@jit
-def _mark_all(xyz, boxes, start, stop, inside):
-    """Write 1 where a point lies in a box, boxes ``start`` to ``stop``."""
-    for t in range(start, stop):
-        cx = boxes[t, 0]
-        cy = boxes[t, 1]
-        cz, half_x, half_y, half_z, cosine, sine = _frame(boxes[t])
-        for i in range(xyz.shape[1]):
-            x = xyz[0, i] - cx
-            y = xyz[1, i] - cy
-            local_x = x * cosine + y * -sine
-            local_y = x * sine + y * cosine
-            inside[t, i] = ((abs(xyz[2, i] - cz) <= half_z)
-                            & (local_x > -half_x) & (local_x < half_x)
-                            & (local_y > -half_y) & (local_y < half_y))
-
-
-@jit
-def _mark_first(xyz, boxes, start, stop, first):
-    """Write each point's lowest box, points ``start`` to ``stop``."""
-    # Loops that start at 0 need no test for negative indices and vectorise.
-    xs = xyz[0, start:stop]
-    ys = xyz[1, start:stop]
-    zs = xyz[2, start:stop]
-    part = first[start:stop]
-    for t in range(boxes.shape[0] - 1, -1, -1):
-        cx = boxes[t, 0]
-        cy = boxes[t, 1]
-        cz, half_x, half_y, half_z, cosine, sine = _frame(boxes[t])
-        number = np.int32(t)
-        for i in range(part.shape[0]):
-            x = xs[i] - cx
-            y = ys[i] - cy
-            local_x = x * cosine + y * -sine
-            local_y = x * sine + y * cosine
-            inside = ((abs(zs[i] - cz) <= half_z)
-                      & (local_x > -half_x) & (local_x < half_x)
-                      & (local_y > -half_y) & (local_y < half_y))
-            part[i] = number if inside else part[i]
+from ._numba import run_in_chunks
 
 
 def _check(points: Tensor, boxes: Tensor) -> None:
@@ -95,9 +47,9 @@ def points_in_boxes_all(points: Tensor, boxes: Tensor) -> Tensor:
     box_array = as_float_array(boxes)
     for scene in range(len(output)):
         run_in_chunks(
-            lambda start, stop: _mark_all(xyz[scene], box_array[
-                scene], start, stop, output[scene]), boxes.size(1),
-            output[scene].size)
+            lambda start, stop: mark_all(xyz[scene], box_array[scene],
+                                         start, stop, output[scene]),
+            boxes.size(1), output[scene].size)
     return torch.from_numpy(output).transpose(1, 2)
 
 
@@ -125,7 +77,8 @@ def points_in_boxes_part(points: Tensor, boxes: Tensor) -> Tensor:
     output = first.numpy()
     for scene in range(len(output)):
         run_in_chunks(
-            lambda start, stop: _mark_first(xyz[scene], box_array[
-                scene], start, stop, output[scene]), points.size(1),
+            lambda start, stop: mark_first(xyz[scene], box_array[scene],
+                                           start, stop, output[scene]),
+            points.size(1),
             points.size(1) * boxes.size(1))
     return first

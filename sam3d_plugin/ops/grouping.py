@@ -64,7 +64,8 @@ class GatherPoints(Function):
             grad_out (Tensor): (B, C, M).
 
         Returns:
-            tuple: Gradient of the features (B, C, N), none for the indices.
+            Tuple[Tensor, None]: Gradient of the features (B, C, N), none for
+            the indices.
         """
         if grad_out.is_cuda:
             grad, _ = originals()['GatherPoints'].backward(
@@ -89,9 +90,9 @@ class GroupingOperation(Function):
             ctx (Any): Autograd's context.
             features (Tensor): (B, C, N).
             indices (Tensor): (B, M, K).
-            features_batch_cnt (Tensor, optional): mmcv's stacked form, GPU
+            features_batch_cnt (Optional[Tensor]): mmcv's stacked form, GPU
                 only.
-            indices_batch_cnt (Tensor, optional): Likewise.
+            indices_batch_cnt (Optional[Tensor]): Likewise.
 
         Returns:
             Tensor: (B, C, M, K).
@@ -119,7 +120,8 @@ class GroupingOperation(Function):
             grad_out (Tensor): (B, C, M, K).
 
         Returns:
-            tuple: Gradient of the features (B, C, N), none for the others.
+            Tuple[Optional[Tensor], ...]: Gradient of the features (B, C, N),
+            none for the others.
         """
         if grad_out.is_cuda:
             grad = originals()['GroupingOperation'].backward(
@@ -156,11 +158,10 @@ class ThreeInterpolate(Function):
                 weight.to(known.dtype).contiguous()).to(features.dtype)
         ctx.save_for_backward(indices, weight)
         ctx.num_sources = features.size(2)
-        total = 0
-        for corner in range(3):
-            total = total + weight[:, None, :, corner] * _gather(
-                features, indices[..., corner])
-        return total.to(features.dtype)
+        first, second, third = (
+            weight[:, None, :, corner] *
+            _gather(features, indices[..., corner]) for corner in range(3))
+        return (first + second + third).to(features.dtype)
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor) -> Tuple[Tensor, None, None]:
@@ -171,8 +172,8 @@ class ThreeInterpolate(Function):
             grad_out (Tensor): (B, C, N).
 
         Returns:
-            tuple: Gradient of the features (B, C, M), none for the others:
-            mmcv, too, treats the weights as constants.
+            Tuple[Tensor, None, None]: Gradient of the features (B, C, M),
+            none for the others: mmcv, too, takes the weights as constants.
         """
         if grad_out.is_cuda:
             grad = originals()['ThreeInterpolate'].backward(

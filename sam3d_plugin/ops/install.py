@@ -11,10 +11,10 @@ mmdet3d's detectors call ``mmcv.ops``, which has no CPU kernels for them.
 On a GPU the replacements call what they replaced.
 """
 import sys
+from typing import Any
 
 from . import boxes, grouping, neighbors, sampling
-from ._mmcv import (FUNCTION_CLASSES, PLAIN_FUNCTIONS, function_class,
-                    originals)
+from ._mmcv import FUNCTION_CLASSES, PLAIN_FUNCTIONS, function_class, originals
 
 _CLASSES = {
     cls.__name__: cls
@@ -28,7 +28,7 @@ def install() -> None:
     """Make mmcv's point operations run on CPU tensors; safe to repeat."""
     before = originals()
     for name in FUNCTION_CLASSES:
-        mmcv_class = function_class(name)
+        mmcv_class: Any = function_class(name)
         ours = _CLASSES[name]
         mmcv_class.forward = staticmethod(ours.forward)
         mmcv_class.backward = staticmethod(ours.backward)

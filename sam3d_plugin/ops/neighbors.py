@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.autograd import Function
 
 from ._arrays import as_float_array, build_trees, check_points
+from ._ball_kernels import query_by_scan, query_by_tree
 from ._mmcv import originals
 from ._neighbor_kernels import (find_neighbors, find_three_by_scan,
-                                find_three_by_tree, query_by_scan,
-                                query_by_tree)
+                                find_three_by_tree)
 from ._numba import run_in_chunks
 from ._tree import arrange
 
@@ -47,8 +47,8 @@ class BallQuery(Function):
             sample_num (int): Points per ball.
             xyz (Tensor): (B, N, 3).
             center_xyz (Tensor): (B, M, 3).
-            xyz_batch_cnt (Tensor, optional): mmcv's stacked form, GPU only.
-            center_xyz_batch_cnt (Tensor, optional): Likewise.
+            xyz_batch_cnt (Optional[Tensor]): mmcv's stacked form, GPU only.
+            center_xyz_batch_cnt (Optional[Tensor]): Likewise.
 
         Returns:
             Tensor: (B, M, K) int32.
@@ -82,10 +82,10 @@ class BallQuery(Function):
 
         Args:
             ctx (Any): Autograd's context.
-            grad (Tensor, optional): Ignored.
+            grad (Optional[Tensor]): Ignored.
 
         Returns:
-            tuple: Nothing for each argument of ``forward``.
+            Tuple[None, ...]: Nothing for each argument of ``forward``.
         """
         return (None, ) * 7
 
@@ -129,7 +129,7 @@ class KNN(Function):
             ctx (Any): Autograd's context.
             k (int): Number of neighbours.
             xyz (Tensor): (B, N, 3), or (B, 3, N) when transposed.
-            center_xyz (Tensor, optional): (B, M, 3), or (B, 3, M) when
+            center_xyz (Optional[Tensor]): (B, M, 3), or (B, 3, M) when
                 transposed; ``xyz`` when missing.
             transposed (bool): Whether the axes of both are swapped.
 
@@ -161,10 +161,10 @@ class KNN(Function):
 
         Args:
             ctx (Any): Autograd's context.
-            grad (Tensor, optional): Ignored.
+            grad (Optional[Tensor]): Ignored.
 
         Returns:
-            tuple: Nothing for each argument of ``forward``.
+            Tuple[None, ...]: Nothing for each argument of ``forward``.
         """
         return (None, ) * 4
 
@@ -220,7 +220,8 @@ class ThreeNN(Function):
             source (Tensor): (B, M, 3).
 
         Returns:
-            tuple: Distances (B, N, 3) float32 and indices (B, N, 3) int32.
+            Tuple[Tensor, Tensor]: Distances (B, N, 3) float32 and indices
+            (B, N, 3) int32.
         """
         check_points('target', target, False)
         check_points('source', source, target.size(1) > 0)
@@ -244,11 +245,11 @@ class ThreeNN(Function):
 
         Args:
             ctx (Any): Autograd's context.
-            grad_distance (Tensor, optional): Ignored.
-            grad_index (Tensor, optional): Ignored.
+            grad_distance (Optional[Tensor]): Ignored.
+            grad_index (Optional[Tensor]): Ignored.
 
         Returns:
-            tuple: Nothing for each argument of ``forward``.
+            Tuple[None, None]: Nothing for each argument of ``forward``.
         """
         return None, None
 
@@ -315,7 +316,7 @@ def knn(k: int,
     Args:
         k (int): Number of neighbours.
         xyz (Tensor): (B, N, 3), compared in float32.
-        center_xyz (Tensor, optional): (B, M, 3); ``xyz`` when missing.
+        center_xyz (Optional[Tensor]): (B, M, 3); ``xyz`` when missing.
         transposed (bool): Whether both are (B, 3, N) and (B, 3, M) instead.
 
     Returns:
@@ -338,8 +339,8 @@ def three_nn(target: Tensor, source: Tensor) -> Tuple[Tensor, Tensor]:
         source (Tensor): (B, M, 3), in the frame of ``target``.
 
     Returns:
-        tuple: Distances (B, N, 3) float32, not squared, without gradient;
-        and (B, N, 3) int32 indices into the M sources.
+        Tuple[Tensor, Tensor]: Distances (B, N, 3) float32, not squared,
+        without gradient; and (B, N, 3) int32 indices into the M sources.
 
     Raises:
         ValueError: If there are targets but no sources.

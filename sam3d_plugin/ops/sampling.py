@@ -52,10 +52,10 @@ class FurthestPointSampling(Function):
 
         Args:
             ctx (Any): Autograd's context.
-            grad (Tensor, optional): Ignored.
+            grad (Optional[Tensor]): Ignored.
 
         Returns:
-            tuple: Nothing for each argument of ``forward``.
+            Tuple[None, None]: Nothing for each argument of ``forward``.
         """
         return None, None
 
@@ -75,7 +75,8 @@ def _sample(points_xyz: Tensor, chosen: Tensor) -> None:
             if num_all <= _MAX_SCAN:
                 sample_by_scan(columns[scene], bits, output[scene])
             else:
-                sample_by_tree(trees[scene], points[scene], bits, output[scene])
+                sample_by_tree(trees[scene], points[scene], bits,
+                               output[scene])
 
     run_in_chunks(sample, len(output), chosen.numel() * _SAMPLE_STEPS)
 

@@ -20,9 +20,9 @@ def is_inside(point, box):
 
 
 def slow_all(points, boxes):
-    return torch.tensor(
-        [[[int(is_inside(point, box)) for box in scene_boxes]
-          for point in scene] for scene, scene_boxes in zip(points, boxes)])
+    return torch.tensor([[[int(is_inside(point, box)) for box in scene_boxes]
+                          for point in scene]
+                         for scene, scene_boxes in zip(points, boxes)])
 
 
 def make(num_points, num_boxes, batch_size=2, with_yaw=True):
@@ -86,8 +86,9 @@ def test_half_precision_is_widened():
     with torch.autocast('cpu', dtype=torch.bfloat16):
         found = points_in_boxes_all(points.bfloat16(), boxes.half())
     assert torch.equal(
-        found, points_in_boxes_all(points.bfloat16().float(),
-                                   boxes.half().float()))
+        found,
+        points_in_boxes_all(points.bfloat16().float(),
+                            boxes.half().float()))
 
 
 def test_empty_and_bad_shapes():

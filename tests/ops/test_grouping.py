@@ -52,10 +52,9 @@ def test_forward(device, num_points):
 def test_backward(device, num_points):
     features, indices, weight = make(device, num_points)
     features.requires_grad_()
-    for call in (
-            lambda x: grouping_operation(x, indices),
-            lambda x: gather_points(x, indices[..., 0].contiguous()),
-            lambda x: three_interpolate(x, indices, weight)):
+    for call in (lambda x: grouping_operation(x, indices),
+                 lambda x: gather_points(x, indices[..., 0].contiguous()),
+                 lambda x: three_interpolate(x, indices, weight)):
         assert torch.autograd.gradcheck(call, features, nondet_tol=1e-12)
 
 
@@ -90,8 +89,8 @@ def test_strided_features():
 def test_empty():
     features = torch.randn(2, 4, 6, requires_grad=True)
     none = torch.zeros(2, 0, 3, dtype=torch.int32)
-    outputs = (grouping_operation(features, none),
-               gather_points(features, none[..., 0]),
+    outputs = (grouping_operation(features,
+                                  none), gather_points(features, none[..., 0]),
                three_interpolate(features, none, torch.zeros(2, 0, 3)))
     assert [output.shape for output in outputs] == [(2, 4, 0, 3), (2, 4, 0),
                                                     (2, 4, 0)]

@@ -8,8 +8,7 @@ import mmdet3d
 import pytest
 import torch
 from mmdet3d.registry import MODELS
-from mmdet3d.structures import (DepthInstance3DBoxes, Det3DDataSample,
-                                PointData)
+from mmdet3d.structures import DepthInstance3DBoxes, Det3DDataSample, PointData
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
@@ -18,10 +17,8 @@ from sam3d_plugin import ops
 
 CONFIGS = Path(mmdet3d.__file__).parent / '.mim' / 'configs'
 NUM_POINTS = 2048
-DETECTORS = [
-    ('votenet/votenet_8xb8_scannet-3d.py', 4),
-    ('groupfree3d/groupfree3d_head-L6-O256_4xb8_scannet-seg.py', 3)
-]
+DETECTORS = [('votenet/votenet_8xb8_scannet-3d.py', 4),
+             ('groupfree3d/groupfree3d_head-L6-O256_4xb8_scannet-seg.py', 3)]
 SEGMENTORS = [
     'pointnet2/pointnet2_ssg_2xb16-cosine-200e_scannet-seg-xyz-only.py',
     'pointnet2/pointnet2_msg_2xb16-cosine-250e_scannet-seg-xyz-only.py'

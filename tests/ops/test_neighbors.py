@@ -144,8 +144,9 @@ def test_large_inputs_use_threads_and_agree(monkeypatch):
     points, centers = torch.randn(2, 5000, 3), torch.randn(2, 1500, 3)
 
     def all_results():
-        return (ball_query(0, 0.3, 16, points, centers),
-                knn(8, points, centers), *three_nn(centers, points))
+        return (ball_query(0, 0.3, 16, points,
+                           centers), knn(8, points,
+                                         centers), *three_nn(centers, points))
 
     threaded = all_results()
     monkeypatch.setattr(torch, 'get_num_threads', lambda: 1)
