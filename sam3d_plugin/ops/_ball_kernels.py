@@ -2,7 +2,7 @@
 import numpy as np
 
 from ._numba import jit
-from ._tree import LEAF_SIZE, box_distance
+from ._tree import LEAF_SIZE, PointTree, box_distance
 
 
 @jit
@@ -97,7 +97,8 @@ def _fill_up(kept, count, members):
 
 
 @jit
-def query_by_scan(blocks, centers, radii, start, stop, members):
+def query_by_scan(blocks: np.ndarray, centers: np.ndarray, radii: np.ndarray,
+                  start: int, stop: int, members: np.ndarray) -> None:
     """Write the first K points inside the balls ``start`` to ``stop``.
 
     Args:
@@ -123,7 +124,9 @@ def query_by_scan(blocks, centers, radii, start, stop, members):
 
 
 @jit
-def query_by_tree(tree, blocks, centers, radii, start, stop, members):
+def query_by_tree(tree: PointTree, blocks: np.ndarray, centers: np.ndarray,
+                  radii: np.ndarray, start: int, stop: int,
+                  members: np.ndarray) -> None:
     """Do as :func:`query_by_scan`, leaving most points alone.
 
     Args:

@@ -13,7 +13,8 @@ def _frame(box):
 
 
 @jit
-def mark_all(xyz, boxes, start, stop, inside):
+def mark_all(xyz: np.ndarray, boxes: np.ndarray, start: int, stop: int,
+             inside: np.ndarray) -> None:
     """Write 1 where a point lies in one of the boxes ``start`` to ``stop``.
 
     Args:
@@ -38,7 +39,8 @@ def mark_all(xyz, boxes, start, stop, inside):
 
 
 @jit
-def mark_first(xyz, boxes, start, stop, first):
+def mark_first(xyz: np.ndarray, boxes: np.ndarray, start: int, stop: int,
+               first: np.ndarray) -> None:
     """Write the lowest box of the points ``start`` to ``stop``.
 
     Args:

@@ -37,8 +37,8 @@ def originals() -> Dict[str, Any]:
     """Return mmcv's implementations as they were before :func:`install`.
 
     Returns:
-        Dict[str, Any]: By name, the plain functions, and for the autograd functions
-        objects with ``forward`` and ``backward``.
+        Dict[str, Any]: By name, the plain functions, and for the autograd
+        functions objects with ``forward`` and ``backward``.
     """
     # Not ``import mmcv.ops``: inside an import hook of that package, mmcv has
     # no such attribute yet.

@@ -2,7 +2,7 @@
 import numpy as np
 
 from ._numba import jit
-from ._tree import LEAF_SIZE, box_distance
+from ._tree import LEAF_SIZE, PointTree, box_distance
 
 # Targets that are compared with a source at once.
 LANES = 64
@@ -144,7 +144,8 @@ def _has_tie(keys, limit_key):
 
 
 @jit
-def find_neighbors(tree, points, centers, start, stop, neighbors):
+def find_neighbors(tree: PointTree, points: np.ndarray, centers: np.ndarray,
+                   start: int, stop: int, neighbors: np.ndarray) -> None:
     """Write the K nearest points of the centres ``start`` to ``stop``.
 
     Args:
@@ -178,7 +179,9 @@ def find_neighbors(tree, points, centers, start, stop, neighbors):
 
 
 @jit
-def find_three_by_tree(tree, targets, start, stop, distances, indices):
+def find_three_by_tree(tree: PointTree, targets: np.ndarray, start: int,
+                       stop: int, distances: np.ndarray,
+                       indices: np.ndarray) -> None:
     """Write the three nearest sources of the targets ``start`` to ``stop``.
 
     Args:
@@ -247,7 +250,9 @@ def _compare_lanes(sources, lanes):
 
 
 @jit
-def find_three_by_scan(sources, targets, start, stop, distances, indices):
+def find_three_by_scan(sources: np.ndarray, targets: np.ndarray, start: int,
+                       stop: int, distances: np.ndarray,
+                       indices: np.ndarray) -> None:
     """Do as :func:`find_three_by_tree`, looking at every source.
 
     Args:

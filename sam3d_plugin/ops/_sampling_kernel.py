@@ -7,7 +7,7 @@ key names the next point, and the compiler can vectorise the search for it.
 import numpy as np
 
 from ._numba import jit
-from ._tree import box_distance
+from ._tree import PointTree, box_distance
 
 _LOWEST_KEY = np.int64(-1 << 62)
 _LAST_RANK = 0x7fffffff
@@ -72,7 +72,7 @@ def _shrink(xyz, row, x, y, z, distances, pattern, preferences):
 
 
 @jit
-def sample_by_scan(xyz, bits, chosen):
+def sample_by_scan(xyz: np.ndarray, bits: int, chosen: np.ndarray) -> None:
     """Sample by looking at every point each time; for small scenes.
 
     Args:
@@ -123,7 +123,8 @@ def _shrink_near(xyz, bounds, first_leaf, x, y, z, distances, pattern,
 
 
 @jit
-def sample_by_tree(tree, points, bits, chosen):
+def sample_by_tree(tree: PointTree, points: np.ndarray, bits: int,
+                   chosen: np.ndarray) -> None:
     """Sample with a tree that leaves most points alone.
 
     Args:

@@ -130,7 +130,7 @@ def _bound_nodes(xyz, num_leaves, first_leaf):
 
 
 @jit
-def arrange(points, order):
+def arrange(points: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Put points into blocks of LEAF_SIZE; infinity fills the last block.
 
     Args:
