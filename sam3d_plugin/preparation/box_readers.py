@@ -29,11 +29,11 @@ def read_boxes(path: Path, arrays: Dict[str, np.ndarray]) -> Boxes:
 
     Args:
         path (Path): The scan's file.
-        arrays (dict): Its arrays; ``bbox`` is (R, 7): centre, size, NYU40
+        arrays (Dict[str, np.ndarray]): Its arrays; ``bbox`` is (R, 7): centre, size, NYU40
             id.
 
     Returns:
-        tuple: (R, 6) geometric centres and sizes, and (R,) NYU40 ids; None
+        Boxes: (R, 6) geometric centres and sizes, and (R,) NYU40 ids; None
         and None where there are no boxes.
 
     Raises:

@@ -34,8 +34,8 @@ def read_axis_align(path: Path, arrays: Dict[str, np.ndarray],
 
     Args:
         path (Path): File of the scan.
-        arrays (dict): Its arrays; ``axis_align_matrix`` is used if present.
-        notes (list[str]): Gets a line when a matrix is found beside it.
+        arrays (Dict[str, np.ndarray]): Its arrays; ``axis_align_matrix`` is used if present.
+        notes (List[str]): Gets a line when a matrix is found beside it.
 
     Returns:
         np.ndarray: (4, 4), the identity for scans without.

@@ -52,11 +52,11 @@ def import_scans(options: ImportOptions,
 
     Args:
         options (ImportOptions): What the user asks for.
-        console (Console, optional): Where to say what was done; also shows
+        console (Optional[Console]): Where to say what was done; also shows
             the progress if it is a terminal and CI is not set.
 
     Returns:
-        dict: The infos file of each split.
+        Dict[str, Path]: The infos file of each split.
 
     Raises:
         ScanError: When anything is wrong with a scan, a list or a folder.
@@ -114,8 +114,8 @@ def check_regions(scans: Sequence[StoredScan],
     """Refuse a ``--region-key`` that no scan has.
 
     Args:
-        scans (sequence): All scans.
-        region_key (str, optional): What the user asked for.
+        scans (Sequence[StoredScan]): All scans.
+        region_key (Optional[str]): What the user asked for.
 
     Raises:
         ScanError: When it was asked for and is nowhere.

@@ -75,7 +75,7 @@ def scene_info(scan: Scan) -> Dict[str, Any]:
         scan (Scan): With boxes.
 
     Returns:
-        dict: Names of its files, its alignment and its instances; with
+        Dict[str, Any]: Names of its files, its alignment and its instances; with
         ``pts_region_path`` when it has regions.
     """
     assert scan.boxes is not None and scan.box_classes is not None
@@ -105,7 +105,7 @@ def write_split(out: Path, split: str, scans: Sequence[StoredScan]) -> Path:
     Args:
         out (Path): Folder of the data set.
         split (str): Name of the split, as in ``scannet_infos_train.pkl``.
-        scans (sequence): Its scans, in order.
+        scans (Sequence[StoredScan]): Its scans, in order.
 
     Returns:
         Path: The infos file.
@@ -153,7 +153,7 @@ def resampled_indices(num_points: List[int]) -> np.ndarray:
     """Each scan's index, once per sample of 8,192 points that it has.
 
     Args:
-        num_points (list[int]): Points of each scan.
+        num_points (List[int]): Points of each scan.
 
     Returns:
         np.ndarray: Sorted int32 indices; every scan is in it, also those of

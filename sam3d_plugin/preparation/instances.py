@@ -88,7 +88,7 @@ def smallest_box(xyz: np.ndarray,
     Args:
         xyz (np.ndarray): (N, 3) metres, frame of the boxes.
         boxes (np.ndarray): (R, 6) centre and size, metres.
-        allowed (np.ndarray, optional): (R, N) bool, which box may take which
+        allowed (Optional[np.ndarray]): (R, N) bool, which box may take which
             point.
 
     Returns:
@@ -163,7 +163,7 @@ def instance_boxes(xyz: np.ndarray, instance: np.ndarray,
             most of its points.
 
     Returns:
-        tuple: (R, 6) geometric centres and sizes, in order of the instance
+        Tuple[np.ndarray, np.ndarray]: (R, 6) geometric centres and sizes, in order of the instance
         ids, and (R,) NYU40 ids.
     """
     boxes: List[np.ndarray] = []

@@ -75,7 +75,7 @@ def find_scans(source: Path) -> Dict[str, Path]:
         source (Path): Folder with ``.npz`` and ``.ply`` files.
 
     Returns:
-        dict: Name of the scan to its file, sorted by name.
+        Dict[str, Path]: Name of the scan to its file, sorted by name.
 
     Raises:
         ScanError: When there is no such folder, no scan in it, two files of

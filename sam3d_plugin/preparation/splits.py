@@ -19,7 +19,7 @@ def read_list(path: Path) -> List[str]:
         path (Path): Text file; empty lines are skipped.
 
     Returns:
-        list[str]: The names.
+        List[str]: The names.
 
     Raises:
         ScanError: When it cannot be read or names no scan.
@@ -41,7 +41,7 @@ def parse_split(text: str) -> Splits:
         text (str): Value of ``--split``.
 
     Returns:
-        dict: The one split.
+        Splits: The one split.
 
     Raises:
         ScanError: When it has another form.
@@ -64,12 +64,12 @@ def make_splits(scans: Collection[str],
     all scans that no other split has.
 
     Args:
-        scans (collection): Names of all scans.
-        given (sequence): Splits of the command line.
-        notes (list[str], optional): Gets what was decided here.
+        scans (Collection[str]): Names of all scans.
+        given (Sequence[Splits]): Splits of the command line.
+        notes (Optional[List[str]]): Gets what was decided here.
 
     Returns:
-        dict: Splits with at least train and val.
+        Splits: With at least train and val.
 
     Raises:
         ScanError: When a name is unknown or repeated, or nothing is left for
