@@ -29,8 +29,8 @@ def read_boxes(path: Path, arrays: Dict[str, np.ndarray]) -> Boxes:
 
     Args:
         path (Path): The scan's file.
-        arrays (Dict[str, np.ndarray]): Its arrays; ``bbox`` is (R, 7): centre, size, NYU40
-            id.
+        arrays (Dict[str, np.ndarray]): Its arrays; ``bbox`` is (R, 7):
+            centre, size, NYU40 id.
 
     Returns:
         Boxes: (R, 6) geometric centres and sizes, and (R,) NYU40 ids; None

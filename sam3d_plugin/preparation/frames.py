@@ -34,7 +34,8 @@ def read_axis_align(path: Path, arrays: Dict[str, np.ndarray],
 
     Args:
         path (Path): File of the scan.
-        arrays (Dict[str, np.ndarray]): Its arrays; ``axis_align_matrix`` is used if present.
+        arrays (Dict[str, np.ndarray]): Its arrays;
+            ``axis_align_matrix`` is used if present.
         notes (List[str]): Gets a line when a matrix is found beside it.
 
     Returns:

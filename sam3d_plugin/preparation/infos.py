@@ -75,8 +75,8 @@ def scene_info(scan: Scan) -> Dict[str, Any]:
         scan (Scan): With boxes.
 
     Returns:
-        Dict[str, Any]: Names of its files, its alignment and its instances; with
-        ``pts_region_path`` when it has regions.
+        Dict[str, Any]: Names of its files, its alignment and its instances;
+        with ``pts_region_path`` when it has regions.
     """
     assert scan.boxes is not None and scan.box_classes is not None
     labels = {number: label for label, number in enumerate(CLASS_NAMES)}

@@ -163,8 +163,8 @@ def instance_boxes(xyz: np.ndarray, instance: np.ndarray,
             most of its points.
 
     Returns:
-        Tuple[np.ndarray, np.ndarray]: (R, 6) geometric centres and sizes, in order of the instance
-        ids, and (R,) NYU40 ids.
+        Tuple[np.ndarray, np.ndarray]: (R, 6) geometric centres and sizes, in
+        order of the instance ids, and (R,) NYU40 ids.
     """
     boxes: List[np.ndarray] = []
     classes: List[int] = []
