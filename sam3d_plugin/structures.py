@@ -26,7 +26,7 @@ class PointTokens:
         member_points (Tensor): (M,) int64 flat point indices.
         member_offsets (Tensor): (B * G + 1,) int64, where the members of
             each token begin in ``member_points``; the last is M.
-        point_tokens (Tensor, optional): (B, N) int64, the token each point
+        point_tokens (Optional[Tensor]): (B, N) int64, the token each point
             belongs to, when each belongs to exactly one; else None.
     """
 

@@ -19,11 +19,11 @@ class PresentClassIndoorMetric(IndoorMetric):
         """Compute the metrics over the present classes.
 
         Args:
-            results (list[tuple]): Per scene the true boxes and labels and
+            results (List[tuple]): Per scene the true boxes and labels and
                 the predicted boxes, labels and scores.
 
         Returns:
-            dict[str, float]: As ``IndoorMetric``.
+            Dict[str, float]: As ``IndoorMetric``.
 
         Raises:
             ValueError: When the split holds no box at all.

@@ -23,7 +23,7 @@ def sort_by_segment(segments: Tensor,
         num_segments (int): Number of segments S, some of which may be empty.
 
     Returns:
-        tuple[Tensor, Tensor]: The order (P,) int64 that sorts the rows, and
+        Tuple[Tensor, Tensor]: The order (P,) int64 that sorts the rows, and
         the offsets (S + 1,) int64 of the segments in it.
     """
     if not segments.is_cuda:
@@ -98,7 +98,7 @@ def segment_centers(points: Tensor, offsets: Tensor) -> Tuple[Tensor, Tensor]:
         offsets (Tensor): (S + 1,) int64.
 
     Returns:
-        tuple[Tensor, Tensor]: Centres (S, 3), zero for an empty segment, and
+        Tuple[Tensor, Tensor]: Centres (S, 3), zero for an empty segment, and
         the row (S,) int64 of the point nearest to the centre, the first of
         equally near ones; 0 for an empty segment.
     """

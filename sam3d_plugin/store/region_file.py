@@ -67,7 +67,7 @@ def write_region_file(path: Union[str, Path], region_ids: np.ndarray,
     """Write the region ids of one scan.
 
     Args:
-        path (str or Path): The ``.npz`` file to write.
+        path (Union[str, Path]): The ``.npz`` file to write.
         region_ids (np.ndarray): (N,) integer ids, 0 = in no region.
         xyz (np.ndarray): (N, 3) coordinates as stored on disk, metres.
         scan (str): Name of the scan.
@@ -95,9 +95,9 @@ def read_region_file(path: Union[str, Path],
     """Read the region ids of one scan and check that they fit its points.
 
     Args:
-        path (str or Path): The ``.npz`` file, on any mmengine file backend.
+        path (Union[str, Path]): The ``.npz`` file, on any mmengine file backend.
         xyz (np.ndarray): (N, 3) coordinates as stored on disk, metres.
-        backend_args (dict, optional): Arguments of the file backend.
+        backend_args (Union[dict, None]): Arguments of the file backend.
 
     Returns:
         np.ndarray: (N,) uint32 region ids, 0 = in no region.

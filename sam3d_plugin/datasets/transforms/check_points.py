@@ -1,6 +1,4 @@
 """Stop at a scan that cannot be trained on, and name it."""
-from typing import Optional
-
 import torch
 from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
@@ -18,14 +16,14 @@ class CheckPoints(BaseTransform):
     - lidar_points (dict), with ``lidar_path``
 
     Args:
-        min_points (int, optional): Points that the scan must have at least.
+        min_points (int): Points that the scan must have at least.
             Defaults to 1.
     """
 
     def __init__(self, min_points: int = 1) -> None:
         self.min_points = min_points
 
-    def transform(self, results: dict) -> Optional[dict]:
+    def transform(self, results: dict) -> dict:
         """Check the points.
 
         Args:

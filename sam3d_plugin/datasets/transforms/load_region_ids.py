@@ -34,7 +34,7 @@ class LoadRegionIds(BaseTransform):
     Args:
         region_folder (str): Folder of the region files, beside the folder
             of the points. Defaults to 'regions'.
-        backend_args (dict, optional): Arguments of the file backend.
+        backend_args (Optional[dict]): Arguments of the file backend.
     """
 
     def __init__(self,

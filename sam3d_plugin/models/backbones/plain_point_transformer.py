@@ -37,7 +37,7 @@ class TransformerBlock(BaseModule):
 
         Args:
             x (Tensor): (B, G, C).
-            is_key (Tensor, optional): (B, 1, 1, G) bool, True for tokens
+            is_key (Optional[Tensor]): (B, 1, 1, G) bool, True for tokens
                 that may be attended to; all when None.
 
         Returns:
@@ -71,7 +71,7 @@ class PlainPointTransformer(BaseModule):
             to 128.
         drop_path (float): Drop path rate, the same in every block. Defaults
             to 0.1.
-        init_cfg (dict, optional): Initialization config. By default linear
+        init_cfg (Optional[dict]): Initialization config. By default linear
             layers are truncated normal with std 0.02.
     """
 
@@ -105,7 +105,7 @@ class PlainPointTransformer(BaseModule):
         Args:
             x (Tensor): (B, G, C) token features.
             centers (Tensor): (B, G, 3) token centres, metres.
-            is_padding (Tensor, optional): (B, G) bool, True for tokens that
+            is_padding (Optional[Tensor]): (B, G) bool, True for tokens that
                 are never attended to; what they encode is undefined.
 
         Returns:

@@ -1,5 +1,5 @@
 """A token's points become one feature: mini-PointNet."""
-from typing import Sequence
+from typing import Optional, Sequence
 
 import torch
 from mmcv.cnn import build_norm_layer
@@ -26,14 +26,14 @@ class PointPatchEmbed(BaseModule):
             Defaults to (128, 256, 512).
         norm_cfg (dict): Norm of the hidden layers: ``BN1d``, ``SyncBN`` or
             ``LN``. Defaults to ``dict(type='BN1d')``.
-        init_cfg (dict, optional): Initialization config.
+        init_cfg (Optional[dict]): Initialization config.
     """
 
     def __init__(self,
                  embed_dims: int = 256,
                  hidden_dims: Sequence[int] = (128, 256, 512),
                  norm_cfg: dict = dict(type='BN1d'),
-                 init_cfg: dict = None) -> None:
+                 init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         first, second, third = hidden_dims
         self.embed_dims = embed_dims

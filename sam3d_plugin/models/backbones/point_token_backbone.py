@@ -27,7 +27,7 @@ class PointTokenBackbone(BaseModule):
         out_channels (int): Channels that the head expects: 256 for VoteNet,
             288 for GroupFree3D.
         region_column (int): Point column of the region ids. Defaults to -1.
-        init_cfg (dict, optional): ``dict(type='Pretrained', checkpoint=FILE,
+        init_cfg (Optional[dict]): ``dict(type='Pretrained', checkpoint=FILE,
             prefix=..., allow_missing=[...])`` loads embedding and encoder
             strictly; see :func:`sam3d_plugin.store.load_pretrained`. The
             output projection belongs to the head's task and is never loaded.
@@ -86,7 +86,7 @@ class PointTokenBackbone(BaseModule):
                 one of them region ids if the tokenizer needs them.
 
         Returns:
-            dict[str, list]: ``fp_xyz`` (B, G, 3), ``fp_features``
+            Dict[str, List[Optional[Tensor]]]: ``fp_xyz`` (B, G, 3), ``fp_features``
             (B, out_channels, G), ``fp_indices`` (B, G) int64, and the same
             under ``sa_*`` after the points themselves.
 

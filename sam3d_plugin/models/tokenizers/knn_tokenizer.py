@@ -40,7 +40,7 @@ class KNNTokenizer(nn.Module):
 
         Args:
             points (Tensor): (B, N, 3) xyz, metres.
-            region_ids (Tensor, optional): Not looked at.
+            region_ids (Optional[Tensor]): Not looked at.
 
         Returns:
             PointTokens: ``num_tokens`` tokens a scene, none of them padding.

@@ -79,7 +79,8 @@ class SAMTokenizer(nn.Module):
 
         Args:
             points (Tensor): (B, N, 3) xyz, metres.
-            region_ids (Tensor): (B, N) int64 region of each point, 0 = none.
+            region_ids (Optional[Tensor]): (B, N) int64 region of each point,
+                0 = none.
 
         Returns:
             PointTokens: Tokens of all scenes, with ``point_tokens``.
