@@ -15,7 +15,8 @@ def atomic_write(path: Union[str, Path], mode: str = 'wb') -> Iterator[IO]:
     as it was and the temporary file is removed.
 
     Args:
-        path (Union[str, Path]): File to write; its folder is made when missing.
+        path (Union[str, Path]): File to write, in a folder that is made
+            when missing.
         mode (str): ``'wb'`` or ``'w'``.
 
     Yields:

@@ -95,7 +95,7 @@ def read_region_file(path: Union[str, Path],
     """Read the region ids of one scan and check that they fit its points.
 
     Args:
-        path (Union[str, Path]): The ``.npz`` file, on any mmengine file backend.
+        path (Union[str, Path]): The ``.npz`` file, local or remote.
         xyz (np.ndarray): (N, 3) coordinates as stored on disk, metres.
         backend_args (Union[dict, None]): Arguments of the file backend.
 

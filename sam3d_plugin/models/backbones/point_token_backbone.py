@@ -73,7 +73,7 @@ class PointTokenBackbone(BaseModule):
             if self.tokenizer.uses_regions else 'none'
         encoder = 'from scratch'
         if self.load_report is not None:
-            encoder = (f'pretrained {self.init_cfg["checkpoint"]}, '
+            encoder = (f'pretrained {self.load_report.source}, '
                        f'{self.load_report.summary()}')
         return (f'tokens: {self.tokenizer.summary()} · encoder: {encoder} · '
                 f'regions: {regions}')
@@ -86,9 +86,9 @@ class PointTokenBackbone(BaseModule):
                 one of them region ids if the tokenizer needs them.
 
         Returns:
-            Dict[str, List[Optional[Tensor]]]: ``fp_xyz`` (B, G, 3), ``fp_features``
-            (B, out_channels, G), ``fp_indices`` (B, G) int64, and the same
-            under ``sa_*`` after the points themselves.
+            Dict[str, List[Optional[Tensor]]]: ``fp_xyz`` (B, G, 3),
+            ``fp_features`` (B, out_channels, G), ``fp_indices`` (B, G)
+            int64, and the same under ``sa_*`` after the points themselves.
 
         Raises:
             ValueError: When points are not finite, hold no region ids where
