@@ -7,12 +7,12 @@ import json
 import sys
 from typing import List, Optional
 
-from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 
 import sam3d_plugin  # noqa: F401  registers the plugin for stock configs
 from sam3d_plugin.engine.cli import (add_common_options, build_runner,
-                                     load_config, run_tool)
+                                     run_tool)
+from sam3d_plugin.engine.options import enable_tta, load_config
 from sam3d_plugin.store import atomic_write
 
 
@@ -28,19 +28,6 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser.add_argument('--json', metavar='FILE', help='write the metrics')
     add_common_options(parser)
     return parser.parse_args(argv)
-
-
-def enable_tta(cfg: Config) -> None:
-    """Wrap model and pipeline for test-time augmentation.
-
-    Raises:
-        ValueError: If the config does not define it.
-    """
-    for key in ('tta_model', 'tta_pipeline'):
-        if key not in cfg:
-            raise ValueError(f'--tta needs {key} in the config')
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
 
 
 def main(args: argparse.Namespace) -> None:

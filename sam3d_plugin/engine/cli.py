@@ -1,10 +1,8 @@
 """What ``tools/train.py`` and ``tools/test.py`` have in common."""
 import argparse
-import os
 import sys
 import traceback
-from pathlib import Path
-from typing import Any, Callable, List, Optional
+from typing import Callable, List
 
 from mmdet3d.registry import RUNNERS
 from mmengine.config import Config, DictAction
@@ -46,83 +44,6 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         '--traceback',
         action='store_true',
         help='show where an error came from, not only its sentence')
-
-
-def load_config(args: argparse.Namespace) -> Config:
-    """Read the config and apply the options that both tools take.
-
-    Args:
-        args (Namespace): Parsed options.
-
-    Returns:
-        Config: With work directory, launcher and runner type.
-
-    Raises:
-        ValueError: If an option does not fit the config.
-    """
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
-    old_root = _data_root(cfg)
-    try:
-        cfg.merge_from_dict(args.cfg_options)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f'--cfg-options do not fit {args.config}: '
-                         f'{error.args[0]}') from error
-    if 'data_root' in args.cfg_options:
-        move_data_root(cfg, old_root, args.cfg_options['data_root'])
-    cfg.launcher = args.launcher
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
-    cfg.setdefault('default_scope', 'mmdet3d')
-    cfg.setdefault('runner_type', 'PointRunner')
-    return cfg
-
-
-def _data_root(cfg: Config) -> Optional[str]:
-    """The config's data root: its variable, or that of its training set."""
-    if 'data_root' in cfg:
-        return cfg.data_root
-    dataset = cfg.get('train_dataloader', {}).get('dataset', {})
-    while 'data_root' not in dataset and 'dataset' in dataset:
-        dataset = dataset['dataset']
-    return dataset.get('data_root')
-
-
-def move_data_root(node: Any, old: Optional[str], new: str) -> None:
-    """Replace the data root wherever a config repeats it, in place.
-
-    Options are merged after the ``_base_`` files have been read, so the
-    copies of the variable in the datasets still hold the old path.
-
-    Args:
-        node (Any): Config, or a part of it.
-        old (str, optional): The config's own data root.
-        new (str): The one to use.
-
-    Raises:
-        ValueError: If the config has no data root.
-    """
-    if not old:
-        raise ValueError('the config has no data_root that --cfg-options '
-                         'could change')
-    pairs = node.items() if hasattr(node, 'items') else enumerate(node)
-    for key, value in list(pairs):
-        if isinstance(value, str):
-            node[key] = _moved(value, old, new)
-        elif isinstance(value, (dict, list)):
-            move_data_root(value, old, new)
-
-
-def _moved(value: str, old: str, new: str) -> str:
-    """The path with its root replaced; other strings as they are."""
-    folder = old.rstrip('/')
-    if value.rstrip('/') == folder:
-        return new
-    if value.startswith(folder + '/'):
-        return f'{new.rstrip("/")}/{value[len(folder) + 1:]}'
-    return value
 
 
 def build_runner(cfg: Config, loaders: List[str]) -> Runner:

@@ -1,0 +1,141 @@
+"""What the command lines' options do to a config."""
+import argparse
+import os
+from pathlib import Path
+from typing import Any, Optional
+
+from mmengine.config import Config, ConfigDict
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and apply the options that both tools take.
+
+    Args:
+        args (Namespace): Parsed options.
+
+    Returns:
+        Config: With work directory, launcher and runner type.
+
+    Raises:
+        ValueError: If an option does not fit the config.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = Config.fromfile(args.config)
+    old_root = _data_root(cfg)
+    try:
+        cfg.merge_from_dict(args.cfg_options)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'--cfg-options do not fit {args.config}: '
+                         f'{error.args[0]}') from error
+    if 'data_root' in args.cfg_options:
+        move_data_root(cfg, old_root, args.cfg_options['data_root'])
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    cfg.setdefault('default_scope', 'mmdet3d')
+    cfg.setdefault('runner_type', 'PointRunner')
+    return cfg
+
+
+def _data_root(cfg: Config) -> Optional[str]:
+    """The config's data root: its variable, or that of its training set."""
+    if 'data_root' in cfg:
+        return cfg.data_root
+    dataset = cfg.get('train_dataloader', {}).get('dataset', {})
+    while 'data_root' not in dataset and 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset.get('data_root')
+
+
+def move_data_root(node: Any, old: Optional[str], new: str) -> None:
+    """Replace the data root wherever a config repeats it, in place.
+
+    Options are merged after the ``_base_`` files have been read, so the
+    copies of the variable in the datasets still hold the old path.
+
+    Args:
+        node (Any): Config, or a part of it.
+        old (str, optional): The config's own data root.
+        new (str): The one to use.
+
+    Raises:
+        ValueError: If the config has no data root.
+    """
+    if not old:
+        raise ValueError('the config has no data_root that --cfg-options '
+                         'could change')
+    pairs = node.items() if hasattr(node, 'items') else enumerate(node)
+    for key, value in list(pairs):
+        if isinstance(value, str):
+            node[key] = _moved(value, old, new)
+        elif isinstance(value, (dict, list)):
+            move_data_root(value, old, new)
+
+
+def _moved(value: str, old: str, new: str) -> str:
+    """The path with its root replaced; other strings as they are."""
+    folder = old.rstrip('/')
+    if value.rstrip('/') == folder:
+        return new
+    if value.startswith(folder + '/'):
+        return f'{new.rstrip("/")}/{value[len(folder) + 1:]}'
+    return value
+
+
+def apply_train_options(cfg: Config, args: argparse.Namespace) -> None:
+    """Put the options of a training into its config.
+
+    Args:
+        cfg (Config): Changed in place.
+        args (Namespace): Parsed options of ``tools/train.py``.
+
+    Raises:
+        ValueError: If the config cannot take an option.
+    """
+    if args.amp:
+        enable_amp(cfg)
+    if args.sync_bn != 'none':
+        cfg.sync_bn = args.sync_bn
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+            raise ValueError(f'--auto-scale-lr needs auto_scale_lr.'
+                             f'base_batch_size in {args.config}')
+        cfg.auto_scale_lr.enable = True
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+
+
+def enable_amp(cfg: Config) -> None:
+    """Turn on mixed precision.
+
+    Args:
+        cfg (Config): Changed in place.
+
+    Raises:
+        ValueError: If the config has an optimizer wrapper of its own kind.
+    """
+    wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError('--amp works with OptimWrapper, and the config has '
+                         f'{wrapper}')
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def enable_tta(cfg: Config) -> None:
+    """Wrap model and pipeline for test-time augmentation.
+
+    Args:
+        cfg (Config): Changed in place.
+
+    Raises:
+        ValueError: If the config does not define it.
+    """
+    for key in ('tta_model', 'tta_pipeline'):
+        if key not in cfg:
+            raise ValueError(f'--tta needs {key} in the config')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)

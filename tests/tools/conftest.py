@@ -1,0 +1,69 @@
+"""A small stock VoteNet for the command line tools."""
+import importlib.util
+from pathlib import Path
+
+import pytest
+from mmengine.config import config
+
+TOOLS = Path(__file__).parents[2] / 'tools'
+
+VOTENET = '''
+_base_ = ['mmdet3d::votenet/votenet_8xb8_scannet-3d.py']
+model = dict(
+    backbone=dict(num_points=(64, 32, 16, 16), num_samples=(8, 8, 8, 8)),
+    bbox_head=dict(
+        vote_aggregation_cfg=dict(num_point=16, num_sample=8)))
+train_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(times=1))
+val_dataloader = dict(num_workers=0, persistent_workers=False)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='PresentClassIndoorMetric')
+test_evaluator = val_evaluator
+train_cfg = dict(max_epochs=1, val_interval=1)
+'''
+
+
+def load_tool(name):
+    """Import a tool from its file."""
+    spec = importlib.util.spec_from_file_location(f'tools_{name}',
+                                                  TOOLS / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _format_once(text, _format=config.FormatCode, _done={}, **options):
+    if text not in _done:
+        _done[text] = _format(text, **options)
+    return _done[text]
+
+
+@pytest.fixture
+def run(tmp_path, scannet_root, monkeypatch):
+    """Function that runs a tool on the small VoteNet and returns its status.
+    """
+    from sam3d_plugin.engine.cli import run_tool
+    monkeypatch.chdir(tmp_path)
+    # mmengine leaves it behind; it must not reach the next test.
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    # mmengine formats the whole config, for most of a second, on every use.
+    monkeypatch.setattr(config, 'FormatCode', _format_once)
+    (tmp_path / 'votenet.py').write_text(VOTENET)
+
+    def run_it(tool, *arguments, root=scannet_root):
+        module = load_tool(tool)
+        args = module.parse_args([
+            'votenet.py', *arguments, '--cfg-options', f'data_root={root}',
+            'train_dataloader.dataset.dataset.pipeline.4.num_points=512',
+            'val_dataloader.dataset.pipeline.2.transforms.2.num_points=512',
+            f'experiment_name=tool{len(run_it.runs)}{tmp_path.name}',
+            *run_it.options
+        ])
+        run_it.runs.append(args)
+        return run_tool(module.main, args)
+
+    run_it.options, run_it.runs = [], []
+    return run_it

@@ -1,0 +1,26 @@
+"""Tests of tools/test.py on a small stock VoteNet."""
+import torch
+
+from sam3d_plugin.store.checkpoint import read_checkpoint
+
+
+def test_evaluates_what_was_trained_and_nothing_less(run, capsys, tmp_path):
+    assert run('train') == 0
+    capsys.readouterr()
+    file = tmp_path / 'work_dirs/votenet/epoch_1.pth'
+    assert run('test', str(file)) == 0
+    shown = capsys.readouterr().out
+    assert f'weights: loaded from {file}' in shown
+    assert 'AP_0.25' in shown and 'test 2 scenes' in shown
+    state = read_checkpoint(file)['state_dict']
+    name = next(iter(state))
+    torch.save({k: v for k, v in state.items() if k != name}, file)
+    # A training may start without a tensor; an evaluation may not.
+    run.options = ['allow_missing=["*"]']
+    assert run('test', str(file)) == 2
+    assert f'epoch_1.pth lacks {name}' in capsys.readouterr().err
+
+
+def test_missing_checkpoint_is_one_sentence(run, capsys):
+    assert run('test', 'none.pth') == 2
+    assert 'checkpoint none.pth is missing' in capsys.readouterr().err
