@@ -94,31 +94,54 @@ def segment_centers(points: np.ndarray,
 
 
 @jit
+def _join_nearer(x, y, z, center, part, begin, end, distances, parts):
+    """Move the rows of a segment that are nearer to a new centre to it."""
+    for row in range(begin, end):
+        dx = x[row] - x[center]
+        dy = y[row] - y[center]
+        dz = z[row] - z[center]
+        distance = dx * dx + dy * dy + dz * dz
+        is_nearer = distance < distances[row]
+        distances[row] = distance if is_nearer else distances[row]
+        parts[row] = part if is_nearer else parts[row]
+
+
+@jit
+def _furthest(pattern, begin, end):
+    """Return the row of the largest distance, the first of equal ones.
+
+    Bit patterns of distances have the order of the distances, and an integer
+    maximum, with the row below it, is one that the compiler vectorises.
+    """
+    largest = np.int64(-1 << 62)
+    for row in range(begin, end):
+        key = (np.int64(pattern[row]) << 32) | (0x7fffffff - row)
+        largest = key if key > largest else largest
+    return 0x7fffffff - (largest & 0x7fffffff)
+
+
+@jit
 def split_segments(points: np.ndarray, offsets: np.ndarray,
                    num_parts: np.ndarray) -> np.ndarray:
-    """Return the part (P,) int64 of each row within its segment."""
-    parts = np.zeros(len(points), np.int64)
-    distances = np.full(len(points), np.inf, np.float32)
+    """Return the part (P,) int32 of each row within its segment."""
+    x = points[:, 0].copy()
+    y = points[:, 1].copy()
+    z = points[:, 2].copy()
+    parts = np.zeros(len(points), np.int32)
+    distances = np.full(len(points), np.float32(np.inf))
+    pattern = distances.view(np.int32)
     for s in range(len(num_parts)):
         begin, end = offsets[s], offsets[s + 1]
         if num_parts[s] <= 1:
             continue
         center = begin
         for part in range(num_parts[s]):
-            furthest, next_center = np.float32(-2), begin
+            # Nothing is nearer than a centre is to itself.
             distances[center] = -1
             parts[center] = part
-            for row in range(begin, end):
-                dx = points[row, 0] - points[center, 0]
-                dy = points[row, 1] - points[center, 1]
-                dz = points[row, 2] - points[center, 2]
-                distance = dx * dx + dy * dy + dz * dz
-                if distance < distances[row]:
-                    distances[row] = distance
-                    parts[row] = part
-                if distances[row] > furthest:
-                    furthest, next_center = distances[row], row
-            center = next_center
+            _join_nearer(x, y, z, center, np.int32(part), begin, end,
+                         distances, parts)
+            center = _furthest(pattern, begin, end)
     return parts
 
 

@@ -150,9 +150,9 @@ def split_segments(points: Tensor, offsets: Tensor,
         Tensor: (P,) int64, the part of each row within its segment.
     """
     if not points.is_cuda:
-        return torch.from_numpy(
-            kernels.split_segments(points.contiguous().numpy(),
-                                   offsets.numpy(), num_parts.numpy()))
+        parts = kernels.split_segments(points.contiguous().numpy(),
+                                       offsets.numpy(), num_parts.numpy())
+        return torch.from_numpy(parts).long()
     return _split_segments_torch(points, offsets, num_parts)
 
 
