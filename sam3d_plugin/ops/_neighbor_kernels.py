@@ -207,46 +207,51 @@ def find_three_by_tree(tree: PointTree, targets: np.ndarray, start: int,
 
 
 @jit
+def _insert(distance, index, nearest):
+    """Add a source to a target's three nearest ones, without branches."""
+    first, second, third, first_index, second_index, third_index = nearest
+    is_first = distance < first
+    is_second = distance < second
+    is_third = distance < third
+    return (
+        distance if is_first else first,
+        first if is_first else (distance if is_second else second),
+        second if is_second else (distance if is_third else third),
+        index if is_first else first_index,
+        first_index if is_first else (index if is_second else second_index),
+        second_index if is_second else (index if is_third else third_index),
+    )
+
+
+@jit
 def _compare_lanes(sources, lanes):
     """Let every lane's target see all sources and keep three of them.
 
     The rows of ``lanes`` are the target's x, y and z, the three smallest
     squared distances and their indices, LANES numbers each. One array with
-    constant offsets and no branches becomes vector instructions.
+    constant offsets and no branches becomes vector instructions, and four
+    sources at once save most of its loads and stores.
     """
     lanes[3 * LANES:6 * LANES] = np.inf
     lanes[6 * LANES:] = 0
-    for m in range(sources.shape[0]):
-        x = sources[m, 0]
-        y = sources[m, 1]
-        z = sources[m, 2]
-        index = np.float32(m)
+    for group in range(sources.shape[0]):
+        base = np.float32(4 * group)
         for i in range(LANES):
-            dx = lanes[i] - x
-            dy = lanes[LANES + i] - y
-            dz = lanes[2 * LANES + i] - z
-            distance = dx * dx + dy * dy + dz * dz
-            first = lanes[3 * LANES + i]
-            second = lanes[4 * LANES + i]
-            third = lanes[5 * LANES + i]
-            first_index = lanes[6 * LANES + i]
-            second_index = lanes[7 * LANES + i]
-            third_index = lanes[8 * LANES + i]
-            is_first = distance < first
-            is_second = distance < second
-            is_third = distance < third
-            third = second if is_second else (distance if is_third else third)
-            third_index = second_index if is_second else (
-                index if is_third else third_index)
-            second = first if is_first else (distance if is_second else second)
-            second_index = first_index if is_first else (
-                index if is_second else second_index)
-            lanes[3 * LANES + i] = distance if is_first else first
-            lanes[4 * LANES + i] = second
-            lanes[5 * LANES + i] = third
-            lanes[6 * LANES + i] = index if is_first else first_index
-            lanes[7 * LANES + i] = second_index
-            lanes[8 * LANES + i] = third_index
+            nearest = (lanes[3 * LANES + i], lanes[4 * LANES + i],
+                       lanes[5 * LANES + i], lanes[6 * LANES + i],
+                       lanes[7 * LANES + i], lanes[8 * LANES + i])
+            for m in range(4):
+                dx = lanes[i] - sources[group, 0, m]
+                dy = lanes[LANES + i] - sources[group, 1, m]
+                dz = lanes[2 * LANES + i] - sources[group, 2, m]
+                nearest = _insert(dx * dx + dy * dy + dz * dz,
+                                  base + np.float32(m), nearest)
+            lanes[3 * LANES + i] = nearest[0]
+            lanes[4 * LANES + i] = nearest[1]
+            lanes[5 * LANES + i] = nearest[2]
+            lanes[6 * LANES + i] = nearest[3]
+            lanes[7 * LANES + i] = nearest[4]
+            lanes[8 * LANES + i] = nearest[5]
 
 
 @jit
@@ -256,7 +261,8 @@ def find_three_by_scan(sources: np.ndarray, targets: np.ndarray, start: int,
     """Do as :func:`find_three_by_tree`, looking at every source.
 
     Args:
-        sources (np.ndarray): (M, 3) float32, M at most 2**24.
+        sources (np.ndarray): (groups, 3, 4) float32, four sources each,
+            at most 2**24 together; infinity fills the last group.
         targets (np.ndarray): (N, 3) float32.
         start (int): First target.
         stop (int): Target after the last.

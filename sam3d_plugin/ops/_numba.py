@@ -8,8 +8,9 @@ import numba
 import torch
 
 # Below this many elementary steps (about a nanosecond each) handing work to
-# a second thread costs more than it saves.
-MIN_PARALLEL_STEPS = 300_000
+# a second thread costs more than it saves, the more so as torch's own threads
+# spin for a while after each of its operations.
+MIN_PARALLEL_STEPS = 1_000_000
 
 
 def jit(function: Callable) -> Callable:

@@ -49,7 +49,7 @@ def points_in_boxes_all(points: Tensor, boxes: Tensor) -> Tensor:
         run_in_chunks(
             lambda start, stop: mark_all(xyz[scene], box_array[scene],
                                          start, stop, output[scene]),
-            boxes.size(1), output[scene].size)
+            boxes.size(1), output[scene].size // 2)
     return torch.from_numpy(output).transpose(1, 2)
 
 

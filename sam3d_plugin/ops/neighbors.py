@@ -18,8 +18,9 @@ from ._tree import arrange
 # Up to this many points, looking at all of them is faster than a tree.
 _MAX_BALL_SCAN = 1024
 _MAX_THREE_SCAN = 2048
-# Nanoseconds of one search, roughly.
-_SEARCH_STEPS = 1000
+# Nanoseconds of one search in a tree, and of looking at five points.
+_SEARCH_STEPS = 2000
+_POINTS_PER_STEP = 5
 # mmcv's CUDA kernel keeps its heap in an array of this size.
 _MMCV_MAX_NEIGHBORS = 100
 # Distances held at once by the fall-back for more neighbours than that.
@@ -108,10 +109,10 @@ def _query_balls(min_radius: float, max_radius: float, xyz: Tensor,
         else:
             query_by_tree(trees[scene], *arrays, start, stop, output[scene])
 
+    steps = points.shape[1] // _POINTS_PER_STEP if use_scan else _SEARCH_STEPS
     for scene in range(len(points)):
         run_in_chunks(
-            partial(query, scene), centers.shape[1],
-            centers.shape[1] * _SEARCH_STEPS)
+            partial(query, scene), centers.shape[1], centers.shape[1] * steps)
 
 
 class KNN(Function):
@@ -177,7 +178,7 @@ def _knn_by_tree(k: int, xyz: Tensor, center_xyz: Tensor) -> Tensor:
     points = as_float_array(xyz)
     centers = as_float_array(center_xyz)
     output = neighbors.numpy()
-    steps = num_centers * (_SEARCH_STEPS + 50 * k)
+    steps = num_centers * (_SEARCH_STEPS + 150 * k)
     for scene, tree in enumerate(build_trees(points)):
         run_in_chunks(
             lambda start, stop: find_neighbors(tree, points[scene], centers[
@@ -254,6 +255,16 @@ class ThreeNN(Function):
         return None, None
 
 
+def _group_by_four(sources: np.ndarray) -> np.ndarray:
+    """Arrange (B, M, 3) sources as (B, groups, 3, 4), filled with infinity."""
+    batch_size, num_sources = sources.shape[:2]
+    num_groups = (num_sources + 3) // 4
+    filled = np.full((batch_size, 4 * num_groups, 3), np.inf, np.float32)
+    filled[:, :num_sources] = sources
+    grouped = filled.reshape(batch_size, num_groups, 4, 3)
+    return np.ascontiguousarray(grouped.transpose(0, 1, 3, 2))
+
+
 def _find_three(target: Tensor, source: Tensor, distances: Tensor,
                 indices: Tensor) -> None:
     targets = as_float_array(target)
@@ -261,20 +272,21 @@ def _find_three(target: Tensor, source: Tensor, distances: Tensor,
     outputs = distances.numpy(), indices.numpy()
     use_scan = sources.shape[1] <= _MAX_THREE_SCAN
     trees = None if use_scan else build_trees(sources)
+    groups = _group_by_four(sources) if use_scan else sources
 
     def find(scene: int, start: int, stop: int) -> None:
         output = outputs[0][scene], outputs[1][scene]
         if trees is None:
-            find_three_by_scan(sources[scene], targets[scene], start, stop,
+            find_three_by_scan(groups[scene], targets[scene], start, stop,
                                *output)
         else:
             find_three_by_tree(trees[scene], targets[scene], start, stop,
                                *output)
 
+    steps = sources.shape[1] // _POINTS_PER_STEP if use_scan else _SEARCH_STEPS
     for scene in range(len(targets)):
         run_in_chunks(
-            partial(find, scene), targets.shape[1],
-            targets.shape[1] * _SEARCH_STEPS)
+            partial(find, scene), targets.shape[1], targets.shape[1] * steps)
 
 
 def ball_query(min_radius: float, max_radius: float, sample_num: int,

@@ -73,7 +73,7 @@ def test_like_mmcv_on_cpu():
 
 
 def test_threads_agree(monkeypatch):
-    points, boxes = make(20000, 40)
+    points, boxes = make(20000, 150)
     threaded = (points_in_boxes_all(points, boxes),
                 points_in_boxes_part(points, boxes))
     monkeypatch.setattr(torch, 'get_num_threads', lambda: 1)

@@ -17,10 +17,10 @@ from sam3d_plugin.ops import _numba
 def run_everything(seed):
     """Run ops that are large enough to be spread over threads."""
     generator = torch.Generator().manual_seed(seed)
-    points = torch.rand(1, 6000, 3, generator=generator)
-    chosen = ops.furthest_point_sample(points, 400)
+    points = torch.rand(1, 9000, 3, generator=generator)
+    chosen = ops.furthest_point_sample(points, 600)
     centers = ops.gather_points(points.transpose(1, 2), chosen).transpose(1, 2)
-    boxes = torch.cat([centers, torch.full((1, 400, 4), 0.2)], -1)
+    boxes = torch.cat([centers, torch.full((1, 600, 4), 0.2)], -1)
     return torch.cat([
         chosen.flatten(),
         ops.ball_query(0, 0.1, 8, points, centers).flatten(),
