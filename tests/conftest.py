@@ -69,7 +69,10 @@ def write_scannet(root, scenes=('a', 'b'), num_points=2048):
 def write_infos(path, infos):
     """Write an annotation file of mmdet3d 1.1."""
     metainfo = dict(
-        categories={name: i for i, name in enumerate(CLASSES)},
+        categories={
+            name: i
+            for i, name in enumerate(CLASSES)
+        },
         dataset='scannet',
         info_version='1.1')
     with open(path, 'wb') as file:

@@ -10,8 +10,7 @@ from typing import List, Optional
 from mmengine.dist import is_main_process
 
 import sam3d_plugin  # noqa: F401  registers the plugin for stock configs
-from sam3d_plugin.engine.cli import (add_common_options, build_runner,
-                                     run_tool)
+from sam3d_plugin.engine.cli import add_common_options, build_runner, run_tool
 from sam3d_plugin.engine.options import enable_tta, load_config
 from sam3d_plugin.store import atomic_write
 

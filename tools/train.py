@@ -4,8 +4,7 @@ import sys
 from typing import List, Optional
 
 import sam3d_plugin  # noqa: F401  registers the plugin for stock configs
-from sam3d_plugin.engine.cli import (add_common_options, build_runner,
-                                     run_tool)
+from sam3d_plugin.engine.cli import add_common_options, build_runner, run_tool
 from sam3d_plugin.engine.options import apply_train_options, load_config
 from sam3d_plugin.engine.work_dir import locked_work_dir
 

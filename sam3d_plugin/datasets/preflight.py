@@ -27,10 +27,10 @@ def check_datasets(datasets: Iterable[Dict[str, Any]],
     """Check every dataset of a config.
 
     Args:
-        datasets (iterable): Dataset settings; wrappers such as
+        datasets (Iterable[Dict[str, Any]]): Dataset settings; wrappers such as
             ``RepeatDataset`` are looked into. Remote data and datasets that
             are not mmdet3d infos are left out.
-        max_boxes (int, optional): Most boxes a scene of a training set may
+        max_boxes (Optional[int]): Most boxes a scene of a training set may
             have.
 
     Raises:
@@ -48,10 +48,10 @@ def find_leaf_datasets(dataset: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
     """The datasets inside wrappers.
 
     Args:
-        dataset (dict): Settings of a dataset or a wrapper.
+        dataset (Dict[str, Any]): Settings of a dataset or a wrapper.
 
     Yields:
-        dict: Settings with an annotation file.
+        Dict[str, Any]: Settings with an annotation file.
     """
     if dataset.get('ann_file') or dataset.get('ann_files'):
         yield dataset
@@ -65,8 +65,8 @@ def check_dataset(dataset: Dict[str, Any],
     """Check one dataset.
 
     Args:
-        dataset (dict): Its settings.
-        max_boxes (int, optional): See :func:`check_datasets`.
+        dataset (Dict[str, Any]): Its settings.
+        max_boxes (Optional[int]): See :func:`check_datasets`.
 
     Raises:
         FileNotFoundError: See :func:`check_datasets`.
@@ -74,14 +74,14 @@ def check_dataset(dataset: Dict[str, Any],
     """
     root = str(dataset.get('data_root') or '')
     if '://' in root or dataset.get('backend_args'):
-        print_log(f'{root} is remote: its files are not checked beforehand',
-                  logger='current')
+        print_log(
+            f'{root} is remote: its files are not checked beforehand',
+            logger='current')
         return
     if root and not osp.isdir(root):
-        raise FileNotFoundError(
-            f'data root {root} is missing; make it with '
-            f'{_IMPORT.format(root)}, or point to it with '
-            '--cfg-options data_root=PATH')
+        raise FileNotFoundError(f'data root {root} is missing; make it with '
+                                f'{_IMPORT.format(root)}, or point to it with '
+                                '--cfg-options data_root=PATH')
     check_class_names(dataset)
     names = dataset.get('ann_files') or dataset['ann_file']
     for name in [names] if isinstance(names, str) else names:
@@ -102,7 +102,7 @@ def read_infos(path: str) -> Dict[str, Any]:
         path (str): A ``.pkl`` of mmdet3d 1.1 or later.
 
     Returns:
-        dict: With ``metainfo`` and ``data_list``.
+        Dict[str, Any]: With ``metainfo`` and ``data_list``.
 
     Raises:
         FileNotFoundError: If it is missing.
@@ -135,7 +135,8 @@ def check_class_names(dataset: Dict[str, Any]) -> None:
     """Refuse classes that the dataset class does not have.
 
     Args:
-        dataset (dict): Settings; without ``metainfo.classes`` all is well.
+        dataset (Dict[str, Any]): Settings; without ``metainfo.classes`` all
+            is well.
 
     Raises:
         ValueError: It names the class and those that come close.
@@ -150,9 +151,9 @@ def check_classes_of_infos(dataset: Dict[str, Any], infos: Dict[str, Any],
     """Refuse detection classes that the annotation file does not have.
 
     Args:
-        dataset (dict): Settings. Segmentation reads its classes from the
-            masks and is left out.
-        infos (dict): Content of the annotation file.
+        dataset (Dict[str, Any]): Settings. Segmentation reads its classes
+            from the masks and is left out.
+        infos (Dict[str, Any]): Content of the annotation file.
         path (str): Its name.
 
     Raises:
@@ -187,7 +188,7 @@ def check_box_counts(data_list: List[Dict[str, Any]], max_boxes: int,
     """Refuse scenes with more boxes than the detector is laid out for.
 
     Args:
-        data_list (list[dict]): The scenes.
+        data_list (List[Dict[str, Any]]): The scenes.
         max_boxes (int): Most boxes of a scene.
         path (str): Name of the annotation file.
 
@@ -195,8 +196,9 @@ def check_box_counts(data_list: List[Dict[str, Any]], max_boxes: int,
         ValueError: It names the scene.
     """
     for info in data_list:
-        count = sum(instance.get('bbox_label_3d', -1) >= 0
-                    for instance in info.get('instances', ()))
+        count = sum(
+            instance.get('bbox_label_3d', -1) >= 0
+            for instance in info.get('instances', ()))
         if count > max_boxes:
             scan = info.get('lidar_points', {}).get('lidar_path', 'a scene')
             raise ValueError(
@@ -209,8 +211,8 @@ def check_files(dataset: Dict[str, Any], data_list: List[Dict[str, Any]],
     """Check that the files a pipeline will read exist and have their size.
 
     Args:
-        dataset (dict): Settings with ``pipeline``.
-        data_list (list[dict]): The scenes.
+        dataset (Dict[str, Any]): Settings with ``pipeline``.
+        data_list (List[Dict[str, Any]]): The scenes.
         path (str): Name of the annotation file.
 
     Raises:
@@ -230,8 +232,8 @@ def check_files(dataset: Dict[str, Any], data_list: List[Dict[str, Any]],
         if steps.get('LoadAnnotations3D', {}).get(option)
     ]
     for info in data_list:
-        scan = osp.join(folders.get('pts', ''),
-                        info['lidar_points']['lidar_path'])
+        scan = osp.join(
+            folders.get('pts', ''), info['lidar_points']['lidar_path'])
         num_points = _count_points(scan, loader.get('load_dim', 6), path)
         for key in masks:
             if f'{key}_path' in info:

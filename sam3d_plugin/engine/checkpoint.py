@@ -43,10 +43,10 @@ def find_newest_checkpoint(work_dir: Union[str, Path]) -> Optional[str]:
     skipped with a line in the log when it is not whole.
 
     Args:
-        work_dir (str or Path): The work directory.
+        work_dir (Union[str, Path]): The work directory.
 
     Returns:
-        str, optional: Path of the checkpoint, None when there is none.
+        Optional[str]: Path of the checkpoint, None when there is none.
     """
     for path in _candidates(Path(work_dir)):
         try:

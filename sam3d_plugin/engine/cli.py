@@ -1,5 +1,6 @@
 """What ``tools/train.py`` and ``tools/test.py`` have in common."""
 import argparse
+import gc
 import sys
 import traceback
 from typing import Callable, List
@@ -22,10 +23,11 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that both tools take.
 
     Args:
-        parser (ArgumentParser): Receives them.
+        parser (argparse.ArgumentParser): Receives them.
     """
     parser.add_argument(
-        '--work-dir', help='where logs and checkpoints go (default: '
+        '--work-dir',
+        help='where logs and checkpoints go (default: '
         'work_dirs/CONFIG)')
     parser.add_argument(
         '--cfg-options',
@@ -51,7 +53,7 @@ def build_runner(cfg: Config, loaders: List[str]) -> Runner:
 
     Args:
         cfg (Config): The whole configuration.
-        loaders (list[str]): Names of the dataloaders that will be read.
+        loaders (List[str]): Names of the dataloaders that will be read.
 
     Returns:
         Runner: Ready to train or test.
@@ -67,8 +69,9 @@ def run_tool(main: Callable[[argparse.Namespace], None],
     """Run a tool and turn the errors it foresees into one sentence.
 
     Args:
-        main (callable): The tool.
-        args (Namespace): Its options; ``traceback`` shows errors in full.
+        main (Callable[[argparse.Namespace], None]): The tool.
+        args (argparse.Namespace): Its options; ``traceback`` shows errors in
+            full.
 
     Returns:
         int: Exit status: 0, 2 after an error that was explained, 130 after
@@ -86,6 +89,16 @@ def run_tool(main: Callable[[argparse.Namespace], None],
         print(f'error: {sentence}', file=sys.stderr)
         return 130 if isinstance(error, KeyboardInterrupt) else 2
     finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
+        leave_process_group()
     return 0
+
+
+def leave_process_group() -> None:
+    """End the process group, if there is one, in this order on purpose.
+
+    gloo's threads abort the process when they outlive the group, which a
+    wrapped model keeps alive until it is collected.
+    """
+    if dist.is_initialized():
+        gc.collect()
+        dist.destroy_process_group()

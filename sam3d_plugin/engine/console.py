@@ -8,14 +8,18 @@ from mmengine.logging import MMLogger
 
 # Written by mmengine and mmdet3d to every log; useful in the file only.
 _QUIET_FUNCTIONS = ('_log_env', )
-_QUIET_STARTS: Tuple[str, ...] = (
-    'Hooks will be executed', 'Distributed training is not used, ',
-    'Exp name: ', 'Checkpoints will be saved to ',
-    'Load checkpoint from ', 'Loads checkpoint by ', 'paramwise_options',
-    'The length of ', 'The number of instances ', '-' * 30,
-    'Auto resumed from ', 'Did not find last_checkpoint',
-    'resumed epoch: ', 'The prefix is not set in metric class ',
-    '"HardDiskBackend" is the alias', '"FileClient" will be deprecated')
+_QUIET_STARTS: Tuple[str,
+                     ...] = ('Hooks will be executed',
+                             'Distributed training is not used, ',
+                             'Exp name: ', 'Checkpoints will be saved to ',
+                             'Load checkpoint from ', 'Loads checkpoint by ',
+                             'paramwise_options', 'The length of ',
+                             'The number of instances ', '-' * 30,
+                             'Auto resumed from ',
+                             'Did not find last_checkpoint', 'resumed epoch: ',
+                             'The prefix is not set in metric class ',
+                             '"HardDiskBackend" is the alias',
+                             '"FileClient" will be deprecated')
 # One line per metric and class: the table before it says the same.
 _METRIC_STARTS = ('Epoch(val)', 'Epoch(test)', 'Iter(val)', 'Iter(test)')
 _MAX_METRIC_LINE = 600
@@ -39,23 +43,24 @@ class ConsoleFilter(logging.Filter):
             return not text.startswith(_QUIET_STARTS)
         if text.startswith(_METRIC_STARTS) and len(text) > _MAX_METRIC_LINE:
             return False
-        return not (getattr(record, 'file_only', False)
-                    or record.funcName in _QUIET_FUNCTIONS
-                    or text.startswith(_QUIET_STARTS))
+        if getattr(record, 'file_only', False):
+            return False
+        return (record.funcName not in _QUIET_FUNCTIONS
+                and not text.startswith(_QUIET_STARTS))
 
 
 @contextmanager
 def warnings_in_log_file() -> Iterator[None]:
     """Send the libraries' warnings to the log file of the run."""
 
-    def log(message: Any, category: type, filename: str, lineno: int,
-            *_: Any) -> None:
+    def log(message: Any, category: Any, filename: str, lineno: int, *_:
+            Any) -> None:
         MMLogger.get_current_instance().info(
             f'{filename}:{lineno}: {category.__name__}: {message}',
             **file_only())
 
     with warnings.catch_warnings():
-        warnings.showwarning = log
+        warnings.showwarning = log  # type: ignore[assignment]
         yield
 
 
@@ -63,7 +68,7 @@ def quieten(logger: logging.Logger) -> None:
     """Put the filter on the logger's console, once.
 
     Args:
-        logger (Logger): The run's logger.
+        logger (logging.Logger): The run's logger.
     """
     for handler in logger.handlers:
         if isinstance(handler, logging.FileHandler):

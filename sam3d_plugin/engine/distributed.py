@@ -27,15 +27,14 @@ def init_gloo(launcher: str, timeout: Optional[float] = None) -> None:
 
     Args:
         launcher (str): ``'pytorch'``, ``'mpi'`` or ``'slurm'``.
-        timeout (float, optional): Seconds to wait for the others.
+        timeout (Optional[float]): Seconds to wait for the others.
 
     Raises:
         ValueError: If the launcher's variables are not set.
     """
     export_ranks(launcher)
-    options = {} if timeout is None else dict(
-        timeout=timedelta(seconds=timeout))
-    dist.init_process_group('gloo', **options)
+    dist.init_process_group(
+        'gloo', timeout=timedelta(seconds=timeout) if timeout else None)
 
 
 def export_ranks(launcher: str) -> None:
@@ -66,7 +65,9 @@ def _first_slurm_host() -> str:
     """Name of the first node of the SLURM job."""
     names = subprocess.run(
         ['scontrol', 'show', 'hostname', os.environ['SLURM_NODELIST']],
-        check=True, capture_output=True, text=True)
+        check=True,
+        capture_output=True,
+        text=True)
     return names.stdout.split()[0]
 
 

@@ -22,7 +22,7 @@ def explain(error: BaseException) -> Optional[str]:
         error (BaseException): What ended the run.
 
     Returns:
-        str, optional: None for an error nobody foresaw, of which the
+        Optional[str]: None for an error nobody foresaw, of which the
         traceback must be seen.
     """
     if isinstance(error, KeyboardInterrupt):
@@ -55,8 +55,9 @@ def _text(error: BaseException) -> str:
 def _is_own(error: BaseException) -> bool:
     """Whether this package raised the error: then it is a sentence."""
     frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and isinstance(error, _SENTENCES) and (
-        _PACKAGE in Path(frames[-1].filename).resolve().parents)
+    return bool(frames) and isinstance(
+        error, _SENTENCES) and (_PACKAGE in Path(
+            frames[-1].filename).resolve().parents)
 
 
 def _explain_worker(text: str) -> Optional[str]:
@@ -88,7 +89,7 @@ def _registered_names(place: str, scope: str) -> Set[str]:
         scope (str): What stood before the dot of the type, or ''.
 
     Returns:
-        set[str]: Names; of all registries when there is none by that name.
+        Set[str]: Names; of all registries when there is none by that name.
     """
     every = [
         r for r in vars(mmdet3d_registry).values() if isinstance(r, Registry)

@@ -11,7 +11,7 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read the config and apply the options that both tools take.
 
     Args:
-        args (Namespace): Parsed options.
+        args (argparse.Namespace): Parsed options.
 
     Returns:
         Config: With work directory, launcher and runner type.
@@ -57,7 +57,7 @@ def move_data_root(node: Any, old: Optional[str], new: str) -> None:
 
     Args:
         node (Any): Config, or a part of it.
-        old (str, optional): The config's own data root.
+        old (Optional[str]): The config's own data root.
         new (str): The one to use.
 
     Raises:
@@ -89,7 +89,7 @@ def apply_train_options(cfg: Config, args: argparse.Namespace) -> None:
 
     Args:
         cfg (Config): Changed in place.
-        args (Namespace): Parsed options of ``tools/train.py``.
+        args (argparse.Namespace): Parsed options of ``tools/train.py``.
 
     Raises:
         ValueError: If the config cannot take an option.

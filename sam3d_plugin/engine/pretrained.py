@@ -19,16 +19,17 @@ class Pretrained:
 
     Args:
         checkpoint (str): File or address.
-        prefix (str, optional): See
+        prefix (Optional[str]): See
             :func:`~sam3d_plugin.store.checkpoint.load_pretrained`.
-        allow_missing (sequence of str): Tensors that may start from their
+        allow_missing (Sequence[str]): Tensors that may start from their
             initialisation: names, prefixes or shell patterns.
     """
 
-    def __init__(self,
-                 checkpoint: str,
-                 prefix: Optional[str] = None,
-                 allow_missing: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        checkpoint: str,
+        prefix: Optional[str] = None,
+        allow_missing: Sequence[str] = ()) -> None:
         self.checkpoint = checkpoint
         self.prefix = prefix
         self.allow_missing = allow_missing

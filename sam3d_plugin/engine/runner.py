@@ -83,8 +83,7 @@ class PointRunner(Runner):
         return super().build_optim_wrapper(optim_wrapper)
 
     def register_default_hooks(self,
-                               hooks: Optional[Dict[str, Any]] = None
-                               ) -> None:
+                               hooks: Optional[Dict[str, Any]] = None) -> None:
         """Register the default hooks and the summary of the run."""
         hooks = dict(hooks or {})
         hooks.setdefault('run_summary', dict(type='RunSummaryHook'))
@@ -108,18 +107,18 @@ class PointRunner(Runner):
                                  'from: starting at the beginning')
         super().load_or_resume()
 
-    def load_checkpoint(self,
-                        filename: str,
-                        map_location: Union[str, Callable] = 'cpu'
-                        ) -> Dict[str, Any]:
+    def load_checkpoint(
+            self,
+            filename: str,
+            map_location: Union[str, Callable] = 'cpu') -> Dict[str, Any]:
         """Load the whole model from a checkpoint, strictly.
 
         Args:
             filename (str): File or address.
-            map_location (str or callable): As in :func:`torch.load`.
+            map_location (Union[str, Callable]): As in :func:`torch.load`.
 
         Returns:
-            dict: Content of the checkpoint.
+            Dict[str, Any]: Content of the checkpoint.
 
         Raises:
             CheckpointError: If the file cannot be used or a tensor of the
@@ -159,7 +158,7 @@ class PointRunner(Runner):
         Args:
             out_dir (str): Folder or address.
             filename (str): Name of the file.
-            file_client_args (dict, optional): As in mmengine.
+            file_client_args (Optional[dict]): As in mmengine.
             **kwargs (Any): As in mmengine.
 
         Raises:
@@ -182,9 +181,10 @@ class PointRunner(Runner):
 
 def _unwrapped(model: nn.Module) -> nn.Module:
     """The model inside wrappers for several processes or test-time views."""
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    return model
+    unwrapped: Any = model
+    while is_model_wrapper(unwrapped) or isinstance(unwrapped, BaseTTAModel):
+        unwrapped = unwrapped.module
+    return unwrapped
 
 
 def _has_sync_batchnorm(model: nn.Module) -> bool:

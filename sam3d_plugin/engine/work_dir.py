@@ -32,7 +32,7 @@ def locked_work_dir(path: Union[str, Path]) -> Iterator[None]:
     that outlive it for a moment do not keep it.
 
     Args:
-        path (str or Path): The work directory.
+        path (Union[str, Path]): The work directory.
 
     Yields:
         None: While the lock is held.
@@ -86,7 +86,7 @@ def unwritable(path: Union[str, Path], error: OSError) -> OSError:
     """The error for a work directory that cannot be written.
 
     Args:
-        path (str or Path): The directory or the file in it.
+        path (Union[str, Path]): The directory or the file in it.
         error (OSError): What the system answered.
 
     Returns:

@@ -14,8 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import (Any, Callable, Dict, Iterable, List, Sequence, Tuple,
-                    Union)
+from typing import Any, Callable, Dict, Iterable, List, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -23,8 +22,8 @@ from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
-_NUMPY_DTYPES = ('bool', 'uint8', 'int8', 'int16', 'int32', 'int64',
-                 'float16', 'float32', 'float64', 'str')
+_NUMPY_DTYPES = ('bool', 'uint8', 'int8', 'int16', 'int32', 'int64', 'float16',
+                 'float32', 'float64', 'str')
 _FORCE_WEIGHTS_ONLY = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 # What torch's readers raise on damaged bytes.
 _BROKEN_FILE = (RuntimeError, EOFError, ValueError, LookupError, TypeError,
@@ -73,12 +72,12 @@ def read_checkpoint(filename: Union[str, Path],
     """Read a checkpoint, tensors and plain values only.
 
     Args:
-        filename (str or Path): A local path or an address that mmengine
+        filename (Union[str, Path]): A local path or an address that mmengine
             reads (``https://``, ``s3://``, ``torchvision://``, ...).
         map_location (Any): Where tensors go, as in :func:`torch.load`.
 
     Returns:
-        dict: What the file holds.
+        Dict[str, Any]: What the file holds.
 
     Raises:
         FileNotFoundError: If there is no such local file.
@@ -140,12 +139,13 @@ def extract_state_dict(checkpoint: Dict[str, Any],
     """Find the model's tensors in a checkpoint.
 
     Args:
-        checkpoint (dict): Content of the file; the tensors lie under
+        checkpoint (Dict[str, Any]): Content of the file; the tensors lie under
             ``state_dict``, under ``model`` or at the top.
         filename (str): Its name, for errors.
 
     Returns:
-        dict: Tensors by name, without the ``module.`` of a wrapped model.
+        Dict[str, Tensor]: Tensors by name, without the ``module.`` of a
+        wrapped model.
 
     Raises:
         CheckpointError: If there are no tensors by name.
@@ -252,9 +252,9 @@ def load_encoder(module: nn.Module,
     Args:
         module (nn.Module): Receives the tensors; its own renaming of old
             names (``_load_from_state_dict``) applies.
-        state_dict (dict): Tensors by name.
+        state_dict (Dict[str, Tensor]): Tensors by name.
         prefix (str): Part of the names to take and cut off.
-        allow_missing (sequence): Names, name prefixes ending at a dot, or
+        allow_missing (Sequence[str]): Names, name prefixes ending at a dot, or
             shell patterns of tensors that may be missing or mis-shaped.
         source (str): Name of the file, for the report.
 
@@ -284,11 +284,12 @@ def load_encoder(module: nn.Module,
         source=source,
         matched=tuple(k for k in expected if k not in {*absent, *mismatched}),
         missing=tuple(k for k in absent if k not in allowed),
-        mismatched=tuple(
-            text for k, text in mismatched.items() if k not in allowed),
+        mismatched=tuple(text for k, text in mismatched.items()
+                         if k not in allowed),
         allowed=tuple(allowed),
-        unexpected=tuple(k for k in state_dict if not (
-            k.startswith(prefix) and k[len(prefix):] in taken)))
+        unexpected=tuple(
+            k for k in state_dict
+            if not (k.startswith(prefix) and k[len(prefix):] in taken)))
     report.raise_if_incomplete()
     return report
 
@@ -297,7 +298,8 @@ def _find_mismatched(given: Dict[str, Tensor],
                      expected: Dict[str, Tensor]) -> Dict[str, str]:
     """Names of tensors of another shape, each with both shapes in words."""
     return {
-        name: f'{name} (file {tuple(tensor.shape)}, model '
+        name:
+        f'{name} (file {tuple(tensor.shape)}, model '
         f'{tuple(expected[name].shape)})'
         for name, tensor in given.items()
         if name in expected and tensor.shape != expected[name].shape
@@ -307,9 +309,8 @@ def _find_mismatched(given: Dict[str, Tensor],
 def _is_named(name: str, patterns: Iterable[str]) -> bool:
     """Whether a pattern equals, contains or matches the tensor's name."""
     return any(
-        fnmatchcase(name, pattern) or name.startswith(pattern.rstrip('.') +
-                                                      '.')
-        for pattern in patterns)
+        fnmatchcase(name, pattern)
+        or name.startswith(pattern.rstrip('.') + '.') for pattern in patterns)
 
 
 def load_pretrained(module: nn.Module, init_cfg: Dict[str, Any]) -> LoadReport:
@@ -317,10 +318,10 @@ def load_pretrained(module: nn.Module, init_cfg: Dict[str, Any]) -> LoadReport:
 
     Args:
         module (nn.Module): Receives the tensors.
-        init_cfg (dict): ``type='Pretrained'``, ``checkpoint`` (str, file or
-            address), optional ``prefix`` (str; without it the file's names
-            are taken as they are or behind ``backbone.``, whichever fits)
-            and optional ``allow_missing`` (list of str, see
+        init_cfg (Dict[str, Any]): ``type='Pretrained'``, ``checkpoint``
+            (str, file or address), optional ``prefix`` (str; without it the
+            file's names are taken as they are or behind ``backbone.``,
+            whichever fits) and optional ``allow_missing`` (list of str, see
             :func:`load_encoder`).
 
     Returns:
@@ -349,7 +350,7 @@ def load_pretrained(module: nn.Module, init_cfg: Dict[str, Any]) -> LoadReport:
     elif prefix and not prefix.endswith('.'):
         prefix += '.'
     report = load_encoder(module, state, prefix, allow_missing, filename)
-    module.load_report = report
+    module.load_report = report  # type: ignore[assignment]
     if report.unexpected:
         print_log(
             f'{filename}: not used by {type(module).__name__}: '
@@ -370,9 +371,8 @@ def _find_prefix(module: nn.Module, state: Dict[str, Tensor],
         return fitting[0]
     found = ', '.join(sorted({name.split('.')[0] for name in state}))
     if fitting:
-        raise CheckpointError(
-            f'{filename} fits with and without the prefix '
-            f'"{_BACKBONE_PREFIX}"; set prefix in init_cfg')
+        raise CheckpointError(f'{filename} fits with and without the prefix '
+                              f'"{_BACKBONE_PREFIX}"; set prefix in init_cfg')
     raise CheckpointError(
         f'{filename} has no tensor of {type(module).__name__} under '
         f'"{_BACKBONE_PREFIX}" or at the top; set prefix in init_cfg (the '

@@ -23,8 +23,7 @@ def dataset(scannet_root):
             dict(type='LoadPointsFromFile', coord_type='DEPTH', load_dim=6),
             dict(type='LoadRegionIds'),
             dict(
-                type='LoadAnnotations3D', with_mask_3d=True,
-                with_seg_3d=True)
+                type='LoadAnnotations3D', with_mask_3d=True, with_seg_3d=True)
         ],
         metainfo=dict(classes=('chair', 'table')))
 
@@ -73,9 +72,8 @@ def test_truncated_pkl(dataset, scannet_root):
     _refused(dataset, ValueError, 'scannet_infos_train.pkl is truncated')
 
 
-@pytest.mark.parametrize('folder', [
-    'points', 'instance_mask', 'semantic_mask'
-])
+@pytest.mark.parametrize('folder',
+                         ['points', 'instance_mask', 'semantic_mask'])
 def test_missing_and_truncated_files(dataset, scannet_root, folder):
     path = scannet_root / folder / 'b.bin'
     path.write_bytes(path.read_bytes()[:-2])
@@ -130,8 +128,8 @@ def test_too_many_boxes_only_matter_in_training(dataset, scannet_root):
 
 def test_remote_data_is_left_out_and_said(dataset, monkeypatch):
     said = []
-    monkeypatch.setattr(preflight, 'print_log', lambda text, **_:
-                        said.append(text))
+    monkeypatch.setattr(preflight, 'print_log',
+                        lambda text, **_: said.append(text))
     dataset['data_root'] = 's3://bucket/scannet'
     check_datasets([dataset])
     assert said[0].startswith('s3://bucket/scannet is remote')

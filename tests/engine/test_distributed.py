@@ -1,9 +1,12 @@
 """Tests of starting several processes without a GPU."""
+import weakref
+
 import pytest
 import torch
 from torch import nn
 
 from sam3d_plugin.engine import distributed
+from sam3d_plugin.engine.cli import leave_process_group
 from sam3d_plugin.engine.distributed import (check_gpu_count, export_ranks,
                                              init_gloo)
 
@@ -12,7 +15,7 @@ from sam3d_plugin.engine.distributed import (check_gpu_count, export_ranks,
 def no_ranks(monkeypatch):
     """Environment without a launcher, restored afterwards."""
     for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR',
-                 'MASTER_PORT'):
+                 'MASTER_PORT', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
         monkeypatch.setenv(name, '')
         monkeypatch.delenv(name)
     return monkeypatch
@@ -52,9 +55,12 @@ def test_more_processes_than_gpus_is_a_sentence(monkeypatch):
 @pytest.mark.skipif(torch.cuda.is_available(), reason='gloo is for the CPU')
 def test_gloo_run_wraps_the_model_and_reverts_sync_batchnorm(
         no_ranks, build, capsys):
-    for name, value in dict(RANK='0', LOCAL_RANK='0', WORLD_SIZE='1',
-                            MASTER_ADDR='localhost',
-                            MASTER_PORT='0').items():
+    for name, value in dict(
+            RANK='0',
+            LOCAL_RANK='0',
+            WORLD_SIZE='1',
+            MASTER_ADDR='localhost',
+            MASTER_PORT='0').items():
         no_ranks.setenv(name, value)
     try:
         runner = build(
@@ -65,5 +71,9 @@ def test_gloo_run_wraps_the_model_and_reverts_sync_batchnorm(
         assert runner.model.device_ids is None
         assert not isinstance(runner.model.module.norm, nn.SyncBatchNorm)
         assert 'plain BatchNorm' in capsys.readouterr().out
+        wrapped = weakref.ref(runner.model)
     finally:
-        torch.distributed.destroy_process_group()
+        del runner
+        leave_process_group()
+    # A model alive after the group would keep gloo's threads running.
+    assert wrapped() is None

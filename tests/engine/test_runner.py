@@ -12,8 +12,8 @@ from torch import nn
 from sam3d_plugin.engine.checkpoint import find_newest_checkpoint
 from sam3d_plugin.store.checkpoint import CheckpointError, read_checkpoint
 
-MAX_ONE = dict(checkpoint=dict(
-    type='CheckpointHook', interval=1, max_keep_ckpts=1))
+MAX_ONE = dict(
+    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1))
 
 
 def _names(runner):
@@ -115,8 +115,9 @@ def test_killed_while_saving_keeps_the_checkpoint_before(build, monkeypatch):
 
 
 def test_failing_save_keeps_the_best_checkpoint(build, monkeypatch):
-    best = dict(checkpoint=dict(
-        type='CheckpointHook', interval=1, save_best='AP', rule='greater'))
+    best = dict(
+        checkpoint=dict(
+            type='CheckpointHook', interval=1, save_best='AP', rule='greater'))
     runner = build(default_hooks=best)
     runner.train()
     hook = next(h for h in runner._hooks if hasattr(h, 'save_best'))
@@ -158,16 +159,17 @@ def test_load_from_is_strict(build, capsys, tmp_path):
     with pytest.raises(CheckpointError, match='partial.pth lacks head.weight'):
         build(load_from=str(file)).train()
     with pytest.raises(CheckpointError, match=r'backbone.weight \(file'):
-        build(load_from=str(file), model=dict(type='ToyModel', width=4),
-              allow_missing=['head']).train()
+        build(
+            load_from=str(file),
+            model=dict(type='ToyModel', width=4),
+            allow_missing=['head']).train()
     capsys.readouterr()
     build(load_from=str(file), allow_missing=['head']).train()
     shown = capsys.readouterr().out
     assert '8/9 tensors, 1 left as initialised' in shown
     assert 'not used by the model: decoder (1)' in shown
     with pytest.raises(CheckpointError, match='head.weight'):
-        build(load_from=str(file), resume=True,
-              allow_missing=['head']).train()
+        build(load_from=str(file), resume=True, allow_missing=['head']).train()
 
 
 def test_pretrained_backbone_is_strict_and_named(build, tmp_path, capsys):
@@ -177,8 +179,10 @@ def test_pretrained_backbone_is_strict_and_named(build, tmp_path, capsys):
         nn.Linear(2, 3),
         init_cfg=dict(type='Pretrained', checkpoint=str(file), prefix='0'))
     runner.model.backbone = encoder
-    torch.save({f'0.{k}': v
-                for k, v in nn.Linear(2, 3).state_dict().items()}, file)
+    torch.save({
+        f'0.{k}': v
+        for k, v in nn.Linear(2, 3).state_dict().items()
+    }, file)
     with pytest.raises(CheckpointError, match='no tensor of .*encoder.pth'):
         runner.train()
     encoder.init_cfg.pop('prefix')
@@ -197,7 +201,7 @@ def test_mixed_precision_on_cpu_is_bfloat16_and_resumes(build):
         loss_scale='dynamic',
         optimizer=dict(type='AdamW', lr=0.01))
     if torch.cuda.is_available():
-        pytest.skip('mixed precision on GPU is mmengine\'s')
+        pytest.skip("mixed precision on GPU is mmengine's")
     runner = build(optim_wrapper=amp)
     runner.train()
     assert runner.model.dtype_seen == torch.bfloat16

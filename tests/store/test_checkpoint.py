@@ -8,9 +8,9 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import nn
 
-from sam3d_plugin.store.checkpoint import (CheckpointError,
-                                           extract_state_dict, load_encoder,
-                                           load_pretrained, read_checkpoint)
+from sam3d_plugin.store.checkpoint import (CheckpointError, extract_state_dict,
+                                           load_encoder, load_pretrained,
+                                           read_checkpoint)
 
 
 def _encoder(width=3):
@@ -25,8 +25,11 @@ def _save(path, **content):
 def test_mmengine_content_survives_the_weights_only_reader(tmp_path):
     history = HistoryBuffer([1., 3.], [1, 1])
     file = _save(
-        tmp_path / 'a.pth', history=history, best=np.float64(0.5),
-        array=np.arange(3), names=np.array(['chair']))
+        tmp_path / 'a.pth',
+        history=history,
+        best=np.float64(0.5),
+        array=np.arange(3),
+        names=np.array(['chair']))
     content = read_checkpoint(file)
     assert content['history'].mean() == 2
     assert content['best'] == 0.5
@@ -38,7 +41,7 @@ class _Runs:
     """Would run a command when unpickled."""
 
     def __reduce__(self):
-        return os.mkdir, ('/nonexistent/ran',)
+        return os.mkdir, ('/nonexistent/ran', )
 
 
 class _TakesAttribute:
@@ -54,11 +57,11 @@ class _TakesAttribute:
     (_Runs(), 'posix.mkdir'),
     (_TakesAttribute(), 'builtins.getattr'),
 ])
-def test_foreign_class_is_named_and_never_built(tmp_path, value, name,
-                                                zipped):
+def test_foreign_class_is_named_and_never_built(tmp_path, value, name, zipped):
     file = tmp_path / 'foreign.pth'
     torch.save(
-        dict(state_dict={}, extra=value), file,
+        dict(state_dict={}, extra=value),
+        file,
         _use_new_zipfile_serialization=zipped)
     with pytest.raises(CheckpointError, match=f'foreign.pth.*{name}'):
         read_checkpoint(file)
@@ -69,8 +72,7 @@ def test_foreign_class_is_named_and_never_built(tmp_path, value, name,
 def test_truncated_checkpoint_is_named(tmp_path, part, zipped):
     file = tmp_path / 'cut.pth'
     torch.save(
-        _encoder(64).state_dict(), file,
-        _use_new_zipfile_serialization=zipped)
+        _encoder(64).state_dict(), file, _use_new_zipfile_serialization=zipped)
     whole = file.read_bytes()
     file.write_bytes(whole[:int(part * len(whole))])
     with pytest.raises(CheckpointError, match='cut.pth is truncated'):
@@ -97,11 +99,10 @@ def test_pretrained_finds_whole_models_and_bare_encoders(tmp_path, holder):
     source = _encoder()
     whole = nn.ModuleDict(dict(backbone=source, head=nn.Linear(1, 1)))
     file = _save(
-        tmp_path / 'a.pth', state_dict=(whole if holder else
-                                        source).state_dict())
+        tmp_path / 'a.pth',
+        state_dict=(whole if holder else source).state_dict())
     target = _encoder()
-    report = load_pretrained(
-        target, dict(type='Pretrained', checkpoint=file))
+    report = load_pretrained(target, dict(type='Pretrained', checkpoint=file))
     assert torch.equal(target[0].weight, source[0].weight)
     assert report.summary() == '7/7 tensors'
     assert report.unexpected_summary() == ('head (2)' if holder else '')
@@ -120,8 +121,7 @@ def test_missing_and_misshaped_tensors_are_listed():
 def test_allow_missing_covers_only_what_it_names():
     state = _encoder().state_dict()
     state.pop('1.running_mean')
-    report = load_encoder(
-        _encoder(), state, allow_missing=['1.running_*'])
+    report = load_encoder(_encoder(), state, allow_missing=['1.running_*'])
     assert report.allowed == ('1.running_mean', )
     assert report.summary() == ('6/7 tensors, 1 left as initialised '
                                 '(allow_missing)')
@@ -134,8 +134,10 @@ def test_allow_missing_covers_only_what_it_names():
 def test_nothing_fitting_is_an_error_even_when_all_may_be_missing():
     with pytest.raises(CheckpointError, match='no tensor of a.pth'):
         load_encoder(
-            nn.Linear(2, 2), dict(decoder=torch.ones(1)),
-            allow_missing=['*'], source='a.pth')
+            nn.Linear(2, 2),
+            dict(decoder=torch.ones(1)),
+            allow_missing=['*'],
+            source='a.pth')
 
 
 def test_prefix_must_be_unambiguous(tmp_path):

@@ -7,7 +7,7 @@ from mmengine.config import config
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 
-VOTENET = '''
+VOTENET = """
 _base_ = ['mmdet3d::votenet/votenet_8xb8_scannet-3d.py']
 model = dict(
     backbone=dict(num_points=(64, 32, 16, 16), num_samples=(8, 8, 8, 8)),
@@ -23,7 +23,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='PresentClassIndoorMetric')
 test_evaluator = val_evaluator
 train_cfg = dict(max_epochs=1, val_interval=1)
-'''
+"""
 
 
 def load_tool(name):

@@ -100,17 +100,22 @@ def test_second_run_in_one_work_dir_is_refused(run, capsys):
 
 def test_two_processes_train_on_this_machine(run, tmp_path, scannet_root):
     processes = 2 if torch.cuda.device_count() != 1 else 1
-    done = subprocess.run(
-        [
-            sys.executable, '-m', 'torch.distributed.run', '--standalone',
-            f'--nproc_per_node={processes}', ROOT / 'tools/train.py',
-            'votenet.py', '--launcher', 'pytorch', '--sync_bn', 'torch',
-            '--cfg-options', f'data_root={scannet_root}',
-            'train_dataloader.dataset.dataset.pipeline.4.num_points=512',
-            'val_dataloader.dataset.pipeline.2.transforms.2.num_points=512'
-        ],
-        cwd=tmp_path, capture_output=True, text=True, timeout=240,
-        env=dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1'))
+    done = subprocess.run([
+        sys.executable, '-m', 'torch.distributed.run', '--standalone',
+        f'--nproc_per_node={processes}', ROOT / 'tools/train.py', 'votenet.py',
+        '--launcher', 'pytorch', '--sync_bn', 'torch', '--cfg-options',
+        f'data_root={scannet_root}',
+        'train_dataloader.dataset.dataset.pipeline.4.num_points=512',
+        'val_dataloader.dataset.pipeline.2.transforms.2.num_points=512'
+    ],
+                          cwd=tmp_path,
+                          capture_output=True,
+                          text=True,
+                          timeout=240,
+                          env=dict(
+                              os.environ,
+                              PYTHONPATH=str(ROOT),
+                              OMP_NUM_THREADS='1'))
     assert done.returncode == 0, done.stderr
     assert f'× {processes} processes' in done.stdout or processes == 1
     if not torch.cuda.is_available():

@@ -1,5 +1,5 @@
 """The first lines of a log: what really runs."""
-from typing import List
+from typing import Any, List
 
 import torch
 from mmdet3d.registry import HOOKS
@@ -52,14 +52,14 @@ def describe_device(world_size: int) -> str:
     return text if world_size == 1 else f'{text} × {world_size} processes'
 
 
-def describe_model(model: nn.Module) -> List[str]:
+def describe_model(model: Any) -> List[str]:
     """Lines on the model and its encoder.
 
     Args:
-        model (nn.Module): The detector or segmentor, wrapped or not.
+        model (Any): The detector or segmentor, wrapped or not.
 
     Returns:
-        list[str]: The model's class and size; then what its backbone says of
+        List[str]: The model's class and size; then what its backbone says of
         itself (``backbone.summary()``), or its class, size and pre-trained
         weights.
     """
