@@ -1,11 +1,15 @@
 """Gathering features by index, and interpolating them."""
+from functools import partial
 from typing import Any, Optional, Tuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from ._interpolation_kernel import mix_three
 from ._mmcv import originals
+from ._numba import run_in_chunks
 
 # Types that mmcv's CUDA kernels know.
 _MMCV_TYPES = (torch.float16, torch.float32, torch.float64)
@@ -30,6 +34,30 @@ def _scatter_add(grad: Tensor, indices: Tensor, num_points: int) -> Tensor:
     wide = indices.long().unsqueeze(1).expand(-1, grad.size(1), -1)
     total = grad.new_zeros((*grad.shape[:2], num_points))
     return total.scatter_add_(2, wide, grad)
+
+
+def _interpolate(features: Tensor, indices: Tensor, weight: Tensor) -> Tensor:
+    """Mix (B, C, M) features by (B, N, 3); half types count in float32."""
+    is_double = features.dtype == torch.float64
+    dtype = torch.float64 if is_double else torch.float32
+    sources, weights = (
+        tensor.detach().to(dtype).contiguous().numpy()
+        for tensor in (features, weight))
+    corners = indices.contiguous().numpy()
+    mixed = torch.empty((*features.shape[:2], indices.size(1)), dtype=dtype)
+    output = mixed.numpy()
+    for scene in range(len(output)):
+        run_in_chunks(
+            partial(_mix_channels, sources[scene],
+                    corners[scene], weights[scene], output[scene]),
+            features.size(1), output[scene].size)
+    return mixed.to(features.dtype)
+
+
+def _mix_channels(sources: np.ndarray, corners: np.ndarray,
+                  weights: np.ndarray, output: np.ndarray, start: int,
+                  stop: int) -> None:
+    mix_three(sources, corners, weights, start, stop, output)
 
 
 class GatherPoints(Function):
@@ -158,10 +186,7 @@ class ThreeInterpolate(Function):
                 weight.to(known.dtype).contiguous()).to(features.dtype)
         ctx.save_for_backward(indices, weight)
         ctx.num_sources = features.size(2)
-        first, second, third = (
-            weight[:, None, :, corner] *
-            _gather(features, indices[..., corner]) for corner in range(3))
-        return (first + second + third).to(features.dtype)
+        return _interpolate(features, indices, weight)
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor) -> Tuple[Tensor, None, None]:

@@ -102,3 +102,16 @@ def test_index_outside_is_refused():
     features, indices, _ = make('cpu')
     with pytest.raises(RuntimeError, match='out of bounds'):
         grouping_operation(features, indices + 7)
+    weight = torch.ones(2, 5, 3)
+    for wrong in (indices + 7, indices - 7):
+        with pytest.raises(IndexError, match='out of bounds'):
+            three_interpolate(features, wrong, weight)
+
+
+@pytest.mark.parametrize('channels', [1, 3, 4, 7])
+def test_interpolation_of_any_number_of_channels(channels):
+    _, indices, weight = make('cpu', dtype=torch.float32)
+    features = torch.randn(2, channels, 7)
+    torch.testing.assert_close(
+        three_interpolate(features, indices, weight),
+        slow_interpolate(features, indices, weight))

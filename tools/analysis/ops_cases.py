@@ -251,9 +251,9 @@ def feature_cases(features: Tensor, indices: Tensor, three: Tensor,
     """
     single = indices[..., 0].contiguous()
     array = features[0].cpu().numpy()
-    table = features[0].T.contiguous()
 
     def bag() -> Tensor:
+        table = features[0].T.contiguous()
         return embedding_bag(
             three[0].long(), table, mode='sum',
             per_sample_weights=weight[0]).T.contiguous()
