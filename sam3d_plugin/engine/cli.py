@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from torch import distributed as dist
 
 from ..datasets.preflight import check_datasets
-from .console import file_only, quieten, warnings_in_log_file
+from .console import file_only, warnings_in_log_file
 from .errors import explain
 
 # Heads whose targets and queries are laid out for this many boxes a scene.
@@ -58,7 +58,6 @@ def build_runner(cfg: Config, loaders: List[str]) -> Runner:
     Returns:
         Runner: Ready to train or test.
     """
-    quieten(MMLogger.get_current_instance())
     datasets = [cfg[name]['dataset'] for name in loaders if cfg.get(name)]
     check_datasets(datasets, _MAX_BOXES.get(cfg.model.get('type')))
     return RUNNERS.build(cfg)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Iterator, Tuple
 
 from mmengine.logging import MMLogger
+from mmengine.logging.logger import MMFormatter
 
 # Written by mmengine and mmdet3d to every log; useful in the file only.
 _QUIET_FUNCTIONS = ('_log_env', )
@@ -23,6 +24,7 @@ _QUIET_STARTS: Tuple[str,
 # One line per metric and class: the table before it says the same.
 _METRIC_STARTS = ('Epoch(val)', 'Epoch(test)', 'Iter(val)', 'Iter(test)')
 _MAX_METRIC_LINE = 600
+_MAX_LOSSES = 8
 
 
 def file_only() -> dict:
@@ -49,9 +51,42 @@ class ConsoleFilter(logging.Filter):
                 and not text.startswith(_QUIET_STARTS))
 
 
+class ConsoleFormatter(MMFormatter):
+    """Shorten a training line of many losses to the total loss.
+
+    GroupFree3D alone logs 32 of them a line; the log file and TensorBoard
+    keep them.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as the console shows it."""
+        return shorten_losses(super().format(record))
+
+
+def shorten_losses(line: str) -> str:
+    """Cut a training line of mmengine after its total loss.
+
+    Args:
+        line (str): One line of a log.
+
+    Returns:
+        str: As given, when there are few losses or it is another line.
+    """
+    head, total, rest = line.partition('  loss: ')
+    value, *parts = rest.split('  ')
+    if '(train)' not in head or len(parts) <= _MAX_LOSSES:
+        return line
+    return f'{head}{total}{value}  ({len(parts)} parts in the log file)'
+
+
 @contextmanager
 def warnings_in_log_file() -> Iterator[None]:
-    """Send the libraries' warnings to the log file of the run."""
+    """Send the libraries' warnings to the log file of the run.
+
+    There is no such file yet while packages are imported: their warnings are
+    about versions that are pinned, and dropped.
+    """
+    quieten(MMLogger.get_current_instance())
 
     def log(message: Any, category: Any, filename: str, lineno: int, *_:
             Any) -> None:
@@ -65,7 +100,7 @@ def warnings_in_log_file() -> Iterator[None]:
 
 
 def quieten(logger: logging.Logger) -> None:
-    """Put the filter on the logger's console, once.
+    """Put filter and formatter on the logger's console, once.
 
     Args:
         logger (logging.Logger): The run's logger.
@@ -75,3 +110,5 @@ def quieten(logger: logging.Logger) -> None:
             continue
         if not any(isinstance(f, ConsoleFilter) for f in handler.filters):
             handler.addFilter(ConsoleFilter())
+            handler.setFormatter(
+                ConsoleFormatter(color=True, datefmt='%m/%d %H:%M:%S'))
