@@ -49,24 +49,26 @@ def locked_work_dir(path: Union[str, Path]) -> Iterator[None]:
         yield
 
 
-def _open_lock_file(path: Path) -> IO[str]:
+def _open_lock_file(path: Path) -> IO[bytes]:
     """Open the lock file and prove that the directory can be written."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        return open(path / LOCK_NAME, 'a+', encoding='utf-8')
+        # Without a buffer, closing has nothing left to write on a full disk.
+        return open(path / LOCK_NAME, 'a+b', buffering=0)
     except OSError as error:
         raise unwritable(path, error) from error
 
 
-def _take_lock(file: IO[str], path: Union[str, Path]) -> None:
+def _take_lock(file: IO[bytes], path: Union[str, Path]) -> None:
     """Lock the open file and write into it who holds it."""
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _HELD:
             file.seek(0)
+            owner = file.read().decode()
             raise ValueError(
-                f'work directory {path} is in use by {file.read().strip()}; '
+                f'work directory {path} is in use by {owner}; '
                 'wait for it or choose another with --work-dir') from None
         if error.errno not in _NO_LOCKS:
             raise unwritable(path, error) from error
@@ -76,8 +78,8 @@ def _take_lock(file: IO[str], path: Union[str, Path]) -> None:
             logger='current')
     try:
         file.truncate(0)
-        file.write(f'process {os.getpid()} on {socket.gethostname()}\n')
-        file.flush()
+        owner = f'process {os.getpid()} on {socket.gethostname()}'
+        file.write(owner.encode())
     except OSError as error:
         raise unwritable(path, error) from error
 
