@@ -40,7 +40,7 @@ def shrink(cfg):
         while 'dataset' in dataset:
             dataset = dataset.dataset
         for step in dataset.pipeline:
-            if step.type == 'PointSample':
+            if step.type.endswith('PointSample'):
                 step.num_points = 2048
     tokenizer = cfg.model.backbone.tokenizer
     tokenizer.num_tokens = min(tokenizer.num_tokens, 512)
@@ -52,8 +52,6 @@ def shrink(cfg):
     cfg.visualizer.vis_backends = []
     # the metric looks at every box of every class one by one
     cfg.model.test_cfg.per_class_proposal = False
-    # most classes are in neither room, so mmdet3d's own mean is NaN
-    cfg.val_evaluator.type = 'PresentClassIndoorMetric'
     return cfg
 
 
@@ -99,11 +97,9 @@ def named(name):
 def test_scene_without_boxes_trains(name, tmp_path):
     """mmdet3d gives such a scene one box without weight."""
     infos = write_scannet(tmp_path / 'scannet')
-    for info in infos:
-        info['instances'] = []
-        mask = tmp_path / 'scannet' / 'semantic_mask' / info[
-            'pts_semantic_mask_path']
-        np.ones(2048, np.int64).tofile(mask)
+    infos[0]['instances'] = []
+    mask = tmp_path / 'scannet' / 'semantic_mask' / 'a.bin'
+    np.ones(2048, np.int64).tofile(mask)
     write_infos(tmp_path / 'scannet' / 'scannet_infos_train.pkl', infos)
     cfg = shrink(
         load(

@@ -1,6 +1,5 @@
-# Two CPU cores, one room, under 30 minutes. Other tokens in one line:
-# --cfg-options model.backbone.tokenizer="{'_delete_':True,...}" or the file
-# groupfree3d_scannet_mini_knn.py beside this one.
+# Two CPU cores, one room, under 30 minutes; with kNN tokens:
+# groupfree3d_scannet_mini_knn.py.
 _base_ = [
     '../_base_/models/groupfree3d_scannet.py',
     '../_base_/datasets/scannet_det_mini.py',

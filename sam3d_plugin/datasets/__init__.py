@@ -1,4 +1,4 @@
 """Importing this package registers every data component."""
-from .transforms import CheckPoints, LoadRegionIds
+from .transforms import CheckPoints, LoadRegionIds, SeededPointSample
 
-__all__ = ['CheckPoints', 'LoadRegionIds']
+__all__ = ['CheckPoints', 'LoadRegionIds', 'SeededPointSample']

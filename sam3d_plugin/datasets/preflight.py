@@ -5,9 +5,11 @@ an epoch. Sizes of all files of 1,500 scans take about a second to read.
 """
 import difflib
 import inspect
+import math
 import os
 import os.path as osp
 import pickle
+from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
 
 import mmengine
@@ -22,26 +24,42 @@ _MASKS = dict(
 _REGION_FOLDER = 'regions'
 
 
-def check_datasets(datasets: Iterable[Dict[str, Any]],
-                   max_boxes: Optional[int] = None) -> None:
+@dataclass(frozen=True)
+class SceneLimits:
+    """What the model asks of every scene.
+
+    Attributes:
+        max_boxes (Optional[int]): Most boxes of a training scene.
+        min_points (int): Fewest points of a scan.
+        needs_regions (bool): Whether every scan must have a region file.
+    """
+
+    max_boxes: Optional[int] = None
+    min_points: int = 1
+    needs_regions: bool = False
+
+
+def check_datasets(
+    datasets: Iterable[Dict[str, Any]], limits: SceneLimits = SceneLimits()
+) -> None:
     """Check every dataset of a config.
 
     Args:
         datasets (Iterable[Dict[str, Any]]): Dataset settings; wrappers such as
             ``RepeatDataset`` are looked into. Remote data and datasets that
             are not mmdet3d infos are left out.
-        max_boxes (Optional[int]): Most boxes a scene of a training set may
-            have.
+        limits (SceneLimits): What the model asks of every scene.
 
     Raises:
         FileNotFoundError: If the data root, an annotation file or a file
             that it names is missing.
-        ValueError: If a file has the wrong form or size, a class is unknown
-            or a scene has too many boxes.
+        ValueError: If a file has the wrong form or size, a class is unknown,
+            a box has no size, there are no boxes, or a scene is beyond the
+            limits.
     """
     for wrapped in datasets:
         for dataset in find_leaf_datasets(wrapped):
-            check_dataset(dataset, max_boxes)
+            check_dataset(dataset, limits)
 
 
 def find_leaf_datasets(dataset: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
@@ -60,13 +78,13 @@ def find_leaf_datasets(dataset: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
             yield from find_leaf_datasets(inner)
 
 
-def check_dataset(dataset: Dict[str, Any],
-                  max_boxes: Optional[int] = None) -> None:
-    """Check one dataset.
+def check_dataset(
+    dataset: Dict[str, Any], limits: SceneLimits = SceneLimits()) -> None:
+    """Check one dataset; one of an unknown type is left to its building.
 
     Args:
         dataset (Dict[str, Any]): Its settings.
-        max_boxes (Optional[int]): See :func:`check_datasets`.
+        limits (SceneLimits): See :func:`check_datasets`.
 
     Raises:
         FileNotFoundError: See :func:`check_datasets`.
@@ -82,6 +100,8 @@ def check_dataset(dataset: Dict[str, Any],
         raise FileNotFoundError(f'data root {root} is missing; make it with '
                                 f'{_IMPORT.format(root)}, or point to it with '
                                 '--cfg-options data_root=PATH')
+    if _dataset_class(dataset) is None:
+        return
     check_class_names(dataset)
     names = dataset.get('ann_files') or dataset['ann_file']
     for name in [names] if isinstance(names, str) else names:
@@ -90,9 +110,11 @@ def check_dataset(dataset: Dict[str, Any],
             continue
         infos = read_infos(path)
         check_classes_of_infos(dataset, infos, path)
-        check_files(dataset, infos['data_list'], path)
-        if max_boxes is not None and not dataset.get('test_mode'):
-            check_box_counts(infos['data_list'], max_boxes, path)
+        check_files(dataset, infos['data_list'], path, limits)
+        if 'Seg' not in str(dataset['type']):
+            check_boxes(infos['data_list'],
+                        None if dataset.get('test_mode') else limits.max_boxes,
+                        path)
 
 
 def read_infos(path: str) -> Dict[str, Any]:
@@ -183,44 +205,60 @@ def _dataset_class(dataset: Dict[str, Any]) -> Any:
     return DATASETS.get(str(dataset.get('type')))
 
 
-def check_box_counts(data_list: List[Dict[str, Any]], max_boxes: int,
-                     path: str) -> None:
-    """Refuse scenes with more boxes than the detector is laid out for.
+def check_boxes(data_list: List[Dict[str, Any]], max_boxes: Optional[int],
+                path: str) -> None:
+    """Refuse boxes without a size, too many of them, or none at all.
 
     Args:
         data_list (List[Dict[str, Any]]): The scenes.
-        max_boxes (int): Most boxes of a scene.
+        max_boxes (Optional[int]): Most boxes of a scene.
         path (str): Name of the annotation file.
 
     Raises:
         ValueError: It names the scene.
     """
+    total = 0
     for info in data_list:
-        count = sum(
-            instance.get('bbox_label_3d', -1) >= 0
-            for instance in info.get('instances', ()))
-        if count > max_boxes:
-            scan = info.get('lidar_points', {}).get('lidar_path', 'a scene')
+        boxes = [
+            instance['bbox_3d'] for instance in info.get('instances', ())
+            if instance.get('bbox_label_3d', -1) >= 0
+        ]
+        scan = info.get('lidar_points', {}).get('lidar_path', 'a scene')
+        total += len(boxes)
+        if max_boxes is not None and len(boxes) > max_boxes:
             raise ValueError(
-                f'{path}: {scan} has {count} boxes, and the detector takes '
-                f'at most {max_boxes} a scene; leave out the scene or boxes')
+                f'{path}: {scan} has {len(boxes)} boxes, and the detector '
+                f'takes at most {max_boxes} a scene; leave out the scene or '
+                'boxes')
+        for box in boxes:
+            if not all(map(math.isfinite, box)) or min(box[3:6]) <= 0:
+                raise ValueError(
+                    f'{path}: {scan} has the box {list(map(float, box))}, '
+                    'which is not finite or has no size; mend or remove it')
+    if data_list and total == 0:
+        raise ValueError(f'{path} holds no box, so there is nothing to train '
+                         'or evaluate on; choose a split with labelled scans')
 
 
-def check_files(dataset: Dict[str, Any], data_list: List[Dict[str, Any]],
-                path: str) -> None:
+def check_files(dataset: Dict[str, Any],
+                data_list: List[Dict[str, Any]],
+                path: str,
+                limits: SceneLimits = SceneLimits()) -> None:
     """Check that the files a pipeline will read exist and have their size.
 
     Args:
         dataset (Dict[str, Any]): Settings with ``pipeline``.
         data_list (List[Dict[str, Any]]): The scenes.
         path (str): Name of the annotation file.
+        limits (SceneLimits): What the model asks of every scene.
 
     Raises:
         FileNotFoundError: It names the first missing file.
-        ValueError: It names the first file of a wrong size.
+        ValueError: It names the first file of a wrong size, or the first
+            scan beyond the limits.
     """
     steps = {
-        step['type']: step
+        step.get('type'): step
         for step in _flat(dataset.get('pipeline') or ())
     }
     loader = steps.get('LoadPointsFromFile')
@@ -232,20 +270,44 @@ def check_files(dataset: Dict[str, Any], data_list: List[Dict[str, Any]],
         if steps.get('LoadAnnotations3D', {}).get(option)
     ]
     for info in data_list:
-        scan = osp.join(
-            folders.get('pts', ''), info['lidar_points']['lidar_path'])
+        scan = osp.join(folders.get('pts', ''), _points_file(info, path))
         num_points = _count_points(scan, loader.get('load_dim', 6), path)
+        if num_points < limits.min_points:
+            raise ValueError(
+                f'{scan} has {num_points} points, and the model makes '
+                f'{limits.min_points} tokens or neighbours of them; leave out '
+                'the scan or lower num_tokens')
         for key in masks:
             if f'{key}_path' in info:
                 mask = osp.join(folders.get(key, ''), info[f'{key}_path'])
                 _check_mask(mask, num_points, path)
-        if 'LoadRegionIds' in steps and info.get('pts_region_path'):
-            folder = steps['LoadRegionIds'].get('region_folder',
-                                                _REGION_FOLDER)
-            _size(
-                osp.join(
-                    str(dataset.get('data_root') or ''), folder,
-                    info['pts_region_path']), path)
+        _check_regions(info, scan, steps.get('LoadRegionIds'), path, limits)
+
+
+def _points_file(info: Dict[str, Any], path: str) -> str:
+    """Name of a scene's points."""
+    name = info.get('lidar_points', {}).get('lidar_path')
+    if name is None:
+        raise ValueError(f'{path}: a scene names no lidar_points.lidar_path, '
+                         'so it is no info file of an indoor data set of '
+                         'mmdet3d 1.1 or later; make it again')
+    return name
+
+
+def _check_regions(info: Dict[str, Any], scan: str, step: Optional[Dict[str,
+                                                                        Any]],
+                   path: str, limits: SceneLimits) -> None:
+    """Check a scan's region file, where LoadRegionIds looks for it."""
+    name = info.get('pts_region_path')
+    if limits.needs_regions and (step is None or not name):
+        missing = 'the pipeline has no LoadRegionIds' if step is None else (
+            f'{path} names no region file for {scan}')
+        raise ValueError(
+            f'the tokens are regions, but {missing}; import the scan with '
+            'region ids, or use kNN tokens')
+    if step is not None and name:
+        folder = step.get('region_folder', _REGION_FOLDER)
+        _size(osp.join(osp.dirname(osp.dirname(scan)), folder, name), path)
 
 
 def _flat(pipeline: Iterable[Any]) -> Iterator[Dict[str, Any]]:

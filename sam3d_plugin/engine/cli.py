@@ -3,19 +3,19 @@ import argparse
 import gc
 import sys
 import traceback
-from typing import Callable, List
+from typing import Any, Callable, Dict, List
 
-from mmdet3d.registry import RUNNERS
+from mmdet3d.registry import MODELS, RUNNERS
 from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from torch import distributed as dist
 
-from ..datasets.preflight import check_datasets
+from ..datasets.preflight import SceneLimits, check_datasets
 from .console import file_only, warnings_in_log_file
 from .errors import explain
 
-# Heads whose targets and queries are laid out for this many boxes a scene.
+# Detectors whose targets are laid out for this many boxes a scene.
 _MAX_BOXES = {'VoteNet': 64, 'GroupFree3DNet': 64}
 
 
@@ -59,8 +59,25 @@ def build_runner(cfg: Config, loaders: List[str]) -> Runner:
         Runner: Ready to train or test.
     """
     datasets = [cfg[name]['dataset'] for name in loaders if cfg.get(name)]
-    check_datasets(datasets, _MAX_BOXES.get(cfg.model.get('type')))
+    check_datasets(datasets, scene_limits(cfg.model))
     return RUNNERS.build(cfg)
+
+
+def scene_limits(model: Dict[str, Any]) -> SceneLimits:
+    """Say what a model asks of every scene.
+
+    Args:
+        model (Dict[str, Any]): Its config.
+
+    Returns:
+        SceneLimits: No limits for what another package defines.
+    """
+    max_boxes = _MAX_BOXES.get(str(model.get('type')).split('.')[-1])
+    tokenizer = (model.get('backbone') or {}).get('tokenizer')
+    if tokenizer is None:
+        return SceneLimits(max_boxes)
+    built = MODELS.build(tokenizer)
+    return SceneLimits(max_boxes, built.points_needed, built.uses_regions)
 
 
 def run_tool(main: Callable[[argparse.Namespace], None],
@@ -85,6 +102,8 @@ def run_tool(main: Callable[[argparse.Namespace], None],
             raise
         MMLogger.get_current_instance().info(traceback.format_exc(),
                                              **file_only())
+        if isinstance(error, KeyboardInterrupt) and hasattr(args, 'resume'):
+            sentence += '; continue with --resume'
         print(f'error: {sentence}', file=sys.stderr)
         return 130 if isinstance(error, KeyboardInterrupt) else 2
     finally:

@@ -1,6 +1,7 @@
 """Errors as users see them: one sentence, no traceback."""
 import difflib
 import errno
+import os
 import re
 import traceback
 from pathlib import Path
@@ -26,18 +27,19 @@ def explain(error: BaseException) -> Optional[str]:
         traceback must be seen.
     """
     if isinstance(error, KeyboardInterrupt):
-        return 'interrupted; continue with --resume'
+        return 'interrupted'
     text = _text(error)
     if isinstance(error, KeyError) and ' registry. Please check ' in text:
         return _explain_unregistered(text)
     if 'in DataLoader worker process' in text:
         return _explain_worker(text)
-    if isinstance(error, SyntaxError) or _is_own(error):
-        return text
-    if isinstance(error, OSError) and error.errno in _DISK:
+    if (isinstance(error, OSError) and error.errno in _DISK
+            and error.strerror == os.strerror(error.errno)):
         name = error.filename or 'the work directory'
         return (f'{name} cannot be written ({(error.strerror or "").lower()}'
                 '); free space or choose another with --work-dir')
+    if isinstance(error, SyntaxError) or _is_own(error):
+        return text
     if isinstance(error, FileNotFoundError):
         return text if not error.filename else f'{error.filename} is missing'
     return None
@@ -53,17 +55,22 @@ def _text(error: BaseException) -> str:
 
 
 def _is_own(error: BaseException) -> bool:
-    """Whether this package raised the error: then it is a sentence."""
+    """Whether a raise of this package made the error: a sentence then."""
     frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and isinstance(
-        error, _SENTENCES) and (_PACKAGE in Path(
-            frames[-1].filename).resolve().parents)
+    return bool(frames) and isinstance(error, _SENTENCES) and _is_our_raise(
+        frames[-1].filename, frames[-1].line or '')
+
+
+def _is_our_raise(filename: str, line: str) -> bool:
+    """Whether a line of a traceback is a raise statement of this package."""
+    return line.strip().startswith('raise ') and _PACKAGE in Path(
+        filename).resolve().parents
 
 
 def _explain_worker(text: str) -> Optional[str]:
     """Sentence of this package's error inside a data loading worker."""
-    files = re.findall(r'File "([^"]+)", line', text)
-    if not files or _PACKAGE not in Path(files[-1]).resolve().parents:
+    places = re.findall(r'File "([^"]+)", line.*\n(.*)', text)
+    if not places or not _is_our_raise(*places[-1]):
         return None
     return text.strip().splitlines()[-1].partition(': ')[2] or None
 

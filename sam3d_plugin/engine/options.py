@@ -2,7 +2,7 @@
 import argparse
 import os
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Dict, Optional
 
 from mmengine.config import Config, ConfigDict
 
@@ -20,22 +20,42 @@ def load_config(args: argparse.Namespace) -> Config:
         ValueError: If an option does not fit the config.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
-    old_root = _data_root(cfg)
-    try:
-        cfg.merge_from_dict(args.cfg_options)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f'--cfg-options do not fit {args.config}: '
-                         f'{error.args[0]}') from error
-    if 'data_root' in args.cfg_options:
-        move_data_root(cfg, old_root, args.cfg_options['data_root'])
+    cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
+    if args.launcher == 'none' and 'TORCHELASTIC_RUN_ID' in os.environ:
+        # Without it every process of torchrun would train on its own.
+        cfg.launcher = 'pytorch'
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
     cfg.setdefault('default_scope', 'mmdet3d')
     cfg.setdefault('runner_type', 'PointRunner')
+    return cfg
+
+
+def read_config(filename: str, options: Dict[str, Any]) -> Config:
+    """Read a config and merge the options of the command line.
+
+    Args:
+        filename (str): The config file.
+        options (Dict[str, Any]): What ``--cfg-options`` said.
+
+    Returns:
+        Config: The config, with a changed data root moved everywhere.
+
+    Raises:
+        ValueError: If an option does not fit the config.
+    """
+    cfg = Config.fromfile(filename)
+    old_root = _data_root(cfg)
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'--cfg-options do not fit {filename}: '
+                         f'{error.args[0]}') from error
+    if 'data_root' in options:
+        move_data_root(cfg, old_root, options['data_root'])
     return cfg
 
 
@@ -105,6 +125,8 @@ def apply_train_options(cfg: Config, args: argparse.Namespace) -> None:
         cfg.auto_scale_lr.enable = True
     if args.resume is not None:
         cfg.resume = True
+        # Where a run starts that was stopped before its first checkpoint.
+        cfg.start_from = cfg.get('load_from')
         cfg.load_from = None if args.resume == 'auto' else args.resume
 
 

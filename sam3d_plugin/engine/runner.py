@@ -103,6 +103,7 @@ class PointRunner(Runner):
             self._load_from = find_newest_checkpoint(self.work_dir)
             self._resume = self._load_from is not None
             if not self._resume:
+                self._load_from = self.cfg.get('start_from')
                 self.logger.info(f'no checkpoint in {self.work_dir} to resume '
                                  'from: starting at the beginning')
         super().load_or_resume()

@@ -26,7 +26,7 @@ FIELDS: Dict[str, Tuple[str, ...]] = {
     'rgb': ('rgb', 'color', 'colors'),
     'semantic': ('sem_nyu40', 'semantic', 'semantic_id', 'label'),
     'instance': ('instance', 'instance_id'),
-    'region': ('region', 'region_id', 'sam3d_ensemble_group'),
+    'region': ('region', 'region_id', 'regions', 'sam3d_ensemble_group'),
 }
 
 _PLY_COLUMNS = {'xyz': ('x', 'y', 'z'), 'rgb': ('red', 'green', 'blue')}

@@ -8,6 +8,7 @@ another scan, or of the same scan in another order, are noticed.
 import hashlib
 import io
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Union
 
@@ -19,6 +20,10 @@ from .atomic import atomic_write
 # Region ids travel as a float32 column of the points (DESIGN 4); float32
 # holds every integer up to here.
 MAX_REGION_ID = 2**24
+
+# What numpy raises for damaged archives and for files of another kind.
+_DAMAGES = (EOFError, KeyError, NotImplementedError, TypeError, ValueError,
+            zipfile.BadZipFile, zlib.error)
 
 
 def hash_points(xyz: np.ndarray) -> str:
@@ -120,7 +125,7 @@ def read_region_file(path: Union[str, Path],
             scan = str(arrays['scan'])
             num_points = int(arrays['num_points'])
             points_hash = str(arrays['points_hash'])
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGES as error:
         raise ValueError(f'{path} is no whole region file ({error}); '
                          f'{remedy}') from error
     if not len(region_ids) == num_points == len(xyz):

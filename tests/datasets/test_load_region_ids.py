@@ -22,6 +22,7 @@ STOCK = [
     'fcaf3d/fcaf3d_2xb8_scannet-3d-18class.py',
     'fcaf3d/fcaf3d_2xb8_sunrgbd-3d-10class.py',
     'fcaf3d/fcaf3d_2xb8_s3dis-3d-5class.py',
+    'imvotenet/imvotenet_stage2_8xb16_sunrgbd-3d.py',
     'pointnet2/pointnet2_ssg_2xb16-cosine-200e_scannet-seg-xyz-only.py',
     'pointnet2/pointnet2_ssg_2xb16-cosine-200e_scannet-seg.py',
     'pointnet2/pointnet2_ssg_2xb16-cosine-50e_s3dis-seg.py',
@@ -89,8 +90,12 @@ def stock_dataset(name, part, root):
         pts_instance_mask='instance_mask',
         pts_semantic_mask='semantic_mask')
     dataset.pipeline = [
-        step for step in dataset.pipeline if 'Image' not in step.type
+        step for step in dataset.pipeline
+        if 'Image' not in step.type and step.type != 'Resize'
     ]
+    for step in dataset.pipeline:
+        if step.type == 'LoadAnnotations3D':
+            step.update(with_bbox=False, with_label=False)  # of images
     dataset.pipeline.insert(1, dict(type='LoadRegionIds'))
     return dataset
 
@@ -167,6 +172,16 @@ def test_region_file_of_other_points_is_refused(data_root):
     results['points'] = results['points'][:10]
     with pytest.raises(ValueError, match='3000 region ids.*has 10 points'):
         TRANSFORMS.build(dict(type='LoadRegionIds'))(results)
+
+
+def test_seeded_sampling_is_the_same_every_time(data_root):
+    sample = TRANSFORMS.build(dict(type='SeededPointSample', num_points=50))
+    first = sample(make_results(data_root))['points'].tensor
+    np.random.seed(5)
+    state = np.random.get_state()[1].copy()
+    assert sample(make_results(data_root))['points'].tensor.equal(first)
+    assert (np.random.get_state()[1] == state).all()
+    assert len(np.unique(first, axis=0)) == 50
 
 
 def test_check_points_names_the_scan(data_root):

@@ -7,7 +7,7 @@ import pytest
 from mmdet3d.utils import register_all_modules
 
 from sam3d_plugin.datasets import preflight
-from sam3d_plugin.datasets.preflight import check_datasets
+from sam3d_plugin.datasets.preflight import SceneLimits, check_datasets
 
 register_all_modules(init_default_scope=False)
 
@@ -42,7 +42,9 @@ def _edit_infos(root, change):
 
 
 def test_good_data_passes(dataset):
-    check_datasets([dataset, dict(dataset=dataset)], max_boxes=2)
+    check_datasets([dataset, dict(dataset=dataset)],
+                   SceneLimits(
+                       max_boxes=2, min_points=2048, needs_regions=True))
     check_datasets([dict(type='ConcatDataset', datasets=[dataset])])
 
 
@@ -122,8 +124,69 @@ def test_too_many_boxes_only_matter_in_training(dataset, scannet_root):
 
     _edit_infos(scannet_root, repeat)
     check_datasets([dataset])
-    check_datasets([dict(dataset, test_mode=True)], max_boxes=64)
-    _refused(dataset, ValueError, 'b.bin has 66 boxes', '64', max_boxes=64)
+    limits = SceneLimits(max_boxes=64)
+    check_datasets([dict(dataset, test_mode=True)], limits)
+    _refused(dataset, ValueError, 'b.bin has 66 boxes', '64', limits=limits)
+
+
+def test_scan_with_fewer_points_than_tokens(dataset):
+    _refused(
+        dataset,
+        ValueError,
+        'a.bin has 2048 points',
+        '2049 tokens',
+        limits=SceneLimits(min_points=2049))
+
+
+def test_scan_without_the_regions_that_tokens_need(dataset, scannet_root):
+    limits = SceneLimits(needs_regions=True)
+
+    def drop(content):
+        del content['data_list'][1]['pts_region_path']
+        return content
+
+    _edit_infos(scannet_root, drop)
+    check_datasets([dataset])
+    _refused(
+        dataset, ValueError, 'names no region file', 'b.bin', limits=limits)
+    del dataset['pipeline'][1]
+    _refused(dataset, ValueError, 'has no LoadRegionIds', limits=limits)
+
+
+@pytest.mark.parametrize('box', [[0, 0, 0, 1, 0, 1], [0, 0, np.nan, 1, 1, 1]])
+def test_box_without_a_size(dataset, scannet_root, box):
+
+    def change(content):
+        content['data_list'][1]['instances'][0]['bbox_3d'] = box
+        return content
+
+    _edit_infos(scannet_root, change)
+    _refused(dataset, ValueError, 'b.bin has the box', 'no size')
+
+
+def test_split_without_any_box(dataset, scannet_root):
+
+    def clear(content):
+        for info in content['data_list']:
+            info['instances'] = []
+        return content
+
+    _edit_infos(scannet_root, clear)
+    _refused(dataset, ValueError, 'scannet_infos_train.pkl holds no box')
+
+
+def test_infos_of_another_kind(dataset, scannet_root):
+
+    def change(content):
+        content['data_list'] = [dict(image='a.png')]
+        return content
+
+    _edit_infos(scannet_root, change)
+    _refused(dataset, ValueError, 'names no lidar_points.lidar_path')
+
+
+def test_unknown_dataset_type_is_left_to_building(dataset):
+    check_datasets([dict(dataset, type='ScanNetDatast')])
 
 
 def test_remote_data_is_left_out_and_said(dataset, monkeypatch):

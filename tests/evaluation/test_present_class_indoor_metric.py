@@ -9,6 +9,7 @@ from mmdet3d.registry import METRICS
 from mmdet3d.structures import DepthInstance3DBoxes
 
 import sam3d_plugin  # noqa: F401 (registers)
+from sam3d_plugin.evaluation import present_class_indoor_metric
 
 CLASSES = ('chair', 'table', 'bed')
 
@@ -54,13 +55,20 @@ def test_equals_parent_when_all_classes_occur():
         assert scores[key] == pytest.approx(value, abs=1e-6)
 
 
-def test_absent_class_is_left_out():
+def test_absent_class_is_left_out_and_named(monkeypatch):
+    said = []
+    monkeypatch.setattr(present_class_indoor_metric, 'print_log',
+                        lambda text, **_: said.append(text))
     results = make_results([0, 0], [0, 0, 1])
     assert math.isnan(compute(IndoorMetric(), results)['mAP_0.25'])
     scores = compute(
         METRICS.build(dict(type='PresentClassIndoorMetric')), results)
     assert scores['mAP_0.25'] == scores['chair_AP_0.25'] == 1
     assert 'table_AP_0.25' not in scores
+    assert said == [
+        '2 of 3 classes have no true box in this split and are '
+        'left out: table, bed'
+    ]
 
 
 def test_class_without_predictions_counts_as_zero():

@@ -130,6 +130,24 @@ def test_backbone_keeps_the_contract_with_heads(tokenizer):
     assert len(out['sa_features']) == len(out['sa_xyz']) == 2
 
 
+def test_pointnet2_head_reads_the_tokens():
+    """mmdet3d's segmentation head, with one step from tokens to points."""
+    points = make_points()
+    head = MODELS.build(
+        dict(
+            type='PointNet2Head',
+            channels=16,
+            num_classes=5,
+            fp_channels=((48, 32, 16), ),
+            dropout_ratio=0.,
+            norm_cfg=dict(type='BN1d'))).eval()
+    out = build().eval()(points)
+    logits = head(out)
+    assert logits.shape == (2, 5, 300)
+    # it may overwrite the lists, so the backbone makes new ones every time
+    assert head(build().eval()(points)).equal(logits)
+
+
 def test_region_ids_are_no_network_input():
     points = make_points()
     backbone = build().eval()

@@ -61,6 +61,27 @@ def test_reading_refuses_damaged_files(tmp_path, scan):
         read_region_file(path, xyz)
 
 
+def test_reading_refuses_every_changed_byte(tmp_path, scan):
+    xyz, ids = scan
+    path = tmp_path / 'a.npz'
+    write_region_file(path, ids, xyz, 'a')
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0xff
+        path.write_bytes(damaged)
+        try:
+            read = read_region_file(path, xyz)
+        except ValueError as error:
+            assert 'a.npz' in str(error)
+        else:  # a byte of the archive that says nothing of the arrays
+            assert (read == ids).all()
+    np.save(tmp_path / 'b.npy', ids)
+    (tmp_path / 'b.npy').rename(path)
+    with pytest.raises(ValueError, match='no whole region file'):
+        read_region_file(path, xyz)
+
+
 def test_reading_refuses_too_large_ids(tmp_path, scan):
     """A file that another program wrote."""
     xyz, ids = scan

@@ -3,7 +3,7 @@
 Imports the two scans of one ScanNet room, trains GroupFree3D on the first
 with SAM and with kNN tokens, one after the other, and evaluates both. Every
 step is a plain command, printed before it runs. A finished training is not
-run again; a broken one resumes.
+run again.
 """
 import argparse
 import json
@@ -57,13 +57,16 @@ def import_room(source: str, data: str) -> None:
 
 
 def train(arm: str, data: str, work_dir: Path) -> float:
-    """Train one arm and return the seconds of all its parts."""
+    """Train one arm, unless that was done before; return its seconds."""
     done = work_dir / 'training_seconds.json'
     if done.exists():
         return json.loads(done.read_text())
+    if (work_dir / 'last_checkpoint').exists():
+        raise SystemExit(f'{work_dir} holds a training that was broken off, '
+                         'whose time is not known; remove the folder')
     seconds = run([
         'python', 'tools/train.py', CONFIGS[arm], '--work-dir',
-        str(work_dir), '--resume', '--cfg-options', f'data_root={data}'
+        str(work_dir), '--cfg-options', f'data_root={data}'
     ])
     done.write_text(json.dumps(seconds))
     return seconds

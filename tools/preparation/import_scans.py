@@ -127,8 +127,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             'room or choose another --out, then run this again',
             file=sys.stderr)
         return 1
-    print('Next: python tools/train.py configs/sam3d/groupfree3d_scannet.py '
-          f'--cfg-options data_root={args.out}/')
+    has_regions = any(Path(args.out, 'regions').glob('*.npz'))
+    tokens = '' if has_regions else '_knn'
+    print('Next: python tools/train.py configs/sam3d/groupfree3d_scannet_mini'
+          f'{tokens}.py --cfg-options data_root={args.out}/')
     return 0
 
 

@@ -26,6 +26,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
 import sam3d_plugin  # noqa: F401 registers our types, and CPU operations
+from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.store import read_region_file
 from sam3d_plugin.store.checkpoint import (extract_state_dict, load_encoder,
                                            read_checkpoint)
@@ -105,6 +106,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--cfg-options',
         nargs='+',
         action=DictAction,
+        default={},
         help='changes of the config, as key=value')
     return parser.parse_args(argv)
 
@@ -134,7 +136,7 @@ def build_dataset(cfg: Config, split: str) -> BaseDataset:
         raise FileNotFoundError(
             f'{infos} is missing; import the scans with '
             'tools/preparation/import_scans.py, or say where they are with '
-            f'--cfg-options {split}_dataloader.dataset.data_root=DIR')
+            '--cfg-options data_root=DIR')
     return DATASETS.build(dataset)
 
 
@@ -348,8 +350,7 @@ def run(args: argparse.Namespace) -> None:
     """Draw the scans that the command line asks for."""
     # mmdet3d prints tables of its datasets to the current logger.
     MMLogger.get_instance('detections').setLevel('WARNING')
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmdet3d'))
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     dataset = build_dataset(cfg, args.split)

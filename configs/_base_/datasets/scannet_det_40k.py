@@ -46,7 +46,7 @@ test_pipeline = [
     dict(type='CheckPoints'),
     dict(type='LoadRegionIds', backend_args={{_base_.backend_args}}),
     dict(type='GlobalAlignment', rotation_axis=2),
-    dict(type='PointSample', num_points=40000),
+    dict(type='SeededPointSample', num_points=40000),
     dict(type='Pack3DDetInputs', keys=['points'])
 ]
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))

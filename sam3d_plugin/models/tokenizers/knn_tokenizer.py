@@ -28,6 +28,11 @@ class KNNTokenizer(nn.Module):
         self.num_tokens = num_tokens
         self.num_neighbors = num_neighbors
 
+    @property
+    def points_needed(self) -> int:
+        """int: Points a scene must have at least."""
+        return max(self.num_tokens, self.num_neighbors)
+
     def summary(self) -> str:
         """Return the tokenizer in a few words, for the log."""
         return f'knn {self.num_tokens}×{self.num_neighbors}'
@@ -50,12 +55,11 @@ class KNNTokenizer(nn.Module):
                 neighbours.
         """
         num_scenes, num_points, _ = points.shape
-        needed = max(self.num_tokens, self.num_neighbors)
-        if num_points < needed:
+        if num_points < self.points_needed:
             raise ValueError(
-                f'{self.summary()} needs at least {needed} points a scene, '
-                f'got {num_points}; raise num_points of PointSample or lower '
-                'num_tokens and num_neighbors')
+                f'{self.summary()} needs at least {self.points_needed} points '
+                f'a scene, got {num_points}; raise num_points of PointSample '
+                'or lower num_tokens and num_neighbors')
         points = points.float().contiguous()
         anchors = furthest_point_sample(points, self.num_tokens).long()
         centers = points.gather(1, anchors[..., None].expand(-1, -1, 3))

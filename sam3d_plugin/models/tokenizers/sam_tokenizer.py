@@ -65,6 +65,11 @@ class SAMTokenizer(nn.Module):
         self.min_points = min_points
         self.points_per_rest_token = points_per_rest_token
 
+    @property
+    def points_needed(self) -> int:
+        """int: Points a scene must have at least."""
+        return self.num_tokens if self.split else 1
+
     def summary(self) -> str:
         """Return the tokenizer in a few words, for the log."""
         if self.split:
@@ -94,12 +99,11 @@ class SAMTokenizer(nn.Module):
                 'SAMTokenizer needs region ids: put LoadRegionIds after '
                 'LoadPointsFromFile in the pipeline, or use KNNTokenizer')
         num_scenes, num_points, _ = points.shape
-        needed = self.num_tokens if self.split else 1
-        if num_points < needed:
+        if num_points < self.points_needed:
             raise ValueError(
-                f'{self.summary()} needs at least {needed} points a scene, '
-                f'got {num_points}; raise num_points of PointSample or lower '
-                'num_tokens')
+                f'{self.summary()} needs at least {self.points_needed} points '
+                f'a scene, got {num_points}; raise num_points of PointSample '
+                'or lower num_tokens')
         region_ids, known_ids = _compact(region_ids)
         keys, counts = _count_points(region_ids)
         plans = [self._plan(scene_counts) for scene_counts in counts]
