@@ -7,3 +7,17 @@ model = dict(
             type='KNNTokenizer',
             num_tokens=512,
             num_neighbors=32)))
+
+# Boxes of kNN tokens settle later: 2,000 steps.
+param_scheduler = [
+    dict(
+        type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(
+        type='CosineAnnealingLR',
+        T_max=1950,
+        eta_min=1e-6,
+        by_epoch=False,
+        begin=50,
+        end=2000)
+]
+train_cfg = dict(max_iters=2000, val_interval=2000)
