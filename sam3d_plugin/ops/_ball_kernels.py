@@ -41,24 +41,25 @@ def _scan_ball(blocks, stop, x, y, z, lower, upper, is_inside, kept):
     """
     count = 0
     wanted = kept.shape[0] - LEAF_SIZE
+    # Eight answers at once, of which most say no.
+    words = is_inside.view(np.int64)
     for block in range(stop):
-        num_inside = np.int32(0)
         for i in range(LEAF_SIZE):
             dx = x - blocks[0, block, i]
             dy = y - blocks[1, block, i]
             dz = z - blocks[2, block, i]
             distance = dx * dx + dy * dy + dz * dz
-            inside = np.int32((distance < upper)
-                              & ((distance >= lower) | (distance == 0)))
-            is_inside[i] = inside
-            num_inside += inside
-        if num_inside > 0:
-            for i in range(LEAF_SIZE):
+            is_inside[i] = (distance < upper) & ((distance >= lower) |
+                                                 (distance == 0))
+        for word in range(LEAF_SIZE // 8):
+            if words[word] == 0:
+                continue
+            for i in range(8 * word, 8 * word + 8):
                 # Written always and kept sometimes: no branch to mispredict.
                 kept[count] = block * LEAF_SIZE + i
                 count += is_inside[i]
-            if count >= wanted:
-                break
+        if count >= wanted:
+            break
     return count
 
 
@@ -112,7 +113,7 @@ def query_by_scan(blocks: np.ndarray, centers: np.ndarray, radii: np.ndarray,
     """
     lower = radii[0] * radii[0]
     upper = radii[1] * radii[1]
-    is_inside = np.empty(LEAF_SIZE, np.int32)
+    is_inside = np.empty(LEAF_SIZE, np.int8)
     kept = np.empty(members.shape[1] + LEAF_SIZE, np.int32)
     for i in range(start, stop):
         x = centers[i, 0]
@@ -143,7 +144,7 @@ def query_by_tree(tree: PointTree, blocks: np.ndarray, centers: np.ndarray,
     upper = radii[1] * radii[1]
     size = members.shape[1]
     stack = np.empty(tree.bounds.shape[0], np.int32)
-    is_inside = np.empty(LEAF_SIZE, np.int32)
+    is_inside = np.empty(LEAF_SIZE, np.int8)
     kept = np.empty(size + LEAF_SIZE, np.int32)
     # Crowded balls are full after a look at the first few points.
     first = min(blocks.shape[1], 8 * size // LEAF_SIZE + 1)

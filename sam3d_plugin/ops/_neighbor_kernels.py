@@ -11,24 +11,37 @@ KNN_LIMIT = np.float32(1e10)
 
 
 @jit
-def _sink(keys, size, key):
-    """Replace the top of a max-heap."""
-    hole = 0
-    child = 1
-    while child < size:
-        if child + 1 < size and keys[child + 1] > keys[child]:
-            child += 1
-        if keys[child] <= key:
-            break
-        keys[hole] = keys[child]
-        hole = child
-        child = 2 * hole + 1
-    keys[hole] = key
+def _select(keys, count, size):
+    """Move the ``size`` lowest of ``count`` keys to the front, last one last.
+
+    Hoare's selection.
+    """
+    low = 0
+    high = count - 1
+    while low < high:
+        pivot = keys[(low + high) // 2]
+        i = low
+        j = high
+        while i <= j:
+            while keys[i] < pivot:
+                i += 1
+            while keys[j] > pivot:
+                j -= 1
+            if i <= j:
+                keys[i], keys[j] = keys[j], keys[i]
+                i += 1
+                j -= 1
+        if size - 1 <= j:
+            high = j
+        elif size - 1 >= i:
+            low = i
+        else:
+            return
 
 
 @jit
-def _visit_leaf(xyz, index, leaf, x, y, z, work, pattern, keys):
-    size = keys.shape[0]
+def _visit_leaf(xyz, index, leaf, x, y, z, work, pattern, bound, keys, count):
+    """Append the keys below ``bound``; returns the new count."""
     for i in range(LEAF_SIZE):
         dx = x - xyz[0, leaf, i]
         dy = y - xyz[1, leaf, i]
@@ -36,16 +49,19 @@ def _visit_leaf(xyz, index, leaf, x, y, z, work, pattern, keys):
         work[i] = dx * dx + dy * dy + dz * dz
     for i in range(LEAF_SIZE):
         key = (np.int64(pattern[i]) << 32) | index[leaf, i]
-        if key < keys[0]:
-            _sink(keys, size, key)
+        # Written always and kept sometimes: no branch to mispredict.
+        keys[count] = key
+        count += key < bound
+    return count
 
 
 @jit
-def _search(tree, x, y, z, stack, waiting, work, limit, keys):
+def _search(tree, x, y, z, stack, waiting, work, limit, size, keys):
     """Find the nearest points in order of distance, then of index.
 
     A key holds the bit pattern of a squared distance, which has the order of
-    the distances, above the index of the point.
+    the distances, above the index of the point. Keys below the bound pile up
+    until a selection throws out all but the ``size`` lowest.
 
     Args:
         tree (PointTree): Points of the scene.
@@ -54,12 +70,16 @@ def _search(tree, x, y, z, stack, waiting, work, limit, keys):
         waiting (np.ndarray): (nodes,) float32, work space.
         work (np.ndarray): (LEAF_SIZE,) float32, work space.
         limit (float): Squared distance that a point must stay below.
-        keys (np.ndarray): (K,) int64, filled in place.
+        size (int): Number of points to find.
+        keys (np.ndarray): Longer than ``size + LEAF_SIZE``; the first
+            ``size`` are filled in place.
     """
     xyz, index, bounds, first_leaf = tree
     pattern = work.view(np.int32)
     work[0] = limit
-    keys[:] = np.int64(pattern[0]) << 32
+    limit_key = np.int64(pattern[0]) << 32
+    bound = limit_key
+    count = 0
     stack[0] = 0
     waiting[0] = 0
     waiting_pattern = waiting.view(np.int32)
@@ -67,11 +87,16 @@ def _search(tree, x, y, z, stack, waiting, work, limit, keys):
     while height > 0:
         height -= 1
         node = stack[height]
-        if waiting_pattern[height] > keys[0] >> 32:
+        if waiting_pattern[height] > bound >> 32:
             continue
         if node >= first_leaf:
-            _visit_leaf(xyz, index, node - first_leaf, x, y, z, work, pattern,
-                        keys)
+            count = _visit_leaf(xyz, index, node - first_leaf, x, y, z, work,
+                                pattern, bound, keys, count)
+            is_full = count > keys.shape[0] - LEAF_SIZE
+            if is_full or (bound == limit_key and count >= size):
+                _select(keys, count, size)
+                bound = keys[size - 1]
+                count = size
             continue
         near = 2 * node + 1
         far = near + 1
@@ -88,7 +113,9 @@ def _search(tree, x, y, z, stack, waiting, work, limit, keys):
             stack[height] = near
             waiting[height] = near_bound
             height += 1
-    keys.sort()
+    keys[count:size] = limit_key
+    _select(keys, count, size)
+    keys[:size].sort()
 
 
 @jit
@@ -161,7 +188,8 @@ def find_neighbors(tree: PointTree, points: np.ndarray, centers: np.ndarray,
     waiting = np.empty(tree.bounds.shape[0], np.float32)
     work = np.empty(LEAF_SIZE, np.float32)
     # One more than asked for shows whether the last one has equals.
-    keys = np.empty(num_neighbors + 1, np.int64)
+    size = num_neighbors + 1
+    keys = np.empty(size + max(size // 2, 32) + LEAF_SIZE, np.int64)
     work[0] = KNN_LIMIT
     limit_key = np.int64(work.view(np.int32)[0]) << 32
     distances = np.empty(num_neighbors, np.float32)
@@ -170,10 +198,10 @@ def find_neighbors(tree: PointTree, points: np.ndarray, centers: np.ndarray,
         x = centers[i, 0]
         y = centers[i, 1]
         z = centers[i, 2]
-        _search(tree, x, y, z, stack, waiting, work, KNN_LIMIT, keys)
+        _search(tree, x, y, z, stack, waiting, work, KNN_LIMIT, size, keys)
         for k in range(num_neighbors):
             neighbors[k, i] = keys[k] & 0x7fffffff
-        if _has_tie(keys, limit_key):
+        if _has_tie(keys[:size], limit_key):
             _search_like_mmcv(points, x, y, z, distances, indices)
             neighbors[:, i] = indices
 
@@ -195,11 +223,11 @@ def find_three_by_tree(tree: PointTree, targets: np.ndarray, start: int,
     stack = np.empty(tree.bounds.shape[0], np.int32)
     waiting = np.empty(tree.bounds.shape[0], np.float32)
     work = np.empty(LEAF_SIZE, np.float32)
-    keys = np.empty(3, np.int64)
+    keys = np.empty(3 + 2 * LEAF_SIZE, np.int64)
     square = np.empty(3, np.float32)
     for i in range(start, stop):
         _search(tree, targets[i, 0], targets[i, 1], targets[i, 2], stack,
-                waiting, work, np.float32(np.inf), keys)
+                waiting, work, np.float32(np.inf), 3, keys)
         for k in range(3):
             square.view(np.int32)[k] = keys[k] >> 32
             distances[i, k] = np.sqrt(square[k])
