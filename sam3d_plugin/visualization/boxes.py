@@ -60,7 +60,8 @@ class LabelledBoxes:
         """Return some of the boxes.
 
         Args:
-            keep (np.ndarray or slice): (M,) mask of the boxes kept, or their
+            keep (Union[np.ndarray, slice]): (M,) mask of the boxes kept, or
+                their
                 indices.
 
         Returns:

@@ -32,7 +32,7 @@ class Camera:
             xyz (np.ndarray): (..., 3) points, metres.
 
         Returns:
-            tuple[np.ndarray, np.ndarray]: Picture coordinates (..., 2) and
+            Tuple[np.ndarray, np.ndarray]: Picture coordinates (..., 2) and
             depth (...). Behind a perspective camera, depth is negative and
             the coordinates are NaN.
         """
@@ -123,7 +123,7 @@ class Frame:
                 falls outside.
 
         Returns:
-            tuple[np.ndarray, np.ndarray]: Column (...) and row (...), int64,
+            Tuple[np.ndarray, np.ndarray]: Column (...) and row (...), int64,
             row 0 at the top; outside the picture where the point is.
         """
         xy = np.nan_to_num(xy, nan=-1e6).clip(-1e6, 1e6)
@@ -149,7 +149,7 @@ def rasterize(xy: np.ndarray, depth: np.ndarray, radius: np.ndarray,
         frame (Frame): The picture.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: Index of the point that each pixel
+        Tuple[np.ndarray, np.ndarray]: Index of the point that each pixel
         shows, (H, W) int64, -1 = none; and its depth, (H, W), inf = none.
     """
     # Far to near, so that of two points on a pixel the nearer is written last.

@@ -45,7 +45,7 @@ def _box_lines(boxes: LabelledBoxes, hover: Sequence[str],
         is_captioned (bool): Whether class and score stand above the box.
 
     Returns:
-        dict[str, Sequence]: x, y, z, text and hovertext, each of length V.
+        Dict[str, Sequence]: x, y, z, text and hovertext, each of length V.
     """
     vertices: List[Sequence[Optional[float]]] = []
     texts: List[str] = []
@@ -108,7 +108,7 @@ def _threshold_slider(predicted: LabelledBoxes, hover: Sequence[str],
         trace (int): Position of the predictions among the traces.
 
     Returns:
-        dict: A plotly slider.
+        Dict[str, Any]: A plotly slider.
     """
     assert predicted.scores is not None, 'the caller has checked the scores'
     first = int(np.floor(score_thr / _THRESHOLD_STEP + 1e-6)) + 1
@@ -175,9 +175,9 @@ def build_figure(points: np.ndarray,
 
     Args:
         points (np.ndarray): (N, 3) xyz, metres, z up.
-        colors (np.ndarray, optional): (N, 3) uint8; without, by height.
-        true (LabelledBoxes, optional): True boxes.
-        predicted (LabelledBoxes, optional): Predicted boxes with scores.
+        colors (Optional[np.ndarray]): (N, 3) uint8; without, by height.
+        true (Optional[LabelledBoxes]): True boxes.
+        predicted (Optional[LabelledBoxes]): Predicted boxes with scores.
         title (str): Written above the scene.
         score_thr (float): Predictions of lower score are left out.
         options (ViewOptions): What is shown and from where.
@@ -238,11 +238,11 @@ def write_scene_html(path: Union[str, Path],
     class, score and size of a box appear under the mouse.
 
     Args:
-        path (str or Path): HTML file to write; its folder is made.
+        path (Union[str, Path]): HTML file to write; its folder is made.
         points (np.ndarray): (N, 3) xyz, metres, z up.
-        colors (np.ndarray, optional): (N, 3) uint8; without, by height.
-        true (LabelledBoxes, optional): True boxes.
-        predicted (LabelledBoxes, optional): Predicted boxes with scores.
+        colors (Optional[np.ndarray]): (N, 3) uint8; without, by height.
+        true (Optional[LabelledBoxes]): True boxes.
+        predicted (Optional[LabelledBoxes]): Predicted boxes with scores.
         title (str): Written above the scene.
         score_thr (float): Predictions of lower score are left out.
         options (ViewOptions): What is shown and from where.

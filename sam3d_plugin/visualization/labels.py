@@ -28,7 +28,7 @@ def place_captions(anchors: np.ndarray, sizes: np.ndarray,
     Args:
         anchors (np.ndarray): (M, 2) points that the captions belong to.
         sizes (np.ndarray): (M, 2) their width and height.
-        area (tuple[float, float, float, float]): Left, bottom, right and
+        area (Tuple[float, float, float, float]): Left, bottom, right and
             top of the picture; captions stay inside.
 
     Returns:
@@ -59,7 +59,7 @@ def draw_captions(axes: Axes, anchors: np.ndarray, texts: Sequence[str],
         colors (Sequence[str]): M colours.
 
     Returns:
-        list[Annotation]: The captions drawn.
+        List[Annotation]: The captions drawn.
     """
     plate = dict(boxstyle='round,pad=0.15', fc='white', alpha=0.85, lw=0.4)
     captions = [

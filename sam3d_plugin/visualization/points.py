@@ -53,7 +53,7 @@ def choose_points(points: np.ndarray,
     Args:
         points (np.ndarray): (N, 3) xyz, metres, z up.
         max_points (int): Draw at most so many, chosen at random.
-        max_height (float, optional): Leave out what lies higher above the
+        max_height (Optional[float]): Leave out what lies higher above the
             floor, metres, to look into a room from above.
         seed (int): Seed of the choice.
 
@@ -118,7 +118,7 @@ def scene_bounds(points: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         points (np.ndarray): (N, 3) xyz, metres.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: Lowest and highest corner, (3,) each.
+        Tuple[np.ndarray, np.ndarray]: Lowest and highest corner, (3,) each.
         One stray point in 200 on either side does not count, and no side is
         shorter than a metre.
     """
@@ -182,14 +182,14 @@ def prepare_points(points: np.ndarray, colors: Optional[np.ndarray],
 
     Args:
         points (np.ndarray): (N, 3) xyz, metres, z up.
-        colors (np.ndarray, optional): (N, 3) uint8; without, by height.
+        colors (Optional[np.ndarray]): (N, 3) uint8; without, by height.
         max_points (int): Keep at most so many.
-        max_height (float, optional): Leave out what lies higher above the
+        max_height (Optional[float]): Leave out what lies higher above the
             floor, metres.
         seed (int): Seed of the choice.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: Chosen points (n, 3) float64 and their
+        Tuple[np.ndarray, np.ndarray]: Chosen points (n, 3) float64 and their
         colours (n, 3) uint8.
 
     Raises:

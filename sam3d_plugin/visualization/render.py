@@ -143,7 +143,7 @@ def _edge_runs(corners: np.ndarray, camera: Camera, frame: Frame,
         depth (np.ndarray): (H, W) depth of the points, inf = none.
 
     Returns:
-        dict[bool, list[np.ndarray]]: Hidden (True) and visible (False)
+        Dict[bool, List[np.ndarray]]: Hidden (True) and visible (False)
         lines, each (2, 2) picture coordinates of both ends.
     """
     ends = corners[:, BOX_EDGES].reshape(-1, 2, 3)
@@ -282,11 +282,11 @@ def render_scene(path: Union[str, Path],
     prediction matches. Equal input gives an equal file.
 
     Args:
-        path (str or Path): PNG file to write; its folder is made.
+        path (Union[str, Path]): PNG file to write; its folder is made.
         points (np.ndarray): (N, 3) xyz, metres, z up.
-        colors (np.ndarray, optional): (N, 3) uint8; without, by height.
-        true (LabelledBoxes, optional): True boxes.
-        predicted (LabelledBoxes, optional): Predicted boxes with scores.
+        colors (Optional[np.ndarray]): (N, 3) uint8; without, by height.
+        true (Optional[LabelledBoxes]): True boxes.
+        predicted (Optional[LabelledBoxes]): Predicted boxes with scores.
         title (str): Written above the panels.
         options (ViewOptions): What the picture shows and from where.
 

@@ -184,10 +184,10 @@ def find_scans(dataset: BaseDataset,
 
     Args:
         dataset (BaseDataset): The scans.
-        names (sequence of str, optional): Names looked for; all when None.
+        names (Optional[Sequence[str]]): Names looked for; all when None.
 
     Returns:
-        dict: Position of each scan in the dataset.
+        Dict[str, int]: Position of each scan in the dataset.
 
     Raises:
         ValueError: When a name is not there; the known ones are listed.
@@ -209,11 +209,11 @@ def read_points(info: Dict[str, Any], color: str) -> List[np.ndarray]:
     """Read a scan's points as its boxes see them, all of them.
 
     Args:
-        info (dict): Parsed info of the scan.
+        info (Dict[str, Any]): Parsed info of the scan.
         color (str): 'rgb', 'height' or 'region'.
 
     Returns:
-        list[np.ndarray]: Points (N, 3), aligned, metres; colours (N, 3)
+        List[np.ndarray]: Points (N, 3), aligned, metres; colours (N, 3)
         uint8.
 
     Raises:
@@ -261,11 +261,11 @@ def to_boxes(boxes: Any,
     """Convert mmdet3d's boxes.
 
     Args:
-        boxes (BaseInstance3DBoxes): M boxes.
-        labels (np.ndarray or Tensor): (M,) class indices; boxes of other
+        boxes (Any): M boxes.
+        labels (Any): (M,) class indices; boxes of other
             indices are left out.
-        classes (sequence of str): Class names.
-        scores (Tensor, optional): (M,) scores.
+        classes (Sequence[str]): Class names.
+        scores (Optional[Any]): (M,) scores.
 
     Returns:
         LabelledBoxes: Boxes by gravity centre, on the CPU.
