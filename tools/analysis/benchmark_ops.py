@@ -108,9 +108,10 @@ def build_cases(device: str, is_quick: bool) -> List[cases.Case]:
         cases.ball_case(second, fourth, 0.3, 16),
         cases.knn_case(few, fourth, 128),
         cases.knn_case(levels[0], third, 32),
-        cases.three_nn_case(third, fourth),
+        cases.three_nn_case(levels[0][:, :8192 // shrink].contiguous(),
+                            second),
         cases.three_nn_case(second, third),
-        cases.three_nn_case(levels[0][:, :8192 // shrink].contiguous(), second)
+        cases.three_nn_case(third, fourth)
     ]
     boxes = torch.cat([fourth, torch.ones_like(fourth)], -1)
     boxes = torch.nn.functional.pad(boxes, (0, 1))
@@ -188,11 +189,23 @@ def measure_case(case: cases.Case, device: str, repeat: int) -> dict:
 
 
 def measure_ops(device: str, repeat: int, is_quick: bool) -> dict:
-    """Measure every operation; results by operation and size."""
-    return {
-        case.name: measure_case(case, device, repeat)
-        for case in build_cases(device, is_quick)
-    }
+    """Measure every operation.
+
+    Args:
+        device (str): ``cpu`` or ``cuda``.
+        repeat (int): Number of timed runs.
+        is_quick (bool): Whether to shrink all sizes twenty times.
+
+    Returns:
+        dict: Results by the name of the operation for its largest case, and
+        by name and size for the others.
+    """
+    results: Dict[str, dict] = {}
+    for case in build_cases(device, is_quick):
+        name, _, size = case.name.partition(' ')
+        key = case.name if name in results else name
+        results[key] = dict(size=size, **measure_case(case, device, repeat))
+    return results
 
 
 def build_detector(name: str, num_points: int,
@@ -320,7 +333,8 @@ def print_table(result: dict) -> None:
     for name, entry in result.get('ops', {}).items():
         times = [cell(entry[f'{who}_s'], 1e3) for who in WHO]
         sizes = [cell(entry[f'{who}_mb'], 1) for who in WHO]
-        print(f'{name:55}' + ''.join(f'{text:>9}' for text in times) + '   ' +
+        print(f'{name.split()[0] + " " + entry["size"]:55}' +
+              ''.join(f'{text:>9}' for text in times) + '   ' +
               ''.join(f'{text:>9}'
                       for text in sizes) + f'     {entry["library"] or "–"}')
     for part in ('detectors', 'tokenize', 'machine'):

@@ -34,7 +34,7 @@ def milliseconds(seconds: float) -> str:
 def ops_table(results: dict) -> str:
     """Return time per operation, in milliseconds."""
     rows = [[
-        f'`{name}`',
+        f'`{name.split()[0]}` {entry["size"]}',
         milliseconds(entry['ours_s']),
         milliseconds(entry['torch_s']),
         milliseconds(entry['library_s']), entry['library'] or '–'
