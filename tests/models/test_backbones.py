@@ -203,7 +203,7 @@ def test_pretrained_encoder_is_loaded_strictly(tmp_path):
     path = str(tmp_path / 'encoder.pth')
     torch.save(dict(state_dict=state), path)
     backbone = build(init_cfg=dict(type='Pretrained', checkpoint=path))
-    assert 'from scratch' in backbone.summary()
+    assert 'no pretrained weights' in backbone.summary()
     backbone.init_weights()
     assert (backbone.encoder.norm.weight == 0.5).all()
     assert (backbone.embedding.token_layer.weight == 0.5).all()

@@ -71,7 +71,7 @@ class PointTokenBackbone(BaseModule):
         """Return what really runs, in one line for the log."""
         regions = f'point column {self.region_column}' \
             if self.tokenizer.uses_regions else 'none'
-        encoder = 'from scratch'
+        encoder = 'no pretrained weights'
         if self.load_report is not None:
             encoder = (f'pretrained {self.load_report.source}, '
                        f'{self.load_report.summary()}')
