@@ -62,44 +62,44 @@ def segment_max_backward(grad: np.ndarray, winners: np.ndarray,
 
 
 @jit
-def segment_centers(points: np.ndarray,
+def segment_centers(points: np.ndarray, order: np.ndarray,
                     offsets: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Return means (S, 3) float32 and the nearest rows (S,) int64."""
+    """Return means (S, 3) float32 and the nearest points (S,) int64."""
     num_segments = len(offsets) - 1
     centers = np.zeros((num_segments, 3), np.float32)
     anchors = np.zeros(num_segments, np.int64)
     for s in range(num_segments):
-        begin, end = offsets[s], offsets[s + 1]
-        if begin == end:
+        members = order[offsets[s]:offsets[s + 1]]
+        if len(members) == 0:
             continue
         x, y, z = 0., 0., 0.
-        for row in range(begin, end):
-            x += points[row, 0]
-            y += points[row, 1]
-            z += points[row, 2]
-        count = end - begin
-        centers[s, 0] = x / count
-        centers[s, 1] = y / count
-        centers[s, 2] = z / count
+        for point in members:
+            x += points[point, 0]
+            y += points[point, 1]
+            z += points[point, 2]
+        centers[s, 0] = x / len(members)
+        centers[s, 1] = y / len(members)
+        centers[s, 2] = z / len(members)
         best = np.float32(np.inf)
-        for row in range(begin, end):
-            dx = points[row, 0] - centers[s, 0]
-            dy = points[row, 1] - centers[s, 1]
-            dz = points[row, 2] - centers[s, 2]
+        for point in members:
+            dx = points[point, 0] - centers[s, 0]
+            dy = points[point, 1] - centers[s, 1]
+            dz = points[point, 2] - centers[s, 2]
             distance = dx * dx + dy * dy + dz * dz
             if distance < best:
                 best = distance
-                anchors[s] = row
+                anchors[s] = point
     return centers, anchors
 
 
 @jit
-def _join_nearer(x, y, z, center, part, begin, end, distances, parts):
-    """Move the rows of a segment that are nearer to a new centre to it."""
-    for row in range(begin, end):
-        dx = x[row] - x[center]
-        dy = y[row] - y[center]
-        dz = z[row] - z[center]
+def _join_nearer(x, y, z, center, part, distances, parts):
+    """Move the rows that are nearer to a new centre to its part."""
+    center_x, center_y, center_z = x[center], y[center], z[center]
+    for row in range(len(x)):
+        dx = x[row] - center_x
+        dy = y[row] - center_y
+        dz = z[row] - center_z
         distance = dx * dx + dy * dy + dz * dz
         is_nearer = distance < distances[row]
         distances[row] = distance if is_nearer else distances[row]
@@ -107,41 +107,54 @@ def _join_nearer(x, y, z, center, part, begin, end, distances, parts):
 
 
 @jit
-def _furthest(pattern, begin, end):
+def _furthest(pattern):
     """Return the row of the largest distance, the first of equal ones.
 
     Bit patterns of distances have the order of the distances, and an integer
     maximum, with the row below it, is one that the compiler vectorises.
     """
     largest = np.int64(-1 << 62)
-    for row in range(begin, end):
+    for row in range(len(pattern)):
         key = (np.int64(pattern[row]) << 32) | (0x7fffffff - row)
         largest = key if key > largest else largest
     return 0x7fffffff - (largest & 0x7fffffff)
 
 
 @jit
-def split_segments(points: np.ndarray, offsets: np.ndarray,
-                   num_parts: np.ndarray) -> np.ndarray:
-    """Return the part (P,) int32 of each row within its segment."""
-    x = points[:, 0].copy()
-    y = points[:, 1].copy()
-    z = points[:, 2].copy()
-    parts = np.zeros(len(points), np.int32)
-    distances = np.full(len(points), np.float32(np.inf))
+def _split(x, y, z, num_parts):
+    """Return the part (P,) int32 of each row of one segment."""
+    parts = np.zeros(len(x), np.int32)
+    distances = np.full(len(x), np.float32(np.inf))
     pattern = distances.view(np.int32)
+    center = 0
+    for part in range(num_parts):
+        # Nothing is nearer than a centre is to itself.
+        distances[center] = -1
+        parts[center] = part
+        _join_nearer(x, y, z, center, np.int32(part), distances, parts)
+        center = _furthest(pattern)
+    return parts
+
+
+@jit
+def split_segments(points: np.ndarray, segments: np.ndarray,
+                   num_parts: np.ndarray) -> np.ndarray:
+    """Return the part (P,) int64 of each point within its segment."""
+    order, offsets = counting_sort(segments, len(num_parts))
+    parts = np.zeros(len(points), np.int64)
     for s in range(len(num_parts)):
-        begin, end = offsets[s], offsets[s + 1]
         if num_parts[s] <= 1:
             continue
-        center = begin
-        for part in range(num_parts[s]):
-            # Nothing is nearer than a centre is to itself.
-            distances[center] = -1
-            parts[center] = part
-            _join_nearer(x, y, z, center, np.int32(part), begin, end,
-                         distances, parts)
-            center = _furthest(pattern, begin, end)
+        members = order[offsets[s]:offsets[s + 1]]
+        x = np.empty(len(members), np.float32)
+        y = np.empty(len(members), np.float32)
+        z = np.empty(len(members), np.float32)
+        for row, point in enumerate(members):
+            x[row] = points[point, 0]
+            y[row] = points[point, 1]
+            z[row] = points[point, 2]
+        for row, part in enumerate(_split(x, y, z, num_parts[s])):
+            parts[members[row]] = part
     return parts
 
 

@@ -90,30 +90,35 @@ def segment_max(features: Tensor, offsets: Tensor) -> Tensor:
     return maxima.masked_fill(is_empty[:, None], 0).to(features.dtype)
 
 
-def segment_centers(points: Tensor, offsets: Tensor) -> Tuple[Tensor, Tensor]:
-    """Mean position of each segment and the row nearest to it.
+def segment_centers(points: Tensor, order: Tensor,
+                    offsets: Tensor) -> Tuple[Tensor, Tensor]:
+    """Mean position of each segment and the point nearest to it.
 
     Args:
-        points (Tensor): (P, 3) float32 positions sorted by segment, metres.
+        points (Tensor): (P, 3) float32 positions, metres.
+        order (Tensor): (P,) int64, the order that sorts them by segment.
         offsets (Tensor): (S + 1,) int64.
 
     Returns:
         Tuple[Tensor, Tensor]: Centres (S, 3), zero for an empty segment, and
-        the row (S,) int64 of the point nearest to the centre, the first of
+        the index (S,) int64 of the point nearest to the centre, the first of
         equally near ones; 0 for an empty segment.
     """
     if not points.is_cuda:
         centers, anchors = kernels.segment_centers(points.contiguous().numpy(),
+                                                   order.numpy(),
                                                    offsets.numpy())
         return torch.from_numpy(centers), torch.from_numpy(anchors)
+    points = points[order]
     segments = segment_ids(offsets, len(points))
-    counts = (offsets[1:] - offsets[:-1]).clamp(min=1)
+    counts = offsets[1:] - offsets[:-1]
     sums = points.new_zeros(
         (len(counts), 3),
         dtype=torch.float64).index_add(0, segments, points.double())
-    centers = (sums / counts[:, None]).to(points.dtype)
+    centers = (sums / counts.clamp(min=1)[:, None]).to(points.dtype)
     distances = (points - centers[segments]).square().sum(1)
-    return centers, _segment_argmin(distances, segments, len(counts))
+    rows = _segment_argmin(distances, segments, len(counts))
+    return centers, order[rows].masked_fill(counts == 0, 0)
 
 
 def _segment_argmin(values: Tensor, segments: Tensor,
@@ -130,39 +135,40 @@ def _segment_argmin(values: Tensor, segments: Tensor,
     return torch.where(first < len(values), first, 0)
 
 
-def split_segments(points: Tensor, offsets: Tensor,
+def split_segments(points: Tensor, segments: Tensor,
                    num_parts: Tensor) -> Tensor:
     """Cut each segment into compact parts by furthest point sampling.
 
-    Inside a segment the first row is the first centre, each further one is
-    the row furthest from the centres so far (the first of equally far ones,
-    never one twice), and every row joins its nearest centre (the earlier of
+    Inside a segment the first point is the first centre, each further one is
+    the point furthest from the centres so far (the first of equally far ones,
+    never one twice), and every point joins its nearest centre (the earlier of
     equally near ones). A centre belongs to its own part, so that no part is
     empty.
 
     Args:
-        points (Tensor): (P, 3) float32 positions sorted by segment, metres.
-        offsets (Tensor): (S + 1,) int64.
-        num_parts (Tensor): (S,) int64, at most the rows of the segment, and
+        points (Tensor): (P, 3) float32 positions, metres.
+        segments (Tensor): (P,) int64 in [0, S).
+        num_parts (Tensor): (S,) int64, at most the points of the segment, and
             at least one where there are any.
 
     Returns:
-        Tensor: (P,) int64, the part of each row within its segment.
+        Tensor: (P,) int64, the part of each point within its segment.
     """
-    if not points.is_cuda:
-        parts = kernels.split_segments(points.contiguous().numpy(),
-                                       offsets.numpy(), num_parts.numpy())
-        return torch.from_numpy(parts).long()
-    return _split_segments_torch(points, offsets, num_parts)
+    if points.is_cuda:
+        return _split_segments_torch(points, segments, num_parts)
+    return torch.from_numpy(
+        kernels.split_segments(points.contiguous().numpy(), segments.numpy(),
+                               num_parts.numpy()))
 
 
-def _split_segments_torch(points: Tensor, offsets: Tensor,
+def _split_segments_torch(points: Tensor, segments: Tensor,
                           num_parts: Tensor) -> Tensor:
     """Cut all segments at once, one centre of each a round."""
-    parts = torch.zeros(len(points), dtype=torch.int64, device=points.device)
     if len(points) == 0:
-        return parts
-    segments = segment_ids(offsets, len(points))
+        return torch.zeros_like(segments)
+    order, offsets = sort_by_segment(segments, len(num_parts))
+    points, segments = points[order], segments[order]
+    parts = torch.zeros_like(segments)
     distances = points.new_full((len(points), ), float('inf'))
     centers = offsets[:-1].clamp(max=len(points) - 1)
     for part in range(int(num_parts.max())):
@@ -178,7 +184,7 @@ def _split_segments_torch(points: Tensor, offsets: Tensor,
         distances[chosen] = -1.
         parts[chosen] = part
         centers = _segment_argmin(-distances, segments, len(centers))
-    return parts
+    return torch.empty_like(parts).scatter(0, order, parts)
 
 
 def allocate_parts(counts: np.ndarray, total: int) -> np.ndarray:

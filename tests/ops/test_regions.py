@@ -64,8 +64,11 @@ def test_segment_max_and_its_gradient(device, dtype):
 @pytest.mark.parametrize('device', DEVICES)
 def test_segment_centers(device):
     points, offsets = make_segments()
+    order = torch.randperm(len(points), generator=torch.manual_seed(0))
+    shuffled = torch.empty_like(points)
+    shuffled[order] = points
     centers, anchors = regions.segment_centers(
-        points.to(device), offsets.to(device))
+        shuffled.to(device), order.to(device), offsets.to(device))
     for s in range(7):
         rows = points[offsets[s]:offsets[s + 1]]
         if len(rows) == 0:
@@ -74,14 +77,14 @@ def test_segment_centers(device):
         mean = rows.double().mean(0).float()
         torch.testing.assert_close(centers[s].cpu(), mean)
         nearest = (rows - mean).square().sum(1).argmin()
-        assert anchors[s] == offsets[s] + nearest
+        assert anchors[s] == order[offsets[s] + nearest]
 
 
-def split_by_loops(points, offsets, num_parts):
+def split_by_loops(points, segments, num_parts):
     """FPS and nearest centre, one segment after the other."""
     parts = np.zeros(len(points), np.int64)
     for s, wanted in enumerate(num_parts):
-        rows = points[offsets[s]:offsets[s + 1]].numpy()
+        rows = points[segments == s].numpy()
         if wanted < 1:
             continue
         centers = [0]
@@ -93,7 +96,7 @@ def split_by_loops(points, offsets, num_parts):
         table = np.stack([((rows - rows[c])**2).sum(1) for c in centers])
         own = table.argmin(0)
         own[centers] = np.arange(wanted)
-        parts[offsets[s]:offsets[s + 1]] = own
+        parts[(segments == s).numpy()] = own
     return parts
 
 
@@ -101,9 +104,12 @@ def split_by_loops(points, offsets, num_parts):
 @pytest.mark.parametrize('version', ['cpu', 'torch', 'cuda'])
 def test_split_segments(seed, version):
     points, offsets = make_segments(seed)
+    segments = regions.segment_ids(offsets, len(points))
+    segments = segments[torch.randperm(
+        len(points), generator=torch.manual_seed(seed))]
     num_parts = torch.tensor([1, 5, 20, 0, 2, 3, 1])
-    expected = split_by_loops(points, offsets, num_parts.tolist())
-    arguments = points, offsets, num_parts
+    expected = split_by_loops(points, segments, num_parts.tolist())
+    arguments = points, segments, num_parts
     if version == 'cuda' and torch.cuda.is_available():
         arguments = tuple(argument.cuda() for argument in arguments)
     split = regions.split_segments if version == 'cpu' else \
@@ -116,12 +122,13 @@ def test_split_segments(seed, version):
 def test_split_segments_leaves_no_part_empty(split):
     """All points equal: every part still has its own centre."""
     parts = split(
-        torch.zeros(6, 3), torch.tensor([0, 4, 6]), torch.tensor([4, 1]))
+        torch.zeros(6, 3), torch.tensor([0, 0, 0, 0, 1, 1]),
+        torch.tensor([4, 1]))
     assert sorted(parts[:4].tolist()) == [0, 1, 2, 3]
     assert parts[4:].tolist() == [0, 0]
     assert len(
         split(
-            torch.zeros(0, 3), torch.tensor([0]),
+            torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64),
             torch.zeros(0, dtype=torch.int64))) == 0
 
 

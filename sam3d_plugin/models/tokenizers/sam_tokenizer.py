@@ -210,14 +210,10 @@ def _parts_of_points(points: Tensor, sources: Tensor,
                      plans: List[TokenPlan]) -> Tensor:
     """Return the part (B * N,) of its source that each point falls in."""
     num_parts = np.concatenate([plan.num_parts for plan in plans])
-    parts = torch.zeros_like(sources)
-    is_cut = num_parts > 1
-    if not is_cut.any():
-        return parts
-    num_parts = torch.from_numpy(num_parts).to(points.device)
-    order, offsets = sort_by_segment(sources, len(num_parts))
-    parts[order] = split_segments(points[order], offsets, num_parts)
-    return parts
+    if (num_parts <= 1).all():
+        return torch.zeros_like(sources)
+    return split_segments(points, sources,
+                          torch.from_numpy(num_parts).to(points.device))
 
 
 def _lay_out_tokens(plans: List[TokenPlan],
@@ -247,9 +243,11 @@ def _collect(points: Tensor, flat_tokens: Tensor, token_ids: Tensor,
     """Build the tokens from the flat token (B * N,) of every point."""
     num_scenes, num_tokens, num_points = shape
     order, offsets = sort_by_segment(flat_tokens, num_scenes * num_tokens)
-    centers, anchor_rows = segment_centers(points[order], offsets)
+    centers, anchors = segment_centers(points, order, offsets)
+    first_token = torch.arange(
+        0, num_scenes * num_tokens, num_tokens, device=points.device)
     is_padding = token_ids < 0
-    anchors = order[anchor_rows].reshape(num_scenes, num_tokens) % num_points
+    anchors = anchors.reshape(num_scenes, num_tokens) % num_points
     return PointTokens(
         centers=centers.reshape(num_scenes, num_tokens, 3),
         anchor_indices=anchors.masked_fill(is_padding, 0),
@@ -257,4 +255,5 @@ def _collect(points: Tensor, flat_tokens: Tensor, token_ids: Tensor,
         is_padding=is_padding,
         member_points=order,
         member_offsets=offsets,
-        point_tokens=flat_tokens.reshape(num_scenes, num_points) % num_tokens)
+        point_tokens=flat_tokens.reshape(num_scenes, num_points) -
+        first_token[:, None])
