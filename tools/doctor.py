@@ -61,7 +61,7 @@ LIMITS: Dict[str, Tuple[str, str, str]] = {
     'mmdet': ('3.2.0', '3.4', 'mmdet3d 1.4.0 refuses others'),
     'mmdet3d': ('1.4.0', '1.5', 'the plugin is written for it'),
     'numba': ('0.59', '1', 'sam3d_plugin.ops compiles with it'),
-    'scipy': ('1.11', '2', 'sam3d_plugin.ops uses its kd-trees'),
+    'scipy': ('1.11', '2', 'sam3d_plugin.visualization uses its kd-trees'),
 }
 # Modules to import, and the package that each comes with.
 MODULES = {

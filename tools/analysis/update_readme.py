@@ -64,6 +64,14 @@ def detectors_table(results: dict) -> str:
             'FPS + kNN, 20,000 points to 256×128',
             f'{milliseconds(tokenize["knn_s"])} ms'
         ],
+        [
+            'embedding of these SAM tokens',
+            f'{milliseconds(tokenize["sam_embed_s"])} ms'
+        ],
+        [
+            'embedding of these kNN tokens',
+            f'{milliseconds(tokenize["knn_embed_s"])} ms'
+        ],
     ]
     return markdown(['CPU', 'measured'], rows)
 
