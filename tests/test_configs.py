@@ -9,7 +9,7 @@ from mmdet3d.registry import RUNNERS
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.visualization import Visualizer
 
-from sam3d_plugin.engine.cli import load_config
+from sam3d_plugin.engine.options import load_config
 from tests.conftest import write_infos, write_scannet
 
 CONFIGS = sorted(
