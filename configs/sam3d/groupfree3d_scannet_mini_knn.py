@@ -10,8 +10,7 @@ model = dict(
 
 # Boxes of kNN tokens settle later: 2,000 steps.
 param_scheduler = [
-    dict(
-        type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(
         type='CosineAnnealingLR',
         T_max=1950,
