@@ -5,6 +5,7 @@ import pytest
 from mmdet3d.registry import MODELS, TRANSFORMS
 from torch.utils.data import DataLoader
 
+from sam3d_plugin.datasets.preflight import check_boxes
 from sam3d_plugin.engine.errors import explain
 from sam3d_plugin.store.checkpoint import read_checkpoint
 
@@ -36,6 +37,9 @@ def test_own_errors_are_sentences_and_bugs_are_not():
     own = _caught(read_checkpoint, '/nonexistent.pth')
     assert explain(own).startswith('checkpoint /nonexistent.pth is missing')
     assert explain(_caught(int, 'x')) is None
+    # a lookup that fails inside our code is a bug of ours, not a sentence
+    broken = [dict(instances=[dict(bbox_label_3d=0)])]
+    assert explain(_caught(check_boxes, broken, None, 'a.pkl')) is None
     assert explain(AssertionError('internal')) is None
 
 

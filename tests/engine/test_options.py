@@ -1,8 +1,11 @@
 """Tests of what command line options do to a config."""
+import argparse
+
 import pytest
 from mmengine.config import Config
 
-from sam3d_plugin.engine.options import enable_tta, move_data_root
+from sam3d_plugin.engine.options import (apply_train_options, enable_tta,
+                                         load_config, move_data_root)
 
 
 def test_data_root_moves_everywhere_and_nothing_else_does():
@@ -26,6 +29,44 @@ def test_data_root_moves_everywhere_and_nothing_else_does():
 def test_config_without_data_root_is_refused():
     with pytest.raises(ValueError, match='no data_root'):
         move_data_root(Config(dict(a=1)), None, 'data')
+
+
+def make_args(config, **changes):
+    """Options of tools/train.py as its parser gives them."""
+    return argparse.Namespace(
+        **{
+            **dict(
+                config=str(config),
+                cfg_options={},
+                launcher='none',
+                work_dir=None,
+                local_rank=0,
+                amp=False,
+                sync_bn='none',
+                auto_scale_lr=False,
+                resume=None),
+            **changes
+        })
+
+
+def test_torchrun_needs_no_launcher_option(tmp_path, monkeypatch):
+    """Else each of its processes would train alone in one work directory."""
+    config = tmp_path / 'small.py'
+    config.write_text('model = dict(type="VoteNet")')
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    assert load_config(make_args(config)).launcher == 'none'
+    monkeypatch.setenv('TORCHELASTIC_RUN_ID', 'none')
+    assert load_config(make_args(config)).launcher == 'pytorch'
+    assert load_config(make_args(config, launcher='slurm')).launcher == 'slurm'
+
+
+def test_automatic_resume_keeps_where_the_run_starts():
+    cfg = Config(dict(load_from='pretrained.pth'))
+    apply_train_options(cfg, make_args('a.py', resume='auto'))
+    assert cfg.resume and cfg.load_from is None
+    assert cfg.start_from == 'pretrained.pth'
+    apply_train_options(cfg, make_args('a.py', resume='epoch_3.pth'))
+    assert cfg.load_from == 'epoch_3.pth'
 
 
 def test_test_time_augmentation_wraps_the_model():

@@ -76,6 +76,19 @@ def test_resume_without_checkpoints_says_that_it_starts(build, capsys):
     assert 'starting at the beginning' in capsys.readouterr().out
 
 
+def test_resume_without_checkpoints_starts_from_load_from(build, tmp_path):
+    """A fine-tuning that was stopped early does not start from nothing."""
+    first = build()
+    first.train()
+    file = str(tmp_path / 'start.pth')
+    torch.save(read_checkpoint(Path(first.work_dir, 'epoch_2.pth')), file)
+    runner = build(
+        work_dir=str(tmp_path / 'new'), resume=True, start_from=file)
+    runner.train()
+    assert runner.load_report.source == file
+    assert _names(runner) == ['epoch_1.pth', 'epoch_2.pth']
+
+
 def test_best_checkpoints_are_not_resumed_from(tmp_path):
     state = dict(meta={}, state_dict={}, message_hub={})
     for name in ('best_AP_epoch_9.pth', 'epoch_3.pth', 'epoch_12.pth'):
