@@ -8,53 +8,56 @@ metainfo = dict(
              'refrigerator', 'showercurtrain', 'toilet', 'sink', 'bathtub',
              'garbagebin'))
 
+# Steps that the variants of this file share.
+load_points = dict(
+    type='LoadPointsFromFile',
+    coord_type='DEPTH',
+    load_dim=6,
+    use_dim=[0, 1, 2],
+    backend_args=backend_args)
+load_regions = dict(type='LoadRegionIds', backend_args=backend_args)
+load_annotations = dict(
+    type='LoadAnnotations3D',
+    with_bbox_3d=True,
+    with_label_3d=True,
+    with_mask_3d=True,
+    with_seg_3d=True,
+    backend_args=backend_args)
+random_flip = dict(
+    type='RandomFlip3D',
+    sync_2d=False,
+    flip_ratio_bev_horizontal=0.5,
+    flip_ratio_bev_vertical=0.5)
+random_rotation = dict(
+    type='GlobalRotScaleTrans',
+    rot_range=[-0.087266, 0.087266],
+    scale_ratio_range=[1.0, 1.0])
+pack_training = dict(
+    type='Pack3DDetInputs',
+    keys=[
+        'points', 'gt_bboxes_3d', 'gt_labels_3d', 'pts_semantic_mask',
+        'pts_instance_mask'
+    ])
+
 train_pipeline = [
-    dict(
-        type='LoadPointsFromFile',
-        coord_type='DEPTH',
-        load_dim=6,
-        use_dim=[0, 1, 2],
-        backend_args=backend_args),
+    load_points,
     dict(type='CheckPoints'),
-    dict(type='LoadRegionIds', backend_args=backend_args),
-    dict(
-        type='LoadAnnotations3D',
-        with_bbox_3d=True,
-        with_label_3d=True,
-        with_mask_3d=True,
-        with_seg_3d=True,
-        backend_args=backend_args),
+    load_regions,
+    load_annotations,
     dict(type='GlobalAlignment', rotation_axis=2),
     dict(type='PointSegClassMapping'),
     dict(type='PointSample', num_points=50000),
-    dict(
-        type='RandomFlip3D',
-        sync_2d=False,
-        flip_ratio_bev_horizontal=0.5,
-        flip_ratio_bev_vertical=0.5),
-    dict(
-        type='GlobalRotScaleTrans',
-        rot_range=[-0.087266, 0.087266],
-        scale_ratio_range=[1.0, 1.0]),
-    dict(
-        type='Pack3DDetInputs',
-        keys=[
-            'points', 'gt_bboxes_3d', 'gt_labels_3d', 'pts_semantic_mask',
-            'pts_instance_mask'
-        ])
+    random_flip,
+    random_rotation,
+    pack_training,
 ]
 test_pipeline = [
-    dict(
-        type='LoadPointsFromFile',
-        coord_type='DEPTH',
-        load_dim=6,
-        use_dim=[0, 1, 2],
-        backend_args=backend_args),
+    load_points,
     dict(type='CheckPoints'),
-    dict(type='LoadRegionIds', backend_args=backend_args),
+    load_regions,
     dict(type='GlobalAlignment', rotation_axis=2),
     dict(type='SeededPointSample', num_points=50000),
-    dict(type='Pack3DDetInputs', keys=['points'])
+    dict(type='Pack3DDetInputs', keys=['points']),
 ]
 
 train_dataloader = dict(
