@@ -1,0 +1,9 @@
+"""What goes wrong with stored data, in sentences for the user."""
+
+
+class StoreError(ValueError):
+    """A store cannot be read or written; says which and what to do."""
+
+
+class FrameError(ValueError):
+    """One frame cannot be used; says why. A run skips it and records this."""

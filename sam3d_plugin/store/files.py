@@ -1,0 +1,107 @@
+"""Whole files, local or in an object store.
+
+All access goes through ``mmengine.fileio``, so that a path like
+``s3://bucket/...`` together with ``backend_args`` works wherever a local one
+does. Local files are replaced atomically; object stores do so by themselves.
+"""
+import hashlib
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Union
+
+from mmengine import fileio
+
+from .atomic import atomic_write
+
+BackendArgs = Optional[Dict[str, Any]]
+PathLike = Union[str, Path]
+
+
+def is_local(path: PathLike, backend_args: BackendArgs = None) -> bool:
+    """Whether a path lies on a file system of this machine."""
+    backend = fileio.get_file_backend(str(path), backend_args=backend_args)
+    return isinstance(backend, fileio.LocalBackend)
+
+
+def join(path: PathLike, *names: str) -> str:
+    """Join names to a path, local or remote."""
+    return '/'.join([str(path).rstrip('/'), *names])
+
+
+def read_bytes(path: PathLike, backend_args: BackendArgs = None) -> bytes:
+    """Content of a file.
+
+    Args:
+        path (PathLike): Local path or URI.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        bytes: The whole file.
+
+    Raises:
+        FileNotFoundError: When there is none (other backends may raise their
+            own error).
+    """
+    return fileio.get(str(path), backend_args=backend_args)
+
+
+def write_bytes(path: PathLike,
+                content: bytes,
+                backend_args: BackendArgs = None) -> None:
+    """Write a file so that a reader sees the old or the new one, never half.
+
+    Args:
+        path (PathLike): Local path or URI; folders are made when missing.
+        content (bytes): The whole file.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Raises:
+        OSError: When it cannot be written, e.g. because the disk is full.
+    """
+    if is_local(path, backend_args):
+        with atomic_write(path) as file:
+            file.write(content)
+    else:
+        fileio.put(content, str(path), backend_args=backend_args)
+
+
+def exists(path: PathLike, backend_args: BackendArgs = None) -> bool:
+    """Whether there is a file or folder of this name."""
+    return fileio.exists(str(path), backend_args=backend_args)
+
+
+def list_names(folder: PathLike,
+               backend_args: BackendArgs = None,
+               suffix: Union[str, tuple, None] = None,
+               folders: bool = False) -> List[str]:
+    """Sorted names of what lies directly in a folder.
+
+    Args:
+        folder (PathLike): Local path or URI.
+        backend_args (BackendArgs): Arguments of the file backend.
+        suffix (Union[str, tuple, None]): Only files that end with it.
+        folders (bool): List the folders instead of the files.
+
+    Returns:
+        List[str]: Names without the folder; empty when there is no folder.
+        Hidden entries are left out.
+    """
+    if not exists(folder, backend_args):
+        return []
+    names = fileio.list_dir_or_file(
+        str(folder),
+        list_dir=folders,
+        list_file=not folders,
+        suffix=None if folders else suffix,
+        backend_args=backend_args)
+    return sorted(name for name in names if not name.startswith('.'))
+
+
+def remove(path: PathLike, backend_args: BackendArgs = None) -> None:
+    """Remove a file; nothing happens when there is none."""
+    if exists(path, backend_args):
+        fileio.remove(str(path), backend_args=backend_args)
+
+
+def checksum(content: bytes) -> str:
+    """The checksum that manifests hold: BLAKE2b of 16 bytes, hexadecimal."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -1,0 +1,339 @@
+"""RGB-D frames with poses, in the layout of mmdet3d's ``posed_images``.
+
+    posed_images/<scan>/00000.jpg          colour
+                        00000.png          depth, uint16 millimetres, 0 = none
+                        00000.txt          4x4 pose
+                        intrinsic.txt      4x4, of the colour images
+                        intrinsic_depth.txt   4x4, only if the depth camera
+                        depth_to_color.txt    is another one (ours)
+
+Frames of reference: the pose takes the depth camera's frame to the world;
+``depth_to_color`` takes the depth camera's frame to the colour camera's.
+
+Axis legend: H W pixels.
+"""
+import io
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Dict, List, Optional
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from .errors import FrameError, StoreError
+from .files import (BackendArgs, PathLike, exists, join, list_names,
+                    read_bytes, write_bytes)
+
+INTRINSIC = 'intrinsic.txt'
+INTRINSIC_DEPTH = 'intrinsic_depth.txt'
+DEPTH_TO_COLOR = 'depth_to_color.txt'
+JPEG_QUALITY = 95
+
+# What a rotation may deviate from orthonormal in files of few decimals.
+_RIGID_TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """The colour and the depth camera of one scan.
+
+    Args:
+        color_intrinsics (np.ndarray): (3, 3), pixels of the colour images.
+        depth_intrinsics (np.ndarray): (3, 3), pixels of the depth images.
+        depth_to_color (np.ndarray): (4, 4) from the depth camera's frame to
+            the colour camera's, metres.
+        is_single (bool): Whether both are one camera: each depth pixel is
+            the colour pixel of the same index, and sizes must agree.
+    """
+    color_intrinsics: np.ndarray
+    depth_intrinsics: np.ndarray
+    depth_to_color: np.ndarray
+    is_single: bool
+
+
+@dataclass(frozen=True)
+class RGBDFrame:
+    """One RGB-D frame.
+
+    Args:
+        scan (str): Name of the scan.
+        name (str): Name of the frame, unique in the scan.
+        color (np.ndarray): (H, W, 3) uint8, RGB.
+        depth (np.ndarray): (H', W') float32, metres, 0 = none.
+        pose (np.ndarray): (4, 4) from the depth camera to the world, metres.
+        cameras (Cameras): Of the scan.
+    """
+    scan: str
+    name: str
+    color: np.ndarray
+    depth: np.ndarray
+    pose: np.ndarray
+    cameras: Cameras
+
+
+def decode_image(content: bytes, name: str) -> np.ndarray:
+    """Pixels of an image file, whole or not at all.
+
+    Args:
+        content (bytes): The file.
+        name (str): What to call it in the error.
+
+    Returns:
+        np.ndarray: (H, W) or (H, W, C), dtype of the file, RGB order.
+
+    Raises:
+        FrameError: When it is no image, or truncated.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return np.asarray(image)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError,
+            Image.DecompressionBombError) as error:
+        raise FrameError(f'{name} is no whole image ({error})') from error
+
+
+def decode_color(content: bytes, name: str) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of an image file; FrameError for other kinds."""
+    image = decode_image(content, name)
+    if image.ndim == 3 and image.shape[2] == 4:
+        image = image[..., :3]
+    if image.ndim != 3 or image.dtype != np.uint8:
+        raise FrameError(f'{name} is no 8-bit colour image: {image.dtype}, '
+                         f'shape {image.shape}')
+    return image
+
+
+def decode_depth(content: bytes, name: str) -> np.ndarray:
+    """(H, W) uint16 millimetres; FrameError for other kinds or no depth."""
+    image = decode_image(content, name)
+    if image.ndim != 2 or image.dtype not in (np.uint16, np.int32):
+        raise FrameError(f'{name} is no 16-bit depth image: {image.dtype}, '
+                         f'shape {image.shape}')
+    if not image.any():
+        raise FrameError(f'{name} has no pixel with depth')
+    return image.astype(np.uint16)
+
+
+def encode_color(image: np.ndarray) -> bytes:
+    """(H, W, 3) uint8 RGB as JPEG of quality 95 without chroma loss."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(
+        buffer, 'JPEG', quality=JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue()
+
+
+def encode_depth(millimetres: np.ndarray) -> bytes:
+    """(H, W) uint16 as PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(millimetres.astype(np.uint16)).save(
+        buffer, 'PNG', compress_level=3)
+    return buffer.getvalue()
+
+
+def encode_matrix(matrix: np.ndarray) -> bytes:
+    """A 4x4 matrix as text; a 3x3 one is extended by the identity."""
+    full = np.eye(4)
+    full[:matrix.shape[0], :matrix.shape[1]] = matrix
+    rows = [' '.join(repr(float(x)) for x in row) for row in full]
+    return ('\n'.join(rows) + '\n').encode()
+
+
+def decode_matrix(content: bytes, name: str) -> np.ndarray:
+    """(4, 4) of a text file; FrameError when it holds something else."""
+    try:
+        values = [float(x) for x in content.decode().split()]
+        return np.array(values, dtype=np.float64).reshape(4, 4)
+    except ValueError as error:
+        raise FrameError(f'{name} holds no 4x4 matrix') from error
+
+
+def check_pose(pose: np.ndarray, name: str) -> np.ndarray:
+    """The pose, if it is rigid.
+
+    Args:
+        pose (np.ndarray): (4, 4) camera to world.
+        name (str): What to call it in the error.
+
+    Returns:
+        np.ndarray: (4, 4), unchanged.
+
+    Raises:
+        FrameError: When a value is not finite or the matrix is no rotation
+            with a translation.
+    """
+    if not np.isfinite(pose).all():
+        raise FrameError(f'{name}: the pose is not finite')
+    rotation = pose[:3, :3]
+    error = np.abs(rotation @ rotation.T - np.eye(3)).max()
+    if (error > _RIGID_TOLERANCE or np.linalg.det(rotation) < 0
+            or (pose[3] != [0, 0, 0, 1]).any()):
+        raise FrameError(f'{name}: the pose is no rotation with a translation')
+    return pose
+
+
+class PosedImages:
+    """Reads and writes the frames of a folder ``posed_images``.
+
+    Args:
+        root (PathLike): The folder, local or remote.
+        backend_args (BackendArgs): Arguments of the file backend.
+    """
+
+    def __init__(self,
+                 root: PathLike,
+                 backend_args: BackendArgs = None) -> None:
+        self.root = str(root)
+        self.backend_args = backend_args
+        self._cameras: Dict[str, Cameras] = {}
+
+    def scans(self) -> List[str]:
+        """Sorted names of the scans: the folders with an intrinsic.txt."""
+        return [
+            name for name in list_names(
+                self.root, self.backend_args, folders=True)
+            if exists(self.path(name, INTRINSIC), self.backend_args)
+        ]
+
+    def frames(self, scan: str) -> List[str]:
+        """Sorted names of a scan's frames: its colour images.
+
+        Args:
+            scan (str): Name of the scan.
+
+        Returns:
+            List[str]: Names without ending.
+
+        Raises:
+            StoreError: When two files are one frame's colour image.
+        """
+        files = list_names(
+            self.path(scan), self.backend_args, suffix=('.jpg', '.jpeg'))
+        names = [PurePosixPath(file).stem for file in files]
+        for name in names:
+            if names.count(name) > 1:
+                raise StoreError(
+                    f'{self.path(scan)} has two colour images of frame '
+                    f'{name}; remove one')
+        return sorted(names)
+
+    def path(self, *names: str) -> str:
+        """Path of a scan, or of a file in it."""
+        return join(self.root, *names)
+
+    def cameras(self, scan: str) -> Cameras:
+        """The cameras of a scan.
+
+        Args:
+            scan (str): Name of the scan.
+
+        Returns:
+            Cameras: From its text files.
+
+        Raises:
+            StoreError: When intrinsic.txt is missing or any is damaged.
+        """
+        if scan not in self._cameras:
+            self._cameras[scan] = self._read_cameras(scan)
+        return self._cameras[scan]
+
+    def _read_cameras(self, scan: str) -> Cameras:
+        color = self._read_matrix(scan, INTRINSIC)
+        if color is None:
+            raise StoreError(f'{self.path(scan, INTRINSIC)} is missing; '
+                             'write the 4x4 intrinsics of the colour images')
+        depth = self._read_matrix(scan, INTRINSIC_DEPTH)
+        to_color = self._read_matrix(scan, DEPTH_TO_COLOR)
+        return Cameras(
+            color_intrinsics=color[:3, :3],
+            depth_intrinsics=(color if depth is None else depth)[:3, :3],
+            depth_to_color=np.eye(4) if to_color is None else to_color,
+            is_single=depth is None and to_color is None)
+
+    def _read_matrix(self, scan: str, file: str) -> Optional[np.ndarray]:
+        path = self.path(scan, file)
+        if not exists(path, self.backend_args):
+            return None
+        try:
+            matrix = decode_matrix(read_bytes(path, self.backend_args), path)
+        except FrameError as error:
+            raise StoreError(str(error)) from error
+        if not np.isfinite(matrix).all():
+            raise StoreError(f'{path} is not finite')
+        return matrix
+
+    def read_color(self, scan: str, frame: str) -> np.ndarray:
+        """(H, W, 3) uint8 RGB; FrameError when missing or damaged."""
+        path = self.path(scan, f'{frame}.jpg')
+        return decode_color(self._read(path), path)
+
+    def read_depth(self, scan: str, frame: str) -> np.ndarray:
+        """(H, W) float32 metres, 0 = none; FrameError when unusable."""
+        path = self.path(scan, f'{frame}.png')
+        depth = decode_depth(self._read(path), path)
+        return depth.astype(np.float32) / np.float32(1000)
+
+    def read_pose(self, scan: str, frame: str) -> np.ndarray:
+        """(4, 4) depth camera to world; FrameError when not rigid."""
+        path = self.path(scan, f'{frame}.txt')
+        return check_pose(decode_matrix(self._read(path), path), path)
+
+    def read(self, scan: str, frame: str) -> RGBDFrame:
+        """One frame, whole.
+
+        Args:
+            scan (str): Name of the scan.
+            frame (str): Name of the frame.
+
+        Returns:
+            RGBDFrame: Colour, depth, pose and cameras.
+
+        Raises:
+            FrameError: When a file is missing or damaged, the pose is not
+                rigid, there is no depth, or sizes disagree.
+        """
+        cameras = self.cameras(scan)
+        color = self.read_color(scan, frame)
+        depth = self.read_depth(scan, frame)
+        if cameras.is_single and color.shape[:2] != depth.shape:
+            raise FrameError(
+                f'{self.path(scan, frame)}: depth is {depth.shape[::-1]}, '
+                f'colour {color.shape[1::-1]}, and there is no '
+                f'{INTRINSIC_DEPTH} to tell how they belong together')
+        return RGBDFrame(scan, frame, color, depth,
+                         self.read_pose(scan, frame), cameras)
+
+    def _read(self, path: str) -> bytes:
+        try:
+            return read_bytes(path, self.backend_args)
+        except FileNotFoundError:
+            raise FrameError(f'{path} is missing') from None
+
+    def write_cameras(self, scan: str, cameras: Cameras) -> None:
+        """Write the cameras of a scan; see :class:`Cameras`."""
+        matrices = {INTRINSIC: cameras.color_intrinsics}
+        if not cameras.is_single:
+            matrices[INTRINSIC_DEPTH] = cameras.depth_intrinsics
+            matrices[DEPTH_TO_COLOR] = cameras.depth_to_color
+        for file, matrix in matrices.items():
+            write_bytes(
+                self.path(scan, file), encode_matrix(matrix),
+                self.backend_args)
+
+
+def frame_files(color: bytes, millimetres: np.ndarray,
+                pose: np.ndarray) -> Dict[str, bytes]:
+    """The three files of a frame, by ending; the last marks it as whole.
+
+    Args:
+        color (bytes): A JPEG file.
+        millimetres (np.ndarray): (H, W) uint16 depth, 0 = none.
+        pose (np.ndarray): (4, 4) depth camera to world, metres.
+
+    Returns:
+        Dict[str, bytes]: ``.jpg``, ``.png`` and ``.txt``.
+    """
+    return {
+        '.jpg': color,
+        '.png': encode_depth(millimetres),
+        '.txt': encode_matrix(pose)
+    }
