@@ -1,0 +1,127 @@
+"""Id maps of frames: which 2D region each colour pixel is in.
+
+    region_maps/<scan>/<frame>.png    uint16, 0 = in no region, ids 1..R
+
+Row i of a frame's region features belongs to region i + 1. Axis legend: H W
+pixels, R regions.
+"""
+import io
+from pathlib import PurePosixPath
+from typing import List
+
+import numpy as np
+from PIL import Image
+
+from .errors import FrameError
+from .files import BackendArgs, PathLike, join, list_names, read_bytes
+from .posed_images import decode_image
+
+MAX_REGIONS = np.iinfo(np.uint16).max
+
+
+def check_region_map(ids: np.ndarray, name: str) -> np.ndarray:
+    """An id map as uint16, if it is one.
+
+    Args:
+        ids (np.ndarray): (H, W) integers, 0 = in no region.
+        name (str): What to call it in the error.
+
+    Returns:
+        np.ndarray: (H, W) uint16 with ids 1..R, R at least 1.
+
+    Raises:
+        FrameError: When there is no region, ids are not contiguous, or
+            there are over 65,535.
+    """
+    if ids.ndim != 2 or ids.dtype.kind not in 'iu':
+        raise FrameError(f'{name}: an id map is one integer per pixel, this '
+                         f'is {ids.dtype} of shape {ids.shape}')
+    largest = int(ids.max(initial=0))
+    if ids.size and ids.min() < 0:
+        raise FrameError(f'{name}: region id {ids.min()} is negative; use 0 '
+                         'for pixels in no region')
+    if largest == 0:
+        raise FrameError(f'{name} has no region')
+    if largest > MAX_REGIONS:
+        raise FrameError(f'{name} has {largest:,} regions, and uint16 holds '
+                         f'{MAX_REGIONS:,}; ask for larger regions')
+    counts = np.bincount(ids.reshape(-1), minlength=largest + 1)
+    if not counts[1:].all():
+        missing = int(np.flatnonzero(counts[1:] == 0)[0]) + 1
+        raise FrameError(f'{name}: ids are not contiguous, {missing} of '
+                         f'1..{largest} is missing')
+    return ids.astype(np.uint16)
+
+
+def encode_region_map(ids: np.ndarray) -> bytes:
+    """(H, W) uint16 as a PNG that people can open."""
+    buffer = io.BytesIO()
+    Image.fromarray(ids.astype(np.uint16)).save(buffer, 'PNG', optimize=False)
+    return buffer.getvalue()
+
+
+def decode_region_map(content: bytes, name: str) -> np.ndarray:
+    """Read an id map and check it.
+
+    Args:
+        content (bytes): The PNG file.
+        name (str): What to call it in the error.
+
+    Returns:
+        np.ndarray: (H, W) uint16 with ids 1..R.
+
+    Raises:
+        FrameError: When it is damaged or breaks a rule of
+            :func:`check_region_map`.
+    """
+    return check_region_map(decode_image(content, name), name)
+
+
+class RegionMaps:
+    """Reads a folder of id maps.
+
+    Args:
+        root (PathLike): The folder ``region_maps``, local or remote.
+        backend_args (BackendArgs): Arguments of the file backend.
+    """
+
+    def __init__(self,
+                 root: PathLike,
+                 backend_args: BackendArgs = None) -> None:
+        self.root = str(root)
+        self.backend_args = backend_args
+
+    def scans(self) -> List[str]:
+        """Sorted names of the scans that have id maps."""
+        return [
+            name for name in list_names(
+                self.root, self.backend_args, folders=True)
+            if self.frames(name)
+        ]
+
+    def frames(self, scan: str) -> List[str]:
+        """Sorted names of the frames that have one."""
+        files = list_names(
+            join(self.root, scan), self.backend_args, suffix='.png')
+        return [PurePosixPath(file).stem for file in files]
+
+    def read(self, scan: str, frame: str) -> np.ndarray:
+        """The id map of a frame.
+
+        Args:
+            scan (str): Name of the scan.
+            frame (str): Name of the frame.
+
+        Returns:
+            np.ndarray: (H, W) uint16 with ids 1..R.
+
+        Raises:
+            FrameError: When it is missing or damaged.
+        """
+        path = join(self.root, scan, f'{frame}.png')
+        try:
+            content = read_bytes(path, self.backend_args)
+        except FileNotFoundError:
+            raise FrameError(f'{path} is missing; run tools/preparation/'
+                             'generate_regions.py first') from None
+        return decode_region_map(content, path)
