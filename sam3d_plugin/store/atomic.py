@@ -7,7 +7,9 @@ from typing import IO, Iterator, Union
 
 
 @contextmanager
-def atomic_write(path: Union[str, Path], mode: str = 'wb') -> Iterator[IO]:
+def atomic_write(path: Union[str, Path],
+                 mode: str = 'wb',
+                 sync: bool = True) -> Iterator[IO]:
     """Open a temporary file that replaces ``path`` once the block succeeds.
 
     The temporary file lies in the folder of ``path``, so that the final
@@ -18,6 +20,8 @@ def atomic_write(path: Union[str, Path], mode: str = 'wb') -> Iterator[IO]:
         path (Union[str, Path]): File to write, in a folder that is made
             when missing.
         mode (str): ``'wb'`` or ``'w'``.
+        sync (bool): Whether the file must also survive a power failure, not
+            only a killed process; costs milliseconds.
 
     Yields:
         IO: The open temporary file.
@@ -29,8 +33,9 @@ def atomic_write(path: Union[str, Path], mode: str = 'wb') -> Iterator[IO]:
     try:
         with os.fdopen(descriptor, mode) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         # mkstemp makes files private; give the result the usual permissions.
         umask = os.umask(0)
         os.umask(umask)

@@ -6,4 +6,7 @@ class StoreError(ValueError):
 
 
 class FrameError(ValueError):
-    """One frame cannot be used; says why. A run skips it and records this."""
+    """One frame, or one scan, cannot be used; says why.
+
+    A run skips it, records this and goes on.
+    """

@@ -5,6 +5,8 @@ All access goes through ``mmengine.fileio``, so that a path like
 does. Local files are replaced atomically; object stores do so by themselves.
 """
 import hashlib
+import os
+import uuid
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Union
 
@@ -46,22 +48,67 @@ def read_bytes(path: PathLike, backend_args: BackendArgs = None) -> bytes:
 
 def write_bytes(path: PathLike,
                 content: bytes,
-                backend_args: BackendArgs = None) -> None:
+                backend_args: BackendArgs = None,
+                sync: bool = True) -> None:
     """Write a file so that a reader sees the old or the new one, never half.
 
     Args:
         path (PathLike): Local path or URI; folders are made when missing.
         content (bytes): The whole file.
         backend_args (BackendArgs): Arguments of the file backend.
+        sync (bool): See :func:`atomic_write`.
 
     Raises:
         OSError: When it cannot be written, e.g. because the disk is full.
     """
     if is_local(path, backend_args):
-        with atomic_write(path) as file:
+        with atomic_write(path, sync=sync) as file:
             file.write(content)
     else:
         fileio.put(content, str(path), backend_args=backend_args)
+
+
+def write_new(path: PathLike,
+              content: bytes,
+              backend_args: BackendArgs = None) -> bool:
+    """Write a file unless there is one, also when several processes try.
+
+    Args:
+        path (PathLike): Local path or URI; folders are made when missing.
+        content (bytes): The whole file.
+        backend_args (BackendArgs): Arguments of the file backend. Of an
+            object store the last of several processes wins.
+
+    Returns:
+        bool: Whether this call has written it.
+    """
+    if not is_local(path, backend_args):
+        if exists(path, backend_args):
+            return False
+        fileio.put(content, str(path), backend_args=backend_args)
+        return True
+    draft = f'{path}.{uuid.uuid4().hex}.tmp'
+    with atomic_write(draft) as file:
+        file.write(content)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(draft)
+    return True
+
+
+def size_of(path: PathLike, backend_args: BackendArgs = None) -> int:
+    """Bytes of a file; -1 when there is none."""
+    if is_local(path, backend_args):
+        try:
+            return os.stat(path).st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return -1
+    if not exists(path, backend_args):
+        return -1
+    return len(read_bytes(path, backend_args))
 
 
 def exists(path: PathLike, backend_args: BackendArgs = None) -> bool:

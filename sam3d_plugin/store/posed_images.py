@@ -20,7 +20,7 @@ from typing import Dict, List, Optional
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from .errors import FrameError, StoreError
+from .errors import FrameError
 from .files import (BackendArgs, PathLike, exists, join, list_names,
                     read_bytes, write_bytes)
 
@@ -204,14 +204,14 @@ class PosedImages:
             List[str]: Names without ending.
 
         Raises:
-            StoreError: When two files are one frame's colour image.
+            FrameError: When two files are one frame's colour image.
         """
         files = list_names(
             self.path(scan), self.backend_args, suffix=('.jpg', '.jpeg'))
         names = [PurePosixPath(file).stem for file in files]
         for name in names:
             if names.count(name) > 1:
-                raise StoreError(
+                raise FrameError(
                     f'{self.path(scan)} has two colour images of frame '
                     f'{name}; remove one')
         return sorted(names)
@@ -230,7 +230,7 @@ class PosedImages:
             Cameras: From its text files.
 
         Raises:
-            StoreError: When intrinsic.txt is missing or any is damaged.
+            FrameError: When intrinsic.txt is missing or any is damaged.
         """
         if scan not in self._cameras:
             self._cameras[scan] = self._read_cameras(scan)
@@ -239,7 +239,7 @@ class PosedImages:
     def _read_cameras(self, scan: str) -> Cameras:
         color = self._read_matrix(scan, INTRINSIC)
         if color is None:
-            raise StoreError(f'{self.path(scan, INTRINSIC)} is missing; '
+            raise FrameError(f'{self.path(scan, INTRINSIC)} is missing; '
                              'write the 4x4 intrinsics of the colour images')
         depth = self._read_matrix(scan, INTRINSIC_DEPTH)
         to_color = self._read_matrix(scan, DEPTH_TO_COLOR)
@@ -253,12 +253,9 @@ class PosedImages:
         path = self.path(scan, file)
         if not exists(path, self.backend_args):
             return None
-        try:
-            matrix = decode_matrix(read_bytes(path, self.backend_args), path)
-        except FrameError as error:
-            raise StoreError(str(error)) from error
+        matrix = decode_matrix(self._read(path), path)
         if not np.isfinite(matrix).all():
-            raise StoreError(f'{path} is not finite')
+            raise FrameError(f'{path} is not finite')
         return matrix
 
     def read_color(self, scan: str, frame: str) -> np.ndarray:
@@ -307,6 +304,9 @@ class PosedImages:
             return read_bytes(path, self.backend_args)
         except FileNotFoundError:
             raise FrameError(f'{path} is missing') from None
+        except OSError as error:
+            raise FrameError(
+                f'{path} cannot be read ({error.strerror})') from error
 
     def write_cameras(self, scan: str, cameras: Cameras) -> None:
         """Write the cameras of a scan; see :class:`Cameras`."""

@@ -1,0 +1,64 @@
+"""Which part of the scans a process works on."""
+import os
+import re
+from dataclasses import dataclass
+from typing import List, Mapping, Optional, Sequence
+
+from .errors import StoreError
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of ``count`` disjoint parts that together are everything.
+
+    Args:
+        index (int): Which part, from 0.
+        count (int): Number of parts.
+    """
+    index: int = 0
+    count: int = 1
+
+    def select(self, scans: Sequence[str]) -> List[str]:
+        """Every ``count``-th scan of the sorted list, from ``index`` on."""
+        return sorted(scans)[self.index::self.count]
+
+    def __str__(self) -> str:
+        return f'{self.index}/{self.count}'
+
+
+def parse_shard(text: str) -> Shard:
+    """A shard from ``i/n``.
+
+    Args:
+        text (str): E.g. ``'0/4'``, counted from 0.
+
+    Returns:
+        Shard: The part.
+
+    Raises:
+        StoreError: When it is not of this form or i is not below n.
+    """
+    match = re.fullmatch(r'(\d+)/(\d+)', text.strip())
+    if not match or int(match[1]) >= int(match[2]):
+        raise StoreError(f'--shard {text} is no part of a whole; count from '
+                         '0, as in 0/4, 1/4, 2/4, 3/4')
+    return Shard(int(match[1]), int(match[2]))
+
+
+def shard_of_process(environment: Optional[Mapping[str, str]] = None) -> Shard:
+    """The shard of this rank of torchrun or srun.
+
+    Args:
+        environment (Optional[Mapping[str, str]]): Variables, by default this
+            process's. ``SLURM_STEP_ID`` tells srun's tasks from the batch
+            script, which has ``SLURM_NTASKS`` too but is alone.
+
+    Returns:
+        Shard: Rank and world size; everything outside of both.
+    """
+    env = os.environ if environment is None else environment
+    if 'TORCHELASTIC_RUN_ID' in env and 'WORLD_SIZE' in env:
+        return Shard(int(env['RANK']), int(env['WORLD_SIZE']))
+    if 'SLURM_STEP_ID' in env and 'SLURM_NTASKS' in env:
+        return Shard(int(env['SLURM_PROCID']), int(env['SLURM_NTASKS']))
+    return Shard()
