@@ -122,6 +122,23 @@ class FrameStep(abc.ABC):
         return {}
 
 
+    def restore(self, scan: str, item: str,
+                read: Callable[[str], bytes]) -> Dict[str, bytes]:
+        """Files of an item from what :meth:`finish` has packed.
+
+        Needed when items are added to a scan whose parts are removed.
+
+        Args:
+            scan (str): Name of the scan.
+            item (str): Name of the item.
+            read (Callable[[str], bytes]): Reads a file by relative path.
+
+        Returns:
+            Dict[str, bytes]: As in the item's :class:`Product`.
+        """
+        raise NotImplementedError(f'{type(self).__name__} packs no items')
+
+
 def call_each(function: Callable[[str], Product],
               items: Sequence[str]) -> List[Union[Product, FrameError]]:
     """Process items one by one.
