@@ -32,6 +32,8 @@ class FrameStep(abc.ABC):
 
     #: Kind of the store that the step makes, e.g. ``'region_maps'``.
     kind: str
+    #: What items are called in messages.
+    unit: str = 'frames'
     #: Items per call of :meth:`process`.
     batch_size: int = 1
     #: Whether the step must stay in the main process (models on a GPU).
@@ -59,9 +61,8 @@ class FrameStep(abc.ABC):
         """Files of an item, relative to the store; the last marks it."""
 
     @abc.abstractmethod
-    def process(
-            self, scan: str,
-            items: Sequence[str]) -> List[Union[Product, FrameError]]:
+    def process(self, scan: str,
+                items: Sequence[str]) -> List[Union[Product, FrameError]]:
         """Make the products of some items of a scan.
 
         Args:
@@ -120,7 +121,6 @@ class FrameStep(abc.ABC):
             Dict[str, bytes]: By relative path.
         """
         return {}
-
 
     def restore(self, scan: str, item: str,
                 read: Callable[[str], bytes]) -> Dict[str, bytes]:

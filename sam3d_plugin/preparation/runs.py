@@ -115,9 +115,11 @@ def run_step(step: FrameStep,
 
 def _job(step: FrameStep, store: Store, scan: str) -> ScanJob:
     try:
-        return ScanJob(step, store, scan, step.items(scan))
+        items = step.items(scan)
     except FrameError as error:
         return ScanJob(step, store, scan, [], str(error))
+    reason = '' if items else f'{scan} has no {step.unit}'
+    return ScanJob(step, store, scan, items, reason)
 
 
 def _run_jobs(step: FrameStep, store: Store, jobs: List[ScanJob],
@@ -128,7 +130,8 @@ def _run_jobs(step: FrameStep, store: Store, jobs: List[ScanJob],
     with ExitStack() as stack:
         progress = stack.enter_context(_progress(step, console))
         bar = progress.add_task(step.kind, total=total)
-        stack.callback(lambda: [job.abandon() for job in jobs])
+        for job in jobs:
+            stack.callback(job.abandon)
 
         def done(job: ScanJob) -> None:
             job.finish()
@@ -191,7 +194,7 @@ def _progress(step: FrameStep, console: Console) -> Progress:
         TextColumn('{task.description}'),
         BarColumn(),
         MofNCompleteColumn(),
-        _SpeedColumn('items' if step.removes_parts else 'frames'),
+        _SpeedColumn(step.unit),
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal or 'CI' in os.environ)
@@ -218,7 +221,8 @@ def _summarize(report: RunReport, step: FrameStep, store: Store, shard: Shard,
     console.print(f'{step.kind}: {report.scans} scan(s) in {store.root}{part}')
     speed = report.made / max(report.seconds, 1e-9)
     console.print(
-        f'  {report.made} made' + f' ({speed:.1f}/s)' * bool(report.made) +
+        f'  {report.made} {step.unit} made' +
+        f' ({speed:.1f}/s)' * bool(report.made) +
         f', {report.kept} kept from before, {len(report.skipped)} skipped')
     for name, reason in list(report.skipped.items())[:_NAMED]:
         console.print(f'  skipped {name}: {reason}')

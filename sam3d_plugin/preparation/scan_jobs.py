@@ -6,8 +6,7 @@ from typing import Dict, List, Optional, Sequence
 from ..store.errors import FrameError, StoreError
 from ..store.files import remove, size_of
 from ..store.locks import scan_lock
-from ..store.manifest import (FileMark, ItemRecord, ScanRecord, Store,
-                              mark_of)
+from ..store.manifest import FileMark, ItemRecord, ScanRecord, Store, mark_of
 from .frame_steps import FrameStep
 
 
@@ -133,9 +132,8 @@ class ScanJob:
         found = {}
         for item in self.items:
             record = old.get(item)
-            is_there = record is not None and (is_packed or bool(record.files)
-                                               and self.store.is_there(
-                                                   record.files))
+            is_there = record is not None and (is_packed or bool(
+                record.files) and self.store.is_there(record.files))
             if record is None or not is_there:
                 record = adopt_item(self.step, self.store, self.scan, item)
             if record is not None:
@@ -222,8 +220,9 @@ class ScanJob:
         """Unpack kept items, so that all can be packed together."""
         for item in record.whole:
             paths = self.step.paths(self.scan, item)
-            if any(size_of(self.store.path(p), self.store.backend_args) < 0
-                   for p in paths):
+            if any(
+                    size_of(self.store.path(p), self.store.backend_args) < 0
+                    for p in paths):
                 self.store.write(
                     self.step.restore(self.scan, item, self.store.read))
 

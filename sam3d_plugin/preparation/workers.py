@@ -1,6 +1,7 @@
 """Processes that make items, and the order in which their results come."""
 import multiprocessing
 import os
+import signal
 import threading
 from concurrent.futures import (FIRST_COMPLETED, Future, ProcessPoolExecutor,
                                 wait)
@@ -100,6 +101,8 @@ def _make(scan: str, items: List[str]) -> List[Outcome]:
 def _start_worker(step: FrameStep, store: Store) -> None:
     global _worker
     _worker = (step, store)
+    # Ctrl-C reaches the whole process group; the parent ends the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

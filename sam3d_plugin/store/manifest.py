@@ -92,8 +92,9 @@ def _record_from(value: Dict[str, Any], path: str) -> ScanRecord:
 
     try:
         items = {
-            name: ItemRecord(item['status'], item['reason'],
-                             marks(item['files']), item['fields'])
+            name:
+            ItemRecord(item['status'], item['reason'], marks(item['files']),
+                       item['fields'])
             for name, item in value['items'].items()
         }
         return ScanRecord(value['scan'], items, marks(value['files']),

@@ -189,8 +189,8 @@ class PosedImages:
     def scans(self) -> List[str]:
         """Sorted names of the scans: the folders with an intrinsic.txt."""
         return [
-            name for name in list_names(
-                self.root, self.backend_args, folders=True)
+            name
+            for name in list_names(self.root, self.backend_args, folders=True)
             if exists(self.path(name, INTRINSIC), self.backend_args)
         ]
 

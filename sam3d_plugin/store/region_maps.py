@@ -94,8 +94,8 @@ class RegionMaps:
     def scans(self) -> List[str]:
         """Sorted names of the scans that have id maps."""
         return [
-            name for name in list_names(
-                self.root, self.backend_args, folders=True)
+            name
+            for name in list_names(self.root, self.backend_args, folders=True)
             if self.frames(name)
         ]
 
