@@ -67,6 +67,36 @@ def check_region_ids(region_ids: np.ndarray, name: str) -> np.ndarray:
     return region_ids.astype(np.uint32)
 
 
+def encode_region_file(region_ids: np.ndarray, xyz: np.ndarray,
+                       scan: str) -> bytes:
+    """The region ids of one scan as a file.
+
+    Args:
+        region_ids (np.ndarray): (N,) integer ids, 0 = in no region.
+        xyz (np.ndarray): (N, 3) coordinates as stored on disk, metres.
+        scan (str): Name of the scan.
+
+    Returns:
+        bytes: An ``.npz``, the same for the same arrays.
+
+    Raises:
+        ValueError: When ids and points differ in number, or an id is
+            negative or over 2^24.
+    """
+    region_ids = check_region_ids(region_ids, scan)
+    if len(region_ids) != len(xyz):
+        raise ValueError(f'{scan}: {len(region_ids)} region ids for '
+                         f'{len(xyz)} points')
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        region_ids=region_ids,
+        scan=np.array(scan),
+        num_points=np.array(len(xyz)),
+        points_hash=np.array(hash_points(xyz)))
+    return buffer.getvalue()
+
+
 def write_region_file(path: Union[str, Path], region_ids: np.ndarray,
                       xyz: np.ndarray, scan: str) -> None:
     """Write the region ids of one scan.
@@ -81,17 +111,9 @@ def write_region_file(path: Union[str, Path], region_ids: np.ndarray,
         ValueError: When ids and points differ in number, or an id is
             negative or over 2^24.
     """
-    region_ids = check_region_ids(region_ids, str(path))
-    if len(region_ids) != len(xyz):
-        raise ValueError(f'{path}: {len(region_ids)} region ids for '
-                         f'{len(xyz)} points of scan {scan}')
+    content = encode_region_file(region_ids, xyz, scan)
     with atomic_write(path) as file:
-        np.savez_compressed(
-            file,
-            region_ids=region_ids,
-            scan=np.array(scan),
-            num_points=np.array(len(xyz)),
-            points_hash=np.array(hash_points(xyz)))
+        file.write(content)
 
 
 def read_region_file(path: Union[str, Path],
@@ -112,13 +134,33 @@ def read_region_file(path: Union[str, Path],
         ValueError: When the file is damaged, holds ids for another number of
             points or for other points, or an id over 2^24.
     """
-    remedy = 'write it again with the tool that made it'
     try:
         content = get(str(path), backend_args=backend_args)
     except FileNotFoundError:
         raise FileNotFoundError(
             f'{path} is missing; import the scan with region ids, or '
             'lift its regions') from None
+    return decode_region_file(content, str(path), xyz)
+
+
+def decode_region_file(content: bytes, path: str,
+                       xyz: np.ndarray) -> np.ndarray:
+    """Region ids in the content of a region file; see
+    :func:`read_region_file`.
+
+    Args:
+        content (bytes): The ``.npz``.
+        path (str): What to call it in errors.
+        xyz (np.ndarray): (N, 3) coordinates as stored on disk, metres.
+
+    Returns:
+        np.ndarray: (N,) uint32 region ids, 0 = in no region.
+
+    Raises:
+        ValueError: When it is damaged, holds ids for another number of
+            points or for other points, or an id over 2^24.
+    """
+    remedy = 'write it again with the tool that made it'
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             region_ids = arrays['region_ids']
@@ -135,4 +177,4 @@ def read_region_file(path: Union[str, Path],
     if points_hash != hash_points(xyz):
         raise ValueError(f'{path} belongs to other points (its scan is '
                          f'{scan}); {remedy}')
-    return check_region_ids(region_ids, str(path))
+    return check_region_ids(region_ids, path)
