@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
-from ..store import atomic_write, write_region_file
+from ..store import atomic_write, encode_region_file
 from .scan import (CLASS_NAMES, DETECTION_CLASSES, MAX_NYU40_ID,
                    SEGMENTATION_IDS, Scan)
 
@@ -38,6 +38,63 @@ class StoredScan:
     num_points: int
     class_counts: np.ndarray
 
+    def to_fields(self) -> Dict[str, Any]:
+        """The same as JSON, for the record of a scan."""
+        return dict(
+            info=self.info,
+            num_points=self.num_points,
+            class_counts=[int(count) for count in self.class_counts])
+
+    @classmethod
+    def from_fields(cls, fields: Dict[str, Any]) -> 'StoredScan':
+        """Back from a record."""
+        return cls(fields['info'], fields['num_points'],
+                   np.array(fields['class_counts'], dtype=np.int64))
+
+
+def scan_files(scan: Scan) -> Dict[str, bytes]:
+    """The arrays of a scan as files.
+
+    Args:
+        scan (Scan): With masks and boxes.
+
+    Returns:
+        Dict[str, bytes]: Content by path relative to the data set.
+
+    Raises:
+        ValueError: When its region ids cannot be stored.
+    """
+    assert scan.semantic is not None and scan.instance is not None
+    points = np.concatenate([scan.xyz, scan.rgb], axis=1).astype('<f4')
+    files = {}
+    if scan.regions is not None:
+        files[f'regions/{scan.name}.npz'] = encode_region_file(
+            scan.regions, points[:, :3], scan.name)
+    arrays = dict(
+        instance_mask=scan.instance.astype('<i8'),
+        semantic_mask=scan.semantic.astype('<i8'),
+        points=points)
+    for folder, array in arrays.items():
+        files[f'{folder}/{scan.name}.bin'] = array.tobytes()
+    return files
+
+
+def describe_scan(scan: Scan) -> StoredScan:
+    """What the infos keep of a scan.
+
+    Args:
+        scan (Scan): With masks and boxes.
+
+    Returns:
+        StoredScan: For the infos and ``seg_info``.
+    """
+    assert scan.semantic is not None
+    counts = np.bincount(scan.semantic, minlength=MAX_NYU40_ID + 1)
+    return StoredScan(
+        info=scene_info(scan),
+        num_points=len(scan.xyz),
+        class_counts=counts[list(SEGMENTATION_IDS)])
+
 
 def store_scan(scan: Scan, out: Path) -> StoredScan:
     """Write the arrays of a scan.
@@ -49,23 +106,10 @@ def store_scan(scan: Scan, out: Path) -> StoredScan:
     Returns:
         StoredScan: For the infos and ``seg_info``.
     """
-    assert scan.semantic is not None and scan.instance is not None
-    points = np.concatenate([scan.xyz, scan.rgb], axis=1).astype('<f4')
-    arrays = dict(
-        points=points,
-        instance_mask=scan.instance.astype('<i8'),
-        semantic_mask=scan.semantic.astype('<i8'))
-    for folder, array in arrays.items():
-        with atomic_write(out / folder / f'{scan.name}.bin') as file:
-            file.write(array.tobytes())
-    if scan.regions is not None:
-        write_region_file(out / 'regions' / f'{scan.name}.npz', scan.regions,
-                          points[:, :3], scan.name)
-    counts = np.bincount(scan.semantic, minlength=MAX_NYU40_ID + 1)
-    return StoredScan(
-        info=scene_info(scan),
-        num_points=len(points),
-        class_counts=counts[list(SEGMENTATION_IDS)])
+    for name, content in scan_files(scan).items():
+        with atomic_write(out / name) as file:
+            file.write(content)
+    return describe_scan(scan)
 
 
 def scene_info(scan: Scan) -> Dict[str, Any]:
