@@ -1,0 +1,106 @@
+"""Regions of an image on points: of its own depth pixels, or of a scan.
+
+Frames of reference and pixels are those of
+:mod:`~sam3d_plugin.ops.projection`. Axis legend: N points, H W pixels of the
+depth image, H' W' of the colour image and its id map.
+"""
+from typing import Optional, Tuple
+
+import numpy as np
+
+from ._lifting_kernel import look_up_regions
+from .projection import back_project
+from .registration import color_pixels_of_depth
+
+
+def projection_matrix(intrinsics: np.ndarray,
+                      to_camera: np.ndarray) -> np.ndarray:
+    """Camera and position as one matrix.
+
+    Args:
+        intrinsics (np.ndarray): (3, 3) or (4, 4), pixels.
+        to_camera (np.ndarray): (4, 4) from some frame to the camera's,
+            metres.
+
+    Returns:
+        np.ndarray: (3, 4) float64; times (x, y, z, 1) in that frame it is
+        (u z', v z', z') with pixels u, v and depth z' in metres.
+    """
+    matrix = np.asarray(intrinsics, dtype=np.float64)[:3, :3] @ to_camera[:3]
+    return np.ascontiguousarray(matrix)
+
+
+def depth_regions(
+    depth: np.ndarray,
+    region_map: np.ndarray,
+    depth_intrinsics: np.ndarray,
+    depth_to_color: np.ndarray,
+    color_intrinsics: np.ndarray,
+    occlusion_margin: Optional[float] = None
+) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points of a depth image, each with the region of its colour pixel.
+
+    Args:
+        depth (np.ndarray): (H, W) metres, 0 = none.
+        region_map (np.ndarray): (H', W') uint16 ids, 0 = in no region.
+        depth_intrinsics (np.ndarray): (3, 3) or (4, 4), pixels.
+        depth_to_color (np.ndarray): (4, 4) from the depth camera's frame to
+            the colour camera's, metres.
+        color_intrinsics (np.ndarray): (3, 3) or (4, 4), pixels.
+        occlusion_margin (Optional[float]): As in
+            :func:`~sam3d_plugin.ops.registration.color_pixels_of_depth`.
+
+    Returns:
+        Tuple[np.ndarray, np.ndarray, np.ndarray]: Of the N depth pixels that
+        have depth, in row-major order: (N, 3) xyz in the depth camera's
+        frame, metres, dtype of ``depth``; (N,) uint16 ids, 0 where the
+        colour camera sees nothing of the point; (N,) int64 indices into the
+        flattened depth image.
+    """
+    with np.errstate(invalid='ignore'):
+        pixels = np.flatnonzero((depth > 0) & np.isfinite(depth))
+    color_pixels = color_pixels_of_depth(depth, depth_intrinsics,
+                                         depth_to_color, color_intrinsics,
+                                         region_map.shape, occlusion_margin)
+    color_pixels = color_pixels.reshape(-1)[pixels]
+    ids = region_map.reshape(-1)[color_pixels]
+    ids = np.where(color_pixels >= 0, ids, 0).astype(np.uint16)
+    return back_project(depth, depth_intrinsics, pixels), ids, pixels
+
+
+def lift_regions(
+        xyz: np.ndarray,
+        depth: np.ndarray,
+        region_map: np.ndarray,
+        depth_projection: np.ndarray,
+        color_projection: Optional[np.ndarray] = None,
+        depth_tolerance: float = 0.05) -> Tuple[np.ndarray, np.ndarray]:
+    """Regions of the points of a scan that a frame sees.
+
+    A point is seen if the depth image shows a surface at the point's depth,
+    and with two cameras if it also lies inside the colour image.
+
+    Args:
+        xyz (np.ndarray): (N, 3) float points, frame of the projections,
+            metres.
+        depth (np.ndarray): (H, W) float, metres, 0 = none.
+        region_map (np.ndarray): (H', W') uint16 ids, 0 = in no region.
+        depth_projection (np.ndarray): (3, 4) of the depth camera, from
+            :func:`projection_matrix`.
+        color_projection (Optional[np.ndarray]): (3, 4) of the colour camera;
+            None if both are one camera and sizes agree.
+        depth_tolerance (float): How far a seen point may lie in front of or
+            behind the measured surface, metres, exclusive.
+
+    Returns:
+        Tuple[np.ndarray, np.ndarray]: (N,) uint16 ids, 0 = in no region or
+        not seen, and (N,) bool, whether seen.
+    """
+    is_single = color_projection is None
+    assert not is_single or depth.shape == region_map.shape
+    if color_projection is None:
+        color_projection = depth_projection
+    return look_up_regions(
+        np.ascontiguousarray(xyz), np.ascontiguousarray(depth),
+        np.ascontiguousarray(region_map, dtype=np.uint16), depth_projection,
+        color_projection, is_single, depth_tolerance)
