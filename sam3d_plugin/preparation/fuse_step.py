@@ -1,0 +1,141 @@
+"""The step that gives scans of RGB-D frames a cloud of points."""
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
+
+import numpy as np
+
+from ..store.errors import FrameError, StoreError
+from ..store.files import BackendArgs, PathLike, is_local, join
+from ..store.manifest import Store
+from ..store.posed_images import PosedImages, RGBDFrame
+from .frame_steps import FrameStep, Product, call_each
+from .fusion import fuse_frames
+from .infos import StoredScan, describe_scan, scan_files, write_split
+from .scan import Scan
+
+KIND = 'fused_scans'
+
+
+@dataclass(frozen=True)
+class FusionSettings:
+    """See :func:`fuse_frames`."""
+    voxel: float = 0.025
+    max_depth: float = 5.0
+    min_pixels: int = 3
+    max_points: Optional[int] = None
+
+
+class FuseStep(FrameStep):
+    """posed_images/<scan> to points/<scan>.bin, without labels.
+
+    Args:
+        data (PathLike): Folder of the data set.
+        settings (FusionSettings): See :func:`fuse_frames`.
+        backend_args (BackendArgs): Arguments of the file backend.
+    """
+    kind = KIND
+    unit = 'scans'
+
+    def __init__(self,
+                 data: PathLike,
+                 settings: FusionSettings = FusionSettings(),
+                 backend_args: BackendArgs = None) -> None:
+        self.images = PosedImages(join(data, 'posed_images'), backend_args)
+        self.fusion = settings
+
+    def settings(self) -> Dict[str, Any]:
+        """The arguments of :func:`fuse_frames`."""
+        return dict(vars(self.fusion))
+
+    def scans(self) -> List[str]:
+        """The scans of posed_images."""
+        return self.images.scans()
+
+    def items(self, scan: str) -> List[str]:
+        """The scan itself."""
+        return [scan]
+
+    def paths(self, scan: str, item: str) -> List[str]:
+        """Points and empty masks."""
+        return [
+            f'instance_mask/{scan}.bin', f'semantic_mask/{scan}.bin',
+            f'points/{scan}.bin'
+        ]
+
+    def process(self, scan: str,
+                items: Sequence[str]) -> List[Union[Product, FrameError]]:
+        """Fuse the frames of a scan."""
+        return call_each(self._fuse, items)
+
+    def _fuse(self, scan: str) -> Product:
+        skipped: List[str] = []
+        xyz, rgb = fuse_frames(
+            self._frames(scan, skipped), **vars(self.fusion))
+        fused = _unlabelled(scan, xyz, rgb)
+        fields = dict(
+            describe_scan(fused).to_fields(), skipped_frames=sorted(skipped))
+        return Product(scan_files(fused), fields)
+
+    def _frames(self, scan: str, skipped: List[str]) -> Iterator[RGBDFrame]:
+        for name in self.images.frames(scan):
+            try:
+                yield self.images.read(scan, name)
+            except FrameError as error:
+                skipped.append(str(error))
+
+    def adopt(self, scan: str, item: str,
+              files: Dict[str, bytes]) -> Dict[str, Any]:
+        """Fuse again: which frames were skipped is not in the files."""
+        raise FrameError('a fused scan is made again')
+
+
+def _unlabelled(name: str, xyz: np.ndarray, rgb: np.ndarray) -> Scan:
+    nothing = np.zeros(len(xyz), dtype=np.int64)
+    return Scan(
+        name,
+        Path(name),
+        xyz,
+        rgb,
+        np.eye(4),
+        semantic=nothing,
+        instance=nothing,
+        boxes=np.zeros((0, 6)),
+        box_classes=nothing[:0])
+
+
+def write_infos(out: PathLike, splits: Dict[str, List[str]],
+                backend_args: BackendArgs) -> Dict[str, Path]:
+    """Write the infos of the fused scans.
+
+    Args:
+        out (PathLike): Folder of the data set, local.
+        splits (Dict[str, List[str]]): Scans by split; empty puts every scan
+            into train and val.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        Dict[str, Path]: The infos file of each split.
+
+    Raises:
+        StoreError: When a split names a scan that is not there, or the
+            folder is not local.
+    """
+    if not is_local(out, backend_args):
+        raise StoreError(f'{out}: mmdet3d reads infos from local folders; '
+                         'fuse into one and copy the points afterwards')
+    stored = {
+        scan: StoredScan.from_fields(item.fields)
+        for scan, record in Store(out, backend_args).manifest().items()
+        for item in record.whole.values()
+    }
+    splits = splits or dict(train=sorted(stored), val=sorted(stored))
+    for split, members in splits.items():
+        missing = sorted(set(members) - set(stored))
+        if missing:
+            raise StoreError(f'{out}: split {split} names {missing[0]}, which '
+                             'is no fused scan')
+    return {
+        split: write_split(Path(out), split, [stored[n] for n in members])
+        for split, members in splits.items() if members
+    }

@@ -1,0 +1,80 @@
+"""Fuse the frames of RGB-D recordings into clouds of points.
+
+    python tools/preparation/fuse_frames.py --data data/NAME
+
+For recordings without a reconstruction: data/NAME/posed_images/<scan> gets
+data/NAME/points/<scan>.bin, and the infos that mmdet3d reads, without labels.
+"""
+import argparse
+import sys
+from typing import Dict, List, Optional, Sequence
+
+from sam3d_plugin.preparation.cli import (add_run_arguments, run_main,
+                                          run_options)
+from sam3d_plugin.preparation.fuse_step import (FuseStep, FusionSettings,
+                                                write_infos)
+from sam3d_plugin.preparation.runs import run_step
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data', required=True, help='folder of the data set')
+    parser.add_argument('--out', help='where to write (default: --data)')
+    parser.add_argument(
+        '--voxel', type=float, default=0.025, help='edge in metres')
+    parser.add_argument(
+        '--max-depth',
+        type=float,
+        default=5.0,
+        help='metres beyond which depth is not used')
+    parser.add_argument(
+        '--min-pixels',
+        type=int,
+        default=3,
+        help='pixels that must have seen a voxel')
+    parser.add_argument(
+        '--max-points',
+        type=int,
+        help='keep the voxels most seen if there are more')
+    for split in ('train', 'val'):
+        parser.add_argument(
+            f'--{split}',
+            nargs='+',
+            metavar='SCAN',
+            default=[],
+            help=f'scans of {split} (without both: all in both)')
+    add_run_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def build_step(args: argparse.Namespace) -> FuseStep:
+    """The step that the command line asks for."""
+    settings = FusionSettings(args.voxel, args.max_depth, args.min_pixels,
+                              args.max_points)
+    return FuseStep(args.data, settings, args.backend_args)
+
+
+def split_lists(args: argparse.Namespace) -> Dict[str, List[str]]:
+    """The splits of the command line; empty when it names none."""
+    splits = dict(train=args.train, val=args.val)
+    return splits if any(splits.values()) else {}
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Fuse the scans; 0, or 1 after one sentence on what is wrong."""
+    args = parse_args(argv)
+    out = args.out or args.data
+
+    def work() -> None:
+        run_step(build_step(args), out, run_options(args))
+        infos = write_infos(out, split_lists(args), args.backend_args)
+        print('\n'.join(f'  {path}' for path in infos.values()))
+
+    return run_main(work)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
