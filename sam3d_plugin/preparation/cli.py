@@ -32,6 +32,10 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='JSON',
         help='arguments of mmengine.fileio for paths in an object store, '
         'e.g. \'{"backend": "petrel"}\'')
+    group.add_argument(
+        '--report',
+        metavar='FILE',
+        help='write counts, seconds and what was skipped as JSON')
 
 
 def add_option_argument(parser: argparse.ArgumentParser, what: str) -> None:
@@ -70,7 +74,7 @@ def run_options(args: argparse.Namespace) -> RunOptions:
         StoreError: When the shard is none.
     """
     shard = parse_shard(args.shard) if args.shard else shard_of_process()
-    return RunOptions(shard, args.workers, args.backend_args)
+    return RunOptions(shard, args.workers, args.backend_args, args.report)
 
 
 def run_main(function: Callable[[], None]) -> int:

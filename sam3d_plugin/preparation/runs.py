@@ -1,9 +1,10 @@
 """Runs an offline step over many scans: resumable, sharded, in parallel."""
 import errno
+import json
 import os
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Dict, Iterator, List, Optional
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from rich.progress import (BarColumn, MofNCompleteColumn, Progress,
 from rich.text import Text
 
 from ..store.errors import FrameError, StoreError
-from ..store.files import BackendArgs, PathLike
+from ..store.files import BackendArgs, PathLike, write_bytes
 from ..store.manifest import Store
 from ..store.shards import Shard
 from . import workers
@@ -33,10 +34,12 @@ class RunOptions:
         workers (int, optional): Processes; 0 works in this one, None takes
             one for each core.
         backend_args (dict, optional): Arguments of the store's backend.
+        report (str, optional): JSON file for the :class:`RunReport`.
     """
     shard: Shard = Shard()
     workers: Optional[int] = None
     backend_args: BackendArgs = None
+    report: Optional[str] = None
 
 
 @dataclass
@@ -109,6 +112,9 @@ def run_step(step: FrameStep,
     except OSError as error:
         raise _write_error(error, store) from error
     report.seconds = time.perf_counter() - begin
+    if options.report:
+        write_bytes(options.report,
+                    json.dumps(asdict(report), indent=1).encode())
     _summarize(report, step, store, options.shard, console)
     return report
 

@@ -126,6 +126,16 @@ def test_every_item_is_made_and_recorded(source, out):
     assert '9 frames made' in console.file.getvalue()
 
 
+def test_a_report_is_written_for_other_programs(source, out, tmp_path):
+    (source / 'b/1.txt').write_text('broken')
+    path = tmp_path / 'report.json'
+    options = RunOptions(workers=0, report=str(path))
+    run_step(Doubling(source), out, options, quiet())
+    report = json.loads(path.read_text())
+    assert report['made'] == 8 and report['seconds'] > 0
+    assert report['skipped'] == {'b/1': '1 is no number'}
+
+
 def test_a_second_run_makes_nothing(source, out, tmp_path):
     run_step(Doubling(source), out, HERE, quiet())
     before = files_of(out)
