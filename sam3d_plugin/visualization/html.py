@@ -74,7 +74,16 @@ def _hover_texts(boxes: LabelledBoxes, kind: str,
     ]
 
 
-def _points_trace(points: np.ndarray, colors: np.ndarray) -> go.Scatter3d:
+def points_trace(points: np.ndarray, colors: np.ndarray) -> go.Scatter3d:
+    """Return points as a trace of a figure.
+
+    Args:
+        points (np.ndarray): (N, 3) xyz, metres.
+        colors (np.ndarray): (N, 3) uint8.
+
+    Returns:
+        go.Scatter3d: Named ``points``.
+    """
     return go.Scatter3d(
         x=points[:, 0].astype(np.float32),
         y=points[:, 1].astype(np.float32),
@@ -140,8 +149,16 @@ def _threshold_slider(predicted: LabelledBoxes, hover: Sequence[str],
         yanchor='bottom')
 
 
-def _layout(title: str, options: ViewOptions) -> Dict[str, Any]:
-    """Return title, legend and the first view, with z kept upright."""
+def scene_layout(title: str, options: ViewOptions) -> Dict[str, Any]:
+    """Return title, legend and the first view, with z kept upright.
+
+    Args:
+        title (str): Written above the scene.
+        options (ViewOptions): From where it is seen first.
+
+    Returns:
+        Dict[str, Any]: A plotly layout.
+    """
     a, e = np.radians([options.azimuth, options.elevation])
     eye = 1.95 * np.array(
         [np.cos(e) * np.cos(a),
@@ -208,7 +225,7 @@ def build_figure(points: np.ndarray,
     # Two captions at one place cannot be read: true boxes have theirs under
     # the mouse as soon as there are predictions.
     figure = go.Figure([
-        _points_trace(points, colors),
+        points_trace(points, colors),
         _boxes_trace(
             _box_lines(true, true_hover, not len(predicted)),
             f'true ({len(true)})', TRUE_COLOR),
@@ -216,7 +233,7 @@ def build_figure(points: np.ndarray,
             _box_lines(predicted, hover, True),
             f'predicted ({len(predicted)})', PREDICTED_COLOR),
     ])
-    figure.update_layout(_layout(title, options))
+    figure.update_layout(scene_layout(title, options))
     if len(predicted) and predicted.scores is not None:
         slider = _threshold_slider(predicted, hover, score_thr, trace=2)
         figure.update_layout(sliders=[slider])

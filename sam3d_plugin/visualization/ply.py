@@ -1,0 +1,54 @@
+"""Coloured points as a PLY file, for MeshLab, CloudCompare or Blender.
+
+Axes: N points.
+"""
+import io
+from pathlib import Path
+from typing import Optional, Union
+
+import numpy as np
+from plyfile import PlyData, PlyElement
+
+from sam3d_plugin.store.files import BackendArgs, write_bytes
+from .points import check_points
+
+
+def write_ply(path: Union[str, Path],
+              points: np.ndarray,
+              colors: np.ndarray,
+              region_ids: Optional[np.ndarray] = None,
+              backend_args: BackendArgs = None) -> None:
+    """Write points with colours, binary and little endian.
+
+    Args:
+        path (Union[str, Path]): PLY file to write; its folder is made.
+        points (np.ndarray): (N, 3) xyz, metres.
+        colors (np.ndarray): (N, 3) uint8.
+        region_ids (Optional[np.ndarray]): (N,) ids, kept as the property
+            ``region``.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Raises:
+        ValueError: When there is no point, a coordinate is not finite, or
+            colours or ids are not as many as points.
+    """
+    points = check_points(points)
+    columns = [(name, '<f4', points[:, i]) for i, name in enumerate('xyz')]
+    if np.shape(colors) != points.shape:
+        raise ValueError(f'{path}: {len(points)} points came with colours of '
+                         f'shape {np.shape(colors)}')
+    columns += [(name, 'u1', np.asarray(colors)[:, i])
+                for i, name in enumerate(('red', 'green', 'blue'))]
+    if region_ids is not None:
+        if np.shape(region_ids) != (len(points), ):
+            raise ValueError(f'{path}: {len(points)} points came with '
+                             f'{len(region_ids)} region ids')
+        columns.append(('region', '<u4', region_ids))
+    vertices = np.empty(
+        len(points), [(name, kind) for name, kind, _ in columns])
+    for name, _, values in columns:
+        vertices[name] = values
+    buffer = io.BytesIO()
+    PlyData([PlyElement.describe(vertices, 'vertex')],
+            byte_order='<').write(buffer)
+    write_bytes(path, buffer.getvalue(), backend_args)
