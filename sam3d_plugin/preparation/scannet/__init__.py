@@ -1,0 +1,1 @@
+"""ScanNet v2 as it is downloaded: frames from .sens, scans from meshes."""

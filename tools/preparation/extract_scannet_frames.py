@@ -1,0 +1,95 @@
+"""Take RGB-D frames out of ScanNet's .sens recordings.
+
+    python tools/preparation/extract_scannet_frames.py --source DIR
+
+DIR is the release with scans/<scan>/<scan>.sens (and scans_test/), or a
+folder of scan folders. OUT gets <scan>/00025.jpg (colour, the very bytes of
+the recording), .png (depth, uint16 millimetres), .txt (pose, depth camera to
+world) and the cameras: intrinsic.txt of colour, intrinsic_depth.txt of depth,
+depth_to_color.txt from the depth camera's frame to the colour camera's. A
+frame's name is its number in the recording, whatever the stride.
+
+Frames without a finite, rigid pose or without depth are skipped, counted and
+listed in manifest.json, and so are those that a truncated file lacks.
+"""
+import argparse
+import sys
+from typing import List, Optional, Sequence
+
+from rich.console import Console
+
+from sam3d_plugin.preparation.cli import (add_run_arguments, run_main,
+                                          run_options)
+from sam3d_plugin.preparation.runs import run_step
+from sam3d_plugin.preparation.scannet.frames import (DEFAULT_STRIDE,
+                                                     SensFrames, count_reasons)
+from sam3d_plugin.preparation.scannet.layout import (read_list,
+                                                     source_backend_args)
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--source',
+        required=True,
+        metavar='DIR',
+        help='the release; recordings in an object store are fetched whole '
+        'before they are read, so copy them to a disk first if you can')
+    parser.add_argument(
+        '--out',
+        default='data/scannet/posed_images',
+        metavar='OUT',
+        help='folder of the frames (default: data/scannet/posed_images)')
+    parser.add_argument(
+        '--stride',
+        type=int,
+        default=DEFAULT_STRIDE,
+        metavar='N',
+        help=f'take every N-th frame (default: {DEFAULT_STRIDE})')
+    parser.add_argument(
+        '--resize-color',
+        action='store_true',
+        help='make colour images as large as the depth images (640x480, a '
+        'quarter of the pixels) and scale their intrinsics; they are encoded '
+        'anew')
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        '--scans', nargs='+', metavar='SCAN', help='only these scans')
+    group.add_argument(
+        '--list',
+        metavar='FILE',
+        help='only the scans of a list, e.g. scannetv2_train.txt')
+    add_run_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def build_step(args: argparse.Namespace) -> SensFrames:
+    """The step of a command line."""
+    only: Optional[List[str]] = args.scans
+    backend_args = source_backend_args(args.source, args.backend_args)
+    if args.list:
+        only = read_list(args.list,
+                         source_backend_args(args.list, args.backend_args))
+    return SensFrames(args.source, args.stride, args.resize_color, only,
+                      backend_args)
+
+
+def extract(args: argparse.Namespace) -> None:
+    """Extract the frames and say why frames were skipped."""
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    report = run_step(build_step(args), args.out, run_options(args), console)
+    for reason, count in count_reasons(report.skipped).items():
+        console.print(f'  {count:,} skipped: {reason}')
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Extract frames; 0, or 1 after one sentence on what is wrong."""
+    args = parse_args(argv)
+    return run_main(lambda: extract(args))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""Turn ScanNet's meshes and annotations into data that mmdet3d reads.
+
+    python tools/preparation/prepare_scannet.py --source DIR --lists LISTS
+
+DIR is the release with scans/ and scans_test/; of each scan it needs
+<scan>_vh_clean_2.ply and <scan>.txt, and of those with annotations
+<scan>_vh_clean_2.0.010000.segs.json and <scan>.aggregation.json, and
+scannetv2-labels.combined.tsv beside them. LISTS holds
+scannetv2_train.txt, scannetv2_val.txt and scannetv2_test.txt.
+
+OUT gets points/, instance_mask/, semantic_mask/, seg_info/ and
+scannet_infos_{train,val,test}.pkl with the 18 detection classes, as mmdet3d's
+own converter makes them: all vertices, unaligned, with NYU40 ids. Test scans
+have no annotations: no boxes, masks of zeros.
+"""
+import argparse
+import sys
+from typing import Dict, Optional, Sequence
+
+from rich.console import Console
+
+from sam3d_plugin.preparation.cli import (add_run_arguments, run_main,
+                                          run_options)
+from sam3d_plugin.preparation.runs import run_step
+from sam3d_plugin.preparation.scannet.layout import (OFFICIAL_TOTALS,
+                                                     check_present,
+                                                     check_totals,
+                                                     find_folders, find_lists,
+                                                     present_splits,
+                                                     read_splits,
+                                                     source_backend_args)
+from sam3d_plugin.preparation.scannet.scans import ScanNetScans
+from sam3d_plugin.preparation.scannet.split_infos import write_infos
+from sam3d_plugin.store.files import join
+from sam3d_plugin.store.manifest import Store
+
+LABELS = 'scannetv2-labels.combined.tsv'
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--source', required=True, metavar='DIR', help='the release')
+    parser.add_argument(
+        '--out',
+        default='data/scannet',
+        metavar='OUT',
+        help='folder of the data set (default: data/scannet)')
+    parser.add_argument(
+        '--labels',
+        metavar='FILE',
+        help=f'the label map (default: DIR/{LABELS})')
+    _add_split_arguments(parser)
+    add_run_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def _add_split_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group('splits')
+    group.add_argument(
+        '--lists', metavar='LISTS', help='folder with scannetv2_<split>.txt')
+    for split in OFFICIAL_TOTALS:
+        group.add_argument(
+            f'--{split}-list',
+            metavar='FILE',
+            help=f'the list of {split}, if it lies elsewhere')
+    group.add_argument(
+        '--splits',
+        nargs='+',
+        choices=tuple(OFFICIAL_TOTALS),
+        metavar='SPLIT',
+        help='only these splits (default: all that have a list)')
+    totals = '/'.join(f'{n:,}' for n in OFFICIAL_TOTALS.values())
+    group.add_argument(
+        '--partial',
+        action='store_true',
+        help=f'go on with the scans that are there, if they are not {totals}, '
+        'and leave out those that fail')
+
+
+def _read_lists(args: argparse.Namespace) -> Dict[str, list]:
+    """Lists of the splits that are wanted."""
+    given = {
+        split: getattr(args, f'{split}_list')
+        for split in OFFICIAL_TOTALS if getattr(args, f'{split}_list')
+    }
+    files = find_lists(args.lists, given, args.splits,
+                       source_backend_args(args.lists, args.backend_args))
+    return read_splits(files, args.backend_args)
+
+
+def build_step(args: argparse.Namespace) -> ScanNetScans:
+    """The step of a command line."""
+    backend_args = source_backend_args(args.source, args.backend_args)
+    splits = _read_lists(args)
+    folders = list(find_folders(args.source, backend_args))
+    if args.partial:
+        splits = present_splits(splits, folders, args.source)
+    else:
+        check_totals(splits)
+        check_present(splits, folders, args.source)
+    return ScanNetScans(args.source, splits, args.labels
+                        or join(args.source, LABELS), backend_args)
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Prepare the scans and write the infos of the splits."""
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    step = build_step(args)
+    options = run_options(args)
+    run_step(step, args.out, options, console)
+    write_infos(
+        Store(args.out, options.backend_args), step.splits, console,
+        args.partial)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Prepare ScanNet; 0, or 1 after one sentence on what is wrong."""
+    args = parse_args(argv)
+    return run_main(lambda: prepare(args))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
