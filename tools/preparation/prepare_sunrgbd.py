@@ -1,0 +1,103 @@
+"""Turn SUN RGB-D into data that mmdet3d reads, without MATLAB.
+
+    python tools/preparation/prepare_sunrgbd.py --source DIR --out data/sunrgbd
+
+DIR is one of two. Either the release: SUNRGBD.zip and SUNRGBDtoolbox.zip
+unzipped side by side with SUNRGBDMeta3DBB_v2.mat and SUNRGBDMeta2DBB_v2.mat.
+Or sunrgbd_trainval, which VoteNet's and mmdet3d's MATLAB scripts make of it.
+A folder that holds OFFICIAL_SUNRGBD or sunrgbd_trainval will do.
+
+OUT gets points/, sunrgbd_infos_{train,val}.pkl, sunrgbd_v1_infos_{train,val}
+.pkl with the older boxes that 3DETR and GroupFree3D are evaluated on, and
+posed_images/ with each scan as one RGB-D frame for the steps that follow.
+"""
+import argparse
+import sys
+from pathlib import Path
+from typing import List, Optional, Sequence
+
+from rich.console import Console
+
+from sam3d_plugin.preparation.cli import (add_run_arguments, run_main,
+                                          run_options)
+from sam3d_plugin.preparation.runs import run_step
+from sam3d_plugin.preparation.sunrgbd.infos import check_totals, write_infos
+from sam3d_plugin.preparation.sunrgbd.sources import FORMS, open_source
+from sam3d_plugin.preparation.sunrgbd.step import SunRGBDStep
+from sam3d_plugin.store.manifest import Store
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--source', required=True, help='folder of the raw data')
+    parser.add_argument(
+        '--out', default='data/sunrgbd', help='folder of the data set')
+    parser.add_argument(
+        '--form',
+        choices=('auto', *FORMS),
+        default='auto',
+        help='which of the two the source is (default: see for yourself)')
+    parser.add_argument(
+        '--partial',
+        action='store_true',
+        help='go on with the scans that are there, if not all 10,335 are')
+    parser.add_argument(
+        '--without-v1', action='store_true', help='do without the older boxes')
+    parser.add_argument(
+        '--without-images',
+        action='store_true',
+        help='do not copy the images to OUT/sunrgbd_trainval/image, where '
+        "mmdet3d's configs with cameras look for them")
+    parser.add_argument(
+        '--num-points',
+        type=int,
+        default=50000,
+        metavar='N',
+        help='points kept of a scan; 0 keeps all (default: 50000)')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='seed of their choice')
+    add_run_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def build_step(args: argparse.Namespace) -> SunRGBDStep:
+    """The step of a command line."""
+    source = open_source(args.source, args.form, not args.without_v1,
+                         args.partial, args.backend_args)
+    # A folder that already lies where mmdet3d looks is not copied to itself.
+    is_there = Path(source.root).resolve() == (Path(args.out) /
+                                               'sunrgbd_trainval').resolve()
+    return SunRGBDStep(source, args.num_points, args.seed,
+                       not (args.without_images or is_there))
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Prepare the scans and write the infos."""
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    step = build_step(args)
+    splits = step.source.splits()
+    check_totals({
+        split: len(scans)
+        for split, scans in splits.items()
+    }, args.source, args.partial)
+    options = run_options(args)
+    run_step(step, args.out, options, console)
+    lines: List[str] = write_infos(step.source,
+                                   Store(args.out, options.backend_args),
+                                   args.partial)
+    for line in lines:
+        console.print(f'  {line}')
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Prepare SUN RGB-D; 0, or 1 after one sentence on what is wrong."""
+    args = parse_args(argv)
+    return run_main(lambda: prepare(args))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
