@@ -3,8 +3,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Sequence
 
+from ..store.atomic import remove_drafts
 from ..store.errors import FrameError, StoreError
-from ..store.files import remove, size_of
+from ..store.files import is_local, remove, size_of
 from ..store.locks import scan_lock
 from ..store.manifest import FileMark, ItemRecord, ScanRecord, Store, mark_of
 from .frame_steps import FrameStep
@@ -107,6 +108,7 @@ class ScanJob:
             scan_lock(self.store.root, self.scan, self.store.backend_args))
         if self.reason:
             return []
+        self._remove_drafts()
         self._old = self._read_record()
         for item, record in self._whole_items().items():
             self._outcomes[item] = record
@@ -115,6 +117,13 @@ class ScanJob:
         if left:
             self._begin()
         return [] if self.reason else left
+
+    def _remove_drafts(self) -> None:
+        if is_local(self.store.root, self.store.backend_args):
+            names = [f'{RECORDS}/{self.scan}.json']
+            for item in self.items:
+                names += self.step.paths(self.scan, item)
+            remove_drafts(self.store.path(name) for name in names)
 
     def _read_record(self) -> Optional[ScanRecord]:
         """The record; a damaged one counts as none, since files are read."""

@@ -3,7 +3,7 @@ import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Iterator, Union
+from typing import IO, Dict, Iterable, Iterator, Set, Union
 
 
 @contextmanager
@@ -44,3 +44,19 @@ def atomic_write(path: Union[str, Path],
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def remove_drafts(paths: Iterable[Union[str, Path]]) -> None:
+    """Remove what killed writers of some files have left beside them.
+
+    Args:
+        paths (Iterable[Union[str, Path]]): Files that nobody is writing now.
+    """
+    names: Dict[Path, Set[str]] = {}
+    for path in map(Path, paths):
+        names.setdefault(path.parent, set()).add(path.name)
+    for folder, wanted in names.items():
+        for draft in folder.glob('.*.tmp'):
+            # .<name>.<random>.tmp
+            if draft.name[1:].rsplit('.', 2)[0] in wanted:
+                draft.unlink(missing_ok=True)

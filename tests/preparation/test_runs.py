@@ -160,6 +160,17 @@ def test_whole_files_without_a_record_are_adopted(source, out, tmp_path):
     assert files_of(out) == expected
 
 
+def test_drafts_of_a_killed_run_are_removed(source, out):
+    run_step(Doubling(source), out, HERE, quiet())
+    expected = files_of(out)
+    for name in ('a/.0.b.x1.tmp', 'records/.a.json.x2.tmp'):
+        (out / name).write_bytes(b'half')
+    (out / 'a/.unknown.x3.tmp').write_bytes(b'of somebody else')
+    run_step(Doubling(source), out, HERE, quiet())
+    (out / 'a/.unknown.x3.tmp').unlink()
+    assert files_of(out) == expected
+
+
 def test_a_lost_or_short_file_is_made_again(source, out):
     run_step(Doubling(source), out, HERE, quiet())
     expected = files_of(out)
