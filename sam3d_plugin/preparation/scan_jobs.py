@@ -7,11 +7,10 @@ from ..store.atomic import remove_drafts
 from ..store.errors import FrameError, StoreError
 from ..store.files import is_local, remove, size_of
 from ..store.locks import scan_lock
-from ..store.manifest import FileMark, ItemRecord, ScanRecord, Store, mark_of
-from .frame_steps import FrameStep
+from ..store.manifest import (RECORDS, FileMark, ItemRecord, ScanRecord, Store,
+                              mark_of)
 
 
-@dataclass(frozen=True)
 class Outcome:
     """What became of one item.
 
