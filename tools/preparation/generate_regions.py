@@ -1,0 +1,73 @@
+"""Find the regions of every frame: uint16 id maps at colour resolution.
+
+    python tools/preparation/generate_regions.py --data data/NAME
+    python tools/preparation/generate_regions.py --data data/NAME \\
+        --generator sam -O checkpoint=sam_vit_h_4b8939.pth model_type=vit_h
+
+Reads data/NAME/posed_images, writes data/NAME/region_maps/<scan>/<frame>.png:
+0 = in no region, ids 1..R. Generators:
+
+    superpixel   graph segmentation of colour, depth and normals; no weights
+    sam          segment_anything, "segment everything"
+    precomputed  masks that are there already: label PNGs, RLE JSON, or a
+                 grouping of the scan's vertices seen from the frames
+
+A run that was stopped goes on when it is started again; frames that cannot be
+used are skipped, named in the summary and recorded in the manifest.
+"""
+import argparse
+import sys
+from typing import Optional, Sequence
+
+from sam3d_plugin.preparation.cli import (add_option_argument,
+                                          add_run_arguments, run_main,
+                                          run_options)
+from sam3d_plugin.preparation.generators import GENERATORS, build_generator
+from sam3d_plugin.preparation.region_maps_step import (RegionMapStep,
+                                                       default_folder)
+from sam3d_plugin.preparation.runs import run_step
+from sam3d_plugin.store.files import join
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--data',
+        required=True,
+        metavar='DIR',
+        help='data set with a folder posed_images')
+    parser.add_argument(
+        '--out',
+        metavar='DIR',
+        help='folder of the id maps (default: region_maps in the data set)')
+    parser.add_argument(
+        '--generator',
+        choices=list(GENERATORS),
+        default='superpixel',
+        help='what finds the regions (default: superpixel)')
+    add_option_argument(parser, 'generator')
+    add_run_arguments(parser)
+    args = parser.parse_args(argv)
+    args.out = default_folder(args.data, args.out)
+    return args
+
+
+def build_step(args: argparse.Namespace) -> RegionMapStep:
+    """Build the step that the command line asks for; loads no model."""
+    return RegionMapStep(
+        join(args.data, 'posed_images'),
+        build_generator(args.generator, args.options), args.backend_args)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Find the regions; the exit status."""
+    args = parse_args(argv)
+    return run_main(lambda: run_step(
+        build_step(args), args.out, run_options(args)) and None)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
