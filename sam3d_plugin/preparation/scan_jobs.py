@@ -9,6 +9,7 @@ from ..store.files import is_local, remove, size_of
 from ..store.locks import scan_lock
 from ..store.manifest import (RECORDS, FileMark, ItemRecord, ScanRecord, Store,
                               mark_of)
+from .frame_steps import FrameStep
 
 
 class Outcome:
