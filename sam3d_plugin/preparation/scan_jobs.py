@@ -12,6 +12,7 @@ from ..store.manifest import (RECORDS, FileMark, ItemRecord, ScanRecord, Store,
 from .frame_steps import FrameStep
 
 
+@dataclass(frozen=True)
 class Outcome:
     """What became of one item.
 
