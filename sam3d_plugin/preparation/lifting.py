@@ -3,14 +3,18 @@
 The arithmetic is in :mod:`sam3d_plugin.ops.lifting`. Axis legend: N points,
 H W pixels.
 """
+import io
 from typing import Tuple
 
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from ..ops.lifting import depth_regions, lift_regions, projection_matrix
 from ..ops.projection import transform
 from ..store.errors import FrameError
-from ..store.posed_images import RGBDFrame
+from ..store.files import read_bytes
+from ..store.posed_images import INTRINSIC_DEPTH, PosedImages, RGBDFrame
+from ..store.region_maps import RegionMaps
 
 # Ours (DESIGN 5): how far from the measured depth a point is still seen.
 DEPTH_TOLERANCE = 0.05
@@ -32,6 +36,52 @@ def check_map_size(frame: RGBDFrame, region_map: np.ndarray) -> None:
             f'{region_map.shape[1]}x{region_map.shape[0]}, the colour image '
             f'{frame.color.shape[1]}x{frame.color.shape[0]}; make the '
             'regions of this frame again')
+
+
+def read_frame(images: PosedImages, maps: RegionMaps, scan: str,
+               name: str) -> Tuple[RGBDFrame, np.ndarray]:
+    """What lifting needs of a frame: all but the colours.
+
+    Args:
+        images (PosedImages): The frames.
+        maps (RegionMaps): Their id maps.
+        scan (str): Name of the scan.
+        name (str): Name of the frame.
+
+    Returns:
+        Tuple[RGBDFrame, np.ndarray]: The frame with a black image of the
+        right size, since only the header of the colour file is read, and its
+        id map (H, W) uint16.
+
+    Raises:
+        FrameError: When a file is missing or damaged, or sizes disagree.
+    """
+    region_map = maps.read(scan, name)
+    frame = RGBDFrame(scan, name, _black_image(images, scan, name),
+                      images.read_depth(scan, name),
+                      images.read_pose(scan, name), images.cameras(scan))
+    check_map_size(frame, region_map)
+    if frame.cameras.is_single and frame.depth.shape != region_map.shape:
+        raise FrameError(
+            f'{scan}/{name}: depth is {frame.depth.shape[1]}x'
+            f'{frame.depth.shape[0]}, colour {region_map.shape[1]}x'
+            f'{region_map.shape[0]}, and there is no {INTRINSIC_DEPTH} to '
+            'tell how they belong together')
+    return frame, region_map
+
+
+def _black_image(images: PosedImages, scan: str, name: str) -> np.ndarray:
+    """(H, W, 3) zeros that take no memory."""
+    path = images.path(scan, f'{name}.jpg')
+    try:
+        content = read_bytes(path, images.backend_args)
+        with Image.open(io.BytesIO(content)) as image:
+            width, height = image.size
+    except FileNotFoundError:
+        raise FrameError(f'{path} is missing') from None
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise FrameError(f'{path} is no image ({error})') from error
+    return np.broadcast_to(np.uint8(0), (height, width, 3))
 
 
 def frame_points(frame: RGBDFrame,

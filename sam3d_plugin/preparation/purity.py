@@ -1,0 +1,122 @@
+"""How well regions keep to the true instances.
+
+Axis legend: N points, G tokens, K members of a token, R regions.
+"""
+from dataclasses import dataclass
+from typing import Tuple
+
+import numpy as np
+from sklearn.metrics import adjusted_rand_score
+
+
+@dataclass(frozen=True)
+class RegionPurity:
+    """Agreement of regions with instances.
+
+    Args:
+        purity (float): Share of the points in a region whose region's
+            majority instance is theirs.
+        purity_all (float): The same of all points, where those in no region
+            count as one more region.
+        ari (float): Adjusted Rand index of the points in a region.
+        covered (float): Share of the points that are in a region.
+        num_regions (int): R.
+        regions_per_instance (float): Regions of an instance, i.e. those with
+            their majority in it; mean over the instances that have any.
+        found (float): Share of the instances that have a region.
+    """
+    purity: float
+    purity_all: float
+    ari: float
+    covered: float
+    num_regions: int
+    regions_per_instance: float
+    found: float
+
+
+def instance_labels(instance: np.ndarray, semantic: np.ndarray) -> np.ndarray:
+    """One label per thing, and one per class of what is no instance.
+
+    Args:
+        instance (np.ndarray): (N,) ids, 0 = in no instance.
+        semantic (np.ndarray): (N,) class ids.
+
+    Returns:
+        np.ndarray: (N,) int64; no class has the label of an instance.
+    """
+    instance = np.asarray(instance, dtype=np.int64)
+    stuff = -1 - np.asarray(semantic, dtype=np.int64)
+    return np.where(instance > 0, instance, stuff)
+
+
+def region_purity(region_ids: np.ndarray,
+                  instance_ids: np.ndarray,
+                  ignore_region: int = 0) -> RegionPurity:
+    """Measure a partition of points into regions.
+
+    Args:
+        region_ids (np.ndarray): (N,) integers.
+        instance_ids (np.ndarray): (N,) integers, see
+            :func:`instance_labels`.
+        ignore_region (int): Id of the points in no region.
+
+    Returns:
+        RegionPurity: NaN for shares of no points.
+    """
+    is_covered = region_ids != ignore_region
+    regions, instances = region_ids[is_covered], instance_ids[is_covered]
+    owners, hits = _majorities(regions, instances)
+    rest = instance_ids[~is_covered]
+    rest_hits = _majorities(np.zeros_like(rest), rest)[1].sum()
+    all_instances, found = np.unique(instance_ids), np.unique(owners)
+    return RegionPurity(
+        purity=_share(hits.sum(), len(regions)),
+        purity_all=_share(hits.sum() + rest_hits, len(instance_ids)),
+        ari=(float(adjusted_rand_score(instances, regions))
+             if len(regions) else float('nan')),
+        covered=_share(len(regions), len(region_ids)),
+        num_regions=len(owners),
+        regions_per_instance=_share(len(owners), len(found)),
+        found=_share(len(found), len(all_instances)))
+
+
+def membership_purity(instance_ids: np.ndarray) -> float:
+    """Purity of tokens that may share points, such as FPS + kNN groups.
+
+    Args:
+        instance_ids (np.ndarray): (G, K) instance of each token's members.
+
+    Returns:
+        float: Share of the memberships in which the point is of its token's
+        majority instance.
+    """
+    tokens = np.repeat(np.arange(len(instance_ids)), instance_ids.shape[1])
+    hits = _majorities(tokens, instance_ids.reshape(-1))[1]
+    return _share(hits.sum(), instance_ids.size)
+
+
+def _majorities(regions: np.ndarray,
+                instances: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Majority instance of each region, the lowest of equal ones.
+
+    Args:
+        regions (np.ndarray): (N,) integers.
+        instances (np.ndarray): (N,) integers.
+
+    Returns:
+        Tuple[np.ndarray, np.ndarray]: (R,) instances in the order of the
+        regions' ids, and (R,) numbers of points that are of it.
+    """
+    region_names, row = np.unique(regions, return_inverse=True)
+    names, column = np.unique(instances, return_inverse=True)
+    pairs, counts = np.unique(
+        row.astype(np.int64) * max(len(names), 1) + column,
+        return_counts=True)
+    rows = pairs // max(len(names), 1)
+    order = np.lexsort((pairs, -counts, rows))
+    first = order[np.searchsorted(rows[order], np.arange(len(region_names)))]
+    return names[pairs[first] % max(len(names), 1)], counts[first]
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part) / whole if whole else float('nan')

@@ -1,0 +1,179 @@
+"""What ``region_purity.py`` compares: tokens without regions, and the room.
+
+Axis legend: N points, G tokens, K members of a token, H W pixels.
+"""
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Sequence
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+
+from sam3d_plugin import ops
+from sam3d_plugin.ops.projection import transform
+from sam3d_plugin.preparation.generators import build_generator
+from sam3d_plugin.preparation.lifting import frame_points
+from sam3d_plugin.preparation.purity import (instance_labels,
+                                             membership_purity, region_purity)
+from sam3d_plugin.store.errors import FrameError
+from sam3d_plugin.store.posed_images import (Cameras, RGBDFrame, decode_color,
+                                             decode_depth, decode_matrix)
+
+# Points of a pre-training sample (DESIGN 2).
+SAMPLE = 20_000
+NEIGHBORS = 128
+# How far a pixel may lie from the labelled vertex whose instance it takes.
+REACH = 0.05
+
+
+class Labelled(NamedTuple):
+    """Points with their true instances and regions of several kinds.
+
+    Args:
+        xyz (np.ndarray): (N, 3) metres.
+        instances (np.ndarray): (N,) labels.
+        regions (dict): (N,) ids by kind, 0 = in no region.
+    """
+    xyz: np.ndarray
+    instances: np.ndarray
+    regions: Dict[str, np.ndarray]
+
+    def take(self, chosen: np.ndarray) -> 'Labelled':
+        """Some of the points."""
+        return Labelled(
+            self.xyz[chosen], self.instances[chosen],
+            {kind: ids[chosen]
+             for kind, ids in self.regions.items()})
+
+    def sample(self, seed: int) -> 'Labelled':
+        """As many points as a pre-training sample has, without order."""
+        rng = np.random.default_rng(seed)
+        return self.take(rng.permutation(len(self.xyz))[:SAMPLE])
+
+
+def furthest(xyz: np.ndarray, count: int) -> np.ndarray:
+    """Indices (G,) of furthest point sampling from the first point."""
+    points = torch.from_numpy(np.ascontiguousarray(xyz, np.float32))[None]
+    return ops.furthest_point_sample(points, count)[0].long().numpy()
+
+
+def nearest_center_regions(xyz: np.ndarray, count: int) -> np.ndarray:
+    """Regions 1..G: each point with the nearest of G sampled centres."""
+    return cKDTree(xyz[furthest(xyz, count)]).query(xyz)[1] + 1
+
+
+def neighbor_members(xyz: np.ndarray, count: int, size: int) -> np.ndarray:
+    """Members (G, K) of FPS + kNN tokens, which may share points."""
+    return cKDTree(xyz).query(xyz[furthest(xyz, count)], k=size)[1]
+
+
+def measure_regions(parts: Sequence[Labelled], kind: str) -> Dict[str, Any]:
+    """Purity of one kind of regions and of as many tokens without.
+
+    Args:
+        parts (Sequence[Labelled]): Frames, or one scan.
+        kind (str): Kind of regions.
+
+    Returns:
+        Dict[str, Any]: Means over the parts, weighted by their points, of
+        the regions, of nearest-centre tokens and of FPS + kNN tokens (whose
+        purity is of memberships), each with the number of tokens per part.
+    """
+    rows: Dict[str, List[Dict[str, float]]] = {}
+    for part in parts:
+        ids = part.regions[kind]
+        count = len(np.unique(ids[ids > 0]))
+        centers = nearest_center_regions(part.xyz, count)
+        members = neighbor_members(part.xyz, count, NEIGHBORS)
+        results = {
+            'regions': asdict(region_purity(ids, part.instances)),
+            'fps_nearest_center':
+            asdict(region_purity(centers, part.instances)),
+            f'fps_knn_{NEIGHBORS}':
+            dict(
+                purity=membership_purity(part.instances[members]),
+                covered=len(np.unique(members)) / len(part.xyz),
+                num_regions=count)
+        }
+        for name, result in results.items():
+            rows.setdefault(name, []).append(result)
+    weights = [len(part.xyz) for part in parts]
+    return {
+        name: {
+            key: round(
+                float(
+                    np.average([r[key] for r in found], weights=None if key
+                               == 'num_regions' else weights)), 4)
+            for key in found[0]
+        }
+        for name, found in rows.items()
+    }
+
+
+def read_room(folder: Path) -> Labelled:
+    """The labelled scan scene0000_00, in its axis-aligned frame."""
+    scan = np.load(folder / 'scene0000_00_labelled.npz', allow_pickle=False)
+    return Labelled(
+        scan['xyz_aligned'],
+        instance_labels(scan['instance'], scan['sem_nyu40']),
+        # Published from 0 on; 0 is a group like the others.
+        dict(published_sam=scan['sam3d_ensemble_group'].astype(np.int64) + 1))
+
+
+def read_room_frames(folder: Path) -> List[RGBDFrame]:
+    """The RGB-D frames of scan 00."""
+    intrinsics = _matrix(folder / 'intrinsic_depth.txt')[:3, :3]
+    cameras = Cameras(intrinsics, intrinsics, np.eye(4), True)
+    frames = []
+    for path in sorted((folder / 'frames').glob('*.color.jpg')):
+        name = path.name.split('.')[0]
+        depth = (folder / 'frames' / f'{name}.depth.png').read_bytes()
+        frames.append(
+            RGBDFrame('scene0000_00', name,
+                      decode_color(path.read_bytes(), str(path)),
+                      decode_depth(depth, name).astype(np.float32) / 1000,
+                      _matrix(folder / 'frames' / f'{name}.pose.txt'),
+                      cameras))
+    return frames
+
+
+def _matrix(path: Path) -> np.ndarray:
+    return decode_matrix(path.read_bytes(), str(path))
+
+
+def label_frames(folder: Path, room: Labelled,
+                 generator: str) -> List[Labelled]:
+    """Back-projected pixels near labelled vertices, one part per frame.
+
+    Args:
+        folder (Path): Of the room.
+        room (Labelled): Its scan.
+        generator (str): Finds the regions of the frames.
+
+    Returns:
+        List[Labelled]: With regions of that kind and the published ones.
+
+    Raises:
+        FrameError: When a frame has no regions.
+    """
+    frames = read_room_frames(folder)
+    align = _matrix(folder / 'axis_align_matrix.txt')
+    tree = cKDTree(room.xyz)
+    parts = []
+    for frame, ids in zip(frames,
+                          build_generator(generator, {}).generate(frames)):
+        if isinstance(ids, FrameError):
+            raise ids
+        xyz, regions = frame_points(frame, ids)
+        xyz = transform(xyz, align).astype(np.float32)
+        distance, nearest = tree.query(xyz, distance_upper_bound=REACH)
+        is_near = np.isfinite(distance)
+        vertices = nearest[is_near]
+        parts.append(
+            Labelled(
+                xyz[is_near], room.instances[vertices], {
+                    generator: regions[is_near],
+                    'published_sam': room.regions['published_sam'][vertices]
+                }))
+    return parts
