@@ -1,0 +1,75 @@
+"""What turns images into feature maps.
+
+Axis legend: C channels, H W pixels, h w features.
+"""
+import abc
+from typing import Any, Dict, List, Sequence, Tuple
+
+import numpy as np
+from torch import Tensor
+
+Size = Tuple[int, int]
+
+
+class ImageEncoder(abc.ABC):
+    """A frozen image encoder.
+
+    Instances are pickled into worker processes before they are used: a model
+    is loaded at the first call of :meth:`encode`, not in the constructor.
+
+    Attributes:
+        name: Name by which :func:`build_encoder` knows the encoder.
+        batch_size: Images per call of :meth:`encode` that it works best with.
+        in_process: Whether it must stay in the main process, as models on a
+            GPU must.
+    """
+    name: str
+    batch_size: int = 1
+    in_process: bool = False
+
+    @abc.abstractmethod
+    def settings(self) -> Dict[str, Any]:
+        """All that the features depend on, as JSON values.
+
+        Models are named with the hash of their checkpoint; no absolute
+        paths.
+
+        Returns:
+            Dict[str, Any]: For the store, which refuses to mix settings.
+        """
+
+    @abc.abstractmethod
+    def encode(self, images: Sequence[np.ndarray]) -> List[Tensor]:
+        """Encode some images.
+
+        Args:
+            images (Sequence[np.ndarray]): Each (H, W, 3) uint8, RGB; may
+                differ in size.
+
+        Returns:
+            List[Tensor]: In the same order, per image (C, h, w) float32 over
+            the whole image: feature (i, j) belongs to the pixels of its cell
+            when the image is cut into h x w equal cells.
+        """
+
+
+def fit_size(height: int, width: int, long_side: int, multiple: int) -> Size:
+    """Size of an image once its longer side is ``long_side``.
+
+    The aspect is kept up to rounding to multiples; nothing is cropped.
+
+    Args:
+        height (int): H, pixels.
+        width (int): W, pixels.
+        long_side (int): What the longer of the two becomes, pixels.
+        multiple (int): Both sides are rounded to a multiple of this, half
+            up, and are at least one of it.
+
+    Returns:
+        Size: New height and width, pixels.
+    """
+    scale = long_side / max(height, width)
+    tall, wide = (
+        max(1, int(side * scale / multiple + 0.5)) * multiple
+        for side in (height, width))
+    return tall, wide

@@ -1,0 +1,157 @@
+"""Image features of 2D regions, by scan and frame.
+
+    region_features/<scan>.safetensors    mean (sum R, C) float16
+                                          max (sum R, C) float16
+                                          areas (sum R,) int32, pixels
+
+Row i of a frame belongs to region i + 1 of its id map. Axis legend: R
+regions, C channels.
+"""
+from dataclasses import asdict, dataclass
+from typing import Dict, List, Mapping
+
+import numpy as np
+
+from .errors import FrameError, StoreError
+from .files import BackendArgs, PathLike
+from .frame_rows import FrameRows, pack_frames, unpack_frames
+
+KIND = 'region_features'
+_COLUMNS = ('mean', 'max', 'areas')
+
+
+@dataclass(frozen=True)
+class RegionFeatureArrays:
+    """Features of the regions of one frame.
+
+    Args:
+        mean (np.ndarray): (R, C) float16, mean over the region's pixels.
+        max (np.ndarray): (R, C) float16, channel-wise maximum over them.
+        areas (np.ndarray): (R,) int32, pixels.
+    """
+    mean: np.ndarray
+    max: np.ndarray
+    areas: np.ndarray
+
+
+def to_feature_arrays(mean: np.ndarray, max: np.ndarray, areas: np.ndarray,
+                      name: str) -> RegionFeatureArrays:
+    """Round features to how they are stored, if they can be.
+
+    Args:
+        mean (np.ndarray): (R, C) float.
+        max (np.ndarray): (R, C) float.
+        areas (np.ndarray): (R,) integer, pixels.
+        name (str): What to call the frame in the error.
+
+    Returns:
+        RegionFeatureArrays: In float16 and int32.
+
+    Raises:
+        FrameError: When a value is not finite in float16.
+    """
+    with np.errstate(over='ignore'):
+        arrays = RegionFeatureArrays(
+            mean.astype(np.float16), max.astype(np.float16),
+            areas.astype(np.int32))
+    for column, values in (('mean', mean), ('max', max)):
+        if not np.isfinite(getattr(arrays, column)).all():
+            what = ('over 65,504, which float16 cannot hold'
+                    if np.isfinite(values).all() else 'NaN or infinite')
+            raise FrameError(f'{name}: a {column} feature is {what}')
+    return arrays
+
+
+def pack_features(frames: Mapping[str, RegionFeatureArrays]) -> bytes:
+    """A scan's file; one frame makes a part of it.
+
+    Args:
+        frames (Mapping[str, RegionFeatureArrays]): Features by frame, at
+            least one.
+
+    Returns:
+        bytes: The file.
+    """
+    return pack_frames({f: asdict(arrays) for f, arrays in frames.items()})
+
+
+def unpack_features(content: bytes,
+                    name: str) -> Dict[str, RegionFeatureArrays]:
+    """The inverse of :func:`pack_features`.
+
+    Args:
+        content (bytes): The file.
+        name (str): What to call it in the error.
+
+    Returns:
+        Dict[str, RegionFeatureArrays]: Features by frame.
+
+    Raises:
+        StoreError: When it is damaged or something else.
+    """
+    frames = unpack_frames(content, name, _COLUMNS)
+    for columns in frames.values():
+        if (columns['mean'].ndim != 2
+                or columns['mean'].shape != columns['max'].shape):
+            raise StoreError(f'{name}: mean and max features are not two '
+                             'matrices of one shape; extract them again')
+    return {f: RegionFeatureArrays(**columns) for f, columns in frames.items()}
+
+
+class RegionFeatures:
+    """Reads the features of regions by slice.
+
+    Args:
+        root (PathLike): The folder ``region_features``, local or remote.
+        backend_args (BackendArgs): Arguments of the file backend.
+        max_open (int): Scans kept open, the last ones read.
+    """
+
+    def __init__(self,
+                 root: PathLike,
+                 backend_args: BackendArgs = None,
+                 max_open: int = 16) -> None:
+        self.root = str(root)
+        self._rows = FrameRows(root, _COLUMNS,
+                               'tools/preparation/extract_features.py',
+                               backend_args, max_open)
+
+    def scans(self) -> List[str]:
+        """Sorted names of the scans that have features."""
+        return self._rows.scans()
+
+    def frames(self, scan: str) -> List[str]:
+        """Names of a scan's frames that have features."""
+        return self._rows.frames(scan)
+
+    def offsets(self, scan: str) -> np.ndarray:
+        """(F + 1,) int64, where each frame begins in :meth:`read_scan`."""
+        return self._rows.offsets(scan)
+
+    def read(self, scan: str, frame: str) -> RegionFeatureArrays:
+        """Features of the regions of a frame.
+
+        Args:
+            scan (str): Name of the scan.
+            frame (str): Name of the frame.
+
+        Returns:
+            RegionFeatureArrays: Row i belongs to region i + 1.
+
+        Raises:
+            FileNotFoundError: When the scan has no features.
+            StoreError: When the file is damaged or lacks the frame.
+        """
+        return RegionFeatureArrays(**self._rows.read(scan, frame))
+
+    def read_scan(self, scan: str, column: str) -> np.ndarray:
+        """One column of all frames of a scan.
+
+        Args:
+            scan (str): Name of the scan.
+            column (str): ``'mean'``, ``'max'`` or ``'areas'``.
+
+        Returns:
+            np.ndarray: (sum R, C) float16, or (sum R,) int32 for areas.
+        """
+        return self._rows.read_scan(scan, column)

@@ -1,0 +1,191 @@
+"""Groups of regions, and the weights that balance them.
+
+    region_groups/<set>/groups.safetensors    centroids (K, C) float32
+                                              counts (K,) int64
+                                              weights (K,) float64
+                        <scan>.safetensors    group_ids (sum R,) int32
+
+Entry i of a frame belongs to region i + 1 of its id map. Axis legend: R
+regions, C channels; K groups.
+"""
+from dataclasses import asdict, dataclass
+from typing import Dict, List, Mapping
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from .errors import StoreError
+from .files import BackendArgs, PathLike, join, read_bytes
+from .frame_rows import FrameRows, pack_frames
+
+KIND = 'region_groups'
+GROUPS = 'groups'
+GROUPS_FILE = f'{GROUPS}.safetensors'
+NORMALIZATIONS = ('paper', 'mean_one')
+_COLUMNS = ('group_ids', )
+
+
+def balanced_weights(counts: np.ndarray,
+                     normalize: str = 'paper') -> np.ndarray:
+    """Weights of groups, larger for rarer ones (DESIGN section 2).
+
+    With n_i regions in group i: k_i = (n_i - n_min) / n_max, tau_i = 1 - k_i
+    and w_i = tau_i / sum_j tau_j, where n_min and the sum run over the groups
+    that are not empty.
+
+    Args:
+        counts (np.ndarray): (K,) regions in each group.
+        normalize (str): ``'paper'``, the weights sum to 1 over groups, or
+            ``'mean_one'``, their mean over all regions is 1.
+
+    Returns:
+        np.ndarray: (K,) float64; 0 for an empty group.
+
+    Raises:
+        ValueError: When a count is negative, all are 0, or ``normalize`` is
+            unknown.
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    if normalize not in NORMALIZATIONS:
+        raise ValueError(f'normalize {normalize!r} is unknown; choose one of '
+                         f'{", ".join(NORMALIZATIONS)}')
+    if counts.ndim != 1 or (counts < 0).any() or not counts.any():
+        raise ValueError('counts of groups must be a list of numbers from 0 '
+                         'on with one above 0')
+    is_used = counts > 0
+    tau = 1 - (counts - counts[is_used].min()) / counts.max()
+    weights = np.where(is_used, tau, 0)
+    weights /= weights.sum()
+    if normalize == 'mean_one':
+        weights *= counts.sum() / (counts * weights).sum()
+    return weights
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The groups of a training set's regions.
+
+    Args:
+        centroids (np.ndarray): (K, C) float32 in feature space.
+        counts (np.ndarray): (K,) int64, the set's regions in each group.
+        weights (np.ndarray): (K,) float64, see :func:`balanced_weights`.
+    """
+    centroids: np.ndarray
+    counts: np.ndarray
+    weights: np.ndarray
+
+
+def encode_groups(groups: Groups) -> bytes:
+    """The file groups.safetensors."""
+    return save(asdict(groups))
+
+
+def decode_groups(content: bytes, name: str) -> Groups:
+    """The inverse of :func:`encode_groups`.
+
+    Args:
+        content (bytes): The file.
+        name (str): What to call it in the error.
+
+    Returns:
+        Groups: Of equally many centroids, counts and weights.
+
+    Raises:
+        StoreError: When it is damaged or something else.
+    """
+    try:
+        groups = Groups(**load(content))
+    except (SafetensorError, TypeError, ValueError) as error:
+        raise StoreError(f'{name} is no file of groups ({error}); '
+                         'remove it and run tools/preparation/'
+                         'build_groups.py again') from error
+    if (groups.centroids.ndim != 2 or not len(groups.centroids) == len(
+            groups.counts) == len(groups.weights)):
+        raise StoreError(f'{name}: centroids, counts and weights disagree; '
+                         'remove it and run tools/preparation/'
+                         'build_groups.py again')
+    return groups
+
+
+def pack_group_ids(frames: Mapping[str, np.ndarray]) -> bytes:
+    """A scan's file.
+
+    Args:
+        frames (Mapping[str, np.ndarray]): (R,) group of each region, by
+            frame, at least one.
+
+    Returns:
+        bytes: The file.
+    """
+    return pack_frames({
+        frame: dict(group_ids=ids.astype(np.int32))
+        for frame, ids in frames.items()
+    })
+
+
+class RegionGroups:
+    """Reads groups and the group of every region.
+
+    Args:
+        root (PathLike): The folder ``region_groups/<set>``, local or remote.
+        backend_args (BackendArgs): Arguments of the file backend.
+        max_open (int): Scans kept open, the last ones read.
+    """
+
+    def __init__(self,
+                 root: PathLike,
+                 backend_args: BackendArgs = None,
+                 max_open: int = 16) -> None:
+        self.root = str(root)
+        self.backend_args = backend_args
+        self._rows = FrameRows(root, _COLUMNS,
+                               'tools/preparation/build_groups.py',
+                               backend_args, max_open)
+
+    def groups(self) -> Groups:
+        """Centroids, counts and weights.
+
+        Returns:
+            Groups: Of the training set.
+
+        Raises:
+            FileNotFoundError: When they are missing.
+            StoreError: When the file is damaged.
+        """
+        path = join(self.root, GROUPS_FILE)
+        try:
+            content = read_bytes(path, self.backend_args)
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f'{path} is missing; run tools/preparation/build_groups.py '
+                'first') from None
+        return decode_groups(content, path)
+
+    def scans(self) -> List[str]:
+        """Sorted names of the scans whose regions have groups."""
+        return [scan for scan in self._rows.scans() if scan != GROUPS]
+
+    def frames(self, scan: str) -> List[str]:
+        """Names of a scan's frames."""
+        return self._rows.frames(scan)
+
+    def read(self, scan: str, frame: str) -> np.ndarray:
+        """Groups of the regions of a frame.
+
+        Args:
+            scan (str): Name of the scan.
+            frame (str): Name of the frame.
+
+        Returns:
+            np.ndarray: (R,) int32, entry i for region i + 1.
+
+        Raises:
+            FileNotFoundError: When the scan's file is missing.
+            StoreError: When it is damaged or lacks the frame.
+        """
+        return self._rows.read(scan, frame)['group_ids']
+
+    def read_scan(self, scan: str) -> Dict[str, np.ndarray]:
+        """Groups of the regions of all frames of a scan, by frame."""
+        return {frame: self.read(scan, frame) for frame in self.frames(scan)}

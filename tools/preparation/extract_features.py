@@ -1,0 +1,84 @@
+"""Pool a frozen image encoder's features inside the regions of every frame.
+
+    python tools/preparation/extract_features.py --data data/NAME \\
+        --encoder handcrafted
+    python tools/preparation/extract_features.py --data data/NAME \\
+        --encoder timm -O checkpoint=dinov2_vitb14_pretrain.pth
+
+Reads data/NAME/posed_images and data/NAME/region_maps, writes
+data/NAME/region_features/<scan>.safetensors: per region the mean and the
+maximum over its pixels, fp16. Encoders:
+
+    handcrafted  colour, gradient and texture statistics; no weights
+    timm         an image model of timm (model=vit_base_patch14_dinov2); the
+                 checkpoint is a local file, in timm's or the authors' naming;
+                 layer, norm, long_side, batch_size, device and autocast are
+                 further options
+
+A run that was stopped goes on when it is started again; frames that cannot be
+used are skipped, named in the summary and recorded in the manifest.
+"""
+import argparse
+import sys
+from typing import Optional, Sequence
+
+from sam3d_plugin.preparation.cli import (add_option_argument,
+                                          add_run_arguments, run_main,
+                                          run_options)
+from sam3d_plugin.preparation.encoders import ENCODERS, build_encoder
+from sam3d_plugin.preparation.region_features_step import (RegionFeatureStep,
+                                                           default_folders)
+from sam3d_plugin.preparation.runs import run_step
+from sam3d_plugin.store.files import join
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--data',
+        required=True,
+        metavar='DIR',
+        help='data set with folders posed_images and region_maps')
+    parser.add_argument(
+        '--regions',
+        metavar='DIR',
+        help='folder of the id maps (default: region_maps in the data set)')
+    parser.add_argument(
+        '--out',
+        metavar='DIR',
+        help='folder of the features (default: region_features in the data '
+        'set)')
+    parser.add_argument(
+        '--encoder',
+        choices=list(ENCODERS),
+        required=True,
+        help='what the features are')
+    add_option_argument(parser, 'encoder')
+    add_run_arguments(parser)
+    args = parser.parse_args(argv)
+    args.regions, args.out = default_folders(args.data, args.regions, args.out)
+    return args
+
+
+def build_step(args: argparse.Namespace) -> RegionFeatureStep:
+    """Build the step that the command line asks for; loads no model."""
+    return RegionFeatureStep(
+        join(args.data, 'posed_images'), args.regions,
+        build_encoder(args.encoder, args.options), args.backend_args)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Extract the features; the exit status."""
+    args = parse_args(argv)
+
+    def work() -> None:
+        run_step(build_step(args), args.out, run_options(args))
+
+    return run_main(work)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
