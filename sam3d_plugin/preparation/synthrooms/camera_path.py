@@ -1,0 +1,201 @@
+"""A walk through the rooms with a camera in the hand.
+
+At each stop the camera looks where it sees most that it has not seen, among
+random directions; a part of what it saw before has to stay in view. Frame of
+reference: axis-aligned. Axis legend: K poses, N rays.
+"""
+from dataclasses import dataclass, field
+from typing import List, Set
+
+import numpy as np
+from scipy import ndimage
+
+from ..scan import CLASS_NAMES
+from .layout import Room
+from .rendering import Renderer
+
+# Eyes' distance to walls and furniture, metres.
+_CLEARANCE = 0.3
+_CELL = 0.1
+_HEADINGS = 20
+_STOPS = 3
+_RAYS = (18, 24)
+# Side of the cubes in which surfaces count as seen, metres.
+_SEEN_CELL = 0.2
+# What one newly seen object counts against a newly seen cube.
+_NEW_OBJECT = 60.0
+# Share of rays by which an object counts as seen.
+_OBJECT_SHARE = 0.02
+
+
+@dataclass
+class _Memory:
+    """What was seen so far: cubes, and rays per instance."""
+    cells: Set[int] = field(default_factory=set)
+    rays: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+
+def look(position: np.ndarray, yaw: float, pitch: float,
+         roll: float) -> np.ndarray:
+    """Pose of a camera.
+
+    Args:
+        position (np.ndarray): (3,) metres.
+        yaw (float): Where it looks, radians counter-clockwise from x.
+        pitch (float): Upwards, radians.
+        roll (float): About its axis, radians.
+
+    Returns:
+        np.ndarray: (4, 4) camera (x right, y down, z forward) to the world.
+    """
+    forward = np.array([
+        np.cos(yaw) * np.cos(pitch),
+        np.sin(yaw) * np.cos(pitch),
+        np.sin(pitch)
+    ])
+    right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
+    down = np.cross(forward, right)
+    pose = np.eye(4)
+    pose[:3, 0] = np.cos(roll) * right + np.sin(roll) * down
+    pose[:3, 1] = -np.sin(roll) * right + np.cos(roll) * down
+    pose[:3, 2] = forward
+    pose[:3, 3] = position
+    return pose
+
+
+def standing_places(room: Room) -> np.ndarray:
+    """Where a person can stand.
+
+    Args:
+        room (Room): With furniture.
+
+    Returns:
+        np.ndarray: (K, 2) metres, in one connected part of the floor.
+    """
+    x0, y0, x1, y1 = room.rectangle
+    x = np.arange(x0 + _CELL / 2, x1, _CELL)
+    y = np.arange(y0 + _CELL / 2, y1, _CELL)
+    grid = np.stack(np.meshgrid(x, y, indexing='ij'), -1)
+    is_free = np.ones(grid.shape[:2], bool)
+    is_free[[0, -1]] = is_free[:, [0, -1]] = False
+    for placed in room.pieces:
+        boxes = placed.boxes()
+        for center, half, yaw in zip(boxes.center, boxes.half, boxes.yaw):
+            if center[2] - half[2] > 1.9:
+                continue
+            away = grid - center[:2]
+            cos, sin = np.cos(yaw), np.sin(yaw)
+            local = np.stack([
+                cos * away[..., 0] + sin * away[..., 1],
+                cos * away[..., 1] - sin * away[..., 0]
+            ], -1)
+            is_free &= (np.abs(local) > half[:2] + _CELL / 2).any(-1)
+    distance = ndimage.distance_transform_edt(is_free) * _CELL
+    for clearance in (_CLEARANCE, _CLEARANCE / 2, 0.0):
+        labels, count = ndimage.label(distance > clearance)
+        if count:
+            largest = np.bincount(labels.ravel())[1:].argmax() + 1
+            return grid[labels == largest]
+    raise AssertionError('furniture covers the whole floor')
+
+
+def plan_path(rng: np.random.Generator, rooms: List[Room], renderer: Renderer,
+              num_frames: int) -> List[np.ndarray]:
+    """Poses of the frames in their order.
+
+    Args:
+        rng (np.random.Generator): Source of places and jitter.
+        rooms (List[Room]): From west to east.
+        renderer (Renderer): Of the scene.
+        num_frames (int): Poses wanted; rooms get them by their area and at
+            least one each, if there are enough.
+
+    Returns:
+        List[np.ndarray]: (4, 4) camera to the axis-aligned frame.
+    """
+    memory = _Memory(rays=np.zeros(len(renderer.mesh.classes)))
+    height = rng.uniform(1.42, 1.66)
+    poses: List[np.ndarray] = []
+    for room, count in zip(rooms, share_frames(rooms, num_frames)):
+        places = standing_places(room)
+        start = rng.uniform(0, 2 * np.pi)
+        for step in range(count):
+            angle = start + 2 * np.pi * step / max(count, 1)
+            candidates = _candidates(rng, places, angle, height)
+            poses.append(_best(renderer, candidates, memory, step == 0))
+    return poses
+
+
+def share_frames(rooms: List[Room], num_frames: int) -> List[int]:
+    """How many frames each room gets, by the root of its area.
+
+    Args:
+        rooms (List[Room]): The rooms.
+        num_frames (int): Of all rooms.
+
+    Returns:
+        List[int]: Their sum is ``num_frames``.
+    """
+    sides = [np.subtract(r.rectangle[2:], r.rectangle[:2]) for r in rooms]
+    weights = np.array([np.sqrt(side.prod()) for side in sides])
+    ends = np.round(np.cumsum(weights) / weights.sum() * num_frames)
+    return np.diff(ends, prepend=0).astype(int).tolist()
+
+
+def _candidates(rng: np.random.Generator, places: np.ndarray, angle: float,
+                height: float) -> np.ndarray:
+    """Poses at some stops in one direction from the middle of the floor."""
+    middle = places.mean(0)
+    direction = np.array([np.cos(angle), np.sin(angle)])
+    away = places - middle
+    along = away @ direction
+    across = np.abs(away @ [-direction[1], direction[0]])
+    # Far out along the direction, but not in a far corner off it.
+    rank = np.argsort(-(along - 1.5 * across), kind='stable')
+    best = rank[:max(len(rank) // 8, 1)]
+    poses = []
+    for stop in rng.choice(best, _STOPS):
+        position = np.array([
+            *(places[stop] + rng.uniform(-0.04, 0.04, 2)),
+            height + rng.normal(0, 0.04)
+        ])
+        for heading in np.arange(_HEADINGS) * (2 * np.pi / _HEADINGS):
+            yaw = heading + rng.normal(0, 0.1)
+            pitch = rng.uniform(-0.6, -0.12)
+            poses.append(look(position, yaw, pitch, rng.normal(0, 0.03)))
+    return np.stack(poses)
+
+
+def _best(renderer: Renderer, candidates: np.ndarray, memory: _Memory,
+          is_first: bool) -> np.ndarray:
+    """The candidate that shows most; the memory is updated."""
+    instances, points = renderer.instances(candidates, _RAYS)
+    keys = _cell_keys(points)
+    objects = np.isin(renderer.mesh.classes, list(CLASS_NAMES))
+    wanted = _OBJECT_SHARE * instances.shape[1]
+    scores = []
+    for pose, ids, cells, seen in zip(candidates, instances, keys, points):
+        unique = np.unique(cells)
+        is_new = np.array([int(cell) not in memory.cells for cell in unique])
+        rays = np.bincount(ids, minlength=len(objects))
+        more = np.minimum(memory.rays + rays, wanted) - np.minimum(
+            memory.rays, wanted)
+        score = is_new.sum() + _NEW_OBJECT * more[objects].sum() / wanted
+        if not is_first and is_new.mean() > 0.85:
+            score *= 0.5
+        distance = np.linalg.norm(seen - pose[:3, 3], axis=1)
+        if np.percentile(distance, 25) < 0.7:
+            score *= 0.3
+        scores.append(score)
+    best = int(np.argmax(scores))
+    memory.cells.update(int(cell) for cell in np.unique(keys[best]))
+    memory.rays += np.bincount(instances[best], minlength=len(objects))
+    return candidates[best]
+
+
+def _cell_keys(points: np.ndarray) -> np.ndarray:
+    """One integer for the cube that each point lies in."""
+    cell = np.floor(points / _SEEN_CELL).astype(np.int64) + 2048
+    return (cell[..., 0] * 4096 + cell[..., 1]) * 4096 + cell[..., 2]
+
+

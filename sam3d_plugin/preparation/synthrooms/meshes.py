@@ -1,0 +1,184 @@
+"""Triangle meshes of parametric furniture, part by part.
+
+Local frame of a piece: x to its right seen from behind, y to its back, z up;
+it faces -y and stands on z = 0. Metres. Axis legend: V vertices, F faces,
+P parts.
+"""
+from dataclasses import dataclass
+from typing import List, Sequence, Tuple
+
+import numpy as np
+
+Vector = Sequence[float]
+
+_BOX_CORNERS = np.array([[x, y, z] for x in (0, 1) for y in (0, 1)
+                         for z in (0, 1)], float)
+_BOX_FACES = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5],
+                       [0, 5, 1], [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4],
+                       [1, 5, 7], [1, 7, 3]])
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A mesh whose faces know their material.
+
+    Args:
+        vertices (np.ndarray): (V, 3) metres, local frame.
+        faces (np.ndarray): (F, 3) indices of vertices.
+        slots (np.ndarray): (F,) index of the face's material.
+        parts (np.ndarray): (P, 2, 3) lowest and highest corner of the boxes
+            that hold the solid parts; collisions are tested with them.
+    """
+    vertices: np.ndarray
+    faces: np.ndarray
+    slots: np.ndarray
+    parts: np.ndarray
+
+    @property
+    def extent(self) -> np.ndarray:
+        """(2, 3) lowest and highest coordinates, metres."""
+        return np.stack([self.vertices.min(0), self.vertices.max(0)])
+
+
+class MeshBuilder:
+    """Collects parts; the current slot is the material of what follows."""
+
+    def __init__(self) -> None:
+        self.slot = 0
+        self._vertices: List[np.ndarray] = []
+        self._faces: List[np.ndarray] = []
+        self._slots: List[np.ndarray] = []
+        self._parts: List[np.ndarray] = []
+        self._count = 0
+
+    def use(self, slot: int) -> 'MeshBuilder':
+        """Choose the material of the parts that follow."""
+        self.slot = slot
+        return self
+
+    def add(self, vertices: np.ndarray, faces: np.ndarray) -> None:
+        """Add a part.
+
+        Args:
+            vertices (np.ndarray): (V, 3) metres.
+            faces (np.ndarray): (F, 3) indices into them.
+        """
+        self._vertices.append(vertices)
+        self._faces.append(faces + self._count)
+        self._slots.append(np.full(len(faces), self.slot))
+        self._parts.append(np.stack([vertices.min(0), vertices.max(0)]))
+        self._count += len(vertices)
+
+    def box(self, low: Vector, high: Vector) -> None:
+        """A box from its lowest to its highest corner."""
+        corner = np.asarray(low, float)
+        size = np.asarray(high, float) - corner
+        self.add(corner + _BOX_CORNERS * size, _BOX_FACES)
+
+    def slab(self, center: Vector, size: Vector) -> None:
+        """A box of a size whose bottom's middle is at ``center``."""
+        x, y, z = center
+        a, b, c = size
+        self.box((x - a / 2, y - b / 2, z), (x + a / 2, y + b / 2, z + c))
+
+    def cylinder(self,
+                 center: Vector,
+                 radii: Tuple[float, float],
+                 height: float,
+                 sections: int = 14,
+                 squash: float = 1.0) -> None:
+        """A frustum that stands at ``center``.
+
+        Args:
+            center (Vector): Middle of its bottom.
+            radii (Tuple[float, float]): At the bottom and at the top.
+            height (float): Of the frustum.
+            sections (int): Sides.
+            squash (float): Factor of its extent along y.
+        """
+        profile = [(0.0, 0.0), (radii[0], 0.0), (radii[1], height),
+                   (0.0, height)]
+        self.lathe(center, profile, sections, squash)
+
+    def lathe(self,
+              center: Vector,
+              profile: Sequence[Tuple[float, float]],
+              sections: int = 18,
+              squash: float = 1.0) -> None:
+        """A profile turned about a vertical axis.
+
+        Args:
+            center (Vector): Where radius and height are zero.
+            profile (Sequence[Tuple[float, float]]): Radii and heights.
+            sections (int): Steps of the turn.
+            squash (float): Factor of the extent along y.
+        """
+        angle = np.arange(sections) * (2 * np.pi / sections)
+        ring = np.stack([np.cos(angle), np.sin(angle) * squash], 1)
+        radii, heights = np.array(profile).T
+        rings = np.concatenate([
+            ring[None] * radii[:, None, None],
+            np.broadcast_to(heights[:, None, None],
+                            (len(radii), sections, 1))
+        ], 2)
+        faces = _grid_faces(len(radii), sections, is_closed=True)
+        self.add(rings.reshape(-1, 3) + np.asarray(center, float), faces)
+
+    def sheet(self, grid: np.ndarray) -> None:
+        """A surface through a grid of points.
+
+        Args:
+            grid (np.ndarray): (H, W, 3) metres.
+        """
+        rows, columns = grid.shape[:2]
+        self.add(grid.reshape(-1, 3), _grid_faces(rows, columns, False))
+
+    def cushion(self, low: Vector, high: Vector, radius: float) -> None:
+        """A box with rounded edges: mattresses, pillows, upholstery.
+
+        Args:
+            low (Vector): Lowest corner.
+            high (Vector): Highest corner.
+            radius (float): Of the edges; at most half the shortest side.
+        """
+        lowest, highest = np.asarray(low, float), np.asarray(high, float)
+        half = (highest - lowest) / 2
+        radius = min(radius, float(half.min()) * 0.999)
+        sphere, faces = _cube_sphere()
+        core = np.sign(sphere) * (half - radius)
+        rounded = core + sphere * radius
+        self.add(rounded + (lowest + highest) / 2, faces)
+
+    def build(self) -> Mesh:
+        """All parts as one mesh."""
+        return Mesh(
+            np.concatenate(self._vertices), np.concatenate(self._faces),
+            np.concatenate(self._slots), np.stack(self._parts))
+
+
+def _grid_faces(rows: int, columns: int, is_closed: bool) -> np.ndarray:
+    """Two triangles per cell of a grid; closed: the last column meets the
+    first."""
+    row, column = np.mgrid[:rows - 1, :columns - (not is_closed)]
+    following = (column + 1) % columns
+    a, b = row * columns + column, row * columns + following
+    quads = np.stack([a, b, b + columns, a, b + columns, a + columns], -1)
+    return quads.reshape(-1, 3)
+
+
+def _cube_sphere() -> Tuple[np.ndarray, np.ndarray]:
+    """A unit sphere made of the six sides of a cube, none at 0 exactly."""
+    steps = np.tan(np.array([-1, -0.5, -0.02, 0.02, 0.5, 1]) * np.pi / 4)
+    count = len(steps)
+    a, b = np.meshgrid(steps, steps, indexing='ij')
+    vertices, faces = [], []
+    for axis in range(3):
+        for side in (-1.0, 1.0):
+            grid = np.insert(
+                np.stack([a, b], -1).reshape(-1, 2), axis, side, axis=1)
+            faces.append(
+                _grid_faces(count, count, False) + len(vertices) * count**2)
+            vertices.append(grid)
+    points = np.concatenate(vertices)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    return points, np.concatenate(faces)
