@@ -237,7 +237,7 @@ def dissolve_small(ids: np.ndarray, xyz: np.ndarray, min_points: int,
     Returns:
         np.ndarray: (N,) int32 ids 1..R; points that no region takes get 0.
     """
-    is_large = np.bincount(ids) >= min_points
+    is_large = np.bincount(ids, minlength=1) >= min_points
     is_large[0] = False
     is_kept = is_large[ids]
     result = np.where(is_kept, ids, 0)
