@@ -22,7 +22,10 @@ _STOPS = 3
 _RAYS = (18, 24)
 # Side of the cubes in which surfaces count as seen, metres.
 _SEEN_CELL = 0.2
-# What one newly seen object counts against a newly seen cube.
+# What counts against a newly seen cube of wall or floor: a newly seen cube of
+# an object, one seen before, a whole new object.
+_OBJECT_CELL = 3.0
+_KNOWN_CELL = 0.4
 _NEW_OBJECT = 60.0
 # Share of rays by which an object counts as seen.
 _OBJECT_SHARE = 0.02
@@ -171,26 +174,39 @@ def _best(renderer: Renderer, candidates: np.ndarray, memory: _Memory,
     """The candidate that shows most; the memory is updated."""
     instances, points = renderer.instances(candidates, _RAYS)
     keys = _cell_keys(points)
-    objects = np.isin(renderer.mesh.classes, list(CLASS_NAMES))
-    wanted = _OBJECT_SHARE * instances.shape[1]
-    scores = []
-    for pose, ids, cells, seen in zip(candidates, instances, keys, points):
-        unique = np.unique(cells)
-        is_new = np.array([int(cell) not in memory.cells for cell in unique])
-        rays = np.bincount(ids, minlength=len(objects))
-        more = np.minimum(memory.rays + rays, wanted) - np.minimum(
-            memory.rays, wanted)
-        score = is_new.sum() + _NEW_OBJECT * more[objects].sum() / wanted
-        if not is_first and is_new.mean() > 0.85:
-            score *= 0.5
-        distance = np.linalg.norm(seen - pose[:3, 3], axis=1)
-        if np.percentile(distance, 25) < 0.7:
-            score *= 0.3
-        scores.append(score)
+    is_object = np.isin(renderer.mesh.classes, list(CLASS_NAMES))
+    scores = [
+        _score(memory, ids, cells, is_object, is_first) *
+        (0.3 if _is_close(pose, seen) else 1.0)
+        for pose, ids, cells, seen in zip(candidates, instances, keys, points)
+    ]
     best = int(np.argmax(scores))
     memory.cells.update(int(cell) for cell in np.unique(keys[best]))
-    memory.rays += np.bincount(instances[best], minlength=len(objects))
+    memory.rays += np.bincount(instances[best], minlength=len(is_object))
     return candidates[best]
+
+
+def _score(memory: _Memory, ids: np.ndarray, cells: np.ndarray,
+           is_object: np.ndarray, is_first: bool) -> float:
+    """What a view is worth."""
+    unique, first = np.unique(cells, return_index=True)
+    is_new = np.array([int(cell) not in memory.cells for cell in unique])
+    of_object = is_object[ids[first]]
+    worth = np.where(is_new, np.where(of_object, _OBJECT_CELL, 1.0),
+                     np.where(of_object, _KNOWN_CELL, 0.0))
+    wanted = _OBJECT_SHARE * len(ids)
+    rays = np.bincount(ids, minlength=len(is_object))
+    more = np.minimum(memory.rays + rays, wanted) - np.minimum(
+        memory.rays, wanted)
+    score = float(worth.sum() + _NEW_OBJECT * more[is_object].sum() / wanted)
+    # A walk shows again a part of what it has shown.
+    return score * 0.5 if not is_first and is_new.mean() > 0.85 else score
+
+
+def _is_close(pose: np.ndarray, points: np.ndarray) -> bool:
+    """Whether a quarter of the view lies right before the camera."""
+    distance = np.linalg.norm(points - pose[:3, 3], axis=1)
+    return bool(np.percentile(distance, 25) < 0.8)
 
 
 def _cell_keys(points: np.ndarray) -> np.ndarray:

@@ -30,22 +30,22 @@ class RoomKind:
 ROOM_KINDS: Dict[str, RoomKind] = dict(
     office=RoomKind(
         (3.2, 5.0),
-        (('door', 1, 1), ('window', 0, 2), ('desk', 1, 3),
-         ('bookshelf', 0, 2), ('filing_cabinet', 0, 2), ('table', 0, 1),
-         ('bin', 1, 2), ('whiteboard', 0, 1), ('small_refrigerator', 0, 0),
-         ('chair', 0, 2), ('box', 0, 2), ('picture', 0, 2))),
+        (('door', 1, 1), ('window', 0, 2), ('desk', 1, 4),
+         ('bookshelf', 0, 2), ('filing_cabinet', 0, 3), ('table', 0, 1),
+         ('bin', 1, 2), ('whiteboard', 0, 1), ('small_refrigerator', 0, 1),
+         ('chair', 0, 3), ('box', 0, 2), ('picture', 0, 3))),
     bedroom=RoomKind(
         (3.2, 4.6),
         (('door', 1, 2), ('window', 1, 2), ('bed', 1, 2), ('wardrobe', 0, 2),
-         ('dresser', 0, 2), ('desk', 0, 1), ('bookshelf', 0, 1),
+         ('dresser', 0, 3), ('desk', 0, 1), ('bookshelf', 0, 1),
          ('bin', 0, 1), ('lamp', 0, 1), ('chair', 0, 1), ('box', 0, 1),
          ('picture', 1, 4))),
     living=RoomKind(
         (3.6, 5.6),
         (('door', 1, 2), ('window', 1, 2), ('sofa', 1, 2), ('tv', 1, 1),
-         ('armchair', 0, 2), ('table', 0, 1), ('bookshelf', 0, 2),
-         ('sideboard', 0, 1), ('lamp', 0, 1), ('side_table', 0, 2),
-         ('bin', 0, 1), ('picture', 1, 4))),
+         ('table', 0, 1), ('armchair', 0, 3), ('bookshelf', 0, 2),
+         ('sideboard', 0, 2), ('lamp', 0, 2), ('side_table', 0, 2),
+         ('chair', 0, 2), ('bin', 0, 1), ('picture', 1, 4))),
     kitchen=RoomKind(
         (2.9, 4.2),
         (('door', 1, 1), ('kitchen_run', 1, 1), ('window', 0, 1),
@@ -60,7 +60,7 @@ ROOM_KINDS: Dict[str, RoomKind] = dict(
     meeting=RoomKind(
         (4.0, 6.0),
         (('door', 1, 2), ('window', 0, 2), ('table', 1, 2),
-         ('whiteboard', 0, 2), ('sideboard', 0, 1), ('chair', 0, 3),
+         ('whiteboard', 0, 2), ('sideboard', 0, 1), ('chair', 0, 5),
          ('bin', 1, 1), ('picture', 0, 3))),
     classroom=RoomKind(
         (5.2, 6.6),

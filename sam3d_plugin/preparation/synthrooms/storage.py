@@ -12,7 +12,8 @@ def cabinet(rng: np.random.Generator,
             columns: int,
             rows: int,
             plinth: float = 0.06,
-            name: str = 'cabinet') -> Furniture:
+            name: str = 'cabinet',
+            apron: float = 0.0) -> Furniture:
     """A closed cabinet with a grid of doors or drawers.
 
     Args:
@@ -24,6 +25,7 @@ def cabinet(rng: np.random.Generator,
         rows (int): Doors above each other.
         plinth (float): Height of a set-back foot; 0 = none.
         name (str): Class, 'cabinet' or 'nightstand'.
+        apron (float): Height of panels on top that hide a sink's basin.
 
     Returns:
         Furniture: The cabinet.
@@ -31,6 +33,13 @@ def cabinet(rng: np.random.Generator,
     builder = MeshBuilder()
     half, back = width / 2, depth / 2
     front = -back + 0.02
+    if apron > 0:
+        top = height + apron
+        builder.box((-half, front, height), (half, front + 0.02, top))
+        builder.box((-half, back - 0.02, height), (half, back, top))
+        for x in (-1, 1):
+            low, high = sorted((x * half, x * (half - 0.015)))
+            builder.box((low, front + 0.02, height), (high, back - 0.02, top))
     if plinth > 0.09:
         builder.use(1)
         legs(builder, width - 0.04, depth - 0.04, plinth, 0.04, True)

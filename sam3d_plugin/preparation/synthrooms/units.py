@@ -4,6 +4,7 @@ A unit is a list of placed pieces in a frame of its own: its back lies on
 y = 0 and it faces -y, so that the layout can push it against a wall. Units
 that stand free have their middle at the origin.
 """
+from dataclasses import replace
 from typing import Callable, Dict, List
 
 import numpy as np
@@ -35,6 +36,13 @@ def _piece(make: Callable[[np.random.Generator], Furniture]) -> UnitMaker:
         return [_backed(make(rng))]
 
     return build
+
+
+def _alike(piece: Furniture, unit: Unit) -> Furniture:
+    """The piece in the materials of a unit's first."""
+    if not unit:
+        return piece
+    return replace(piece, materials=unit[0].piece.materials)
 
 
 def bed_with_stands(rng: np.random.Generator) -> Unit:
@@ -154,10 +162,17 @@ def _counter_run(rng: np.random.Generator, widths: List[float], height: float,
     hole = int(rng.integers(len(widths)))
     for i, width in enumerate(widths):
         # The basin hangs into its cabinet, which therefore ends below it.
-        low = height - (0.19 if i == hole else 0.0)
-        base = storage.cabinet(rng, width, depth - 0.03, low,
-                               1 if width < 0.6 else 2, 1, 0.08)
-        unit.append(_backed(base, x + width / 2))
+        apron = 0.16 if i == hole else 0.0
+        base = storage.cabinet(
+            rng,
+            width,
+            depth - 0.03,
+            height - apron,
+            1 if width < 0.6 else 2,
+            1,
+            0.08,
+            apron=apron)
+        unit.append(_backed(_alike(base, unit), x + width / 2))
         x += width
     size = min(rng.uniform(0.42, 0.6), widths[hole] - 0.1)
     left = sum(widths[:hole]) + (widths[hole] - size) / 2
@@ -180,7 +195,7 @@ def kitchen_run(rng: np.random.Generator) -> Unit:
             wide = float(base.piece.size[0])
             upper = storage.cabinet(rng, wide, 0.34, rng.uniform(0.6, 0.75),
                                     1 if wide < 0.6 else 2, 1, 0)
-            unit.append(_backed(upper, base.x, 1.45))
+            unit.append(_backed(_alike(upper, bases), base.x, 1.45))
     if rng.random() < 0.85:
         fridge = storage.refrigerator(rng, False)
         side = rng.choice([-1, 1])
