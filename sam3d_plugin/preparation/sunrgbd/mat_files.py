@@ -32,7 +32,11 @@ def read_mat(path: PathLike,
         StoreError: When it is damaged, of MATLAB's format 7.3, or has no
             such variable.
     """
-    content = read_bytes(path, backend_args)
+    return decode_mat(read_bytes(path, backend_args), name, str(path))
+
+
+def decode_mat(content: bytes, name: str, path: str) -> np.ndarray:
+    """One variable of the content of a MATLAB file; see :func:`read_mat`."""
     try:
         variables = loadmat(io.BytesIO(content), variable_names=[name])
     except NotImplementedError:

@@ -119,16 +119,9 @@ class OfficialSource(SunSource):
         """See :meth:`SunSource.frame`."""
         struct = self._scans[int(scan) - 1]
         paths = [
-            join(self.root, _relative(text_of(struct[key])))
-            for key in ('rgbpath', 'depthpath')
+            _relative(text_of(struct[key])) for key in ('rgbpath', 'depthpath')
         ]
-        try:
-            content, depth_file = [
-                read_bytes(path, self.backend_args) for path in paths
-            ]
-        except FileNotFoundError as error:
-            raise FrameError(f'{error.filename or paths} is missing; unzip '
-                             'SUNRGBD.zip again') from None
+        content, depth_file = [self._read_image(path) for path in paths]
         color = decode_color(content, paths[0])
         depth = unrotate_depth(decode_image(depth_file, paths[1]), paths[1])
         if color.shape[:2] != depth.shape:
@@ -138,11 +131,18 @@ class OfficialSource(SunSource):
         return SunFrame(content, depth, calibration.pose,
                         points_of_depth(depth, color, calibration))
 
+    def _read_image(self, path: str) -> bytes:
+        try:
+            return read_bytes(join(self.root, path), self.backend_args)
+        except FileNotFoundError:
+            raise FrameError(f'{path} is missing; unzip SUNRGBD.zip '
+                             'again') from None
+
     def _calibration(self, struct: np.void, scan: str) -> Calibration:
         intrinsics = numbers_of(struct['K'])
         tilt = numbers_of(struct['Rtilt'])
         if intrinsics.shape != (3, 3) or tilt.shape != (3, 3):
-            raise FrameError(f'{join(self.root, BOXES_3D)}: K and Rtilt of '
+            raise FrameError(f'{BOXES_3D}: K and Rtilt of '
                              f'scan {scan} are no 3x3 matrices')
         return Calibration(intrinsics, tilt)
 

@@ -8,7 +8,7 @@ from ...store.errors import FrameError, StoreError
 from ...store.files import (BackendArgs, PathLike, exists, join, list_names,
                             read_bytes)
 from ...store.posed_images import decode_color
-from .mat_files import read_mat
+from .mat_files import decode_mat
 from .scan import (Calibration, SunBox, SunFrame, SunLabels, SunSource,
                    depth_of_points)
 
@@ -89,39 +89,40 @@ class TrainvalSource(SunSource):
 
     def labels(self, scan: str) -> SunLabels:
         """See :meth:`SunSource.labels`."""
-        boxes = {
-            version: [
-                parse_label(line, self._path(_FOLDERS[version], scan, '.txt'))
-                for line in self._text(_FOLDERS[version], scan).splitlines()
-                if line.strip()
+        boxes = {}
+        for version in self.versions:
+            path = f'{_FOLDERS[version]}/{scan}.txt'
+            lines = self._text(path).splitlines()
+            boxes[version] = [
+                parse_label(line, path) for line in lines if line.strip()
             ]
-            for version in self.versions
-        }
         return SunLabels(
             self._calibration(scan), boxes, {v: 0
                                              for v in self.versions})
 
     def frame(self, scan: str) -> SunFrame:
         """See :meth:`SunSource.frame`."""
-        path = self._path('depth', scan, '.mat')
+        path = f'depth/{scan}.mat'
+        content = self._read(path)
         try:
-            points = read_mat(path, 'instance', self.backend_args)
-        except (StoreError, FileNotFoundError) as error:
+            points = decode_mat(content, 'instance', path)
+        except StoreError as error:
             raise FrameError(str(error)) from error
         if (points.ndim != 2 or points.shape[1] != 6 or not points.size
                 or points.dtype.kind != 'f'):
             raise FrameError(f'{path}: instance is {points.dtype} of shape '
                              f'{points.shape}, not (N, 6) numbers')
-        content = self._read('image', scan, '.jpg')
-        color = decode_color(content, self._path('image', scan, '.jpg'))
+        content = self._read(f'image/{scan}.jpg')
+        color = decode_color(content, f'image/{scan}.jpg')
+        height, width = color.shape[:2]
         depth, pose = depth_of_points(points, self._calibration(scan),
-                                      (color.shape[0], color.shape[1]), path)
+                                      (height, width), path)
         return SunFrame(content, depth, pose, points.astype(np.float32))
 
     def _calibration(self, scan: str) -> Calibration:
-        path = self._path('calib', scan, '.txt')
+        path = f'calib/{scan}.txt'
         try:
-            numbers = np.array(self._text('calib', scan).split(), dtype=float)
+            numbers = np.array(self._text(path).split(), dtype=float)
             # Both are written column by column.
             tilt, intrinsics = numbers.reshape(2, 3, 3).transpose(0, 2, 1)
         except ValueError as error:
@@ -129,16 +130,13 @@ class TrainvalSource(SunSource):
                              'extract it again') from error
         return Calibration(intrinsics, tilt)
 
-    def _path(self, folder: str, scan: str, ending: str) -> str:
-        return join(self.root, folder, scan + ending)
+    def _text(self, path: str) -> str:
+        return self._read(path).decode(errors='replace')
 
-    def _text(self, folder: str, scan: str) -> str:
-        return self._read(folder, scan, '.txt').decode(errors='replace')
-
-    def _read(self, folder: str, scan: str, ending: str) -> bytes:
-        path = self._path(folder, scan, ending)
+    def _read(self, path: str) -> bytes:
+        """A file by its path in the source."""
         try:
-            return read_bytes(path, self.backend_args)
+            return read_bytes(join(self.root, path), self.backend_args)
         except FileNotFoundError:
             raise FrameError(f'{path} is missing; extract it again') from None
 
