@@ -30,7 +30,8 @@ from sam3d_plugin.preparation.scannet.layout import (OFFICIAL_TOTALS,
                                                      read_splits,
                                                      source_backend_args)
 from sam3d_plugin.preparation.scannet.scans import ScanNetScans
-from sam3d_plugin.preparation.scannet.split_infos import write_infos
+from sam3d_plugin.preparation.scannet.split_infos import (check_local,
+                                                          write_infos)
 from sam3d_plugin.store.files import join
 from sam3d_plugin.store.manifest import Store
 
@@ -109,12 +110,12 @@ def build_step(args: argparse.Namespace) -> ScanNetScans:
 def prepare(args: argparse.Namespace) -> None:
     """Prepare the scans and write the infos of the splits."""
     console = Console(soft_wrap=True, markup=False, highlight=False)
-    step = build_step(args)
     options = run_options(args)
+    store = Store(args.out, options.backend_args)
+    check_local(store)
+    step = build_step(args)
     run_step(step, args.out, options, console)
-    write_infos(
-        Store(args.out, options.backend_args), step.splits, console,
-        args.partial)
+    write_infos(store, step.splits, console, args.partial)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

@@ -22,7 +22,7 @@ from ...store.posed_images import decode_depth as decode_depth_png
 from ...store.posed_images import (decode_matrix, encode_color, encode_matrix,
                                    frame_files)
 from ..frame_steps import FrameStep, Product, call_each
-from .layout import find_folders
+from .layout import find_folders, relative_names
 from .sens import SensFile, SensHeader, decode_depth
 
 # The paper takes one frame in so many.
@@ -100,7 +100,8 @@ class SensFrames(FrameStep):
 
     def items(self, scan: str) -> List[str]:
         """Numbers of the frames that the header promises, as names."""
-        count = self._open(scan).header.num_frames
+        with relative_names(self.source):
+            count = self._open(scan).header.num_frames
         digits = max(5, len(str(count - 1)))
         return [f'{i:0{digits}}' for i in range(0, count, self.stride)]
 
@@ -110,27 +111,31 @@ class SensFrames(FrameStep):
 
     def begin(self, scan: str) -> Dict[str, bytes]:
         """The two cameras; FrameError when the header's are unusable."""
-        file = self._open(scan)
+        with relative_names(self.source):
+            file = self._open(scan)
+            matrices = camera_matrices(file.header, self.resize_color,
+                                       file.path)
         return {
             f'{scan}/{name}': encode_matrix(matrix)
-            for name, matrix in camera_matrices(file.header, self.resize_color,
-                                                file.path).items()
+            for name, matrix in matrices.items()
         }
 
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
         """Three files for each frame, or why there are none."""
-        file = self._open(scan)
-        return call_each(lambda item: self._extract(file, scan, item), items)
+        return call_each(lambda item: self._extract(scan, item), items)
 
-    def _extract(self, file: SensFile, scan: str, item: str) -> Product:
-        frame = file.frame(int(item))
-        name = f'{file.path}, frame {item}'
-        pose = check_pose(frame.pose, name)
-        depth = decode_depth(frame.depth, file.header, name)
-        if not depth.any():
-            raise FrameError(f'{name}: no pixel has depth')
-        color = color_jpeg(frame.color, file.header, self.resize_color, name)
+    def _extract(self, scan: str, item: str) -> Product:
+        with relative_names(self.source):
+            file = self._open(scan)
+            frame = file.frame(int(item))
+            name = f'{file.path}, frame {item}'
+            pose = check_pose(frame.pose, name)
+            depth = decode_depth(frame.depth, file.header, name)
+            if not depth.any():
+                raise FrameError(f'{name}: no pixel has depth')
+            color = color_jpeg(frame.color, file.header, self.resize_color,
+                               name)
         contents = frame_files(color, depth, pose).values()
         return Product(
             dict(zip(self.paths(scan, item), contents)), _fields(depth))

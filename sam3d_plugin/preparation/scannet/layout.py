@@ -1,8 +1,9 @@
 """Where ScanNet's files lie, and which scan belongs to which split."""
 from collections import Counter
-from typing import Dict, List, Mapping, Optional, Sequence
+from contextlib import contextmanager
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence
 
-from ...store.errors import StoreError
+from ...store.errors import FrameError, StoreError
 from ...store.files import (BackendArgs, PathLike, exists, join, list_names,
                             read_bytes)
 
@@ -28,6 +29,27 @@ def source_backend_args(path: Optional[PathLike],
         BackendArgs: None for local paths.
     """
     return backend_args if '://' in str(path) else None
+
+
+@contextmanager
+def relative_names(source: PathLike) -> Iterator[None]:
+    """Let errors name files relative to the source.
+
+    Records keep the errors, and hold no absolute path.
+
+    Args:
+        source (PathLike): Folder of the release.
+
+    Yields:
+        None: For the block.
+
+    Raises:
+        FrameError: That of the block, without the folder.
+    """
+    try:
+        yield
+    except FrameError as error:
+        raise FrameError(str(error).replace(join(source, ''), '')) from error
 
 
 def find_folders(source: PathLike,

@@ -28,7 +28,7 @@ from ..instances import MAX_BOXES, instance_boxes
 from ..scan import Scan, ScanError
 from .annotations import (VertexLabels, label_vertices, parse_groups,
                           parse_label_map, parse_segments)
-from .layout import WITHOUT_ANNOTATIONS, Splits, find_folders
+from .layout import WITHOUT_ANNOTATIONS, Splits, find_folders, relative_names
 
 _POINT_BYTES, _MASK_BYTES = 6 * 4, 8
 _UNREADABLE = (PlyParseError, ValueError, KeyError, OSError)
@@ -54,6 +54,7 @@ class ScanNetScans(FrameStep):
                  splits: Splits,
                  label_map: PathLike,
                  backend_args: BackendArgs = None) -> None:
+        self.source = str(source)
         self.splits = splits
         self.backend_args = backend_args
         self.folders = find_folders(source, backend_args)
@@ -115,7 +116,8 @@ class ScanNetScans(FrameStep):
         return fields
 
     def _prepare(self, name: str) -> Product:
-        scan, labels = self.read(name)
+        with relative_names(self.source):
+            scan, labels = self.read(name)
         fields = dict(
             describe_scan(scan).to_fields(),
             boxes=0 if scan.boxes is None else len(scan.boxes),
@@ -173,6 +175,9 @@ class ScanNetScans(FrameStep):
             return read_bytes(path, self.backend_args)
         except FileNotFoundError:
             raise FrameError(f'{path} is missing; download it') from None
+        except OSError as error:
+            raise FrameError(f'{path} cannot be read ({error.strerror}); copy '
+                             'it again') from error
 
     def _read_labels(self, folder: str, name: str, count: int) -> VertexLabels:
         segments = join(folder, f'{name}_vh_clean_2.0.010000.segs.json')

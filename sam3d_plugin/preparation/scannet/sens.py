@@ -113,6 +113,9 @@ class SensFile:
             file = self._stack.enter_context(open(local, 'rb', buffering=0))
         except FileNotFoundError:
             raise FrameError(f'{path} is missing; download it') from None
+        except OSError as error:
+            raise FrameError(f'{path} cannot be read ({error.strerror}); '
+                             f'{_COPY_AGAIN}') from error
         self._descriptor = file.fileno()
         self._size = os.fstat(self._descriptor).st_size
         try:

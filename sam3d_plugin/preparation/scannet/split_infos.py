@@ -12,6 +12,20 @@ from ..infos import StoredScan, write_split
 from .layout import WITHOUT_ANNOTATIONS, Splits
 
 
+def check_local(store: Store) -> None:
+    """Refuse a remote folder before anything is prepared.
+
+    Args:
+        store (Store): Folder of the data set.
+
+    Raises:
+        StoreError: When the infos could not be written into it.
+    """
+    if not is_local(store.root, store.backend_args):
+        raise StoreError(f'{store.root} is no local folder, where the infos '
+                         'are written; choose a local --out')
+
+
 def write_infos(store: Store,
                 splits: Splits,
                 console: Console,
@@ -33,9 +47,6 @@ def write_infos(store: Store,
     Raises:
         StoreError: When a scan of a split failed; other splits are written.
     """
-    if not is_local(store.root, store.backend_args):
-        raise StoreError(f'{store.root} is no local folder, where the infos '
-                         'are written; choose a local one')
     paths, problems = {}, []
     for split, scans in splits.items():
         found = {scan: store.record(scan) for scan in scans}

@@ -141,7 +141,8 @@ def test_bad_frames_are_skipped_and_counted(raw, tmp_path):
     reasons = {k.split('/')[1]: v for k, v in report.skipped.items()}
     assert sorted(reasons) == [f'{i:05}' for i in range(1, 8)]
     for name, text in reasons.items():
-        assert f'{SCAN}.sens, frame {name}: ' in text
+        path = f'scans/{SCAN}/{SCAN}.sens'
+        assert text.startswith(f'{path}, frame {name}: ')
     assert 'no pixel has depth' in reasons['00003']
     assert 'no whole JPEG' in reasons['00004']
     assert 'the depth is damaged' in reasons['00005']
@@ -174,7 +175,8 @@ def test_a_damaged_header_skips_only_its_scan(raw, tmp_path):
     sens_path(tmp_path).write_bytes(b'\4\0')
     report = extract(tmp_path)
     assert report.made == 1
-    assert 'cut off in its header' in report.skipped[SCAN]
+    assert report.skipped[SCAN].startswith(
+        f'scans/{SCAN}/{SCAN}.sens is empty or cut off in its header')
 
 
 def test_a_killed_run_goes_on(raw, tmp_path):

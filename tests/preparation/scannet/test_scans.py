@@ -269,6 +269,7 @@ def test_a_bad_scan_is_named_and_others_go_on(run, release, tmp_path,
     assert status == 1
     assert f'1 of 2 scans of train failed, the first is {TRAIN}' in err
     assert message in out and message in err
+    assert str(tmp_path) not in (tmp_path / 'out/manifest.json').read_text()
     assert not (tmp_path / 'out/scannet_infos_train.pkl').exists()
     assert len(infos(tmp_path, 'val')) == 1
     assert (tmp_path / 'out/points/scene0000_01.bin').exists()
@@ -299,6 +300,11 @@ def test_shards_leave_the_infos_to_the_last(run, tmp_path, small_totals):
     status, out, _ = run('--shard', '1/2')
     assert status == 0
     assert len(list((tmp_path / 'out').glob('*.pkl'))) == 3
+
+
+def test_infos_need_a_local_folder(run, small_totals):
+    status, _, err = run('--out', 'http://host/data')
+    assert status == 1 and 'http://host/data is no local folder' in err
 
 
 def test_a_scan_of_another_split_is_not_mixed_in(run, release, small_totals):

@@ -99,6 +99,8 @@ def test_cut_headers_are_refused(raw, tmp_path, length):
 def test_missing_file_is_refused(tmp_path):
     with pytest.raises(FrameError, match='b.sens is missing'):
         SensFile(str(tmp_path / 'b.sens'))
+    with pytest.raises(FrameError, match='cannot be read .Is a directory'):
+        SensFile(str(tmp_path))
 
 
 @pytest.mark.parametrize('depth_type', [0, 1])
