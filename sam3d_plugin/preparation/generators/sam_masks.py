@@ -1,0 +1,286 @@
+"""SAM's "segment everything", for several images at once.
+
+Finds the masks of ``segment_anything.SamAutomaticMaskGenerator``, in its
+order, for the same networks and settings. Masks are kept as the decoder's
+small logits until it is known which survive, instead of as run lengths.
+
+Axis legend: B crops, P prompts, R masks, H W pixels.
+"""
+from dataclasses import dataclass
+from typing import List, Sequence, Tuple
+
+import numpy as np
+import torch
+from segment_anything.modeling import Sam
+from segment_anything.utils import amg
+from torch import Tensor
+from torchvision.ops import batched_nms, box_area
+
+from .sam_batched import (HalvingBatches, encode_crops, place_points,
+                          predict_logits, prompt_with_points, upscale_logits)
+
+# The masks of one image (R, H, W) bool, and their predicted IoU (R,).
+Found = Tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class MaskSettings:
+    """What decides about masks; the meaning and defaults are SAM's.
+
+    Args:
+        points_per_side (int): Prompts per side of the grid.
+        pred_iou_thresh (float): Least predicted IoU.
+        stability_score_thresh (float): Least stability.
+        stability_score_offset (float): By how much the threshold of the
+            logits is moved to measure the stability.
+        box_nms_thresh (float): IoU of boxes from which masks of one crop
+            are duplicates.
+        crop_n_layers (int): Layers of crops; layer i has 4^i crops.
+        crop_nms_thresh (float): As ``box_nms_thresh``, between crops.
+        crop_overlap_ratio (float): Overlap of the first layer's crops, in
+            shorter sides of the image.
+        crop_n_points_downscale_factor (int): How much coarser the grid gets
+            with every layer.
+        min_mask_region_area (int): Smallest separate part and smallest hole
+            of a mask, pixels; smaller ones are removed and filled.
+    """
+    points_per_side: int = 32
+    pred_iou_thresh: float = 0.88
+    stability_score_thresh: float = 0.95
+    stability_score_offset: float = 1.0
+    box_nms_thresh: float = 0.7
+    crop_n_layers: int = 0
+    crop_nms_thresh: float = 0.7
+    crop_overlap_ratio: float = 512 / 1500
+    crop_n_points_downscale_factor: int = 1
+    min_mask_region_area: int = 0
+
+    def __post_init__(self) -> None:
+        coarser = self.crop_n_points_downscale_factor**self.crop_n_layers
+        if self.points_per_side // coarser < 1:
+            raise ValueError(
+                f'points_per_side {self.points_per_side} leaves the last of '
+                f'{self.crop_n_layers} layers of crops no prompt; raise it')
+
+
+@dataclass
+class Crop:
+    """A part of an image that SAM looks at by itself.
+
+    Args:
+        pixels (np.ndarray): (H, W, 3) uint8, RGB.
+        box (List[int]): Left, top, right, bottom in the image, pixels.
+        layer (int): 0 for the whole image.
+        image_size (Tuple[int, int]): H, W of the image.
+    """
+    pixels: np.ndarray
+    box: List[int]
+    layer: int
+    image_size: Tuple[int, int]
+
+    @property
+    def size(self) -> Tuple[int, int]:
+        """H, W."""
+        height, width = self.pixels.shape[:2]
+        return height, width
+
+
+@dataclass
+class Candidates:
+    """Masks that may be kept.
+
+    Args:
+        logits (Tensor): (R, h, w) of the crop's padded input.
+        iou (Tensor): (R,) predicted IoU.
+        boxes (Tensor): (R, 4) left, top, right, bottom in the crop, pixels.
+    """
+    logits: Tensor
+    iou: Tensor
+    boxes: Tensor
+
+    def __getitem__(self, keep: Tensor) -> 'Candidates':
+        return Candidates(self.logits[keep], self.iou[keep], self.boxes[keep])
+
+
+class BatchedMaskGenerator:
+    """Finds the masks of images.
+
+    Args:
+        sam (Sam): The networks, on their device.
+        settings (MaskSettings): What decides about masks.
+        crops_per_batch (int): Crops that the encoder gets at once.
+        points_per_batch (int): Prompts that the decoder gets at once.
+        dtype (torch.dtype): What the encoder computes in.
+    """
+
+    def __init__(self,
+                 sam: Sam,
+                 settings: MaskSettings,
+                 crops_per_batch: int = 1,
+                 points_per_batch: int = 64,
+                 dtype: torch.dtype = torch.float32) -> None:
+        self.sam = sam
+        self.settings = settings
+        self.dtype = dtype
+        self.crops = HalvingBatches(crops_per_batch, 'images')
+        self.prompts = HalvingBatches(points_per_batch, 'prompts')
+        self.grids = amg.build_all_layer_point_grids(
+            settings.points_per_side, settings.crop_n_layers,
+            settings.crop_n_points_downscale_factor)
+
+    @torch.inference_mode()
+    def generate(self, images: Sequence[np.ndarray]) -> List[Found]:
+        """Find the masks of some images.
+
+        Args:
+            images (Sequence[np.ndarray]): Each (H, W, 3) uint8, RGB; sizes
+                may differ.
+
+        Returns:
+            List[Found]: Per image the masks, best first, and their predicted
+            IoU.
+
+        Raises:
+            StoreError: When memory runs out even for one crop or prompt.
+        """
+        crops = [crop for image in images for crop in self._cut(image)]
+        batches = self.crops.map(self._find_in_crops, crops)
+        found = [candidates for batch in batches for candidates in batch]
+        per_image = len(crops) // max(len(images), 1)
+        return [
+            self._clean(*self._join_crops(crops[start:start +
+                                                per_image], found[start:start +
+                                                                  per_image]))
+            for start in range(0, len(crops), max(per_image, 1))
+        ]
+
+    def _cut(self, image: np.ndarray) -> List[Crop]:
+        """All crops of an image; every image has the same number."""
+        height, width = image.shape[:2]
+        boxes, layers = amg.generate_crop_boxes(
+            (height, width), self.settings.crop_n_layers,
+            self.settings.crop_overlap_ratio)
+        return [
+            Crop(image[box[1]:box[3], box[0]:box[2]], box, layer,
+                 (height, width)) for box, layer in zip(boxes, layers)
+        ]
+
+    def _find_in_crops(self, crops: Sequence[Crop]) -> List[Candidates]:
+        """Masks of a batch of crops, duplicates in a crop removed."""
+        embeddings = encode_crops(self.sam, [crop.pixels for crop in crops],
+                                  self.dtype)
+        return [
+            self._find_in_crop(crop, embedding[None])
+            for crop, embedding in zip(crops, embeddings)
+        ]
+
+    def _find_in_crop(self, crop: Crop, embedding: Tensor) -> Candidates:
+        points = place_points(self.grids[crop.layer], crop.size,
+                              self.sam.image_encoder.img_size, self.sam.device)
+        batches = self.prompts.map(
+            lambda batch: self._prompt(batch, embedding, crop.size), points)
+        found = Candidates(
+            torch.cat([batch.logits for batch in batches]),
+            torch.cat([batch.iou for batch in batches]),
+            torch.cat([batch.boxes for batch in batches]))
+        height, width = crop.image_size
+        found = found[~amg.is_box_near_crop_edge(found.boxes, crop.
+                                                 box, [0, 0, width, height])]
+        return found[_distinct(found.boxes, found.iou,
+                               self.settings.box_nms_thresh)]
+
+    def _prompt(self, points: Tensor, embedding: Tensor,
+                size: Tuple[int, int]) -> Candidates:
+        """Masks of some prompts that are good and stable enough."""
+        tokens = prompt_with_points(self.sam, embedding, points)
+        is_good = torch.ones_like(tokens.iou, dtype=torch.bool)
+        # SAM applies a threshold of 0 to neither of the two.
+        if self.settings.pred_iou_thresh > 0:
+            is_good = tokens.iou > self.settings.pred_iou_thresh
+        logits = predict_logits(self.sam, tokens, is_good)
+        is_stable, boxes = [], []
+        for part in logits.split(len(points)):
+            large = upscale_logits(self.sam, part, size)
+            is_stable.append(self._is_stable(large))
+            boxes.append(
+                amg.batched_mask_to_box(large > self.sam.mask_threshold))
+        found = Candidates(logits, tokens.iou[is_good], torch.cat(boxes))
+        return found[torch.cat(is_stable)]
+
+    def _is_stable(self, logits: Tensor) -> Tensor:
+        threshold = self.settings.stability_score_thresh
+        if threshold <= 0:
+            return torch.ones(
+                len(logits), dtype=torch.bool, device=logits.device)
+        return amg.calculate_stability_score(
+            logits, self.sam.mask_threshold,
+            self.settings.stability_score_offset) >= threshold
+
+    def _join_crops(self, crops: Sequence[Crop],
+                    found: Sequence[Candidates]) -> Found:
+        """Masks of one image, duplicates between its crops removed."""
+        boxes = torch.cat([
+            amg.uncrop_boxes_xyxy(candidates.boxes, crop.box)
+            for crop, candidates in zip(crops, found)
+        ])
+        counts = torch.tensor([len(candidates.iou) for candidates in found])
+        crop_of = torch.arange(len(crops)).repeat_interleave(counts)
+        keep = torch.arange(len(boxes))
+        if len(crops) > 1:  # masks of smaller crops are preferred
+            areas = box_area(torch.tensor([crop.box for crop in crops]))
+            scores = (1 / areas)[crop_of].to(boxes.device)
+            keep = _distinct(boxes, scores,
+                             self.settings.crop_nms_thresh).cpu()
+        iou = torch.cat([candidates.iou for candidates in found]).cpu()
+        masks = np.zeros((len(keep), *crops[0].image_size), dtype=bool)
+        first = counts.cumsum(0) - counts
+        for i, (crop, candidates) in enumerate(zip(crops, found)):
+            place = (crop_of[keep] == i).nonzero()[:, 0]
+            left, top, right, bottom = crop.box
+            masks[place, top:bottom, left:right] = self._threshold(
+                candidates.logits[keep[place] - first[i]], crop.size)
+        return masks, iou[keep].numpy()
+
+    def _threshold(self, logits: Tensor, size: Tuple[int, int]) -> np.ndarray:
+        """(R, H, W) bool of logits that were kept."""
+        parts = self.prompts.map(
+            lambda part: (upscale_logits(self.sam, part, size) > self.sam.
+                          mask_threshold).cpu().numpy(), logits)
+        return np.concatenate([np.zeros((0, *size), dtype=bool), *parts])
+
+    def _clean(self, masks: np.ndarray, iou: np.ndarray) -> Found:
+        """Remove small parts and holes, and what are duplicates then."""
+        smallest = self.settings.min_mask_region_area
+        if smallest <= 0 or len(masks) == 0:
+            return masks, iou
+        cleaned = [remove_small_parts(mask, smallest) for mask in masks]
+        masks = np.stack([mask for mask, _ in cleaned])
+        is_same = torch.tensor([not changed for _, changed in cleaned])
+        boxes = amg.batched_mask_to_box(torch.from_numpy(masks))
+        keep = _distinct(
+            boxes, is_same.float(),
+            max(self.settings.box_nms_thresh,
+                self.settings.crop_nms_thresh)).numpy()
+        return masks[keep], iou[keep]
+
+
+def remove_small_parts(mask: np.ndarray,
+                       smallest: int) -> Tuple[np.ndarray, bool]:
+    """Fill small holes of a mask, then remove its small separate parts.
+
+    Args:
+        mask (np.ndarray): (H, W) bool.
+        smallest (int): Least area of a hole or part that stays, pixels.
+
+    Returns:
+        Tuple[np.ndarray, bool]: The mask, and whether it was changed.
+    """
+    mask, is_filled = amg.remove_small_regions(mask, smallest, mode='holes')
+    mask, is_cut = amg.remove_small_regions(mask, smallest, mode='islands')
+    return mask, is_filled or is_cut
+
+
+def _distinct(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
+    """(R,) indices of masks that are no duplicates, best first."""
+    one_class = torch.zeros(len(boxes), device=boxes.device)
+    return batched_nms(boxes.float(), scores, one_class, threshold)
