@@ -30,6 +30,7 @@ class SunRGBDStep(FrameStep):
     """
 
     kind = 'scans'
+    unit = 'scans'
 
     def __init__(self,
                  source: SunSource,
