@@ -4,26 +4,24 @@ Every frame's ids lie on the same points, those of the scan, so two views see
 the same place where both have an id: a point gets one only within the depth
 tolerance of a measured surface, which takes the part of SAM3D's 5 cm between
 two clouds. Neighbouring frames are merged in pairs, the results again in
-pairs, and so on. The regions of two partial results are one if they are
-partners, see :class:`MergeOptions`. Where they then still disagree, the
+pairs, and so on. The regions of two partial results become one when they
+overlap enough, see :class:`MergeOptions`. Where they then still disagree, the
 region that more frames have seen there keeps the point.
 
-At any time there are as many partial results as the number of frames has
-binary digits, so memory does not grow with a scan's length. No result depends
-on how a frame's ids are numbered: ids are renumbered by their lowest point.
+There are as many partial results at a time as the number of frames has binary
+digits, so memory hardly grows with the length of a recording. No result
+depends on how a frame's ids are numbered: they are renumbered by their lowest
+point.
 
-Axis legend: N points.
+Axis legend: N points, R regions, F frames.
 """
 from dataclasses import dataclass
 from typing import List, Optional, Tuple
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 COUNTED = ('common', 'whole')
-PARTNERS = ('mutual', 'best', 'any')
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,9 @@ class MergeOptions:
         counted (str): What the share is of: of the points that have an id
             in both views (``'common'``), or of all points of the smaller
             region (``'whole'``, as SAM3D).
-        partners (str): ``'mutual'``: each is the other's largest overlap.
-            ``'best'``: it is so for one of them at least. ``'any'``: every
-            pair of enough overlap, and what hangs together by pairs.
+        keep_apart (bool): Whether two regions that a single frame shows as
+            two stay two. Pairs are taken in the order of their common
+            points, so that of two pieces the larger one finds its whole.
         min_points (int): Merged regions of fewer points are dissolved.
         absorb_radius (float): Points of dissolved regions join the nearest
             other region within this distance, metres, if there is one; 0
@@ -46,7 +44,7 @@ class MergeOptions:
     """
     overlap: float = 0.5
     counted: str = 'common'
-    partners: str = 'mutual'
+    keep_apart: bool = True
     min_points: int = 20
     absorb_radius: float = 0.1
 
@@ -57,9 +55,6 @@ class MergeOptions:
         if self.counted not in COUNTED:
             raise ValueError(f'counted {self.counted!r} is unknown; choose '
                              f'from {", ".join(COUNTED)}')
-        if self.partners not in PARTNERS:
-            raise ValueError(f'partners {self.partners!r} is unknown; choose '
-                             f'from {", ".join(PARTNERS)}')
         if self.min_points < 1 or self.absorb_radius < 0:
             raise ValueError('min_points must be at least 1 and '
                              'absorb_radius not negative')
@@ -72,11 +67,21 @@ class _View:
     Args:
         ids (np.ndarray): (N,) int32, 0 = in no region, 1..R by lowest point.
         votes (np.ndarray): (N,) int32, by how many frames the id leads.
+        is_shown (np.ndarray): (R + 1, F) bool, which frames show a region.
         level (int): How often it was merged.
     """
     ids: np.ndarray
     votes: np.ndarray
+    is_shown: np.ndarray
     level: int
+
+    @classmethod
+    def of_frame(cls, region_ids: np.ndarray) -> '_View':
+        """View of a single frame."""
+        ids = renumber(region_ids)
+        is_shown = np.ones((int(ids.max(initial=0)) + 1, 1), bool)
+        is_shown[0] = False
+        return cls(ids, (ids > 0).astype(np.int32), is_shown, 0)
 
 
 def renumber(ids: np.ndarray) -> np.ndarray:
@@ -119,63 +124,87 @@ def count_common(
     return pairs // base, pairs % base, counts
 
 
-def find_partners(first: np.ndarray, second: np.ndarray,
-                  options: MergeOptions) -> Tuple[np.ndarray, np.ndarray]:
-    """Regions of two views that are one.
+def find_overlaps(
+        first: np.ndarray, second: np.ndarray,
+        options: MergeOptions) -> Tuple[np.ndarray, np.ndarray]:
+    """Regions of two views that overlap enough to be one.
 
     Args:
         first (np.ndarray): (N,) int32 ids 1..R, 0 = in no region.
         second (np.ndarray): (N,) int32 ids of another view.
-        options (MergeOptions): What makes partners.
+        options (MergeOptions): How much is enough.
 
     Returns:
-        Tuple[np.ndarray, np.ndarray]: Ids in ``first`` and in ``second``.
+        Tuple[np.ndarray, np.ndarray]: Ids in ``first`` and in ``second``,
+        pairs of most common points first, of equal ones by the ids.
     """
     a, b, common = count_common(first, second)
+    if not len(a):
+        return a, b
     if options.counted == 'common':
         sizes = [np.bincount(side, weights=common) for side in (a, b)]
     else:
         sizes = [np.bincount(ids) for ids in (first, second)]
-    if not len(a):
-        return a, b
     smaller = np.minimum(sizes[0][a], sizes[1][b])
-    is_partner = common >= options.overlap * smaller
-    if options.partners != 'any':
-        is_best_of_a, is_best_of_b = _is_best(a, common), _is_best(b, common)
-        is_partner &= (
-            is_best_of_a
-            & is_best_of_b if options.partners == 'mutual' else is_best_of_a
-            | is_best_of_b)
-    return a[is_partner], b[is_partner]
+    enough = np.flatnonzero(common >= options.overlap * smaller)
+    order = enough[np.argsort(-common[enough], kind='stable')]
+    return a[order], b[order]
 
 
-def _is_best(side: np.ndarray, common: np.ndarray) -> np.ndarray:
-    """Whether a pair is the largest of its region, the first of equal ones."""
-    order = np.lexsort((-common, side))
-    starts = np.flatnonzero(np.diff(side[order], prepend=-1))
-    is_best = np.zeros(len(side), bool)
-    is_best[order[starts]] = True
-    return is_best
+def _join(a: np.ndarray, b: np.ndarray, is_shown: np.ndarray,
+          keep_apart: bool) -> np.ndarray:
+    """Join pairs of regions, in order.
+
+    Args:
+        a (np.ndarray): (P,) rows of ``is_shown``.
+        b (np.ndarray): (P,) rows of their partners.
+        is_shown (np.ndarray): (R, F) bool, which frames show a region; rows
+            of joined regions are joined in place.
+        keep_apart (bool): See :class:`MergeOptions`.
+
+    Returns:
+        np.ndarray: (R,) the lowest row of those that each is joined with.
+    """
+    parents = np.arange(len(is_shown))
+
+    def root(row: int) -> int:
+        while parents[row] != row:
+            row = parents[row]
+        return row
+
+    for one, other in zip(a, b):
+        low, high = sorted((root(one), root(other)))
+        if low == high:
+            continue
+        if keep_apart and (is_shown[low] & is_shown[high]).any():
+            continue
+        parents[high] = low
+        is_shown[low] |= is_shown[high]
+    return np.array([root(row) for row in parents])
 
 
 def _merge_views(first: _View, second: _View, options: MergeOptions) -> _View:
     """One view of two."""
-    a, b = find_partners(first.ids, second.ids, options)
-    num_first = int(first.ids.max(initial=0)) + 1
-    num_all = num_first + int(second.ids.max(initial=0)) + 1
-    graph = coo_matrix((np.ones(len(a)), (a, b + num_first)),
-                       shape=(num_all, num_all))
-    labels = connected_components(graph, directed=False)[1] + 1
-    labels[[0, num_first]] = 0
-    ids, others = labels[first.ids], labels[num_first:][second.ids]
-    agree = ids == others
+    a, b = find_overlaps(first.ids, second.ids, options)
+    rows, frames = first.is_shown.shape
+    is_shown = np.zeros((rows + len(second.is_shown),
+                         frames + second.is_shown.shape[1]), bool)
+    is_shown[:rows, :frames] = first.is_shown
+    is_shown[rows:, frames:] = second.is_shown
+    joined = _join(a, b + rows, is_shown, options.keep_apart)
+    joined[rows] = 0
+    ids, others = joined[first.ids], joined[rows:][second.ids]
     is_kept = first.votes >= second.votes
-    votes = np.where(agree, first.votes + second.votes,
+    votes = np.where(ids == others, first.votes + second.votes,
                      np.abs(first.votes - second.votes))
     ids = np.where(is_kept, ids, others)
     # A tie leaves the earlier region the point, with a vote to lose.
     votes[ids > 0] = np.maximum(votes[ids > 0], 1)
-    return _View(renumber(ids), votes, max(first.level, second.level) + 1)
+    new = renumber(ids)
+    old = np.zeros(int(new.max(initial=0)) + 1, np.int64)
+    old[new] = ids
+    return _View(new, votes, is_shown[old],
+                 max(first.level, second.level) + 1)
 
 
 class RegionMerger:
@@ -196,8 +225,7 @@ class RegionMerger:
             region_ids (np.ndarray): (N,) ids of the scan's points in this
                 frame, 0 = in no region or not seen.
         """
-        ids = renumber(region_ids)
-        self._views.append(_View(ids, (ids > 0).astype(np.int32), 0))
+        self._views.append(_View.of_frame(region_ids))
         while (len(self._views) > 1
                and self._views[-2].level == self._views[-1].level):
             self._merge_last()

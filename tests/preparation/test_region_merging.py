@@ -8,7 +8,7 @@ from sam3d_plugin.preparation.region_merging import (MergeOptions,
                                                      RegionMerger,
                                                      count_common,
                                                      dissolve_small,
-                                                     find_partners, renumber)
+                                                     find_overlaps, renumber)
 from tests.preparation.lifting_scene import scan_points, view_frames
 
 PLAIN = dict(min_points=1, absorb_radius=0)
@@ -107,20 +107,18 @@ def test_count_common_equals_counting():
     assert dict(zip(zip(a, b), counts)) == expected
 
 
+def pairs(first, second, **options):
+    found = find_overlaps(first, second, MergeOptions(**options))
+    return list(zip(*(side.tolist() for side in found)))
+
+
 def test_half_of_the_smaller_region_is_enough_and_less_is_not():
     first, second = rows([1] * 4 + [2] * 4, [1] * 2 + [2] * 6)
-    assert pairs(first, second) == [(1, 1), (2, 2)]
-    assert pairs(first, second, overlap=0.9) == [(1, 1), (2, 2)]
-    # 3 of 7, the best there is for both, but not half.
-    first, second = rows([1] * 7 + [2, 3, 4, 5], [1, 1, 1, 6, 7, 8, 9] + [1] *
-                         4)
-    assert pairs(first, second) == [(2, 1)][:0]
-    assert pairs(first, second, overlap=0.4) == [(1, 1)]
-
-
-def pairs(first, second, **options):
-    found = find_partners(first, second, MergeOptions(**options))
-    return list(zip(*(side.tolist() for side in found)))
+    assert pairs(first, second) == [(2, 2), (1, 1), (1, 2)]
+    assert pairs(first, second, overlap=0.9) == [(2, 2), (1, 1)]
+    first, second = rows([1] * 3 + [2] * 4, [1] * 2 + [2] * 5)
+    assert pairs(first, second) == [(2, 2), (1, 1)]
+    assert pairs(first, second, overlap=0.3) == [(2, 2), (1, 1), (1, 2)]
 
 
 def test_what_the_other_view_does_not_see_counts_only_as_whole():
@@ -130,16 +128,27 @@ def test_what_the_other_view_does_not_see_counts_only_as_whole():
     assert pairs(first, second, counted='whole') == []
 
 
-def test_partners_say_what_a_large_region_takes_in():
-    first, second = rows([1] * 9, [1] * 4 + [2] * 3 + [3] * 2)
-    assert pairs(first, second) == [(1, 1)]
-    every = [(1, 1), (1, 2), (1, 3)]
-    assert pairs(first, second, partners='best') == every
-    # The bridge 1 is the best of neither half, and half of each.
-    first, second = rows([1] * 4 + [2] * 2 + [3] * 2 + [4] * 4,
-                         [1] * 4 + [2] * 4 + [3] * 4)
-    assert pairs(first, second) == [(1, 1), (2, 2), (4, 3)]
-    assert (3, 2) in pairs(first, second, partners='any')
+def test_what_one_frame_tells_apart_stays_apart():
+    # The second frame mistakes two things for one; the larger gets it.
+    apart, one = rows([1] * 4 + [2] * 6, [1] * 10)
+    ids = merge([apart, one], points(10), **PLAIN)
+    assert ids.tolist() == apart.tolist()
+    ids = merge([one, apart], points(10), **PLAIN)
+    assert ids.tolist() == one.tolist()
+    ids = merge([apart, one], points(10), keep_apart=False, **PLAIN)
+    assert ids.tolist() == one.tolist()
+    # Told apart once is told apart for good.
+    ids = merge([apart, one, one, apart], points(10), **PLAIN)
+    assert len(np.unique(ids)) == 2
+
+
+def test_pieces_that_no_frame_shows_together_meet_in_a_third():
+    left, right = rows([1] * 4 + [0] * 6, [0] * 6 + [1] * 4)
+    whole = np.ones(10, np.int32)
+    for order in ((left, right, whole), (left, whole, right),
+                  (whole, left, right)):
+        assert merge(order, points(10), **PLAIN).tolist() == [1] * 10
+    assert merge([left, right], points(10), **PLAIN).max() == 2
 
 
 def test_the_region_that_more_views_saw_keeps_a_point():
@@ -174,7 +183,6 @@ def test_more_frames_need_no_more_partial_results():
     (dict(overlap=0), 'overlap 0 is no share'),
     (dict(overlap=1.5), 'overlap 1.5 is no share'),
     (dict(counted='some'), "counted 'some' is unknown"),
-    (dict(partners='all'), "partners 'all' is unknown"),
     (dict(min_points=0), 'min_points must be'),
     (dict(absorb_radius=-1), 'absorb_radius not negative'),
 ])

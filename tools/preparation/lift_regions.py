@@ -15,21 +15,21 @@ pixels that have depth, in row-major order. Training does not need them.
 """
 import argparse
 import sys
-from typing import List, Optional, Sequence
+from typing import Optional, Sequence
 
 from sam3d_plugin.preparation.cli import (add_run_arguments, run_main,
                                           run_options)
 from sam3d_plugin.preparation.frame_regions_step import FrameRegionsStep
 from sam3d_plugin.preparation.frame_steps import FrameStep
 from sam3d_plugin.preparation.lifting import DEPTH_TOLERANCE
-from sam3d_plugin.preparation.region_merging import (COUNTED, PARTNERS,
-                                                     MergeOptions)
-from sam3d_plugin.preparation.region_paths import name_region_files
+from sam3d_plugin.preparation.region_merging import (COUNTED, MergeOptions)
+from sam3d_plugin.preparation.region_paths import (name_all_region_files,
+                                                   name_region_files)
 from sam3d_plugin.preparation.runs import run_step
 from sam3d_plugin.preparation.scan_regions_step import (POINT_COLUMNS,
                                                         ScanRegionsStep)
 from sam3d_plugin.store.errors import StoreError
-from sam3d_plugin.store.files import join, list_names
+from sam3d_plugin.store.files import join
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -62,8 +62,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     _add_lifting_arguments(parser)
     add_run_arguments(parser)
     args = parser.parse_args(argv)
-    if args.infos is None:
-        args.infos = [] if args.out or args.frames else _find_infos(args)
+    args.enters_all = args.infos is None and not (args.out or args.frames)
     if args.out is None:
         folder = 'frame_regions' if args.frames else 'regions'
         args.out = join(args.data, folder)
@@ -93,11 +92,9 @@ def _add_lifting_arguments(parser: argparse.ArgumentParser) -> None:
         help='what the share is of: the points in regions of both views, or '
         'the whole smaller region, as SAM3D (default: %(default)s)')
     group.add_argument(
-        '--partners',
-        choices=PARTNERS,
-        default=default.partners,
-        help='merge only regions that overlap each other most, those that '
-        'do so for one of them, or any (default: %(default)s)')
+        '--join-all',
+        action='store_true',
+        help='merge also regions that a frame shows as two, as SAM3D')
     group.add_argument(
         '--min-points',
         type=int,
@@ -118,11 +115,6 @@ def _add_lifting_arguments(parser: argparse.ArgumentParser) -> None:
         '(default: %(default)s)')
 
 
-def _find_infos(args: argparse.Namespace) -> List[str]:
-    names = list_names(args.data, args.backend_args, suffix='.pkl')
-    return [join(args.data, name) for name in names if '_infos_' in name]
-
-
 def build_step(args: argparse.Namespace) -> FrameStep:
     """Build the step that the command line asks for.
 
@@ -138,7 +130,7 @@ def build_step(args: argparse.Namespace) -> FrameStep:
     if args.frames:
         return FrameRegionsStep(args.data, args.regions, args.backend_args)
     try:
-        options = MergeOptions(args.overlap, args.counted, args.partners,
+        options = MergeOptions(args.overlap, args.counted, not args.join_all,
                                args.min_points, args.absorb_radius)
     except ValueError as error:
         raise StoreError(str(error)) from error
@@ -150,9 +142,15 @@ def build_step(args: argparse.Namespace) -> FrameStep:
 def lift(args: argparse.Namespace) -> None:
     """Run the step and enter the region files in the infos."""
     run_step(build_step(args), args.out, run_options(args))
-    for path in args.infos:
-        count = name_region_files(path, args.out, args.backend_args)
-        print(f'  {path}: {count} scan(s) have region files')
+    if args.enters_all:
+        found = name_all_region_files(args.data, args.out, args.backend_args)
+    else:
+        found = {
+            path: name_region_files(path, args.out, args.backend_args)
+            for path in args.infos or ()
+        }
+    for path, (count, scans) in found.items():
+        print(f'  {path}: {count} of {scans} scans have region files')
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
