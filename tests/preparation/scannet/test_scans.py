@@ -12,7 +12,8 @@ from plyfile import PlyData, PlyElement
 
 from sam3d_plugin.preparation.scan import CLASS_NAMES
 from sam3d_plugin.preparation.scannet import layout
-from sam3d_plugin.preparation.scannet.scans import (parse_alignment,
+from sam3d_plugin.preparation.scannet.scans import (ScanNetScans,
+                                                    parse_alignment,
                                                     read_vertices)
 from sam3d_plugin.store.errors import FrameError, StoreError
 
@@ -339,6 +340,21 @@ def test_more_boxes_than_the_heads_take_are_refused(run, raw, release,
     shutil.rmtree(release / 'scans' / TRAIN)
     raw.write_scan(release / 'scans' / TRAIN, room)
     assert '65 objects of the detection classes' in run()[2]
+
+
+def test_adopt_checks_every_file(release):
+    splits = dict(train=[TRAIN], val=[VAL])
+    labels = release / 'scannetv2-labels.combined.tsv'
+    step = ScanNetScans(release, splits, labels)
+    product = step.process(TRAIN, [TRAIN])[0]
+    assert list(product.files) == step.paths(TRAIN, TRAIN)
+    assert step.adopt(TRAIN, TRAIN, product.files) == product.fields
+    for path in product.files:
+        with pytest.raises(FrameError):
+            step.adopt(TRAIN, TRAIN, dict(product.files, **{path: b'x'}))
+    other = ScanNetScans(release, dict(test=[TRAIN]), labels)
+    with pytest.raises(FrameError, match='of another split'):
+        other.adopt(TRAIN, TRAIN, product.files)
 
 
 def test_text_meshes_are_read_too(raw, tmp_path):
