@@ -20,7 +20,7 @@ from ..store.files import BackendArgs, exists, join, read_bytes, size_of
 from ..store.manifest import ItemRecord, ScanRecord, Store
 from ..store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
                                   PosedImages, check_pose, decode_color,
-                                  decode_depth, decode_matrix)
+                                  decode_depth, decode_image, decode_matrix)
 from ..store.region_features import unpack_features
 from ..store.region_file import decode_region_file
 from ..store.region_groups import GROUPS_FILE, RegionGroups, decode_groups
@@ -109,7 +109,9 @@ def check_region_maps(checked: Checked) -> Iterator[Complaint]:
         if recorded is not None and recorded != int(ids.max()):
             yield path, (f'it has {int(ids.max())} regions, its record says '
                          f'{recorded}')
-        size = _image_size(checked, str(PurePosixPath(path).with_suffix('')))
+        image = str(PurePosixPath(path).with_suffix('.jpg'))
+        size = _size_in_header(
+            checked.beside('posed_images', image), checked.backend_args)
         if size is None:
             yield path, 'the colour image of its frame is missing'
         elif size != ids.shape:
@@ -117,11 +119,11 @@ def check_region_maps(checked: Checked) -> Iterator[Complaint]:
                          f'image {size[1]}x{size[0]}')
 
 
-def _image_size(checked: Checked, frame: str) -> Optional[Tuple[int, int]]:
-    """H, W of a frame's colour image, from its header."""
-    path = checked.beside('posed_images', f'{frame}.jpg')
+def _size_in_header(path: str,
+                    backend_args: BackendArgs) -> Optional[Tuple[int, int]]:
+    """H, W of an image; None when there is none."""
     try:
-        content = read_bytes(path, checked.backend_args)
+        content = read_bytes(path, backend_args)
         with Image.open(io.BytesIO(content)) as image:
             return image.height, image.width
     except (FileNotFoundError, UnidentifiedImageError):
@@ -269,6 +271,21 @@ def check_masks(checked: Checked) -> Iterator[Complaint]:
                          f'points/{path} has {max(points, 0) // _POINT_BYTES}')
 
 
+def check_frame_instances(checked: Checked) -> Iterator[Complaint]:
+    """True ids, uint16, as large as the depth image of the frame."""
+    for path, content in checked.files.items():
+        depth = checked.beside('posed_images', path)
+        try:
+            ids = decode_image(content, checked.name(path))
+            if ids.dtype != np.uint16:
+                yield path, f'it is {ids.dtype}, not uint16'
+            size = _size_in_header(depth, checked.backend_args)
+            if size is not None and size != ids.shape:
+                yield path, 'it is not as large as the depth image'
+        except _UNUSABLE as error:
+            yield path, str(error)
+
+
 def check_json(checked: Checked) -> Iterator[Complaint]:
     """JSON that can be read."""
     for path, content in checked.files.items():
@@ -291,4 +308,6 @@ CONTENT_CHECKS: Dict[str, ContentCheck] = dict(
     points=check_points,
     instance_mask=check_masks,
     semantic_mask=check_masks,
-    infos=check_json)
+    frame_instances=check_frame_instances,
+    infos=check_json,
+    scenes=check_json)

@@ -254,13 +254,14 @@ def _frame_points(frame: RGBDFrame, ids: np.ndarray,
                   count: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Evenly spaced depth pixels of a frame with colour and region."""
     cameras = frame.cameras
+    height, width = ids.shape
     place = color_pixels_of_depth(frame.depth, cameras.depth_intrinsics,
                                   cameras.depth_to_color,
-                                  cameras.color_intrinsics, ids.shape,
+                                  cameras.color_intrinsics, (height, width),
                                   None).reshape(-1)
     seen = np.flatnonzero((frame.depth.reshape(-1) > 0) & (place >= 0))
     seen = seen[::max(len(seen) // max(count, 1), 1)]
     xyz = back_project(frame.depth, cameras.depth_intrinsics, seen)
-    return (transform(xyz, frame.pose), frame.color.reshape(-1,
-                                                            3)[place[seen]],
-            ids.reshape(-1)[place[seen]])
+    place = place[seen]
+    rgb = frame.color.reshape(-1, 3)[place]
+    return transform(xyz, frame.pose), rgb, ids.reshape(-1)[place]

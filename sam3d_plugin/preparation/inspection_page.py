@@ -2,7 +2,7 @@
 
 Axis legend: N points, R regions.
 """
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -20,7 +20,7 @@ _NAMED = 12
 Rows = List[Tuple[str, str]]
 
 
-def _spread(values: Sequence[float], form: str) -> str:
+def _spread(values: Union[np.ndarray, Sequence[float]], form: str) -> str:
     low, middle, high = np.percentile(values, [0, 50, 100])
     return ' / '.join(format(v, form) for v in (low, middle, high))
 

@@ -62,7 +62,8 @@ def fit(image: np.ndarray, max_side: int, is_id_map: bool) -> np.ndarray:
         rows = (np.arange(size[1]) + 0.5) * height / size[1]
         columns = (np.arange(size[0]) + 0.5) * width / size[0]
         return image[rows.astype(int)[:, None], columns.astype(int)]
-    return np.asarray(Image.fromarray(image).resize(size, Image.BOX))
+    return np.asarray(
+        Image.fromarray(image).resize(size, Image.Resampling.BOX))
 
 
 def region_borders(ids: np.ndarray) -> np.ndarray:

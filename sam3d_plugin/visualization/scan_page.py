@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import plotly.graph_objects as go
@@ -75,7 +75,8 @@ class PageContent:
     subtitle: str = ''
     frames: Sequence[FramePanels] = ()
     points: Optional[PagePoints] = None
-    tables: Dict[str, Sequence[Tuple[str, str]]] = field(default_factory=dict)
+    tables: Mapping[str, Sequence[Tuple[str,
+                                        str]]] = field(default_factory=dict)
     histograms: Sequence[Histogram] = ()
 
 
