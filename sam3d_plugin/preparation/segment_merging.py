@@ -20,13 +20,14 @@ class Segments:
         counts (np.ndarray): (S,) members.
         colors (np.ndarray): (S, 3) sum of Lab.
         surfaces (np.ndarray): (S,) members that have a normal.
-        normals (np.ndarray): (S, 3) sum of their unit normals.
+        tensors (np.ndarray): (S, 6) sum of :func:`square_tensors` of their
+            unit normals, which do not depend on the normals' signs.
         centers (np.ndarray): (S, 3) sum of their positions, metres.
     """
     counts: np.ndarray
     colors: np.ndarray
     surfaces: np.ndarray
-    normals: np.ndarray
+    tensors: np.ndarray
     centers: np.ndarray
 
     def merged(self, labels: np.ndarray, num_labels: int) -> 'Segments':
@@ -45,7 +46,7 @@ class Segments:
 
         return Segments(
             add(self.counts), add(self.colors), add(self.surfaces),
-            add(self.normals), add(self.centers))
+            add(self.tensors), add(self.centers))
 
 
 class Pairs(NamedTuple):
@@ -74,18 +75,19 @@ class PairCost:
     Args:
         border (float): Weight of the mean weight of the edges between them.
         color (float): Weight of the distance of the mean colours in Lab.
-        turn (float): Weight of 1 - cosine of the angle between normals.
+        turn (float): Weight of the squared sine of the angle between
+            normals.
         offset (float): Weight of the sine of the angle at which one centre
             lies above the other segment's plane.
         size_power (float): Power of the harmonic mean of the sizes.
-        total (int): Members of all segments, the unit of size.
+        unit (float): Members that have size 1.
     """
     border: float
     color: float
     turn: float
     offset: float
     size_power: float
-    total: int
+    unit: float
 
     def __call__(self, segments: Segments, pairs: Pairs) -> np.ndarray:
         """Costs of pairs.
@@ -103,24 +105,39 @@ class PairCost:
         cost = self.border * pairs.weights / pairs.lengths
         cost += self.color * _length(colors[a] - colors[b])
         cost += self._surface_cost(segments, a, b)
-        size = 2 / (1 / counts[a] + 1 / counts[b]) / self.total
+        size = 2 / (1 / counts[a] + 1 / counts[b]) / self.unit
         return cost * size**self.size_power
 
     def _surface_cost(self, segments: Segments, a: np.ndarray,
                       b: np.ndarray) -> np.ndarray:
         """0 where most of a segment has no normals."""
-        length = np.maximum(_length(segments.normals), 1e-9)
-        normals = segments.normals / length[:, None]
-        centers = segments.centers / np.maximum(segments.surfaces, 1)[:, None]
-        turn = 1 - (normals[a] * normals[b]).sum(1)
-        apart = centers[a] - centers[b]
-        height = np.maximum(
-            np.abs((normals[a] * apart).sum(1)),
-            np.abs((normals[b] * apart).sum(1)))
-        sine = height / np.maximum(_length(apart), 1e-6)
+        surfaces = np.maximum(segments.surfaces, 1)[:, None]
+        tensors, centers = segments.tensors / surfaces, segments.centers
+        length = np.maximum(_length(tensors), 1e-9)
+        turn = 1 - (tensors[a] * tensors[b]).sum(1) / (length[a] * length[b])
+        apart = (centers / surfaces)[a] - (centers / surfaces)[b]
+        apart /= np.maximum(_length(apart), 1e-6)[:, None]
+        directions = square_tensors(apart)
+        square = np.maximum((tensors[a] * directions).sum(1),
+                            (tensors[b] * directions).sum(1))
         is_surface = 2 * segments.surfaces > segments.counts
         return np.where(is_surface[a] & is_surface[b],
-                        self.turn * turn + self.offset * sine, 0)
+                        self.turn * turn + self.offset * np.sqrt(square), 0)
+
+
+def square_tensors(vectors: np.ndarray) -> np.ndarray:
+    """The outer product of each vector with itself, as six numbers.
+
+    Their scalar product is the square of the vectors' scalar product.
+
+    Args:
+        vectors (np.ndarray): (P, 3).
+
+    Returns:
+        np.ndarray: (P, 6): the diagonal, then the others times root 2.
+    """
+    others = vectors * vectors[:, [1, 2, 0]] * vectors.dtype.type(np.sqrt(2))
+    return np.concatenate([vectors * vectors, others], axis=1)
 
 
 def _length(vectors: np.ndarray) -> np.ndarray:

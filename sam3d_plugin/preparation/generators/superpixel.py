@@ -6,7 +6,7 @@ touch are merged by what their means and their border say about them.
 
 Axis legend: H W pixels, S segments.
 """
-import inspect
+from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import cv2
@@ -21,10 +21,11 @@ from ...ops.registration import color_pixels_of_depth
 from ...store.errors import FrameError
 from ...store.posed_images import RGBDFrame
 from ..segment_merging import (PairCost, Segments, find_pairs, merge_segments,
-                               sum_by_label)
+                               square_tensors, sum_by_label)
 from .base import RegionGenerator, number_regions
 
 
+@dataclass
 class SuperpixelRegions(RegionGenerator):
     """Object-like segments of an RGB-D frame.
 
@@ -53,51 +54,37 @@ class SuperpixelRegions(RegionGenerator):
         offset (float): See :class:`PairCost`.
         size_power (float): See :class:`PairCost`.
     """
+    scale: float = 10.0
+    threshold: float = 4.0
+    min_share: float = 5e-4
+    max_share: float = 1.0
+    long_side: Optional[int] = 640
+    blur: float = 0.8
+    depth_weight: float = 1000.0
+    normal_weight: float = 100.0
+    border: float = 0.3
+    color: float = 0.2
+    turn: float = 7.0
+    offset: float = 3.0
+    size_power: float = 0.1
+
     name = 'superpixel'
 
-    def __init__(self,
-                 scale: float = 10.0,
-                 threshold: float = 3.0,
-                 min_share: float = 5e-4,
-                 max_share: float = 1.0,
-                 long_side: Optional[int] = 640,
-                 blur: float = 0.8,
-                 depth_weight: float = 1000.0,
-                 normal_weight: float = 100.0,
-                 border: float = 0.3,
-                 color: float = 0.2,
-                 turn: float = 10.0,
-                 offset: float = 5.0,
-                 size_power: float = 0.15) -> None:
-        arguments = locals()
-        self._settings = {
-            key: arguments[key]
-            for key in inspect.signature(type(self)).parameters
-        }
-        if not 0 <= min_share < max_share <= 1:
-            raise ValueError(f'min_share={min_share} and max_share='
-                             f'{max_share} are no shares of an image; give '
-                             '0 <= min_share < max_share <= 1')
-        if long_side is not None and long_side < 1:
-            raise ValueError(f'long_side={long_side} is no size; give pixels '
-                             'or None')
-        self.scale = scale
-        self.threshold = threshold
-        self.min_share = min_share
-        self.max_share = max_share
-        self.long_side = long_side
-        self.blur = blur
-        self.depth_weight = depth_weight
-        self.normal_weight = normal_weight
-        self.border = border
-        self.color = color
-        self.turn = turn
-        self.offset = offset
-        self.size_power = size_power
+    def __post_init__(self) -> None:
+        for key, value in self.settings().items():
+            is_number = isinstance(value, (int, float)) and value >= 0
+            if not is_number and (key, value) != ('long_side', None):
+                raise ValueError(f'{key}={value!r} is no number from 0 on')
+        if not self.min_share < self.max_share <= 1:
+            raise ValueError(f'min_share={self.min_share} and max_share='
+                             f'{self.max_share} are no shares of an image; '
+                             'give 0 <= min_share < max_share <= 1')
+        if self.scale == 0 or self.long_side == 0:
+            raise ValueError('scale and long_side must be over 0')
 
     def settings(self) -> Dict[str, Any]:
         """All options; see the class."""
-        return dict(self._settings)
+        return asdict(self)
 
     def generate(
             self, frames: Sequence[RGBDFrame]
@@ -220,13 +207,25 @@ def depth_in_color(frame: RGBDFrame, intrinsics: np.ndarray,
 
     Returns:
         np.ndarray: (H, W) float32 metres, 0 = none. Of two surfaces at a
-        pixel the nearer one.
+        pixel the nearer one; pixels without depth take the nearest of the
+        eight around them.
     """
     if frame.cameras.is_single:
-        if frame.depth.shape == shape:
-            return frame.depth
-        return cv2.resize(
-            frame.depth, shape[::-1], interpolation=cv2.INTER_NEAREST)
+        depth = frame.depth
+        if depth.shape != shape:
+            depth = cv2.resize(
+                depth, shape[::-1], interpolation=cv2.INTER_NEAREST)
+        nearest = np.where(depth > 0, depth, np.float32(np.inf))
+    else:
+        nearest = _moved_depth(frame, intrinsics, shape)
+    around = ndimage.minimum_filter(nearest, 3)
+    nearest = np.where(np.isinf(nearest), around, nearest)
+    return np.where(np.isinf(nearest), np.float32(0), nearest)
+
+
+def _moved_depth(frame: RGBDFrame, intrinsics: np.ndarray,
+                 shape: Tuple[int, int]) -> np.ndarray:
+    """(H, W) float32, infinite where no depth pixel falls."""
     pixels = color_pixels_of_depth(frame.depth, frame.cameras.depth_intrinsics,
                                    frame.cameras.depth_to_color, intrinsics,
                                    shape)
@@ -237,10 +236,7 @@ def depth_in_color(frame: RGBDFrame, intrinsics: np.ndarray,
     np.minimum.at(
         nearest.reshape(-1),
         pixels.reshape(-1)[seen], z.astype(np.float32))
-    # Pixels that no depth pixel fell on take the nearest around them.
-    around = ndimage.minimum_filter(nearest, 3)
-    nearest = np.where(np.isinf(nearest), around, nearest)
-    return np.where(np.isinf(nearest), np.float32(0), nearest)
+    return nearest
 
 
 def sum_pixels(labels: np.ndarray, lab: np.ndarray, xyz: np.ndarray,
@@ -264,5 +260,6 @@ def sum_pixels(labels: np.ndarray, lab: np.ndarray, xyz: np.ndarray,
         counts=np.bincount(labels, minlength=count).astype(np.float64),
         colors=sum_by_label(lab.reshape(-1, 3), labels, count),
         surfaces=np.bincount(owners, minlength=count).astype(np.float64),
-        normals=sum_by_label(normals[has_normal], owners, count),
+        tensors=sum_by_label(
+            square_tensors(normals[has_normal]), owners, count),
         centers=sum_by_label(xyz.reshape(-1, 3)[has_normal], owners, count))

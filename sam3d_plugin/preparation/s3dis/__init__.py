@@ -1,0 +1,1 @@
+"""S3DIS: from the raw release to what mmdet3d reads."""
