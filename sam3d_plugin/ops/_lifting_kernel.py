@@ -12,12 +12,10 @@ def _pixel(projection, x, y, z, height, width):
         projection[2, 3])
     if not depth > 0:
         return -1, -1, depth
-    u = (
-        projection[0, 0] * x + projection[0, 1] * y + projection[0, 2] * z +
-        projection[0, 3]) / depth + 0.5
-    v = (
-        projection[1, 0] * x + projection[1, 1] * y + projection[1, 2] * z +
-        projection[1, 3]) / depth + 0.5
+    u = (projection[0, 0] * x + projection[0, 1] * y + projection[0, 2] * z +
+         projection[0, 3]) / depth + 0.5
+    v = (projection[1, 0] * x + projection[1, 1] * y + projection[1, 2] * z +
+         projection[1, 3]) / depth + 0.5
     # Compared as numbers first: a huge one has no integer.
     if not (u >= 0 and v >= 0 and u < width and v < height):
         return -1, -1, depth
@@ -25,15 +23,15 @@ def _pixel(projection, x, y, z, height, width):
 
 
 @jit
-def look_up_regions(xyz, depth, region_map, depth_projection,
-                    color_projection, is_single, tolerance):
+def look_up_regions(xyz, depth, region_map, depth_projection, color_projection,
+                    is_single, tolerance):
     """Return the ids (N,) uint16 of points and whether each is seen (N,)."""
     ids = np.zeros(len(xyz), np.uint16)
     is_seen = np.zeros(len(xyz), np.bool_)
     for point in range(len(xyz)):
-        x = np.float64(xyz[point, 0])
-        y = np.float64(xyz[point, 1])
-        z = np.float64(xyz[point, 2])
+        x = xyz[point, 0]
+        y = xyz[point, 1]
+        z = xyz[point, 2]
         row, column, near = _pixel(depth_projection, x, y, z, depth.shape[0],
                                    depth.shape[1])
         if row < 0:

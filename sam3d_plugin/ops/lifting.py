@@ -59,9 +59,10 @@ def depth_regions(
     """
     with np.errstate(invalid='ignore'):
         pixels = np.flatnonzero((depth > 0) & np.isfinite(depth))
+    height, width = region_map.shape
     color_pixels = color_pixels_of_depth(depth, depth_intrinsics,
                                          depth_to_color, color_intrinsics,
-                                         region_map.shape, occlusion_margin)
+                                         (height, width), occlusion_margin)
     color_pixels = color_pixels.reshape(-1)[pixels]
     ids = region_map.reshape(-1)[color_pixels]
     ids = np.where(color_pixels >= 0, ids, 0).astype(np.uint16)
@@ -100,7 +101,9 @@ def lift_regions(
     assert not is_single or depth.shape == region_map.shape
     if color_projection is None:
         color_projection = depth_projection
+    # One kind of each array, so that numba compiles once.
     return look_up_regions(
-        np.ascontiguousarray(xyz), np.ascontiguousarray(depth),
+        np.ascontiguousarray(xyz, dtype=np.float64),
+        np.ascontiguousarray(depth, dtype=np.float32),
         np.ascontiguousarray(region_map, dtype=np.uint16), depth_projection,
         color_projection, is_single, depth_tolerance)

@@ -110,8 +110,7 @@ def _majorities(regions: np.ndarray,
     region_names, row = np.unique(regions, return_inverse=True)
     names, column = np.unique(instances, return_inverse=True)
     pairs, counts = np.unique(
-        row.astype(np.int64) * max(len(names), 1) + column,
-        return_counts=True)
+        row.astype(np.int64) * max(len(names), 1) + column, return_counts=True)
     rows = pairs // max(len(names), 1)
     order = np.lexsort((pairs, -counts, rows))
     first = order[np.searchsorted(rows[order], np.arange(len(region_names)))]

@@ -124,9 +124,8 @@ def count_common(
     return pairs // base, pairs % base, counts
 
 
-def find_overlaps(
-        first: np.ndarray, second: np.ndarray,
-        options: MergeOptions) -> Tuple[np.ndarray, np.ndarray]:
+def find_overlaps(first: np.ndarray, second: np.ndarray,
+                  options: MergeOptions) -> Tuple[np.ndarray, np.ndarray]:
     """Regions of two views that overlap enough to be one.
 
     Args:
@@ -187,8 +186,8 @@ def _merge_views(first: _View, second: _View, options: MergeOptions) -> _View:
     """One view of two."""
     a, b = find_overlaps(first.ids, second.ids, options)
     rows, frames = first.is_shown.shape
-    is_shown = np.zeros((rows + len(second.is_shown),
-                         frames + second.is_shown.shape[1]), bool)
+    is_shown = np.zeros(
+        (rows + len(second.is_shown), frames + second.is_shown.shape[1]), bool)
     is_shown[:rows, :frames] = first.is_shown
     is_shown[rows:, frames:] = second.is_shown
     joined = _join(a, b + rows, is_shown, options.keep_apart)
@@ -203,15 +202,14 @@ def _merge_views(first: _View, second: _View, options: MergeOptions) -> _View:
     new = renumber(ids)
     old = np.zeros(int(new.max(initial=0)) + 1, np.int64)
     old[new] = ids
-    return _View(new, votes, is_shown[old],
-                 max(first.level, second.level) + 1)
+    return _View(new, votes, is_shown[old], max(first.level, second.level) + 1)
 
 
 class RegionMerger:
     """Merges frames one after the other, in the order of the recording.
 
     Args:
-        options (MergeOptions): When regions are one.
+        options (Optional[MergeOptions]): When regions are one.
     """
 
     def __init__(self, options: Optional[MergeOptions] = None) -> None:

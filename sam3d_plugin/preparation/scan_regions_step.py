@@ -141,9 +141,10 @@ class ScanRegionsStep(FrameStep):
         Raises:
             FrameError: When the file is missing or of another form.
         """
-        path = join(self.data, 'points', f'{scan}.bin')
+        # Records hold no absolute paths.
+        path = f'points/{scan}.bin'
         try:
-            content = read_bytes(path, self.backend_args)
+            content = read_bytes(join(self.data, path), self.backend_args)
         except FileNotFoundError:
             raise FrameError(f'{path} is missing: the scan has frames but no '
                              'points') from None
@@ -191,8 +192,8 @@ def lift_scan(
         try:
             frame, region_map = read_frame(images, maps, scan, name)
         except FrameError as error:
-            left_out[name] = str(error).replace(
-                f'{images.root}/', '').replace(f'{maps.root}/', '')
+            left_out[name] = str(error).replace(f'{images.root}/', '').replace(
+                f'{maps.root}/', '')
             continue
         ids, is_seen_now = see_points(xyz, frame, region_map, depth_tolerance)
         is_seen |= is_seen_now

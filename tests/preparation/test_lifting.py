@@ -3,8 +3,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.preparation.lifting_scene import (HEIGHT, INTRINSICS, WIDTH, look_at, make_frame,
-                           scan_points, single_camera)
 
 from sam3d_plugin.ops.lifting import lift_regions, projection_matrix
 from sam3d_plugin.ops.projection import transform
@@ -12,6 +10,9 @@ from sam3d_plugin.preparation.lifting import (frame_points, lift_to_points,
                                               see_points)
 from sam3d_plugin.store.errors import FrameError
 from sam3d_plugin.store.posed_images import Cameras
+from tests.preparation.lifting_scene import (HEIGHT, INTRINSICS, WIDTH,
+                                             look_at, make_frame, scan_points,
+                                             single_camera)
 
 POSE = look_at((3, 0.5, 1.8), (0, 0, 0.3))
 
@@ -102,8 +103,8 @@ def test_hidden_points_get_nothing():
 def test_the_tolerance_is_exclusive_and_works_both_ways():
     depth = np.full((3, 3), 2, np.float32)
     region_map = np.arange(9, dtype=np.uint16).reshape(3, 3)
-    projection = projection_matrix(np.eye(3) + [[0, 0, 1], [0, 0, 1], [0] * 3],
-                                   np.eye(4))
+    projection = projection_matrix(
+        np.eye(3) + [[0, 0, 1], [0, 0, 1], [0] * 3], np.eye(4))
     z = np.array([1.75, 1.76, 2, 2.24, 2.25])
     xyz = np.stack([0 * z, 0 * z, z], 1)
     ids, _ = lift_regions(xyz, depth, region_map, projection, None, 0.25)

@@ -59,8 +59,10 @@ def test_instances_are_recovered_from_views_with_ids_of_their_own(views):
 
 def test_numbers_of_the_regions_do_not_matter(views):
     xyz, _, lifted, _ = views
-    split = [ids * 7 + (xyz[:, 0] > 0.1 * i) * (ids > 0)
-             for i, ids in enumerate(lifted)]
+    split = [
+        ids * 7 + (xyz[:, 0] > 0.1 * i) * (ids > 0)
+        for i, ids in enumerate(lifted)
+    ]
     expected = merge(split, xyz)
     for seed in range(3):
         mixed = [shuffled(ids, seed + i) for i, ids in enumerate(split)]
@@ -76,8 +78,7 @@ def test_the_same_views_give_the_same_regions(views):
 
 def test_one_view_stays_as_it_is(views):
     xyz, _, lifted, _ = views
-    assert np.array_equal(
-        merge(lifted[:1], xyz, **PLAIN), renumber(lifted[0]))
+    assert np.array_equal(merge(lifted[:1], xyz, **PLAIN), renumber(lifted[0]))
 
 
 def test_no_view_and_empty_views():
@@ -91,9 +92,8 @@ def test_no_view_and_empty_views():
 
 
 def test_renumber_goes_by_the_lowest_point():
-    assert renumber(np.array([0, 7, 3, 7, 0, 1])).tolist() == [
-        0, 1, 2, 1, 0, 3
-    ]
+    assert renumber(np.array([0, 7, 3, 7, 0,
+                              1])).tolist() == [0, 1, 2, 1, 0, 3]
     assert renumber(np.zeros(0, np.int64)).tolist() == []
 
 
@@ -101,9 +101,12 @@ def test_count_common_equals_counting():
     rng = np.random.default_rng(0)
     first, second = rng.integers(0, 5, (2, 200))
     a, b, counts = count_common(first, second)
-    expected = {(i, j): n
-                for i in range(1, 5) for j in range(1, 5)
-                if (n := int(((first == i) & (second == j)).sum()))}
+    expected = {
+        (i, j): n
+        for i in range(1, 5)
+        for j in range(1, 5)
+        if (n := int(((first == i) & (second == j)).sum()))
+    }
     assert dict(zip(zip(a, b), counts)) == expected
 
 
@@ -145,8 +148,8 @@ def test_what_one_frame_tells_apart_stays_apart():
 def test_pieces_that_no_frame_shows_together_meet_in_a_third():
     left, right = rows([1] * 4 + [0] * 6, [0] * 6 + [1] * 4)
     whole = np.ones(10, np.int32)
-    for order in ((left, right, whole), (left, whole, right),
-                  (whole, left, right)):
+    for order in ((left, right, whole), (left, whole, right), (whole, left,
+                                                               right)):
         assert merge(order, points(10), **PLAIN).tolist() == [1] * 10
     assert merge([left, right], points(10), **PLAIN).max() == 2
 

@@ -1,6 +1,7 @@
 """Frames per second of lifting 2D regions to the points of a whole scan.
 
-    python tools/analysis/benchmark_lifting.py --json docs/results/benchmark_lifting.json
+    python tools/analysis/benchmark_lifting.py \\
+        --json docs/results/benchmark_lifting.json
 
 A generated room of boxes is written to a temporary folder: 640x480 frames
 with noisy depth and about a hundred regions each, 50,000 points. One thread,
@@ -25,15 +26,16 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.ops.projection import back_project  # noqa: E402
-from sam3d_plugin.preparation.lifting import (  # noqa: E402
-    frame_points, lift_to_points, read_frame)
+from sam3d_plugin.preparation.lifting import frame_points  # noqa: E402
+from sam3d_plugin.preparation.lifting import lift_to_points, read_frame
 from sam3d_plugin.preparation.region_merging import RegionMerger  # noqa: E402
 from sam3d_plugin.preparation.scan_regions_step import lift_scan  # noqa: E402
 from sam3d_plugin.store.files import write_bytes  # noqa: E402
-from sam3d_plugin.store.posed_images import (  # noqa: E402
-    Cameras, PosedImages, encode_color, frame_files)
-from sam3d_plugin.store.region_maps import (  # noqa: E402
-    RegionMaps, encode_region_map)
+from sam3d_plugin.store.posed_images import Cameras  # noqa: E402
+from sam3d_plugin.store.posed_images import (PosedImages, encode_color,
+                                             frame_files)
+from sam3d_plugin.store.region_maps import RegionMaps  # noqa: E402
+from sam3d_plugin.store.region_maps import encode_region_map
 
 SCAN = 'room'
 ROOM = np.array([6.0, 5.0, 2.6])
@@ -223,8 +225,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     record = dict(
         points=args.points,
         frame_size=[args.width, args.height],
-        lifting={k: round(v, 6)
-                 for k, v in results.items()},
+        lifting={
+            k: round(v, 6)
+            for k, v in results.items()
+        },
         machine=describe_machine())
     print(json.dumps(record, indent=1))
     if args.json:

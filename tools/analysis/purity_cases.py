@@ -4,7 +4,7 @@ Axis legend: N points, G tokens, K members of a token, H W pixels.
 """
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Sequence
+from typing import Dict, List, NamedTuple, Sequence
 
 import numpy as np
 import torch
@@ -41,10 +41,10 @@ class Labelled(NamedTuple):
 
     def take(self, chosen: np.ndarray) -> 'Labelled':
         """Some of the points."""
-        return Labelled(
-            self.xyz[chosen], self.instances[chosen],
-            {kind: ids[chosen]
-             for kind, ids in self.regions.items()})
+        return Labelled(self.xyz[chosen], self.instances[chosen], {
+            kind: ids[chosen]
+            for kind, ids in self.regions.items()
+        })
 
     def sample(self, seed: int) -> 'Labelled':
         """As many points as a pre-training sample has, without order."""
@@ -68,46 +68,61 @@ def neighbor_members(xyz: np.ndarray, count: int, size: int) -> np.ndarray:
     return cKDTree(xyz).query(xyz[furthest(xyz, count)], k=size)[1]
 
 
-def measure_regions(parts: Sequence[Labelled], kind: str) -> Dict[str, Any]:
+def measure_part(part: Labelled, kind: str) -> Dict[str, Dict[str, float]]:
     """Purity of one kind of regions and of as many tokens without.
+
+    Args:
+        part (Labelled): A frame, or a scan.
+        kind (str): Kind of regions.
+
+    Returns:
+        Dict[str, Dict[str, float]]: Figures of the regions, of nearest-centre
+        tokens, and of FPS + kNN tokens of 128 points and of as many as all
+        tokens have on average (whose purity is of memberships).
+    """
+    ids = part.regions[kind]
+    count = len(np.unique(ids[ids > 0]))
+    centers = nearest_center_regions(part.xyz, count)
+    results = dict(
+        regions=asdict(region_purity(ids, part.instances)),
+        fps_nearest_center=asdict(region_purity(centers, part.instances)))
+    for name, size in ((f'fps_knn_{NEIGHBORS}', NEIGHBORS),
+                       ('fps_knn_mean_size', len(part.xyz) // count)):
+        members = neighbor_members(part.xyz, count, size)
+        results[name] = dict(
+            purity=membership_purity(part.instances[members]),
+            covered=len(np.unique(members)) / len(part.xyz),
+            num_regions=count,
+            members=size)
+    return results
+
+
+def measure_regions(parts: Sequence[Labelled],
+                    kind: str) -> Dict[str, Dict[str, float]]:
+    """Means of :func:`measure_part`, weighted by the parts' points.
 
     Args:
         parts (Sequence[Labelled]): Frames, or one scan.
         kind (str): Kind of regions.
 
     Returns:
-        Dict[str, Any]: Means over the parts, weighted by their points, of
-        the regions, of nearest-centre tokens and of FPS + kNN tokens (whose
-        purity is of memberships), each with the number of tokens per part.
+        Dict[str, Dict[str, float]]: Figures by kind of tokens; numbers of
+        tokens and members are plain means.
     """
-    rows: Dict[str, List[Dict[str, float]]] = {}
-    for part in parts:
-        ids = part.regions[kind]
-        count = len(np.unique(ids[ids > 0]))
-        centers = nearest_center_regions(part.xyz, count)
-        members = neighbor_members(part.xyz, count, NEIGHBORS)
-        results = {
-            'regions': asdict(region_purity(ids, part.instances)),
-            'fps_nearest_center':
-            asdict(region_purity(centers, part.instances)),
-            f'fps_knn_{NEIGHBORS}':
-            dict(
-                purity=membership_purity(part.instances[members]),
-                covered=len(np.unique(members)) / len(part.xyz),
-                num_regions=count)
-        }
-        for name, result in results.items():
-            rows.setdefault(name, []).append(result)
+    measured = [measure_part(part, kind) for part in parts]
     weights = [len(part.xyz) for part in parts]
     return {
         name: {
-            key: round(
+            key:
+            round(
                 float(
-                    np.average([r[key] for r in found], weights=None if key
-                               == 'num_regions' else weights)), 4)
-            for key in found[0]
+                    np.average(
+                        [found[name][key] for found in measured],
+                        weights=None if key in ('num_regions',
+                                                'members') else weights)), 4)
+            for key in measured[0][name]
         }
-        for name, found in rows.items()
+        for name in measured[0]
     }
 
 

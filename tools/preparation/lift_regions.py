@@ -22,7 +22,7 @@ from sam3d_plugin.preparation.cli import (add_run_arguments, run_main,
 from sam3d_plugin.preparation.frame_regions_step import FrameRegionsStep
 from sam3d_plugin.preparation.frame_steps import FrameStep
 from sam3d_plugin.preparation.lifting import DEPTH_TOLERANCE
-from sam3d_plugin.preparation.region_merging import (COUNTED, MergeOptions)
+from sam3d_plugin.preparation.region_merging import COUNTED, MergeOptions
 from sam3d_plugin.preparation.region_paths import (name_all_region_files,
                                                    name_region_files)
 from sam3d_plugin.preparation.runs import run_step
