@@ -50,8 +50,8 @@ def summarize_groups(counts: np.ndarray,
         median=float(np.median(counts[used])),
         head=_shares(head, counts, mass),
         tail=_shares(tail, counts, mass),
-        effective_sample_size=_round(
-            np.square(mass.sum()) / (counts * np.square(weights)).sum()),
+        effective_sample_size=_ratio(
+            np.square(mass.sum()), (mass * weights).sum()),
         effective_groups=dict(
             regions=_effective(counts), weighted=_effective(mass)),
         counts=counts.tolist(),
@@ -63,18 +63,25 @@ def _round(value: float) -> float:
     return float(f'{value:.6g}')
 
 
+def _ratio(part: float, whole: float) -> float:
+    # All weights are 0 when every region is in a group that was empty in the
+    # training set.
+    return _round(part / whole) if whole else 0.0
+
+
 def _shares(part: np.ndarray, counts: np.ndarray,
             mass: np.ndarray) -> Dict[str, Any]:
     return dict(
         groups=len(part),
-        share_of_regions=_round(counts[part].sum() / counts.sum()),
-        share_of_weight=_round(mass[part].sum() / mass.sum()))
+        share_of_regions=_ratio(counts[part].sum(), counts.sum()),
+        share_of_weight=_ratio(mass[part].sum(), mass.sum()))
 
 
 def _effective(mass: np.ndarray) -> float:
     """Number of equally large groups of the same entropy."""
-    shares = mass[mass > 0] / mass.sum()
-    return _round(np.exp(-(shares * np.log(shares)).sum()))
+    shares = mass[mass > 0] / max(mass.sum(), np.finfo(float).tiny)
+    entropy = -(shares * np.log(shares)).sum()
+    return _round(np.exp(entropy)) if len(shares) else 0.0
 
 
 def draw_report(report: Dict[str, Any]) -> bytes:
@@ -97,7 +104,8 @@ def draw_report(report: Dict[str, Any]) -> bytes:
     upper.set_ylabel('regions in the group')
     upper.set_title(_title(report), fontsize=10, loc='left')
     share = counts / counts.sum()
-    weighted = counts * weights / (counts * weights).sum()
+    mass = counts * weights
+    weighted = mass / (mass.sum() or 1)
     lower.plot(ranks, share[order], color='#4c78a8', label='of the regions')
     lower.plot(
         ranks,

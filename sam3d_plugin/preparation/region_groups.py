@@ -156,6 +156,9 @@ def fit_centroids(features: RegionFeatures,
                     init=first,
                     n_init=1,
                     batch_size=options.batch_size,
+                    # Rare groups are what the weights are for: none is
+                    # given up for being rare in a batch.
+                    reassignment_ratio=0.0,
                     random_state=options.seed)
             # Equal batches: none is smaller than the number of groups.
             count = max(1, len(part) // options.batch_size)

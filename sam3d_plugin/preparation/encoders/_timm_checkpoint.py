@@ -70,7 +70,7 @@ def load_weights(network: nn.Module, checkpoint: str, model: str) -> None:
     found = _misfits(network.state_dict(), state)
     if found:
         raise StoreError(f'{checkpoint} does not fit {model}: '
-                         f'{"; ".join(found)}. Give that model\'s own file, '
+                         f'{"; ".join(found)}. Give the file of that model, '
                          'or name the model that it belongs to')
     with torch.no_grad():
         network.load_state_dict(state, strict=False)

@@ -126,7 +126,7 @@ def pixel_statistics(lab: np.ndarray) -> Iterator[np.ndarray]:
     yield from cv2.split(lab)
     yield from _color_membership(lab)
     for dx, dy in gradients:
-        yield cv2.magnitude(dx, dy)
+        yield _magnitude(dx, dy)
     for dx, dy in gradients:
         yield from _oriented(dx, dy)
     for (dx, dy), scale in zip(gradients, _SCALES[1:]):
@@ -160,23 +160,38 @@ def _color_membership(lab: np.ndarray) -> Iterator[np.ndarray]:
     squared = (
         np.square(pixels).sum(1, keepdims=True) -
         2 * pixels @ _BASIC_COLORS.T + np.square(_BASIC_COLORS).sum(1))
-    kernel = cv2.exp(np.ascontiguousarray(squared / (-2 * _COLOR_WIDTH**2)))
+    kernel = np.exp(squared / np.float32(-2 * _COLOR_WIDTH**2))
     # The constant keeps colours far from all basic ones near 0.
     shares = kernel / (kernel.sum(1, keepdims=True) + np.float32(0.01))
     for column in shares.T:
         yield np.ascontiguousarray(column).reshape(lab.shape[:2])
 
 
+def _magnitude(dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
+    # cv2.magnitude rounds differently at other addresses of its arguments.
+    return np.sqrt(dx * dx + dy * dy)
+
+
 def _oriented(dx: np.ndarray, dy: np.ndarray) -> Iterator[np.ndarray]:
-    """Gradient magnitude shared out linearly over undirected orientations."""
-    magnitude, angle = cv2.cartToPolar(dx, dy)
-    position = angle * np.float32(_ORIENTATIONS / np.pi)
-    half = np.float32(_ORIENTATIONS / 2)
+    """Gradient magnitude shared out over undirected orientations.
+
+    An orientation's share falls with the fourth power of the cosine of
+    twice the angle between it and the gradient.
+    """
+    magnitude = _magnitude(dx, dy)
+    safe = np.maximum(magnitude, np.float32(1e-6))
+    # The double angle is the same for both directions of a gradient.
+    cosine, sine = (dx * dx - dy * dy) / safe, 2 * dx * dy / safe
+    shares = []
     for orientation in range(_ORIENTATIONS):
-        offset = position - np.float32(orientation)
-        # Distance on a circle of _ORIENTATIONS, from two turns of position.
-        offset -= np.floor(offset / _ORIENTATIONS + 0.5) * (2 * half)
-        yield magnitude * np.maximum(1 - np.abs(offset), 0)
+        angle = 2 * np.pi * orientation / _ORIENTATIONS
+        aligned = np.float32(np.cos(angle)) * cosine
+        aligned += np.float32(np.sin(angle)) * sine
+        squared = np.square(np.maximum(aligned, 0))
+        shares.append(squared * squared)
+    scale = magnitude / np.maximum(sum(shares), np.float32(1e-20))
+    for share in shares:
+        yield share * scale
 
 
 def _coherence(dx: np.ndarray, dy: np.ndarray, scale: float) -> np.ndarray:
@@ -184,7 +199,7 @@ def _coherence(dx: np.ndarray, dy: np.ndarray, scale: float) -> np.ndarray:
     xx, yy, xy = (_blur(a * b, scale)
                   for a, b in ((dx, dx), (dy, dy), (dx, dy)))
     # Flat surfaces, whose gradients are noise, count as incoherent.
-    return cv2.magnitude(xx - yy, 2 * xy) / (xx + yy + np.float32(0.1))
+    return _magnitude(xx - yy, 2 * xy) / (xx + yy + np.float32(0.1))
 
 
 def _deviation(image: np.ndarray, scale: float) -> np.ndarray:
