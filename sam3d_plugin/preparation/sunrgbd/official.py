@@ -2,8 +2,11 @@
 
 The annotation files are arrays of structs, one for each scan, whose index
 counted from 1 is the scan's name.
+
+Axis legend: R boxes, H W pixels.
 """
-from typing import Any, Dict, List, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -21,6 +24,20 @@ SPLIT = 'SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat'
 
 # Paths in the annotations start with the authors' folders, then this one.
 _IMAGES = 'SUNRGBD/'
+
+
+@dataclass(frozen=True)
+class BoxTable:
+    """The boxes of one scan.
+
+    Args:
+        names (list): Their R classes.
+        numbers (np.ndarray): (R, 12), see :meth:`SunBox.from_numbers`.
+        incomplete (int): See :class:`SunLabels`.
+    """
+    names: List[str]
+    numbers: np.ndarray
+    incomplete: int
 
 
 class OfficialSource(SunSource):
@@ -47,21 +64,25 @@ class OfficialSource(SunSource):
         self.versions = versions
         self.partial = partial
         self.backend_args = backend_args
-        self._scans = self._read(BOXES_3D, 'SUNRGBDMeta')
-        self._rectangles = self._read(BOXES_2D, 'SUNRGBDMeta2DBB')
-        both = [self._rectangles]
+        # The structs take a gigabyte and minutes to pickle for the workers;
+        # what is needed of them takes 10 MB.
+        scans = self._read(BOXES_3D, 'SUNRGBDMeta')
+        rectangles = self._read(BOXES_2D, 'SUNRGBDMeta2DBB', len(scans))
+        self._boxes = {'v2': read_tables(scans, rectangles)}
         if 'v1' in versions:
-            self._old = self._read(BOXES_V1, 'SUNRGBDMeta')
-            both.append(self._old)
-        for other in both:
-            if len(other) != len(self._scans):
-                raise StoreError(
-                    f'{join(self.root, BOXES_3D)} has {len(self._scans)} '
-                    f'scans, but a file beside it {len(other)}; all of them '
-                    'must come from one release')
+            self._boxes['v1'] = read_tables(
+                self._read(BOXES_V1, 'SUNRGBDMeta', len(scans)))
+        self._cameras = [(numbers_of(scan['K']), numbers_of(scan['Rtilt']))
+                         for scan in scans]
+        self._images = [(_relative(text_of(scan['rgbpath'])),
+                         _relative(text_of(scan['depthpath'])))
+                        for scan in scans]
 
-    def _read(self, file: str, name: str) -> np.ndarray:
-        """A struct array, flat."""
+    def _read(self,
+              file: str,
+              name: str,
+              count: Optional[int] = None) -> np.ndarray:
+        """A struct or cell array, flat, with as many elements as wanted."""
         path = join(self.root, file)
         try:
             structs = read_mat(path, name, self.backend_args)
@@ -69,8 +90,12 @@ class OfficialSource(SunSource):
             hint = ', or add --without-v1' if file == BOXES_V1 else ''
             raise StoreError(f'{path} is missing; download it from the page '
                              f'of SUN RGB-D{hint}') from None
-        if structs.dtype.names is None:
+        if structs.dtype.names is None and file != SPLIT:
             raise StoreError(f'{path}: {name} is no array of structs')
+        if count not in (None, structs.size):
+            raise StoreError(
+                f'{path} has {structs.size} scans, but {BOXES_3D} {count}; '
+                'both must come from one release')
         return structs.ravel()
 
     def splits(self) -> Dict[str, List[str]]:
@@ -81,53 +106,42 @@ class OfficialSource(SunSource):
         """
         split_of = {}
         for split, name in (('train', 'alltrain'), ('val', 'alltest')):
-            for cell in read_mat(
-                    join(self.root, SPLIT), name, self.backend_args).ravel():
+            for cell in self._read(SPLIT, name):
                 split_of[_folder(text_of(cell))] = split
         splits: Dict[str, List[str]] = {'train': [], 'val': []}
-        for index, struct in enumerate(self._scans):
-            image = _relative(text_of(struct['depthpath']))
+        for index, (_, image) in enumerate(self._images):
             split = split_of.get(_folder(image.rsplit('/', 2)[0]), '')
-            if not split:
-                continue
-            if self.partial and not exists(
-                    join(self.root, image), self.backend_args):
-                continue
-            splits[split].append(f'{index + 1:06d}')
+            if split and (not self.partial or exists(
+                    join(self.root, image), self.backend_args)):
+                splits[split].append(f'{index + 1:06d}')
         return splits
 
     def labels(self, scan: str) -> SunLabels:
         """See :meth:`SunSource.labels`."""
-        index = int(scan) - 1
-        struct = self._scans[index]
-        boxes: Dict[str, List[SunBox]] = {}
-        incomplete = {}
+        boxes, incomplete = {}, {}
         for version in self.versions:
-            if version == 'v2':
-                objects = _structs(struct, 'groundtruth3DBB')
-                rectangles = _structs(self._rectangles[index],
-                                      'groundtruth2DBB')
-            else:
-                objects = _structs(self._old[index], 'groundtruth3DBB')
-                rectangles = (
-                    _structs(self._old[index], 'groundtruth2DBB') or objects)
-            boxes[version] = read_boxes(objects, rectangles, scan)
-            incomplete[version] = len(objects) - len(boxes[version])
-        return SunLabels(self._calibration(struct, scan), boxes, incomplete)
+            table = self._boxes[version][int(scan) - 1]
+            if not np.isfinite(table.numbers).all():
+                raise FrameError(f'scan {scan}: an object of {version} lacks '
+                                 'centre, size or direction; download the '
+                                 'annotations again')
+            boxes[version] = [
+                SunBox.from_numbers(name, numbers)
+                for name, numbers in zip(table.names, table.numbers)
+            ]
+            incomplete[version] = table.incomplete
+        return SunLabels(self._calibration(scan), boxes, incomplete)
 
     def frame(self, scan: str) -> SunFrame:
         """See :meth:`SunSource.frame`."""
-        struct = self._scans[int(scan) - 1]
-        paths = [
-            _relative(text_of(struct[key])) for key in ('rgbpath', 'depthpath')
-        ]
+        paths = self._images[int(scan) - 1]
         content, depth_file = [self._read_image(path) for path in paths]
         color = decode_color(content, paths[0])
         depth = unrotate_depth(decode_image(depth_file, paths[1]), paths[1])
         if color.shape[:2] != depth.shape:
             raise FrameError(f'{paths[1]} is {depth.shape[::-1]}, but '
                              f'{paths[0]} {color.shape[1::-1]}')
-        calibration = self._calibration(struct, scan)
+        calibration = self._calibration(scan)
         return SunFrame(content, depth, calibration.pose,
                         points_of_depth(depth, color, calibration))
 
@@ -138,9 +152,8 @@ class OfficialSource(SunSource):
             raise FrameError(f'{path} is missing; unzip SUNRGBD.zip '
                              'again') from None
 
-    def _calibration(self, struct: np.void, scan: str) -> Calibration:
-        intrinsics = numbers_of(struct['K'])
-        tilt = numbers_of(struct['Rtilt'])
+    def _calibration(self, scan: str) -> Calibration:
+        intrinsics, tilt = self._cameras[int(scan) - 1]
         if intrinsics.shape != (3, 3) or tilt.shape != (3, 3):
             raise FrameError(f'{BOXES_3D}: K and Rtilt of '
                              f'scan {scan} are no 3x3 matrices')
@@ -170,51 +183,74 @@ def unrotate_depth(image: np.ndarray, path: str) -> np.ndarray:
     return np.minimum(millimetres, FARTHEST_MM)
 
 
-def read_boxes(objects: Sequence[np.void], rectangles: Sequence[np.void],
-               scan: str) -> List[SunBox]:
-    """Boxes of one scan that have a rectangle in the image.
+def read_tables(scans: np.ndarray,
+                others: Optional[np.ndarray] = None) -> List[BoxTable]:
+    """The boxes of all scans.
+
+    Args:
+        scans (np.ndarray): Structs with ``groundtruth3DBB``.
+        others (Optional[np.ndarray]): Structs with ``groundtruth2DBB``, in
+            the same order. Without, rectangles are taken from ``scans`` as
+            they come, like the release's scripts do for the older boxes.
+
+    Returns:
+        List[BoxTable]: One for each pair.
+    """
+    tables = []
+    for index, scan in enumerate(scans):
+        objects = _structs(scan, 'groundtruth3DBB')
+        source = scan if others is None else others[index]
+        rectangles = _structs(source, 'groundtruth2DBB')
+        if others is None and not rectangles:
+            rectangles = objects
+        tables.append(read_table(objects, rectangles, others is not None))
+    return tables
+
+
+def read_table(objects: Sequence[np.void], rectangles: Sequence[np.void],
+               compares_names: bool) -> BoxTable:
+    """The boxes of one scan.
 
     Args:
         objects (Sequence[np.void]): Structs with ``centroid``, ``coeffs``,
             ``orientation`` and ``classname``.
         rectangles (Sequence[np.void]): Structs with ``gtBb2D`` and
             ``classname``, in the same order.
-        scan (str): Name of the scan, for the error.
+        compares_names (bool): Whether both must be of one class.
 
     Returns:
-        List[SunBox]: Without those whose rectangle is missing or of another
+        BoxTable: Without boxes whose rectangle is missing or of another
         class.
-
-    Raises:
-        FrameError: When a box lacks a number.
     """
-    boxes = []
+    names, rows = [], []
     for index, struct in enumerate(objects):
         name = text_of(struct['classname'])
-        rectangle = _rectangle(rectangles, index, name)
-        if rectangle is None:
-            continue
-        numbers = [
-            numbers_of(struct[key]).ravel()[:size]
-            for key, size in (('centroid', 3), ('coeffs', 3), ('orientation',
-                                                               2))
-        ]
-        if [len(n) for n in numbers
-            ] != [3, 3, 2] or not np.isfinite(np.concatenate(numbers)).all():
-            raise FrameError(f'scan {scan}: its object {index + 1} ({name}) '
-                             'lacks centre, size or direction; download the '
-                             'annotations again')
-        boxes.append(SunBox(name, rectangle, *numbers))
-    return boxes
+        rectangle = _rectangle(rectangles, index,
+                               name if compares_names else None)
+        if rectangle is not None:
+            names.append(name)
+            rows.append(rectangle + _numbers(struct, 'centroid', 3) +
+                        _numbers(struct, 'coeffs', 3) +
+                        _numbers(struct, 'orientation', 2))
+    return BoxTable(names,
+                    np.array(rows).reshape(-1, 12),
+                    len(objects) - len(names))
 
 
-def _rectangle(rectangles: Sequence[np.void], index: int, name: str) -> Any:
+def _numbers(struct: np.void, field: str, count: int) -> List[float]:
+    """The first numbers of a field; NaN if there are fewer."""
+    values = numbers_of(struct[field]).ravel()[:count].tolist()
+    return values if len(values) == count else [np.nan] * count
+
+
+def _rectangle(rectangles: Sequence[np.void], index: int,
+               name: Optional[str]) -> Optional[List[float]]:
     if index >= len(rectangles):
         return None
     struct = rectangles[index]
-    values = numbers_of(struct['gtBb2D']).ravel()
-    is_same = text_of(struct['classname']) == name
-    return values if is_same and values.shape == (4, ) else None
+    values = numbers_of(struct['gtBb2D']).ravel().tolist()
+    is_same = name is None or text_of(struct['classname']) == name
+    return values if is_same and len(values) == 4 else None
 
 
 def _structs(parent: np.void, field: str) -> List[np.void]:

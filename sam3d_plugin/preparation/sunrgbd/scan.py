@@ -74,6 +74,12 @@ class SunBox:
     half_sizes: np.ndarray
     direction: np.ndarray
 
+    @classmethod
+    def from_numbers(cls, name: str, numbers: np.ndarray) -> 'SunBox':
+        """A box from (12,) numbers in the order of the label files."""
+        return cls(name, numbers[:4], numbers[4:7], numbers[7:10],
+                   numbers[10:12])
+
     @property
     def box(self) -> np.ndarray:
         """(7,) centre, sizes and yaw as mmdet3d's depth boxes have them."""

@@ -162,5 +162,4 @@ def parse_label(line: str, path: str) -> SunBox:
     except ValueError as error:
         raise FrameError(f'{path}: the line {line!r} is no class with 12 '
                          'numbers; extract it again') from error
-    return SunBox(name, numbers[:4], numbers[4:7], numbers[7:10],
-                  numbers[10:12])
+    return SunBox.from_numbers(name, numbers)

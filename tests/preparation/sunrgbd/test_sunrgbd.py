@@ -256,9 +256,8 @@ def test_box_without_rectangle_of_its_class_is_left_out_and_counted(write):
     path = source / 'SUNRGBDMeta2DBB_v2.mat'
     content = loadmat(path)
     # In MATLAB: SUNRGBDMeta2DBB(3).groundtruth2DBB(2).classname = 'chair'
-    content['SUNRGBDMeta2DBB'][0,
-                               2]['groundtruth2DBB'][0,
-                                                     1]['classname'] = 'chair'
+    rectangles = content['SUNRGBDMeta2DBB'][0, 2]['groundtruth2DBB']
+    rectangles[0, 1]['classname'] = 'chair'
     savemat(path, dict(SUNRGBDMeta2DBB=content['SUNRGBDMeta2DBB']))
     labels = open_source(source).labels('000003')
     assert [box.name for box in labels.boxes['v2']] == ['bed', 'night_stand']
@@ -335,17 +334,35 @@ def test_bad_extracted_scan_is_skipped_and_named(write, tmp_path, what,
     assert re.search(reason, report.skipped['000003/000003'])
 
 
-def test_files_of_matlab_73_and_missing_files_stop_the_run(write, tmp_path):
+def test_files_of_matlab_73_and_other_files_stop_the_run(write):
     source = write('official')
     path = source / 'SUNRGBDMeta3DBB_v2.mat'
     header = b'MATLAB 7.3 MAT-file, Platform: GLNXA64'.ljust(124)
     path.write_bytes(header + b'\x00\x02IM' + b'\x89HDF\r\n\x1a\n')
     with pytest.raises(StoreError, match="7.3 .*'-v7'"):
         open_source(source)
-    (source / 'SUNRGBDtoolbox/Metadata/SUNRGBDMeta.mat').unlink()
     path.write_bytes((source / 'SUNRGBDMeta2DBB_v2.mat').read_bytes())
     with pytest.raises(StoreError, match='has no variable SUNRGBDMeta'):
         open_source(source)
+
+
+def test_annotations_of_two_releases_are_refused(write):
+    source = write('official')
+    path = source / 'SUNRGBDMeta2DBB_v2.mat'
+    structs = loadmat(path)['SUNRGBDMeta2DBB']
+    savemat(path, dict(SUNRGBDMeta2DBB=structs[:, :2]))
+    with pytest.raises(
+            StoreError,
+            match='2DBB_v2.mat has 2 scans, but '
+            'SUNRGBDMeta3DBB_v2.mat 3'):
+        open_source(source)
+    (source / 'SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat').unlink()
+    savemat(path, dict(SUNRGBDMeta2DBB=structs))
+    with pytest.raises(StoreError, match='allsplit.mat is missing; download'):
+        open_source(source).splits()
+
+
+def test_folder_of_neither_form_is_refused(tmp_path):
     with pytest.raises(StoreError, match='holds no depth .* nor SUNRGBDMeta'):
         open_source(tmp_path / 'nothing')
 
