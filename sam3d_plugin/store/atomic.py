@@ -1,6 +1,7 @@
 """Writing files so that a reader never sees half of one."""
 import os
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Dict, Iterable, Iterator, Set, Union
@@ -46,11 +47,14 @@ def atomic_write(path: Union[str, Path],
         raise
 
 
-def remove_drafts(paths: Iterable[Union[str, Path]]) -> None:
+def remove_drafts(paths: Iterable[Union[str, Path]],
+                  min_age: float = 0.0) -> None:
     """Remove what killed writers of some files have left beside them.
 
     Args:
-        paths (Iterable[Union[str, Path]]): Files that nobody is writing now.
+        paths (Iterable[Union[str, Path]]): The files.
+        min_age (float): Seconds for which a draft must not have changed; 0
+            for files that nobody else can be writing now.
     """
     names: Dict[Path, Set[str]] = {}
     for path in map(Path, paths):
@@ -58,5 +62,6 @@ def remove_drafts(paths: Iterable[Union[str, Path]]) -> None:
     for folder, wanted in names.items():
         for draft in folder.glob('.*.tmp'):
             # .<name>.<random>.tmp
-            if draft.name[1:].rsplit('.', 2)[0] in wanted:
+            if (draft.name[1:].rsplit('.', 2)[0] in wanted
+                    and time.time() - draft.stat().st_mtime >= min_age):
                 draft.unlink(missing_ok=True)

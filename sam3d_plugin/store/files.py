@@ -87,15 +87,18 @@ def write_new(path: PathLike,
             return False
         fileio.put(content, str(path), backend_args=backend_args)
         return True
-    draft = f'{path}.{uuid.uuid4().hex}.tmp'
-    with atomic_write(draft) as file:
-        file.write(content)
+    path = Path(path)
+    if path.exists():
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.tmp')
+    draft.write_bytes(content)
     try:
         os.link(draft, path)
     except FileExistsError:
         return False
     finally:
-        os.unlink(draft)
+        draft.unlink()
     return True
 
 

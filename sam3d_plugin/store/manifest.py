@@ -14,11 +14,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Dict, List, Optional, Tuple
 
+from .atomic import remove_drafts
 from .errors import StoreError
-from .files import (BackendArgs, PathLike, checksum, exists, join, list_names,
-                    read_bytes, size_of, write_bytes, write_new)
+from .files import (BackendArgs, PathLike, checksum, exists, is_local, join,
+                    list_names, read_bytes, size_of, write_bytes, write_new)
 
 FORMAT_VERSION = 1
+# Seconds after which no other process can still be writing a small file.
+_OLD = 3600.0
 HEADER, RECORDS, MANIFEST = 'store.json', 'records', 'manifest.json'
 
 # Size in bytes and checksum of a file.
@@ -212,6 +215,8 @@ class Store:
                     format_version=FORMAT_VERSION,
                     kind=kind,
                     settings=settings)))
+        if is_local(self.root, self.backend_args):
+            remove_drafts([self.path(HEADER), self.path(MANIFEST)], _OLD)
         if write_new(self.path(HEADER), _encode(header), self.backend_args):
             return
         found = differences(self.header(), header)
