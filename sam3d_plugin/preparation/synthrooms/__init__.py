@@ -10,7 +10,7 @@
 :mod:`.materials` says which materials each class may have and where classes
 overlap.
 """
-from .build import SynthOptions, SyntheticScene, build_scene
+from .build import SyntheticScene, SynthOptions, build_scene
 from .splits import PRESETS, split_sizes
 from .step import SynthRoomsStep, write_lists
 

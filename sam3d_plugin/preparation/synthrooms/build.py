@@ -21,6 +21,9 @@ from .rendering import Renderer
 from .scene_mesh import build_mesh
 from .sensor import SCANNET_INTRINSICS, SCANNET_SIZE, DepthSensor, observe
 
+# Walks through an apartment until every class is in the scan.
+_WALKS = 4
+
 
 @dataclass(frozen=True)
 class SynthOptions:
@@ -112,9 +115,9 @@ def layout_of(seed: int, split: str,
     return rng, make_layout(rng, splits.is_apartment(split, number))
 
 
-def build_scene(seed: int,
-                name: str,
-                options: SynthOptions = SynthOptions()) -> SyntheticScene:
+def build_scene(
+    seed: int, name: str,
+    options: SynthOptions = SynthOptions()) -> SyntheticScene:
     """Make a scene.
 
     Args:
@@ -125,15 +128,30 @@ def build_scene(seed: int,
     Returns:
         SyntheticScene: The same bytes for the same arguments.
     """
-    rng, rooms = layout_of(seed, *splits.scene_of(name))
+    split, number = splits.scene_of(name)
+    rng, rooms = layout_of(seed, split, number)
     mesh = build_mesh(rng, rooms)
-    intrinsics = options.intrinsics
-    renderer = Renderer(mesh, intrinsics, options.size,
+    renderer = Renderer(mesh, options.intrinsics, options.size,
                         options.sensor.baseline)
     axis_align = draw_alignment(rng)
+    needed = len(CLASS_NAMES) if splits.is_apartment(split, number) else 0
+    for _ in range(_WALKS):
+        poses = plan_path(rng, rooms, renderer, options.num_frames)
+        frames, scan = _record(rng, name, renderer, poses, axis_align, options)
+        assert scan.box_classes is not None
+        if len(np.unique(scan.box_classes)) >= needed:
+            break
+    return SyntheticScene(scan, frames, options.intrinsics, mesh.classes,
+                          rooms)
+
+
+def _record(rng: np.random.Generator, name: str, renderer: Renderer,
+            poses: List[np.ndarray], axis_align: np.ndarray,
+            options: SynthOptions) -> Tuple[List[SyntheticFrame], Scan]:
+    """The frames of a walk and the scan that they make."""
     to_world = np.linalg.inv(axis_align)
     frames, observations = [], []
-    for pose in plan_path(rng, rooms, renderer, options.num_frames):
+    for pose in poses:
         view = renderer.render(rng, pose)
         millimetres, source = observe(rng, view, options.sensor)
         world = to_world @ pose
@@ -142,9 +160,10 @@ def build_scene(seed: int,
         measured = view.instance.reshape(-1)[source]
         observations.append(
             Observation(view.color, millimetres, measured, world))
-    points, instance = fuse(rng, observations, intrinsics, options.fusion)
-    scan = label_scan(name, points, instance, mesh.classes, axis_align)
-    return SyntheticScene(scan, frames, intrinsics, mesh.classes, rooms)
+    points, instance = fuse(rng, observations, options.intrinsics,
+                            options.fusion)
+    classes = renderer.mesh.classes
+    return frames, label_scan(name, points, instance, classes, axis_align)
 
 
 def frame_name(index: int) -> str:

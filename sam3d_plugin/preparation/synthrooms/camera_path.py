@@ -10,7 +10,7 @@ from typing import List, Set
 import numpy as np
 from scipy import ndimage
 
-from ..scan import CLASS_NAMES
+from ..scan import CLASS_NAMES, DETECTION_CLASSES
 from .layout import Room
 from .rendering import Renderer
 
@@ -18,7 +18,12 @@ from .rendering import Renderer
 _CLEARANCE = 0.3
 _CELL = 0.1
 _HEADINGS = 20
-_STOPS = 3
+# Stops tried in the direction of the walk, and anywhere in the room.
+_STOPS = (3, 2)
+# Objects not yet seen that a stop's views aim at.
+_TARGETS = 8
+# Walks planned at most.
+_PLANS = 4
 _RAYS = (18, 24)
 # Side of the cubes in which surfaces count as seen, metres.
 _SEEN_CELL = 0.2
@@ -26,7 +31,7 @@ _SEEN_CELL = 0.2
 # an object, one seen before, a whole new object.
 _OBJECT_CELL = 3.0
 _KNOWN_CELL = 0.4
-_NEW_OBJECT = 60.0
+_NEW_OBJECT = 150.0
 # Share of rays by which an object counts as seen.
 _OBJECT_SHARE = 0.02
 
@@ -116,15 +121,45 @@ def plan_path(rng: np.random.Generator, rooms: List[Room], renderer: Renderer,
     Returns:
         List[np.ndarray]: (4, 4) camera to the axis-aligned frame.
     """
-    memory = _Memory(rays=np.zeros(len(renderer.mesh.classes)))
+    is_object = np.isin(renderer.mesh.classes, list(CLASS_NAMES))
+    wanted = _OBJECT_SHARE * _RAYS[0] * _RAYS[1]
+    best: List[np.ndarray] = []
+    fewest = len(is_object) + 1
+    # Directions are random; a walk that misses objects is planned again.
+    for _ in range(_PLANS):
+        memory = _Memory(rays=np.zeros(len(is_object)))
+        poses = _walk(rng, rooms, renderer, num_frames, memory)
+        missed = int((memory.rays[is_object] < wanted).sum())
+        if missed < fewest:
+            best, fewest = poses, missed
+        if missed == 0:
+            break
+    return best
+
+
+def _walk(rng: np.random.Generator, rooms: List[Room], renderer: Renderer,
+          num_frames: int, memory: _Memory) -> List[np.ndarray]:
+    """Poses of one walk."""
     height = rng.uniform(1.42, 1.66)
+    wanted = _OBJECT_SHARE * _RAYS[0] * _RAYS[1]
     poses: List[np.ndarray] = []
+    first = 1  # instance ids follow the rooms' pieces
     for room, count in zip(rooms, share_frames(rooms, num_frames)):
         places = standing_places(room)
+        ids = slice(first, first + len(room.pieces))
+        first += len(room.pieces)
         start = rng.uniform(0, 2 * np.pi)
         for step in range(count):
             angle = start + 2 * np.pi * step / max(count, 1)
-            candidates = _candidates(rng, places, angle, height)
+            missed = [
+                placed.hull().center[0]
+                for placed, rays in zip(room.pieces, memory.rays[ids])
+                if placed.piece.name in DETECTION_CLASSES and rays < wanted
+            ]
+            candidates = np.concatenate([
+                _candidates(rng, places, angle, height),
+                *_aimed(rng, places, missed, height)
+            ])
             poses.append(_best(renderer, candidates, memory, step == 0))
     return poses
 
@@ -157,7 +192,8 @@ def _candidates(rng: np.random.Generator, places: np.ndarray, angle: float,
     rank = np.argsort(-(along - 1.5 * across), kind='stable')
     best = rank[:max(len(rank) // 8, 1)]
     poses = []
-    for stop in rng.choice(best, _STOPS):
+    stops = [*rng.choice(best, _STOPS[0]), *rng.choice(rank, _STOPS[1])]
+    for stop in stops:
         position = np.array([
             *(places[stop] + rng.uniform(-0.04, 0.04, 2)),
             height + rng.normal(0, 0.04)
@@ -167,6 +203,21 @@ def _candidates(rng: np.random.Generator, places: np.ndarray, angle: float,
             pitch = rng.uniform(-0.6, -0.12)
             poses.append(look(position, yaw, pitch, rng.normal(0, 0.03)))
     return np.stack(poses)
+
+
+def _aimed(rng: np.random.Generator, places: np.ndarray,
+           targets: List[np.ndarray], height: float) -> List[np.ndarray]:
+    """(1, 4, 4) poses that look at some targets from anywhere."""
+    poses = []
+    for target in targets[:_TARGETS]:
+        for stop in rng.choice(len(places), _STOPS[0]):
+            position = np.array([*places[stop], height + rng.normal(0, 0.04)])
+            away = target - position
+            yaw = np.arctan2(away[1], away[0]) + rng.normal(0, 0.15)
+            pitch = np.arctan2(away[2], np.hypot(*away[:2]))
+            pitch = np.clip(pitch + rng.normal(0, 0.05), -0.75, 0.0)
+            poses.append(look(position, yaw, pitch, rng.normal(0, 0.03))[None])
+    return poses
 
 
 def _best(renderer: Renderer, candidates: np.ndarray, memory: _Memory,
@@ -213,5 +264,3 @@ def _cell_keys(points: np.ndarray) -> np.ndarray:
     """One integer for the cube that each point lies in."""
     cell = np.floor(points / _SEEN_CELL).astype(np.int64) + 2048
     return (cell[..., 0] * 4096 + cell[..., 1]) * 4096 + cell[..., 2]
-
-

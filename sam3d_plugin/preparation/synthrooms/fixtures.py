@@ -26,13 +26,14 @@ def toilet(rng: np.random.Generator) -> Furniture:
                     0.02)
     builder.use(1)
     if rng.random() < 0.5:
-        builder.lathe((0, -0.1, height + 0.002),
-                      [(0, 0), (width + 0.005, 0), (width + 0.005, 0.02),
-                       (0, 0.025)], 22, 1.25)
+        builder.lathe((0, -0.1, height + 0.002), [(0, 0), (width + 0.005, 0),
+                                                  (width + 0.005, 0.02),
+                                                  (0, 0.025)], 22, 1.25)
     else:
-        builder.lathe((0, -0.1, height + 0.002),
-                      [(width - 0.055, 0), (width + 0.005, 0),
-                       (width + 0.005, 0.02), (width - 0.055, 0.02)], 22,
+        builder.lathe((0, -0.1, height + 0.002), [(width - 0.055, 0),
+                                                  (width + 0.005, 0),
+                                                  (width + 0.005, 0.02),
+                                                  (width - 0.055, 0.02)], 22,
                       1.25)
         builder.cushion((-width, 0.13, height + 0.01),
                         (width, 0.165, height + 0.4), 0.015)
@@ -63,10 +64,10 @@ def pedestal_sink(rng: np.random.Generator) -> Furniture:
     builder = MeshBuilder()
     if rng.random() < 0.5:
         radius = width / 2
-        builder.lathe((0, 0, height - 0.2),
-                      [(0.1, 0), (radius, 0.16), (radius, 0.2),
-                       (radius - 0.04, 0.2), (radius - 0.1, 0.1), (0, 0.06)],
-                      24, depth / width)
+        builder.lathe(
+            (0, 0, height - 0.2), [(0.1, 0), (radius, 0.16), (radius, 0.2),
+                                   (radius - 0.04, 0.2), (radius - 0.1, 0.1),
+                                   (0, 0.06)], 24, depth / width)
     else:
         _basin(builder, width, depth, height, 0.17)
     builder.cylinder((0, 0.06, 0), (0.11, 0.08), height - 0.17, 14)
@@ -271,5 +272,4 @@ def book_stack(rng: np.random.Generator) -> Furniture:
         builder.slab((rng.uniform(-0.02, 0.02), rng.uniform(-0.02, 0.02), z),
                      (rng.uniform(0.16, 0.24), rng.uniform(0.14, 0.2), thick))
         z += thick
-    return Furniture('books', builder.build(),
-                     (draw_material(rng, 'books'), ))
+    return Furniture('books', builder.build(), (draw_material(rng, 'books'), ))

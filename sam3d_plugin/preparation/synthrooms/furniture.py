@@ -180,8 +180,7 @@ def sofa(rng: np.random.Generator) -> Furniture:
     legs(builder, width - 0.06, depth - 0.1, 0.1, 0.06, False)
     if rng.random() < 0.2:
         side = rng.choice([-1, 1])
-        low, high = sorted(
-            (side * width / 2, side * (width / 2 - 0.75)))
+        low, high = sorted((side * width / 2, side * (width / 2 - 0.75)))
         front = -depth / 2
         builder.use(0)
         builder.box((low, front - 0.6, 0.1), (high, front - 0.005, 0.3))
@@ -221,9 +220,7 @@ def bed(rng: np.random.Generator) -> Furniture:
     return finish(rng, 'bed', builder, ('body', 'sheet', 'trim'))
 
 
-def table(rng: np.random.Generator,
-          width: float,
-          depth: float,
+def table(rng: np.random.Generator, width: float, depth: float,
           height: float) -> Furniture:
     """A table, rectangular or round.
 
@@ -241,8 +238,8 @@ def table(rng: np.random.Generator,
     kind = rng.choice(['legs', 'legs', 'pedestal', 'trestle'])
     if kind == 'pedestal' and width < 1.5:
         ratio = depth / width
-        builder.cylinder((0, 0, height - thick), (width / 2, width / 2),
-                         thick, 28, ratio)
+        builder.cylinder((0, 0, height - thick), (width / 2, width / 2), thick,
+                         28, ratio)
         builder.use(1).cylinder((0, 0, 0.03), (0.06, 0.05),
                                 height - thick - 0.03, 12)
         builder.cylinder((0, 0, 0), (width / 3, width / 4), 0.03, 20, ratio)
@@ -256,10 +253,10 @@ def table(rng: np.random.Generator,
                          (0.06, 0.12, height - thick - 0.05))
     else:
         legs(builder, width - 0.04, depth - 0.04, height - thick,
-             rng.uniform(0.04, 0.08), rng.random() < 0.3)
+             rng.uniform(0.04, 0.08),
+             rng.random() < 0.3)
     if rng.random() < 0.3 and height < 0.6:
-        builder.slab((0, 0, height * 0.35),
-                     (width * 0.9, depth * 0.85, 0.02))
+        builder.slab((0, 0, height * 0.35), (width * 0.9, depth * 0.85, 0.02))
     return finish(rng, 'table', builder, ('body', 'trim'))
 
 
@@ -283,8 +280,7 @@ def desk(rng: np.random.Generator) -> Furniture:
                          (0.03, depth, height - 0.03))
     elif kind == 'one':
         builder.slab((-width / 2 + 0.03, 0, 0), (0.05, depth * 0.9, 0.04))
-        builder.slab((-width / 2 + 0.03, 0, 0.04),
-                     (0.05, 0.08, height - 0.07))
+        builder.slab((-width / 2 + 0.03, 0, 0.04), (0.05, 0.08, height - 0.07))
     elif kind == 'legs':
         legs(builder, width - 0.02, depth - 0.02, height - 0.03, 0.045, False)
     if rng.random() < 0.25:
@@ -317,9 +313,9 @@ def garbage_bin(rng: np.random.Generator) -> Furniture:
                    (radius - 0.012, height), (low - 0.012, 0.03), (0, 0.03)]
         builder.lathe((0, 0, 0), profile, 18, rng.uniform(0.75, 1.0))
         if rng.random() < 0.4:
-            builder.use(1).lathe((0, 0, height),
-                                 [(radius, 0), (radius * 0.8, 0.05),
-                                  (0.0, 0.07)], 18, 0.85)
+            builder.use(1).lathe((0, 0, height), [(radius, 0),
+                                                  (radius * 0.8, 0.05),
+                                                  (0.0, 0.07)], 18, 0.85)
     else:
         depth = radius * rng.uniform(0.7, 1)
         thick = 0.012

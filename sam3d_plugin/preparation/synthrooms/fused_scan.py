@@ -72,8 +72,7 @@ def steady_pixels(depth: np.ndarray, settings: FusionSettings) -> np.ndarray:
     far = cv2.dilate(depth, kernel)
     near = cv2.erode(np.where(has_depth, depth, np.float32(100)), kernel)
     is_steady = far - near < settings.edge * np.maximum(depth, 0.5)
-    return np.flatnonzero(has_depth & is_steady
-                          & (depth < settings.farthest))
+    return np.flatnonzero(has_depth & is_steady & (depth < settings.farthest))
 
 
 def _columns(frames: Sequence[Observation], intrinsics: np.ndarray,

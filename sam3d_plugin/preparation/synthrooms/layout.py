@@ -83,8 +83,8 @@ class Room:
 
     def obstacles(self) -> Boxes:
         """All that nothing may overlap."""
-        return join_boxes([placed.hull() for placed in self.pieces] +
-                          self.keep_out)
+        return join_boxes([placed.hull()
+                           for placed in self.pieces] + self.keep_out)
 
     def holds(self, unit: Unit) -> bool:
         """Whether a unit lies between the walls and under the ceiling."""
@@ -134,8 +134,8 @@ def make_layout(rng: np.random.Generator, is_apartment: bool) -> List[Room]:
 
 
 def _furnish(rng: np.random.Generator, kind: RoomKind, start: float,
-             height: float, gate: Tuple[Optional[Room], bool],
-             left: int) -> Room:
+             height: float, gate: Tuple[Optional[Room],
+                                        bool], left: int) -> Room:
     """A room of a kind; it grows until all that must be there has a place.
 
     Args:
@@ -156,8 +156,9 @@ def _furnish(rng: np.random.Generator, kind: RoomKind, start: float,
         room = _empty_room(rng, kind, (start, sides), height, gate)
         names = draw_program(rng, kind)
         # Units that must be there first, so that chance does not block them.
-        if all(_put(rng, room, name, left) for name in names
-               if name[0] != '?'):
+        if all(
+                _put(rng, room, name, left) for name in names
+                if name[0] != '?'):
             for name in names:
                 if name[0] == '?':
                     _put(rng, room, name[1:], left)
@@ -181,27 +182,25 @@ def _empty_room(rng: np.random.Generator, kind: RoomKind,
         margin = OPENING[0] / 2 + 0.1
         base = float(
             rng.uniform(opening + margin - sides[1], opening - margin))
-    room = Room((start, base, start + float(sides[0]),
-                 base + float(sides[1])), height, kind.is_wet)
+    room = Room((start, base, start + float(sides[0]), base + float(sides[1])),
+                height, kind.is_wet)
     if west is not None:
         _open_wall(room, 3, opening)
     if has_east:
         margin = OPENING[0] / 2 + 0.15
-        _open_wall(
-            room, 1,
-            float(rng.uniform(base + margin, base + sides[1] - margin)))
+        _open_wall(room, 1,
+                   float(rng.uniform(base + margin, base + sides[1] - margin)))
     return room
 
 
 def _open_wall(room: Room, wall: int, middle: float) -> None:
     x0, _, x1, _ = room.rectangle
-    low, high = (x0, x0 + _DOOR_SPACE) if wall == 3 else (x1 - _DOOR_SPACE,
-                                                         x1)
+    low, high = (x0, x0 + _DOOR_SPACE) if wall == 3 else (x1 - _DOOR_SPACE, x1)
     half = OPENING[0] / 2
     room.openings.append((wall, middle))
     room.keep_out.append(
-        box_between((low, middle - half, 0), (high, middle + half,
-                                              OPENING[1])))
+        box_between((low, middle - half, 0),
+                    (high, middle + half, OPENING[1])))
 
 
 def _put(rng: np.random.Generator, room: Room, name: str, left: int) -> bool:
@@ -229,10 +228,10 @@ def _somewhere(rng: np.random.Generator, room: Room, name: str,
     if name in FREE_UNITS:
         x0, y0, x1, y1 = room.rectangle
         reach = float(np.abs([low[:2], high[:2]]).max())
-        x = rng.uniform(min(x0 + reach, room.center[0]),
-                        max(x1 - reach, room.center[0]))
-        y = rng.uniform(min(y0 + reach, room.center[1]),
-                        max(y1 - reach, room.center[1]))
+        x = rng.uniform(
+            min(x0 + reach, room.center[0]), max(x1 - reach, room.center[0]))
+        y = rng.uniform(
+            min(y0 + reach, room.center[1]), max(y1 - reach, room.center[1]))
         turn = float(rng.integers(4)) * np.pi / 2 + rng.normal(0, 0.04)
         return [placed.moved(x, y, 0, turn) for placed in unit]
     walls = [0, 1, 2, 3]

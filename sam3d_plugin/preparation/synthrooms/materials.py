@@ -80,8 +80,7 @@ CLASS_MATERIALS: Dict[str, Dict[str, Families]] = dict(
         body=dict(light_wood=1, wood=2, dark_wood=2, white_paint=1),
         trim=dict(steel=1)),
     lamp=dict(body=dict(linen=1), trim=dict(dark_metal=1, steel=1)),
-    television=dict(
-        body=dict(dark_plastic=1), trim=dict(dark_plastic=1)),
+    television=dict(body=dict(dark_plastic=1), trim=dict(dark_plastic=1)),
     box=dict(body=dict(cardboard=1)),
     mirror=dict(body=dict(glass=1), trim=dict(wood=1, dark_metal=1)),
     whiteboard=dict(body=dict(board=1), trim=dict(steel=1)),
@@ -138,7 +137,7 @@ def _flat(color: Color,
 
 
 def _colored(kind: str, light: Tuple[float, float], chroma: Tuple[float,
-                                                                 float],
+                                                                  float],
              gloss: float) -> Callable[[np.random.Generator], Material]:
 
     def draw(rng: np.random.Generator) -> Material:
@@ -148,8 +147,9 @@ def _colored(kind: str, light: Tuple[float, float], chroma: Tuple[float,
     return draw
 
 
-def _patterned(light: Tuple[float, float]
-               ) -> Callable[[np.random.Generator], Material]:
+def _patterned(
+        light: Tuple[float,
+                     float]) -> Callable[[np.random.Generator], Material]:
 
     def draw(rng: np.random.Generator) -> Material:
         kind = str(rng.choice(['stripes', 'checks', 'dots']))
@@ -220,17 +220,18 @@ FAMILIES: Dict[str, Callable[[np.random.Generator], Material]] = dict(
     steel=_flat((0.6, 0.61, 0.63), 0.04, 0.6, 'brushed'),
     dark_metal=_flat((0.13, 0.13, 0.14), 0.03, 0.3),
     dark_plastic=_flat((0.12, 0.12, 0.13), 0.03, 0.25),
-    color_plastic=_colored('plain', (0.3, 0.6), (0.15, 0.35), 0.25),
+    color_plastic=_colored('plain', (0.3, 0.6), (0.08, 0.27), 0.25),
     porcelain=_flat((0.92, 0.92, 0.9), 0.02, 0.35),
     fabric=_colored('fabric', (0.2, 0.6), (0.0, 0.07), 0.0),
-    bright_fabric=_colored('fabric', (0.3, 0.6), (0.12, 0.32), 0.0),
+    bright_fabric=_colored('fabric', (0.3, 0.6), (0.08, 0.25), 0.0),
     linen=_flat((0.88, 0.86, 0.82), 0.04, 0.0, 'fabric'),
     pattern=_patterned((0.25, 0.6)),
     pastel_pattern=_patterned((0.75, 0.9)),
     leather=_leather,
     granite=_granite,
     marble=lambda rng: Material(
-        'marble', _near(rng, (0.85, 0.84, 0.82), 0.03), (0.5, 0.5, 0.52),
+        'marble',
+        _near(rng, (0.85, 0.84, 0.82), 0.03), (0.5, 0.5, 0.52),
         gloss=0.3),
     sky=_sky,
     picture=lambda rng: Material('picture', _hue(rng, 0.6, 0.3),

@@ -118,8 +118,7 @@ class MeshBuilder:
         radii, heights = np.array(profile).T
         rings = np.concatenate([
             ring[None] * radii[:, None, None],
-            np.broadcast_to(heights[:, None, None],
-                            (len(radii), sections, 1))
+            np.broadcast_to(heights[:, None, None], (len(radii), sections, 1))
         ], 2)
         faces = _grid_faces(len(radii), sections, is_closed=True)
         self.add(rings.reshape(-1, 3) + np.asarray(center, float), faces)
@@ -171,7 +170,8 @@ def _cube_sphere() -> Tuple[np.ndarray, np.ndarray]:
     steps = np.tan(np.array([-1, -0.5, -0.02, 0.02, 0.5, 1]) * np.pi / 4)
     count = len(steps)
     a, b = np.meshgrid(steps, steps, indexing='ij')
-    vertices, faces = [], []
+    vertices: List[np.ndarray] = []
+    faces: List[np.ndarray] = []
     for axis in range(3):
         for side in (-1.0, 1.0):
             grid = np.insert(

@@ -42,16 +42,14 @@ class Placed:
 
     def vertices(self) -> np.ndarray:
         """(V, 3) vertices at the place, metres."""
-        return _turn(self.piece.mesh.vertices, self.yaw) + [
-            self.x, self.y, self.z
-        ]
+        return _turn(self.piece.mesh.vertices,
+                     self.yaw) + [self.x, self.y, self.z]
 
     def hull(self) -> 'Boxes':
         """The box of the whole piece at the place."""
         low, high = self.piece.mesh.extent
-        center = _turn((low + high)[None] / 2, self.yaw) + [
-            self.x, self.y, self.z
-        ]
+        center = _turn(
+            (low + high)[None] / 2, self.yaw) + [self.x, self.y, self.z]
         return Boxes(center, (high - low)[None] / 2, np.full(1, self.yaw))
 
     def boxes(self) -> 'Boxes':
@@ -124,23 +122,24 @@ def overlap(first: Boxes, second: Boxes) -> np.ndarray:
     Returns:
         np.ndarray: (P, Q) bool; boxes that only touch do not overlap.
     """
-    meets = (np.minimum(first.top[:, None], second.top) - np.maximum(
-        first.bottom[:, None], second.bottom)) > _TOUCHING
+    meets = (np.minimum(first.top[:, None], second.top) -
+             np.maximum(first.bottom[:, None], second.bottom)) > _TOUCHING
     if not meets.any():
         return meets
     corners = first.corners(), second.corners()
     for boxes, is_first in ((first, True), (second, False)):
         for turn in (0.0, np.pi / 2):
-            axis = np.stack([np.cos(boxes.yaw + turn),
-                             np.sin(boxes.yaw + turn)], 1)
+            axis = np.stack(
+                [np.cos(boxes.yaw + turn),
+                 np.sin(boxes.yaw + turn)], 1)
             if is_first:
                 mine = np.einsum('pkd,pd->pk', corners[0], axis)[:, None]
                 theirs = np.einsum('qkd,pd->pqk', corners[1], axis)
             else:
                 mine = np.einsum('pkd,qd->pqk', corners[0], axis)
                 theirs = np.einsum('qkd,qd->qk', corners[1], axis)[None]
-            meets &= (np.minimum(mine.max(-1), theirs.max(-1)) - np.maximum(
-                mine.min(-1), theirs.min(-1))) > _TOUCHING
+            meets &= (np.minimum(mine.max(-1), theirs.max(-1)) -
+                      np.maximum(mine.min(-1), theirs.min(-1))) > _TOUCHING
     return meets
 
 

@@ -75,8 +75,11 @@ class RayCaster:
         return hit >= 0
 
 
-def pixel_directions(intrinsics: np.ndarray, height: int, width: int,
-                     shift: float = 0.0, drop: float = 0.0) -> np.ndarray:
+def pixel_directions(intrinsics: np.ndarray,
+                     height: int,
+                     width: int,
+                     shift: float = 0.0,
+                     drop: float = 0.0) -> np.ndarray:
     """Directions through pixels, of which z is 1, so that distance is depth.
 
     Args:

@@ -60,8 +60,8 @@ class Renderer:
         self.baseline = baseline
         self._normals = mesh.normals
         # Linear light, (materials, H, W, 3).
-        self._textures = np.stack(
-            [(bake(m).astype(np.float32) / 255)**2.2 for m in mesh.materials])
+        self._textures = np.stack([(bake(m).astype(np.float32) / 255)**2.2
+                                   for m in mesh.materials])
         self._gloss = np.array([m.gloss for m in mesh.materials], np.float32)
         self._emission = np.array([m.emission for m in mesh.materials],
                                   np.float32)
@@ -129,8 +129,8 @@ class Renderer:
         """Which points the depth sensor's projector does not reach."""
         projector = pose[:3, 3] + self.baseline * pose[:3, 0]
         starts = points - 0.01 * unit
-        return self.caster.is_blocked(
-            starts, projector.astype(np.float32) - starts)
+        return self.caster.is_blocked(starts,
+                                      projector.astype(np.float32) - starts)
 
     def _color(self, rng: np.random.Generator, pose: np.ndarray) -> np.ndarray:
         """The colour image, (H, W, 3) uint8."""
@@ -188,7 +188,8 @@ class Renderer:
         squared = np.einsum('nd,nd->n', toward, toward)
         cosine = np.einsum('nd,nd->n', toward, normal) / np.sqrt(squared)
         is_dark = self.caster.is_blocked(points, toward)
-        return np.where(is_dark, 0, np.maximum(cosine, 0) * 2.2 /
+        return np.where(is_dark, 0,
+                        np.maximum(cosine, 0) * 2.2 /
                         (1.5 + 0.5 * squared)).astype(np.float32)
 
     def _occlusion(self, rng: np.random.Generator, points: np.ndarray,
@@ -197,8 +198,7 @@ class Renderer:
         sphere = rng.standard_normal((len(points), 3), dtype=np.float32)
         sphere /= np.linalg.norm(sphere, axis=1, keepdims=True) + 1e-6
         direction = (sphere + normal * 1.02) * (_OCCLUSION_REACH / 2)
-        return self.caster.is_blocked(points,
-                                      direction).astype(np.float32)
+        return self.caster.is_blocked(points, direction).astype(np.float32)
 
 
 def develop(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
@@ -219,10 +219,8 @@ def develop(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
     exposure = 0.32 / max(float(np.median(light)), 0.05)
     blurred = cv2.GaussianBlur(light, (3, 3), 0.45)
     image = blurred * np.float32(exposure**0.7) * (1 - 0.5 * away**2)[...,
-                                                                     None]
+                                                                      None]
     image = 1 - np.exp(-1.6 * image)
     noise = rng.standard_normal(light.shape, dtype=np.float32)
     image = image.clip(1e-4, 1)**(1 / 2.2) + 0.008 * noise
     return (image.clip(0, 1) * 255).round().astype(np.uint8)
-
-

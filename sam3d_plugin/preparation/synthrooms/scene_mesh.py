@@ -17,7 +17,6 @@ from .textures import Material
 WALL, FLOOR, CEILING = 1, 2, 22
 
 
-
 @dataclass(frozen=True)
 class SceneMesh:
     """All surfaces of a scene.
@@ -87,14 +86,15 @@ def _project(local: np.ndarray) -> np.ndarray:
     The middle of a piece is the middle of its texture, its bottom is the
     texture's lower edge.
     """
-    normal = np.abs(np.cross(local[:, 1] - local[:, 0],
-                             local[:, 2] - local[:, 0]))
+    normal = np.abs(
+        np.cross(local[:, 1] - local[:, 0], local[:, 2] - local[:, 0]))
     axis = normal.argmax(1)
     u = np.where(axis == 0, 1, 0)
     v = np.where(axis == 2, 1, 2)
     columns = np.stack([u, v], 1)[:, None]
-    return np.take_along_axis(
-        local, np.broadcast_to(columns, (*local.shape[:2], 2)), 2)
+    return np.take_along_axis(local,
+                              np.broadcast_to(columns, (*local.shape[:2], 2)),
+                              2)
 
 
 def _centered(local: np.ndarray, materials: List[Material]) -> np.ndarray:
@@ -122,9 +122,7 @@ def build_mesh(rng: np.random.Generator, rooms: List[Room]) -> SceneMesh:
     for index, room in enumerate(rooms):
         _add_shell(rng, collector, room, index > 0)
     lamps = [[*room.center, room.height - 0.12] for room in rooms]
-    borders = [
-        room.rectangle[2] + WALL_THICKNESS / 2 for room in rooms[:-1]
-    ]
+    borders = [room.rectangle[2] + WALL_THICKNESS / 2 for room in rooms[:-1]]
     return SceneMesh(
         np.concatenate(collector.triangles).astype(np.float32),
         np.concatenate(collector.texture).astype(np.float32),

@@ -84,7 +84,7 @@ def _holes(rng: np.random.Generator, view: View, depth: np.ndarray,
     is_out = (depth < sensor.nearest) | (depth > sensor.farthest)
     is_grazing = incidence < sensor.grazing * rng.random(shape) * 1.6
     # Reflections blind the sensor in patches.
-    is_glossy = _blobs(rng, shape, 3.0) < 2.6 * view.gloss - 2.6
+    is_glossy = _blobs(rng, shape, 3.0) < 4.0 * view.gloss - 3.8
     is_speckle = _blobs(rng, shape, 1.2) > 3.9 - 0.2 * depth
     return (is_out | is_grazing | is_glossy | is_speckle | view.is_shaded)
 

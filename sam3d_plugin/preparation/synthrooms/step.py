@@ -91,7 +91,8 @@ class SynthRoomsStep(FrameStep):
             raise FrameError(f'scenes/{scan}.json is no JSON') from error
 
 
-def write_lists(step: SynthRoomsStep, out: PathLike,
+def write_lists(step: SynthRoomsStep,
+                out: PathLike,
                 backend_args: BackendArgs = None) -> List[str]:
     """Write lists and infos once every scene is there.
 
@@ -127,9 +128,8 @@ def write_lists(step: SynthRoomsStep, out: PathLike,
     # Pickle writes equal strings once if they are one object; going through
     # JSON makes that the same for every run.
     for name, scans in lists.items():
-        write_bytes(
-            f'{out}/splits/{name}.txt',
-            ''.join(f'{scan}\n' for scan in scans).encode())
+        write_bytes(f'{out}/splits/{name}.txt',
+                    ''.join(f'{scan}\n' for scan in scans).encode())
         stored = json.loads(json.dumps([fields[scan] for scan in scans]))
         if stored:
             write_split(

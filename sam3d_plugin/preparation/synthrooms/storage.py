@@ -45,17 +45,17 @@ def cabinet(rng: np.random.Generator,
         legs(builder, width - 0.04, depth - 0.04, plinth, 0.04, True)
         builder.use(0)
     elif plinth > 0:
-        builder.box((-half + 0.02, front + 0.04, 0), (half - 0.02, back,
-                                                      plinth))
+        builder.box((-half + 0.02, front + 0.04, 0),
+                    (half - 0.02, back, plinth))
     builder.box((-half, front, plinth), (half, back, height))
     wide, tall = width / columns, (height - plinth) / rows
     is_drawer = tall < wide * 0.8
     for i in range(columns):
         for j in range(rows):
             left, low = -half + i * wide, plinth + j * tall
-            builder.use(0).box((left + 0.008, -back, low + 0.008),
-                               (left + wide - 0.008, front,
-                                low + tall - 0.008))
+            builder.use(0).box(
+                (left + 0.008, -back, low + 0.008),
+                (left + wide - 0.008, front, low + tall - 0.008))
             x = left + wide * (0.5 if is_drawer else (0.85, 0.15)[i % 2])
             z = low + tall * (0.5 if is_drawer or tall > 1 else 0.8)
             size = (0.14, 0.02, 0.016) if is_drawer else (0.016, 0.02, 0.14)
@@ -73,17 +73,19 @@ def wardrobe(rng: np.random.Generator) -> Furniture:
 def dresser(rng: np.random.Generator) -> Furniture:
     """A chest of drawers."""
     columns, rows = int(rng.integers(1, 3)), int(rng.integers(3, 6))
-    return cabinet(rng, columns * rng.uniform(0.5, 0.75),
-                   rng.uniform(0.4, 0.52), rows * rng.uniform(0.2, 0.26),
-                   columns, rows, float(rng.choice([0.04, 0.12])))
+    return cabinet(rng,
+                   columns * rng.uniform(0.5, 0.75), rng.uniform(0.4, 0.52),
+                   rows * rng.uniform(0.2, 0.26), columns, rows,
+                   float(rng.choice([0.04, 0.12])))
 
 
 def sideboard(rng: np.random.Generator) -> Furniture:
     """A low and wide cabinet."""
     columns = int(rng.integers(2, 5))
-    return cabinet(rng, columns * rng.uniform(0.4, 0.5),
-                   rng.uniform(0.38, 0.48), rng.uniform(0.45, 0.85), columns,
-                   1, float(rng.choice([0.05, 0.14])))
+    return cabinet(rng,
+                   columns * rng.uniform(0.4, 0.5), rng.uniform(0.38, 0.48),
+                   rng.uniform(0.45, 0.85), columns, 1,
+                   float(rng.choice([0.05, 0.14])))
 
 
 def filing_cabinet(rng: np.random.Generator) -> Furniture:

@@ -56,8 +56,8 @@ def smooth_noise(rng: np.random.Generator, rows: int,
     padded = np.pad(small, 2, mode='wrap')
     scale = (TEXTURE_SIZE / columns, TEXTURE_SIZE / rows)
     large = cv2.resize(
-        padded, (round(padded.shape[1] * scale[0]),
-                 round(padded.shape[0] * scale[1])),
+        padded,
+        (round(padded.shape[1] * scale[0]), round(padded.shape[0] * scale[1])),
         interpolation=cv2.INTER_CUBIC)
     left, top = round(2 * scale[0]), round(2 * scale[1])
     return large[top:top + TEXTURE_SIZE, left:left + TEXTURE_SIZE]
@@ -72,8 +72,9 @@ def _mix(material: Material, share: np.ndarray) -> np.ndarray:
 def _position() -> Tuple[np.ndarray, np.ndarray]:
     """Coordinates v, u of the pixels, 0 to 1."""
     steps = np.arange(TEXTURE_SIZE) / TEXTURE_SIZE
-    return np.meshgrid(steps, steps, indexing='ij')[0], np.meshgrid(
-        steps, steps, indexing='ij')[1]
+    return np.meshgrid(
+        steps, steps, indexing='ij')[0], np.meshgrid(
+            steps, steps, indexing='ij')[1]
 
 
 def _plain(material: Material, rng: np.random.Generator) -> np.ndarray:
@@ -94,8 +95,8 @@ def _planks(material: Material, rng: np.random.Generator) -> np.ndarray:
     row = np.floor(v * material.repeats).astype(int)
     board = np.floor(u * 2 + 0.37 * row).astype(int) % 2
     tint = rng.uniform(0.8, 1.1, (material.repeats, 2))[row, board]
-    gap = ((v * material.repeats) % 1 < 0.05) | ((u * 2 + 0.37 * row) % 1 <
-                                                 0.012)
+    gap = ((v * material.repeats) % 1 < 0.05) | ((u * 2 + 0.37 * row) % 1
+                                                 < 0.012)
     return _wood(material, rng) * (tint * np.where(gap, 0.55, 1))[..., None]
 
 
@@ -198,8 +199,9 @@ def _picture(material: Material, rng: np.random.Generator) -> np.ndarray:
     else:
         for _ in range(7):
             x, y, radius = rng.random(3) * (1, 1, 0.35)
-            near = np.hypot(u - x, v - y) if rng.random() < 0.6 else (
-                np.maximum(np.abs(u - x), np.abs(v - y)))
+            near = np.hypot(u - x, v -
+                            y) if rng.random() < 0.6 else (np.maximum(
+                                np.abs(u - x), np.abs(v - y)))
             image[near < radius] = rng.uniform(0.05, 0.95, 3)
     return image * (0.9 + 0.15 * smooth_noise(rng, 40, 40))[..., None]
 

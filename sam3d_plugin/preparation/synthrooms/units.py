@@ -27,8 +27,6 @@ def _behind(unit: Unit) -> Unit:
     return [placed.moved(0, -back, 0, 0) for placed in unit]
 
 
-
-
 def _piece(make: Callable[[np.random.Generator], Furniture]) -> UnitMaker:
     """A unit of one piece with its back on y = 0."""
 
@@ -89,8 +87,9 @@ def sofa_with_table(rng: np.random.Generator) -> Unit:
         unit.append(Placed(table, rng.uniform(-0.1, 0.1), y))
         if rng.random() < 0.5:
             unit.append(
-                Placed(fixtures.book_stack(rng), unit[-1].x, y,
-                       float(table.mesh.extent[1, 2])))
+                Placed(
+                    fixtures.book_stack(rng), unit[-1].x, y,
+                    float(table.mesh.extent[1, 2])))
     return unit
 
 
@@ -145,8 +144,8 @@ def lecture_rows(rng: np.random.Generator) -> Unit:
             for side in (-0.25, 0.25):
                 gap = rng.uniform(0.04, 0.2)
                 unit.append(
-                    Placed(chair, x + side * width,
-                           y + depth / 2 + reach + gap, 0,
+                    Placed(chair,
+                           x + side * width, y + depth / 2 + reach + gap, 0,
                            rng.normal(0, 0.08)))
     low, high = extent_of(unit)
     middle = (low + high) / 2
@@ -179,8 +178,7 @@ def _counter_run(rng: np.random.Generator, widths: List[float], height: float,
     top = storage.counter(rng, total, depth, left, size)
     unit.append(Placed(top, 0, -depth / 2, height))
     sink = fixtures.built_in_sink(rng, size, depth - 0.18)
-    unit.append(
-        Placed(sink, left + size / 2 - total / 2, -depth / 2, height))
+    unit.append(Placed(sink, left + size / 2 - total / 2, -depth / 2, height))
     return unit
 
 
@@ -272,8 +270,8 @@ def lone_table(rng: np.random.Generator) -> Unit:
     """A small side table."""
     return _behind([
         Placed(
-            furniture.table(rng, rng.uniform(0.45, 0.9),
-                            rng.uniform(0.4, 0.6), rng.uniform(0.45, 0.72)))
+            furniture.table(rng, rng.uniform(0.45, 0.9), rng.uniform(0.4, 0.6),
+                            rng.uniform(0.45, 0.72)))
     ])
 
 
