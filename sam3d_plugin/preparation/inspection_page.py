@@ -64,11 +64,10 @@ def page_content(inspection: ScanInspection,
         histograms.append(chart)
     if _has_features(inspection):
         tables['Region features'] = _feature_rows(inspection)
-    tables.update(_settings_tables(inspection))
     return PageContent(
         inspection.scan, f'{inspection.data.rstrip("/").rpartition("/")[2]}: '
         f'{len(shown)} of {len(names)} frames shown', inspection.panels(shown),
-        points, tables, histograms)
+        points, tables, _settings_tables(inspection), histograms)
 
 
 def _frame_rows(inspection: ScanInspection, count: int) -> Rows:
@@ -156,8 +155,14 @@ def _settings_tables(inspection: ScanInspection) -> Dict[str, Rows]:
                    'regions'):
         store = Store(join(inspection.data, folder), inspection.backend_args)
         if store.exists():
-            rows = _flatten(store.header().get('settings', {}))
-            tables[f'Settings of {folder}'] = rows
+            settings = store.header().get('settings', {})
+            # Those of the id maps have a table of their own.
+            rows = _flatten({
+                key: value
+                for key, value in settings.items()
+                if key not in ('regions', 'region_maps')
+            })
+            tables[folder] = rows
     return tables
 
 

@@ -28,6 +28,8 @@ _JPEG_QUALITY = 85
 _MAX_PALETTE = 4096
 _MAX_BARS = 200
 
+Tables = Mapping[str, Sequence[Tuple[str, str]]]
+
 
 @dataclass(frozen=True)
 class PagePoints:
@@ -69,14 +71,15 @@ class PageContent:
         frames (Sequence[FramePanels]): Frames to look at.
         points (Optional[PagePoints]): Points of the scan.
         tables (dict): Rows of name and value, by title.
+        settings (dict): The same on how things were made, folded away.
         histograms (Sequence[Histogram]): Charts.
     """
     title: str
     subtitle: str = ''
     frames: Sequence[FramePanels] = ()
     points: Optional[PagePoints] = None
-    tables: Mapping[str, Sequence[Tuple[str,
-                                        str]]] = field(default_factory=dict)
+    tables: Tables = field(default_factory=dict)
+    settings: Tables = field(default_factory=dict)
     histograms: Sequence[Histogram] = ()
 
 
@@ -153,7 +156,10 @@ def write_scan_page(path: Union[str, Path],
         f'{limits[1]:.2f} m (dark); grey: none.',
         points=points_html,
         points_note=escape(content.points.note if content.points else ''),
-        statistics=_statistics(content),
+        statistics=_tables(content.tables),
+        charts=_charts(content.histograms),
+        settings=_tables(content.settings),
+        no_settings='' if content.settings else 'hidden',
         data=_json_for_html(data)).encode()
     write_bytes(path, page, backend_args)
     return len(page)
@@ -266,17 +272,20 @@ def _figure_html(figure: go.Figure, name: str, height: int) -> str:
             scrollZoom=True))
 
 
-def _statistics(content: PageContent) -> str:
+def _tables(tables: Tables) -> str:
     cards = []
-    for title, rows in content.tables.items():
+    for title, rows in tables.items():
         cells = ''.join(f'<tr><th>{escape(name)}</th><td>{escape(value)}</td>'
                         '</tr>' for name, value in rows)
         cards.append(f'<div class="card"><h3>{escape(title)}</h3>'
                      f'<table>{cells}</table></div>')
-    for i, chart in enumerate(content.histograms):
-        cards.append(f'<div class="card wide"><h3>{escape(chart.title)}</h3>'
-                     f'{_chart_html(chart, i)}</div>')
     return ''.join(cards)
+
+
+def _charts(charts: Sequence[Histogram]) -> str:
+    return ''.join(f'<div class="card wide"><h3>{escape(chart.title)}</h3>'
+                   f'{_chart_html(chart, i)}</div>'
+                   for i, chart in enumerate(charts))
 
 
 def _chart_html(chart: Histogram, number: int) -> str:

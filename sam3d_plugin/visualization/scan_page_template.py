@@ -33,10 +33,11 @@ p { margin: 4px 0 12px; color: var(--soft); }
   padding: 4px 12px; cursor: pointer; font: inherit; }
 .pick button.on { background: var(--blue); color: #fff; }
 .card { flex: 1 1 300px; min-width: 0; }
-.card.wide { flex-basis: 480px; }
+summary { cursor: pointer; color: var(--soft); margin: 18px 0 8px; }
+.card.wide { flex-basis: 480px; margin-top: 14px; }
 table { border-collapse: collapse; width: 100%; }
-td, th { text-align: left; padding: 3px 8px 3px 0; vertical-align: top;
-  border-bottom: 1px solid var(--line); font-weight: normal; }
+td, th { overflow-wrap: anywhere; text-align: left; vertical-align: top;
+  padding: 3px 8px 3px 0;  border-bottom: 1px solid var(--line); font-weight: normal; }
 td:last-child { font-variant-numeric: tabular-nums; }
 th { color: var(--soft); width: 45%; }
 """
@@ -153,6 +154,10 @@ slider.oninput = () => show(+slider.value);
 colorCanvas.onmousemove = select;
 if (data.frames.length) show(0);
 
+// Charts were drawn before the cards beside them had taken their share.
+window.addEventListener('load',
+                        () => window.dispatchEvent(new Event('resize')));
+
 const names = Object.keys(data.pointColors);
 names.forEach((name, i) => {
   const button = document.createElement('button');
@@ -208,6 +213,9 @@ $points
 <section>
 <h2>Statistics</h2>
 <div class="row">$statistics</div>
+<div class="row">$charts</div>
+<details $no_settings><summary>How it was made</summary>
+<div class="row">$settings</div></details>
 </section>
 <script type="application/json" id="data">$data</script>
 <script>$script</script>

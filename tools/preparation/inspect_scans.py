@@ -119,10 +119,9 @@ def write_scan(args: argparse.Namespace, scan: str) -> None:
                                 args.backend_args)
     content = page_content(inspection, args.frames, args.max_points)
     for title, rows in content.tables.items():
-        if not title.startswith('Settings'):
-            print(f'{scan}, {title.lower()}')
-            for name, value in rows:
-                print(f'  {name}: {value}')
+        print(f'{scan}, {title.lower()}')
+        for name, value in rows:
+            print(f'  {name}: {value}')
     if content.frames:
         path = join(args.out, f'{scan}.png')
         sheet = contact_sheet(content.frames, title=scan)

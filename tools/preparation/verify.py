@@ -13,6 +13,7 @@ listed. The exit status is 0 when all is well, else 1.
 import argparse
 import json
 import os
+import shutil
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -111,7 +112,9 @@ def print_reports(reports: Sequence[StoreReport], max_problems: int,
         max_problems (int): Problems printed of each store.
         console (Console): Where to.
     """
-    table = Table('store', 'kind')
+    table = Table()
+    for title in ('store', 'kind'):
+        table.add_column(title, overflow='fold')
     for title in ('scans', 'made', 'skipped', 'files', 'MB', 'problems'):
         table.add_column(title, justify='right')
     for report in reports:
@@ -155,7 +158,10 @@ def write_json(path: str, reports: Sequence[StoreReport]) -> None:
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Verify; 0, or 1 when something is wrong."""
     args = parse_args(argv)
-    console = Console(highlight=False, markup=False)
+    console = Console(
+        highlight=False,
+        markup=False,
+        width=max(shutil.get_terminal_size().columns, 100))
     found: List[StoreReport] = []
 
     def work() -> None:

@@ -86,7 +86,7 @@ def test_frames_alone_are_shown(tool, data, capsys):
     assert set(np.unique(vertex['region'])) == set(range(7)), 'frames differ'
     np.testing.assert_allclose(vertex['z'], 1.5)
     page = (out / 'a.html').read_text()
-    assert 'skipped: too dark' in page and 'Settings of region_maps' in page
+    assert 'skipped: too dark' in page and '<h3>region_maps</h3>' in page
     assert Image.open(out / 'a.png').size[0] > 3 * 64
 
 
