@@ -88,13 +88,15 @@ class SuperpointStep(FrameStep):
 
     def _read(self, scan: str) -> np.ndarray:
         """(N, 6) float32 xyz in metres and rgb from 0 to 255."""
-        path = join(self.points, f'{scan}.bin')
+        name = f'{scan}.bin'
         try:
-            content = read_bytes(path, self.backend_args)
+            content = read_bytes(join(self.points, name), self.backend_args)
         except FileNotFoundError:
-            raise FrameError(f'{path} is missing; prepare the scan') from None
+            raise FrameError(
+                f'points/{name} is missing; prepare the scan') from None
         if len(content) % 24:
-            raise FrameError(f'{path} is no array of six float32 per point')
+            raise FrameError(
+                f'points/{name} is no array of six float32 per point')
         return np.frombuffer(content, '<f4').reshape(-1, 6)
 
 

@@ -62,11 +62,15 @@ def build_step(args: argparse.Namespace) -> RegionMapStep:
         build_generator(args.generator, args.options), args.backend_args)
 
 
+def generate(args: argparse.Namespace) -> None:
+    """Find the regions."""
+    run_step(build_step(args), args.out, run_options(args))
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Find the regions; the exit status."""
     args = parse_args(argv)
-    return run_main(lambda: run_step(
-        build_step(args), args.out, run_options(args)) and None)
+    return run_main(lambda: generate(args))
 
 
 if __name__ == '__main__':

@@ -101,7 +101,8 @@ class SuperpixelRegions(RegionGenerator):
         return [self._generate_one(frame) for frame in frames]
 
     def _generate_one(self, frame: RGBDFrame) -> Union[np.ndarray, FrameError]:
-        shape = working_shape(frame.color.shape[:2], self.long_side)
+        height, width = frame.color.shape[:2]
+        shape = working_shape((height, width), self.long_side)
         lab = lab_image(frame.color, shape, self.blur)
         xyz, normals = surface_images(frame, shape)
         ids = self._segment(lab, xyz, normals)
@@ -112,8 +113,8 @@ class SuperpixelRegions(RegionGenerator):
                                  max(int(self.max_share * area), 1))
         except FrameError as error:
             return error
-        size = frame.color.shape[1::-1]
-        return cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST)
+        return cv2.resize(
+            ids, (width, height), interpolation=cv2.INTER_NEAREST)
 
     def _segment(self, lab: np.ndarray, xyz: np.ndarray,
                  normals: np.ndarray) -> np.ndarray:
@@ -185,8 +186,9 @@ def surface_images(frame: RGBDFrame,
         colour camera; positions in metres and normals of length 1 that point
         at the camera, 0 where there is none.
     """
+    height, width = frame.color.shape[:2]
     intrinsics = scale_intrinsics(frame.cameras.color_intrinsics,
-                                  frame.color.shape[:2], shape)
+                                  (height, width), shape)
     depth = depth_in_color(frame, intrinsics, shape)
     xyz = back_project(depth, intrinsics, np.arange(depth.size))
     # A window of a fiftieth of the image: wide against the noise of depth.

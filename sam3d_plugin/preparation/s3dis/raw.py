@@ -239,15 +239,17 @@ def read_room(folder: PathLike, backend_args: BackendArgs = None) -> Room:
     flaws = Flaws()
     parts, classes = [], []
     annotations = join(folder, 'Annotations')
+    # Of the release, so that records hold no path of this machine.
+    name = '/'.join(annotations.split('/')[-3:])
     for file in list_names(annotations, backend_args, suffix='.txt'):
         points = parse_points(
             read_bytes(join(annotations, file), backend_args),
-            '/'.join(join(annotations, file).split('/')[-4:]), flaws)
+            join(name, file), flaws)
         if len(points):
             parts.append(points)
             classes.append(class_index(file, flaws))
     if not parts:
-        raise FrameError(f'{annotations} has no file with points')
+        raise FrameError(f'{name} has no file with points')
     counts = [len(points) for points in parts]
     points = np.concatenate(parts)
     return Room(
