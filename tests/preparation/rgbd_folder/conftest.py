@@ -86,12 +86,13 @@ def write_tum(root, frames):
     lists = dict(rgb='# color images\n', depth='', groundtruth='# poses\n')
     for index, frame in enumerate(frames):
         time = 100 + index / 30
-        for folder, image, offset in (('rgb', frame.color, 0.004),
+        for folder, image, offset in (('rgb', frame.color, 0.008),
                                       ('depth', frame.depth, 0)):
             file = f'{folder}/{time + offset:.6f}.png'
             save(root / file, image)
             lists[folder] += f'{time + offset:.6f} {file}\n'
         lists['groundtruth'] += trajectory_line(time + 0.001, frame.pose)
+        # Nearer to the colour image than to the depth image.
         far = pose_of(index + 7)
         lists['groundtruth'] += trajectory_line(time + 0.012, far)
     for name, text in lists.items():

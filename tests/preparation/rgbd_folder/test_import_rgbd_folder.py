@@ -134,11 +134,12 @@ def test_jpegs_are_copied_as_they_are(record, run, tmp_path):
         root / 'frame-000000.color.jpg').read_bytes())
 
 
-def test_values_without_depth_become_zero(record, run, wall, tmp_path):
-    frames = wall.make_frames()
+@pytest.mark.parametrize('layout', ['7scenes', 'tum'])
+def test_values_without_depth_become_zero(record, run, wall, tmp_path, layout):
+    frames = wall.make_frames(unit=5000 if layout == 'tum' else 1000)
     frames[0].depth[:5] = 65535
     frames[0].depth[5:7] = 0
-    root, _, options = record('7scenes', frames)
+    root, _, options = record(layout, frames)
     assert run(root, *options) == 0
     depth = reader(tmp_path).read_depth('scan', '00000')
     assert (depth[:7] == 0).all() and (depth[7:] > 0).all()
@@ -315,7 +316,7 @@ def test_what_concerns_the_whole_stops_the_run(record, run, tmp_path, capsys,
 
 @pytest.mark.parametrize('file, line, message', [
     ('rgb.txt', '100.0 a.png b.png', 'is no time with a file'),
-    ('rgb.txt', '9 rgb/100.004000.png', 'names rgb/100.004000.png twice'),
+    ('rgb.txt', '9 rgb/100.008000.png', 'names rgb/100.008000.png twice'),
     ('groundtruth.txt', '100 1 2 3', 'is not "time tx ty tz qx qy qz qw"'),
 ])
 def test_damaged_lists_stop_the_run(record, run, capsys, file, line, message):
