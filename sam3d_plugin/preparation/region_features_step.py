@@ -94,9 +94,9 @@ class RegionFeatureStep(FrameStep):
             return error
         if regions.shape != color.shape[:2]:
             return FrameError(
-                f'{join(self.maps.root, scan, frame)}.png is '
-                f'{regions.shape[1]}x{regions.shape[0]}, the colour image '
-                f'{color.shape[1]}x{color.shape[0]}; make the id map again')
+                f'id map {scan}/{frame}.png is {regions.shape[1]}x'
+                f'{regions.shape[0]}, the colour image {color.shape[1]}x'
+                f'{color.shape[0]}; make the id map again')
         return [color, regions]
 
     def _pool(self, scan: str, frame: str, regions: np.ndarray,
