@@ -131,15 +131,19 @@ def write_infos(source: SunSource, store: Store, partial: bool) -> List[str]:
     lines = []
     for version in source.versions:
         for split, names in whole.items():
+            fields = [records[name].items[name].fields for name in names]
             data_list = []
-            for name in names:
-                fields = records[name].items[name].fields
+            for name, values in zip(names, fields):
                 info = dict(
-                    fields['info'], instances=fields['instances'][version])
+                    values['info'], instances=values['instances'][version])
                 if f'{name}.npz' in regions:
                     info['pts_region_path'] = f'{name}.npz'
                 data_list.append(info)
-            lines.append(_write(store, version, split, data_list))
+            left_out = sum(v['incomplete_boxes'][version] for v in fields)
+            lines.append(
+                _write(store, version, split, data_list) +
+                f'; {left_out} boxes without a 2D box are left out' *
+                bool(left_out))
     return lines
 
 

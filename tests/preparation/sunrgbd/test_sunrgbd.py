@@ -251,7 +251,8 @@ def test_partial_release_leaves_out_what_is_not_unzipped(write):
     assert splits == dict(train=['000003'], val=['000001'])
 
 
-def test_box_without_rectangle_of_its_class_is_left_out_and_counted(write):
+def test_box_without_rectangle_of_its_class_is_left_out_and_counted(
+        write, tmp_path):
     source = write('official')
     path = source / 'SUNRGBDMeta2DBB_v2.mat'
     content = loadmat(path)
@@ -259,7 +260,12 @@ def test_box_without_rectangle_of_its_class_is_left_out_and_counted(write):
     rectangles = content['SUNRGBDMeta2DBB'][0, 2]['groundtruth2DBB']
     rectangles[0, 1]['classname'] = 'chair'
     savemat(path, dict(SUNRGBDMeta2DBB=content['SUNRGBDMeta2DBB']))
-    labels = open_source(source).labels('000003')
+    step = SunRGBDStep(open_source(source))
+    run_step(step, tmp_path / 'out', HERE)
+    lines = write_infos(step.source, Store(tmp_path / 'out'), partial=True)
+    assert lines[0] == ('sunrgbd_infos_train.pkl: 2 scans, 3 boxes; 1 boxes '
+                        'without a 2D box are left out')
+    labels = step.source.labels('000003')
     assert [box.name for box in labels.boxes['v2']] == ['bed', 'night_stand']
     assert labels.incomplete == dict(v2=1, v1=0)
 
