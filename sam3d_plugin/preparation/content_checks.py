@@ -27,6 +27,7 @@ from ..store.region_groups import GROUPS_FILE, RegionGroups, decode_groups
 from ..store.region_maps import decode_region_map
 
 _CAMERA_FILES = (INTRINSIC, INTRINSIC_DEPTH, DEPTH_TO_COLOR)
+_DECODERS = {'.jpg': decode_color, '.jpeg': decode_color, '.png': decode_depth}
 _POINT_BYTES, _MASK_BYTES = 6 * 4, 8
 _UNUSABLE = (FrameError, StoreError, ValueError)
 
@@ -72,21 +73,26 @@ def check_posed_images(checked: Checked) -> Iterator[Complaint]:
         name = checked.name(path)
         try:
             if file.suffix == '.txt':
-                matrix = decode_matrix(content, name)
-                if file.name in _CAMERA_FILES:
-                    if not np.isfinite(matrix).all():
-                        raise FrameError(f'{name} is not finite')
-                else:
-                    check_pose(matrix, name)
-                continue
-            decode = decode_depth if file.suffix == '.png' else decode_color
-            sizes.setdefault(file.with_suffix(''),
-                             {})[file.suffix] = decode(content, name).shape[:2]
+                _check_matrix(content, name)
+            elif file.suffix == '.json':
+                json.loads(content)
+            elif file.suffix in _DECODERS:
+                image = _DECODERS[file.suffix](content, name)
+                shapes = sizes.setdefault(file.with_suffix(''), {})
+                shapes[file.suffix] = image.shape[:2]
         except _UNUSABLE as error:
             yield path, str(error)
     for stem, shapes in sizes.items():
         if len(set(shapes.values())) > 1 and _is_single(checked, stem):
             yield f'{stem}.png', 'depth and colour are of different sizes'
+
+
+def _check_matrix(content: bytes, name: str) -> None:
+    matrix = decode_matrix(content, name)
+    if PurePosixPath(name).name not in _CAMERA_FILES:
+        check_pose(matrix, name)
+    elif not np.isfinite(matrix).all():
+        raise FrameError(f'{name} is not finite')
 
 
 def _is_single(checked: Checked, stem: PurePosixPath) -> bool:

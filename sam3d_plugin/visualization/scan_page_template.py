@@ -37,7 +37,8 @@ summary { cursor: pointer; color: var(--soft); margin: 18px 0 8px; }
 .card.wide { flex-basis: 480px; margin-top: 14px; }
 table { border-collapse: collapse; width: 100%; }
 td, th { overflow-wrap: anywhere; text-align: left; vertical-align: top;
-  padding: 3px 8px 3px 0;  border-bottom: 1px solid var(--line); font-weight: normal; }
+  padding: 3px 8px 3px 0; border-bottom: 1px solid var(--line);
+  font-weight: normal; }
 td:last-child { font-variant-numeric: tabular-nums; }
 th { color: var(--soft); width: 45%; }
 """

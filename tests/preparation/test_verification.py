@@ -224,12 +224,12 @@ def test_content_that_breaks_a_rule_is_named(data, write, path, what):
     ('00000.png', frame_files(b'', np.ones(
         (3, 4)), np.eye(4))['.png'], 'of different sizes'),
     ('intrinsic.txt', b'1 2 3', 'no 4x4 matrix'),
+    ('import.json', b'{', 'Expecting'),
 ])
 def test_unusable_images_are_named(data, name, content, what):
     store = Store(data / 'posed_images')
     record = store.record('a')
-    files = record.files if name == 'intrinsic.txt' else record.items[
-        '00000'].files
+    files = record.files if name[0] == 'i' else record.items['00000'].files
     files.update(store.write({f'a/{name}': content}))
     store.write_record(record)
     store.merge()
