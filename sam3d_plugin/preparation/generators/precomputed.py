@@ -12,7 +12,7 @@ from ...store.posed_images import RGBDFrame, decode_image
 from .base import (OVERLAP_RULES, RegionGenerator, check_areas, merge_masks,
                    number_regions)
 from .mask_lists import decode_mask_list
-from .vertex_groups import VertexGroups
+from .vertex_groups import VertexGroups, fill_pattern
 
 FORMS = dict(labels='.png', rle='.json', vertices='')
 RESIZES = ('none', 'nearest')
@@ -112,21 +112,21 @@ class PrecomputedRegions(RegionGenerator):
         return results
 
     def _read_labels(self, frame: RGBDFrame) -> np.ndarray:
-        content, path = self._read_file(frame)
-        labels = decode_labels(content, path)
-        labels = self._fit(labels, frame, path).astype(np.int64)
+        content, name = self._read_file(frame)
+        labels = decode_labels(content, name)
+        labels = self._fit(labels, frame, name).astype(np.int64)
         if self.background is None:
             ids = labels + 1
         else:  # so that a label of 0 can be a region
             ids = np.where(labels == self.background, 0, labels + 1)
-        return number_regions(ids, path, self.min_area, self.max_area)
+        return number_regions(ids, name, self.min_area, self.max_area)
 
     def _read_masks(self, frame: RGBDFrame) -> np.ndarray:
-        content, path = self._read_file(frame)
+        content, name = self._read_file(frame)
         by_score = self.overlap == 'score'
-        masks, scores = decode_mask_list(content, path, by_score)
-        return merge_masks([self._fit(mask, frame, path) for mask in masks],
-                           path,
+        masks, scores = decode_mask_list(content, name, by_score)
+        return merge_masks([self._fit(mask, frame, name) for mask in masks],
+                           name,
                            self.overlap,
                            scores=scores if by_score else None,
                            min_area=self.min_area,
@@ -138,26 +138,25 @@ class PrecomputedRegions(RegionGenerator):
             self.min_area, self.max_area)
 
     def _read_file(self, frame: RGBDFrame) -> Tuple[bytes, str]:
-        """Content and path of a frame's file."""
+        """Content of a frame's file and its name in errors."""
         pattern = self.path
         if '{' not in pattern:
             pattern = join(pattern, '{scan}', '{frame}' + FORMS[self.form])
-        path = pattern.replace('{scan}',
-                               frame.scan).replace('{frame}', frame.name)
+        path, name = fill_pattern(pattern, frame.scan, frame.name)
         try:
-            return read_bytes(path, self.backend_args), path
+            return read_bytes(path, self.backend_args), name
         except FileNotFoundError:
-            raise FrameError(f'{path} is missing') from None
+            raise FrameError(f'{name} is missing') from None
 
     def _fit(self, image: np.ndarray, frame: RGBDFrame,
-             path: str) -> np.ndarray:
+             name: str) -> np.ndarray:
         """A label image or mask at the size of the colour image."""
         height, width = frame.color.shape[:2]
         if image.shape == (height, width):
             return image
         if self.resize == 'none':
             raise FrameError(
-                f'{path} is {image.shape[1]} x {image.shape[0]} pixels, the '
+                f'{name} is {image.shape[1]} x {image.shape[0]} pixels, the '
                 f'colour image {width} x {height}; set resize=nearest if '
                 'they show the same')
         return resize_nearest(image, (height, width))

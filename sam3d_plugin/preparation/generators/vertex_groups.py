@@ -87,58 +87,82 @@ class VertexGroups:
                               (height, width))
 
     def _load(self, scan: str) -> Tuple[cKDTree, np.ndarray, np.ndarray]:
-        path = self._find(scan)
+        path, name = self._find(scan)
         matrix = np.eye(4)
+        if self.world_to_scan is not None:
+            matrix = decode_matrix(*self._read_file(
+                *fill_pattern(self.world_to_scan, scan)))
         try:
-            if self.world_to_scan is not None:
-                file = self.world_to_scan.replace('{scan}', scan)
-                matrix = decode_matrix(
-                    read_bytes(file, self.backend_args), file)
             if self.points is not None:
                 xyz = self._read_points(scan)
-                ids = decode_region_file(
-                    read_bytes(path, self.backend_args), path, xyz)
+                content, _ = self._read_file(path, name)
+                ids = decode_region_file(content, name, xyz)
             else:
-                xyz, ids = self._read_scan(path)
-        except FileNotFoundError as error:
-            raise FrameError(f'{error.filename or error} is missing') from None
+                xyz, ids = self._read_scan(path, name)
         except FrameError:
             raise
         except (ScanError, ValueError) as error:
-            raise FrameError(str(error)) from error
+            raise FrameError(str(error).replace(path, name)) from error
         return cKDTree(xyz), ids.astype(np.int64), matrix
 
-    def _find(self, scan: str) -> str:
-        """Path of a scan's groups."""
+    def _find(self, scan: str) -> Tuple[str, str]:
+        """Path of a scan's groups and their name in errors."""
         if '{scan}' in self.path:
-            return self.path.replace('{scan}', scan)
-        paths = [join(self.path, scan + end) for end in ('.npz', '.ply')]
-        for path in paths:
-            if exists(path, self.backend_args):
-                return path
-        raise FrameError(f'{paths[0]} is missing')
+            return fill_pattern(self.path, scan)
+        names = [f'{scan}.npz', f'{scan}.ply']
+        for name in names:
+            if exists(join(self.path, name), self.backend_args):
+                return join(self.path, name), name
+        raise FrameError(f'{names[0]} is missing')
 
     def _read_points(self, scan: str) -> np.ndarray:
         """(N, 3) float32 of a scan's points, as stored."""
         assert self.points is not None
-        path = join(self.points, f'{scan}.bin')
-        content = read_bytes(path, self.backend_args)
+        name = f'{scan}.bin'
+        content, _ = self._read_file(join(self.points, name), name)
         if len(content) == 0 or len(content) % (4 * _POINT_COLUMNS):
-            raise FrameError(f'{path} holds no rows of {_POINT_COLUMNS} '
+            raise FrameError(f'{name} holds no rows of {_POINT_COLUMNS} '
                              'float32')
         points = np.frombuffer(content, np.float32)
         return points.reshape(-1, _POINT_COLUMNS)[:, :3]
 
-    def _read_scan(self, path: str) -> Tuple[np.ndarray, np.ndarray]:
+    def _read_scan(self, path: str,
+                   name: str) -> Tuple[np.ndarray, np.ndarray]:
         options = ReadOptions(region_key=self.region_key, without_color=True)
         if not exists(path, self.backend_args):
-            raise FrameError(f'{path} is missing')
+            raise FrameError(f'{name} is missing')
         with fileio.get_local_path(path, self.backend_args) as local:
             scan = read_scan(Path(local), options)
         if scan.regions is None:
-            raise FrameError(f'{path} has no group ids; name their array as '
+            raise FrameError(f'{name} has no group ids; name their array as '
                              'region_key')
         return scan.xyz, scan.regions
+
+    def _read_file(self, path: str, name: str) -> Tuple[bytes, str]:
+        """Content of a file and its name in errors."""
+        try:
+            return read_bytes(path, self.backend_args), name
+        except FileNotFoundError:
+            raise FrameError(f'{name} is missing') from None
+
+
+def fill_pattern(pattern: str, scan: str, frame: str = '') -> Tuple[str, str]:
+    """The file that a pattern means for a frame.
+
+    Args:
+        pattern (str): Path in which ``{scan}`` and ``{frame}`` may occur.
+        scan (str): Name of the scan.
+        frame (str): Name of the frame.
+
+    Returns:
+        Tuple[str, str]: The path, and what to call it in errors, which are
+        recorded and so name no folder of this machine.
+    """
+    fixed = pattern.split('{')[0].rpartition('/')[0]
+    path, folder = (
+        text.replace('{scan}', scan).replace('{frame}', frame)
+        for text in (pattern, fixed))
+    return path, path[len(folder):].lstrip('/')
 
 
 def groups_of_pixels(depth: np.ndarray, intrinsics: np.ndarray,
