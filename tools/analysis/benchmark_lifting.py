@@ -13,7 +13,6 @@ import json
 import os
 import platform
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,22 +20,17 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from sam3d_plugin.ops.projection import back_project
+from sam3d_plugin.preparation.lifting import (frame_points, lift_to_points,
+                                              read_frame)
+from sam3d_plugin.preparation.region_merging import RegionMerger
+from sam3d_plugin.preparation.scan_regions_step import lift_scan
+from sam3d_plugin.store.files import write_bytes
+from sam3d_plugin.store.posed_images import (Cameras, PosedImages,
+                                             encode_color, frame_files)
+from sam3d_plugin.store.region_maps import RegionMaps, encode_region_map
+
 ROOT = Path(__file__).resolve().parents[2]
-# Lets a script started as a file find the tool beside it.
-sys.path.insert(0, str(ROOT))
-
-from sam3d_plugin.ops.projection import back_project  # noqa: E402
-from sam3d_plugin.preparation.lifting import frame_points  # noqa: E402
-from sam3d_plugin.preparation.lifting import lift_to_points, read_frame
-from sam3d_plugin.preparation.region_merging import RegionMerger  # noqa: E402
-from sam3d_plugin.preparation.scan_regions_step import lift_scan  # noqa: E402
-from sam3d_plugin.store.files import write_bytes  # noqa: E402
-from sam3d_plugin.store.posed_images import Cameras  # noqa: E402
-from sam3d_plugin.store.posed_images import (PosedImages, encode_color,
-                                             frame_files)
-from sam3d_plugin.store.region_maps import RegionMaps  # noqa: E402
-from sam3d_plugin.store.region_maps import encode_region_map
-
 SCAN = 'room'
 ROOM = np.array([6.0, 5.0, 2.6])
 FOCAL_LENGTH = 0.9  # of the image's width

@@ -26,21 +26,17 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
-# Lets a script started as a file find the tool beside it.
-sys.path.insert(0, str(ROOT))
-
-from sam3d_plugin.preparation.lifting import read_frame  # noqa: E402
-from sam3d_plugin.preparation.lifting import see_points
-from sam3d_plugin.preparation.purity import RegionPurity  # noqa: E402
-from sam3d_plugin.preparation.purity import (instance_labels,
+from sam3d_plugin.preparation.lifting import read_frame, see_points
+from sam3d_plugin.preparation.purity import (RegionPurity, instance_labels,
                                              membership_purity, region_purity)
-from sam3d_plugin.preparation.region_merging import (  # noqa: E402
-    MergeOptions, RegionMerger)
-from sam3d_plugin.preparation.scan_regions_step import \
-    ScanRegionsStep  # noqa: E402
-from sam3d_plugin.store.posed_images import decode_image  # noqa: E402
-from tools.analysis import purity_cases as cases  # noqa: E402
+from sam3d_plugin.preparation.region_merging import MergeOptions, RegionMerger
+from sam3d_plugin.preparation.scan_regions_step import ScanRegionsStep
+from sam3d_plugin.store.posed_images import decode_image
+
+# Lets a script started as a file find the module beside it.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tools.analysis import purity_cases as cases
 
 GENERATOR = 'superpixel'
 PUBLISHED = 'published_sam'
