@@ -217,7 +217,10 @@ def build_groups(features_root: PathLike,
     names = _check_scans(sources, scans)
     known = None
     if centroids_root is not None:
-        known = RegionGroups(centroids_root, backend_args).groups()
+        try:
+            known = RegionGroups(centroids_root, backend_args).groups()
+        except FileNotFoundError as error:
+            raise StoreError(str(error)) from error
     store = Store(out, backend_args)
     store.open(KIND, _settings(sources, names, options, known))
     centroids = known.centroids if known else _resume_fit(

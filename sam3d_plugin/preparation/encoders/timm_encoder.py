@@ -62,9 +62,10 @@ class TimmEncoder(ImageEncoder):
                  model_kwargs: Optional[Dict[str, Any]] = None) -> None:
         if (checkpoint is None) == (random_weights_seed is None):
             raise StoreError(
-                f'{model} needs weights: download them and pass checkpoint='
-                'FILE (.pth or .safetensors), or, for a test without '
-                'meaning, random_weights_seed=0')
+                f'{model} needs weights: download them (its model.safetensors '
+                'on the Hugging Face hub or, for DINOv2, '
+                'dinov2_vitb14_pretrain.pth) and pass checkpoint=FILE, or, '
+                'for a test without meaning, random_weights_seed=0')
         if autocast not in AUTOCAST:
             raise StoreError(f'autocast={autocast} is unknown; choose one of '
                              f'{", ".join(AUTOCAST)}')
