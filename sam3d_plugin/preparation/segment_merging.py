@@ -11,6 +11,8 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
+from ..ops import _graph_kernels as kernels
+
 
 @dataclass(frozen=True)
 class Segments:
@@ -158,8 +160,7 @@ def sum_by_label(values: np.ndarray, labels: np.ndarray,
     """
     if values.ndim == 1:
         return np.bincount(labels, values, num_labels)
-    columns = [np.bincount(labels, column, num_labels) for column in values.T]
-    return np.stack(columns, axis=1)
+    return kernels.sum_rows(values, labels, num_labels)
 
 
 def find_pairs(labels: np.ndarray, sources: np.ndarray, targets: np.ndarray,
@@ -175,11 +176,10 @@ def find_pairs(labels: np.ndarray, sources: np.ndarray, targets: np.ndarray,
     Returns:
         Pairs: Sorted by their segments.
     """
-    a, b = labels[sources], labels[targets]
-    is_border = a != b
-    weights = weights[is_border].astype(np.float64)
+    borders = kernels.border_edges(labels, sources, targets)
     return _combine(
-        Pairs(a[is_border], b[is_border], np.ones(len(weights)), weights))
+        Pairs(labels[sources[borders]], labels[targets[borders]],
+              np.ones(len(borders)), weights[borders].astype(np.float64)))
 
 
 def _combine(pairs: Pairs) -> Pairs:

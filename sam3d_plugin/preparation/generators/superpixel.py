@@ -11,7 +11,6 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from ...ops import _frame_kernels as kernels
 from ...ops.graph_segmentation import segment_graph
@@ -23,6 +22,9 @@ from ...store.posed_images import RGBDFrame
 from ..segment_merging import (PairCost, Segments, find_pairs, merge_segments,
                                square_tensors, sum_by_label)
 from .base import RegionGenerator, number_regions
+
+# Farther than any depth, and what cv2 takes for pixels outside an image.
+_NO_DEPTH = np.finfo(np.float32).max
 
 
 @dataclass
@@ -217,24 +219,24 @@ def depth_in_color(frame: RGBDFrame, intrinsics: np.ndarray,
         if depth.shape != shape:
             depth = cv2.resize(
                 depth, shape[::-1], interpolation=cv2.INTER_NEAREST)
-        nearest = np.where(depth > 0, depth, np.float32(np.inf))
+        nearest = np.where(depth > 0, depth, _NO_DEPTH)
     else:
         nearest = _moved_depth(frame, intrinsics, shape)
-    around = ndimage.minimum_filter(nearest, 3)
-    nearest = np.where(np.isinf(nearest), around, nearest)
-    return np.where(np.isinf(nearest), np.float32(0), nearest)
+    around = cv2.erode(nearest, np.ones((3, 3), np.uint8))
+    nearest = np.where(nearest == _NO_DEPTH, around, nearest)
+    return np.where(nearest == _NO_DEPTH, np.float32(0), nearest)
 
 
 def _moved_depth(frame: RGBDFrame, intrinsics: np.ndarray,
                  shape: Tuple[int, int]) -> np.ndarray:
-    """(H, W) float32, infinite where no depth pixel falls."""
+    """(H, W) float32, ``_NO_DEPTH`` where no depth pixel falls."""
     pixels = color_pixels_of_depth(frame.depth, frame.cameras.depth_intrinsics,
                                    frame.cameras.depth_to_color, intrinsics,
                                    shape)
     seen = np.flatnonzero(pixels >= 0)
     points = back_project(frame.depth, frame.cameras.depth_intrinsics, seen)
     z = project(transform(points, frame.cameras.depth_to_color), intrinsics)[1]
-    nearest = np.full(shape, np.inf, np.float32)
+    nearest = np.full(shape, _NO_DEPTH)
     np.minimum.at(
         nearest.reshape(-1),
         pixels.reshape(-1)[seen], z.astype(np.float32))
