@@ -92,7 +92,8 @@ def run_main(function: Callable[[], None]) -> int:
         print(f'error: {error}', file=sys.stderr)
         return 1
     except FileNotFoundError as error:
-        print(f'error: {error.filename or error}: not found', file=sys.stderr)
+        missing = f'{error.filename}: not found' if error.filename else error
+        print(f'error: {missing}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(

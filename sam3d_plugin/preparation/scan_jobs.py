@@ -1,9 +1,10 @@
 """One scan of a run: what is left to do, and its record when all is done."""
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
-from ..store.atomic import remove_drafts
+from ..store.atomic import remove_drafts, remove_empty
 from ..store.errors import FrameError, StoreError
 from ..store.files import is_local, remove, size_of
 from ..store.locks import scan_lock
@@ -240,6 +241,13 @@ class ScanJob:
         for item in record.whole:
             for path in self.step.paths(self.scan, item):
                 remove(self.store.path(path), self.store.backend_args)
+        if is_local(self.store.root, self.store.backend_args):
+            folders = {
+                Path(self.store.path(path)).parent
+                for item in record.whole
+                for path in self.step.paths(self.scan, item)
+            }
+            remove_empty(folders)
 
     def abandon(self) -> None:
         """Let go of the scan without a record."""

@@ -65,3 +65,10 @@ def remove_drafts(paths: Iterable[Union[str, Path]],
             if (draft.name[1:].rsplit('.', 2)[0] in wanted
                     and time.time() - draft.stat().st_mtime >= min_age):
                 draft.unlink(missing_ok=True)
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of some folders that hold nothing."""
+    for folder in folders:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()

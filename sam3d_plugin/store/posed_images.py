@@ -212,13 +212,17 @@ class PosedImages:
         for name in names:
             if names.count(name) > 1:
                 raise FrameError(
-                    f'{self.path(scan)} has two colour images of frame '
+                    f'{self.label(scan)} has two colour images of frame '
                     f'{name}; remove one')
         return sorted(names)
 
     def path(self, *names: str) -> str:
         """Path of a scan, or of a file in it."""
         return join(self.root, *names)
+
+    def label(self, *names: str) -> str:
+        """What messages call a file: records hold no absolute paths."""
+        return join(PurePosixPath(self.root).name, *names)
 
     def cameras(self, scan: str) -> Cameras:
         """The cameras of a scan.
@@ -239,7 +243,7 @@ class PosedImages:
     def _read_cameras(self, scan: str) -> Cameras:
         color = self._read_matrix(scan, INTRINSIC)
         if color is None:
-            raise FrameError(f'{self.path(scan, INTRINSIC)} is missing; '
+            raise FrameError(f'{self.label(scan, INTRINSIC)} is missing; '
                              'write the 4x4 intrinsics of the colour images')
         depth = self._read_matrix(scan, INTRINSIC_DEPTH)
         to_color = self._read_matrix(scan, DEPTH_TO_COLOR)
@@ -253,26 +257,28 @@ class PosedImages:
         path = self.path(scan, file)
         if not exists(path, self.backend_args):
             return None
-        matrix = decode_matrix(self._read(path), path)
+        name = self.label(scan, file)
+        matrix = decode_matrix(self._read(scan, file), name)
         if not np.isfinite(matrix).all():
-            raise FrameError(f'{path} is not finite')
+            raise FrameError(f'{name} is not finite')
         return matrix
 
     def read_color(self, scan: str, frame: str) -> np.ndarray:
         """(H, W, 3) uint8 RGB; FrameError when missing or damaged."""
-        path = self.path(scan, f'{frame}.jpg')
-        return decode_color(self._read(path), path)
+        file = f'{frame}.jpg'
+        return decode_color(self._read(scan, file), self.label(scan, file))
 
     def read_depth(self, scan: str, frame: str) -> np.ndarray:
         """(H, W) float32 metres, 0 = none; FrameError when unusable."""
-        path = self.path(scan, f'{frame}.png')
-        depth = decode_depth(self._read(path), path)
+        file = f'{frame}.png'
+        depth = decode_depth(self._read(scan, file), self.label(scan, file))
         return depth.astype(np.float32) / np.float32(1000)
 
     def read_pose(self, scan: str, frame: str) -> np.ndarray:
         """(4, 4) depth camera to world; FrameError when not rigid."""
-        path = self.path(scan, f'{frame}.txt')
-        return check_pose(decode_matrix(self._read(path), path), path)
+        file = f'{frame}.txt'
+        name = self.label(scan, file)
+        return check_pose(decode_matrix(self._read(scan, file), name), name)
 
     def read(self, scan: str, frame: str) -> RGBDFrame:
         """One frame, whole.
@@ -293,20 +299,21 @@ class PosedImages:
         depth = self.read_depth(scan, frame)
         if cameras.is_single and color.shape[:2] != depth.shape:
             raise FrameError(
-                f'{self.path(scan, frame)}: depth is {depth.shape[::-1]}, '
+                f'{self.label(scan, frame)}: depth is {depth.shape[::-1]}, '
                 f'colour {color.shape[1::-1]}, and there is no '
                 f'{INTRINSIC_DEPTH} to tell how they belong together')
         return RGBDFrame(scan, frame, color, depth,
                          self.read_pose(scan, frame), cameras)
 
-    def _read(self, path: str) -> bytes:
+    def _read(self, scan: str, file: str) -> bytes:
+        name = self.label(scan, file)
         try:
-            return read_bytes(path, self.backend_args)
+            return read_bytes(self.path(scan, file), self.backend_args)
         except FileNotFoundError:
-            raise FrameError(f'{path} is missing') from None
+            raise FrameError(f'{name} is missing') from None
         except OSError as error:
             raise FrameError(
-                f'{path} cannot be read ({error.strerror})') from error
+                f'{name} cannot be read ({error.strerror})') from error
 
     def write_cameras(self, scan: str, cameras: Cameras) -> None:
         """Write the cameras of a scan; see :class:`Cameras`."""

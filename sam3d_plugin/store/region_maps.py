@@ -119,9 +119,14 @@ class RegionMaps:
             FrameError: When it is missing or damaged.
         """
         path = join(self.root, scan, f'{frame}.png')
+        # Records hold no absolute paths.
+        name = join(PurePosixPath(self.root).name, scan, f'{frame}.png')
         try:
             content = read_bytes(path, self.backend_args)
         except FileNotFoundError:
-            raise FrameError(f'{path} is missing; run tools/preparation/'
+            raise FrameError(f'{name} is missing; run tools/preparation/'
                              'generate_regions.py first') from None
-        return decode_region_map(content, path)
+        except OSError as error:
+            raise FrameError(
+                f'{name} cannot be read ({error.strerror})') from error
+        return decode_region_map(content, name)
