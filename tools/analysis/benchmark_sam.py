@@ -35,7 +35,8 @@ sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.preparation.generators import merge_masks  # noqa: E402
 from sam3d_plugin.preparation.generators import sam_batched  # noqa: E402
-from sam3d_plugin.preparation.generators.sam import SAMRegions  # noqa: E402
+from sam3d_plugin.preparation.generators.sam import (ATTENTIONS,  # noqa: E402
+                                                     SAMRegions)
 from sam3d_plugin.preparation.generators.sam_models import (  # noqa: E402
     ARCHITECTURES, build_sam, load_sam)
 from sam3d_plugin.store.posed_images import Cameras, RGBDFrame  # noqa: E402
@@ -174,6 +175,7 @@ def measure(args: argparse.Namespace, checkpoint: Path) -> dict:
         device=args.device,
         batch_size=args.batch_size,
         points_per_batch=args.points_per_batch,
+        attention=args.attention,
         **options)
     stock = SamAutomaticMaskGenerator(
         load_sam(checkpoint).to(args.device),
@@ -202,6 +204,7 @@ def measure(args: argparse.Namespace, checkpoint: Path) -> dict:
         image_size=list(images[0].shape[:2]),
         batch_size=generator.batch_size,
         points_per_batch=generator.points_per_batch,
+        attention=args.attention,
         stock_points_per_batch=STOCK_POINTS_PER_BATCH,
         options=options)
 
@@ -228,6 +231,8 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         default='vit_b',
         help='of random weights')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
+    parser.add_argument(
+        '--attention', choices=ATTENTIONS, default=ATTENTIONS[0])
     parser.add_argument('--frames', type=int, default=4)
     parser.add_argument('--points-per-side', type=int, default=32)
     parser.add_argument('--batch-size', type=int, help='images at once')
