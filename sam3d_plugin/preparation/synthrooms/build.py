@@ -3,7 +3,7 @@
 Axis legend: N points, H W pixels, I instances.
 """
 from dataclasses import dataclass
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Set, Tuple
 
 import cv2
 import numpy as np
@@ -15,14 +15,17 @@ from ..infos import describe_scan, scan_files
 from ..scan import CLASS_NAMES, Scan
 from . import splits
 from .camera_path import plan_path
-from .fused_scan import FusionSettings, Observation, fuse, label_scan
+from .fused_scan import (FusionSettings, Observation, fuse, label_scan,
+                         steady_pixels)
 from .layout import Room, make_layout
 from .rendering import Renderer
 from .scene_mesh import build_mesh
 from .sensor import SCANNET_INTRINSICS, SCANNET_SIZE, DepthSensor, observe
 
 # Walks through an apartment until every class is in the scan.
-_WALKS = 4
+_WALKS = 6
+# Share of a frame's pixels with which an instance counts as measured.
+_SEEN_SHARE = 0.006
 
 
 @dataclass(frozen=True)
@@ -134,36 +137,70 @@ def build_scene(
     renderer = Renderer(mesh, options.intrinsics, options.size,
                         options.sensor.baseline)
     axis_align = draw_alignment(rng)
-    needed = len(CLASS_NAMES) if splits.is_apartment(split, number) else 0
-    for _ in range(_WALKS):
-        poses = plan_path(rng, rooms, renderer, options.num_frames)
-        frames, scan = _record(rng, name, renderer, poses, axis_align, options)
-        assert scan.box_classes is not None
-        if len(np.unique(scan.box_classes)) >= needed:
-            break
+    poses, measured = _walk(rng, rooms, renderer, options,
+                            splits.is_apartment(split, number))
+    frames, points, instance = _record(rng, renderer, poses, measured,
+                                       np.linalg.inv(axis_align), options)
+    scan = label_scan(name, points, instance, mesh.classes, axis_align)
     return SyntheticScene(scan, frames, options.intrinsics, mesh.classes,
                           rooms)
 
 
-def _record(rng: np.random.Generator, name: str, renderer: Renderer,
-            poses: List[np.ndarray], axis_align: np.ndarray,
-            options: SynthOptions) -> Tuple[List[SyntheticFrame], Scan]:
-    """The frames of a walk and the scan that they make."""
-    to_world = np.linalg.inv(axis_align)
+@dataclass(frozen=True)
+class _Measured:
+    """Depth of a frame, and ids of what the pixels show and measured."""
+    millimetres: np.ndarray
+    shown: np.ndarray
+    instance: np.ndarray
+
+
+def _walk(rng: np.random.Generator, rooms: List[Room], renderer: Renderer,
+          options: SynthOptions,
+          shows_all: bool) -> Tuple[List[np.ndarray], List[_Measured]]:
+    """Poses and their depth; walks again until all classes are measured."""
+    for _ in range(_WALKS):
+        poses = plan_path(rng, rooms, renderer, options.num_frames)
+        measured = [_measure(rng, renderer, p, options) for p in poses]
+        seen = _classes_seen(measured, renderer.mesh.classes, options.fusion)
+        if not shows_all or len(seen) == len(CLASS_NAMES):
+            break
+    return poses, measured
+
+
+def _measure(rng: np.random.Generator, renderer: Renderer, pose: np.ndarray,
+             options: SynthOptions) -> _Measured:
+    view = renderer.view(pose)
+    millimetres, source = observe(rng, view, options.sensor)
+    return _Measured(millimetres, view.instance,
+                     view.instance.reshape(-1)[source])
+
+
+def _classes_seen(measured: List[_Measured], classes: np.ndarray,
+                  fusion: FusionSettings) -> Set[int]:
+    """Detection classes that have an instance of enough pixels to fuse."""
+    share = np.zeros(len(classes))
+    for frame in measured:
+        depth = frame.millimetres.astype(np.float32) / np.float32(1000)
+        ids = frame.instance.reshape(-1)[steady_pixels(depth, fusion)]
+        share += np.bincount(ids, minlength=len(classes)) / depth.size
+    return set(classes[share > _SEEN_SHARE].tolist()) & set(CLASS_NAMES)
+
+
+def _record(
+    rng: np.random.Generator, renderer: Renderer, poses: List[np.ndarray],
+    measured: List[_Measured], to_world: np.ndarray, options: SynthOptions
+) -> Tuple[List[SyntheticFrame], np.ndarray, np.ndarray]:
+    """The frames of a walk, their points and the points' instances."""
     frames, observations = [], []
-    for pose in poses:
-        view = renderer.render(rng, pose)
-        millimetres, source = observe(rng, view, options.sensor)
-        world = to_world @ pose
+    for pose, depth in zip(poses, measured):
+        color, world = renderer.color(rng, pose), to_world @ pose
         frames.append(
-            SyntheticFrame(view.color, millimetres, view.instance, world))
-        measured = view.instance.reshape(-1)[source]
+            SyntheticFrame(color, depth.millimetres, depth.shown, world))
         observations.append(
-            Observation(view.color, millimetres, measured, world))
+            Observation(color, depth.millimetres, depth.instance, world))
     points, instance = fuse(rng, observations, options.intrinsics,
                             options.fusion)
-    classes = renderer.mesh.classes
-    return frames, label_scan(name, points, instance, classes, axis_align)
+    return frames, points, instance
 
 
 def frame_name(index: int) -> str:

@@ -5,7 +5,7 @@ random directions; a part of what it saw before has to stay in view. Frame of
 reference: axis-aligned. Axis legend: K poses, N rays.
 """
 from dataclasses import dataclass, field
-from typing import List, Set
+from typing import List
 
 import numpy as np
 from scipy import ndimage
@@ -20,10 +20,14 @@ _CELL = 0.1
 _HEADINGS = 20
 # Stops tried in the direction of the walk, and anywhere in the room.
 _STOPS = (3, 2)
+# A view is poor when a quarter of it is nearer, metres.
+_CLOSE = 0.8
+# Farther surfaces do not count as seen, metres.
+_FAR = 4.0
 # Objects not yet seen that a stop's views aim at.
 _TARGETS = 8
 # Walks planned at most.
-_PLANS = 4
+_PLANS = 3
 _RAYS = (18, 24)
 # Side of the cubes in which surfaces count as seen, metres.
 _SEEN_CELL = 0.2
@@ -39,7 +43,7 @@ _OBJECT_SHARE = 0.02
 @dataclass
 class _Memory:
     """What was seen so far: cubes, and rays per instance."""
-    cells: Set[int] = field(default_factory=set)
+    cells: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     rays: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
@@ -226,13 +230,15 @@ def _best(renderer: Renderer, candidates: np.ndarray, memory: _Memory,
     instances, points = renderer.instances(candidates, _RAYS)
     keys = _cell_keys(points)
     is_object = np.isin(renderer.mesh.classes, list(CLASS_NAMES))
+    away = np.linalg.norm(points - candidates[:, None, :3, 3], axis=2)
+    instances = np.where(away < _FAR, instances, 0)
+    is_close = np.percentile(away, 25, axis=1) < _CLOSE
     scores = [
-        _score(memory, ids, cells, is_object, is_first) *
-        (0.3 if _is_close(pose, seen) else 1.0)
-        for pose, ids, cells, seen in zip(candidates, instances, keys, points)
+        _score(memory, ids, cells, is_object, is_first)
+        for ids, cells in zip(instances, keys)
     ]
-    best = int(np.argmax(scores))
-    memory.cells.update(int(cell) for cell in np.unique(keys[best]))
+    best = int(np.argmax(np.where(is_close, 0.3, 1.0) * scores))
+    memory.cells = np.union1d(memory.cells, keys[best])
     memory.rays += np.bincount(instances[best], minlength=len(is_object))
     return candidates[best]
 
@@ -241,7 +247,7 @@ def _score(memory: _Memory, ids: np.ndarray, cells: np.ndarray,
            is_object: np.ndarray, is_first: bool) -> float:
     """What a view is worth."""
     unique, first = np.unique(cells, return_index=True)
-    is_new = np.array([int(cell) not in memory.cells for cell in unique])
+    is_new = ~np.isin(unique, memory.cells)
     of_object = is_object[ids[first]]
     worth = np.where(is_new, np.where(of_object, _OBJECT_CELL, 1.0),
                      np.where(of_object, _KNOWN_CELL, 0.0))
@@ -252,12 +258,6 @@ def _score(memory: _Memory, ids: np.ndarray, cells: np.ndarray,
     score = float(worth.sum() + _NEW_OBJECT * more[is_object].sum() / wanted)
     # A walk shows again a part of what it has shown.
     return score * 0.5 if not is_first and is_new.mean() > 0.85 else score
-
-
-def _is_close(pose: np.ndarray, points: np.ndarray) -> bool:
-    """Whether a quarter of the view lies right before the camera."""
-    distance = np.linalg.norm(points - pose[:3, 3], axis=1)
-    return bool(np.percentile(distance, 25) < 0.8)
 
 
 def _cell_keys(points: np.ndarray) -> np.ndarray:

@@ -22,10 +22,9 @@ _OFFSET = 2e-3
 
 @dataclass(frozen=True)
 class View:
-    """What a camera sees, without noise.
+    """The surfaces that a camera sees.
 
     Args:
-        color (np.ndarray): (H, W, 3) uint8 sRGB.
         depth (np.ndarray): (H, W) float32 metres along the optical axis.
         instance (np.ndarray): (H, W) uint16 ids.
         incidence (np.ndarray): (H, W) float32 cosine between ray and normal.
@@ -33,7 +32,6 @@ class View:
         is_shaded (np.ndarray): (H, W) bool, whether a projector beside the
             camera does not reach the pixel's surface.
     """
-    color: np.ndarray
     depth: np.ndarray
     instance: np.ndarray
     incidence: np.ndarray
@@ -89,11 +87,10 @@ class Renderer:
             len(poses), -1, 1)
         return self.mesh.instance[hits.face].reshape(len(poses), -1), points
 
-    def render(self, rng: np.random.Generator, pose: np.ndarray) -> View:
-        """All images of one frame.
+    def view(self, pose: np.ndarray) -> View:
+        """What there is to see, but for its colour.
 
         Args:
-            rng (np.random.Generator): Source of soft shadows.
             pose (np.ndarray): (4, 4) camera to the mesh's frame, metres.
 
         Returns:
@@ -109,7 +106,6 @@ class Renderer:
         points = origins + directions * hits.distance[:, None]
         shape = self.size
         return View(
-            color=self._color(rng, pose),
             depth=hits.distance.reshape(shape),
             instance=self.mesh.instance[hits.face].astype(
                 np.uint16).reshape(shape),
@@ -132,8 +128,16 @@ class Renderer:
         return self.caster.is_blocked(starts,
                                       projector.astype(np.float32) - starts)
 
-    def _color(self, rng: np.random.Generator, pose: np.ndarray) -> np.ndarray:
-        """The colour image, (H, W, 3) uint8."""
+    def color(self, rng: np.random.Generator, pose: np.ndarray) -> np.ndarray:
+        """The colour image of a camera.
+
+        Args:
+            rng (np.random.Generator): Source of soft shadows and noise.
+            pose (np.ndarray): (4, 4) camera to the mesh's frame, metres.
+
+        Returns:
+            np.ndarray: (H, W, 3) uint8 sRGB.
+        """
         height, width = self.size
         albedo = np.zeros((height * width, 3), np.float32)
         light = np.zeros(height * width, np.float32)

@@ -20,8 +20,7 @@ def aligned_cameras(scene):
 def test_boxes_are_the_extents_of_their_points(scene):
     scan = scene.scan
     ids = [
-        i for i in np.unique(scan.instance)
-        if scene.classes[i] in CLASS_NAMES
+        i for i in np.unique(scan.instance) if scene.classes[i] in CLASS_NAMES
     ]
     assert len(ids) == len(scan.boxes) > 0
     for number, box, label in zip(ids, scan.boxes, scan.box_classes):
@@ -63,8 +62,7 @@ def test_alignment_puts_the_floor_at_zero_and_walls_on_the_axes(scene):
     wall = scan.aligned_xyz[scan.semantic == 1]
     edges = np.abs(
         np.stack([
-            wall[:, 0] - x0, wall[:, 0] - x1, wall[:, 1] - y0,
-            wall[:, 1] - y1
+            wall[:, 0] - x0, wall[:, 0] - x1, wall[:, 1] - y0, wall[:, 1] - y1
         ])).min(0)
     assert np.median(edges) < 0.03
     # The recording's own frame is turned.
@@ -154,4 +152,4 @@ def test_a_camera_outside_the_rooms_is_a_fault(scene):
     outside[:3, 3] = (0, 0, -50)
     outside[2, 2] = outside[1, 1] = -1
     with pytest.raises(AssertionError, match='outside the rooms'):
-        renderer.render(np.random.default_rng(0), outside)
+        renderer.view(outside)

@@ -61,7 +61,8 @@ def test_validation_scenes_of_the_presets_hold_each_class_three_times(
     counts = Counter(
         name for rooms in val_layouts
         for name in {p.piece.name
-                     for room in rooms for p in room.pieces})
+                     for room in rooms
+                     for p in room.pieces})
     # Every preset has these four apartments.
     assert all(val >= 4 for _, val, _ in splits.PRESETS.values())
     assert all(splits.is_apartment('val', number) for number in range(4))
@@ -70,8 +71,8 @@ def test_validation_scenes_of_the_presets_hold_each_class_three_times(
 
 
 def test_frequent_classes_are_more_frequent_than_rare_ones(train_layouts):
-    counts = Counter(p.piece.name for rooms in train_layouts
-                     for room in rooms for p in room.pieces)
+    counts = Counter(p.piece.name for rooms in train_layouts for room in rooms
+                     for p in room.pieces)
     assert counts['chair'] > 4 * counts['bathtub']
     assert set(counts) <= set(NYU40_IDS)
     assert all(

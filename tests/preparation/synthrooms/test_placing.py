@@ -6,8 +6,7 @@ from sam3d_plugin.preparation.synthrooms.placing import (Boxes, box_between,
 
 
 def turned(x, y, yaw, half=(0.5, 0.5, 0.5)):
-    return Boxes(
-        np.array([[x, y, 0.5]]), np.array([half]), np.array([yaw]))
+    return Boxes(np.array([[x, y, 0.5]]), np.array([half]), np.array([yaw]))
 
 
 @pytest.mark.parametrize('low, meets', [
@@ -38,8 +37,8 @@ def test_overlap_agrees_with_sampled_points():
         first = turned(0, 0, rng.uniform(0, 3), (0.5, 0.2, 0.5))
         second = turned(*rng.uniform(-0.9, 0.9, 2), rng.uniform(0, 3),
                         (0.4, 0.3, 0.5))
-        grid = np.stack(
-            np.meshgrid(*[np.linspace(-1, 1, 60)] * 2), -1).reshape(-1, 2)
+        grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 60)] * 2),
+                        -1).reshape(-1, 2)
         inside = first.half[0, :2] * grid
         cos, sin = np.cos(first.yaw[0]), np.sin(first.yaw[0])
         world = inside @ [[cos, sin], [-sin, cos]] - second.center[0, :2]

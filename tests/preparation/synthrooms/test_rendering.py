@@ -29,8 +29,8 @@ def test_rays_tell_where_they_hit():
 def test_only_what_lies_between_blocks():
     origins = np.float32([[0.2, 0.2, 0]] * 3)
     ends = np.float32([[0, 0, 1.9], [0, 0, 2.1], [0, 0, -5]])
-    assert RayCaster(TRIANGLE).is_blocked(origins,
-                                          ends).tolist() == [False, True, False]
+    assert RayCaster(TRIANGLE).is_blocked(
+        origins, ends).tolist() == [False, True, False]
 
 
 def test_rays_through_pixels_project_back():
@@ -58,9 +58,10 @@ def test_frames_are_shared_by_size():
 def flat_view(depth, incidence=1.0, gloss=0.0, is_shaded=False):
     shape = (120, 160)
     return View(
-        np.zeros((*shape, 3), np.uint8), np.full(shape, depth, np.float32),
-        np.ones(shape, np.uint16), np.full(shape, incidence, np.float32),
-        np.full(shape, gloss, np.float32), np.full(shape, is_shaded))
+        np.full(shape, depth, np.float32), np.ones(shape, np.uint16),
+        np.full(shape, incidence, np.float32), np.full(shape, gloss,
+                                                       np.float32),
+        np.full(shape, is_shaded))
 
 
 def test_noise_of_depth_grows_with_the_square_of_the_distance():
@@ -72,8 +73,8 @@ def test_noise_of_depth_grows_with_the_square_of_the_distance():
         assert np.median(measured) == pytest.approx(depth, abs=0.02)
         spreads.append(measured.std())
     assert spreads[0] < 0.006 and 0.015 < spreads[1] < 0.06
-    assert sensor.noise_deviation(np.array(4.0)) > 10 * sensor.noise_deviation(
-        np.array(1.0))
+    assert sensor.noise_deviation(
+        np.array(4.0)) > 10 * sensor.noise_deviation(np.array(1.0))
 
 
 @pytest.mark.parametrize('view, share', [
@@ -110,7 +111,8 @@ def test_classes_share_materials():
     assert users['leather'] == {'sofa', 'chair'}
     used = {
         family
-        for parts in CLASS_MATERIALS.values() for part in parts.values()
+        for parts in CLASS_MATERIALS.values()
+        for part in parts.values()
         for family in part
     }
     assert used <= set(FAMILIES)

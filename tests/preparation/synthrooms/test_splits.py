@@ -14,9 +14,9 @@ def test_short_lists_are_nested_and_have_the_stated_share():
     assert not set(lists['train']) & set(lists['val'])
 
 
-@pytest.mark.parametrize('count, sizes', [(1, (1, 0)), (2, (1, 1)),
-                                          (7, (6, 1)), (8, (4, 4)),
-                                          (12, (8, 4)), (80, (60, 20))])
+@pytest.mark.parametrize('count, sizes',
+                         [(1, (1, 0)), (2, (1, 1)), (7, (6, 1)), (8, (4, 4)),
+                          (12, (8, 4)), (80, (60, 20))])
 def test_split_sizes(count, sizes):
     assert splits.split_sizes(count) == sizes
 
