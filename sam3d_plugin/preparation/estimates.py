@@ -259,13 +259,15 @@ def measure(step: FrameStep,
 
 def _make(step: FrameStep, store: Store, scan: str,
           names: Sequence[str]) -> _Timed:
-    begin = time.perf_counter()
+    # Libraries that use all cores here use one each in worker processes.
+    begin, cpu = time.perf_counter(), time.process_time()
     try:
         store.write(step.begin(scan))
         outcomes = make_items(step, store, scan, names)
     except FrameError as error:
         raise StoreError(f'{scan} cannot be used: {error}') from error
-    return _Timed(time.perf_counter() - begin, [o.record for o in outcomes])
+    seconds = max(time.perf_counter() - begin, time.process_time() - cpu)
+    return _Timed(seconds, [outcome.record for outcome in outcomes])
 
 
 def published_sam(size: float) -> Sample:
