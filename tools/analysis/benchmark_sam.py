@@ -2,8 +2,8 @@
 
 ``python tools/analysis/benchmark_sam.py --json FILE`` finds the regions of
 some frames with ``segment_anything.SamAutomaticMaskGenerator`` and with
-``SAMRegions``, in turns, from the same checkpoint with the same settings, and
-compares the id maps pixel by pixel.
+``SAMRegions``, with each of its attentions, in turns, from the same
+checkpoint with the same settings, and compares the id maps pixel by pixel.
 
 Without ``--checkpoint`` the weights are random. Thresholds are then chosen so
 that a third of the masks pass each of the two; duplicates stay, since random
@@ -35,16 +35,19 @@ sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.preparation.generators import merge_masks  # noqa: E402
 from sam3d_plugin.preparation.generators import sam_batched  # noqa: E402
-from sam3d_plugin.preparation.generators.sam import (ATTENTIONS,  # noqa: E402
-                                                     SAMRegions)
+from sam3d_plugin.preparation.generators.sam import ATTENTIONS  # noqa: E402
+from sam3d_plugin.preparation.generators.sam import SAMRegions  # noqa: E402
 from sam3d_plugin.preparation.generators.sam_models import (  # noqa: E402
     ARCHITECTURES, build_sam, load_sam)
+from sam3d_plugin.store.errors import FrameError  # noqa: E402
 from sam3d_plugin.store.posed_images import Cameras, RGBDFrame  # noqa: E402
 
 FRAMES = ROOT.parent / 'shared' / 'data' / 'scannet_scene0000' / 'frames'
 STOCK_POINTS_PER_BATCH = 64
 KEPT = 1 / 3
 Options = Dict[str, Any]
+StockMap = Callable[[np.ndarray], np.ndarray]
+OurMaps = Callable[[List[np.ndarray]], List[np.ndarray]]
 
 
 def load_images(count: int, is_quick: bool) -> Tuple[str, List[np.ndarray]]:
@@ -108,50 +111,56 @@ def thresholds_for(checkpoint: Path, image: np.ndarray, points_per_side: int,
         box_nms_thresh=1.0)
 
 
-def clock(device: str) -> Tuple[float, float]:
+def clock(device: str) -> np.ndarray:
     """Return wall and processor seconds, after the GPU has finished."""
     if device == 'cuda':
         torch.cuda.synchronize()
-    return time.perf_counter(), time.process_time()
+    return np.array([time.perf_counter(), time.process_time()])
 
 
-def compare(stock: Callable[[np.ndarray], np.ndarray],
-            ours: Callable[[List[np.ndarray]], List[np.ndarray]],
+def compare(stock: StockMap, ours: Dict[str, OurMaps],
             images: List[np.ndarray], batch_size: int, device: str) -> dict:
-    """Time both on all images and compare their maps.
+    """Time all on the same images, in turns, and compare their maps.
 
     Args:
-        stock (Callable[[np.ndarray], np.ndarray]): Map of one image.
-        ours (Callable[[List[np.ndarray]], List[np.ndarray]]): Maps of some.
+        stock (StockMap): Map of one image.
+        ours (Dict[str, OurMaps]): By name, what makes maps of some images.
         images (List[np.ndarray]): (H, W, 3) uint8 RGB.
         batch_size (int): How many images ours gets at once.
         device (str): ``cpu`` or ``cuda``.
 
     Returns:
-        dict: Seconds per frame, their ratios, and how the maps differ.
+        dict: Seconds per frame of stock SAM and, under their names, seconds
+        of ours, the ratios, and how the maps differ.
     """
-    seconds = dict(stock=np.zeros(2), ours=np.zeros(2))
-    differing, regions = [], []
-    ours(images[:1])  # warms up
+    seconds = {name: np.zeros(2) for name in ('stock', *ours)}
+    differing: Dict[str, List[int]] = {name: [] for name in ours}
+    regions: List[int] = []
     for start in range(0, len(images), batch_size):
         batch = images[start:start + batch_size]
-        begin = np.array(clock(device))
+        before = clock(device)
         expected = [stock(image) for image in batch]
-        middle = np.array(clock(device))
-        found = ours(batch)
-        seconds['ours'] += np.array(clock(device)) - middle
-        seconds['stock'] += middle - begin
-        differing += [int((a != b).sum()) for a, b in zip(expected, found)]
-        regions += [int(ids.max()) for ids in found]
-    result: Dict[str, Any] = {}
-    for who, (wall, processor) in seconds.items():
-        result[f'{who}_s'] = wall / len(images)
-        result[f'{who}_cpu_s'] = processor / len(images)
-    result['speed_ratio'] = result['stock_s'] / result['ours_s']
-    result['cpu_speed_ratio'] = result['stock_cpu_s'] / result['ours_cpu_s']
-    result['are_maps_equal'] = not any(differing)
-    result['differing_pixels'] = differing
-    result['regions'] = regions
+        seconds['stock'] += clock(device) - before
+        regions += [int(ids.max()) for ids in expected]
+        for name, make in ours.items():
+            before = clock(device)
+            found = make(batch)
+            seconds[name] += clock(device) - before
+            differing[name] += [
+                int((a != b).sum()) for a, b in zip(expected, found)
+            ]
+    wall, processor = seconds['stock'] / len(images)
+    result: Dict[str, Any] = dict(
+        stock_s=wall, stock_cpu_s=processor, regions=regions)
+    for name in ours:
+        mine = seconds[name] / len(images)
+        result[name] = dict(
+            s=mine[0],
+            cpu_s=mine[1],
+            speed_ratio=wall / mine[0],
+            cpu_speed_ratio=processor / mine[1],
+            are_maps_equal=not any(differing[name]),
+            differing_pixels=differing[name])
     return result
 
 
@@ -162,21 +171,41 @@ def as_frame(color: np.ndarray) -> RGBDFrame:
                      np.eye(4), cameras)
 
 
+def maps_of(generator: SAMRegions) -> OurMaps:
+    """Return what makes maps with a generator, loaded and warmed up."""
+    masks = generator.load()
+    if masks.sam.device.type == 'cuda':
+        masks.generate([np.zeros((64, 64, 3), np.uint8)])
+
+    def make(batch: List[np.ndarray]) -> List[np.ndarray]:
+        maps = generator.generate([as_frame(image) for image in batch])
+        for ids in maps:
+            if isinstance(ids, FrameError):
+                raise ids
+        return [np.asarray(ids) for ids in maps]
+
+    return make
+
+
 def measure(args: argparse.Namespace, checkpoint: Path) -> dict:
-    """Build both generators and compare them."""
+    """Build all generators and compare them."""
     source, images = load_images(args.frames, args.quick)
     options: Options = dict(points_per_side=args.points_per_side)
     if args.checkpoint is None:
         options.update(
             thresholds_for(checkpoint, images[0], args.points_per_side,
                            args.device))
-    generator = SAMRegions(
-        checkpoint,
-        device=args.device,
-        batch_size=args.batch_size,
-        points_per_batch=args.points_per_batch,
-        attention=args.attention,
-        **options)
+    ours = {
+        attention:
+        SAMRegions(
+            checkpoint,
+            device=args.device,
+            attention=attention,
+            batch_size=args.batch_size,
+            points_per_batch=args.points_per_batch,
+            **options)
+        for attention in ATTENTIONS
+    }
     stock = SamAutomaticMaskGenerator(
         load_sam(checkpoint).to(args.device),
         points_per_batch=STOCK_POINTS_PER_BATCH,
@@ -186,25 +215,21 @@ def measure(args: argparse.Namespace, checkpoint: Path) -> dict:
         masks = [mask['segmentation'] for mask in stock.generate(image)]
         return merge_masks(masks, 'stock')
 
-    def our_maps(batch: List[np.ndarray]) -> List[np.ndarray]:
-        maps = generator.generate([as_frame(image) for image in batch])
-        for ids in maps:
-            if isinstance(ids, Exception):
-                raise ids
-        return maps  # type: ignore[return-value]
-
-    result = compare(stock_map, our_maps, images, generator.batch_size,
-                     args.device)
+    first = ours[ATTENTIONS[0]]
+    result = compare(
+        stock_map, {
+            f'ours_{attention}': maps_of(generator)
+            for attention, generator in ours.items()
+        }, images, first.batch_size, args.device)
     return dict(
         result,
-        model=generator.settings()['model'],
-        weights='random' if args.checkpoint is None else 'published',
+        model=first.settings()['model'],
+        weights='random' if args.checkpoint is None else 'given',
         images=source,
         frames=len(images),
         image_size=list(images[0].shape[:2]),
-        batch_size=generator.batch_size,
-        points_per_batch=generator.points_per_batch,
-        attention=args.attention,
+        batch_size=first.batch_size,
+        points_per_batch=first.points_per_batch,
         stock_points_per_batch=STOCK_POINTS_PER_BATCH,
         options=options)
 
@@ -231,8 +256,6 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         default='vit_b',
         help='of random weights')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
-    parser.add_argument(
-        '--attention', choices=ATTENTIONS, default=ATTENTIONS[0])
     parser.add_argument('--frames', type=int, default=4)
     parser.add_argument('--points-per-side', type=int, default=32)
     parser.add_argument('--batch-size', type=int, help='images at once')
@@ -243,6 +266,16 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     if args.device == 'cuda' and not torch.cuda.is_available():
         parser.error('torch sees no GPU; leave --device out')
     return args
+
+
+def print_values(values: dict, prefix: str = '') -> None:
+    """Print nested values, one per line."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            print_values(value, f'{prefix}{key} ')
+        else:
+            text = f'{value:.4g}' if isinstance(value, float) else value
+            print(f'{prefix}{key}: {text}')
 
 
 def main(argv: Optional[List[str]] = None) -> None:
@@ -256,10 +289,7 @@ def main(argv: Optional[List[str]] = None) -> None:
         result = dict(
             sam=measure(args, checkpoint),
             machine=describe_machine(args.device))
-    for part, values in result.items():
-        for key, value in values.items():
-            text = f'{value:.4g}' if isinstance(value, float) else value
-            print(f'{part} {key}: {text}')
+    print_values(result)
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(result, indent=2) + '\n')

@@ -147,9 +147,7 @@ class SAMRegions(RegionGenerator):
             self, frames: Sequence[RGBDFrame]
     ) -> List[Union[np.ndarray, FrameError]]:
         """See :class:`RegionGenerator`; reads the colour images only."""
-        if self._generator is None:
-            self._generator = self._load()
-        found = self._generator.generate([frame.color for frame in frames])
+        found = self.load().generate([frame.color for frame in frames])
         results: List[Union[np.ndarray, FrameError]] = []
         for frame, (masks, iou) in zip(frames, found):
             try:
@@ -166,7 +164,20 @@ class SAMRegions(RegionGenerator):
                 results.append(error)
         return results
 
-    def _load(self) -> BatchedMaskGenerator:
+    def load(self) -> BatchedMaskGenerator:
+        """Load the networks, unless that has been done.
+
+        Returns:
+            BatchedMaskGenerator: That finds the masks.
+
+        Raises:
+            StoreError: When the checkpoint is missing or of another model.
+        """
+        if self._generator is None:
+            self._generator = self._build()
+        return self._generator
+
+    def _build(self) -> BatchedMaskGenerator:
         if multiprocessing.parent_process() is not None:
             # Workers share the cores; each is one.
             torch.set_num_threads(1)

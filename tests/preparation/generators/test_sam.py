@@ -121,7 +121,7 @@ def test_networks_see_rgb(checkpoint, frames):
     # Red, green and blue are told apart by SAM's means: its input of the
     # mean colour is zero in all channels, in this order only.
     seen = []
-    encoder = generator._generator.sam.image_encoder
+    encoder = generator.load().sam.image_encoder
     hook = encoder.register_forward_pre_hook(
         lambda module, inputs: seen.append(inputs[0]))
     mean = np.broadcast_to(np.array([124, 116, 104], np.uint8), (60, 80, 3))
@@ -141,8 +141,7 @@ def test_no_mask_is_an_error_of_that_frame(checkpoint, frames, layers):
 def test_batches_are_halved_when_memory_runs_out(checkpoint, frames):
     generator = build(checkpoint, batch_size=3, points_per_batch=16)
     expected = build(checkpoint).generate(frames)
-    batches = generator._load()
-    generator._generator = batches
+    batches = generator.load()
     calls = limit_memory(batches.sam, images=1, prompts=5)
     for ids, other in zip(generator.generate(frames), expected):
         np.testing.assert_array_equal(ids, other)
@@ -160,20 +159,18 @@ def test_batches_are_halved_when_memory_runs_out(checkpoint, frames):
 ])
 def test_memory_for_not_even_one(checkpoint, frames, limits):
     generator = build(checkpoint, batch_size=2)
-    generator._generator = generator._load()
-    limit_memory(generator._generator.sam, **limits)
+    limit_memory(generator.load().sam, **limits)
     with pytest.raises(StoreError, match='memory runs out.*smaller SAM'):
         generator.generate(frames)
 
 
 def test_other_errors_are_no_lack_of_memory(checkpoint, frames):
     generator = build(checkpoint, batch_size=2)
-    generator._generator = generator._load()
 
     def fail(*args):
         raise RuntimeError('a kernel failed')
 
-    generator._generator.sam.image_encoder.forward = fail
+    generator.load().sam.image_encoder.forward = fail
     with pytest.raises(RuntimeError, match='a kernel failed'):
         generator.generate(frames)
 
