@@ -24,10 +24,12 @@ _worker: Optional[Tuple[FrameStep, Store]] = None
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
+    """Cores that this process may use; torchrun's ranks share a machine's."""
     if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(cores // int(os.environ.get('LOCAL_WORLD_SIZE', 1)), 1)
 
 
 def run_here(step: FrameStep, store: Store,

@@ -298,6 +298,13 @@ def test_workers_make_the_same_store(source, out, tmp_path, monkeypatch):
     assert 'more than the 2 cores' in console.file.getvalue()
 
 
+def test_ranks_of_a_machine_share_its_cores(monkeypatch):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: set(range(16)))
+    assert runs.workers.usable_cores() == 16
+    monkeypatch.setenv('LOCAL_WORLD_SIZE', '8')
+    assert runs.workers.usable_cores() == 2
+
+
 def test_a_dead_worker_is_an_error(source, out, monkeypatch):
     monkeypatch.setattr(runs.workers, 'usable_cores', lambda: 2)
     (source / 'c/2.txt').write_text('die')
