@@ -94,10 +94,11 @@ def test_tokens_without_regions():
 def test_the_benchmark_measures_frames_per_second(tmp_path):
     out = tmp_path / 'lifting.json'
     load_tool('benchmark_lifting').main([
-        f'--json={out}', '--frames=3', '--points=500', '--merge=5',
-        '--height=24', '--width=32', '--rounds=1'
+        f'--json={out}', '--frames=3', '--points=500', '--merge=5', '--size',
+        '32', '24', '--color-size', '48', '36', '--rounds=1'
     ])
     record = json.loads(out.read_text())
     assert record['frame_size'] == [32, 24] and record['points'] == 500
-    assert record['lifting']['frames_per_s'] > 0
-    assert record['lifting']['covered'] > 0
+    for name in ('one_camera', 'two_cameras'):
+        assert record[name]['frames_per_s'] > 0
+        assert record[name]['covered'] > 0
