@@ -2,6 +2,7 @@
 
 Pieces on walls stand with their bottom at z = 0; the layout lifts them.
 """
+from dataclasses import replace
 from typing import Tuple
 
 import numpy as np
@@ -214,9 +215,8 @@ def _framed(rng: np.random.Generator, name: str, size: Tuple[float, float],
         builder.box((-half + frame, -thick / 2, z),
                     (half - frame, thick / 2, z + frame))
     piece = finish(rng, name, builder, ('body', 'trim'))
-    pane = piece.materials[0].__dict__ | dict(size=(width, height))
-    return Furniture(name, piece.mesh,
-                     (type(piece.materials[0])(**pane), piece.materials[1]))
+    pane, bar = piece.materials
+    return replace(piece, materials=(replace(pane, size=size), bar))
 
 
 def window(rng: np.random.Generator) -> Furniture:

@@ -79,12 +79,12 @@ ROOM_KINDS: Dict[str, RoomKind] = dict(
 # How often a train scene consists of these rooms.
 SCENE_KINDS: Tuple[Tuple[Tuple[str, ...], float], ...] = (
     (('office', ), 0.2),
-    (('bedroom', ), 0.15),
+    (('bedroom', ), 0.18),
     (('living', ), 0.14),
     (('meeting', ), 0.1),
     (('classroom', ), 0.05),
-    (('library', ), 0.06),
-    (('storage', ), 0.05),
+    (('library', ), 0.05),
+    (('storage', ), 0.03),
     (('kitchen', ), 0.06),
     (('bathroom', ), 0.06),
     (('kitchen', 'living'), 0.06),

@@ -37,8 +37,8 @@ def cabinet(rng: np.random.Generator,
         top = height + apron
         builder.box((-half, front, height), (half, front + 0.02, top))
         builder.box((-half, back - 0.02, height), (half, back, top))
-        for x in (-1, 1):
-            low, high = sorted((x * half, x * (half - 0.015)))
+        for end in (-1, 1):
+            low, high = sorted((end * half, end * (half - 0.015)))
             builder.box((low, front + 0.02, height), (high, back - 0.02, top))
     if plinth > 0.09:
         builder.use(1)
@@ -56,7 +56,8 @@ def cabinet(rng: np.random.Generator,
             builder.use(0).box(
                 (left + 0.008, -back, low + 0.008),
                 (left + wide - 0.008, front, low + tall - 0.008))
-            x = left + wide * (0.5 if is_drawer else (0.85, 0.15)[i % 2])
+            side = 0.5 if is_drawer else (0.85, 0.15)[i % 2]
+            x = left + wide * side
             z = low + tall * (0.5 if is_drawer or tall > 1 else 0.8)
             size = (0.14, 0.02, 0.016) if is_drawer else (0.016, 0.02, 0.14)
             builder.use(1).slab((x, -back - 0.01, z - size[2] / 2), size)

@@ -4,8 +4,7 @@ from scipy.spatial import cKDTree
 
 from sam3d_plugin.ops.projection import back_project, transform
 from sam3d_plugin.preparation.scan import CLASS_NAMES
-from sam3d_plugin.preparation.synthrooms.build import (scene_fields,
-                                                       scene_files)
+from sam3d_plugin.preparation.synthrooms.build import scene_fields, scene_files
 from sam3d_plugin.preparation.synthrooms.fused_scan import (FusionSettings,
                                                             Observation, fuse,
                                                             label_scan)

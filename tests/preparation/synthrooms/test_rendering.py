@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from sam3d_plugin.preparation.synthrooms import sensor
-from sam3d_plugin.preparation.synthrooms.camera_path import (look,
-                                                             share_frames)
+from sam3d_plugin.preparation.synthrooms.camera_path import look, share_frames
 from sam3d_plugin.preparation.synthrooms.layout import Room
 from sam3d_plugin.preparation.synthrooms.materials import (CLASS_MATERIALS,
                                                            FAMILIES)
