@@ -15,6 +15,8 @@ from .build import (SynthOptions, build_scene, frame_name, scene_fields,
                     scene_files)
 
 KIND = 'synthrooms'
+# Raised when the same seed gives other scenes, so that sets are not mixed.
+VERSION = 1
 
 
 class SynthRoomsStep(FrameStep):
@@ -41,7 +43,7 @@ class SynthRoomsStep(FrameStep):
     def settings(self) -> Dict[str, Any]:
         """The seed and the options of the scenes."""
         options = json.loads(json.dumps(asdict(self.options)))
-        return dict(seed=self.seed, **options)
+        return dict(version=VERSION, seed=self.seed, **options)
 
     def lists(self) -> Dict[str, List[str]]:
         """Scenes by list; see :func:`.splits.make_lists`."""
