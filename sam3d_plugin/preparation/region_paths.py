@@ -1,7 +1,7 @@
 """Naming the region files of scans in mmdet3d's infos."""
 import pickle
 from pathlib import PurePosixPath
-from typing import Dict, Tuple
+from typing import Dict, Set, Tuple
 
 from ..store.errors import StoreError
 from ..store.files import (BackendArgs, PathLike, join, list_names, read_bytes,
@@ -28,7 +28,16 @@ def name_region_files(infos_path: PathLike,
     Raises:
         StoreError: When the infos have another form.
     """
-    names = set(list_names(folder, backend_args, suffix='.npz'))
+    while True:
+        names = set(list_names(folder, backend_args, suffix='.npz'))
+        result = _name_files(infos_path, names, backend_args)
+        # Another shard may have written its infos in between: look again.
+        if names == set(list_names(folder, backend_args, suffix='.npz')):
+            return result
+
+
+def _name_files(infos_path: PathLike, names: Set[str],
+                backend_args: BackendArgs) -> Tuple[int, int]:
     content = read_bytes(infos_path, backend_args)
     try:
         infos = pickle.loads(content)

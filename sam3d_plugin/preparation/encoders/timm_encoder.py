@@ -3,7 +3,6 @@
 Axis legend: B images, C channels, H W pixels, h w features.
 """
 import inspect
-import os
 from contextlib import nullcontext
 from typing import Any, ContextManager, Dict, List, Optional, Sequence
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...store.errors import StoreError
+from ..devices import find_device
 from ._timm_checkpoint import load_weights, sha256_of
 from .base import ImageEncoder, Size, fit_size
 
@@ -77,7 +77,7 @@ class TimmEncoder(ImageEncoder):
         self.norm = norm
         self.long_side = long_side
         self.batch_size = batch_size
-        self.device = _find_device(device)
+        self.device = find_device(device)
         self.autocast = autocast
         self.random_weights_seed = random_weights_seed
         self.model_kwargs = dict(model_kwargs or {})
@@ -239,19 +239,3 @@ def _size_options(outline: Any) -> Dict[str, Any]:
     raise StoreError(f'{type(outline).__name__} takes images of one size '
                      'only, so that they would have to be cropped or '
                      'squashed; choose another model')
-
-
-def _find_device(name: str) -> torch.device:
-    """A device by name; ``'auto'`` is the local rank's GPU or the CPU."""
-    if name == 'auto':
-        count = torch.cuda.device_count()
-        rank = int(os.environ.get('LOCAL_RANK', 0))
-        name = f'cuda:{rank % count}' if count else 'cpu'
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise StoreError(f'device={name} is unknown; use auto, cpu or '
-                         'cuda') from error
-    if device.type == 'cuda' and not torch.cuda.is_available():
-        raise StoreError(f'device={name}: torch sees no GPU; use auto or cpu')
-    return device

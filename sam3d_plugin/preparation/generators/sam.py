@@ -12,6 +12,7 @@ import torch
 from ...store.errors import FrameError, StoreError
 from ...store.files import BackendArgs, PathLike
 from ...store.posed_images import RGBDFrame
+from ..devices import find_device
 from .base import OVERLAP_RULES, RegionGenerator, check_areas, merge_masks
 from .sam_attention import fold_attention
 from .sam_masks import BatchedMaskGenerator, MaskSettings
@@ -34,7 +35,7 @@ class SAMRegions(RegionGenerator):
             path or URI.
         model_type (str): ``'vit_b'``, ``'vit_l'`` or ``'vit_h'`` to be sure
             that the file holds it; ``'auto'`` takes any SAM.
-        device (str): ``'auto'`` is the GPU if there is one, else the CPU.
+        device (str): see :func:`find_device`.
         dtype (str): What the image encoder computes in; only ``'float32'``
             gives the stock masks.
         attention (str): ``'stock'``, or ``'folded'`` for fewer
@@ -102,7 +103,7 @@ class SAMRegions(RegionGenerator):
         self.checkpoint = str(checkpoint)
         self.model_type = model_type
         self.backend_args = backend_args
-        self.device = _find_device(device)
+        self.device = find_device(device)
         self.dtype = dtype
         self.attention = attention
         self.overlap = overlap
@@ -200,17 +201,3 @@ def _batch(option: str, size: Optional[int], default: int) -> int:
         raise StoreError(f'{option} {size} is no size of a batch; give 1 or '
                          'more')
     return default if size is None else size
-
-
-def _find_device(device: str) -> torch.device:
-    has_gpu = torch.cuda.is_available()
-    if device == 'auto':
-        return torch.device('cuda' if has_gpu else 'cpu')
-    try:
-        found = torch.device(device)
-    except RuntimeError:
-        raise StoreError(f'device {device!r} is unknown; give auto, cuda or '
-                         'cpu') from None
-    if found.type == 'cuda' and not has_gpu:
-        raise StoreError('torch sees no GPU; give device auto or cpu')
-    return found

@@ -281,7 +281,7 @@ def test_published_sizes_are_known_by_their_shapes(tmp_path):
     (dict(overlap='biggest'), "overlap 'biggest' is unknown"),
     (dict(attention='flash'), "attention 'flash' is unknown"),
     (dict(dtype='int8'), "dtype 'int8' is unknown"),
-    (dict(device='tpu9'), "device 'tpu9' is unknown"),
+    (dict(device='tpu9'), 'device=tpu9 is unknown'),
     (dict(min_area=5, max_area=2), 'leave no region'),
     (dict(points_per_batch=-1), 'points_per_batch -1'),
     (dict(points_per_side=0), 'no prompt'),
@@ -299,6 +299,7 @@ def test_gpu_stays_in_the_main_process(checkpoint, monkeypatch):
         monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
         build_generator('sam', dict(checkpoint=checkpoint, device='cuda'))
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
     generator = build_generator('sam', dict(checkpoint=checkpoint))
     assert generator.device.type == 'cuda' and generator.in_process
     assert generator.batch_size > 1
