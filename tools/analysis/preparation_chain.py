@@ -112,7 +112,7 @@ def scenes7(source: Path, data: Path) -> Dict[str, List[str]]:
             str(data), '--scan', 'redkitchen', '--layout', '7scenes',
             '--depth-intrinsics',
             str(source / 'camera-intrinsics.txt'), '--color-intrinsics',
-            '526.9,526.9,322.9,238.3', '--depth-to-color', '-0.032,-0.0001,0',
+            '526.9,526.9,322.9,238.3', '--depth-to-color=-0.032,-0.0001,0',
             '--down',
             str(source / 'gravity-direction.txt')
         ],

@@ -1,4 +1,4 @@
-"""Write the tables of README.md from the results in docs/results.
+"""Write the tables of README.md and docs from the results in docs/results.
 
 Each table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``.
 ``--check`` changes nothing and fails when a table is out of date.
@@ -8,22 +8,14 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Callable, Dict, List, Tuple
+from typing import Callable, Dict, Tuple
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tools.analysis import preparation_tables as tables  # noqa: E402
+
 MARKED = re.compile(r'(<!-- table: (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
-
-
-def markdown(header: List[str], rows: List[List[str]]) -> str:
-    """Return a table, the first column left and the others right."""
-    lines = [header, ['---'] + ['---:'] * (len(header) - 1)] + rows
-    return ''.join(f'| {" | ".join(line)} |\n' for line in lines)
-
-
-def machine_line(machine: dict) -> str:
-    """Return one line that names the hardware and the commit."""
-    facts = ', '.join(f'{key} {value}' for key, value in machine.items())
-    return f'\nMachine: {facts}.\n'
 
 
 def milliseconds(seconds: float) -> str:
@@ -40,7 +32,7 @@ def ops_table(results: dict) -> str:
         milliseconds(entry['library_s']), entry['library'] or '–'
     ] for name, entry in results['ops'].items()]
     header = ['CPU, ms', 'ours', 'plain torch', 'best library', 'which']
-    return markdown(header, rows) + machine_line(results['machine'])
+    return tables.table(header, rows) + tables.machine_line(results['machine'])
 
 
 def detectors_table(results: dict) -> str:
@@ -73,7 +65,7 @@ def detectors_table(results: dict) -> str:
             f'{milliseconds(tokenize["knn_embed_s"])} ms'
         ],
     ]
-    return markdown(['CPU', 'measured'], rows)
+    return tables.table(['CPU', 'measured'], rows)
 
 
 def room_table(results: dict) -> str:
@@ -89,14 +81,20 @@ def room_table(results: dict) -> str:
                     f'{entry["training_s"] / 60:.0f} min'
                 ])
     header = ['GroupFree3D, one real room', 'AP25', 'AP50', 'training']
-    return markdown(header, rows) + machine_line(results['machine'])
+    return tables.table(header, rows) + tables.machine_line(results['machine'])
 
 
 TABLES: Dict[str, Tuple[str, Callable[[dict], str]]] = {
     'ops': ('benchmark_ops.json', ops_table),
     'detectors': ('benchmark_ops.json', detectors_table),
     'room': ('overfit_room.json', room_table),
+    'preparation_speed': ('preparation.json', tables.speed_table),
+    'preparation_storage': ('preparation.json', tables.storage_table),
+    'purity': ('region_purity.json', tables.purity_table),
+    'quick_purity': ('region_purity.json', tables.quick_table),
+    'merging': ('region_purity.json', tables.merging_table),
 }
+DOCUMENTS = ('README.md', 'docs/preparation.md')
 
 
 def fill(text: str, results: Path) -> str:
@@ -127,20 +125,22 @@ def fill(text: str, results: Path) -> str:
 
 
 def main() -> int:
-    """Fill or check README.md."""
+    """Fill or check the documents."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--check', action='store_true')
     args = parser.parse_args()
-    readme = ROOT / 'README.md'
-    old = readme.read_text()
-    new = fill(old, ROOT / 'docs' / 'results')
-    if args.check:
-        if new != old:
-            print('README.md is out of date: run '
+    status = 0
+    for name in DOCUMENTS:
+        path = ROOT / name
+        old = path.read_text()
+        new = fill(old, ROOT / 'docs' / 'results')
+        if args.check and new != old:
+            print(f'{name} is out of date: run '
                   'python tools/analysis/update_readme.py')
-        return int(new != old)
-    readme.write_text(new)
-    return 0
+            status = 1
+        elif new != old:
+            path.write_text(new)
+    return status
 
 
 if __name__ == '__main__':

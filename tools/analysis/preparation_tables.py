@@ -1,0 +1,161 @@
+"""Tables of docs/preparation.md from the results of its tools."""
+from typing import Any, Dict, List, Optional
+
+# Steps in order, by their names in preparation.json.
+STEPS = {
+    'import': 'import',
+    'fuse': 'fuse_frames',
+    'regions': 'generate_regions, superpixel',
+    'features': 'extract_features, handcrafted',
+    'features_dinov2': 'extract_features, ViT-B/14 at 644 px',
+    'lift_frames': 'lift_regions --frames',
+    'lift': 'lift_regions',
+}
+# Steps whose unit is a scan, not a frame.
+OF_SCANS = ('fuse', 'lift')
+STORES = {
+    'region_maps': 'id maps',
+    'region_features': 'handcrafted features',
+    'region_groups': 'groups',
+    'region_features_dinov2': 'ViT-B features',
+}
+
+
+def table(header: List[str], rows: List[List[str]]) -> str:
+    """Return a Markdown table, the first column left, the others right."""
+    lines = [header, ['---'] + ['---:'] * (len(header) - 1)] + rows
+    return ''.join(f'| {" | ".join(line)} |\n' for line in lines)
+
+
+def machine_line(machine: Dict[str, Any]) -> str:
+    """Return one line that names the hardware and the commit."""
+    return '\nMachine: ' + ', '.join(f'{k} {v}'
+                                     for k, v in machine.items()) + '.\n'
+
+
+def number(value: Optional[float], form: str = '.3g') -> str:
+    """Return a number, or a dash where there is none."""
+    return '–' if value is None else format(value, form)
+
+
+def speed_table(results: Dict[str, Any]) -> str:
+    """Return frames, scans or rooms per second of every step."""
+    recordings = results['recordings']
+    rows = []
+    for step, name in STEPS.items():
+        cells = []
+        for entry in recordings.values():
+            found = entry['steps'].get(step, {})
+            cells.append(number(found.get('per_second')))
+        unit = 'scans/s' if step in OF_SCANS else 'frames/s'
+        rows.append([f'{name}, {unit}', *cells])
+    header = ['one core', *recordings]
+    frames = ['frames', *(f'{e["frames"]}' for e in recordings.values())]
+    return table(header, [frames, *rows]) + machine_line(results['machine'])
+
+
+def storage_table(results: Dict[str, Any]) -> str:
+    """Return bytes per frame, and what is covered."""
+    recordings = {
+        name: entry
+        for name, entry in results['recordings'].items() if entry['frames']
+    }
+    rows = [[
+        'regions per frame',
+        *(number(e['regions_per_frame'], '.0f') for e in recordings.values())
+    ]]
+    rows += [[
+        f'{title}, kB per frame', *(number(
+            None if e['bytes'][store] is None else e['bytes'][store] / 1000,
+            '.1f') for e in recordings.values())
+    ] for store, title in STORES.items()]
+    small = ('region_maps', 'region_features', 'region_groups')
+    rows.append([
+        'ids, handcrafted, groups: share of 1.97 MB',
+        *(number(
+            sum(e['bytes'][s] or 0
+                for s in small) / results['reference_bytes'], '.1%')
+          for e in recordings.values())
+    ])
+    rows.append([
+        'ids and ViT-B: share of 1.97 MB', *(number(
+            None if e['bytes']['region_features_dinov2'] is None else
+            (e['bytes']['region_maps'] + e['bytes']['region_features_dinov2'])
+            / results['reference_bytes'], '.1%') for e in recordings.values())
+    ])
+    rows.append([
+        'pixels in a region',
+        *(number(e['share_of_pixels'], '.1%') for e in recordings.values())
+    ])
+    rows.append([
+        'points of the scan in a region',
+        *(number(e['share_of_points'], '.1%') for e in recordings.values())
+    ])
+    return table(['', *recordings], rows)
+
+
+def _purity_row(name: str, entry: Dict[str, float]) -> List[str]:
+    return [
+        name,
+        number(entry['num_regions'], '.0f'),
+        number(entry['purity'], '.3f'),
+        number(entry.get('ari'), '.3f'),
+        number(entry['covered'], '.1%')
+    ]
+
+
+def purity_table(results: Dict[str, Any]) -> str:
+    """Return purity on the real room."""
+    room = results['scannet']
+    header = ['real room', 'tokens', 'purity', 'ARI', 'points in one']
+    rows = []
+    for place, entries in (('four frames', room['frames']['all_pixels']),
+                           ('whole scan', dict(published_sam=room['scan']))):
+        for kind, entry in entries.items():
+            title = kind.replace('_', ' ').replace('sam', 'SAM')
+            rows.append(_purity_row(f'{place}: {title}', entry['regions']))
+            rows.append(
+                _purity_row(f'{place}: as many FPS centres, nearest points',
+                            entry['fps_nearest_center']))
+            rows.append(
+                _purity_row(f'{place}: as many FPS + kNN tokens of 128',
+                            entry['fps_knn_128']))
+            rows.append(
+                _purity_row(f'{place}: the same, as large as the regions',
+                            entry['fps_knn_mean_size']))
+    return table(header, rows)
+
+
+def quick_table(results: Dict[str, Any]) -> str:
+    """Return the quick check on 20,000 sampled points."""
+    rows = [[
+        name.replace('_', ' ').replace('sam', 'SAM'), f'{entry["tokens"]}',
+        number(entry['purity'], '.3f')
+    ] for name, entry in results['scannet']['quick_check'].items()]
+    return table(['20,000 points of scene0000_00', 'tokens', 'purity'], rows)
+
+
+def merging_table(results: Dict[str, Any]) -> str:
+    """Return how well views are merged on SynthRooms."""
+    names = {
+        'single_frames': 'single frames',
+        'ours': 'merged, our rule',
+        'sam3d': "merged, SAM3D's rule",
+        'fps_nearest_center': 'as many FPS centres',
+    }
+    kinds = {'generated': 'superpixels', 'true_masks': 'true masks'}
+    rows = [[
+        f'{title}: {name}',
+        number(entries[rule]['num_regions'], '.0f'),
+        number(entries[rule]['purity'], '.3f'),
+        number(entries[rule]['ari'], '.3f'),
+        number(entries[rule]['regions_per_instance'], '.2f'),
+        number(entries[rule]['covered'], '.1%')
+    ] for kind, title in kinds.items()
+            for entries in [results['synthrooms']['kinds'][kind]]
+            for rule, name in names.items()]
+    header = [
+        f'SynthRooms, {results["synthrooms"]["scans"]} scans', 'regions',
+        'purity', 'ARI', 'per instance', 'points covered'
+    ]
+    return table(header, rows)
