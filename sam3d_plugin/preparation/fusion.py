@@ -35,10 +35,11 @@ def frame_cloud(frame: RGBDFrame,
         (N, 3) colours, 0 to 255, of the points that the colour camera sees.
     """
     cameras = frame.cameras
+    height, width = frame.color.shape[:2]
     colors = color_pixels_of_depth(frame.depth, cameras.depth_intrinsics,
                                    cameras.depth_to_color,
                                    cameras.color_intrinsics,
-                                   frame.color.shape[:2]).reshape(-1)
+                                   (height, width)).reshape(-1)
     depth = frame.depth.reshape(-1)
     pixels = np.flatnonzero((colors >= 0) & (depth > 0) & (depth <= max_depth))
     points = back_project(frame.depth, cameras.depth_intrinsics, pixels)
