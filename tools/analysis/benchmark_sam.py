@@ -29,19 +29,15 @@ from PIL import Image
 from segment_anything import SamAutomaticMaskGenerator
 from segment_anything.utils import amg
 
+from sam3d_plugin.preparation.generators import merge_masks, sam_batched
+from sam3d_plugin.preparation.generators.sam import ATTENTIONS, SAMRegions
+from sam3d_plugin.preparation.generators.sam_models import (ARCHITECTURES,
+                                                            build_sam,
+                                                            load_sam)
+from sam3d_plugin.store.errors import FrameError
+from sam3d_plugin.store.posed_images import Cameras, RGBDFrame
+
 ROOT = Path(__file__).resolve().parents[2]
-# Lets a script started as a file find the package.
-sys.path.insert(0, str(ROOT))
-
-from sam3d_plugin.preparation.generators import merge_masks  # noqa: E402
-from sam3d_plugin.preparation.generators import sam_batched  # noqa: E402
-from sam3d_plugin.preparation.generators.sam import ATTENTIONS  # noqa: E402
-from sam3d_plugin.preparation.generators.sam import SAMRegions  # noqa: E402
-from sam3d_plugin.preparation.generators.sam_models import (  # noqa: E402
-    ARCHITECTURES, build_sam, load_sam)
-from sam3d_plugin.store.errors import FrameError  # noqa: E402
-from sam3d_plugin.store.posed_images import Cameras, RGBDFrame  # noqa: E402
-
 FRAMES = ROOT.parent / 'shared' / 'data' / 'scannet_scene0000' / 'frames'
 STOCK_POINTS_PER_BATCH = 64
 KEPT = 1 / 3
