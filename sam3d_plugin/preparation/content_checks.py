@@ -16,15 +16,16 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..store.errors import FrameError, StoreError
-from ..store.files import BackendArgs, exists, join, read_bytes, size_of
-from ..store.manifest import ItemRecord, ScanRecord, Store
+from ..store.files import (BackendArgs, checksum, exists, join, list_names,
+                           read_bytes, size_of)
+from ..store.manifest import HEADER, ItemRecord, ScanRecord, Store
 from ..store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
                                   PosedImages, check_pose, decode_color,
                                   decode_depth, decode_image, decode_matrix)
 from ..store.region_features import unpack_features
 from ..store.region_file import decode_region_file
 from ..store.region_groups import GROUPS_FILE, RegionGroups, decode_groups
-from ..store.region_maps import decode_region_map
+from ..store.region_maps import RegionMaps, decode_region_map
 
 _CAMERA_FILES = (INTRINSIC, INTRINSIC_DEPTH, DEPTH_TO_COLOR)
 _DECODERS = {'.jpg': decode_color, '.jpeg': decode_color, '.png': decode_depth}
@@ -164,15 +165,61 @@ def _frames_differ(found: set, recorded: set) -> str:
 def _rows_fit(checked: Checked, path: str, scan: str,
               counts: Dict[str, int]) -> Iterator[Complaint]:
     """Compare rows with the regions of the frames' id maps."""
-    record = Store(checked.beside('region_maps'),
-                   checked.backend_args).record(scan)
-    for frame, count in counts.items() if record else ():
-        assert record is not None
+    maps = _id_maps(checked)
+    record = maps.record(scan) if maps else None
+    for frame, count in counts.items() if maps and record else ():
+        assert maps is not None and record is not None
         if frame not in record.whole:
             yield path, f'frame {frame} has no id map'
         elif count != record.whole[frame].fields.get('regions', count):
             yield path, (f'frame {frame} has {count} rows, its id map '
                          f'{record.whole[frame].fields["regions"]} regions')
+        elif _is_outdated(checked, frame, maps.mark(scan, frame)):
+            yield path, _outdated(frame)
+
+
+def _is_outdated(checked: Checked, frame: str, mark: str) -> bool:
+    """Whether a frame's record names another id map than the present one."""
+    item = checked.item or checked.record.items.get(frame)
+    source = item.fields.get('source') if item else None
+    return bool(source) and source != mark
+
+
+def _outdated(frame: str) -> str:
+    return f'frame {frame} was made of another id map than the present one'
+
+
+def _id_maps(checked: Checked) -> Optional[RegionMaps]:
+    """The id maps that a store was made of, if they are in the data set."""
+    settings = Store(checked.beside(checked.folder),
+                     checked.backend_args).header()['settings']
+    if 'features' in settings:  # groups
+        features = _find_store(
+            checked, 'region_features', lambda store: checksum(
+                store.read(HEADER)) == settings['features']['store'])
+        if features is None:
+            return None
+        settings = features.header()['settings']
+    wanted = settings.get('regions', settings.get('region_maps'))
+    maps = _find_store(
+        checked, 'region_maps', lambda store: wanted in
+        (None, store.header()['settings']))
+    return RegionMaps(maps.root, checked.backend_args) if maps else None
+
+
+def _find_store(checked: Checked, kind: str,
+                is_wanted: Callable[[Store], bool]) -> Optional[Store]:
+    """A store of the data set, first that of the usual name."""
+    names = list_names(checked.data, checked.backend_args, folders=True)
+    for name in sorted(names, key=lambda name: name != kind):
+        store = Store(checked.beside(name), checked.backend_args)
+        try:
+            if store.exists() and store.header().get('kind') == kind and (
+                    is_wanted(store)):
+                return store
+        except StoreError:
+            continue  # it has a complaint of its own
+    return None
 
 
 def check_region_groups(checked: Checked) -> Iterator[Complaint]:
@@ -198,6 +245,9 @@ def _check_groups(checked: Checked, path: str,
     if not (np.isfinite(groups.centroids).all()
             and np.isfinite(groups.weights).all()):
         yield path, 'a centroid or weight is not finite'
+    store = Store(checked.beside(checked.folder), checked.backend_args)
+    if 'groups_of' in store.header()['settings']:
+        return  # the counts are those of the training set
     reader = RegionGroups(checked.beside(checked.folder), checked.backend_args)
     total = np.zeros(len(groups.counts), np.int64)
     for scan in reader.scans():
@@ -242,6 +292,9 @@ def check_scan_regions(checked: Checked) -> Iterator[Complaint]:
             decode_region_file(content, checked.name(path), xyz)
         except _UNUSABLE as error:
             yield path, str(error)
+        maps = _id_maps(checked)
+        if maps and _is_outdated(checked, scan, maps.marks(scan)):
+            yield path, 'it was made of other id maps than the present ones'
 
 
 def check_frame_regions(checked: Checked) -> Iterator[Complaint]:
@@ -256,6 +309,10 @@ def check_frame_regions(checked: Checked) -> Iterator[Complaint]:
         recorded = checked.item.fields.get('points') if checked.item else None
         if recorded is not None and recorded != count:
             yield path, f'it has {count} ids, its record says {recorded}'
+        maps, scan = _id_maps(checked), checked.record.scan
+        frame = PurePosixPath(path).stem
+        if maps and _is_outdated(checked, frame, maps.mark(scan, frame)):
+            yield path, _outdated(frame)
 
 
 def check_points(checked: Checked) -> Iterator[Complaint]:

@@ -86,7 +86,12 @@ class FrameRegionsStep(FrameStep):
             region_ids=region_ids,
             depth_shape=np.array(frame.depth.shape))
         return Product({self.paths(scan, name)[0]: buffer.getvalue()},
-                       _fields(region_ids))
+                       self._fields(scan, name, region_ids))
+
+    def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
+        """Whether the id map is still the one of which this was made."""
+        source = self.maps.mark(scan, item)
+        return not fields.get('source') or fields['source'] == source
 
     def adopt(self, scan: str, item: str,
               files: Dict[str, bytes]) -> Dict[str, Any]:
@@ -113,12 +118,13 @@ class FrameRegionsStep(FrameStep):
         depth = self.images.read_depth(scan, item)
         if len(region_ids) != np.count_nonzero(depth):
             raise FrameError(f'{path} belongs to another depth image')
-        return _fields(region_ids)
+        return self._fields(scan, item, region_ids)
 
-
-def _fields(region_ids: np.ndarray) -> Dict[str, Any]:
-    covered = np.count_nonzero(region_ids) / max(len(region_ids), 1)
-    return dict(
-        points=len(region_ids),
-        regions=len(np.unique(region_ids[region_ids > 0])),
-        covered=round(covered, 4))
+    def _fields(self, scan: str, frame: str,
+                region_ids: np.ndarray) -> Dict[str, Any]:
+        covered = np.count_nonzero(region_ids) / max(len(region_ids), 1)
+        return dict(
+            points=len(region_ids),
+            regions=len(np.unique(region_ids[region_ids > 0])),
+            covered=round(covered, 4),
+            source=self.maps.mark(scan, frame))

@@ -94,6 +94,19 @@ class FrameStep(abc.ABC):
             FrameError: When a file is not whole; the item is made again.
         """
 
+    def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
+        """Whether a whole product still belongs to its input.
+
+        Args:
+            scan (str): Name of the scan.
+            item (str): Name of the item.
+            fields (Dict[str, Any]): Of the item's record.
+
+        Returns:
+            bool: If not, the item is made again.
+        """
+        return True
+
     def begin(self, scan: str) -> Dict[str, bytes]:
         """Files of the scan that come before its items.
 

@@ -72,14 +72,17 @@ def read_frame(images: PosedImages, maps: RegionMaps, scan: str,
 
 def _black_image(images: PosedImages, scan: str, name: str) -> np.ndarray:
     """(H, W, 3) zeros that take no memory."""
-    path = images.path(scan, f'{name}.jpg')
+    path = images.label(scan, f'{name}.jpg')
     try:
-        content = read_bytes(path, images.backend_args)
+        content = read_bytes(
+            images.path(scan, f'{name}.jpg'), images.backend_args)
         with Image.open(io.BytesIO(content)) as image:
             width, height = image.size
     except FileNotFoundError:
         raise FrameError(f'{path} is missing') from None
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except UnidentifiedImageError:
+        raise FrameError(f'{path} is no image') from None
+    except (OSError, SyntaxError) as error:
         raise FrameError(f'{path} is no image ({error})') from error
     return np.broadcast_to(np.uint8(0), (height, width, 3))
 

@@ -52,11 +52,24 @@ class RegionFeatureStep(FrameStep):
             regions=self.region_store.header()['settings'])
 
     def scans(self) -> List[str]:
-        """Scans with id maps."""
-        return self.maps.scans()
+        """Scans with frames, whose id maps may be missing."""
+        return self.images.scans()
 
     def items(self, scan: str) -> List[str]:
-        """Names of the frames, with an id map or without."""
+        """Names of the frames, with an id map or without.
+
+        Args:
+            scan (str): Name of the scan.
+
+        Returns:
+            List[str]: Names.
+
+        Raises:
+            FrameError: When no frame of the scan has an id map.
+        """
+        if not self.maps.frames(scan):
+            raise FrameError(f'{scan} has no id map; run tools/preparation/'
+                             'generate_regions.py first')
         return self.images.frames(scan)
 
     def paths(self, scan: str, item: str) -> List[str]:
@@ -73,7 +86,7 @@ class RegionFeatureStep(FrameStep):
 
         Returns:
             List[Union[Product, FrameError]]: Features each, with the number
-            of regions and channels.
+            of regions and channels, and the mark of the id map.
         """
         inputs = [self._read(scan, item) for item in items]
         images = [i[0] for i in inputs if not isinstance(i, FrameError)]
@@ -107,7 +120,8 @@ class RegionFeatureStep(FrameStep):
             arrays = to_feature_arrays(*pooled, path)
         except FrameError as error:
             return error
-        return Product({path: pack_features({frame: arrays})}, _fields(arrays))
+        return Product({path: pack_features({frame: arrays})},
+                       self._fields(scan, frame, arrays))
 
     def adopt(self, scan: str, item: str,
               files: Dict[str, bytes]) -> Dict[str, Any]:
@@ -125,7 +139,20 @@ class RegionFeatureStep(FrameStep):
             FrameError: When the part is damaged or another frame's.
         """
         (path, content), = files.items()
-        return _fields(_part(content, item, path))
+        return self._fields(scan, item, _part(content, item, path))
+
+    def _fields(self, scan: str, frame: str,
+                arrays: RegionFeatureArrays) -> Dict[str, Any]:
+        regions, channels = arrays.mean.shape
+        return dict(
+            regions=regions,
+            channels=channels,
+            source=self.maps.mark(scan, frame))
+
+    def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
+        """Whether the id map is still the one of which this was made."""
+        source = self.maps.mark(scan, item)
+        return not fields.get('source') or fields['source'] == source
 
     def finish(self, scan: str, fields: Dict[str, Dict[str, Any]],
                read: Callable[[str], bytes]) -> Dict[str, bytes]:
@@ -169,11 +196,6 @@ def _part(content: bytes, frame: str, path: str) -> RegionFeatureArrays:
         raise FrameError(str(error)) from error
     except KeyError:
         raise FrameError(f'{path} lacks frame {frame}') from None
-
-
-def _fields(arrays: RegionFeatureArrays) -> Dict[str, Any]:
-    regions, channels = arrays.mean.shape
-    return dict(regions=regions, channels=channels)
 
 
 def default_folders(data: PathLike, regions: Optional[PathLike],

@@ -135,7 +135,10 @@ class ScanJob:
             return None
 
     def _whole_items(self) -> Dict[str, ItemRecord]:
-        """Records of the items that need not be made."""
+        """Records of the items that need not be made.
+
+        What was made of another input is made again, not adopted.
+        """
         old = self._old.whole if self._old else {}
         is_packed = (
             self._old is not None and self.step.removes_parts
@@ -143,6 +146,9 @@ class ScanJob:
         found = {}
         for item in self.items:
             record = old.get(item)
+            if record is not None and not self.step.is_current(
+                    self.scan, item, record.fields):
+                continue
             is_there = record is not None and (is_packed or bool(
                 record.files) and self.store.is_there(record.files))
             if record is None or not is_there:

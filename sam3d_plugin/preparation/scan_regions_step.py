@@ -97,14 +97,20 @@ class ScanRegionsStep(FrameStep):
         return call_each(self._make, items)
 
     def _make(self, scan: str) -> Product:
-        if Store(self.maps.root, self.backend_args).record(scan) is None:
+        if self.maps.record(scan) is None:
             raise FrameError(f'the id maps of {scan} are not complete; run '
                              'generate_regions.py to its end')
         xyz = self.read_points(scan)
         region_ids, fields = lift_scan(xyz, scan, self.images, self.maps,
                                        self.options, self.depth_tolerance)
+        fields['source'] = self.maps.marks(scan)
         content = encode_region_file(region_ids, xyz, scan, json.dumps(fields))
         return Product({self.paths(scan, scan)[0]: content}, fields)
+
+    def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
+        """Whether the id maps are still those of which this was made."""
+        source = self.maps.marks(scan)
+        return not fields.get('source') or fields['source'] == source
 
     def adopt(self, scan: str, item: str,
               files: Dict[str, bytes]) -> Dict[str, Any]:
@@ -125,7 +131,10 @@ class ScanRegionsStep(FrameStep):
         (path, content), = files.items()
         try:
             decode_region_file(content, path, self.read_points(scan))
-            return json.loads(region_file_note(content, path))
+            fields = json.loads(region_file_note(content, path))
+            if not self.is_current(scan, item, fields):
+                raise ValueError('it was made of other id maps')
+            return fields
         except ValueError as error:
             raise FrameError(f'{path} is not of this step: {error}') from error
 

@@ -217,14 +217,37 @@ class Store:
                     settings=settings)))
         if is_local(self.root, self.backend_args):
             remove_drafts([self.path(HEADER), self.path(MANIFEST)], _OLD)
-        if write_new(self.path(HEADER), _encode(header), self.backend_args):
-            return
-        found = differences(self.header(), header)
+        if not self.exists() and self.recorded_scans():
+            self._refuse_others(self._header_of_manifest(), header)
+        if not write_new(
+                self.path(HEADER), _encode(header), self.backend_args):
+            self._refuse_others(self.header(), header)
+
+    def _refuse_others(self, old: Dict[str, Any], new: Dict[str, Any]) -> None:
+        found = differences(old, new)
         if found:
             raise StoreError(
                 f'{self.root} was made with other settings: '
                 f'{"; ".join(found[:5])}. Use the old ones, or choose '
                 'another --out')
+
+    def _header_of_manifest(self) -> Dict[str, Any]:
+        """The header as the manifest repeats it."""
+        path = self.path(MANIFEST)
+        if exists(path, self.backend_args):
+            try:
+                header = _decode(self.read(MANIFEST), path)
+                header.pop('scans', None)
+                return header
+            except StoreError:
+                pass  # it can be merged again, but tells nothing now
+        # Only a run that writes its first record may have been faster.
+        if self.exists():
+            return self.header()
+        raise StoreError(
+            f'{self.root} has records but no {HEADER}, so it was copied by '
+            'half and nobody knows its settings; copy it again, or remove it '
+            'and make it anew')
 
     def record(self, scan: str) -> Optional[ScanRecord]:
         """The record of a scan.
@@ -281,7 +304,10 @@ class Store:
         while True:
             names = self.recorded_scans()
             contents = {n: self.read(f'{RECORDS}/{n}.json') for n in names}
-            values = {n: json.loads(c) for n, c in contents.items()}
+            values = {
+                n: _decode(c, self.path(RECORDS, f'{n}.json'))
+                for n, c in contents.items()
+            }
             manifest = dict(self.header(), scans=values)
             self.write({MANIFEST: _encode(manifest)}, sync=True)
             again = self.recorded_scans()

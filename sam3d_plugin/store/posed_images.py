@@ -13,6 +13,8 @@ Frames of reference: the pose takes the depth camera's frame to the world;
 Axis legend: H W pixels.
 """
 import io
+import struct
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Dict, List, Optional
@@ -29,6 +31,8 @@ INTRINSIC = 'intrinsic.txt'
 INTRINSIC_DEPTH = 'intrinsic_depth.txt'
 DEPTH_TO_COLOR = 'depth_to_color.txt'
 JPEG_QUALITY = 95
+_COLOR = ('.jpg', '.jpeg')
+_IMAGES = (*_COLOR, '.png')
 
 # What a rotation may deviate from orthonormal in files of few decimals.
 _RIGID_TOLERANCE = 1e-2
@@ -88,7 +92,10 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(content)) as image:
             return np.asarray(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError,
+    except UnidentifiedImageError:
+        raise FrameError(
+            f'{name} is no whole image (of no known kind)') from None
+    except (OSError, SyntaxError, ValueError, struct.error,
             Image.DecompressionBombError) as error:
         raise FrameError(f'{name} is no whole image ({error})') from error
 
@@ -187,34 +194,41 @@ class PosedImages:
         self._cameras: Dict[str, Cameras] = {}
 
     def scans(self) -> List[str]:
-        """Sorted names of the scans: the folders with an intrinsic.txt."""
+        """Sorted names of the scans: the folders with an intrinsic.txt.
+
+        A folder that lacks it but has colour images is one too, so that it
+        is named and skipped instead of forgotten.
+        """
         return [
             name
             for name in list_names(self.root, self.backend_args, folders=True)
             if exists(self.path(name, INTRINSIC), self.backend_args)
+            or list_names(self.path(name), self.backend_args, _COLOR)
         ]
 
     def frames(self, scan: str) -> List[str]:
-        """Sorted names of a scan's frames: its colour images.
+        """Sorted names of a scan's frames.
 
         Args:
             scan (str): Name of the scan.
 
         Returns:
-            List[str]: Names without ending.
+            List[str]: Names without ending, of all colour and depth images:
+            a frame that lacks one of them is a frame that is skipped.
 
         Raises:
             FrameError: When two files are one frame's colour image.
         """
-        files = list_names(
-            self.path(scan), self.backend_args, suffix=('.jpg', '.jpeg'))
-        names = [PurePosixPath(file).stem for file in files]
-        for name in names:
-            if names.count(name) > 1:
+        files = list_names(self.path(scan), self.backend_args, _IMAGES)
+        colors = Counter(
+            PurePosixPath(file).stem for file in files
+            if file.endswith(_COLOR))
+        for name, count in colors.items():
+            if count > 1:
                 raise FrameError(
                     f'{self.label(scan)} has two colour images of frame '
                     f'{name}; remove one')
-        return sorted(names)
+        return sorted({PurePosixPath(file).stem for file in files})
 
     def path(self, *names: str) -> str:
         """Path of a scan, or of a file in it."""
@@ -234,7 +248,7 @@ class PosedImages:
             Cameras: From its text files.
 
         Raises:
-            FrameError: When intrinsic.txt is missing or any is damaged.
+            FrameError: When intrinsic.txt is missing or any cannot be used.
         """
         if scan not in self._cameras:
             self._cameras[scan] = self._read_cameras(scan)
@@ -247,6 +261,12 @@ class PosedImages:
                              'write the 4x4 intrinsics of the colour images')
         depth = self._read_matrix(scan, INTRINSIC_DEPTH)
         to_color = self._read_matrix(scan, DEPTH_TO_COLOR)
+        for file, matrix in ((INTRINSIC, color), (INTRINSIC_DEPTH, depth)):
+            if matrix is not None and not (matrix[[0, 1], [0, 1]] > 0).all():
+                raise FrameError(f'{self.label(scan, file)} has a focal '
+                                 'length that is not above 0')
+        if to_color is not None:
+            check_pose(to_color, self.label(scan, DEPTH_TO_COLOR))
         return Cameras(
             color_intrinsics=color[:3, :3],
             depth_intrinsics=(color if depth is None else depth)[:3, :3],

@@ -7,13 +7,15 @@ pixels, R regions.
 """
 import io
 from pathlib import PurePosixPath
-from typing import List
+from typing import List, Optional
 
 import numpy as np
 from PIL import Image
 
 from .errors import FrameError
-from .files import BackendArgs, PathLike, join, list_names, read_bytes
+from .files import (BackendArgs, PathLike, checksum, join, list_names,
+                    read_bytes)
+from .manifest import ScanRecord, Store
 from .posed_images import decode_image
 
 MAX_REGIONS = np.iinfo(np.uint16).max
@@ -90,6 +92,7 @@ class RegionMaps:
                  backend_args: BackendArgs = None) -> None:
         self.root = str(root)
         self.backend_args = backend_args
+        self._record: Optional[ScanRecord] = None
 
     def scans(self) -> List[str]:
         """Sorted names of the scans that have id maps."""
@@ -124,9 +127,47 @@ class RegionMaps:
         try:
             content = read_bytes(path, self.backend_args)
         except FileNotFoundError:
-            raise FrameError(f'{name} is missing; run tools/preparation/'
-                             'generate_regions.py first') from None
+            raise FrameError(
+                self._why_missing(scan, frame)
+                or f'{name} is missing; run tools/preparation/'
+                'generate_regions.py first') from None
         except OSError as error:
             raise FrameError(
                 f'{name} cannot be read ({error.strerror})') from error
         return decode_region_map(content, name)
+
+    def mark(self, scan: str, frame: str) -> str:
+        """What tells an id map from all others of the frame.
+
+        Args:
+            scan (str): Name of the scan.
+            frame (str): Name of the frame.
+
+        Returns:
+            str: Its checksum as recorded; empty without a record.
+        """
+        record = self.record(scan)
+        item = record.items.get(frame) if record else None
+        return ' '.join(mark[1]
+                        for mark in item.files.values()) if item else ''
+
+    def marks(self, scan: str) -> str:
+        """The same of all id maps of a scan; empty without a record."""
+        record = self.record(scan)
+        if record is None:
+            return ''
+        lines = [f'{frame} {self.mark(scan, frame)}' for frame in record.whole]
+        return checksum('\n'.join(lines).encode())
+
+    def record(self, scan: str) -> Optional[ScanRecord]:
+        """The record of a scan, read once; None while it is not complete."""
+        if self._record is None or self._record.scan != scan:
+            self._record = Store(self.root, self.backend_args).record(scan)
+        return self._record
+
+    def _why_missing(self, scan: str, frame: str) -> str:
+        """Why a frame was skipped, if that is known."""
+        record = self.record(scan)
+        item = record.items.get(frame) if record else None
+        reason = item.reason if item else record.reason if record else ''
+        return f'{scan}/{frame} has no id map: {reason}' if reason else ''

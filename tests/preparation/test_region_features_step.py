@@ -81,7 +81,8 @@ def test_one_container_per_scan_and_no_parts(data):
     assert arrays.areas.tolist() == [48 * 15, 48 * 16, 48 * 16, 48 * 16]
     assert not list((data / 'region_features').glob('s?/*'))
     record = Store(data / 'region_features').record('s0').whole['00000']
-    assert record.fields == dict(regions=4, channels=60)
+    assert record.fields == dict(
+        regions=4, channels=60, source=record.fields['source'])
 
 
 # Sizes at which cropping, squashing, or rounding a pixel's index of another

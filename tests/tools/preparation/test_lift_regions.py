@@ -77,7 +77,8 @@ def test_region_files_are_made_and_named(tool, data, capsys):
         covered=pytest.approx(result.covered, abs=1e-4),
         seen=fields['seen'],
         frames=6,
-        left_out={})
+        left_out={},
+        source=fields['source'])
     assert fields['covered'] <= fields['seen'] < 1
     infos = pickle.loads((data / 'scannet_infos_val.pkl').read_bytes())
     assert infos['data_list'][0]['pts_region_path'] == f'{SCAN}.npz'
@@ -173,7 +174,8 @@ def test_frames_get_ids_of_their_own_points(tool, data, capsys):
         depth = images.read_depth(SCAN, name)
         assert len(ids) == np.count_nonzero(depth)
         assert tuple(shape) == depth.shape
-        assert item.fields == dict(points=len(ids), regions=6, covered=1.0)
+        assert item.fields == dict(
+            points=len(ids), regions=6, covered=1.0, source='')
     (folder / 'records' / f'{SCAN}.json').unlink()
     (folder / SCAN / '00003.npz').write_bytes(b'PK')
     capsys.readouterr()
