@@ -4,6 +4,7 @@ import json
 import sys
 from typing import Any, Callable, Dict
 
+from mmengine import fileio
 from mmengine.config import DictAction
 
 from ..store.errors import FrameError, StoreError
@@ -28,7 +29,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         '(default: everything, or the rank of torchrun or srun)')
     group.add_argument(
         '--backend-args',
-        type=_json_object,
+        type=json_object,
         metavar='JSON',
         help='arguments of mmengine.fileio for paths in an object store, '
         'e.g. \'{"backend": "petrel"}\'')
@@ -51,14 +52,27 @@ def add_option_argument(parser: argparse.ArgumentParser, what: str) -> None:
         help=f'options of the {what}')
 
 
-def _json_object(text: str) -> Dict[str, Any]:
+def json_object(text: str) -> Dict[str, Any]:
+    """Arguments of a file backend from the command line."""
     try:
         value = json.loads(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f'no JSON: {error}') from error
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError('no JSON object')
+    try:
+        fileio.get_file_backend(backend_args=value)
+    except (KeyError, TypeError, ImportError) as error:
+        raise argparse.ArgumentTypeError(
+            f'mmengine.fileio has no such backend ({error!r})') from error
     return value
+
+
+def explain_os_error(error: OSError) -> str:
+    """What went wrong with which file, in a sentence."""
+    if error.filename is None:  # our own readers say it all
+        return str(error.strerror or error)
+    return f'{error.filename}: {(error.strerror or str(error)).lower()}'
 
 
 def run_options(args: argparse.Namespace) -> RunOptions:
@@ -91,9 +105,8 @@ def run_main(function: Callable[[], None]) -> int:
     except (FrameError, StoreError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
-    except FileNotFoundError as error:
-        missing = f'{error.filename}: not found' if error.filename else error
-        print(f'error: {missing}', file=sys.stderr)
+    except OSError as error:
+        print(f'error: {explain_os_error(error)}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(

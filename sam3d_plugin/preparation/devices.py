@@ -10,8 +10,8 @@ def find_device(name: str) -> torch.device:
     """A device by name.
 
     Args:
-        name (str): ``'auto'`` is the GPU of this rank (of torchrun's local
-            ranks each takes its own) or, without a GPU, the CPU.
+        name (str): ``'auto'`` is the GPU of this rank (of the local ranks
+            of torchrun or srun each takes its own) or, without a GPU, the CPU.
 
     Returns:
         torch.device: One that torch can use.
@@ -21,7 +21,8 @@ def find_device(name: str) -> torch.device:
     """
     if name == 'auto':
         count = torch.cuda.device_count()
-        rank = int(os.environ.get('LOCAL_RANK', 0))
+        rank = int(
+            os.environ.get('LOCAL_RANK', os.environ.get('SLURM_LOCALID', 0)))
         name = f'cuda:{rank % count}' if count else 'cpu'
     try:
         device = torch.device(name)

@@ -92,13 +92,13 @@ def write_new(path: PathLike,
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.tmp')
-    draft.write_bytes(content)
     try:
+        draft.write_bytes(content)
         os.link(draft, path)
     except FileExistsError:
         return False
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
     return True
 
 

@@ -15,7 +15,6 @@ A run that was stopped goes on when it is started again with the same options;
 other options need another --set or --out.
 """
 import argparse
-import json
 import sys
 from pathlib import Path, PurePosixPath
 from pickle import UnpicklingError
@@ -24,7 +23,7 @@ from typing import List, Optional, Sequence
 import mmengine
 from rich.console import Console
 
-from sam3d_plugin.preparation.cli import run_main
+from sam3d_plugin.preparation.cli import json_object, run_main
 from sam3d_plugin.preparation.region_groups import (POOLS, GroupOptions,
                                                     build_groups)
 from sam3d_plugin.preparation.scan import ScanError
@@ -63,7 +62,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     _add_group_arguments(parser)
     parser.add_argument(
         '--backend-args',
-        type=json.loads,
+        type=json_object,
         metavar='JSON',
         help='arguments of mmengine.fileio for paths in an object store')
     args = parser.parse_args(argv)
@@ -83,7 +82,6 @@ def _add_scan_arguments(parser: argparse.ArgumentParser) -> None:
         help='text file with one scan name in a line')
     either.add_argument(
         '--infos',
-        type=Path,
         metavar='PKL',
         help='annotation file of the set, e.g. scannet_infos_train.pkl (a '
         'pickle: only from a source that you trust)')
@@ -141,9 +139,11 @@ def select_scans(args: argparse.Namespace) -> Optional[List[str]]:
     if not args.infos:
         return None
     try:
-        infos = mmengine.load(args.infos)['data_list']
+        infos = mmengine.load(
+            args.infos, backend_args=args.backend_args)['data_list']
         paths = [info['lidar_points']['lidar_path'] for info in infos]
-    except (OSError, KeyError, TypeError, UnpicklingError) as error:
+    except (OSError, EOFError, AttributeError, ImportError, KeyError,
+            TypeError, ValueError, UnpicklingError) as error:
         raise StoreError(f'{args.infos} cannot be read ({error!r}); give an '
                          'annotation file of mmdet3d 1.x') from error
     return [PurePosixPath(path).stem for path in paths]

@@ -127,6 +127,9 @@ def build_step(args: argparse.Namespace) -> FrameStep:
     Raises:
         StoreError: When an option is out of its range.
     """
+    if not args.depth_tolerance > 0 or args.point_columns < 3:
+        raise StoreError('--depth-tolerance must be above 0, and '
+                         '--point-columns at least 3')
     if args.frames:
         return FrameRegionsStep(args.data, args.regions, args.backend_args)
     try:

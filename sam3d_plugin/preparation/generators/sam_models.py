@@ -6,6 +6,7 @@ size than the published three needs no description.
 """
 import hashlib
 import pickle
+import struct
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Dict, Mapping, Tuple
@@ -266,8 +267,12 @@ def _read_weights(path: PathLike, device: str,
     except FileNotFoundError:
         raise StoreError(f'SAM checkpoint {path} is missing; give the path '
                          'of a file of segment_anything') from None
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, KeyError,
-            ValueError) as error:
+    except pickle.UnpicklingError as error:
+        # torch's own text advises to run what the file holds.
+        raise StoreError(f'{path} is no whole checkpoint of plain weights: it '
+                         'is damaged or holds other things too') from error
+    except (RuntimeError, OSError, EOFError, KeyError, ValueError, IndexError,
+            struct.error) as error:
         raise StoreError(f'{path} is no whole checkpoint of plain weights: '
                          f'{str(error).splitlines()[0]}') from error
     # Fine-tuning code wraps the weights.
