@@ -56,6 +56,26 @@ def load_weights(network: nn.Module, checkpoint: str, model: str) -> None:
     Raises:
         StoreError: When the file is damaged or of another model.
     """
+    state = read_fitting(network, checkpoint, model)
+    with torch.no_grad():
+        network.load_state_dict(state, strict=False)
+
+
+def read_fitting(network: nn.Module, checkpoint: str,
+                 model: str) -> Dict[str, Tensor]:
+    """Read a checkpoint that must hold exactly the model's tensors.
+
+    Args:
+        network (nn.Module): See :func:`load_weights`; may be without memory.
+        checkpoint (str): The file.
+        model (str): Its name, for errors.
+
+    Returns:
+        Dict[str, Tensor]: In timm's naming.
+
+    Raises:
+        StoreError: When the file is damaged or of another model.
+    """
     state = _read(checkpoint)
     adapt = getattr(sys.modules[type(network).__module__],
                     'checkpoint_filter_fn', None)
@@ -72,8 +92,7 @@ def load_weights(network: nn.Module, checkpoint: str, model: str) -> None:
         raise StoreError(f'{checkpoint} does not fit {model}: '
                          f'{"; ".join(found)}. Give the file of that model, '
                          'or name the model that it belongs to')
-    with torch.no_grad():
-        network.load_state_dict(state, strict=False)
+    return state
 
 
 def _read(checkpoint: str) -> Dict[str, Tensor]:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ...store.errors import StoreError
 from ..devices import find_device
-from ._timm_checkpoint import load_weights, sha256_of
+from ._timm_checkpoint import load_weights, read_fitting, sha256_of
 from .base import ImageEncoder, Size, fit_size
 
 AUTOCAST = dict(none=None, bfloat16=torch.bfloat16, float16=torch.float16)
@@ -95,6 +95,8 @@ class TimmEncoder(ImageEncoder):
         if self.checkpoint is None:
             weights = dict(random_weights_seed=self.random_weights_seed)
         else:
+            # A store must not be started with weights that cannot be used.
+            read_fitting(outline, self.checkpoint, self.model)
             weights = dict(checkpoint_sha256=sha256_of(self.checkpoint))
         return dict(
             weights,

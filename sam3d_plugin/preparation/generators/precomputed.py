@@ -12,7 +12,7 @@ from ...store.posed_images import RGBDFrame, decode_image
 from .base import (OVERLAP_RULES, RegionGenerator, check_areas, merge_masks,
                    number_regions)
 from .mask_lists import decode_mask_list
-from .vertex_groups import VertexGroups, fill_pattern
+from .vertex_groups import VertexGroups, fill_pattern, last_part
 
 FORMS = dict(labels='.png', rle='.json', vertices='')
 RESIZES = ('none', 'nearest')
@@ -83,17 +83,17 @@ class PrecomputedRegions(RegionGenerator):
                                    world_to_scan, distance, backend_args)
 
     def settings(self) -> Dict[str, Any]:
-        """What the form of the files makes of them."""
+        """Which files, by the end of their path, and what becomes of them."""
         shared = dict(
-            form=self.form, min_area=self.min_area, max_area=self.max_area)
+            form=self.form,
+            files=last_part(self.path),
+            min_area=self.min_area,
+            max_area=self.max_area)
         if self.form == 'labels':
             return dict(shared, resize=self.resize, background=self.background)
         if self.form == 'rle':
             return dict(shared, resize=self.resize, overlap=self.overlap)
-        return dict(
-            shared,
-            distance=self.groups.distance,
-            region_key=self.groups.region_key)
+        return dict(shared, **self.groups.settings())
 
     def generate(
             self, frames: Sequence[RGBDFrame]

@@ -5,7 +5,7 @@ Frames of reference: camera, world (of the poses), scan (of the vertices).
 Axis legend: N vertices, H W pixels.
 """
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 from mmengine import fileio
@@ -62,6 +62,21 @@ class VertexGroups:
         self.backend_args = backend_args
         self._loaded: Optional[Tuple[str, cKDTree, np.ndarray,
                                      np.ndarray]] = None
+
+    def settings(self) -> Dict[str, Any]:
+        """What decides where vertices are seen, as JSON."""
+        matrix: Any = self.world_to_scan
+        if matrix is not None:
+            matrix = last_part(matrix)
+            if '{' not in matrix:
+                content, name = self._read_file(
+                    str(self.world_to_scan), matrix)
+                matrix = decode_matrix(content, name).tolist()
+        return dict(
+            distance=self.distance,
+            region_key=self.region_key,
+            has_points=self.points is not None,
+            world_to_scan=matrix)
 
     def read(self, frame: RGBDFrame) -> np.ndarray:
         """Render the groups of a frame's scan into it.
@@ -163,6 +178,13 @@ def fill_pattern(pattern: str, scan: str, frame: str = '') -> Tuple[str, str]:
         text.replace('{scan}', scan).replace('{frame}', frame)
         for text in (pattern, fixed))
     return path, path[len(folder):].lstrip('/')
+
+
+def last_part(pattern: str) -> str:
+    """What a store may tell of a path: its end, from the last folder that is
+    the same for all scans."""
+    fixed = pattern.split('{')[0].rstrip('/').rpartition('/')[0]
+    return pattern[len(fixed):].strip('/')
 
 
 def groups_of_pixels(depth: np.ndarray, intrinsics: np.ndarray,

@@ -269,6 +269,8 @@ def test_wrong_checkpoints_are_refused(tmp_path, make):
         encoder.encode([make_image(0, 56, 56)])
     assert 'weights.pth' in str(caught.value)
     assert len(str(caught.value)) < 1000
+    with pytest.raises(StoreError, match=reason):
+        encoder.settings()  # before a store is started
 
 
 @pytest.mark.parametrize('options, reason', [

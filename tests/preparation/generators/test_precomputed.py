@@ -261,6 +261,31 @@ def test_settings_name_what_counts(tmp_path):
     assert str(tmp_path) not in repr(settings)
 
 
+def test_settings_tell_sources_apart(tmp_path):
+    np.savetxt(tmp_path / 'turn.txt', np.diag([-1, -1, 1, 1]))
+    found = [
+        build_generator('precomputed', dict(form=form, **options)).settings()
+        for form, options in (
+            ('labels', dict(path=tmp_path / 'masks')),
+            ('labels', dict(path=f'{tmp_path}/others/')),
+            ('labels', dict(path=tmp_path / 'masks/{scan}/{frame}_b.png')),
+            ('vertices', dict(path=tmp_path / 'masks')),
+            ('vertices', dict(path=tmp_path / 'masks', points=tmp_path)),
+            ('vertices',
+             dict(
+                 path=tmp_path / 'masks',
+                 world_to_scan=str(tmp_path / 'turn.txt'))),
+            ('vertices',
+             dict(path=tmp_path / 'masks', world_to_scan='{scan}.txt')))
+    ]
+    assert [s['files'] for s in found[:3]
+            ] == ['masks', 'others', 'masks/{scan}/{frame}_b.png']
+    assert found[5]['world_to_scan'][0] == [-1, 0, 0, 0]
+    texts = [repr(s) for s in found]
+    assert len(set(texts)) == len(texts)
+    assert not any(str(tmp_path) in text for text in texts)
+
+
 @pytest.mark.parametrize('options, message', [
     (dict(form='polygons'), "form 'polygons' is unknown"),
     (dict(form='rle', overlap='none'), "overlap 'none' is unknown"),
