@@ -3,7 +3,8 @@
     python tools/analysis/preparation_chain.py --source ../shared/data
 
 Imports a 7-Scenes recording, four ScanNet frames with their scan, three SUN
-RGB-D frames and an S3DIS room, and runs every step of preparation on them.
+RGB-D frames and an S3DIS room, runs every step of preparation on them, and
+makes 30 scenes of SynthRooms.
 Each step is a plain command, printed before it runs; what a step says of
 itself (``--report``) and what it left on disk becomes docs/results/
 preparation.json. Steps that are done are not run again.
@@ -13,6 +14,7 @@ import json
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -261,6 +263,27 @@ def measure(data: Path) -> Dict[str, Any]:
         })
 
 
+def make_synthrooms(data: Path) -> Dict[str, Any]:
+    """Make 30 scenes of 12 frames with two workers, anew.
+
+    Args:
+        data (Path): Folder to make them in.
+
+    Returns:
+        Dict[str, Any]: Number of scenes and workers, and seconds.
+    """
+    shutil.rmtree(data, ignore_errors=True)
+    report = data.parent / 'reports/synthrooms.json'
+    run([
+        'tools/preparation/make_synthrooms.py', '--scenes', '30', '--frames',
+        '12', '--seed', '0', '--workers', '2', '--out',
+        str(data), '--report',
+        str(report)
+    ])
+    made = json.loads(report.read_text())
+    return dict(scenes=made['made'], workers=2, seconds=made['seconds'])
+
+
 def main() -> int:
     """Run the chain and write the results."""
     args = parse_args()
@@ -289,7 +312,10 @@ def main() -> int:
                             text=True).stdout.strip()
     machine = dict(cpu=platform.machine(), cores=os.cpu_count(), commit=commit)
     content = dict(
-        machine=machine, reference_bytes=REFERENCE_BYTES, recordings=results)
+        machine=machine,
+        reference_bytes=REFERENCE_BYTES,
+        recordings=results,
+        synthrooms=make_synthrooms(args.data / 'synthrooms'))
     Path(args.json).write_text(json.dumps(content, indent=2) + '\n')
     return 0
 

@@ -54,6 +54,80 @@ def speed_table(results: Dict[str, Any]) -> str:
     return table(header, [frames, *rows]) + machine_line(results['machine'])
 
 
+def synthrooms_line(results: Dict[str, Any]) -> str:
+    """Return how long SynthRooms takes."""
+    made = results['synthrooms']
+    return (f'{made["scenes"]} scenes of 12 frames with {made["workers"]} '
+            f'workers: {made["seconds"]:.0f} s (asked: 300 s).\n')
+
+
+def parts_table(results: Dict[str, Any]) -> str:
+    """Return the figures of benchmark_preparation.py."""
+    sens, pooling = results['sens'], results['pooling']
+    merged = results['manifests']
+    rows = [
+        [
+            '`.sens`: decode colour and depth, write nothing',
+            f'{sens["decode_per_second"]:.0f} frames/s'
+        ],
+        [
+            '`.sens`: extract to posed_images',
+            f'{sens["extract_per_second"]:.0f} frames/s'
+        ],
+        [
+            'pool 768 channels of 35×46 in 60 regions of 640×480',
+            f'{pooling["ours_s"] * 1000:.0f} ms'
+        ],
+        [
+            'the same on the upsampled map, torch',
+            f'{pooling["whole_map_s"] * 1000:.0f} ms'
+        ],
+        [
+            f'merge the manifests of {merged["scans"]:,} scans, '
+            f'{merged["frames"]:,} frames', f'{merged["merge_s"]:.1f} s'
+        ],
+    ]
+    return table(['one core', 'measured'], rows) + machine_line(
+        results['machine'])
+
+
+def lifting_table(results: Dict[str, Any]) -> str:
+    """Return the speed of lifting."""
+    rows = [[
+        name,
+        f'{entry["frames_per_s"]:.0f} frames/s',
+        f'{entry["read_frame_s"] * 1000:.1f} ms',
+        f'{entry["lift_frame_s"] * 1000:.1f} ms',
+        f'{entry["merge_all_s"]:.1f} s for {entry["merge_frames"]} frames',
+    ] for name, entry in (('640×480, one camera', results['one_camera']),
+                          ('colour 1296×968, depth 640×480',
+                           results['two_cameras']))]
+    header = [
+        f'{results["points"]:,} points, one core', 'all', 'reading', 'lifting',
+        'merging'
+    ]
+    return table(header, rows) + machine_line(results['machine'])
+
+
+def sam_table(results: Dict[str, Any]) -> str:
+    """Return the speed of SAM's regions beside the stock generator's."""
+    found = results['sam']
+    rows = [['stock', f'{found["stock_s"]:.1f}', '1.00', '–']]
+    names = {'ours_stock': 'ours', 'ours_folded': 'ours, `attention=folded`'}
+    for key, name in names.items():
+        entry = found[key]
+        rows.append([
+            name, f'{entry["s"]:.1f}', f'{entry["speed_ratio"]:.2f}',
+            f'{sum(entry["differing_pixels"])}'
+        ])
+    prompts = found['options']['points_per_side']**2
+    header = [
+        f'{found["model"]}, {found["weights"]} weights, {prompts} prompts',
+        's per frame', 'speed', 'differing pixels'
+    ]
+    return table(header, rows) + machine_line(results['machine'])
+
+
 def storage_table(results: Dict[str, Any]) -> str:
     """Return bytes per frame, and what is covered."""
     recordings = {
