@@ -1,13 +1,17 @@
 """The command line of preparation: one sentence and a status, no traceback."""
 import argparse
 import errno
+import io
 import os
 
 import pytest
+from rich.console import Console
 
 from sam3d_plugin.preparation.cli import add_run_arguments, run_main
+from sam3d_plugin.preparation.runs import RunOptions, run_step
 from sam3d_plugin.store import files
 from sam3d_plugin.store.errors import FrameError, StoreError
+from .test_runs import Doubling
 
 
 def raising(error):
@@ -64,3 +68,19 @@ def test_full_disk_leaves_no_draft(tmp_path, monkeypatch):
     with pytest.raises(OSError):
         files.write_new(tmp_path / 'store.json', b'1')
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('in_ci', [False, True])
+def test_progress_is_quiet_in_ci(tmp_path, monkeypatch, in_ci):
+    monkeypatch.delenv('CI', raising=False)
+    if in_ci:
+        monkeypatch.setenv('CI', 'true')
+    (tmp_path / 'in' / 'a').mkdir(parents=True)
+    (tmp_path / 'in' / 'a' / '0.txt').write_text('1')
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    run_step(
+        Doubling(tmp_path / 'in'), tmp_path / 'out', RunOptions(workers=0),
+        console)
+    text = console.file.getvalue()
+    assert ('1/1' in text and '\x1b[' in text) != in_ci
+    assert 'made' in text
