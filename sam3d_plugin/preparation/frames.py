@@ -9,6 +9,7 @@ from typing import Dict, List
 import numpy as np
 
 from .scan import Scan, ScanError
+from .source_files import brief
 
 # Rows are the new axes in terms of the old: a rotation, never a mirror.
 _TO_Z_UP: Dict[str, np.ndarray] = {
@@ -68,13 +69,13 @@ def read_axis_align(path: Path, arrays: Dict[str, np.ndarray],
 
 def _read_matrix(path: Path) -> np.ndarray:
     """16 numbers, bare or as in ScanNet's ``axisAlignment = ...``."""
-    text = path.read_text(encoding='utf-8', errors='replace')
     try:
+        text = path.read_text(encoding='utf-8', errors='replace')
         values = [float(word) for word in text.split('=')[-1].split()]
         return np.array(values).reshape(4, 4)
-    except ValueError as error:
-        raise ScanError(f'{path} does not hold 16 numbers ({error}); write '
-                        'the 4x4 matrix row by row') from error
+    except (OSError, ValueError) as error:
+        raise ScanError(f'{path} does not hold 16 numbers ({brief(error)}); '
+                        'write the 4x4 matrix row by row') from error
 
 
 def to_metres_z_up(scan: Scan, scale: float, up: str) -> Scan:

@@ -38,8 +38,8 @@ _SCAN_FIELDS = ('bbox', 'axis_align_matrix')
 # start at 1, with 0 for points in none.
 _COUNTED_FROM_ZERO = ('sam3d_ensemble_group', 'sam3d_normal_vector_group')
 
-_UNREADABLE = (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error,
-               PlyParseError)
+_UNREADABLE = (ValueError, KeyError, EOFError, OSError, OverflowError,
+               MemoryError, zipfile.BadZipFile, zlib.error, PlyParseError)
 
 # Arrays by their names in the file, and names of those not understood.
 Found = Tuple[Dict[str, np.ndarray], List[str]]
@@ -151,7 +151,8 @@ def _read_arrays(path: Path, region_key: Optional[str],
         found, unused = reader(path,
                                {*sum(fields.values(), ()), *_SCAN_FIELDS})
     except _UNREADABLE as error:
-        raise ScanError(f'{path} cannot be read ({error}); it may be '
+        reason = str(error) or type(error).__name__
+        raise ScanError(f'{path} cannot be read ({reason}); it may be '
                         'truncated: copy it again') from error
     arrays = {key: found.pop(key) for key in _SCAN_FIELDS if key in found}
     for field, names in fields.items():

@@ -6,6 +6,7 @@ import numpy as np
 from ...store.errors import StoreError
 from ...store.files import BackendArgs, exists, read_bytes
 from ...store.posed_images import Cameras
+from ..source_files import brief
 
 # A vector shorter than this says nothing about a direction.
 _SHORTEST = 1e-6
@@ -34,13 +35,18 @@ def read_numbers(value: str, backend_args: BackendArgs = None) -> List[float]:
         if not exists(value, backend_args):
             raise StoreError(f'{value} is no file, nor numbers separated by '
                              'commas') from None
-        lines = read_bytes(value, backend_args).decode(errors='replace')
+        try:
+            lines = read_bytes(value, backend_args).decode(errors='replace')
+        except OSError as error:
+            raise StoreError(f'{value} cannot be read ({error.strerror}); '
+                             'give a text file, or the numbers') from error
         text = ' '.join(line.partition('#')[0] for line in lines.splitlines())
         try:
             numbers = [float(w) for w in text.replace(',', ' ').split()]
         except ValueError as error:
-            raise StoreError(f'{value} holds more than numbers ({error}); '
-                             'give the numbers alone') from error
+            raise StoreError(
+                f'{value} holds more than numbers ({brief(error)}); '
+                'give the numbers alone') from error
     if not np.isfinite(numbers).all():
         raise StoreError(f'{value} holds a number that is not finite')
     return numbers

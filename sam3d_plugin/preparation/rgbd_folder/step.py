@@ -9,13 +9,14 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from ...store.errors import FrameError, StoreError
-from ...store.files import BackendArgs, join, read_bytes
+from ...store.files import BackendArgs, join
 from ...store.manifest import Store, differences
 from ...store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
                                    Cameras, check_pose, decode_color,
                                    decode_depth, decode_image, decode_matrix,
                                    encode_color, encode_matrix, frame_files)
 from ..frame_steps import FrameStep, Product, call_each
+from ..source_files import read_source_file
 from .frames import FrameFiles, Recording
 from .layouts import find_recording
 from .matrices import (make_right_handed, mirror_pose, read_intrinsics,
@@ -229,10 +230,8 @@ class RGBDFolderStep(FrameStep):
         return self.world @ pose
 
     def _read(self, path: str) -> bytes:
-        try:
-            return read_bytes(join(self.source, path), self.backend_args)
-        except FileNotFoundError:
-            raise FrameError(f'{path} is missing; copy it again') from None
+        return read_source_file(
+            join(self.source, path), path, 'copy it again', self.backend_args)
 
     def adopt(self, scan: str, item: str,
               files: Dict[str, bytes]) -> Dict[str, Any]:

@@ -143,7 +143,11 @@ def _lines(path: str, backend_args: BackendArgs) -> List[List[str]]:
     """Words of the lines that are no comments."""
     if not exists(path, backend_args):
         raise StoreError(f'{path} is missing; copy the whole recording')
-    text = read_bytes(path, backend_args).decode(errors='replace')
+    try:
+        text = read_bytes(path, backend_args).decode(errors='replace')
+    except OSError as error:
+        raise StoreError(f'{path} cannot be read ({error.strerror}); copy it '
+                         'again') from error
     lines = [line.replace(',', ' ').split() for line in text.splitlines()]
     return [words for words in lines if words and words[0][0] != '#']
 

@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 
 from ...store.errors import FrameError, StoreError
-from ...store.files import BackendArgs, PathLike, join, list_names, read_bytes
+from ...store.files import BackendArgs, PathLike, join, list_names
+from ..source_files import read_source_file
 
 # mmdet3d.datasets.S3DISSegDataset.METAINFO (a test compares the two).
 CLASSES = ('ceiling', 'floor', 'wall', 'beam', 'column', 'window', 'door',
@@ -242,9 +243,10 @@ def read_room(folder: PathLike, backend_args: BackendArgs = None) -> Room:
     # Of the release, so that records hold no path of this machine.
     name = '/'.join(annotations.split('/')[-3:])
     for file in list_names(annotations, backend_args, suffix='.txt'):
-        points = parse_points(
-            read_bytes(join(annotations, file), backend_args),
-            join(name, file), flaws)
+        content = read_source_file(
+            join(annotations, file), join(name, file),
+            'extract the release again', backend_args)
+        points = parse_points(content, join(name, file), flaws)
         if len(points):
             parts.append(points)
             classes.append(class_index(file, flaws))

@@ -20,8 +20,11 @@ import numpy as np
 
 from ...store.errors import FrameError, StoreError
 from ..scan import MAX_NYU40_ID
+from ..source_files import brief
 
 _RAW, _NYU40 = 'raw_category', 'nyu40id'
+# No room has so many; damaged numbers may be larger than the memory.
+_MOST_OBJECTS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,10 @@ def parse_label_map(content: bytes, name: str) -> Dict[str, int]:
         rows = csv.DictReader(io.StringIO(content.decode()), delimiter='\t')
         numbers = {row[_RAW]: int(row[_NYU40]) for row in rows}
     except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise StoreError(f'{name} has no columns {_RAW} and {_NYU40} of '
-                         f"labels and numbers ({error!r}); give ScanNet's "
-                         'scannetv2-labels.combined.tsv') from error
+        raise StoreError(
+            f'{name} has no columns {_RAW} and {_NYU40} of '
+            f"labels and numbers ({brief(error)}); give ScanNet's "
+            'scannetv2-labels.combined.tsv') from error
     if not numbers or not 0 <= min(numbers.values()) <= max(
             numbers.values()) <= MAX_NYU40_ID:
         raise StoreError(f'{name} has no NYU40 ids from 0 to {MAX_NYU40_ID}; '
@@ -88,7 +92,7 @@ def _parse_json(content: bytes, key: str, name: str) -> List[Any]:
         values = json.loads(content)[key]
     except (KeyError, TypeError, ValueError) as error:
         raise FrameError(f'{name} is no whole JSON file with {key!r} '
-                         f'({error!r}); copy it again') from error
+                         f'({brief(error)}); copy it again') from error
     if not isinstance(values, list):
         raise FrameError(f'{name}: {key!r} is no list; copy it again')
     return values
@@ -108,7 +112,11 @@ def parse_segments(content: bytes, num_vertices: int, name: str) -> np.ndarray:
     Raises:
         FrameError: When it is damaged or of another mesh.
     """
-    segments = np.array(_parse_json(content, 'segIndices', name))
+    values = _parse_json(content, 'segIndices', name)
+    try:
+        segments = np.array(values)
+    except ValueError:  # of lists
+        segments = np.array(None)
     if segments.ndim != 1 or segments.dtype.kind not in 'iu':
         raise FrameError(f'{name}: segIndices are no whole numbers; copy it '
                          'again')
@@ -137,10 +145,11 @@ def parse_groups(content: bytes, name: str) -> List[ObjectGroup]:
         try:
             segments = np.array(entry['segments'], dtype=np.int64)
             number, label = int(entry['objectId']) + 1, str(entry['label'])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise FrameError(f'{name}: a group has no objectId, label and '
-                             f'segments ({error!r}); copy it again') from error
-        if segments.ndim != 1 or number < 1:
+                             f'segments ({brief(error)}); copy it '
+                             'again') from error
+        if segments.ndim != 1 or not 1 <= number <= _MOST_OBJECTS:
             raise FrameError(f'{name}: object {number - 1} is damaged; copy '
                              'it again')
         groups.append(ObjectGroup(number, label, segments))

@@ -6,6 +6,7 @@ same one whatever the stride. mmdet3d reads the names from the folder.
 Axis legend: H W pixels.
 """
 import io
+import struct
 from collections import Counter
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
@@ -89,6 +90,11 @@ class SensFrames(FrameStep):
                 f'{self.source} has no recording {missing[0]}/{missing[0]}'
                 f'.sens ({len(missing)} of {len(asked)} asked scans have '
                 'none); download it, or leave it out')
+        if not found:
+            raise StoreError(
+                f'{self.source} has no recording <scan>/<scan>.sens in its '
+                f'{len(asked):,} folders; download them, or give the folder '
+                'of the release')
         return sorted(found)
 
     def _has_recording(self, scan: str) -> bool:
@@ -259,7 +265,8 @@ def jpeg_size(content: bytes, name: str) -> Tuple[int, int]:
     try:
         with Image.open(io.BytesIO(content), formats=('JPEG', )) as image:
             return image.height, image.width
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError,
+            struct.error, Image.DecompressionBombError) as error:
         raise FrameError(f'{name}: the colour is no whole JPEG') from error
 
 

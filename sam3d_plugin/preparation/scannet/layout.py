@@ -6,6 +6,7 @@ from typing import Dict, Iterator, List, Mapping, Optional, Sequence
 from ...store.errors import FrameError, StoreError
 from ...store.files import (BackendArgs, PathLike, exists, join, list_names,
                             read_bytes)
+from ..source_files import brief
 
 # Scans of ScanNet v2's splits.
 OFFICIAL_TOTALS = {'train': 1201, 'val': 312, 'test': 100}
@@ -100,9 +101,9 @@ def read_list(path: PathLike, backend_args: BackendArgs = None) -> List[str]:
     """
     try:
         names = read_bytes(path, backend_args).decode().split()
-    except (FileNotFoundError, UnicodeDecodeError) as error:
-        raise StoreError(f'{path} cannot be read ({error}); give a text file '
-                         'with one scan name in a line') from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f'{path} cannot be read ({brief(error)}); give a '
+                         'text file with one scan name in a line') from error
     if not names:
         raise StoreError(f'{path} names no scan; write one name in a line')
     repeated = [name for name, count in Counter(names).items() if count > 1]

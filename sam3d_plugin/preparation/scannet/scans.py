@@ -26,12 +26,14 @@ from ..frames import read_axis_align
 from ..infos import describe_scan, scan_files
 from ..instances import MAX_BOXES, instance_boxes
 from ..scan import Scan, ScanError
+from ..source_files import brief, read_source_file
 from .annotations import (VertexLabels, label_vertices, parse_groups,
                           parse_label_map, parse_segments)
 from .layout import WITHOUT_ANNOTATIONS, Splits, find_folders, relative_names
 
 _POINT_BYTES, _MASK_BYTES = 6 * 4, 8
-_UNREADABLE = (PlyParseError, ValueError, KeyError, OSError)
+_UNREADABLE = (PlyParseError, ValueError, KeyError, OSError, OverflowError,
+               MemoryError)
 
 
 class ScanNetScans(FrameStep):
@@ -64,6 +66,9 @@ class ScanNetScans(FrameStep):
             raise StoreError(
                 f'{label_map} is missing; it comes with the release, name it '
                 'with --labels') from None
+        except OSError as error:
+            raise StoreError(f'{label_map} cannot be read ({error.strerror}); '
+                             'name the label map with --labels') from error
         self.label_map = parse_label_map(content, str(label_map))
         self._label_map_checksum = checksum(content)
         self._is_annotated = {
@@ -171,13 +176,7 @@ class ScanNetScans(FrameStep):
         return scan, labels
 
     def _read_file(self, path: str) -> bytes:
-        try:
-            return read_bytes(path, self.backend_args)
-        except FileNotFoundError:
-            raise FrameError(f'{path} is missing; download it') from None
-        except OSError as error:
-            raise FrameError(f'{path} cannot be read ({error.strerror}); copy '
-                             'it again') from error
+        return read_source_file(path, path, 'download it', self.backend_args)
 
     def _read_labels(self, folder: str, name: str, count: int) -> VertexLabels:
         segments = join(folder, f'{name}_vh_clean_2.0.010000.segs.json')
@@ -261,8 +260,8 @@ def read_vertices(path: str, backend_args: BackendArgs = None) -> np.ndarray:
     except FileNotFoundError:
         raise FrameError(f'{path} is missing; download it') from None
     except _UNREADABLE as error:
-        raise FrameError(f'{path} is no whole mesh with colours ({error}); '
-                         'copy it again') from error
+        raise FrameError(f'{path} is no whole mesh with colours '
+                         f'({brief(error)}); copy it again') from error
     vertices = vertices.astype(np.float32)
     num_broken = int((~np.isfinite(vertices).all(axis=1)).sum())
     if not len(vertices) or num_broken:

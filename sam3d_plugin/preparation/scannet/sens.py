@@ -34,8 +34,11 @@ DEPTH_FORMATS = {0: 'raw', 1: 'zlib'}
 _NAME = struct.Struct('<IQ')
 _AFTER_NAME = struct.Struct('<64f2i4IfQ')
 _FRAME = struct.Struct('<64s4Q')
-# Longer than any sensor's name, shorter than what random bytes would say.
+# Longer than any sensor's name, shorter than what random bytes would say;
+# the same for the number of frames (a day at 30 Hz) and the sides of images.
 _LONGEST_NAME = 4096
+_MOST_FRAMES = 24 * 3600 * 30
+_LARGEST_SIDE = 65535
 _COPY_AGAIN = 'copy it again'
 
 
@@ -200,11 +203,13 @@ def _parse_header(sensor: str, content: bytes, start: int,
             f'{path}: compression {color} of colour and {depth} of depth; '
             f'known are {COLOR_FORMATS} and {DEPTH_FORMATS}: write the '
             "recording again with ScanNet's SensReader")
-    if not 0 < shift < np.inf or 0 in (color_w, color_h, depth_w, depth_h):
+    sides = (color_w, color_h, depth_w, depth_h)
+    if (not 0 < shift < np.inf or not 0 < min(sides)
+            or max(sides) > _LARGEST_SIDE or count > _MOST_FRAMES):
         raise FrameError(
-            f'{path}: the header is damaged (images of {color_w}x{color_h} '
-            f'and {depth_w}x{depth_h}, {shift:g} units per metre); '
-            f'{_COPY_AGAIN}')
+            f'{path}: the header is damaged ({count} frames, images of '
+            f'{color_w}x{color_h} and {depth_w}x{depth_h}, {shift:g} units '
+            f'per metre); {_COPY_AGAIN}')
     if count == 0:
         raise FrameError(f'{path} holds no frame; {_COPY_AGAIN}')
     return SensHeader(

@@ -9,9 +9,12 @@ from scipy.io.matlab import MatReadError
 
 from ...store.errors import StoreError
 from ...store.files import BackendArgs, PathLike, read_bytes
+from ..source_files import brief
 
-_DAMAGES = (MatReadError, ValueError, TypeError, KeyError, IndexError,
-            EOFError, OSError, zlib.error)
+# What scipy's reader raises for damaged files, its own slips included.
+_DAMAGES = (MatReadError, ValueError, TypeError, LookupError, EOFError,
+            NameError, AttributeError, ArithmeticError, MemoryError, OSError,
+            zlib.error)
 
 
 def read_mat(path: PathLike,
@@ -45,8 +48,8 @@ def decode_mat(content: bytes, name: str, path: str) -> np.ndarray:
             "Octave and save it with save(FILE, '-v7'), or take the "
             "release's own file") from None
     except _DAMAGES as error:
-        raise StoreError(f'{path} is no whole MATLAB file ({error}); copy it '
-                         'again') from error
+        raise StoreError(f'{path} is no whole MATLAB file ({brief(error)}); '
+                         'copy it again') from error
     if name not in variables:
         raise StoreError(f'{path} has no variable {name}; is it another file?')
     return variables[name]

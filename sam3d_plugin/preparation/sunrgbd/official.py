@@ -11,8 +11,9 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from ...store.errors import FrameError, StoreError
-from ...store.files import BackendArgs, PathLike, exists, join, read_bytes
+from ...store.files import BackendArgs, PathLike, exists, join
 from ...store.posed_images import decode_color, decode_image
+from ..source_files import read_source_file
 from .mat_files import numbers_of, read_mat, text_of
 from .scan import (FARTHEST_MM, Calibration, SunBox, SunFrame, SunLabels,
                    SunSource, points_of_depth)
@@ -146,18 +147,16 @@ class OfficialSource(SunSource):
                         points_of_depth(depth, color, calibration))
 
     def _read_image(self, path: str) -> bytes:
-        try:
-            return read_bytes(join(self.root, path), self.backend_args)
-        except FileNotFoundError:
-            raise FrameError(f'{path} is missing; unzip SUNRGBD.zip '
-                             'again') from None
+        return read_source_file(
+            join(self.root, path), path, 'unzip SUNRGBD.zip again',
+            self.backend_args)
 
     def _calibration(self, scan: str) -> Calibration:
         intrinsics, tilt = self._cameras[int(scan) - 1]
         if intrinsics.shape != (3, 3) or tilt.shape != (3, 3):
             raise FrameError(f'{BOXES_3D}: K and Rtilt of '
                              f'scan {scan} are no 3x3 matrices')
-        return Calibration(intrinsics, tilt)
+        return Calibration(intrinsics, tilt).checked(f'{BOXES_3D}, {scan}')
 
 
 def unrotate_depth(image: np.ndarray, path: str) -> np.ndarray:

@@ -41,6 +41,26 @@ class Calibration:
     intrinsics: np.ndarray
     tilt: np.ndarray
 
+    def checked(self, name: str) -> 'Calibration':
+        """Itself, unless it is no camera's.
+
+        Args:
+            name (str): Its file, for the error.
+
+        Returns:
+            Calibration: This one.
+
+        Raises:
+            FrameError: When a number is not finite or a focal length not
+                positive.
+        """
+        focal = np.diag(self.intrinsics)[:2]
+        if not (np.isfinite(self.intrinsics).all()
+                and np.isfinite(self.tilt).all() and (focal > 0).all()):
+            raise FrameError(f"{name}: the calibration is no camera's; take "
+                             'it from the release again')
+        return self
+
     @property
     def pixel_intrinsics(self) -> np.ndarray:
         """(3, 3) intrinsics for pixels counted from 0."""

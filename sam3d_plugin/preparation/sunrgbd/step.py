@@ -3,7 +3,7 @@ from typing import Any, Dict, List, Sequence, Union
 
 import numpy as np
 
-from ...store.errors import FrameError
+from ...store.errors import FrameError, StoreError
 from ...store.posed_images import (INTRINSIC, check_pose, decode_color,
                                    decode_depth, encode_matrix, frame_files)
 from ..frame_steps import FrameStep, Product, call_each
@@ -27,6 +27,9 @@ class SunRGBDStep(FrameStep):
         with_images (bool): Whether the images are copied to
             ``sunrgbd_trainval/image`` too, where mmdet3d's configs with
             cameras read them.
+
+    Raises:
+        StoreError: When the number of points or the seed is negative.
     """
 
     kind = 'scans'
@@ -37,6 +40,9 @@ class SunRGBDStep(FrameStep):
                  num_points: int = 50000,
                  seed: int = 0,
                  with_images: bool = True) -> None:
+        if num_points < 0 or seed < 0:
+            raise StoreError(f'--num-points {num_points} and --seed {seed} '
+                             'must not be negative')
         self.source = source
         self.num_points = num_points
         self.seed = seed

@@ -8,6 +8,7 @@ from ...store.errors import FrameError, StoreError
 from ...store.files import (BackendArgs, PathLike, exists, join, list_names,
                             read_bytes)
 from ...store.posed_images import decode_color
+from ..source_files import read_source_file
 from .mat_files import decode_mat
 from .scan import (Calibration, SunBox, SunFrame, SunLabels, SunSource,
                    depth_of_points)
@@ -128,17 +129,15 @@ class TrainvalSource(SunSource):
         except ValueError as error:
             raise FrameError(f'{path} does not hold two lines of 9 numbers; '
                              'extract it again') from error
-        return Calibration(intrinsics, tilt)
+        return Calibration(intrinsics, tilt).checked(path)
 
     def _text(self, path: str) -> str:
         return self._read(path).decode(errors='replace')
 
     def _read(self, path: str) -> bytes:
         """A file by its path in the source."""
-        try:
-            return read_bytes(join(self.root, path), self.backend_args)
-        except FileNotFoundError:
-            raise FrameError(f'{path} is missing; extract it again') from None
+        return read_source_file(
+            join(self.root, path), path, 'extract it again', self.backend_args)
 
 
 def parse_label(line: str, path: str) -> SunBox:
@@ -160,6 +159,6 @@ def parse_label(line: str, path: str) -> SunBox:
         if numbers.shape != (12, ) or not np.isfinite(numbers).all():
             raise ValueError
     except ValueError as error:
-        raise FrameError(f'{path}: the line {line!r} is no class with 12 '
+        raise FrameError(f'{path}: the line {line[:80]!r} is no class with 12 '
                          'numbers; extract it again') from error
     return SunBox.from_numbers(name, numbers)

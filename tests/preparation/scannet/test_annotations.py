@@ -83,6 +83,8 @@ def test_segments_of_another_mesh_are_refused():
     b'{"segIndices": 3}',
     b'{"segIndices": ["a", "b"]}',
     b'{"segIndices": [1.5, 2]}',
+    b'{"segIndices": [1, []]}',
+    b'{"segIndices": [1, 99999999999999999999999]}',
     b'\xff\xfe',
 ])
 def test_damaged_segments_are_refused(content):
@@ -90,11 +92,22 @@ def test_damaged_segments_are_refused(content):
         parse_segments(content, 2, 'b.json')
 
 
+def test_reasons_are_shorter_than_the_files_they_are_of():
+    for parse in (parse_groups, parse_label_map,
+                  lambda content, name: parse_segments(content, 2, name)):
+        with pytest.raises((FrameError, StoreError)) as info:
+            parse(b'\xff' * 100000, 'd')
+        assert len(str(info.value)) < 500
+
+
 @pytest.mark.parametrize('entry', [
     dict(objectId=0, label='chair'),
     dict(objectId='x', label='chair', segments=[1]),
     dict(objectId=0, label='chair', segments=['a']),
     dict(objectId=-1, label='chair', segments=[1]),
+    dict(objectId=10**12, label='chair', segments=[1]),
+    dict(objectId=float('inf'), label='chair', segments=[1]),
+    dict(objectId=0, label='chair', segments=[10**23]),
     dict(objectId=0, label='chair', segments=3),
     [],
 ])

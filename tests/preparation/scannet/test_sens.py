@@ -80,6 +80,8 @@ def test_sizes_beyond_the_file_are_a_truncation(raw, tmp_path):
     (dict(color_type=-1), 'compression -1 of colour'),
     (dict(shift=float('nan')), 'header is damaged'),
     (dict(depth_size=(0, 16)), 'header is damaged'),
+    (dict(depth_size=(2**32 - 1, 16)), 'header is damaged'),
+    (dict(count=10**12), 'header is damaged .1000000000000 frames'),
     (dict(count=0), 'holds no frame'),
 ])
 def test_other_files_are_refused(raw, tmp_path, changes, message):

@@ -282,6 +282,14 @@ def break_official(source, what):
         Image.fromarray(np.ones((24, 30), np.uint16)).save(depth)
     elif what == 'no image':
         color.unlink()
+    elif what == 'folder':
+        depth.unlink()
+        depth.mkdir()
+    elif what == 'no camera':
+        path = source / 'SUNRGBDMeta3DBB_v2.mat'
+        content = loadmat(path)
+        content['SUNRGBDMeta'][0, 2]['K'] = np.full((3, 3), np.nan)
+        savemat(path, dict(SUNRGBDMeta=content['SUNRGBDMeta']))
 
 
 @pytest.mark.parametrize('what, reason', [
@@ -289,6 +297,8 @@ def break_official(source, what):
     ('zero depth', 'no pixel with depth'),
     ('other size', r'is \(30, 24\), but .*jpg \(32, 24\)'),
     ('no image', 'missing; unzip'),
+    ('folder', '000003.png cannot be read .Is a directory'),
+    ('no camera', "BB_v2.mat, 000003: the calibration is no camera's"),
 ])
 def test_bad_scan_of_the_release_is_skipped_and_named(write, tmp_path, what,
                                                       reason):
@@ -316,6 +326,12 @@ def break_trainval(source, what):
         points = points[:, :5]
     elif what == 'calibration':
         (source / 'calib/000003.txt').write_text('1 2 3')
+    elif what == 'no camera':
+        path = source / 'calib/000003.txt'
+        path.write_text(path.read_text().rsplit(maxsplit=1)[0] + ' nan')
+    elif what == 'folder':
+        (source / 'image/000003.jpg').unlink()
+        (source / 'image/000003.jpg').mkdir()
     elif what == 'label':
         (source / 'label/000003.txt').write_text('bed 1 2 3')
     if what in ('moved point', 'not finite', 'twice', 'columns'):
@@ -329,6 +345,8 @@ def break_trainval(source, what):
     ('twice', 'two points fall in one pixel'),
     ('columns', r'not \(N, 6\) numbers'),
     ('calibration', 'calib/000003.txt does not hold two lines'),
+    ('no camera', "calib/000003.txt: the calibration is no camera's"),
+    ('folder', 'image/000003.jpg cannot be read .Is a directory'),
     ('label', "label/000003.txt: the line 'bed 1 2 3'"),
 ])
 def test_bad_extracted_scan_is_skipped_and_named(write, tmp_path, what,
