@@ -19,11 +19,21 @@ KIND = 'fused_scans'
 
 @dataclass(frozen=True)
 class FusionSettings:
-    """See :func:`fuse_frames`."""
+    """See :func:`fuse_frames`.
+
+    Raises:
+        StoreError: When one is not positive.
+    """
     voxel: float = 0.025
     max_depth: float = 5.0
     min_pixels: int = 3
     max_points: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None and not 0 < value < np.inf:
+                option = name.replace('_', '-')
+                raise StoreError(f'--{option} {value:g} must be positive')
 
 
 class FuseStep(FrameStep):
@@ -49,8 +59,12 @@ class FuseStep(FrameStep):
         return dict(vars(self.fusion))
 
     def scans(self) -> List[str]:
-        """The scans of posed_images."""
-        return self.images.scans()
+        """The scans of posed_images; StoreError when there is none."""
+        scans = self.images.scans()
+        if not scans:
+            raise StoreError(f'{self.images.root} holds no scan with an '
+                             'intrinsic.txt; run import_rgbd_folder.py first')
+        return scans
 
     def items(self, scan: str) -> List[str]:
         """The scan itself."""
@@ -104,6 +118,26 @@ def _unlabelled(name: str, xyz: np.ndarray, rgb: np.ndarray) -> Scan:
         box_classes=nothing[:0])
 
 
+def check_splits(splits: Dict[str, List[str]], scans: Sequence[str],
+                 data: PathLike) -> None:
+    """Refuse lists of scans that are not there.
+
+    Args:
+        splits (Dict[str, List[str]]): Scans by split.
+        scans (Sequence[str]): Those that are there.
+        data (PathLike): Where, for the error.
+
+    Raises:
+        StoreError: It names the split and the scan.
+    """
+    for split, members in splits.items():
+        missing = sorted(set(members) - set(scans))
+        if missing:
+            raise StoreError(f'{data}: split {split} names {missing[0]}, '
+                             'which is no fused scan; it has '
+                             f'{", ".join(list(scans)[:5])}')
+
+
 def write_infos(out: PathLike, splits: Dict[str, List[str]],
                 backend_args: BackendArgs) -> Dict[str, Path]:
     """Write the infos of the fused scans.
@@ -130,11 +164,7 @@ def write_infos(out: PathLike, splits: Dict[str, List[str]],
         for item in record.whole.values()
     }
     splits = splits or dict(train=sorted(stored), val=sorted(stored))
-    for split, members in splits.items():
-        missing = sorted(set(members) - set(stored))
-        if missing:
-            raise StoreError(f'{out}: split {split} names {missing[0]}, which '
-                             'is no fused scan')
+    check_splits(splits, sorted(stored), out)
     return {
         split: write_split(Path(out), split, [stored[n] for n in members])
         for split, members in splits.items() if members

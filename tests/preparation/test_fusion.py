@@ -122,3 +122,16 @@ def test_a_split_of_unknown_scans_is_refused(tmp_path):
         RunOptions(workers=0), Console(file=io.StringIO()))
     with pytest.raises(StoreError, match='split val names c'):
         write_infos(tmp_path, dict(train=['a'], val=['c']), None)
+
+
+@pytest.mark.parametrize('option, value', [('voxel', 0.0),
+                                           ('max_depth', float('nan')),
+                                           ('max_points', -3)])
+def test_settings_must_be_positive(option, value):
+    with pytest.raises(StoreError, match=f'--{option.replace("_", "-")} '):
+        FusionSettings(**{option: value})
+
+
+def test_a_folder_without_frames_is_refused(tmp_path):
+    with pytest.raises(StoreError, match='posed_images holds no scan'):
+        FuseStep(tmp_path).scans()

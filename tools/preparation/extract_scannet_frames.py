@@ -25,6 +25,8 @@ from sam3d_plugin.preparation.scannet.frames import (DEFAULT_STRIDE,
                                                      SensFrames, count_reasons)
 from sam3d_plugin.preparation.scannet.layout import (read_list,
                                                      source_backend_args)
+from sam3d_plugin.preparation.source_files import check_unclaimed
+from sam3d_plugin.store.manifest import Store
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -80,7 +82,9 @@ def build_step(args: argparse.Namespace) -> SensFrames:
 def extract(args: argparse.Namespace) -> None:
     """Extract the frames and say why frames were skipped."""
     console = Console(soft_wrap=True, markup=False, highlight=False)
-    report = run_step(build_step(args), args.out, run_options(args), console)
+    step, options = build_step(args), run_options(args)
+    check_unclaimed(Store(args.out, options.backend_args), step.scans())
+    report = run_step(step, args.out, options, console)
     for reason, count in count_reasons(report.skipped).items():
         console.print(f'  {count:,} skipped: {reason}')
 

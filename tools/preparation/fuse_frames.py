@@ -12,8 +12,10 @@ from typing import Dict, List, Optional, Sequence
 from sam3d_plugin.preparation.cli import (add_run_arguments, run_main,
                                           run_options)
 from sam3d_plugin.preparation.fuse_step import (FuseStep, FusionSettings,
-                                                write_infos)
+                                                check_splits, write_infos)
 from sam3d_plugin.preparation.runs import run_step
+from sam3d_plugin.preparation.source_files import check_unclaimed
+from sam3d_plugin.store.manifest import Store
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -69,8 +71,13 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     out = args.out or args.data
 
     def work() -> None:
-        run_step(build_step(args), out, run_options(args))
-        infos = write_infos(out, split_lists(args), args.backend_args)
+        step, splits = build_step(args), split_lists(args)
+        check_splits(splits, step.scans(), args.data)
+        check_unclaimed(
+            Store(out, args.backend_args),
+            [f'points/{scan}.bin' for scan in step.scans()])
+        run_step(step, out, run_options(args))
+        infos = write_infos(out, splits, args.backend_args)
         print('\n'.join(f'  {path}' for path in infos.values()))
 
     return run_main(work)

@@ -32,6 +32,7 @@ from sam3d_plugin.preparation.rgbd_folder.matrices import read_numbers
 from sam3d_plugin.preparation.rgbd_folder.step import (FolderOptions,
                                                        RGBDFolderStep)
 from sam3d_plugin.preparation.runs import run_step
+from sam3d_plugin.preparation.source_files import check_unclaimed
 from sam3d_plugin.store.files import join
 from sam3d_plugin.store.manifest import Store
 
@@ -113,7 +114,9 @@ def import_folder(args: argparse.Namespace) -> None:
     console = Console(soft_wrap=True, markup=False, highlight=False)
     step = build_step(args)
     options = run_options(args)
-    step.check_store(Store(args.out, options.backend_args))
+    store = Store(args.out, options.backend_args)
+    check_unclaimed(store, step.scans())
+    step.check_store(store)
     for note in (f'layout {step.layout}', *step.notes):
         console.print(note)
     run_step(step, args.out, options, console)

@@ -22,16 +22,13 @@ from rich.console import Console
 from sam3d_plugin.preparation.cli import (add_run_arguments, run_main,
                                           run_options)
 from sam3d_plugin.preparation.runs import run_step
-from sam3d_plugin.preparation.scannet.layout import (OFFICIAL_TOTALS,
-                                                     check_present,
-                                                     check_totals,
-                                                     find_folders, find_lists,
-                                                     present_splits,
-                                                     read_splits,
-                                                     source_backend_args)
+from sam3d_plugin.preparation.scannet.layout import (
+    OFFICIAL_TOTALS, check_present, check_totals, find_folders, find_lists,
+    present_splits, read_splits, source_backend_args)
 from sam3d_plugin.preparation.scannet.scans import ScanNetScans
 from sam3d_plugin.preparation.scannet.split_infos import (check_local,
                                                           write_infos)
+from sam3d_plugin.preparation.source_files import check_unclaimed
 from sam3d_plugin.store.files import join
 from sam3d_plugin.store.manifest import Store
 
@@ -114,6 +111,7 @@ def prepare(args: argparse.Namespace) -> None:
     store = Store(args.out, options.backend_args)
     check_local(store)
     step = build_step(args)
+    check_unclaimed(store, [f'points/{scan}.bin' for scan in step.scans()])
     run_step(step, args.out, options, console)
     write_infos(store, step.splits, console, args.partial)
 

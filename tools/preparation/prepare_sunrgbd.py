@@ -21,6 +21,7 @@ from rich.console import Console
 from sam3d_plugin.preparation.cli import (add_run_arguments, run_main,
                                           run_options)
 from sam3d_plugin.preparation.runs import run_step
+from sam3d_plugin.preparation.source_files import check_unclaimed
 from sam3d_plugin.preparation.sunrgbd.infos import check_totals, write_infos
 from sam3d_plugin.preparation.sunrgbd.sources import FORMS, open_source
 from sam3d_plugin.preparation.sunrgbd.step import SunRGBDStep
@@ -85,10 +86,12 @@ def prepare(args: argparse.Namespace) -> None:
         for split, scans in splits.items()
     }, args.source, args.partial)
     options = run_options(args)
+    store = Store(args.out, options.backend_args)
+    check_unclaimed(
+        store, (name for scan in step.scans()
+                for name in (f'points/{scan}.bin', f'posed_images/{scan}')))
     run_step(step, args.out, options, console)
-    lines: List[str] = write_infos(step.source,
-                                   Store(args.out, options.backend_args),
-                                   args.partial)
+    lines: List[str] = write_infos(step.source, store, args.partial)
     for line in lines:
         console.print(f'  {line}')
 

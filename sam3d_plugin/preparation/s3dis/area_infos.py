@@ -13,6 +13,7 @@ from ...store.manifest import Store
 from ..infos import label_weights
 from ..region_paths import name_all_region_files
 from ..runs import RunOptions, run_step
+from ..source_files import check_unclaimed
 from .raw import AREAS
 from .rooms import DETECTION_CLASSES, RoomStep
 
@@ -70,6 +71,9 @@ def prepare_rooms(step: RoomStep,
         console (Optional[Console]): Where to say what was done.
     """
     console = console or Console(soft_wrap=True, markup=False, highlight=False)
+    check_unclaimed(
+        Store(out, options.backend_args),
+        [f'points/{room}.bin' for room in step.scans()])
     run_step(step, out, options, console)
     written = write_areas(out, step.scans(), options.backend_args)
     # Regions of an earlier run stay in use.

@@ -217,6 +217,9 @@ def test_asked_scans_must_have_recordings(raw, tmp_path):
         SensFrames(tmp_path / 'raw', only=[SCAN, 'scene0001_00']).scans()
     with pytest.raises(StoreError, match='holds no scan folder'):
         SensFrames(tmp_path / 'elsewhere').scans()
+    sens_path(tmp_path).unlink()
+    with pytest.raises(StoreError, match='no recording <scan>/<scan>.sens'):
+        SensFrames(tmp_path / 'raw').scans()
 
 
 def test_adopt_checks_every_file(raw, tmp_path):
@@ -248,3 +251,16 @@ def test_tool(raw, tmp_path, tool, capsys):
     assert not (out / 'scene0001_00').exists()
     assert tool.main(arguments[:-1] + [str(tmp_path / 'no')]) == 1
     assert 'error: ' in capsys.readouterr().err
+
+
+def test_frames_of_others_are_neither_adopted_nor_replaced(
+        raw, tmp_path, tool, capsys):
+    raw.write_sens(sens_path(tmp_path), raw.frames(2))
+    other = tmp_path / f'out/{SCAN}/00000.txt'
+    other.parent.mkdir(parents=True)
+    other.write_text('of mmdet3d')
+    arguments = ['--source', str(tmp_path / 'raw'), '--workers', '0']
+    arguments += ['--out', str(tmp_path / 'out')]
+    assert tool.main(arguments) == 1
+    assert f'out/{SCAN} is there already' in capsys.readouterr().err
+    assert other.read_text() == 'of mmdet3d'
