@@ -39,7 +39,10 @@ def scan_lock(root: PathLike,
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / f'{scan}.lock', 'a+') as file:
         _take(file, root, scan)
-        yield
+        try:
+            yield
+        finally:
+            file.truncate(0)
 
 
 def _take(file: IO[str], root: PathLike, scan: str) -> None:
