@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from ..store.errors import FrameError, StoreError
 from ..store.files import (BackendArgs, checksum, exists, join, list_names,
                            read_bytes, size_of)
-from ..store.manifest import HEADER, ItemRecord, ScanRecord, Store
+from ..store.manifest import HEADER, ItemRecord, ScanRecord, Store, is_made_of
 from ..store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
                                   PosedImages, check_pose, decode_color,
                                   decode_depth, decode_image, decode_matrix)
@@ -116,6 +116,12 @@ def check_region_maps(checked: Checked) -> Iterator[Complaint]:
         if recorded is not None and recorded != int(ids.max()):
             yield path, (f'it has {int(ids.max())} regions, its record says '
                          f'{recorded}')
+        frame = PurePosixPath(path).stem
+        images = PosedImages(
+            checked.beside('posed_images'), checked.backend_args)
+        if _is_outdated(checked, frame, images.mark(checked.record.scan,
+                                                    frame)):
+            yield path, 'it was made of another frame than the present one'
         image = str(PurePosixPath(path).with_suffix('.jpg'))
         size = _size_in_header(
             checked.beside('posed_images', image), checked.backend_args)
@@ -181,8 +187,7 @@ def _rows_fit(checked: Checked, path: str, scan: str,
 def _is_outdated(checked: Checked, frame: str, mark: str) -> bool:
     """Whether a frame's record names another id map than the present one."""
     item = checked.item or checked.record.items.get(frame)
-    source = item.fields.get('source') if item else None
-    return bool(source) and source != mark
+    return item is not None and not is_made_of(item.fields, mark)
 
 
 def _outdated(frame: str) -> str:

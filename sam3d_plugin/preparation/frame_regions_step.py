@@ -18,7 +18,7 @@ import numpy as np
 
 from ..store.errors import FrameError
 from ..store.files import BackendArgs, PathLike, join
-from ..store.manifest import Store
+from ..store.manifest import Store, is_made_of
 from ..store.posed_images import PosedImages
 from ..store.region_maps import RegionMaps
 from .frame_steps import FrameStep, Product, call_each
@@ -90,8 +90,7 @@ class FrameRegionsStep(FrameStep):
 
     def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
         """Whether the id map is still the one of which this was made."""
-        source = self.maps.mark(scan, item)
-        return not fields.get('source') or fields['source'] == source
+        return is_made_of(fields, self.maps.mark(scan, item))
 
     def adopt(self, scan: str, item: str,
               files: Dict[str, bytes]) -> Dict[str, Any]:

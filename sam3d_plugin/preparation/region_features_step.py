@@ -10,7 +10,7 @@ from torch import Tensor
 from ..store.errors import FrameError, StoreError
 from ..store.files import BackendArgs, PathLike, join
 from ..store.frame_rows import SUFFIX
-from ..store.manifest import Store
+from ..store.manifest import Store, is_made_of
 from ..store.posed_images import PosedImages
 from ..store.region_features import (KIND, RegionFeatureArrays, pack_features,
                                      to_feature_arrays, unpack_features)
@@ -151,8 +151,7 @@ class RegionFeatureStep(FrameStep):
 
     def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
         """Whether the id map is still the one of which this was made."""
-        source = self.maps.mark(scan, item)
-        return not fields.get('source') or fields['source'] == source
+        return is_made_of(fields, self.maps.mark(scan, item))
 
     def finish(self, scan: str, fields: Dict[str, Dict[str, Any]],
                read: Callable[[str], bytes]) -> Dict[str, bytes]:

@@ -214,7 +214,7 @@ def build_groups(features_root: PathLike,
     options.check()
     features = RegionFeatures(features_root, backend_args, max_open=1)
     sources = Store(features_root, backend_args)
-    names = _check_scans(sources, scans)
+    names = _check_scans(sources, scans, console)
     known = None
     if centroids_root is not None:
         try:
@@ -241,7 +241,8 @@ def build_groups(features_root: PathLike,
     return report
 
 
-def _check_scans(sources: Store, scans: Optional[Sequence[str]]) -> List[str]:
+def _check_scans(sources: Store, scans: Optional[Sequence[str]],
+                 console: Optional[Console]) -> List[str]:
     """The scans to use: each has whole features."""
     recorded = sources.recorded_scans()
     names = recorded if scans is None else sorted(set(scans))
@@ -258,6 +259,10 @@ def _check_scans(sources: Store, scans: Optional[Sequence[str]]) -> List[str]:
     if not whole:
         raise StoreError(f'{sources.root} has no features of any scan; run '
                          'tools/preparation/extract_features.py first')
+    empty = sorted(set(names) - set(whole))
+    if empty and console is not None:
+        console.print(f'left out, since all of their frames were skipped: '
+                      f'{", ".join(empty)}')
     return whole
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..store.errors import FrameError
 from ..store.files import BackendArgs, PathLike, join
+from ..store.manifest import is_made_of
 from ..store.posed_images import PosedImages, RGBDFrame
 from ..store.region_maps import (check_region_map, decode_region_map,
                                  encode_region_map)
@@ -61,7 +62,8 @@ class RegionMapStep(FrameStep):
 
         Returns:
             List[Union[Product, FrameError]]: One id map each, with the
-            number of regions and the share of pixels in one.
+            number of regions, the share of pixels in one, and the frame's
+            mark.
         """
         frames = [self._read(scan, item) for item in items]
         usable = [frame for frame in frames if isinstance(frame, RGBDFrame)]
@@ -70,6 +72,10 @@ class RegionMapStep(FrameStep):
             self._product(frame, next(maps))
             if isinstance(frame, RGBDFrame) else frame for frame in frames
         ]
+
+    def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
+        """Whether the frame is still the one of which this was made."""
+        return is_made_of(fields, self.images.mark(scan, item))
 
     def adopt(self, scan: str, item: str,
               files: Dict[str, bytes]) -> Dict[str, Any]:
@@ -92,7 +98,7 @@ class RegionMapStep(FrameStep):
         shape = self.images.read_color(scan, item).shape[:2]
         if ids.shape != shape:
             raise FrameError(f'{path} is {ids.shape}, the image {shape}')
-        return _fields(ids)
+        return self._fields(scan, item, ids)
 
     def _read(self, scan: str, name: str) -> Union[RGBDFrame, FrameError]:
         try:
@@ -121,12 +127,16 @@ class RegionMapStep(FrameStep):
         if ids.shape != frame.color.shape[:2]:
             raise AssertionError(f'{self.generator.name} made a map of '
                                  f'{ids.shape} for {frame.color.shape[:2]}')
-        return Product({path: encode_region_map(ids)}, _fields(ids))
+        return Product({path: encode_region_map(ids)},
+                       self._fields(frame.scan, frame.name, ids))
 
-
-def _fields(ids: np.ndarray) -> Dict[str, Any]:
-    covered = np.count_nonzero(ids) / ids.size
-    return dict(regions=int(ids.max()), covered=round(covered, 4))
+    def _fields(self, scan: str, frame: str,
+                ids: np.ndarray) -> Dict[str, Any]:
+        covered = np.count_nonzero(ids) / ids.size
+        return dict(
+            regions=int(ids.max()),
+            covered=round(covered, 4),
+            source=self.images.mark(scan, frame))
 
 
 def default_folder(data: PathLike, out: Optional[PathLike]) -> str:

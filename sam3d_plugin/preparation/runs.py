@@ -51,12 +51,15 @@ class RunReport:
         made (int): Items made.
         kept (int): Items that were whole already.
         skipped (dict): Reasons, by ``scan/item`` or scan.
+        left_out (dict): Reasons of frames that scans were made without, by
+            ``scan/frame``.
         seconds (float): Duration.
     """
     scans: int = 0
     made: int = 0
     kept: int = 0
     skipped: Dict[str, str] = field(default_factory=dict)
+    left_out: Dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -144,6 +147,7 @@ def _run_jobs(step: FrameStep, store: Store, jobs: List[ScanJob],
             report.made += job.made
             report.kept += job.kept
             report.skipped.update(job.skipped)
+            report.left_out.update(job.left_out)
 
         def tasks() -> Iterator[workers.Task]:
             for job in jobs:
@@ -230,8 +234,10 @@ def _summarize(report: RunReport, step: FrameStep, store: Store, shard: Shard,
         f'  {report.made} {step.unit} made' +
         f' ({speed:.1f}/s)' * bool(report.made) +
         f', {report.kept} kept from before, {len(report.skipped)} skipped')
-    for name, reason in list(report.skipped.items())[:_NAMED]:
-        console.print(f'  skipped {name}: {reason}')
-    if len(report.skipped) > _NAMED:
-        console.print(f'  and {len(report.skipped) - _NAMED} more; '
-                      'manifest.json has them all')
+    for what, reasons in (('skipped', report.skipped), ('left out',
+                                                        report.left_out)):
+        for name, reason in list(reasons.items())[:_NAMED]:
+            console.print(f'  {what} {name}: {reason}')
+        if len(reasons) > _NAMED:
+            console.print(f'  and {len(reasons) - _NAMED} more; '
+                          'manifest.json has them all')

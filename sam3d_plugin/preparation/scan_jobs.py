@@ -193,6 +193,15 @@ class ScanJob:
             if record.status == 'skipped'
         }
 
+    @property
+    def left_out(self) -> Dict[str, str]:
+        """Reasons of what items were made without, by name."""
+        return {
+            f'{self.scan}/{name}': reason
+            for record in self._outcomes.values()
+            for name, reason in record.fields.get('left_out', {}).items()
+        }
+
     def finish(self) -> None:
         """Write the scan's own files and its record, and let go of it."""
         items = {} if self.reason else {

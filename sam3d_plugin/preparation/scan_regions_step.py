@@ -10,7 +10,7 @@ import numpy as np
 
 from ..store.errors import FrameError
 from ..store.files import BackendArgs, PathLike, join, read_bytes
-from ..store.manifest import Store
+from ..store.manifest import Store, is_made_of
 from ..store.posed_images import PosedImages
 from ..store.region_file import (decode_region_file, encode_region_file,
                                  region_file_note)
@@ -109,8 +109,11 @@ class ScanRegionsStep(FrameStep):
 
     def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
         """Whether the id maps are still those of which this was made."""
-        source = self.maps.marks(scan)
-        return not fields.get('source') or fields['source'] == source
+        record = self.maps.record(scan)
+        usable = record.whole if record else {}
+        if any(frame in usable for frame in fields.get('left_out', ())):
+            return False  # tried again, like frames of other steps
+        return is_made_of(fields, self.maps.marks(scan))
 
     def adopt(self, scan: str, item: str,
               files: Dict[str, bytes]) -> Dict[str, Any]:

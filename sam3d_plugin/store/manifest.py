@@ -70,6 +70,20 @@ def mark_of(content: bytes) -> FileMark:
     return len(content), checksum(content)
 
 
+def is_made_of(fields: Dict[str, Any], mark: str) -> bool:
+    """Whether a product belongs to an input, as far as both are known.
+
+    Args:
+        fields (Dict[str, Any]): Of its record; ``source`` is the input's
+            mark at the time.
+        mark (str): Of the input now; empty if it has no record.
+
+    Returns:
+        bool: False if the input is another one now.
+    """
+    return not mark or fields.get('source', mark) in ('', mark)
+
+
 def _encode(value: Dict[str, Any]) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) +
             '\n').encode()

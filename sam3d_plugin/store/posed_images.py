@@ -26,6 +26,7 @@ from PIL import Image, UnidentifiedImageError
 from .errors import FrameError
 from .files import (BackendArgs, PathLike, exists, join, list_names,
                     read_bytes, write_bytes)
+from .frame_marks import read_frame_marks
 
 INTRINSIC = 'intrinsic.txt'
 INTRINSIC_DEPTH = 'intrinsic_depth.txt'
@@ -192,6 +193,7 @@ class PosedImages:
         self.root = str(root)
         self.backend_args = backend_args
         self._cameras: Dict[str, Cameras] = {}
+        self._marks: Dict[str, Dict[str, str]] = {}
 
     def scans(self) -> List[str]:
         """Sorted names of the scans: the folders with an intrinsic.txt.
@@ -229,6 +231,22 @@ class PosedImages:
                     f'{self.label(scan)} has two colour images of frame '
                     f'{name}; remove one')
         return sorted({PurePosixPath(file).stem for file in files})
+
+    def mark(self, scan: str, frame: str) -> str:
+        """What tells a frame from all others of its name.
+
+        Args:
+            scan (str): Name of the scan.
+            frame (str): Name of the frame.
+
+        Returns:
+            str: See :func:`read_frame_marks`; empty without a record.
+        """
+        if scan not in self._marks:
+            self._marks = {
+                scan: read_frame_marks(self.root, scan, self.backend_args)
+            }
+        return self._marks[scan].get(frame, '')
 
     def path(self, *names: str) -> str:
         """Path of a scan, or of a file in it."""

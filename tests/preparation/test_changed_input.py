@@ -16,7 +16,7 @@ from sam3d_plugin.preparation.runs import RunOptions, run_step
 from sam3d_plugin.preparation.scan_regions_step import ScanRegionsStep
 from sam3d_plugin.preparation.verification import Verifier
 from sam3d_plugin.store.errors import StoreError
-from sam3d_plugin.store.manifest import Store
+from sam3d_plugin.store.manifest import ItemRecord, ScanRecord, Store, mark_of
 from sam3d_plugin.store.posed_images import (Cameras, PosedImages,
                                              encode_color, frame_files)
 from sam3d_plugin.store.region_features import RegionFeatures
@@ -126,6 +126,45 @@ def test_what_was_made_of_another_id_map_is_made_again(data):
         for f, s in again.items()
     } == dict(
         region_features=0, frame_regions=0, regions=0)
+
+
+def test_regions_of_another_frame_are_made_again(data):
+    store = Store(data / 'posed_images')
+    store.open('posed_images', {})
+
+    def record_frames():
+        items = {
+            name:
+            ItemRecord(
+                'ok', '', {
+                    f'a/{name}{end}': mark_of(store.read(f'a/{name}{end}'))
+                    for end in ('.jpg', '.png', '.txt')
+                })
+            for name in ('00000', '00001', '00002')
+        }
+        store.write_record(ScanRecord('a', items))
+        store.merge()
+
+    record_frames()
+    assert make(data, maps_step(data), 'maps').made == 3
+    shutil.copy(data / 'posed_images/a/00000.jpg',
+                data / 'posed_images/a/00002.jpg')
+    record_frames()
+    found = make(data, maps_step(data), 'maps')
+    assert (found.made, found.kept) == (1, 2)
+    assert make(data, maps_step(data), 'maps').kept == 3
+
+
+def test_frame_that_was_left_out_is_lifted_once_it_is_whole(data):
+    path = data / 'region_maps/a/00001.png'
+    content = path.read_bytes()
+    path.write_bytes(content[:40])
+    report = make(data, later_steps(data)['regions'], 'regions')
+    assert report.made == 1 and list(report.left_out) == ['a/00001']
+    path.write_bytes(content)
+    report = make(data, later_steps(data)['regions'], 'regions')
+    assert report.made == 1 and not report.left_out
+    assert make(data, later_steps(data)['regions'], 'regions').kept == 1
 
 
 def test_groups_of_other_features_are_refused(data):

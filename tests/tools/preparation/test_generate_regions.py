@@ -59,7 +59,8 @@ def test_maps_of_all_frames_and_their_records(data):
     assert (ids[:, :18] == 1).all() and (ids[:, 24:] == ids[0, -1]).all()
     assert ids[0, -1] > 1
     record = Store(data / 'region_maps').manifest()['a'].items['00001']
-    assert record.fields == dict(regions=int(ids.max()), covered=1.0)
+    assert record.fields == dict(
+        regions=int(ids.max()), covered=1.0, source='')
 
 
 def test_a_second_run_keeps_everything(data, capsys):
@@ -130,7 +131,7 @@ def test_colour_is_enough_for_generators_without_depth(data):
     assert [type(product).__name__
             for product in products] == ['Product', 'FrameError', 'Product']
     # RGB, not BGR: the red half is dark in green.
-    assert products[0].fields == dict(regions=2, covered=1.0)
+    assert products[0].fields == dict(regions=2, covered=1.0, source='')
     assert step.adopt('a', '00000', products[0].files) == products[0].fields
 
 

@@ -1,0 +1,45 @@
+"""What tells a frame from all others of its name: its files' checksums."""
+from pathlib import PurePosixPath
+from typing import Dict, List
+
+from .files import BackendArgs, checksum
+from .manifest import Store
+
+
+def read_frame_marks(images: str, scan: str,
+                     backend_args: BackendArgs) -> Dict[str, str]:
+    """Marks of a scan's frames.
+
+    Args:
+        images (str): Folder ``posed_images``. Its frames are in the records
+            of the step that wrote it, or of the one that wrote the data set
+            around it.
+        scan (str): Name of the scan.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        Dict[str, str]: By frame; empty without a record.
+    """
+    folder, name = images.rstrip('/').rpartition('/')[::2]
+    for root, start in ((images, ''), (folder or '.', f'{name}/')):
+        record = Store(root, backend_args).record(scan)
+        files = {
+            path: mark[1]
+            for item in (record.items.values() if record else ())
+            for path, mark in item.files.items()
+            if path.startswith(f'{start}{scan}/')
+        }
+        if files:
+            return _join(files)
+    return {}
+
+
+def _join(files: Dict[str, str]) -> Dict[str, str]:
+    """One mark of the files that differ in their ending only."""
+    joined: Dict[str, List[str]] = {}
+    for path in sorted(files):
+        joined.setdefault(PurePosixPath(path).stem, []).append(files[path])
+    return {
+        frame: checksum(' '.join(marks).encode())
+        for frame, marks in joined.items()
+    }
