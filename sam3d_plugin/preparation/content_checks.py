@@ -8,9 +8,9 @@ Axis legend: N points, R regions, H W pixels.
 """
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Callable, Dict, Iterator, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -44,6 +44,8 @@ class Checked:
         item (Optional[ItemRecord]): None for files of the scan itself.
         files (dict): Content by path relative to ``folder``.
         backend_args (Optional[dict]): Arguments of the file backend.
+        shared (dict): What checks of one run keep for each other: readers
+            of what stores were made of, by their folder.
     """
     data: str
     folder: str
@@ -51,6 +53,7 @@ class Checked:
     item: Optional[ItemRecord]
     files: Dict[str, bytes]
     backend_args: BackendArgs = None
+    shared: Dict[str, Any] = field(default_factory=dict)
 
     def name(self, path: str) -> str:
         """Path relative to the data set, for messages."""
@@ -117,8 +120,9 @@ def check_region_maps(checked: Checked) -> Iterator[Complaint]:
             yield path, (f'it has {int(ids.max())} regions, its record says '
                          f'{recorded}')
         frame = PurePosixPath(path).stem
-        images = PosedImages(
-            checked.beside('posed_images'), checked.backend_args)
+        images = checked.shared.setdefault(
+            'posed_images',
+            PosedImages(checked.beside('posed_images'), checked.backend_args))
         if _is_outdated(checked, frame, images.mark(checked.record.scan,
                                                     frame)):
             yield path, 'it was made of another frame than the present one'
@@ -196,6 +200,13 @@ def _outdated(frame: str) -> str:
 
 def _id_maps(checked: Checked) -> Optional[RegionMaps]:
     """The id maps that a store was made of, if they are in the data set."""
+    key = f'{checked.folder}/id_maps'
+    if key not in checked.shared:
+        checked.shared[key] = _find_id_maps(checked)
+    return checked.shared[key]
+
+
+def _find_id_maps(checked: Checked) -> Optional[RegionMaps]:
     settings = Store(checked.beside(checked.folder),
                      checked.backend_args).header()['settings']
     if 'features' in settings:  # groups

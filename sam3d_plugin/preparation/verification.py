@@ -1,7 +1,7 @@
 """Reads every file of a data set's stores again and says what is wrong."""
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 from ..store.errors import StoreError
 from ..store.files import BackendArgs, PathLike, join, read_bytes
@@ -53,6 +53,7 @@ class Verifier:
         self.workers = max(workers, 1)
         self.backend_args = backend_args
         self.progress = progress
+        self._shared: Dict[str, Any] = {}
 
     def run(self,
             folders: Optional[Sequence[str]] = None) -> List[StoreReport]:
@@ -68,6 +69,7 @@ class Verifier:
         Raises:
             StoreError: When there is no store.
         """
+        self._shared = {}
         found = find_stores(self.data, self.backend_args)
         chosen = found if folders is None else list(folders)
         reports, tasks = [], []
@@ -177,7 +179,7 @@ class Verifier:
             if key not in CONTENT_CHECKS:
                 continue
             checked = Checked(self.data, part, task.record, item, files,
-                              self.backend_args)
+                              self.backend_args, self._shared)
             for path, what in CONTENT_CHECKS[key](checked):
                 full = f'{part}/{path}'
                 start = f'{folder}/' if folder else ''

@@ -17,7 +17,7 @@ import struct
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -193,7 +193,8 @@ class PosedImages:
         self.root = str(root)
         self.backend_args = backend_args
         self._cameras: Dict[str, Cameras] = {}
-        self._marks: Dict[str, Dict[str, str]] = {}
+        # Of the last scan that was asked for.
+        self._marks: Tuple[str, Dict[str, str]] = ('', {})
 
     def scans(self) -> List[str]:
         """Sorted names of the scans: the folders with an intrinsic.txt.
@@ -242,11 +243,11 @@ class PosedImages:
         Returns:
             str: See :func:`read_frame_marks`; empty without a record.
         """
-        if scan not in self._marks:
-            self._marks = {
-                scan: read_frame_marks(self.root, scan, self.backend_args)
-            }
-        return self._marks[scan].get(frame, '')
+        known, marks = self._marks
+        if known != scan:
+            marks = read_frame_marks(self.root, scan, self.backend_args)
+            self._marks = scan, marks
+        return marks.get(frame, '')
 
     def path(self, *names: str) -> str:
         """Path of a scan, or of a file in it."""

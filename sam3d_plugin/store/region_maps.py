@@ -161,9 +161,11 @@ class RegionMaps:
 
     def record(self, scan: str) -> Optional[ScanRecord]:
         """The record of a scan, read once; None while it is not complete."""
-        if self._record is None or self._record.scan != scan:
-            self._record = Store(self.root, self.backend_args).record(scan)
-        return self._record
+        record = self._record  # of another thread's scan, perhaps
+        if record is None or record.scan != scan:
+            record = Store(self.root, self.backend_args).record(scan)
+            self._record = record
+        return record
 
     def _why_missing(self, scan: str, frame: str) -> str:
         """Why a frame was skipped, if that is known."""
