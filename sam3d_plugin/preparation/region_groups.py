@@ -15,6 +15,7 @@ from safetensors.numpy import load, save
 from ..store.errors import StoreError
 from ..store.files import BackendArgs, PathLike, checksum, exists, remove
 from ..store.frame_rows import SUFFIX
+from ..store.locks import scan_lock
 from ..store.manifest import HEADER, ItemRecord, ScanRecord, Store
 from ..store.region_features import RegionFeatures
 from ..store.region_groups import (GROUPS, GROUPS_FILE, KIND, Groups,
@@ -223,6 +224,14 @@ def build_groups(features_root: PathLike,
             raise StoreError(str(error)) from error
     store = Store(out, backend_args)
     store.open(KIND, _settings(sources, names, options, known))
+    with scan_lock(store.root, GROUPS, backend_args):
+        return _make_groups(store, features, names, options, known, console)
+
+
+def _make_groups(store: Store, features: RegionFeatures, names: List[str],
+                 options: GroupOptions, known: Optional[Groups],
+                 console: Optional[Console]) -> Dict[str, Any]:
+    """Cluster unless groups are known, assign, and write the report."""
     centroids = known.centroids if known else _resume_fit(
         store, features, names, options, console)
     counts = np.zeros(len(centroids), np.int64)
@@ -236,7 +245,7 @@ def build_groups(features_root: PathLike,
     numbers = dict(regions=report['regions'], groups=len(centroids))
     store.write_record(
         ScanRecord(GROUPS, {GROUPS: ItemRecord('ok', '', marks, numbers)}))
-    remove(store.path(_FIT_FILE), backend_args)
+    remove(store.path(_FIT_FILE), store.backend_args)
     store.merge()
     return report
 

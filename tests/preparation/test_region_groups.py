@@ -1,9 +1,11 @@
 """Clustering regions: groups that are there are found, and what is kept."""
+import io
 import json
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from sam3d_plugin.preparation import region_groups
 from sam3d_plugin.preparation.groups_report import summarize_groups
@@ -13,6 +15,7 @@ from sam3d_plugin.preparation.region_groups import (GroupOptions,
                                                     fit_centroids,
                                                     shuffled_rows)
 from sam3d_plugin.store.errors import StoreError
+from sam3d_plugin.store.locks import scan_lock
 from sam3d_plugin.store.manifest import ItemRecord, ScanRecord, Store
 from sam3d_plugin.store.region_features import (RegionFeatures, pack_features,
                                                 to_feature_arrays)
@@ -313,3 +316,20 @@ def test_the_picture_opens(root, tmp_path):
     report = json.loads((tmp_path / 'train/report.json').read_text())
     assert sum(report['counts']) == report['regions']
     assert 'n_i' in report['definitions']['weights']
+
+
+def test_second_writer_is_refused(root, tmp_path):
+    out = tmp_path / 'train'
+    with scan_lock(out, 'groups'):
+        with pytest.raises(StoreError, match='groups is being written by'):
+            build_groups(root, out, options=SMALL)
+    assert build_groups(root, out, options=SMALL)['groups'] == KINDS
+
+
+def test_scans_without_features_are_named(root, tmp_path):
+    Store(root).write_record(ScanRecord('dark', reason='no frame'))
+    console = Console(file=io.StringIO())
+    report = build_groups(
+        root, tmp_path / 'train', options=SMALL, console=console)
+    assert report['regions'] == 300
+    assert 'were skipped: dark' in console.file.getvalue()
