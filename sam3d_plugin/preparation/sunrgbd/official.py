@@ -13,7 +13,7 @@ import numpy as np
 from ...store.errors import FrameError, StoreError
 from ...store.files import BackendArgs, PathLike, exists, join
 from ...store.posed_images import decode_color, decode_image
-from ..source_files import read_source_file
+from ..source_files import brief, read_source_file
 from .mat_files import numbers_of, read_mat, text_of
 from .scan import (FARTHEST_MM, Calibration, SunBox, SunFrame, SunLabels,
                    SunSource, points_of_depth)
@@ -67,10 +67,21 @@ class OfficialSource(SunSource):
         self.backend_args = backend_args
         # The structs take a gigabyte and minutes to pickle for the workers;
         # what is needed of them takes 10 MB.
+        try:
+            self._read_annotations()
+        except StoreError:
+            raise
+        except (ValueError, TypeError, LookupError) as error:
+            raise StoreError(
+                f'{self.root}: the annotations have another form than those '
+                f'of the release ({brief(error)}); download the .mat files '
+                'again') from error
+
+    def _read_annotations(self) -> None:
         scans = self._read(BOXES_3D, 'SUNRGBDMeta')
         rectangles = self._read(BOXES_2D, 'SUNRGBDMeta2DBB', len(scans))
         self._boxes = {'v2': read_tables(scans, rectangles)}
-        if 'v1' in versions:
+        if 'v1' in self.versions:
             self._boxes['v1'] = read_tables(
                 self._read(BOXES_V1, 'SUNRGBDMeta', len(scans)))
         self._cameras = [(numbers_of(scan['K']), numbers_of(scan['Rtilt']))

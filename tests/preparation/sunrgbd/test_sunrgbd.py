@@ -358,6 +358,15 @@ def test_bad_extracted_scan_is_skipped_and_named(write, tmp_path, what,
     assert re.search(reason, report.skipped['000003/000003'])
 
 
+def test_annotations_without_a_field_stop_the_run(write):
+    path = write('official') / 'SUNRGBDMeta3DBB_v2.mat'
+    metas = loadmat(path)['SUNRGBDMeta']
+    metas.dtype.names = [n.replace('K', 'J') for n in metas.dtype.names]
+    savemat(path, dict(SUNRGBDMeta=metas))
+    with pytest.raises(StoreError, match='another form.*no field of name K'):
+        open_source(path.parent)
+
+
 def test_files_of_matlab_73_and_other_files_stop_the_run(write):
     source = write('official')
     path = source / 'SUNRGBDMeta3DBB_v2.mat'
