@@ -6,8 +6,8 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 import numpy as np
 
 from ..store.errors import FrameError, StoreError
-from ..store.files import BackendArgs, PathLike, is_local, join
-from ..store.manifest import Store
+from ..store.files import BackendArgs, PathLike, checksum, is_local, join
+from ..store.manifest import Store, is_made_of
 from ..store.posed_images import PosedImages, RGBDFrame
 from .frame_steps import FrameStep, Product, call_each
 from .fusion import fuse_frames
@@ -83,20 +83,40 @@ class FuseStep(FrameStep):
         return call_each(self._fuse, items)
 
     def _fuse(self, scan: str) -> Product:
-        skipped: List[str] = []
+        left_out: Dict[str, str] = {}
         xyz, rgb = fuse_frames(
-            self._frames(scan, skipped), **vars(self.fusion))
+            self._frames(scan, left_out), **vars(self.fusion))
         fused = _unlabelled(scan, xyz, rgb)
         fields = dict(
-            describe_scan(fused).to_fields(), skipped_frames=sorted(skipped))
+            describe_scan(fused).to_fields(),
+            left_out=left_out,
+            source=self._source(scan))
         return Product(scan_files(fused), fields)
 
-    def _frames(self, scan: str, skipped: List[str]) -> Iterator[RGBDFrame]:
+    def _frames(self, scan: str, left_out: Dict[str,
+                                                str]) -> Iterator[RGBDFrame]:
         for name in self.images.frames(scan):
             try:
                 yield self.images.read(scan, name)
             except FrameError as error:
-                skipped.append(str(error))
+                left_out[name] = str(error)
+
+    def _source(self, scan: str) -> str:
+        """What tells a scan's frames from all others; empty if unknown."""
+        marks = [
+            f'{name} {self.images.mark(scan, name)}'
+            for name in self.images.frames(scan)
+            if self.images.mark(scan, name)
+        ]
+        return checksum('\n'.join(marks).encode()) if marks else ''
+
+    def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
+        """Whether it is of all present frames; bad ones are tried again."""
+        try:
+            source = self._source(scan)
+        except FrameError:
+            return False  # fusing says why
+        return not fields.get('left_out') and is_made_of(fields, source)
 
     def adopt(self, scan: str, item: str,
               files: Dict[str, bytes]) -> Dict[str, Any]:

@@ -11,7 +11,7 @@ from sam3d_plugin.preparation.fuse_step import (FuseStep, FusionSettings,
 from sam3d_plugin.preparation.fusion import fuse_frames, voxel_keys
 from sam3d_plugin.preparation.runs import RunOptions, run_step
 from sam3d_plugin.store.errors import FrameError, StoreError
-from sam3d_plugin.store.manifest import Store
+from sam3d_plugin.store.manifest import ItemRecord, ScanRecord, Store, mark_of
 from sam3d_plugin.store.posed_images import (Cameras, PosedImages, RGBDFrame,
                                              encode_color, frame_files)
 
@@ -94,7 +94,8 @@ def test_a_folder_of_frames_becomes_a_data_set(tmp_path):
         RunOptions(workers=0), console)
     assert report.made == 2
     record = Store(tmp_path).manifest()['b'].items['b']
-    assert '00001.jpg' in record.fields['skipped_frames'][0]
+    assert '00001.jpg' in record.fields['left_out']['00001']
+    assert 'b/00001: ' in console.file.getvalue()
     write_infos(tmp_path, {}, None)
     data = ScanNetDataset(
         str(tmp_path),
@@ -112,7 +113,33 @@ def test_a_folder_of_frames_becomes_a_data_set(tmp_path):
     again = run_step(
         FuseStep(tmp_path, FusionSettings(min_pixels=1)), tmp_path,
         RunOptions(workers=0), console)
-    assert (again.made, again.kept) == (0, 2)
+    # The scan with a bad frame is tried again.
+    assert (again.made, again.kept) == (1, 1)
+
+
+def test_frames_that_come_later_are_fused_too(tmp_path):
+    console = Console(file=io.StringIO())
+    write_scan(tmp_path, 'a')
+    images = tmp_path / 'posed_images'
+    store = Store(images)
+    store.open('posed_images', {})
+
+    def fuse():
+        files = {
+            f'a/{path.name}': path.read_bytes()
+            for path in sorted((images / 'a').glob('0*'))
+        }
+        marks = {path: mark_of(content) for path, content in files.items()}
+        store.write_record(
+            ScanRecord('a', {'all': ItemRecord('ok', '', marks)}))
+        return run_step(
+            FuseStep(tmp_path, FusionSettings(min_pixels=1)), tmp_path,
+            RunOptions(workers=0), console)
+
+    assert (fuse().made, fuse().kept) == (1, 1)
+    for path in sorted((images / 'a').glob('00000.*')):
+        path.with_stem('00007').write_bytes(path.read_bytes())
+    assert (fuse().made, fuse().kept) == (1, 1)
 
 
 def test_a_split_of_unknown_scans_is_refused(tmp_path):
