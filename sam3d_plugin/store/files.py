@@ -62,8 +62,11 @@ def write_bytes(path: PathLike,
         OSError: When it cannot be written, e.g. because the disk is full.
     """
     if is_local(path, backend_args):
-        with atomic_write(path, sync=sync) as file:
-            file.write(content)
+        try:
+            with atomic_write(path, sync=sync) as file:
+                file.write(content)
+        except OSError as error:  # which names no file, or the draft
+            raise OSError(error.errno, error.strerror, str(path)) from error
     else:
         fileio.put(content, str(path), backend_args=backend_args)
 

@@ -3,6 +3,7 @@ import argparse
 import errno
 import io
 import os
+from contextlib import contextmanager
 
 import pytest
 from rich.console import Console
@@ -56,6 +57,19 @@ def test_backends_that_do_not_exist(text, reason, capsys):
     with pytest.raises(SystemExit) as caught:
         parser.parse_args(['--backend-args', text])
     assert caught.value.code == 2 and reason in capsys.readouterr().err
+
+
+def test_full_disk_is_told_with_the_file(tmp_path, monkeypatch):
+
+    @contextmanager
+    def full(path, sync):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+        yield
+
+    monkeypatch.setattr(files, 'atomic_write', full)
+    with pytest.raises(OSError, match='No space .*report.png') as caught:
+        files.write_bytes(tmp_path / 'report.png', b'1')
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_full_disk_leaves_no_draft(tmp_path, monkeypatch):
