@@ -15,6 +15,9 @@ from .scan import CLASS_NAMES, Scan, ScanError
 from .scan_readers import ReadOptions, find_scans, read_scan
 from .splits import Splits, make_splits
 
+# What other steps make of frames; an import touches none of it.
+_BESIDE = ('posed_images', 'region_maps', 'region_features', 'region_groups')
+
 
 @dataclass(frozen=True)
 class ImportOptions:
@@ -139,7 +142,8 @@ def check_output(out: Path, overwrite: bool) -> None:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        others = sorted({entry.name for entry in out.iterdir()} - set(FOLDERS))
+        others = sorted({entry.name
+                         for entry in out.iterdir()} - {*FOLDERS, *_BESIDE})
     except OSError as error:
         raise ScanError(f'{out} cannot be made ({error.strerror}); choose '
                         'another --out') from error

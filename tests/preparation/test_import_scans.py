@@ -243,6 +243,14 @@ def test_an_import_replaces_nothing_unasked(tmp_path, source):
     run_import(source, out, overwrite=True)
 
 
+def test_scans_may_join_frames(tmp_path, source):
+    frame = tmp_path / 'data/posed_images/a/00000.txt'
+    frame.parent.mkdir(parents=True)
+    frame.write_text('pose')
+    run_import(source, tmp_path / 'data')
+    assert frame.read_text() == 'pose'
+
+
 def test_a_failed_import_can_be_run_again(tmp_path, source):
     (source / 'e.npz').write_bytes(b'')
     out = tmp_path / 'data'
