@@ -45,7 +45,18 @@ class RegionMapStep(FrameStep):
         return self.images.scans()
 
     def items(self, scan: str) -> List[str]:
-        """Names of the frames."""
+        """Names of the frames.
+
+        Args:
+            scan (str): Name of the scan.
+
+        Returns:
+            List[str]: Names.
+
+        Raises:
+            FrameError: When the scan's cameras or names cannot be used.
+        """
+        self.images.cameras(scan)
         return self.images.frames(scan)
 
     def paths(self, scan: str, item: str) -> List[str]:

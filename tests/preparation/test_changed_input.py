@@ -226,7 +226,7 @@ def test_frames_and_scans_that_lack_a_file_are_named(data):
     assert report.skipped == {
         'a/00000':
         'posed_images/a/00000.jpg is missing',
-        'b/00000':
+        'b':
         'posed_images/b/intrinsic.txt is missing; write the 4x4 '
         'intrinsics of the colour images'
     }
@@ -240,9 +240,8 @@ def test_frames_and_scans_that_lack_a_file_are_named(data):
 def test_cameras_that_cannot_be_are_refused(data, file, matrix, reason):
     np.savetxt(data / 'posed_images/a' / file, matrix)
     report = make(data, maps_step(data), 'maps')
-    assert len(report.skipped) == 3
-    assert all(reason in text and file in text
-               for text in report.skipped.values())
+    assert list(report.skipped) == ['a']
+    assert reason in report.skipped['a'] and file in report.skipped['a']
 
 
 def test_damaged_record_of_another_scan_is_one_sentence(data):

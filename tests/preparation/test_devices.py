@@ -12,6 +12,9 @@ def test_every_local_rank_takes_its_own_gpu(monkeypatch):
     monkeypatch.setenv('LOCAL_RANK', '2')
     assert find_device('auto') == torch.device('cuda', 2)
     monkeypatch.delenv('LOCAL_RANK')
+    monkeypatch.setenv('SLURM_LOCALID', '3')
+    assert find_device('auto') == torch.device('cuda', 3)
+    monkeypatch.delenv('SLURM_LOCALID')
     assert find_device('auto') == torch.device('cuda', 0)
 
 

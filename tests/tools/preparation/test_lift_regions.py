@@ -186,6 +186,8 @@ def test_frames_get_ids_of_their_own_points(tool, data, capsys):
 def test_impossible_options_end_in_one_sentence(tool, data, capsys):
     assert run(tool, data, '--overlap=2') == 1
     assert capsys.readouterr().err.startswith('error: overlap 2 is no share')
+    assert run(tool, data, '--depth-tolerance=-1') == 1
+    assert '--depth-tolerance must be above 0' in capsys.readouterr().err
     (data / 'region_maps/store.json').unlink()
     assert run(tool, data) == 1
     assert 'is no store' in capsys.readouterr().err
