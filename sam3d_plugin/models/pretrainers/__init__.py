@@ -1,0 +1,13 @@
+"""Pre-training methods, one file each."""
+from .base import BasePointPretrainer
+from .frame_preprocessor import FramePreprocessor
+from .masked import MaskedPointPretrainer, MaskedPrediction
+from .masked_region_distill import MaskedRegionDistillPretrainer
+from .masked_token import MaskedTokenPretrainer
+from .region_distill import RegionDistillPretrainer
+
+__all__ = [
+    'BasePointPretrainer', 'FramePreprocessor', 'MaskedPointPretrainer',
+    'MaskedPrediction', 'MaskedRegionDistillPretrainer',
+    'MaskedTokenPretrainer', 'RegionDistillPretrainer'
+]

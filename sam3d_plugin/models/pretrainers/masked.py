@@ -1,0 +1,84 @@
+"""Pre-training that hides tokens from the encoder."""
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sam3d_plugin.structures import PointTokens
+from .base import BasePointPretrainer
+from .masking import (VisibleTokens, frame_generators, random_mask,
+                      select_tokens)
+
+
+class MaskedPrediction(NamedTuple):
+    """What a masked auto-encoder makes of a batch.
+
+    Attributes:
+        visible (VisibleTokens): Tokens that the encoder saw.
+        encoded (Tensor): (B, V, C) their encoder features.
+        decoded (Tensor): (B, G, C) decoder features of all tokens.
+        is_masked (Tensor): (B, G) bool, True for tokens hidden from the
+            encoder, False for padding.
+    """
+
+    visible: VisibleTokens
+    encoded: Tensor
+    decoded: Tensor
+    is_masked: Tensor
+
+
+class MaskedPointPretrainer(BasePointPretrainer):
+    """Encode visible tokens, decode all.
+
+    Only visible tokens are embedded and encoded, so the encoder costs what
+    they cost. A method overrides :meth:`compute_losses`.
+
+    Args:
+        mask_ratio (float): Share of tokens that are masked, in [0, 1). May
+            be changed between steps. Defaults to 0.6.
+        **kwargs (Any): See :class:`BasePointPretrainer`; the decoder is a
+            ``MaskedTokenDecoder``.
+    """
+
+    def __init__(self, *, mask_ratio: float = 0.6, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= mask_ratio < 1:
+            raise ValueError(f'mask_ratio is {mask_ratio}; it must be from 0 '
+                             'on and below 1')
+        self.mask_ratio = mask_ratio
+
+    def mask(self, tokens: PointTokens) -> Tensor:
+        """Choose the masked tokens of a step, from seed and frame number.
+
+        Args:
+            tokens (PointTokens): B scenes of G tokens.
+
+        Returns:
+            Tensor: (B, G) bool, True for masked tokens, False for padding.
+        """
+        is_padding = tokens.is_padding
+        generators = frame_generators(self.seed,
+                                      self.first_frame(len(is_padding)),
+                                      len(is_padding))
+        is_masked = random_mask(is_padding.cpu().numpy(), self.mask_ratio,
+                                generators)
+        return torch.from_numpy(is_masked).to(is_padding.device)
+
+    def reconstruct(self, points: Tensor,
+                    tokens: PointTokens) -> MaskedPrediction:
+        """Hide tokens, encode the others, decode all.
+
+        Args:
+            points (Tensor): (B, N, 3) xyz, metres.
+            tokens (PointTokens): All tokens of these points.
+
+        Returns:
+            MaskedPrediction: Features of visible and of all tokens.
+        """
+        is_masked = self.mask(tokens)
+        visible = select_tokens(tokens, ~is_masked & ~tokens.is_padding)
+        encoded = self.encode_tokens(points, visible.tokens)
+        decoded = self.decoder(encoded, visible.indices,
+                               visible.tokens.is_padding, tokens.centers,
+                               tokens.is_padding)
+        return MaskedPrediction(visible, encoded, decoded, is_masked)

@@ -1,0 +1,99 @@
+"""Which tokens are hidden from the encoder, and the tokens that are left."""
+from typing import List, NamedTuple, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sam3d_plugin.ops import segment_ids
+from sam3d_plugin.structures import PointTokens
+
+
+def frame_generators(seed: int, first_frame: int,
+                     num_frames: int) -> List[np.random.Generator]:
+    """One random generator per frame, the same for the same frame number.
+
+    Args:
+        seed (int): Seed of the run, from 0 on.
+        first_frame (int): Number of the batch's first frame, counted over
+            the whole training and all processes.
+        num_frames (int): Frames B of the batch.
+
+    Returns:
+        List[np.random.Generator]: B generators.
+    """
+    return [
+        np.random.default_rng((seed, first_frame + i))
+        for i in range(num_frames)
+    ]
+
+
+def random_mask(is_padding: np.ndarray, ratio: float,
+                generators: Sequence[np.random.Generator]) -> np.ndarray:
+    """Hide a share of the tokens of every frame.
+
+    floor(ratio * G) of a frame's G tokens are masked, so that one token at
+    least stays visible. Padding changes no choice.
+
+    Args:
+        is_padding (np.ndarray): (B, G) bool.
+        ratio (float): Share of masked tokens in [0, 1).
+        generators (Sequence[np.random.Generator]): One per frame.
+
+    Returns:
+        np.ndarray: (B, G) bool, True for masked tokens, False for padding.
+    """
+    is_masked = np.zeros_like(is_padding)
+    for row, left_out, generator in zip(is_masked, is_padding, generators):
+        tokens = generator.permutation(np.flatnonzero(~left_out))
+        # 0.29 * 100 is 28.999999999999996
+        row[tokens[:int(ratio * len(tokens) + 1e-6)]] = True
+    return is_masked
+
+
+class VisibleTokens(NamedTuple):
+    """Some of the tokens of a batch, padded anew.
+
+    Attributes:
+        tokens (PointTokens): At most V tokens a scene, in the order they
+            had; without ``point_tokens``.
+        indices (Tensor): (B, V) int64, the place that each had, all
+            different within a scene; a padded one has a hidden token's.
+    """
+
+    tokens: PointTokens
+    indices: Tensor
+
+
+def select_tokens(tokens: PointTokens, is_kept: Tensor) -> VisibleTokens:
+    """Take tokens out of a batch with their points.
+
+    Args:
+        tokens (PointTokens): B scenes of G tokens.
+        is_kept (Tensor): (B, G) bool, False for padding.
+
+    Returns:
+        VisibleTokens: The kept tokens.
+    """
+    num_kept = is_kept.sum(1)
+    order = (~is_kept).byte().argsort(dim=1, stable=True)
+    indices = order[:, :int(num_kept.max())]
+    is_padding = torch.arange(
+        indices.shape[1], device=indices.device) >= num_kept[:, None]
+
+    def take(values: Tensor) -> Tensor:
+        return values.gather(1, indices).masked_fill(is_padding, 0)
+
+    counts = take(tokens.member_counts).reshape(-1)
+    token_of_member = segment_ids(tokens.member_offsets,
+                                  len(tokens.member_points))
+    is_member = is_kept.reshape(-1)[token_of_member]
+    visible = PointTokens(
+        centers=torch.stack([take(axis) for axis in tokens.centers.unbind(2)],
+                            dim=2),
+        anchor_indices=take(tokens.anchor_indices),
+        region_ids=take(tokens.region_ids),
+        is_padding=is_padding,
+        member_points=tokens.member_points[is_member],
+        member_offsets=torch.cat((counts.new_zeros(1), counts.cumsum(0))))
+    return VisibleTokens(visible, indices)

@@ -1,0 +1,44 @@
+"""Stage 1: every token learns the 2D feature of its region."""
+from typing import Any, Dict
+
+from mmdet3d.registry import MODELS
+from torch import Tensor
+
+from sam3d_plugin.structures import PointTokens
+from .base import BasePointPretrainer
+
+
+@MODELS.register_module()
+class RegionDistillPretrainer(BasePointPretrainer):
+    """Dense distillation from 2D regions to tokens (paper, section 3.3).
+
+    All tokens are encoded and decoded; the head projects the decoder's
+    tokens and compares those that lie in a region with its feature.
+    """
+
+    def reconstruct(self, points: Tensor, tokens: PointTokens) -> Tensor:
+        """Encode and decode all tokens.
+
+        Args:
+            points (Tensor): (B, N, 3) xyz, metres.
+            tokens (PointTokens): All tokens of these points.
+
+        Returns:
+            Tensor: (B, G, C) decoder tokens after the last norm.
+        """
+        encoded = self.encode_tokens(points, tokens)
+        return self.decoder(encoded, tokens.centers, tokens.is_padding)
+
+    def compute_losses(self, outputs: Tensor, tokens: PointTokens,
+                       targets: Any) -> Dict[str, Tensor]:
+        """Compare with the features of the regions.
+
+        Args:
+            outputs (Tensor): (B, G, C) decoder tokens.
+            tokens (PointTokens): All tokens.
+            targets (Any): ``RegionTargets``.
+
+        Returns:
+            Dict[str, Tensor]: Losses by name.
+        """
+        return self.head.loss(outputs, targets)

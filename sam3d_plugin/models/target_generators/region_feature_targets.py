@@ -1,0 +1,136 @@
+"""2D features of regions as targets of the tokens that lie in them."""
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+from mmdet3d.registry import MODELS
+from mmdet3d.structures import Det3DDataSample
+from torch import Tensor, nn
+
+from sam3d_plugin.structures import PointTokens
+
+
+class RegionTargets(NamedTuple):
+    """What each token shall predict.
+
+    Attributes:
+        features (Tensor): (B, G, C) float32 feature of the token's region.
+        group_ids (Optional[Tensor]): (B, G) int64 group of that region;
+            None when the frames come without groups.
+        is_target (Tensor): (B, G) bool, False for padding and for tokens in
+            no region, whose features and groups mean nothing.
+    """
+
+    features: Tensor
+    group_ids: Optional[Tensor]
+    is_target: Tensor
+
+
+@MODELS.register_module()
+class RegionFeatureTargets(nn.Module):
+    """Find each token's region among those of its frame, by id."""
+
+    uses_regions = True
+
+    @torch.no_grad()
+    def forward(self, points: Tensor, tokens: PointTokens,
+                data_samples: Sequence[Det3DDataSample]) -> RegionTargets:
+        """Match tokens with region features.
+
+        Args:
+            points (Tensor): (B, N, 3); not looked at.
+            tokens (PointTokens): Tokens with region ids.
+            data_samples (Sequence[Det3DDataSample]): B frames, each with
+                ``regions``: ids (R,) int64, features (R, C) and, for
+                balancing, group_ids (R,) int64, on any device.
+
+        Returns:
+            RegionTargets: On the device of the tokens.
+
+        Raises:
+            ValueError: When a frame has no regions, a feature is not finite,
+                an id occurs twice, or a token's region has no feature.
+        """
+        for sample in data_samples:
+            _check_regions(sample)
+        device = tokens.region_ids.device
+        regions = [sample.regions for sample in data_samples]
+        frames = torch.repeat_interleave(
+            torch.arange(len(regions)),
+            torch.tensor([len(r) for r in regions])).to(device)
+        ids = torch.cat([r.ids for r in regions]).to(device)
+        features = torch.cat([r.features for r in regions]).to(device)
+        rows, is_found = _find_rows(tokens.region_ids, frames, ids)
+        is_target = (tokens.region_ids > 0) & ~tokens.is_padding
+        if (is_target & ~is_found).any():
+            raise ValueError(
+                _without_feature(tokens.region_ids, is_target & ~is_found,
+                                 data_samples))
+        group_ids = None
+        if all('group_ids' in r for r in regions):
+            group_ids = torch.cat([r.group_ids for r in regions])
+            group_ids = group_ids.to(device)[rows].long()
+        return RegionTargets(features[rows].float(), group_ids, is_target)
+
+
+def _find_rows(token_ids: Tensor, frames: Tensor,
+               ids: Tensor) -> Tuple[Tensor, Tensor]:
+    """Look up the region of each token.
+
+    Args:
+        token_ids (Tensor): (B, G) int64 region id of each token.
+        frames (Tensor): (R,) int64 frame of each region of the batch.
+        ids (Tensor): (R,) int64 its id within the frame.
+
+    Returns:
+        Tuple[Tensor, Tensor]: The row (B, G) int64 of each token's region,
+        and (B, G) bool whether there is one.
+    """
+    stride = torch.maximum(ids.max(), token_ids.max()) + 1
+    first_key = torch.arange(len(token_ids), device=ids.device) * stride
+    wanted = first_key[:, None] + token_ids
+    keys, order = torch.sort(frames * stride + ids)
+    places = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
+    return order[places], keys[places] == wanted
+
+
+def name_frame(sample: Det3DDataSample) -> str:
+    """Name the frame of a data sample for an error."""
+    meta = sample.metainfo
+    return f'frame {meta.get("frame", "?")} of scan {meta.get("scan", "?")}'
+
+
+def _check_regions(sample: Det3DDataSample) -> None:
+    """Refuse regions that are no targets.
+
+    Args:
+        sample (Det3DDataSample): One frame.
+    """
+    regions = sample.get('regions')
+    if regions is None or 'features' not in regions:
+        raise ValueError(
+            f'{name_frame(sample)} comes without region features: put '
+            'LoadRegionTargets into the pipeline and name the region_features '
+            'folder in the dataset')
+    if len(regions) == 0:
+        raise ValueError(
+            f'{name_frame(sample)} has no regions: leave the frame out, or '
+            'make its regions with tools/preparation/generate_regions.py')
+    if not torch.isfinite(regions.features).all():
+        raise ValueError(
+            f'{name_frame(sample)} has a region feature that is NaN or '
+            'infinite: find damage with tools/preparation/verify.py and '
+            'make the features again with extract_features.py')
+    if len(regions.ids.unique()) < len(regions):
+        raise ValueError(f'{name_frame(sample)} names a region twice: make '
+                         'its features again with extract_features.py')
+
+
+def _without_feature(token_ids: Tensor, is_lost: Tensor,
+                     data_samples: Sequence[Det3DDataSample]) -> str:
+    """Say which region has points but no feature."""
+    places: List[List[int]] = is_lost.nonzero().tolist()
+    scene, place = places[0]
+    return (f'{name_frame(data_samples[scene])}: points lie in region '
+            f'{int(token_ids[scene, place])}, which has no feature; region '
+            'maps and features are of different runs: run '
+            'tools/preparation/extract_features.py again')

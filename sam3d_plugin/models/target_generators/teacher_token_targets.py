@@ -1,0 +1,120 @@
+"""Tokens of a frozen stage-1 model as targets."""
+from typing import Any, List, NamedTuple, Optional
+
+import torch
+import torch.nn.functional as F
+from mmdet3d.registry import MODELS
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from sam3d_plugin.store.checkpoint import (CheckpointError, LoadReport,
+                                           extract_state_dict, load_encoder,
+                                           read_checkpoint)
+from sam3d_plugin.structures import PointTokens
+
+_MASK_TOKEN = 'decoder.mask_token'
+
+
+class TeacherTargets(NamedTuple):
+    """What the teacher makes of all tokens.
+
+    Attributes:
+        encoded (Tensor): (B, G, C) encoder tokens.
+        decoded (Tensor): (B, G, C) decoder tokens after the last norm.
+    """
+
+    encoded: Tensor
+    decoded: Tensor
+
+
+@MODELS.register_module()
+class TeacherTokenTargets(BaseModule):
+    """The frozen teacher of stage 2 (DESIGN section 2).
+
+    The teacher is no submodule: ``train()`` does not reach it, optimizer and
+    DistributedDataParallel do not see it, and no checkpoint of the student
+    holds it. It is read from its file by ``init_weights``, that is before
+    the first step, or when first used, and follows the points to their
+    device.
+
+    Args:
+        checkpoint (str): Checkpoint of a ``RegionDistillPretrainer``.
+        embedding (dict): Config of its embedding.
+        encoder (dict): Config of its encoder.
+        decoder (dict): Config of its decoder.
+        normalize (bool): Whether decoder tokens are normalised to mean 0 and
+            variance 1 over channels. Defaults to False.
+    """
+
+    uses_regions = False
+
+    def __init__(self,
+                 checkpoint: str,
+                 embedding: dict,
+                 encoder: dict,
+                 decoder: dict,
+                 normalize: bool = False) -> None:
+        super().__init__()
+        self.checkpoint = checkpoint
+        self.normalize = normalize
+        self.load_report: Optional[LoadReport] = None
+        self._configs = dict(
+            embedding=embedding, encoder=encoder, decoder=decoder)
+        # A list hides the module from torch.
+        self._loaded: List[nn.ModuleDict] = []
+
+    def init_weights(self) -> None:
+        """Read the teacher, so that a bad file stops the run at once."""
+        super().init_weights()
+        assert self.teacher is not None
+
+    @property
+    def teacher(self) -> nn.ModuleDict:
+        """nn.ModuleDict: Embedding, encoder and decoder, frozen."""
+        if not self._loaded:
+            self._loaded.append(self._load())
+        return self._loaded[0]
+
+    def _load(self) -> nn.ModuleDict:
+        """Build the teacher and load all of it from its file."""
+        state = extract_state_dict(
+            read_checkpoint(self.checkpoint), self.checkpoint)
+        if _MASK_TOKEN in state:
+            raise CheckpointError(
+                f'{self.checkpoint} holds {_MASK_TOKEN}, so it comes from '
+                'training with masked tokens; the teacher is a checkpoint of '
+                'stage 1 (RegionDistillPretrainer)')
+        # Whenever it is read, the student's random numbers stay the same.
+        with torch.random.fork_rng(devices=[]):
+            teacher = nn.ModuleDict({
+                name: MODELS.build(config)
+                for name, config in self._configs.items()
+            })
+        self.load_report = load_encoder(teacher, state, source=self.checkpoint)
+        print_log(
+            f'teacher: {self.checkpoint}, {self.load_report.summary()}',
+            logger='current')
+        return teacher.requires_grad_(False).eval()
+
+    @torch.no_grad()
+    def forward(self, points: Tensor, tokens: PointTokens,
+                data_samples: Any) -> TeacherTargets:
+        """Run the teacher on all tokens.
+
+        Args:
+            points (Tensor): (B, N, 3) xyz, metres.
+            tokens (PointTokens): Tokens of these points.
+            data_samples (Any): Not looked at.
+
+        Returns:
+            TeacherTargets: Without gradient.
+        """
+        teacher = self.teacher.to(points.device)
+        place = (tokens.centers, tokens.is_padding)
+        encoded = teacher['encoder'](teacher['embedding'](points, tokens),
+                                     *place)
+        decoded = teacher['decoder'](encoded, *place)
+        if self.normalize:
+            decoded = F.layer_norm(decoded.float(), decoded.shape[-1:])
+        return TeacherTargets(encoded, decoded)

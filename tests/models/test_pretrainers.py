@@ -1,0 +1,334 @@
+"""Both stages, the single stage, and what they promise."""
+import copy
+
+import pytest
+import torch
+from mmdet3d.registry import MODELS
+from mmengine.optim import OptimWrapper
+
+from sam3d_plugin.models.pretrainers import BasePointPretrainer
+from .pretraining_cases import (ENCODER, JOINT, KNN, SAM, STAGE1, STAGE2,
+                                build, losses_of, make_batch, total,
+                                without_drop_path, without_norm_statistics)
+
+BALANCED = dict(
+    STAGE1['head'],
+    loss=dict(type='GroupBalancedDistillLoss', counts=[5, 9, 2]))
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    model = build(STAGE1)
+    losses_of(model)  # so that batch norm has statistics
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += .02 * torch.randn_like(parameter)
+    path = tmp_path_factory.mktemp('stage1') / 'stage1.pth'
+    torch.save(dict(state_dict=model.state_dict()), path)
+    return str(path)
+
+
+@pytest.fixture(params=['stage1', 'joint', 'stage2'])
+def config(request, checkpoint):
+    return dict(
+        stage1=dict(STAGE1, head=BALANCED),
+        joint=dict(JOINT, head=BALANCED),
+        stage2=stage2(checkpoint))[request.param]
+
+
+def stage2(checkpoint, **changes):
+    return dict(
+        STAGE2,
+        target_generator=dict(
+            type='TeacherTokenTargets', checkpoint=checkpoint),
+        **changes)
+
+
+@pytest.mark.parametrize('tokenizer', [SAM, KNN])
+def test_every_parameter_learns(config, tokenizer):
+    model = build(config, tokenizer=tokenizer, mask_ratio=.6) \
+        if 'Masked' in config['type'] else build(config, tokenizer=tokenizer)
+    losses = losses_of(model)
+    assert all(value.isfinite() for value in losses.values())
+    total(losses).backward()
+    without = [
+        name for name, parameter in model.named_parameters()
+        if parameter.grad is None or not parameter.grad.abs().sum()
+    ]
+    # a softmax ignores what all keys have in common
+    assert all(name.endswith('qkv.bias') for name in without), without
+
+
+def test_names_of_losses(checkpoint):
+    assert set(losses_of(build(STAGE1))) == {'loss_region', 'region_tokens'}
+    assert set(losses_of(
+        build(JOINT))) == {'loss_region', 'loss_masked', 'region_tokens'}
+    assert set(losses_of(build(
+        stage2(checkpoint)))) == {'loss_ins', 'loss_token'}
+
+
+def test_training_lowers_the_loss(config):
+    model = build(config)
+    optimizer = OptimWrapper(torch.optim.AdamW(model.parameters(), lr=2e-3))
+    logs = [
+        model.train_step(make_batch(), optimizer)['loss'].item()
+        for _ in range(25)
+    ]
+    assert sum(logs[-3:]) < .8 * sum(logs[:3])
+
+
+def one_frame_of(batch, index):
+    return dict(
+        inputs=dict(points=batch['inputs']['points'][index:index + 1]),
+        data_samples=batch['data_samples'][index:index + 1])
+
+
+def test_padding_and_batching_change_nothing(config):
+    """A batch is the mean of its frames, however many tokens each has."""
+    model = without_norm_statistics(build(without_drop_path(config)))
+    batch = make_batch((4, 25, 11))
+    together = losses_of(model, batch)
+    model.frames_seen.zero_()
+    alone = [losses_of(model, one_frame_of(batch, i)) for i in range(3)]
+    assert model.frames_seen == 3
+    for name, value in together.items():
+        mean = sum(losses[name] for losses in alone) / 3
+        torch.testing.assert_close(value, mean, atol=1e-5, rtol=1e-5)
+
+
+def test_accumulated_steps_are_one_large_step(config):
+    model = without_norm_statistics(build(without_drop_path(config)))
+    batch = make_batch((4, 25, 11))
+    total(losses_of(model, batch)).backward()
+    expected = {n: p.grad for n, p in model.named_parameters()}
+    model.zero_grad()
+    model.frames_seen.zero_()
+    for i in range(3):
+        (total(losses_of(model, one_frame_of(batch, i))) / 3).backward()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(
+            parameter.grad, expected[name], atol=1e-5, rtol=1e-4)
+
+
+def test_order_of_points_changes_nothing(config):
+    model = without_norm_statistics(build(without_drop_path(config)))
+    batch = make_batch((6, 11))
+    for points in batch['inputs']['points']:
+        points[:, 3].clamp_(min=1)  # the rest starts at its first point
+    before = losses_of(model, batch)
+    model.frames_seen.zero_()
+    batch['inputs']['points'] = [
+        points[torch.randperm(len(points))]
+        for points in batch['inputs']['points']
+    ]
+    after = losses_of(model, batch)
+    for name in before:
+        torch.testing.assert_close(
+            after[name], before[name], atol=1e-5, rtol=1e-5)
+
+
+def test_steps_repeat_after_a_resume(config):
+    """Masks and drop path follow from seed and frame count alone."""
+    model = build(config)
+    losses_of(model)
+    state = copy.deepcopy(model.state_dict())
+    expected = losses_of(model)
+    resumed = build(config)
+    resumed.load_state_dict(state)
+    torch.rand(7)
+    before = torch.get_rng_state()
+    again = losses_of(resumed)
+    assert torch.get_rng_state().equal(before)
+    for name in expected:
+        assert again[name].equal(expected[name])
+    other = build(config, seed=1)
+    other.load_state_dict(state)
+    assert total(losses_of(other)) != total(expected)
+    assert total(losses_of(resumed)) != total(expected)
+
+
+def test_evaluation_leaves_the_count_alone(config):
+    model = build(config).eval()
+    first, second = losses_of(model), losses_of(model)
+    assert model.frames_seen == 0
+    assert all(first[name].equal(second[name]) for name in first)
+
+
+def test_modes():
+    model = build(STAGE1).eval()
+    batch = make_batch((6, 11))
+    inputs = model.data_preprocessor(batch)['inputs']
+    tokens, features = model.encode(inputs['points'])
+    assert model(inputs).equal(features)
+    assert features.shape == (*tokens.is_padding.shape, 32)
+    with pytest.raises(ValueError, match='modes loss and tensor'):
+        model(inputs, mode='predict')
+
+
+def test_a_token_depends_on_its_own_points_and_centers():
+    """Through the embedding; moving one region changes one token."""
+    model = without_norm_statistics(build(STAGE1))
+    points = torch.stack(make_batch((6, ))['inputs']['points'])
+    xyz, tokens = model.tokenize(points)
+    place = int((tokens.region_ids[0] == 3).nonzero())
+    before = model.embedding(xyz, tokens)
+    points[0, points[0, :, 3] == 3, 0] *= 1.1
+    xyz, tokens = model.tokenize(points)
+    changed = (model.embedding(xyz, tokens) != before).any(-1)[0]
+    assert changed.nonzero()[:, 0].tolist() == [place]
+
+
+def test_bf16_autocast_stays_close(config):
+    model = build(config).eval()
+    expected = losses_of(model)
+    with torch.autocast('cpu', torch.bfloat16):
+        losses = losses_of(model)
+    for name, value in losses.items():
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, expected[name], atol=1e-3, rtol=.05)
+    total(losses).backward()
+
+
+def test_teacher_stays_out_of_the_student(checkpoint):
+    model = build(stage2(checkpoint))
+    model.init_weights()
+    teacher = model.target_generator.teacher
+    before = copy.deepcopy(teacher.state_dict())
+    model.train()
+    optimizer = OptimWrapper(torch.optim.AdamW(model.parameters(), lr=1e-2))
+    model.train_step(make_batch(), optimizer)
+    assert not any(module.training for module in teacher.modules())
+    assert all(teacher.state_dict()[k].equal(v) for k, v in before.items())
+    owned = {id(p) for p in model.parameters()}
+    assert not any(id(p) in owned for p in teacher.parameters())
+    assert all(p.grad is None for p in teacher.parameters())
+    assert {name.split('.')[0]
+            for name in model.state_dict()} == {
+                'embedding', 'encoder', 'decoder', 'global_head', 'frames_seen'
+            }
+
+
+def test_a_student_can_start_from_the_teacher(checkpoint):
+    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    for start, same in (('teacher', True), ('scratch', False)):
+        model = build(stage2(checkpoint, init_student=start))
+        model.init_weights()
+        copied = [
+            model.encoder.state_dict()['blocks.0.qkv.weight'].equal(
+                state['encoder.blocks.0.qkv.weight']),
+            model.embedding.state_dict()['token_layer.weight'].equal(
+                state['embedding.token_layer.weight']),
+            model.decoder.transformer.state_dict()
+            ['blocks.0.qkv.weight'].equal(state['decoder.blocks.0.qkv.weight'])
+        ]
+        assert copied == [same] * 3
+    with pytest.raises(ValueError, match='choose one of scratch, teacher'):
+        build(stage2(checkpoint, init_student='random'))
+
+
+def test_a_copy_of_the_teacher_that_sees_all_is_perfect(checkpoint):
+    model = build(stage2(checkpoint, init_student='teacher', mask_ratio=0.))
+    model.init_weights()
+    model.eval()
+    model.global_head.mlp = torch.nn.Identity()
+    points, tokens = model.tokenize(
+        torch.stack(make_batch()['inputs']['points']))
+    targets = model.target_generator(points, tokens, None)
+    outputs = model.reconstruct(points, tokens)
+    losses = model.compute_losses(outputs, tokens, targets)
+    assert losses['loss_ins'] < 1e-10
+    everywhere = outputs._replace(is_masked=~tokens.is_padding)
+    losses = model.compute_losses(everywhere, tokens, targets)
+    assert losses['loss_token'] < 1e-10
+
+
+def test_a_perfect_stage_1_has_no_loss():
+    model = build(STAGE1).eval()
+    batch = make_batch()
+    points, tokens = model.tokenize(torch.stack(batch['inputs']['points']))
+    decoded = model.reconstruct(points, tokens)
+    targets = model.target_generator(points, tokens, batch['data_samples'])
+    perfect = targets._replace(features=model.head(decoded).detach())
+    assert model.compute_losses(decoded, tokens, perfect)['loss_region'] == 0
+
+
+def test_the_student_sees_visible_points_only(checkpoint):
+    """Moving masked regions changes neither encoder nor visible tokens."""
+    model = without_norm_statistics(build(stage2(checkpoint))).eval()
+    points = torch.stack(make_batch((9, ))['inputs']['points'])
+    xyz, tokens = model.tokenize(points)
+    before = model.reconstruct(xyz, tokens)
+    assert before.encoded.shape[1] == (~before.is_masked).sum()
+    hidden = tokens.region_ids[before.is_masked]
+    is_hidden = torch.isin(points[..., 3].long(), hidden[hidden > 0])
+    assert is_hidden.any()
+    xyz = xyz + is_hidden[..., None] * torch.rand_like(xyz)
+    after = model.reconstruct(xyz, tokens)
+    assert after.encoded.equal(before.encoded)
+
+
+def test_single_stage_losses_come_from_visible_and_masked_tokens():
+    model = build(JOINT).eval()
+    batch = make_batch((9, 14))
+    points, tokens = model.tokenize(torch.stack(batch['inputs']['points']))
+    outputs = model.reconstruct(points, tokens)
+    targets = model.target_generator(points, tokens, batch['data_samples'])
+    losses = model.compute_losses(outputs, tokens, targets)
+    wrong = targets.features + outputs.is_masked[..., None]
+    changed = model.compute_losses(outputs, tokens,
+                                   targets._replace(features=wrong))
+    assert changed['loss_region'].equal(losses['loss_region'])
+    assert not changed['loss_masked'].equal(losses['loss_masked'])
+
+
+def test_checkpoints_start_a_backbone(checkpoint):
+    backbone = MODELS.build(
+        dict(
+            type='PointTokenBackbone',
+            tokenizer=dict(type='SAMTokenizer', split=True, num_tokens=24),
+            embedding=copy.deepcopy(STAGE1['embedding']),
+            encoder=copy.deepcopy(ENCODER),
+            out_channels=48,
+            init_cfg=dict(type='Pretrained', checkpoint=checkpoint)))
+    backbone.init_weights()
+    assert not backbone.load_report.missing
+
+
+def test_refuses():
+    model = build(STAGE1)
+    batch = make_batch((6, 11))
+    batch['inputs']['points'][1] = batch['inputs']['points'][1][:150]
+    with pytest.raises(ValueError, match='have 150 to 200 points.*num_points'):
+        losses_of(model, batch)
+    for change, message in ((float('nan'), 'not finite'),
+                            (-.5, 'holds no region ids')):
+        batch = make_batch()
+        batch['inputs']['points'][0][3, 3 if change < 0 else 1] = change
+        with pytest.raises(ValueError, match=message):
+            losses_of(model, batch)
+    batch = make_batch()
+    batch['inputs']['points'] = [p[:, :3] for p in batch['inputs']['points']]
+    with pytest.raises(ValueError, match='holds no region ids'):
+        losses_of(build(STAGE1, tokenizer=KNN), batch)
+    with pytest.raises(ValueError, match='below 1'):
+        build(JOINT, mask_ratio=1.)
+
+
+class CenterPretrainer(BasePointPretrainer):
+    """The smallest method: features shall tell the token's centre."""
+
+    def reconstruct(self, points, tokens):
+        return self.encode_tokens(points, tokens)
+
+    def compute_losses(self, outputs, tokens, targets):
+        error = (outputs[..., :3] - tokens.centers).square().sum(-1)
+        return dict(loss=error[~tokens.is_padding].mean())
+
+
+def test_a_new_method_overrides_two_functions():
+    """Without regions too."""
+    config = {k: copy.deepcopy(STAGE1[k]) for k in ('embedding', 'encoder')}
+    model = CenterPretrainer(dict(KNN), **config)
+    points = [p[:, :3] for p in make_batch()['inputs']['points']]
+    losses = losses_of(model, dict(inputs=dict(points=points)))
+    assert losses['loss'] > 0
