@@ -12,6 +12,7 @@ from ..store.posed_images import PosedImages, RGBDFrame
 from .frame_steps import FrameStep, Product, call_each
 from .fusion import fuse_frames
 from .infos import StoredScan, describe_scan, scan_files, write_split
+from .region_paths import name_region_files
 from .scan import Scan
 
 KIND = 'fused_scans'
@@ -185,7 +186,11 @@ def write_infos(out: PathLike, splits: Dict[str, List[str]],
     }
     splits = splits or dict(train=sorted(stored), val=sorted(stored))
     check_splits(splits, sorted(stored), out)
-    return {
+    paths = {
         split: write_split(Path(out), split, [stored[n] for n in members])
         for split, members in splits.items() if members
     }
+    for path in paths.values():
+        # Regions of an earlier run stay in use.
+        name_region_files(path, join(out, 'regions'), backend_args)
+    return paths

@@ -1,5 +1,6 @@
 """Fusing frames into clouds of points."""
 import io
+import pickle
 
 import numpy as np
 import pytest
@@ -140,6 +141,18 @@ def test_frames_that_come_later_are_fused_too(tmp_path):
     for path in sorted((images / 'a').glob('00000.*')):
         path.with_stem('00007').write_bytes(path.read_bytes())
     assert (fuse().made, fuse().kept) == (1, 1)
+
+
+def test_fusing_again_keeps_the_regions_in_use(tmp_path):
+    write_scan(tmp_path, 'a')
+    run_step(
+        FuseStep(tmp_path, FusionSettings(min_pixels=1)), tmp_path,
+        RunOptions(workers=0), Console(file=io.StringIO()))
+    (tmp_path / 'regions').mkdir()
+    (tmp_path / 'regions/a.npz').write_bytes(b'')
+    path = write_infos(tmp_path, {}, None)['train']
+    info, = pickle.loads(path.read_bytes())['data_list']
+    assert info['pts_region_path'] == 'a.npz'
 
 
 def test_a_split_of_unknown_scans_is_refused(tmp_path):

@@ -9,6 +9,7 @@ from ...store.errors import StoreError
 from ...store.files import is_local
 from ...store.manifest import ScanRecord, Store
 from ..infos import StoredScan, write_split
+from ..region_paths import name_region_files
 from .layout import WITHOUT_ANNOTATIONS, Splits
 
 
@@ -65,6 +66,8 @@ def write_infos(store: Store,
                 f'first is {name} ({failed[name]})')
         elif stored:
             paths[split] = write_split(Path(store.root), split, stored)
+            # Regions of an earlier run stay in use.
+            name_region_files(paths[split], store.path('regions'))
             _summarize(paths[split], split, stored, records, console)
     if problems:
         raise StoreError(f'{"; ".join(problems)}. No infos were written of '

@@ -293,6 +293,15 @@ def test_a_mended_scan_is_the_only_one_made_again(run, raw, release, tmp_path,
     assert names == ['scene0000_01.bin', f'{TRAIN}.bin']
 
 
+def test_running_again_keeps_the_regions_in_use(run, tmp_path, small_totals):
+    run()
+    (tmp_path / 'out/regions').mkdir()
+    (tmp_path / f'out/regions/{TRAIN}.npz').write_bytes(b'')
+    run()
+    named = [i.get('pts_region_path') for i in infos(tmp_path, 'train')]
+    assert named == [None, f'{TRAIN}.npz']
+
+
 def test_shards_leave_the_infos_to_the_last(run, tmp_path, small_totals):
     status, out, _ = run('--shard', '0/2')
     assert status == 0
