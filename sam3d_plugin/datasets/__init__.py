@@ -1,4 +1,12 @@
 """Importing this package registers every data component."""
-from .transforms import CheckPoints, LoadRegionIds, SeededPointSample
+from .frame_batch import collate_frames
+from .rgbd_frame_dataset import RGBDFrameDataset
+from .seeded_sampler import SeededSampler
+from .transforms import (CheckPoints, LoadRegionIds, LoadRegionTargets,
+                         LoadRGBDPoints, PackPretrainInputs, SeededPointSample)
 
-__all__ = ['CheckPoints', 'LoadRegionIds', 'SeededPointSample']
+__all__ = [
+    'CheckPoints', 'LoadRGBDPoints', 'LoadRegionIds', 'LoadRegionTargets',
+    'PackPretrainInputs', 'RGBDFrameDataset', 'SeededPointSample',
+    'SeededSampler', 'collate_frames'
+]

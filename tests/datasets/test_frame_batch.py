@@ -1,0 +1,56 @@
+"""Tests of batches on their way from a worker."""
+import pickle
+from multiprocessing.reduction import ForkingPickler
+
+import torch
+from mmdet3d.structures import Det3DDataSample
+from mmengine.dataset import pseudo_collate
+from mmengine.structures import InstanceData
+
+from sam3d_plugin.datasets.frame_batch import FrameBatch, collate_frames
+
+
+def make_samples(counts=(3, 1, 5)):
+    samples = []
+    for i, count in enumerate(counts):
+        sample = Det3DDataSample(metainfo=dict(scan='a', frame=str(i)))
+        sample.regions = InstanceData(
+            ids=torch.arange(count), features=torch.rand(count, 4))
+        points = torch.rand(8 + i, 6)[:, ::2]
+        samples.append(dict(inputs=dict(points=points), data_samples=sample))
+    return samples
+
+
+def test_a_sent_batch_is_what_pseudo_collate_makes():
+    samples = make_samples()
+    batch = collate_frames(samples)
+    assert dict(batch) == pseudo_collate(samples)
+    # What a worker's queue does.
+    sent = pickle.loads(bytes(ForkingPickler.dumps(batch)))
+    assert type(sent) is FrameBatch and set(sent) == set(batch)
+    for sample, points, received in zip(samples, sent['inputs']['points'],
+                                        sent['data_samples']):
+        assert torch.equal(points, sample['inputs']['points'])
+        expected = sample['data_samples']
+        assert received.metainfo == expected.metainfo
+        assert torch.equal(received.regions.ids, expected.regions.ids)
+        assert torch.equal(received.regions.features,
+                           expected.regions.features)
+
+
+def test_all_tensors_of_a_type_are_sent_as_one():
+    sent = pickle.loads(
+        bytes(ForkingPickler.dumps(collate_frames(make_samples()))))
+    floats = [*sent['inputs']['points']]
+    floats += [s.regions.features for s in sent['data_samples']]
+    storages = {t.untyped_storage().data_ptr() for t in floats}
+    assert len(storages) == 1
+    assert all(t.is_contiguous() for t in floats)
+
+
+def test_batches_without_tensors_or_with_empty_ones():
+    batch = FrameBatch(a=[1, 'b'])
+    assert pickle.loads(pickle.dumps(batch)) == dict(a=[1, 'b'])
+    sent = pickle.loads(
+        bytes(ForkingPickler.dumps(FrameBatch(a=torch.zeros(0, 4)))))
+    assert sent['a'].shape == (0, 4)

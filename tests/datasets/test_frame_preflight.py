@@ -1,0 +1,165 @@
+"""Tests of stores that do not belong together."""
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from sam3d_plugin.datasets.frame_index import describe_skipped, index_frames
+from sam3d_plugin.datasets.frame_preflight import (FrameFolders,
+                                                   check_frame_loader)
+from sam3d_plugin.store.errors import StoreError
+from tests.datasets import frame_store
+
+
+@pytest.fixture
+def root(tmp_path):
+    return frame_store.write_data_set(tmp_path)
+
+
+def folders(root):
+    return FrameFolders(
+        str(root / 'posed_images'), str(root / 'region_maps'),
+        str(root / 'region_features'), str(root / 'region_groups' / 'train'))
+
+
+def refused(root, *parts, **options):
+    with pytest.raises(StoreError, match='.*'.join(parts)) as info:
+        index_frames(folders(root), **options)
+    assert '\n' not in str(info.value)
+
+
+def edit(path, **values):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def test_good_stores_pass(root):
+    index = index_frames(folders(root), backend_args=None)
+    assert index.frames == {
+        s: list(frame_store.FRAMES)
+        for s in frame_store.SCANS
+    }
+    assert index.channels == 3 and index.skipped == {}
+
+
+@pytest.mark.parametrize('folder, tool', [
+    ('region_maps', 'generate_regions.py'),
+    ('region_features', 'extract_features.py'),
+    ('region_groups/train', 'build_groups.py'),
+])
+def test_missing_store_another_version_or_kind(root, folder, tool):
+    header = root / folder / 'store.json'
+    edit(header, kind='scan_regions')
+    refused(root, f'{folder} holds scan_regions')
+    edit(header, format_version=99)
+    refused(root, 'format version 99', 'prepare the data again')
+    (root / folder / 'manifest.json').unlink()
+    shutil.rmtree(root / folder)
+    refused(root, f'{folder} is missing or no store', tool)
+
+
+def test_manifest_of_a_run_that_has_not_ended(root):
+    (root / 'region_features' / 'manifest.json').unlink()
+    refused(root, 'manifest.json is missing', 'run the step to its end')
+
+
+def test_features_of_other_regions(root):
+    other = dict(frame_store.SETTINGS, options=dict(count=7))
+    edit(root / 'region_maps' / 'store.json', settings=other)
+    refused(root, 'region_features was made of other regions',
+            'options.count 6, now 7', 'extract_features.py')
+
+
+def test_features_of_an_older_id_map(root):
+    path = root / 'region_features' / 'manifest.json'
+    text = path.read_text()
+    item = json.loads(text)['scans']['beta']['items']['00001']['fields']
+    path.write_text(text.replace(item['source'], 'of another map'))
+    refused(root, 'the features of beta/00001 are of an older id map')
+
+
+def test_another_width_in_one_scan(root):
+
+    def widen(scan, frame, mean):
+        return np.hstack([mean, mean]) if scan == 'beta' else mean
+
+    shutil.rmtree(root / 'region_features')
+    frame_store.write_region_features(root, change=widen)
+    refused(root, 'alpha has features of 3 channels, beta of 6', 'one encoder')
+
+
+def test_frames_without_features_are_named(root):
+    path = root / 'region_features' / 'manifest.json'
+    manifest = json.loads(path.read_text())
+    manifest['scans']['alpha']['items'].pop('00000')
+    beta = manifest['scans']['beta']['items']['00002']
+    beta.update(status='skipped', reason='a mean feature is NaN or infinite')
+    path.write_text(json.dumps(manifest))
+    index = index_frames(folders(root))
+    assert index.frames == dict(
+        alpha=['00001', '00002'], beta=['00000', '00001'])
+    assert 'extract_features.py' in index.skipped['alpha/00000']
+    assert index.skipped['beta/00002'] == 'a mean feature is NaN or infinite'
+
+
+def test_truncated_or_missing_files_of_features(root):
+    path = root / 'region_features' / 'alpha.safetensors'
+    path.write_bytes(path.read_bytes()[:-1])
+    refused(root, 'region_features/alpha.safetensors is missing or not of')
+    path.unlink()
+    refused(root, 'alpha.safetensors is missing', 'extract_features.py')
+    index_frames(folders(root), scans=['beta'])
+
+
+def test_missing_group_files(root):
+    groups = root / 'region_groups' / 'train'
+    path = groups / 'beta.safetensors'
+    content = path.read_bytes()
+    path.unlink()
+    refused(root, 'beta.safetensors is missing', 'build_groups.py')
+    path.write_bytes(content)
+    (groups / 'groups.safetensors').unlink()
+    refused(root, 'groups.safetensors is missing', 'build_groups.py')
+
+
+def test_groups_of_fewer_scans(root):
+    shutil.rmtree(root / 'region_groups')
+    frame_store.write_region_groups(root, scans=['alpha'])
+    index_frames(folders(root), scans=['alpha'])
+    refused(root, 'has no groups of beta', 'build_groups.py', '--centroids')
+
+
+def test_groups_of_other_features(root):
+    shutil.rmtree(root / 'region_features')
+    frame_store.write_region_features(
+        root, change=lambda scan, frame, mean: mean + 1)
+    refused(root, 'region_groups/train was made of other features',
+            'build_groups.py')
+
+
+def test_groups_of_another_width(root):
+    shutil.rmtree(root / 'region_groups')
+    frame_store.write_region_groups(root, channels=5)
+    refused(root, 'centroids of 5 channels, the features have 3')
+
+
+def test_too_few_regions(root):
+    refused(root, 'no frame of 2 scan', 'min_regions is 9', min_regions=9)
+
+
+def test_sampler_that_forgets_the_epoch():
+    loader = dict(
+        dataset=dict(type='RGBDFrameDataset'),
+        sampler=dict(type='DefaultSampler', shuffle=True))
+    with pytest.raises(ValueError, match='every epoch.*SeededSampler'):
+        check_frame_loader(loader)
+    check_frame_loader(dict(loader, sampler=dict(type='SeededSampler')))
+    check_frame_loader(dict(dataset=dict(type='ScanNetDataset')))
+    loader['dataset']['test_mode'] = True
+    check_frame_loader(loader)
+
+
+def test_long_lists_of_skipped_frames_are_cut():
+    text = describe_skipped({f'a/{i}': 'bad' for i in range(12)})
+    assert text.startswith('12 skipped: a/0 (bad); a/1 (bad)')
+    assert text.endswith('a/9 (bad); and 2 more')
