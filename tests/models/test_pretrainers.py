@@ -4,9 +4,10 @@ import copy
 import pytest
 import torch
 from mmdet3d.registry import MODELS
+from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 
-from sam3d_plugin.models.pretrainers import BasePointPretrainer
+from sam3d_plugin.models.pretrainers import BasePointPretrainer, base
 from .pretraining_cases import (ENCODER, JOINT, KNN, SAM, STAGE1, STAGE2,
                                 build, losses_of, make_batch, total,
                                 without_drop_path, without_norm_statistics)
@@ -108,6 +109,50 @@ def test_accumulated_steps_are_one_large_step(config):
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(
             parameter.grad, expected[name], atol=1e-5, rtol=1e-4)
+
+
+def test_two_processes_are_one_with_twice_the_batch(config, monkeypatch):
+    """Their mean is what DistributedDataParallel takes."""
+    model = without_norm_statistics(build(without_drop_path(config)))
+    model.frames_seen += 8
+    batch = make_batch((4, 25))
+    expected = losses_of(model, batch)
+    monkeypatch.setattr(base, 'get_world_size', lambda: 2)
+    halves = []
+    for rank in range(2):
+        monkeypatch.setattr(base, 'get_rank', lambda: rank)
+        model.frames_seen.fill_(8)
+        halves.append(losses_of(model, one_frame_of(batch, rank)))
+        assert model.frames_seen == 10
+    for name, value in expected.items():
+        torch.testing.assert_close(
+            sum(half[name] for half in halves) / 2,
+            value,
+            atol=1e-5,
+            rtol=1e-5)
+
+
+@pytest.fixture
+def process_group(tmp_path):
+    torch.distributed.init_process_group(
+        'gloo',
+        rank=0,
+        world_size=1,
+        init_method=f'file://{tmp_path / "store"}')
+    yield
+    torch.distributed.destroy_process_group()
+
+
+def test_distributed_training_finds_no_unused_parameter(config, process_group):
+    model = build(config)
+    wrapped = MMDistributedDataParallel(model, device_ids=None)
+    optimizer = OptimWrapper(torch.optim.AdamW(wrapped.parameters()))
+    for _ in range(3):  # the second step would complain about the first
+        wrapped.train_step(make_batch(), optimizer)
+    assert {name.split('.')[1]
+            for name, _ in wrapped.named_parameters()
+            } == {name.split('.')[0]
+                  for name, _ in model.named_parameters()}
 
 
 def test_order_of_points_changes_nothing(config):
