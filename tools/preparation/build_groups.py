@@ -12,7 +12,8 @@ every region), report.json and report.png. With --centroids the regions get
 the groups of another set, and nothing is clustered.
 
 A run that was stopped goes on when it is started again with the same options;
-other options need another --set or --out.
+other options need another --set or --out. Of the ranks of torchrun or srun
+only the first one works, since the set is clustered as a whole.
 """
 import argparse
 import sys
@@ -32,6 +33,7 @@ from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import join
 from sam3d_plugin.store.region_features import KIND as FEATURES
 from sam3d_plugin.store.region_groups import KIND as GROUPS
+from sam3d_plugin.store.shards import shard_of_process
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -157,6 +159,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 def _run(args: argparse.Namespace) -> None:
     console = Console(soft_wrap=True, markup=False, highlight=False)
+    rank = shard_of_process()
+    if rank.index:
+        console.print(f'rank {rank}: groups are built by the first rank alone')
+        return
     names = ('groups', 'pool', 'seed', 'epochs', 'batch_size', 'buffer_size')
     report = build_groups(
         args.features, args.out, select_scans(args),

@@ -88,3 +88,23 @@ def test_errors_are_one_sentence(tool, data, capsys, options, reason):
     error = capsys.readouterr().err
     assert error.startswith('error: ') and error.count('\n') == 1
     assert reason in error
+
+
+def test_only_the_first_rank_works(tool, data, capsys, monkeypatch):
+    for key, value in (('TORCHELASTIC_RUN_ID', 'x'), ('RANK', '1'),
+                       ('WORLD_SIZE', '2')):
+        monkeypatch.setenv(key, value)
+    arguments = [f'--data={data}', '--groups=6', '--epochs=1']
+    assert tool.main(arguments) == 0
+    assert 'first rank alone' in capsys.readouterr().out
+    assert not (data / 'region_groups').exists()
+    monkeypatch.setenv('RANK', '0')
+    assert tool.main(arguments) == 0
+    assert len(RegionGroups(data / 'region_groups/train').scans()) == 3
+
+
+@pytest.mark.parametrize('content', [b'', b'\x80\x04\x95\x10', b'cno\nX\n.'])
+def test_damaged_infos_end_in_one_sentence(tool, data, capsys, content):
+    (data / 'a.pkl').write_bytes(content)
+    assert tool.main([f'--data={data}', f'--infos={data}/a.pkl']) == 1
+    assert 'a.pkl cannot be read' in capsys.readouterr().err
