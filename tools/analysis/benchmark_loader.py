@@ -21,6 +21,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence
 import numpy as np
 import torch
 from mmdet3d.utils import register_all_modules
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from sam3d_plugin.datasets import SeededSampler
@@ -151,11 +152,15 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Measure and print."""
-    args = parse_args(argv)
-    torch.set_num_threads(1)
-    register_all_modules(init_default_scope=True)
+def measure(args: argparse.Namespace) -> Dict[str, Any]:
+    """Measure what the command line asks for.
+
+    Args:
+        args (argparse.Namespace): Parsed command line.
+
+    Returns:
+        Dict[str, Any]: The record.
+    """
     loader = build_loader(args, 0)
     begin = time.perf_counter()
     loader.dataset.load_data_list()
@@ -182,6 +187,16 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         cores=os.cpu_count(),
         python=platform.python_version(),
         torch=torch.__version__)
+    return record
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Measure and print."""
+    args = parse_args(argv)
+    torch.set_num_threads(1)
+    register_all_modules(init_default_scope=False)
+    with DefaultScope.overwrite_default_scope('mmdet3d'):
+        record = measure(args)
     print(json.dumps(record, indent=1))
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
