@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from sam3d_plugin.preparation.encoders import build_encoder
-from sam3d_plugin.preparation.frame_regions_step import FrameRegionsStep
-from sam3d_plugin.preparation.generators import build_generator
-from sam3d_plugin.preparation.region_features_step import RegionFeatureStep
-from sam3d_plugin.preparation.region_groups import GroupOptions, build_groups
-from sam3d_plugin.preparation.region_maps_step import RegionMapStep
-from sam3d_plugin.preparation.runs import RunOptions, run_step
-from sam3d_plugin.preparation.scan_regions_step import ScanRegionsStep
-from sam3d_plugin.preparation.verification import Verifier
+from sam3d_plugin.preparation.checking.verification import Verifier
+from sam3d_plugin.preparation.features.encoders import build_encoder
+from sam3d_plugin.preparation.features.region_features_step import \
+    RegionFeatureStep
+from sam3d_plugin.preparation.features.region_groups import (GroupOptions,
+                                                             build_groups)
+from sam3d_plugin.preparation.lifting.frame_regions_step import \
+    FrameRegionsStep
+from sam3d_plugin.preparation.lifting.scan_regions_step import ScanRegionsStep
+from sam3d_plugin.preparation.regions.generators import build_generator
+from sam3d_plugin.preparation.regions.region_maps_step import RegionMapStep
+from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.manifest import ItemRecord, ScanRecord, Store, mark_of
 from sam3d_plugin.store.posed_images import (Cameras, PosedImages,

@@ -6,19 +6,22 @@ import pytest
 from mmengine import fileio
 from rich.console import Console
 
-from sam3d_plugin.preparation.encoders import build_encoder
-from sam3d_plugin.preparation.frame_regions_step import FrameRegionsStep
-from sam3d_plugin.preparation.generators import build_generator
-from sam3d_plugin.preparation.region_features_step import RegionFeatureStep
-from sam3d_plugin.preparation.region_groups import GroupOptions, build_groups
-from sam3d_plugin.preparation.region_maps_step import RegionMapStep
-from sam3d_plugin.preparation.region_paths import name_all_region_files
-from sam3d_plugin.preparation.runs import RunOptions, run_step
-from sam3d_plugin.preparation.scan_regions_step import ScanRegionsStep
-from sam3d_plugin.preparation.superpoint_step import (SuperpointStep,
-                                                      make_regions)
-from sam3d_plugin.preparation.superpoints import SuperpointOptions
-from sam3d_plugin.preparation.verification import Verifier
+from sam3d_plugin.preparation.checking.verification import Verifier
+from sam3d_plugin.preparation.features.encoders import build_encoder
+from sam3d_plugin.preparation.features.region_features_step import \
+    RegionFeatureStep
+from sam3d_plugin.preparation.features.region_groups import (GroupOptions,
+                                                             build_groups)
+from sam3d_plugin.preparation.lifting.frame_regions_step import \
+    FrameRegionsStep
+from sam3d_plugin.preparation.lifting.region_paths import name_all_region_files
+from sam3d_plugin.preparation.lifting.scan_regions_step import ScanRegionsStep
+from sam3d_plugin.preparation.regions.generators import build_generator
+from sam3d_plugin.preparation.regions.region_maps_step import RegionMapStep
+from sam3d_plugin.preparation.regions.superpoint_step import (SuperpointStep,
+                                                              make_regions)
+from sam3d_plugin.preparation.regions.superpoints import SuperpointOptions
+from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.store.files import join
 from ..store.test_files import Bucket
 from .test_changed_input import data as local_data  # noqa: F401 (a fixture)

@@ -22,10 +22,11 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from sam3d_plugin.ops.projection import back_project
-from sam3d_plugin.preparation.lifting import (frame_points, lift_to_points,
-                                              read_frame)
-from sam3d_plugin.preparation.region_merging import RegionMerger
-from sam3d_plugin.preparation.scan_regions_step import lift_scan
+from sam3d_plugin.preparation.lifting.lifting import (frame_points,
+                                                      lift_to_points,
+                                                      read_frame)
+from sam3d_plugin.preparation.lifting.region_merging import RegionMerger
+from sam3d_plugin.preparation.lifting.scan_regions_step import lift_scan
 from sam3d_plugin.store.files import write_bytes
 from sam3d_plugin.store.posed_images import (Cameras, PosedImages,
                                              encode_color, frame_files)

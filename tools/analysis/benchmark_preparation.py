@@ -27,8 +27,8 @@ from PIL import Image
 from rich.console import Console
 from torch.nn import functional as F
 
-from sam3d_plugin.preparation.region_pooling import pool_regions
-from sam3d_plugin.preparation.runs import RunOptions, run_step
+from sam3d_plugin.preparation.features.region_pooling import pool_regions
+from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.preparation.scannet.frames import SensFrames
 from sam3d_plugin.preparation.scannet.sens import SensFile, decode_depth
 from sam3d_plugin.store.manifest import ItemRecord, ScanRecord, Store

@@ -28,11 +28,12 @@ from PIL import Image
 from segment_anything import SamAutomaticMaskGenerator
 from segment_anything.utils import amg
 
-from sam3d_plugin.preparation.generators import merge_masks, sam_batched
-from sam3d_plugin.preparation.generators.sam import ATTENTIONS, SAMRegions
-from sam3d_plugin.preparation.generators.sam_models import (ARCHITECTURES,
-                                                            build_sam,
-                                                            load_sam)
+from sam3d_plugin.preparation.regions.generators import (merge_masks,
+                                                         sam_batched)
+from sam3d_plugin.preparation.regions.generators.sam import (ATTENTIONS,
+                                                             SAMRegions)
+from sam3d_plugin.preparation.regions.generators.sam_models import (
+    ARCHITECTURES, build_sam, load_sam)
 from sam3d_plugin.store.errors import FrameError
 from sam3d_plugin.store.posed_images import Cameras, RGBDFrame
 

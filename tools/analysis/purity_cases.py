@@ -12,10 +12,11 @@ from scipy.spatial import cKDTree
 
 from sam3d_plugin import ops
 from sam3d_plugin.ops.projection import transform
-from sam3d_plugin.preparation.generators import build_generator
-from sam3d_plugin.preparation.lifting import frame_points
-from sam3d_plugin.preparation.purity import (instance_labels,
-                                             membership_purity, region_purity)
+from sam3d_plugin.preparation.lifting.lifting import frame_points
+from sam3d_plugin.preparation.lifting.purity import (instance_labels,
+                                                     membership_purity,
+                                                     region_purity)
+from sam3d_plugin.preparation.regions.generators import build_generator
 from sam3d_plugin.store.errors import FrameError
 from sam3d_plugin.store.posed_images import (Cameras, RGBDFrame, decode_color,
                                              decode_depth, decode_matrix)

@@ -26,11 +26,14 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from sam3d_plugin.preparation.lifting import read_frame, see_points
-from sam3d_plugin.preparation.purity import (RegionPurity, instance_labels,
-                                             membership_purity, region_purity)
-from sam3d_plugin.preparation.region_merging import MergeOptions, RegionMerger
-from sam3d_plugin.preparation.scan_regions_step import ScanRegionsStep
+from sam3d_plugin.preparation.lifting.lifting import read_frame, see_points
+from sam3d_plugin.preparation.lifting.purity import (RegionPurity,
+                                                     instance_labels,
+                                                     membership_purity,
+                                                     region_purity)
+from sam3d_plugin.preparation.lifting.region_merging import (MergeOptions,
+                                                             RegionMerger)
+from sam3d_plugin.preparation.lifting.scan_regions_step import ScanRegionsStep
 from sam3d_plugin.store.posed_images import decode_image
 
 # Lets a script started as a file find the module beside it.

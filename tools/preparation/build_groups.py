@@ -24,11 +24,12 @@ from typing import List, Optional, Sequence
 import mmengine
 from rich.console import Console
 
-from sam3d_plugin.preparation.cli import json_object, run_main
-from sam3d_plugin.preparation.region_groups import (POOLS, GroupOptions,
-                                                    build_groups)
-from sam3d_plugin.preparation.scan import ScanError
-from sam3d_plugin.preparation.splits import read_list
+from sam3d_plugin.preparation.features.region_groups import (POOLS,
+                                                             GroupOptions,
+                                                             build_groups)
+from sam3d_plugin.preparation.running.cli import json_object, run_main
+from sam3d_plugin.preparation.scans.scan import ScanError
+from sam3d_plugin.preparation.scans.splits import read_list
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import join
 from sam3d_plugin.store.region_features import KIND as FEATURES

@@ -27,15 +27,14 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from rich.console import Console
 from rich.table import Table
 
-from sam3d_plugin.preparation.cli import run_main, run_options
-from sam3d_plugin.preparation.estimates import (Estimate, Items, Sample,
-                                                choose_batches, estimate,
-                                                list_items, measure,
-                                                published_sam)
-from sam3d_plugin.preparation.frame_steps import FrameStep
-from sam3d_plugin.preparation.generators import build_generator
-from sam3d_plugin.preparation.region_maps_step import RegionMapStep
-from sam3d_plugin.preparation.runs import RunOptions, run_step
+from sam3d_plugin.preparation.checking.estimates import (
+    Estimate, Items, Sample, choose_batches, estimate, list_items, measure,
+    published_sam)
+from sam3d_plugin.preparation.regions.generators import build_generator
+from sam3d_plugin.preparation.regions.region_maps_step import RegionMapStep
+from sam3d_plugin.preparation.running.cli import run_main, run_options
+from sam3d_plugin.preparation.running.frame_steps import FrameStep
+from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import join, read_bytes
 from sam3d_plugin.store.manifest import Store

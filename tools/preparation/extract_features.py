@@ -22,13 +22,13 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
-from sam3d_plugin.preparation.cli import (add_option_argument,
-                                          add_run_arguments, run_main,
-                                          run_options)
-from sam3d_plugin.preparation.encoders import ENCODERS, build_encoder
-from sam3d_plugin.preparation.region_features_step import (RegionFeatureStep,
-                                                           default_folders)
-from sam3d_plugin.preparation.runs import run_step
+from sam3d_plugin.preparation.features.encoders import ENCODERS, build_encoder
+from sam3d_plugin.preparation.features.region_features_step import (
+    RegionFeatureStep, default_folders)
+from sam3d_plugin.preparation.running.cli import (add_option_argument,
+                                                  add_run_arguments, run_main,
+                                                  run_options)
+from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.store.files import join
 
 

@@ -18,14 +18,14 @@ from typing import List, Optional, Sequence
 
 from rich.console import Console
 
-from sam3d_plugin.preparation.cli import (add_run_arguments, run_main,
-                                          run_options)
-from sam3d_plugin.preparation.runs import run_step
+from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
+                                                  run_options)
+from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.preparation.scannet.frames import (DEFAULT_STRIDE,
                                                      SensFrames, count_reasons)
 from sam3d_plugin.preparation.scannet.layout import (read_list,
                                                      source_backend_args)
-from sam3d_plugin.preparation.source_files import check_unclaimed
+from sam3d_plugin.preparation.scans.source_files import check_unclaimed
 from sam3d_plugin.store.manifest import Store
 
 

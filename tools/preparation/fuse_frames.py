@@ -9,12 +9,14 @@ import argparse
 import sys
 from typing import Dict, List, Optional, Sequence
 
-from sam3d_plugin.preparation.cli import (add_run_arguments, run_main,
-                                          run_options)
-from sam3d_plugin.preparation.fuse_step import (FuseStep, FusionSettings,
-                                                check_splits, write_infos)
-from sam3d_plugin.preparation.runs import run_step
-from sam3d_plugin.preparation.source_files import check_unclaimed
+from sam3d_plugin.preparation.rgbd_folder.fuse_step import (FuseStep,
+                                                            FusionSettings,
+                                                            check_splits,
+                                                            write_infos)
+from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
+                                                  run_options)
+from sam3d_plugin.preparation.running.runs import run_step
+from sam3d_plugin.preparation.scans.source_files import check_unclaimed
 from sam3d_plugin.store.manifest import Store
 
 

@@ -19,13 +19,14 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
-from sam3d_plugin.preparation.cli import (add_option_argument,
-                                          add_run_arguments, run_main,
-                                          run_options)
-from sam3d_plugin.preparation.generators import GENERATORS, build_generator
-from sam3d_plugin.preparation.region_maps_step import (RegionMapStep,
-                                                       default_folder)
-from sam3d_plugin.preparation.runs import run_step
+from sam3d_plugin.preparation.regions.generators import (GENERATORS,
+                                                         build_generator)
+from sam3d_plugin.preparation.regions.region_maps_step import (RegionMapStep,
+                                                               default_folder)
+from sam3d_plugin.preparation.running.cli import (add_option_argument,
+                                                  add_run_arguments, run_main,
+                                                  run_options)
+from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.store.files import join
 
 

@@ -19,10 +19,11 @@ import sys
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
-from sam3d_plugin.preparation.frames import UP_AXES
-from sam3d_plugin.preparation.import_scans import ImportOptions, import_scans
-from sam3d_plugin.preparation.scan import ScanError
-from sam3d_plugin.preparation.splits import parse_split, read_list
+from sam3d_plugin.preparation.scans.frames import UP_AXES
+from sam3d_plugin.preparation.scans.import_scans import (ImportOptions,
+                                                         import_scans)
+from sam3d_plugin.preparation.scans.scan import ScanError
+from sam3d_plugin.preparation.scans.splits import parse_split, read_list
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

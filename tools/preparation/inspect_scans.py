@@ -19,9 +19,9 @@ from typing import List, Optional, Sequence
 
 import numpy as np
 
-from sam3d_plugin.preparation.cli import run_main
-from sam3d_plugin.preparation.inspection import ScanInspection
-from sam3d_plugin.preparation.inspection_page import page_content
+from sam3d_plugin.preparation.checking.inspection import ScanInspection
+from sam3d_plugin.preparation.checking.inspection_page import page_content
+from sam3d_plugin.preparation.running.cli import run_main
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import join, list_names, write_bytes
 from sam3d_plugin.store.posed_images import PosedImages

@@ -17,17 +17,20 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
-from sam3d_plugin.preparation.cli import (add_run_arguments, run_main,
-                                          run_options)
-from sam3d_plugin.preparation.frame_regions_step import FrameRegionsStep
-from sam3d_plugin.preparation.frame_steps import FrameStep
-from sam3d_plugin.preparation.lifting import DEPTH_TOLERANCE
-from sam3d_plugin.preparation.region_merging import COUNTED, MergeOptions
-from sam3d_plugin.preparation.region_paths import (name_all_region_files,
-                                                   name_region_files)
-from sam3d_plugin.preparation.runs import run_step
-from sam3d_plugin.preparation.scan_regions_step import (POINT_COLUMNS,
-                                                        ScanRegionsStep)
+from sam3d_plugin.preparation.lifting.frame_regions_step import \
+    FrameRegionsStep
+from sam3d_plugin.preparation.lifting.lifting import DEPTH_TOLERANCE
+from sam3d_plugin.preparation.lifting.region_merging import (COUNTED,
+                                                             MergeOptions)
+from sam3d_plugin.preparation.lifting.region_paths import (
+    name_all_region_files, name_region_files)
+from sam3d_plugin.preparation.lifting.scan_regions_step import (POINT_COLUMNS,
+                                                                ScanRegionsStep
+                                                                )
+from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
+                                                  run_options)
+from sam3d_plugin.preparation.running.frame_steps import FrameStep
+from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import join
 

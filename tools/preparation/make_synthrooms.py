@@ -11,9 +11,9 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
-from sam3d_plugin.preparation.cli import (add_run_arguments, run_main,
-                                          run_options)
-from sam3d_plugin.preparation.runs import run_step
+from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
+                                                  run_options)
+from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.preparation.synthrooms import (PRESETS, SynthOptions,
                                                  SynthRoomsStep, split_sizes,
                                                  write_lists)

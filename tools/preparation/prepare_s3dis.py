@@ -15,15 +15,15 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
-from sam3d_plugin.preparation.cli import (add_option_argument,
-                                          add_run_arguments, run_main,
-                                          run_options)
+from sam3d_plugin.preparation.regions.superpoint_step import (SuperpointStep,
+                                                              make_regions)
+from sam3d_plugin.preparation.regions.superpoints import build_options
+from sam3d_plugin.preparation.running.cli import (add_option_argument,
+                                                  add_run_arguments, run_main,
+                                                  run_options)
 from sam3d_plugin.preparation.s3dis.area_infos import prepare_rooms
 from sam3d_plugin.preparation.s3dis.raw import check_total
 from sam3d_plugin.preparation.s3dis.rooms import RoomStep
-from sam3d_plugin.preparation.superpoint_step import (SuperpointStep,
-                                                      make_regions)
-from sam3d_plugin.preparation.superpoints import build_options
 from sam3d_plugin.store.files import join
 
 

@@ -18,10 +18,10 @@ from typing import List, Optional, Sequence
 
 from rich.console import Console
 
-from sam3d_plugin.preparation.cli import (add_run_arguments, run_main,
-                                          run_options)
-from sam3d_plugin.preparation.runs import run_step
-from sam3d_plugin.preparation.source_files import check_unclaimed
+from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
+                                                  run_options)
+from sam3d_plugin.preparation.running.runs import run_step
+from sam3d_plugin.preparation.scans.source_files import check_unclaimed
 from sam3d_plugin.preparation.sunrgbd.infos import check_totals, write_infos
 from sam3d_plugin.preparation.sunrgbd.sources import FORMS, open_source
 from sam3d_plugin.preparation.sunrgbd.step import SunRGBDStep

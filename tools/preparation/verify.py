@@ -24,11 +24,11 @@ from rich.progress import (BarColumn, MofNCompleteColumn, Progress, TextColumn,
                            TimeRemainingColumn)
 from rich.table import Table
 
-from sam3d_plugin.preparation.cli import run_main
-from sam3d_plugin.preparation.verification import Verifier
-from sam3d_plugin.preparation.verification_books import (StoreReport,
-                                                         data_folder)
-from sam3d_plugin.preparation.workers import usable_cores
+from sam3d_plugin.preparation.checking.verification import Verifier
+from sam3d_plugin.preparation.checking.verification_books import (StoreReport,
+                                                                  data_folder)
+from sam3d_plugin.preparation.running.cli import run_main
+from sam3d_plugin.preparation.running.workers import usable_cores
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import exists
 

@@ -6,7 +6,7 @@ import numpy as np
 from ...store.errors import StoreError
 from ...store.files import BackendArgs, exists, read_bytes
 from ...store.posed_images import Cameras
-from ..source_files import brief
+from ..scans.source_files import brief
 
 # A vector shorter than this says nothing about a direction.
 _SHORTEST = 1e-6

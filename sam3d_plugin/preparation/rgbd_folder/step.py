@@ -15,8 +15,8 @@ from ...store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
                                    Cameras, check_pose, decode_color,
                                    decode_depth, decode_image, decode_matrix,
                                    encode_color, encode_matrix, frame_files)
-from ..frame_steps import FrameStep, Product, call_each
-from ..source_files import read_source_file
+from ..running.frame_steps import FrameStep, Product, call_each
+from ..scans.source_files import read_source_file
 from .frames import FrameFiles, Recording
 from .layouts import find_recording
 from .matrices import (make_right_handed, mirror_pose, read_intrinsics,

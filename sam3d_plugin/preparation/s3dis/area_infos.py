@@ -10,10 +10,10 @@ from rich.console import Console
 from ...store.errors import StoreError
 from ...store.files import BackendArgs, PathLike, join, write_bytes
 from ...store.manifest import Store
-from ..infos import label_weights
-from ..region_paths import name_all_region_files
-from ..runs import RunOptions, run_step
-from ..source_files import check_unclaimed
+from ..lifting.region_paths import name_all_region_files
+from ..running.runs import RunOptions, run_step
+from ..scans.infos import label_weights
+from ..scans.source_files import check_unclaimed
 from .raw import AREAS
 from .rooms import DETECTION_CLASSES, RoomStep
 

@@ -19,7 +19,7 @@ import pandas as pd
 
 from ...store.errors import FrameError, StoreError
 from ...store.files import BackendArgs, PathLike, join, list_names
-from ..source_files import read_source_file
+from ..scans.source_files import read_source_file
 
 # mmdet3d.datasets.S3DISSegDataset.METAINFO (a test compares the two).
 CLASSES = ('ceiling', 'floor', 'wall', 'beam', 'column', 'window', 'door',

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...store.errors import FrameError
 from ...store.files import BackendArgs, PathLike
-from ..frame_steps import FrameStep, Product, call_each
+from ..running.frame_steps import FrameStep, Product, call_each
 from .raw import CLASSES, Room, find_rooms, read_room
 
 # Classes of mmdet3d.datasets.S3DISDataset, which finds furniture.

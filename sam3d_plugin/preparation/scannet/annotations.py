@@ -19,8 +19,8 @@ from typing import Any, Dict, List
 import numpy as np
 
 from ...store.errors import FrameError, StoreError
-from ..scan import MAX_NYU40_ID
-from ..source_files import brief
+from ..scans.scan import MAX_NYU40_ID
+from ..scans.source_files import brief
 
 _RAW, _NYU40 = 'raw_category', 'nyu40id'
 # No room has so many; damaged numbers may be larger than the memory.

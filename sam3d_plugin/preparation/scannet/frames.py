@@ -22,7 +22,7 @@ from ...store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
 from ...store.posed_images import decode_depth as decode_depth_png
 from ...store.posed_images import (decode_matrix, encode_color, encode_matrix,
                                    frame_files)
-from ..frame_steps import FrameStep, Product, call_each
+from ..running.frame_steps import FrameStep, Product, call_each
 from .layout import find_folders, relative_names
 from .sens import SensFile, SensHeader, decode_depth
 

@@ -6,7 +6,7 @@ from typing import Dict, Iterator, List, Mapping, Optional, Sequence
 from ...store.errors import FrameError, StoreError
 from ...store.files import (BackendArgs, PathLike, exists, join, list_names,
                             read_bytes)
-from ..source_files import brief
+from ..scans.source_files import brief
 
 # Scans of ScanNet v2's splits.
 OFFICIAL_TOTALS = {'train': 1201, 'val': 312, 'test': 100}

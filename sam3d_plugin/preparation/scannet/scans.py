@@ -21,12 +21,12 @@ from plyfile import PlyData, PlyParseError
 from ...store.errors import FrameError, StoreError
 from ...store.files import (BackendArgs, PathLike, checksum, exists, join,
                             read_bytes)
-from ..frame_steps import FrameStep, Product, call_each
-from ..frames import read_axis_align
-from ..infos import describe_scan, scan_files
-from ..instances import MAX_BOXES, instance_boxes
-from ..scan import Scan, ScanError
-from ..source_files import brief, read_source_file
+from ..running.frame_steps import FrameStep, Product, call_each
+from ..scans.frames import read_axis_align
+from ..scans.infos import describe_scan, scan_files
+from ..scans.instances import MAX_BOXES, instance_boxes
+from ..scans.scan import Scan, ScanError
+from ..scans.source_files import brief, read_source_file
 from .annotations import (VertexLabels, label_vertices, parse_groups,
                           parse_label_map, parse_segments)
 from .layout import WITHOUT_ANNOTATIONS, Splits, find_folders, relative_names

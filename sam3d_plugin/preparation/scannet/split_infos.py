@@ -8,8 +8,8 @@ from rich.console import Console
 from ...store.errors import StoreError
 from ...store.files import is_local
 from ...store.manifest import ScanRecord, Store
-from ..infos import StoredScan, write_split
-from ..region_paths import name_region_files
+from ..lifting.region_paths import name_region_files
+from ..scans.infos import StoredScan, write_split
 from .layout import WITHOUT_ANNOTATIONS, Splits
 
 

@@ -9,7 +9,7 @@ from scipy.io.matlab import MatReadError
 
 from ...store.errors import StoreError
 from ...store.files import BackendArgs, PathLike, read_bytes
-from ..source_files import brief
+from ..scans.source_files import brief
 
 # What scipy's reader raises for damaged files, its own slips included.
 _DAMAGES = (MatReadError, ValueError, TypeError, LookupError, EOFError,

@@ -13,7 +13,7 @@ import numpy as np
 from ...store.errors import FrameError, StoreError
 from ...store.files import BackendArgs, PathLike, exists, join
 from ...store.posed_images import decode_color, decode_image
-from ..source_files import brief, read_source_file
+from ..scans.source_files import brief, read_source_file
 from .mat_files import numbers_of, read_mat, text_of
 from .scan import (FARTHEST_MM, Calibration, SunBox, SunFrame, SunLabels,
                    SunSource, points_of_depth)

@@ -6,7 +6,7 @@ import numpy as np
 from ...store.errors import FrameError, StoreError
 from ...store.posed_images import (INTRINSIC, check_pose, decode_color,
                                    decode_depth, encode_matrix, frame_files)
-from ..frame_steps import FrameStep, Product, call_each
+from ..running.frame_steps import FrameStep, Product, call_each
 from .infos import instances_of, scan_info
 from .scan import SunFrame, SunLabels, SunSource
 

@@ -8,7 +8,7 @@ from ...store.errors import FrameError, StoreError
 from ...store.files import (BackendArgs, PathLike, exists, join, list_names,
                             read_bytes)
 from ...store.posed_images import decode_color
-from ..source_files import read_source_file
+from ..scans.source_files import read_source_file
 from .mat_files import decode_mat
 from .scan import (Calibration, SunBox, SunFrame, SunLabels, SunSource,
                    depth_of_points)

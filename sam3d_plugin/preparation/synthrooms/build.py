@@ -11,8 +11,8 @@ import numpy as np
 from ...ops.projection import scale_intrinsics
 from ...store.posed_images import (INTRINSIC, encode_color, encode_matrix,
                                    frame_files)
-from ..infos import describe_scan, scan_files
-from ..scan import CLASS_NAMES, Scan
+from ..scans.infos import describe_scan, scan_files
+from ..scans.scan import CLASS_NAMES, Scan
 from . import splits
 from .camera_path import plan_path
 from .fused_scan import (FusionSettings, Observation, fuse, label_scan,

@@ -10,7 +10,7 @@ from typing import List
 import numpy as np
 from scipy import ndimage
 
-from ..scan import CLASS_NAMES, DETECTION_CLASSES
+from ..scans.scan import CLASS_NAMES, DETECTION_CLASSES
 from .layout import Room
 from .rendering import Renderer
 

@@ -8,7 +8,7 @@ from typing import List, Tuple
 
 import numpy as np
 
-from ..scan import DETECTION_CLASSES
+from ..scans.scan import DETECTION_CLASSES
 from .materials import draw_material
 from .meshes import Mesh, MeshBuilder
 from .textures import Material

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 
 from ...ops.projection import back_project, transform
-from ..fusion import voxel_keys
-from ..instances import instance_boxes
-from ..scan import Scan
+from ..rgbd_folder.fusion import voxel_keys
+from ..scans.instances import instance_boxes
+from ..scans.scan import Scan
 from .sensor import noise_deviation
 
 # Instances of fewer points are not annotated, as in ScanNet.

@@ -7,9 +7,9 @@ from typing import Any, Dict, List, Sequence, Union
 from ...store.errors import FrameError, StoreError
 from ...store.files import BackendArgs, PathLike, is_local, write_bytes
 from ...store.manifest import Store
-from ..frame_steps import FrameStep, Product, call_each
-from ..infos import StoredScan, write_split
-from ..scan import DETECTION_CLASSES
+from ..running.frame_steps import FrameStep, Product, call_each
+from ..scans.infos import StoredScan, write_split
+from ..scans.scan import DETECTION_CLASSES
 from . import splits
 from .build import (SynthOptions, build_scene, frame_name, scene_fields,
                     scene_files)

@@ -11,7 +11,7 @@ from PIL import Image
 from rich.console import Console
 
 from sam3d_plugin.ops.projection import back_project, project
-from sam3d_plugin.preparation.runs import RunOptions, run_step
+from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.preparation.scannet.frames import (SensFrames,
                                                      camera_matrices,
                                                      count_reasons)

@@ -10,11 +10,11 @@ import pytest
 from mmengine.registry import init_default_scope
 from plyfile import PlyData, PlyElement
 
-from sam3d_plugin.preparation.scan import CLASS_NAMES
 from sam3d_plugin.preparation.scannet import layout
 from sam3d_plugin.preparation.scannet.scans import (ScanNetScans,
                                                     parse_alignment,
                                                     read_vertices)
+from sam3d_plugin.preparation.scans.scan import CLASS_NAMES
 from sam3d_plugin.store.errors import FrameError
 
 TOOL = Path(__file__).parents[3] / 'tools/preparation/prepare_scannet.py'

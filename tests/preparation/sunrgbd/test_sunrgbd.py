@@ -7,7 +7,7 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from sam3d_plugin.ops.projection import back_project, transform
-from sam3d_plugin.preparation.runs import RunOptions, run_step
+from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.preparation.sunrgbd import infos as sun_infos
 from sam3d_plugin.preparation.sunrgbd.infos import check_totals, write_infos
 from sam3d_plugin.preparation.sunrgbd.official import unrotate_depth

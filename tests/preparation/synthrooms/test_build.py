@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from sam3d_plugin.ops.projection import back_project, transform
-from sam3d_plugin.preparation.scan import CLASS_NAMES
+from sam3d_plugin.preparation.scans.scan import CLASS_NAMES
 from sam3d_plugin.preparation.synthrooms.build import scene_fields, scene_files
 from sam3d_plugin.preparation.synthrooms.fused_scan import (FusionSettings,
                                                             Observation, fuse,

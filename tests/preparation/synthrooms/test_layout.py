@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from sam3d_plugin.preparation.scan import DETECTION_CLASSES
+from sam3d_plugin.preparation.scans.scan import DETECTION_CLASSES
 from sam3d_plugin.preparation.synthrooms import splits
 from sam3d_plugin.preparation.synthrooms.build import layout_of
 from sam3d_plugin.preparation.synthrooms.furniture import NYU40_IDS

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sam3d_plugin.preparation.runs import RunOptions, run_step
-from sam3d_plugin.preparation.scan import DETECTION_CLASSES
+from sam3d_plugin.preparation.running.runs import RunOptions, run_step
+from sam3d_plugin.preparation.scans.scan import DETECTION_CLASSES
 from sam3d_plugin.preparation.synthrooms import (SynthOptions, SynthRoomsStep,
                                                  write_lists)
 from sam3d_plugin.preparation.synthrooms.step import class_notes

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sam3d_plugin.preparation.generators import RegionGenerator
-from sam3d_plugin.preparation.region_maps_step import RegionMapStep
+from sam3d_plugin.preparation.regions.generators import RegionGenerator
+from sam3d_plugin.preparation.regions.region_maps_step import RegionMapStep
 from sam3d_plugin.store.errors import FrameError
 from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.posed_images import (Cameras, PosedImages,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sam3d_plugin.preparation.purity import region_purity
+from sam3d_plugin.preparation.lifting.purity import region_purity
 from sam3d_plugin.store import read_region_file, write_region_file
 from sam3d_plugin.store.files import write_bytes
 from sam3d_plugin.store.manifest import ScanRecord, Store

@@ -1,0 +1,1 @@
+"""What a step costs, whether its files are whole, how they look."""

@@ -1,0 +1,322 @@
+"""What a step will cost, before it starts: items, hours, bytes."""
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from rich.console import Console
+
+from ...store.errors import FrameError, StoreError
+from ...store.files import BackendArgs, PathLike, is_local
+from ...store.manifest import ItemRecord, Store
+from ...visualization.scan_page import evenly
+from ..running.frame_steps import FrameStep
+from ..running.runs import RunOptions, worker_count
+from ..running.scan_jobs import make_items
+
+# Published (FACTS 5): SAM ViT-H, "segment everything", 640x480 pixels.
+SAM_SECONDS = 5.6
+SAM_SOURCE = ('published, not measured: SAM ViT-H takes 5 to 6 s per 640x480 '
+              'image on a desktop GPU, 39 GPU-hours for 25,000 frames')
+# A full disk makes everything on it slow and fragile.
+_SPARE = 0.05
+
+# Names of items by scan.
+Items = Dict[str, List[str]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What some items cost.
+
+    Args:
+        items (int): Items that were made and timed.
+        skipped (int): Items of the sample that were skipped.
+        seconds (float): Per item, in one process.
+        start_seconds (float): Once per process: loading and compiling.
+        size (float): Bytes per item.
+        source (str): How this is known.
+    """
+    items: int
+    skipped: int
+    seconds: float
+    start_seconds: float
+    size: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a step will cost.
+
+    Args:
+        step (str): Kind of the store it makes.
+        unit (str): What an item is.
+        scans (int): Scans of the shard.
+        items (int): Their items.
+        done (int): Items that are made already.
+        workers (int): Processes that work.
+        device (str): ``'GPU'`` or ``'CPU'``.
+        sample (Sample): What one item costs.
+        free (Optional[int]): Free bytes of the disk; None for object stores.
+    """
+    step: str
+    unit: str
+    scans: int
+    items: int
+    done: int
+    workers: int
+    device: str
+    sample: Sample
+    free: Optional[int]
+
+    @property
+    def left(self) -> int:
+        """Items that are left to make."""
+        return self.items - self.done
+
+    @property
+    def device_hours(self) -> float:
+        """Hours of one GPU, or of one core."""
+        return (self.left * self.sample.seconds +
+                self.workers * self.sample.start_seconds) / 3600
+
+    @property
+    def hours(self) -> float:
+        """Duration if workers do not slow each other down."""
+        return self.device_hours / self.workers
+
+    @property
+    def size(self) -> int:
+        """Bytes that will be written."""
+        return round(self.left * self.sample.size)
+
+    def to_json(self) -> Dict[str, Any]:
+        """Everything as JSON.
+
+        Returns:
+            Dict[str, Any]: Fields and what follows from them.
+        """
+        return dict(
+            asdict(self),
+            left=self.left,
+            device_hours=self.device_hours,
+            hours=self.hours,
+            size=self.size)
+
+
+def free_space(out: PathLike,
+               backend_args: BackendArgs = None) -> Optional[int]:
+    """Free bytes where a folder is or will be; None in object stores."""
+    if not is_local(out, backend_args):
+        return None
+    folder = os.path.abspath(out)
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return shutil.disk_usage(folder).free
+
+
+def check_space(size: int,
+                out: PathLike,
+                backend_args: BackendArgs = None) -> None:
+    """Refuse to start what will not fit on the disk.
+
+    Args:
+        size (int): Bytes that will be written.
+        out (PathLike): Where to.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Raises:
+        StoreError: When they do not fit with a twentieth to spare.
+    """
+    free = free_space(out, backend_args)
+    if free is not None and size * (1 + _SPARE) > free:
+        raise StoreError(
+            f'{out}: about {size / 1e9:.2f} GB will be written and '
+            f'{free / 1e9:.2f} GB are free; make room or choose another '
+            '--out')
+
+
+def list_items(step: FrameStep, options: RunOptions) -> Items:
+    """All items of the shard's scans that can be listed.
+
+    Args:
+        step (FrameStep): The step.
+        options (RunOptions): With the shard.
+
+    Returns:
+        Items: Scans that cannot be used have none.
+    """
+    items: Items = {}
+    for scan in options.shard.select(step.scans()):
+        try:
+            items[scan] = step.items(scan)
+        except FrameError:
+            items[scan] = []
+    return items
+
+
+def count_done(items: Items, out: PathLike, backend_args: BackendArgs) -> int:
+    """Items of complete scans in a store.
+
+    Args:
+        items (Items): All items.
+        out (PathLike): Folder of the store, which need not exist.
+        backend_args (BackendArgs): Arguments of its file backend.
+
+    Returns:
+        int: Number of them.
+    """
+    store = Store(out, backend_args)
+    done = set(store.recorded_scans()) & set(items)
+    return sum(len(items[scan]) for scan in done)
+
+
+def choose_batches(items: Items, count: int,
+                   batch_size: int) -> List[Tuple[str, List[str]]]:
+    """A sample spread over the scans, in batches of one scan each.
+
+    Args:
+        items (Items): All items.
+        count (int): Items to choose.
+        batch_size (int): Items at a time.
+
+    Returns:
+        List[Tuple[str, List[str]]]: Scan and items from its middle.
+    """
+    scans = [scan for scan, names in items.items() if names]
+    size = max(min(batch_size, count), 1)
+    wanted = -(-count // size)
+    chosen = evenly(scans, wanted)
+    # With fewer scans than batches, several come from one scan.
+    each = -(-wanted // len(chosen)) if chosen else 0
+    batches = []
+    for scan in chosen:
+        names = items[scan]
+        blocks = [names[i:i + size] for i in range(0, len(names), size)]
+        # The last and the first block may be short or unlike the others.
+        middle = blocks[1:-1] if len(blocks) > each + 1 else blocks
+        starts = evenly([str(i) for i in range(len(middle))], each)
+        batches += [(scan, middle[int(i)]) for i in starts]
+    return batches[:wanted]
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """What became of one batch."""
+    seconds: float
+    records: List[ItemRecord]
+
+
+def measure(step: FrameStep,
+            batches: Sequence[Tuple[str, List[str]]],
+            limit: float = 120.0) -> Sample:
+    """Make a sample in a temporary folder and time it.
+
+    The first batch is made twice, since at first models are loaded and loops
+    compiled; but not if it takes more than half of the time.
+
+    Args:
+        step (FrameStep): What to do.
+        batches (Sequence[Tuple[str, List[str]]]): Scan and items each.
+        limit (float): No batch is begun after so many seconds.
+
+    Returns:
+        Sample: Means over the items.
+
+    Raises:
+        StoreError: When there is no item, or all of them are skipped.
+    """
+    if not batches:
+        raise StoreError(f'{step.kind}: there are no {step.unit} to work on; '
+                         'check the input folder')
+    end = time.perf_counter() + limit
+    with tempfile.TemporaryDirectory(prefix='sam3d_estimate_') as folder:
+        store = Store(folder)
+        first = _make(step, store, *batches[0])
+        is_slow = first.seconds > limit / 2
+        timed = [first if is_slow else _make(step, store, *batches[0])]
+        for batch in batches[1:]:
+            if time.perf_counter() < end:
+                timed.append(_make(step, store, *batch))
+    records = [record for batch in timed for record in batch.records]
+    made = [record for record in records if record.status == 'ok']
+    if not made:
+        raise StoreError(f'{step.kind}: no item of the sample can be made: '
+                         f'{records[0].reason}')
+    size = sum(mark[0] for r in made for mark in r.files.values())
+    start = 0.0 if is_slow else max(first.seconds - timed[0].seconds, 0.0)
+    return Sample(
+        items=len(made),
+        skipped=len(records) - len(made),
+        seconds=sum(batch.seconds for batch in timed) / len(records),
+        start_seconds=start,
+        size=size / len(records),
+        source=f'measured on {len(records)} {step.unit} of this machine')
+
+
+def _make(step: FrameStep, store: Store, scan: str,
+          names: Sequence[str]) -> _Timed:
+    # Libraries that use all cores here use one each in worker processes.
+    begin, cpu = time.perf_counter(), time.process_time()
+    try:
+        store.write(step.begin(scan))
+        outcomes = make_items(step, store, scan, names)
+    except FrameError as error:
+        raise StoreError(f'{scan} cannot be used: {error}') from error
+    seconds = max(time.perf_counter() - begin, time.process_time() - cpu)
+    return _Timed(seconds, [outcome.record for outcome in outcomes])
+
+
+def published_sam(size: float) -> Sample:
+    """Cost of SAM's automatic masks where it cannot be run.
+
+    Args:
+        size (float): Bytes of an id map, measured with another generator.
+
+    Returns:
+        Sample: Of no item.
+    """
+    return Sample(0, 0, SAM_SECONDS, 0.0, size, SAM_SOURCE)
+
+
+def estimate(step: FrameStep,
+             out: PathLike,
+             options: RunOptions,
+             items: Items,
+             sample: Sample,
+             device: str = '') -> Estimate:
+    """Put together what a step will cost.
+
+    Args:
+        step (FrameStep): The step.
+        out (PathLike): Folder of its store.
+        options (RunOptions): Shard, workers, backend.
+        items (Items): All items of the shard.
+        sample (Sample): What one costs.
+        device (str): ``'GPU'`` or ``'CPU'``; by default whether the step
+            keeps to one process and there is a GPU.
+
+    Returns:
+        Estimate: For all items that are not done.
+    """
+    if not device:
+        device = 'GPU' if step.in_process and _has_gpu() else 'CPU'
+    workers = worker_count(step, options.workers, Console(quiet=True))
+    return Estimate(
+        step=step.kind,
+        unit=step.unit,
+        scans=len(items),
+        items=sum(map(len, items.values())),
+        done=count_done(items, out, options.backend_args),
+        workers=max(workers, 1),
+        device=device,
+        sample=sample,
+        free=free_space(out, options.backend_args))
+
+
+def _has_gpu() -> bool:
+    import torch  # takes seconds, and most steps do without
+    return torch.cuda.is_available()

@@ -1,0 +1,340 @@
+"""The books of a data set's stores: headers, records, manifests, strays."""
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Dict, Iterator, List, Sequence, Set
+
+from ...store.errors import StoreError
+from ...store.files import (BackendArgs, PathLike, exists, is_local, join,
+                            list_names)
+from ...store.manifest import HEADER, MANIFEST, RECORDS, ScanRecord, Store
+from ...store.region_groups import KIND as GROUPS_KIND
+from .content_checks import CONTENT_CHECKS
+
+# Files of a store that keep its books.
+_BOOKS = (HEADER, MANIFEST)
+# Folders that only our steps write: without a header they are half copied.
+_ALWAYS_STORES = ('region_maps', 'region_features', 'frame_regions')
+# Stores that are made of the frames of posed_images.
+_OF_FRAMES = ('region_maps', 'region_features', 'frame_regions')
+_NAMED = 3
+AGAIN = 'run the step that made it again'
+REMOVE = f'remove it, then {AGAIN}'
+_TOOLS = dict(
+    region_maps='generate_regions.py',
+    region_features='extract_features.py',
+    region_groups='build_groups.py',
+    scan_regions='lift_regions.py',
+    frame_regions='lift_regions.py',
+    fused_scans='fuse_frames.py')
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong.
+
+    Args:
+        path (str): File or folder, relative to the data set.
+        what (str): What is wrong with it.
+        remedy (str): What to do.
+    """
+    path: str
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        what = self.what.replace(f'{self.path}: ', '')
+        text = what if what.startswith(self.path) else f'{self.path}: {what}'
+        return f'{text}; {self.remedy}'
+
+
+@dataclass
+class StoreReport:
+    """What became of checking one store.
+
+    Args:
+        folder (str): The store, relative to the data set.
+        kind (str): Kind of its header.
+        scans (int): Scans with a record.
+        items (int): Items that were made.
+        skipped (int): Items that were skipped, with a reason.
+        files (int): Files read.
+        size (int): Their bytes.
+        problems (list): What is wrong.
+        notes (list): What is not wrong but good to know.
+        records (dict): Records by scan.
+        listed (set): Files that its records name, relative to the data set.
+    """
+    folder: str
+    kind: str = '?'
+    scans: int = 0
+    items: int = 0
+    skipped: int = 0
+    files: int = 0
+    size: int = 0
+    problems: List[Problem] = field(default_factory=list)
+    notes: List[str] = field(default_factory=list)
+    records: Dict[str, ScanRecord] = field(default_factory=dict)
+    listed: Set[str] = field(default_factory=set)
+
+    def path(self, name: str) -> str:
+        """Path of a file of the store, relative to the data set."""
+        return f'{self.folder}/{name}' if self.folder else name
+
+    def complain(self, name: str, what: str, remedy: str) -> None:
+        """Add a problem.
+
+        Args:
+            name (str): File, relative to the store.
+            what (str): What is wrong with it.
+            remedy (str): What to do; names the tool where it is known.
+        """
+        tool = _TOOLS.get(self.kind)
+        if tool:
+            remedy = remedy.replace(AGAIN, f'run {tool} again')
+        self.problems.append(Problem(self.path(name), what, remedy))
+
+
+def find_stores(data: PathLike, backend_args: BackendArgs = None) -> List[str]:
+    """Folders with a header: the data set itself and two levels below.
+
+    Args:
+        data (PathLike): Folder of the data set.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        List[str]: Paths relative to ``data``; ``''`` for itself.
+    """
+    found = [''] if exists(join(data, HEADER), backend_args) else []
+    for name in list_names(data, backend_args, folders=True):
+        if exists(join(data, name, HEADER), backend_args):
+            found.append(name)
+            continue
+        found += [
+            f'{name}/{below}' for below in list_names(
+                join(data, name), backend_args, folders=True)
+            if exists(join(data, name, below, HEADER), backend_args)
+        ]
+    return found
+
+
+def data_folder(path: PathLike, backend_args: BackendArgs = None) -> str:
+    """The data set that a folder is, or that the store in it belongs to.
+
+    Args:
+        path (PathLike): A data set, or one of its stores.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        str: Folder of the data set.
+    """
+    store = Store(str(path).rstrip('/'), backend_args)
+    kind = store.header()['kind'] if store.exists() else ''
+    levels = 2 if kind == GROUPS_KIND else int(kind in CONTENT_CHECKS)
+    root = store.root
+    for _ in range(levels):
+        root = root.rpartition('/')[0] or '.'
+    return root
+
+
+def half_copied(data: str, found: Sequence[str],
+                backend_args: BackendArgs) -> Iterator[StoreReport]:
+    """Folders that look like stores and have no header.
+
+    Args:
+        data (str): Folder of the data set.
+        found (Sequence[str]): The stores in it.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Yields:
+        StoreReport: With the one problem.
+    """
+    for name in list_names(data, backend_args, folders=True):
+        root = join(data, name)
+        has_books = any(
+            exists(join(root, book), backend_args)
+            for book in (MANIFEST, RECORDS))
+        if name not in found and (has_books or name in _ALWAYS_STORES):
+            report = StoreReport(name)
+            report.complain(
+                HEADER, 'it is missing, so the store was copied by half or '
+                'its run never started', f'copy the store again, or {AGAIN}')
+            yield report
+
+
+def read_books(data: str, store: Store, report: StoreReport) -> None:
+    """Check header, records and manifest.
+
+    Args:
+        data (str): Folder of the data set.
+        store (Store): The store.
+        report (StoreReport): Gets kind, records, counts and problems.
+    """
+    try:
+        report.kind = str(store.header().get('kind'))
+    except StoreError as error:
+        report.complain(HEADER, relative(error, data), 'copy the store again')
+        return
+    _read_records(data, store, report)
+    _compare_manifest(data, store, report)
+    for scan, record in report.records.items():
+        report.scans += 1
+        report.items += len(record.whole)
+        report.skipped += len(record.items) - len(record.whole)
+        _check_record(scan, record, report)
+    if report.kind == 'posed_images':
+        _note_copies(report)
+
+
+def relative(error: Exception, data: str) -> str:
+    """Text of an error with paths relative to the data set."""
+    return str(error).replace(f'{data}/', '')
+
+
+def _read_records(data: str, store: Store, report: StoreReport) -> None:
+    for scan in store.recorded_scans():
+        try:
+            record = store.record(scan)
+        except StoreError as error:
+            report.complain(f'{RECORDS}/{scan}.json', relative(error, data),
+                            REMOVE)
+            continue
+        assert record is not None
+        report.records[scan] = record
+
+
+def _compare_manifest(data: str, store: Store, report: StoreReport) -> None:
+    """The manifest is the merged records; it stands in for missing ones."""
+    try:
+        merged = store.manifest()
+    except StoreError as error:
+        report.complain(MANIFEST, relative(error, data), AGAIN)
+        return
+    records = report.records
+    for scan in sorted({*records, *merged}):
+        name = f'{RECORDS}/{scan}.json'
+        if scan not in merged:
+            report.complain(MANIFEST, f'it lacks scan {scan}',
+                            f'{AGAIN} to merge it')
+        elif not exists(store.path(name), store.backend_args):
+            report.complain(
+                name, 'it is missing, but the manifest has the scan: the '
+                'store is half copied', f'copy it, or {AGAIN}')
+            records[scan] = merged[scan]
+        elif scan in records and records[scan] != merged[scan]:
+            report.complain(MANIFEST, f'scan {scan} differs from its record',
+                            f'{AGAIN} to merge it')
+
+
+def _check_record(scan: str, record: ScanRecord, report: StoreReport) -> None:
+    """What a record alone tells."""
+    name = f'{RECORDS}/{scan}.json'
+    marks = [record.files, *(i.files for i in record.items.values())]
+    paths = Counter(path for files in marks for path in files)
+    for path, count in paths.items():
+        if count > 1:
+            report.complain(name, f'it lists {path} twice', REMOVE)
+    report.listed |= {report.path(path) for path in paths}
+    if record.scan != scan:
+        report.complain(name, f'it is of scan {record.scan}', REMOVE)
+    for item, entry in record.items.items():
+        if entry.status not in ('ok', 'skipped'):
+            report.complain(name, f'{item} has the status {entry.status!r}',
+                            REMOVE)
+        elif entry.status == 'skipped' and not entry.reason:
+            report.complain(name, f'{item} was skipped without a reason',
+                            REMOVE)
+
+
+def _note_copies(report: StoreReport) -> None:
+    """Frames of one scan whose colour images are the same file."""
+    for scan, record in report.records.items():
+        first: Dict[str, str] = {}
+        for item, entry in record.whole.items():
+            for path, (_, mark) in entry.files.items():
+                if path.endswith('.jpg') and first.setdefault(mark,
+                                                              item) != item:
+                    report.notes.append(
+                        f'{report.folder}/{scan}: frame {item} has the same '
+                        f'colour image as {first[mark]}')
+
+
+def note_incomplete(reports: Sequence[StoreReport]) -> None:
+    """Say which scans and frames with images a later store does not have.
+
+    Args:
+        reports (Sequence[StoreReport]): Of all stores; get notes.
+    """
+    images: Dict[str, ScanRecord] = {}
+    for report in reports:
+        if report.kind == 'posed_images':
+            images.update(report.records)
+    for report in reports:
+        if report.kind not in _OF_FRAMES:
+            continue
+        missing = [scan for scan in images if scan not in report.records]
+        missing += [
+            f'{scan}/{item}' for scan, record in report.records.items()
+            if scan in images and not record.reason
+            for item in images[scan].whole if item not in record.items
+        ]
+        if missing:
+            more = ' ...' if len(missing) > _NAMED else ''
+            report.notes.append(
+                f'{report.folder}: {len(missing)} scans or frames with images '
+                f'are not in it yet: {", ".join(missing[:_NAMED])}{more}')
+
+
+def find_strays(data: str, report: StoreReport, listed: Set[str],
+                found: Sequence[str], backend_args: BackendArgs) -> None:
+    """Complain of files beside recorded ones that no record names.
+
+    Args:
+        data (str): Folder of the data set.
+        report (StoreReport): Of the store.
+        listed (Set[str]): Files that the records of any store name.
+        found (Sequence[str]): All stores of the data set.
+        backend_args (BackendArgs): Arguments of the file backend.
+    """
+    if report.kind == '?':
+        return
+    folders = {str(PurePosixPath(path).parent) for path in report.listed}
+    if report.folder:
+        folders |= set(
+            _folders_below(data, report.folder, found, backend_args))
+    start = len(report.path(''))
+    for folder in sorted(folders - {'.'}):
+        for name in list_names(join(data, folder), backend_args):
+            path = f'{folder}/{name}'
+            is_book = folder in found and name in _BOOKS
+            if path not in listed and not is_book:
+                report.complain(
+                    path[start:], 'no record names it: it is left over, or '
+                    'its scan is not complete', f'{AGAIN}, or remove it')
+        _note_temporaries(data, folder, report, backend_args)
+
+
+def _note_temporaries(data: str, folder: str, report: StoreReport,
+                      backend_args: BackendArgs) -> None:
+    """Temporary files that a killed run has left; no reader sees them."""
+    root = join(data, folder)
+    if not is_local(root, backend_args) or not os.path.isdir(root):
+        return
+    names = [
+        name for name in os.listdir(root)
+        if name.startswith('.') and name.endswith('.tmp')
+    ]
+    if names:
+        report.notes.append(f'{folder}: {len(names)} temporary files of a '
+                            f'killed run ({names[0]}) can be removed')
+
+
+def _folders_below(data: str, folder: str, found: Sequence[str],
+                   backend_args: BackendArgs) -> Iterator[str]:
+    """The folders of a store, without those of its books and others."""
+    yield folder
+    for name in list_names(join(data, folder), backend_args, folders=True):
+        path = f'{folder}/{name}'
+        if path not in found and not (folder in found and name == RECORDS):
+            yield from _folders_below(data, path, found, backend_args)

@@ -1,0 +1,1 @@
+"""Features of regions, and groups of them."""

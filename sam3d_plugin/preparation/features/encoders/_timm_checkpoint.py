@@ -1,0 +1,130 @@
+"""Weights of timm's models from local files, strictly."""
+import hashlib
+import sys
+from pathlib import Path
+from typing import Dict, List
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ....store.errors import StoreError
+
+_CHUNK = 1 << 20
+_NAMED = 4
+# Parts that only classification uses; num_classes=0 leaves them out.
+_HEADS = ('head', 'fc', 'classifier', 'attn_pool', 'fc_norm')
+
+
+def sha256_of(checkpoint: str) -> str:
+    """Hash that names a checkpoint in a store's settings.
+
+    Args:
+        checkpoint (str): Local file.
+
+    Returns:
+        str: SHA-256, hexadecimal.
+
+    Raises:
+        StoreError: When there is no such file.
+    """
+    digest = hashlib.sha256()
+    with _existing(checkpoint).open('rb') as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _existing(checkpoint: str) -> Path:
+    path = Path(checkpoint).expanduser()
+    if not path.is_file():
+        raise StoreError(f'checkpoint {checkpoint} is missing; check the path')
+    return path
+
+
+def load_weights(network: nn.Module, checkpoint: str, model: str) -> None:
+    """Load a checkpoint that must hold exactly the model's tensors.
+
+    Args:
+        network (nn.Module): A model of timm, whose own renaming of the
+            authors' files (``checkpoint_filter_fn``) applies.
+        checkpoint (str): Local ``.safetensors``, or a file of torch, which is
+            read without running anything in it.
+        model (str): Its name, for errors.
+
+    Raises:
+        StoreError: When the file is damaged or of another model.
+    """
+    state = read_fitting(network, checkpoint, model)
+    with torch.no_grad():
+        network.load_state_dict(state, strict=False)
+
+
+def read_fitting(network: nn.Module, checkpoint: str,
+                 model: str) -> Dict[str, Tensor]:
+    """Read a checkpoint that must hold exactly the model's tensors.
+
+    Args:
+        network (nn.Module): See :func:`load_weights`; may be without memory.
+        checkpoint (str): The file.
+        model (str): Its name, for errors.
+
+    Returns:
+        Dict[str, Tensor]: In timm's naming.
+
+    Raises:
+        StoreError: When the file is damaged or of another model.
+    """
+    state = _read(checkpoint)
+    adapt = getattr(sys.modules[type(network).__module__],
+                    'checkpoint_filter_fn', None)
+    if adapt is not None:
+        try:
+            state = adapt(state, network)
+        except (RuntimeError, KeyError, AttributeError, ValueError,
+                IndexError) as error:
+            raise StoreError(f'{checkpoint} is no checkpoint of {model} '
+                             f'({error!r}); give the file of that model, or '
+                             'name its model') from error
+    found = _misfits(network.state_dict(), state)
+    if found:
+        raise StoreError(f'{checkpoint} does not fit {model}: '
+                         f'{"; ".join(found)}. Give the file of that model, '
+                         'or name the model that it belongs to')
+    return state
+
+
+def _read(checkpoint: str) -> Dict[str, Tensor]:
+    # Imports mmengine's runner, which the settings alone do not need.
+    from ....store.checkpoint import (CheckpointError, extract_state_dict,
+                                      read_checkpoint)
+    path = _existing(checkpoint)
+    try:
+        if path.suffix == '.safetensors':
+            return load_file(path)
+        return extract_state_dict(read_checkpoint(path), checkpoint)
+    except (CheckpointError, SafetensorError) as error:
+        raise StoreError(f'checkpoint {checkpoint}: {error}') from error
+
+
+def _misfits(expected: Dict[str, Tensor], given: Dict[str,
+                                                      Tensor]) -> List[str]:
+    """Say which tensors are missing, too many or of another shape."""
+    missing = [name for name in expected if name not in given]
+    unexpected = [
+        name for name in given
+        if name not in expected and name.split('.')[0] not in _HEADS
+    ]
+    misshaped = [
+        f'{name} {tuple(given[name].shape)} instead of '
+        f'{tuple(expected[name].shape)}' for name in expected
+        if name in given and given[name].shape != expected[name].shape
+    ]
+    groups = (('missing', missing), ('unexpected', unexpected),
+              ('of another shape', misshaped))
+    return [
+        f'{len(names)} {what} ({", ".join(names[:_NAMED])}'
+        f'{", ..." * (len(names) > _NAMED)})' for what, names in groups
+        if names
+    ]

@@ -1,0 +1,215 @@
+"""The step that pools an image encoder's features inside regions.
+
+Axis legend: R regions, C channels, H W pixels, h w features.
+"""
+from typing import Any, Callable, Dict, List, Optional, Sequence, Union
+
+import numpy as np
+from torch import Tensor
+
+from ...store.errors import FrameError, StoreError
+from ...store.files import BackendArgs, PathLike, join
+from ...store.frame_rows import SUFFIX
+from ...store.manifest import Store, is_made_of
+from ...store.posed_images import PosedImages
+from ...store.region_features import (KIND, RegionFeatureArrays, pack_features,
+                                      to_feature_arrays, unpack_features)
+from ...store.region_maps import RegionMaps
+from ..running.frame_steps import FrameStep, Product
+from .encoders import ImageEncoder
+from .region_pooling import pool_regions
+
+
+class RegionFeatureStep(FrameStep):
+    """Colour images and their id maps to features of regions.
+
+    Args:
+        images (PathLike): Folder ``posed_images``.
+        regions (PathLike): Folder ``region_maps``, made by a step.
+        encoder (ImageEncoder): Turns images into feature maps.
+        backend_args (BackendArgs): Arguments of the file backend of both.
+    """
+    kind = KIND
+    removes_parts = True
+
+    def __init__(self,
+                 images: PathLike,
+                 regions: PathLike,
+                 encoder: ImageEncoder,
+                 backend_args: BackendArgs = None) -> None:
+        self.images = PosedImages(images, backend_args)
+        self.maps = RegionMaps(regions, backend_args)
+        self.region_store = Store(regions, backend_args)
+        self.encoder = encoder
+        self.batch_size = encoder.batch_size
+        self.in_process = encoder.in_process
+
+    def settings(self) -> Dict[str, Any]:
+        """The encoder's name and settings, and those of the id maps."""
+        return dict(
+            encoder=self.encoder.name,
+            options=self.encoder.settings(),
+            regions=self.region_store.header()['settings'])
+
+    def scans(self) -> List[str]:
+        """Scans with frames, whose id maps may be missing."""
+        return self.images.scans()
+
+    def items(self, scan: str) -> List[str]:
+        """Names of the frames, with an id map or without.
+
+        Args:
+            scan (str): Name of the scan.
+
+        Returns:
+            List[str]: Names.
+
+        Raises:
+            FrameError: When no frame of the scan has an id map.
+        """
+        if not self.maps.frames(scan):
+            raise FrameError(f'{scan} has no id map; run tools/preparation/'
+                             'generate_regions.py first')
+        return self.images.frames(scan)
+
+    def paths(self, scan: str, item: str) -> List[str]:
+        """The features of one frame, until its scan is packed."""
+        return [join(scan, f'{item}{SUFFIX}')]
+
+    def process(self, scan: str,
+                items: Sequence[str]) -> List[Union[Product, FrameError]]:
+        """Encode some frames and pool their regions.
+
+        Args:
+            scan (str): Name of the scan.
+            items (Sequence[str]): Names of the frames.
+
+        Returns:
+            List[Union[Product, FrameError]]: Features each, with the number
+            of regions and channels, and the mark of the id map.
+        """
+        inputs = [self._read(scan, item) for item in items]
+        images = [i[0] for i in inputs if not isinstance(i, FrameError)]
+        maps = iter(self.encoder.encode(images) if images else ())
+        return [
+            i if isinstance(i, FrameError) else self._pool(
+                scan, item, i[1], next(maps))
+            for item, i in zip(items, inputs)
+        ]
+
+    def _read(self, scan: str,
+              frame: str) -> Union[List[np.ndarray], FrameError]:
+        """Image and id map of a frame, of one size."""
+        try:
+            regions = self.maps.read(scan, frame)
+            color = self.images.read_color(scan, frame)
+        except FrameError as error:
+            return error
+        if regions.shape != color.shape[:2]:
+            return FrameError(
+                f'id map {scan}/{frame}.png is {regions.shape[1]}x'
+                f'{regions.shape[0]}, the colour image {color.shape[1]}x'
+                f'{color.shape[0]}; make the id map again')
+        return [color, regions]
+
+    def _pool(self, scan: str, frame: str, regions: np.ndarray,
+              feature_map: Tensor) -> Union[Product, FrameError]:
+        pooled = pool_regions(feature_map, regions, int(regions.max()))
+        path, = self.paths(scan, frame)
+        try:
+            arrays = to_feature_arrays(*pooled, path)
+        except FrameError as error:
+            return error
+        return Product({path: pack_features({frame: arrays})},
+                       self._fields(scan, frame, arrays))
+
+    def adopt(self, scan: str, item: str,
+              files: Dict[str, bytes]) -> Dict[str, Any]:
+        """Fields of the features of a frame that have no record.
+
+        Args:
+            scan (str): Name of the scan.
+            item (str): Name of the frame.
+            files (Dict[str, bytes]): The part.
+
+        Returns:
+            Dict[str, Any]: As :meth:`process` gives.
+
+        Raises:
+            FrameError: When the part is damaged or another frame's.
+        """
+        (path, content), = files.items()
+        return self._fields(scan, item, _part(content, item, path))
+
+    def _fields(self, scan: str, frame: str,
+                arrays: RegionFeatureArrays) -> Dict[str, Any]:
+        regions, channels = arrays.mean.shape
+        return dict(
+            regions=regions,
+            channels=channels,
+            source=self.maps.mark(scan, frame))
+
+    def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
+        """Whether the id map is still the one of which this was made."""
+        return is_made_of(fields, self.maps.mark(scan, item))
+
+    def finish(self, scan: str, fields: Dict[str, Dict[str, Any]],
+               read: Callable[[str], bytes]) -> Dict[str, bytes]:
+        """Pack the parts of all frames into one file.
+
+        Args:
+            scan (str): Name of the scan.
+            fields (Dict[str, Dict[str, Any]]): Of each whole frame.
+            read (Callable[[str], bytes]): Reads a file by relative path.
+
+        Returns:
+            Dict[str, bytes]: The file of the scan; none without frames.
+        """
+        frames = {}
+        for frame in fields:
+            path, = self.paths(scan, frame)
+            frames[frame] = _part(read(path), frame, path)
+        return {f'{scan}{SUFFIX}': pack_features(frames)} if frames else {}
+
+    def restore(self, scan: str, item: str,
+                read: Callable[[str], bytes]) -> Dict[str, bytes]:
+        """The part of a frame from the file of its scan.
+
+        Args:
+            scan (str): Name of the scan.
+            item (str): Name of the frame.
+            read (Callable[[str], bytes]): Reads a file by relative path.
+
+        Returns:
+            Dict[str, bytes]: The part.
+        """
+        name = f'{scan}{SUFFIX}'
+        arrays = _part(read(name), item, name)
+        return {self.paths(scan, item)[0]: pack_features({item: arrays})}
+
+
+def _part(content: bytes, frame: str, path: str) -> RegionFeatureArrays:
+    try:
+        return unpack_features(content, path)[frame]
+    except StoreError as error:
+        raise FrameError(str(error)) from error
+    except KeyError:
+        raise FrameError(f'{path} lacks frame {frame}') from None
+
+
+def default_folders(data: PathLike, regions: Optional[PathLike],
+                    out: Optional[PathLike]) -> List[str]:
+    """Folders of id maps and features of a data set.
+
+    Args:
+        data (PathLike): The data set.
+        regions (Optional[PathLike]): Id maps, if they lie elsewhere.
+        out (Optional[PathLike]): Features, if they shall lie elsewhere.
+
+    Returns:
+        List[str]: Both.
+    """
+    return [
+        join(data, 'region_maps') if regions is None else str(regions),
+        join(data, KIND) if out is None else str(out)
+    ]

@@ -1,0 +1,1 @@
+"""From regions of images to regions of points."""

@@ -1,0 +1,140 @@
+"""The step that stores per-point region ids of frames.
+
+Training needs no such files, it lifts while it loads; they are for programs
+that do not read id maps.
+
+    frame_regions/<scan>/<frame>.npz    region_ids (N,) uint16 of the depth
+                                        pixels that have depth, in row-major
+                                        order; depth_shape (2,), H and W
+
+Axis legend: N points, H W pixels of the depth image.
+"""
+import io
+import zipfile
+import zlib
+from typing import Any, Dict, List, Optional, Sequence, Union
+
+import numpy as np
+
+from ...store.errors import FrameError
+from ...store.files import BackendArgs, PathLike, join
+from ...store.manifest import Store, is_made_of
+from ...store.posed_images import PosedImages
+from ...store.region_maps import RegionMaps
+from ..running.frame_steps import FrameStep, Product, call_each
+from .lifting import frame_points, read_frame
+
+
+class FrameRegionsStep(FrameStep):
+    """Gives the points of each frame the region of their colour pixel.
+
+    Args:
+        data (PathLike): Folder of the data set, with ``posed_images``.
+        maps (Optional[PathLike]): Folder of the id maps; ``region_maps`` of
+            the data set if None.
+        backend_args (BackendArgs): Arguments of the file backend.
+    """
+    kind = 'frame_regions'
+    batch_size = 8
+
+    def __init__(self,
+                 data: PathLike,
+                 maps: Optional[PathLike] = None,
+                 backend_args: BackendArgs = None) -> None:
+        self.backend_args = backend_args
+        self.images = PosedImages(join(data, 'posed_images'), backend_args)
+        self.maps = RegionMaps(
+            join(data, 'region_maps') if maps is None else maps, backend_args)
+
+    def settings(self) -> Dict[str, Any]:
+        """How the id maps were made."""
+        header = Store(self.maps.root, self.backend_args).header()
+        return dict(region_maps=header['settings'])
+
+    def scans(self) -> List[str]:
+        """Scans with frames."""
+        return self.images.scans()
+
+    def items(self, scan: str) -> List[str]:
+        """Names of the frames.
+
+        Args:
+            scan (str): Name of the scan.
+
+        Returns:
+            List[str]: Names.
+
+        Raises:
+            FrameError: When the scan's cameras or names cannot be used.
+        """
+        self.images.cameras(scan)
+        return self.images.frames(scan)
+
+    def paths(self, scan: str, item: str) -> List[str]:
+        """The one file of a frame."""
+        return [join(scan, f'{item}.npz')]
+
+    def process(self, scan: str,
+                items: Sequence[str]) -> List[Union[Product, FrameError]]:
+        """Lift some frames.
+
+        Args:
+            scan (str): Name of the scan.
+            items (Sequence[str]): Names of the frames.
+
+        Returns:
+            List[Union[Product, FrameError]]: One file each, with the number
+            of points and the share of them in a region.
+        """
+        return call_each(lambda item: self._make(scan, item), items)
+
+    def _make(self, scan: str, name: str) -> Product:
+        frame, region_map = read_frame(self.images, self.maps, scan, name)
+        region_ids = frame_points(frame, region_map)[1]
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer,
+            region_ids=region_ids,
+            depth_shape=np.array(frame.depth.shape))
+        return Product({self.paths(scan, name)[0]: buffer.getvalue()},
+                       self._fields(scan, name, region_ids))
+
+    def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
+        """Whether the id map is still the one of which this was made."""
+        return is_made_of(fields, self.maps.mark(scan, item))
+
+    def adopt(self, scan: str, item: str,
+              files: Dict[str, bytes]) -> Dict[str, Any]:
+        """Fields of a file that a killed run has left.
+
+        Args:
+            scan (str): Name of the scan.
+            item (str): Name of the frame.
+            files (Dict[str, bytes]): The file.
+
+        Returns:
+            Dict[str, Any]: As :meth:`process` gives them.
+
+        Raises:
+            FrameError: When it is damaged or of another depth image.
+        """
+        (path, content), = files.items()
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                region_ids = arrays['region_ids']
+        except (EOFError, KeyError, ValueError, zipfile.BadZipFile,
+                zlib.error) as error:
+            raise FrameError(f'{path} is not whole ({error})') from error
+        depth = self.images.read_depth(scan, item)
+        if len(region_ids) != np.count_nonzero(depth):
+            raise FrameError(f'{path} belongs to another depth image')
+        return self._fields(scan, item, region_ids)
+
+    def _fields(self, scan: str, frame: str,
+                region_ids: np.ndarray) -> Dict[str, Any]:
+        covered = np.count_nonzero(region_ids) / max(len(region_ids), 1)
+        return dict(
+            points=len(region_ids),
+            regions=len(np.unique(region_ids[region_ids > 0])),
+            covered=round(covered, 4),
+            source=self.maps.mark(scan, frame))

@@ -1,0 +1,82 @@
+"""Naming the region files of scans in mmdet3d's infos."""
+import pickle
+from pathlib import PurePosixPath
+from typing import Dict, Set, Tuple
+
+from ...store.errors import StoreError
+from ...store.files import (BackendArgs, PathLike, join, list_names,
+                            read_bytes, write_bytes)
+
+
+def name_region_files(infos_path: PathLike,
+                      folder: PathLike,
+                      backend_args: BackendArgs = None) -> Tuple[int, int]:
+    """Add ``pts_region_path`` to the scans that have a region file.
+
+    Scans without one keep what they have. The infos are replaced at once or
+    not at all, and stay untouched when nothing changes. They are a pickle,
+    since mmdet3d reads them so: only infos of one's own.
+
+    Args:
+        infos_path (PathLike): Infos of a split.
+        folder (PathLike): Folder of the region files, ``<scan>.npz``.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        Tuple[int, int]: Scans with a region file, and scans.
+
+    Raises:
+        StoreError: When the infos have another form.
+    """
+    while True:
+        names = set(list_names(folder, backend_args, suffix='.npz'))
+        result = _name_files(infos_path, names, backend_args)
+        # Another shard may have written its infos in between: look again.
+        if names == set(list_names(folder, backend_args, suffix='.npz')):
+            return result
+
+
+def _name_files(infos_path: PathLike, names: Set[str],
+                backend_args: BackendArgs) -> Tuple[int, int]:
+    content = read_bytes(infos_path, backend_args)
+    try:
+        infos = pickle.loads(content)
+        paths = [
+            info['lidar_points']['lidar_path'] for info in infos['data_list']
+        ]
+    except (KeyError, TypeError, ValueError, EOFError,
+            pickle.UnpicklingError) as error:
+        raise StoreError(f'{infos_path} holds no infos of mmdet3d 1.x '
+                         f'({error!r}); prepare the scans again') from error
+    found, is_changed = 0, False
+    for info, path in zip(infos['data_list'], paths):
+        name = f'{PurePosixPath(path).stem}.npz'
+        if name in names:
+            found += 1
+            is_changed |= info.get('pts_region_path') != name
+            info['pts_region_path'] = name
+    if is_changed:
+        write_bytes(infos_path, pickle.dumps(infos), backend_args)
+    return found, len(paths)
+
+
+def name_all_region_files(
+        data: PathLike,
+        folder: PathLike,
+        backend_args: BackendArgs = None) -> Dict[str, Tuple[int, int]]:
+    """Name the region files in all infos of a data set.
+
+    Args:
+        data (PathLike): The data set, with ``*_infos_*.pkl``.
+        folder (PathLike): Folder of the region files.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        Dict[str, Tuple[int, int]]: By infos file, what
+        :func:`name_region_files` returns.
+    """
+    files = list_names(data, backend_args, suffix='.pkl')
+    return {
+        file: name_region_files(join(data, file), folder, backend_args)
+        for file in files if '_infos_' in file
+    }

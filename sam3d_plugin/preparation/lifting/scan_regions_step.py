@@ -1,0 +1,227 @@
+"""The step that gives every point of a scan the region it lies in.
+
+Axis legend: N points.
+"""
+import json
+from dataclasses import asdict
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from ...store.errors import FrameError
+from ...store.files import BackendArgs, PathLike, join, read_bytes
+from ...store.manifest import Store, is_made_of
+from ...store.posed_images import PosedImages
+from ...store.region_file import (decode_region_file, encode_region_file,
+                                  region_file_note)
+from ...store.region_maps import RegionMaps
+from ..running.frame_steps import FrameStep, Product, call_each
+from .lifting import DEPTH_TOLERANCE, read_frame, see_points
+from .region_merging import MergeOptions, RegionMerger
+
+# x, y, z and colour, as import_scans and the converters store points.
+POINT_COLUMNS = 6
+
+
+class ScanRegionsStep(FrameStep):
+    """Lifts the id maps of a scan's frames to its points and merges them.
+
+    Args:
+        data (PathLike): Folder of the data set, with ``points`` and
+            ``posed_images``. Points lie in the world frame of the poses.
+        maps (Optional[PathLike]): Folder of the id maps; ``region_maps`` of
+            the data set if None.
+        options (Optional[MergeOptions]): When regions of two views are one.
+        depth_tolerance (float): See :func:`~.lifting.see_points`, metres.
+        point_columns (int): Numbers per point in the files.
+        backend_args (BackendArgs): Arguments of the file backend.
+    """
+    kind = 'scan_regions'
+    unit = 'scans'
+
+    def __init__(self,
+                 data: PathLike,
+                 maps: Optional[PathLike] = None,
+                 options: Optional[MergeOptions] = None,
+                 depth_tolerance: float = DEPTH_TOLERANCE,
+                 point_columns: int = POINT_COLUMNS,
+                 backend_args: BackendArgs = None) -> None:
+        self.data = str(data)
+        self.options = options or MergeOptions()
+        self.depth_tolerance = depth_tolerance
+        self.point_columns = point_columns
+        self.backend_args = backend_args
+        self.images = PosedImages(join(data, 'posed_images'), backend_args)
+        self.maps = RegionMaps(
+            join(data, 'region_maps') if maps is None else maps, backend_args)
+
+    def settings(self) -> Dict[str, Any]:
+        """Options, and how the id maps were made.
+
+        Returns:
+            Dict[str, Any]: As JSON.
+
+        Raises:
+            StoreError: When the folder of the id maps is no store.
+        """
+        header = Store(self.maps.root, self.backend_args).header()
+        return dict(
+            depth_tolerance=self.depth_tolerance,
+            merging=asdict(self.options),
+            region_maps=header['settings'])
+
+    def scans(self) -> List[str]:
+        """All scans that have frames."""
+        return self.images.scans()
+
+    def items(self, scan: str) -> List[str]:
+        """The scan itself."""
+        return [scan]
+
+    def paths(self, scan: str, item: str) -> List[str]:
+        """Its region file."""
+        return [f'{scan}.npz']
+
+    def process(self, scan: str,
+                items: Sequence[str]) -> List[Union[Product, FrameError]]:
+        """Lift and merge.
+
+        Args:
+            scan (str): Name of the scan.
+            items (Sequence[str]): The same in a list.
+
+        Returns:
+            List[Union[Product, FrameError]]: Its region file with the shares
+            of points that are covered and seen, or why there is none.
+        """
+        return call_each(self._make, items)
+
+    def _make(self, scan: str) -> Product:
+        if self.maps.record(scan) is None:
+            raise FrameError(f'the id maps of {scan} are not complete; run '
+                             'generate_regions.py to its end')
+        xyz = self.read_points(scan)
+        region_ids, fields = lift_scan(xyz, scan, self.images, self.maps,
+                                       self.options, self.depth_tolerance)
+        fields['source'] = self.maps.marks(scan)
+        content = encode_region_file(region_ids, xyz, scan, json.dumps(fields))
+        return Product({self.paths(scan, scan)[0]: content}, fields)
+
+    def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
+        """Whether the id maps are still those of which this was made."""
+        record = self.maps.record(scan)
+        usable = record.whole if record else {}
+        if any(frame in usable for frame in fields.get('left_out', ())):
+            return False  # tried again, like frames of other steps
+        return is_made_of(fields, self.maps.marks(scan))
+
+    def adopt(self, scan: str, item: str,
+              files: Dict[str, bytes]) -> Dict[str, Any]:
+        """Fields of a region file that a killed run has left.
+
+        Args:
+            scan (str): Name of the scan.
+            item (str): The same.
+            files (Dict[str, bytes]): The region file.
+
+        Returns:
+            Dict[str, Any]: As :meth:`process` gives them.
+
+        Raises:
+            FrameError: When the file is damaged, belongs to other points, or
+                was not made by this step.
+        """
+        (path, content), = files.items()
+        try:
+            decode_region_file(content, path, self.read_points(scan))
+            fields = json.loads(region_file_note(content, path))
+            if not self.is_current(scan, item, fields):
+                raise ValueError('it was made of other id maps')
+            return fields
+        except ValueError as error:
+            raise FrameError(f'{path} is not of this step: {error}') from error
+
+    def read_points(self, scan: str) -> np.ndarray:
+        """Points of a scan as they lie on disk.
+
+        Args:
+            scan (str): Name of the scan.
+
+        Returns:
+            np.ndarray: (N, 3) float32, world frame, metres.
+
+        Raises:
+            FrameError: When the file is missing or of another form.
+        """
+        # Records hold no absolute paths.
+        path = f'points/{scan}.bin'
+        try:
+            content = read_bytes(join(self.data, path), self.backend_args)
+        except FileNotFoundError:
+            raise FrameError(f'{path} is missing: the scan has frames but no '
+                             'points') from None
+        row = 4 * self.point_columns
+        if not content or len(content) % row:
+            raise FrameError(f'{path} holds {len(content)} bytes, which is no '
+                             f'multiple of {row}: not {self.point_columns} '
+                             'float32 per point')
+        points = np.frombuffer(content, '<f4').reshape(-1, self.point_columns)
+        return np.ascontiguousarray(points[:, :3])
+
+
+def lift_scan(
+    xyz: np.ndarray,
+    scan: str,
+    images: PosedImages,
+    maps: RegionMaps,
+    options: Optional[MergeOptions] = None,
+    depth_tolerance: float = DEPTH_TOLERANCE
+) -> Tuple[np.ndarray, Dict[str, Any]]:
+    """Regions of a scan's points from all of its frames.
+
+    Args:
+        xyz (np.ndarray): (N, 3) points, world frame, metres.
+        scan (str): Name of the scan.
+        images (PosedImages): Its frames.
+        maps (RegionMaps): Their id maps.
+        options (Optional[MergeOptions]): When regions of two views are one.
+        depth_tolerance (float): See :func:`~.lifting.see_points`, metres.
+
+    Returns:
+        Tuple[np.ndarray, Dict[str, Any]]: (N,) int32 ids 1..R, 0 = in no
+        region, and numbers for the record: ``regions``, ``points``,
+        ``covered`` and ``seen`` (shares of the points), number of ``frames``
+        used, and why others were ``left_out``.
+
+    Raises:
+        FrameError: When no frame can be used, or none sees a point.
+    """
+    merger = RegionMerger(options)
+    is_seen = np.zeros(len(xyz), bool)
+    left_out: Dict[str, str] = {}
+    names = images.frames(scan)
+    for name in names:
+        try:
+            frame, region_map = read_frame(images, maps, scan, name)
+        except FrameError as error:
+            left_out[name] = str(error).replace(f'{images.root}/', '').replace(
+                f'{maps.root}/', '')
+            continue
+        ids, is_seen_now = see_points(xyz, frame, region_map, depth_tolerance)
+        is_seen |= is_seen_now
+        merger.add(ids)
+    if len(left_out) == len(names):
+        reason = next(iter(left_out.values()), 'there is none')
+        raise FrameError(f'{scan} has no frame to lift: {reason}')
+    if not is_seen.any():
+        raise FrameError(f'{scan}: no frame sees any of its points; points '
+                         'and poses must be in the same frame of reference')
+    region_ids = merger.result(xyz)
+    fields = dict(
+        regions=int(region_ids.max()),
+        points=len(xyz),
+        covered=round(float((region_ids > 0).mean()), 4),
+        seen=round(float(is_seen.mean()), 4),
+        frames=len(names) - len(left_out),
+        left_out=left_out)
+    return region_ids, fields

@@ -1,0 +1,285 @@
+"""SAM's networks from checkpoint files, known or of any size.
+
+What a checkpoint holds is read from the shapes of its weights, so that a
+file of another model than the one asked for is named, and a SAM of another
+size than the published three needs no description.
+"""
+import hashlib
+import pickle
+import struct
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Dict, Mapping, Tuple
+
+import torch
+from mmengine import fileio
+from segment_anything import modeling, sam_model_registry
+from torch import Tensor
+
+from ....store.errors import StoreError
+from ....store.files import BackendArgs, PathLike
+
+# Not visible in the weights; all published SAMs have it.
+_DECODER_HEADS = 8
+_PATCHES = 'image_encoder.patch_embed.proj.weight'
+_CHUNK = 1 << 22  # bytes
+_LAYER_NORM = partial(torch.nn.LayerNorm, eps=1e-6)
+
+
+@dataclass(frozen=True)
+class SAMArchitecture:
+    """What the shapes of a SAM's weights tell.
+
+    Args:
+        embed_dim (int): Channels of the image encoder.
+        depth (int): Its blocks.
+        num_heads (int): Attention heads of each block.
+        global_blocks (Tuple[int, ...]): Blocks that attend to all patches.
+        window_size (int): Patches per side of the other blocks' windows.
+        mlp_ratio (float): Hidden channels of a block per channel.
+        image_size (int): Side of the padded input, pixels.
+        patch_size (int): Side of a patch, pixels.
+        prompt_dim (int): Channels of embeddings, prompts and decoder.
+        mask_channels (int): Hidden channels of mask prompts.
+        decoder_depth (int): Blocks of the decoder.
+        decoder_mlp (int): Hidden channels of these.
+        iou_depth (int): Layers of the head that predicts the IoU.
+        iou_hidden (int): Its hidden channels.
+    """
+    embed_dim: int
+    depth: int
+    num_heads: int
+    global_blocks: Tuple[int, ...]
+    window_size: int = 14
+    mlp_ratio: float = 4
+    image_size: int = 1024
+    patch_size: int = 16
+    prompt_dim: int = 256
+    mask_channels: int = 16
+    decoder_depth: int = 2
+    decoder_mlp: int = 2048
+    iou_depth: int = 3
+    iou_hidden: int = 256
+
+    @property
+    def name(self) -> str:
+        """``vit_b``, ``vit_l`` or ``vit_h``; ``custom`` for any other."""
+        return next(
+            (name for name, known in ARCHITECTURES.items() if known == self),
+            'custom')
+
+    def __str__(self) -> str:
+        return (f'{self.name} ({self.depth} blocks of {self.embed_dim} '
+                f'channels, {self.image_size} pixels)')
+
+
+ARCHITECTURES: Dict[str, SAMArchitecture] = dict(
+    vit_b=SAMArchitecture(768, 12, 12, (2, 5, 8, 11)),
+    vit_l=SAMArchitecture(1024, 24, 16, (5, 11, 17, 23)),
+    vit_h=SAMArchitecture(1280, 32, 16, (7, 15, 23, 31)))
+
+
+def build_sam(architecture: SAMArchitecture) -> modeling.Sam:
+    """Build a SAM with random weights, in evaluation mode.
+
+    Args:
+        architecture (SAMArchitecture): Known or not.
+
+    Returns:
+        modeling.Sam: On the CPU.
+    """
+    if architecture.name in sam_model_registry:
+        return sam_model_registry[architecture.name]()
+    arch = architecture
+    grid = arch.image_size // arch.patch_size
+    encoder = modeling.ImageEncoderViT(
+        img_size=arch.image_size,
+        patch_size=arch.patch_size,
+        embed_dim=arch.embed_dim,
+        depth=arch.depth,
+        num_heads=arch.num_heads,
+        mlp_ratio=arch.mlp_ratio,
+        out_chans=arch.prompt_dim,
+        norm_layer=_LAYER_NORM,
+        use_rel_pos=True,
+        window_size=arch.window_size,
+        global_attn_indexes=arch.global_blocks)
+    prompts = modeling.PromptEncoder(
+        embed_dim=arch.prompt_dim,
+        image_embedding_size=(grid, grid),
+        input_image_size=(arch.image_size, arch.image_size),
+        mask_in_chans=arch.mask_channels)
+    decoder = modeling.MaskDecoder(
+        transformer=modeling.TwoWayTransformer(arch.decoder_depth,
+                                               arch.prompt_dim, _DECODER_HEADS,
+                                               arch.decoder_mlp),
+        transformer_dim=arch.prompt_dim,
+        iou_head_depth=arch.iou_depth,
+        iou_head_hidden_dim=arch.iou_hidden)
+    return modeling.Sam(encoder, prompts, decoder).eval()
+
+
+def read_architecture(weights: Mapping[str, Tensor]) -> SAMArchitecture:
+    """Read the architecture of a SAM from its weights.
+
+    Args:
+        weights (Mapping[str, Tensor]): A state dict; only names and shapes
+            are looked at.
+
+    Returns:
+        SAMArchitecture: Of the SAM that they fit.
+
+    Raises:
+        KeyError: When the weights are no SAM's; names one that is missing.
+    """
+    embed_dim, _, patch_size, _ = weights[_PATCHES].shape
+    grid = weights['image_encoder.pos_embed'].shape[1]
+    depth = _count(weights, 'image_encoder.blocks.{}.norm1.weight')
+    positions = [
+        weights[f'image_encoder.blocks.{i}.attn.rel_pos_h']
+        for i in range(depth)
+    ]
+    # Relative positions of n patches in a row are 2 n - 1.
+    sides = [(len(position) + 1) // 2 for position in positions]
+    windows = [side for side in sides if side != grid]
+    iou_head = 'mask_decoder.iou_prediction_head.layers.{}.weight'
+    return SAMArchitecture(
+        embed_dim=embed_dim,
+        depth=depth,
+        num_heads=embed_dim // positions[0].shape[1],
+        global_blocks=tuple(i for i, side in enumerate(sides) if side == grid),
+        window_size=windows[0] if windows else 0,
+        mlp_ratio=len(weights['image_encoder.blocks.0.mlp.lin1.weight']) /
+        embed_dim,
+        image_size=grid * patch_size,
+        patch_size=patch_size,
+        prompt_dim=len(weights['image_encoder.neck.0.weight']),
+        mask_channels=len(weights['prompt_encoder.mask_downscaling.3.weight']),
+        decoder_depth=_count(
+            weights, 'mask_decoder.transformer.layers.{}.norm1.weight'),
+        decoder_mlp=len(
+            weights['mask_decoder.transformer.layers.0.mlp.lin1.weight']),
+        iou_depth=_count(weights, iou_head),
+        iou_hidden=len(weights[iou_head.format(0)]))
+
+
+def _count(weights: Mapping[str, Tensor], pattern: str) -> int:
+    """How many of the names with a running number there are, at least 1."""
+    number = 0
+    while pattern.format(number) in weights:
+        number += 1
+    if number == 0:
+        raise KeyError(pattern.format(0))
+    return number
+
+
+def check_model_type(model_type: str) -> None:
+    """StoreError unless it is ``auto``, a SAM's name or ``custom``."""
+    types = ['auto', *ARCHITECTURES, 'custom']
+    if model_type not in types:
+        raise StoreError(f'SAM model_type {model_type!r} is unknown; choose '
+                         f'one of {", ".join(types)}')
+
+
+def describe_checkpoint(path: PathLike,
+                        model_type: str = 'auto',
+                        backend_args: BackendArgs = None) -> Dict[str, str]:
+    """Find out which SAM a file holds, without keeping its weights.
+
+    Args:
+        path (PathLike): Checkpoint, local path or URI.
+        model_type (str): ``'vit_b'``, ``'vit_l'``, ``'vit_h'`` or
+            ``'custom'``, what the file must hold; ``'auto'`` takes any.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        Dict[str, str]: ``model``, its name, and ``checkpoint_sha256``, of
+        the file, hexadecimal.
+
+    Raises:
+        StoreError: When the file is missing, damaged, no SAM, or another
+            one than asked for.
+    """
+    weights = _read_weights(path, 'meta', backend_args)
+    architecture = _architecture(weights, path, model_type)
+    digest = hashlib.sha256()
+    with fileio.get_local_path(str(path), backend_args) as local:
+        with open(local, 'rb') as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    return dict(model=architecture.name, checkpoint_sha256=digest.hexdigest())
+
+
+def load_sam(path: PathLike,
+             model_type: str = 'auto',
+             backend_args: BackendArgs = None) -> modeling.Sam:
+    """Load a SAM.
+
+    Args:
+        path (PathLike): Checkpoint, local path or URI.
+        model_type (str): As of :func:`describe_checkpoint`.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        modeling.Sam: On the CPU, in evaluation mode, float32.
+
+    Raises:
+        StoreError: When the file is missing, damaged, no SAM, another one
+            than asked for, or has other weights than a SAM of its size.
+    """
+    weights = _read_weights(path, 'cpu', backend_args)
+    architecture = _architecture(weights, path, model_type)
+    sam = build_sam(architecture)
+    try:
+        sam.load_state_dict(weights)
+    except RuntimeError as error:
+        raise StoreError(f'{path} does not fit SAM {architecture}: '
+                         f'{" ".join(str(error).split())[:300]}') from error
+    return sam.float()
+
+
+def _architecture(weights: Mapping[str, Tensor], path: PathLike,
+                  model_type: str) -> SAMArchitecture:
+    """Architecture of a file, if it is the wanted one."""
+    check_model_type(model_type)
+    try:
+        found = read_architecture(weights)
+    except KeyError as error:
+        raise StoreError(
+            f'{path} is no SAM checkpoint: it has no {error.args[0]}; give '
+            'one of segment_anything, e.g. sam_vit_b_01ec64.pth') from error
+    except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
+        raise StoreError(f'{path} is no SAM checkpoint: its weights have '
+                         f'other shapes ({error})') from error
+    if model_type not in ('auto', found.name):
+        raise StoreError(f'{path} holds SAM {found}, not {model_type}; set '
+                         f'model_type={found.name} or give another file')
+    return found
+
+
+def _read_weights(path: PathLike, device: str,
+                  backend_args: BackendArgs) -> Mapping[str, Tensor]:
+    """State dict of a file; on device ``meta`` names and shapes only."""
+    try:
+        with fileio.get_local_path(str(path), backend_args) as local:
+            content: Any = torch.load(
+                local, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise StoreError(f'SAM checkpoint {path} is missing; give the path '
+                         'of a file of segment_anything') from None
+    except pickle.UnpicklingError as error:
+        # torch's own text advises to run what the file holds.
+        raise StoreError(f'{path} is no whole checkpoint of plain weights: it '
+                         'is damaged or holds other things too') from error
+    except (RuntimeError, OSError, EOFError, KeyError, ValueError, IndexError,
+            struct.error) as error:
+        raise StoreError(f'{path} is no whole checkpoint of plain weights: '
+                         f'{str(error).splitlines()[0]}') from error
+    # Fine-tuning code wraps the weights.
+    for key in ('model', 'state_dict'):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict):
+        raise StoreError(f'{path} holds a {type(content).__name__}, not '
+                         'named weights')
+    return {k: v for k, v in content.items() if isinstance(v, Tensor)}

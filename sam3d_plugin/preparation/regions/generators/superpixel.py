@@ -1,0 +1,269 @@
+"""Regions by graph segmentation of colour, depth and normals; no weights.
+
+Two stages. First the graph of neighbouring pixels is cut into several
+hundred small segments (Felzenszwalb and Huttenlocher), then segments that
+touch are merged by what their means and their border say about them.
+
+Axis legend: H W pixels, S segments.
+"""
+from dataclasses import asdict, dataclass
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+
+import cv2
+import numpy as np
+
+from ....ops import _frame_kernels as kernels
+from ....ops.graph_segmentation import segment_graph
+from ....ops.projection import (back_project, project, scale_intrinsics,
+                                transform)
+from ....ops.registration import color_pixels_of_depth
+from ....store.errors import FrameError
+from ....store.posed_images import RGBDFrame
+from ..segment_merging import (PairCost, Segments, find_pairs, merge_segments,
+                               square_tensors, sum_by_label)
+from .base import RegionGenerator, number_regions
+
+# Farther than any depth, and what cv2 takes for pixels outside an image.
+_NO_DEPTH = np.finfo(np.float32).max
+
+
+@dataclass
+class SuperpixelRegions(RegionGenerator):
+    """Object-like segments of an RGB-D frame.
+
+    Pixels without depth, or with too little of it around for a normal, are
+    compared by colour only; a frame without any depth is segmented by colour
+    alone. Every pixel gets a region unless ``max_share`` drops it.
+
+    Args:
+        scale (float): Size of the first stage's segments: the ``scale`` of
+            :func:`segment_graph` in units of Lab × pixels.
+        threshold (float): What merging may cost; larger for fewer regions.
+        min_share (float): Smallest region, share of the image; smaller ones
+            join the neighbour that is most like them.
+        max_share (float): Largest region, share of the image; larger ones
+            are dropped.
+        long_side (Optional[int]): Longer images are segmented at this size
+            and the map is enlarged; None takes them as they are.
+        blur (float): Standard deviation of the Gaussian over the colours,
+            pixels.
+        depth_weight (float): Of steps in depth between pixels, in Lab per
+            metre at one metre.
+        normal_weight (float): Of turns between pixels, in Lab per 1 - cosine.
+        border (float): See :class:`PairCost`.
+        color (float): See :class:`PairCost`.
+        turn (float): See :class:`PairCost`.
+        offset (float): See :class:`PairCost`.
+        size_power (float): See :class:`PairCost`.
+    """
+    scale: float = 10.0
+    threshold: float = 4.0
+    min_share: float = 5e-4
+    max_share: float = 1.0
+    long_side: Optional[int] = 640
+    blur: float = 0.8
+    depth_weight: float = 1000.0
+    normal_weight: float = 100.0
+    border: float = 0.3
+    color: float = 0.2
+    turn: float = 7.0
+    offset: float = 3.0
+    size_power: float = 0.1
+
+    name = 'superpixel'
+
+    def __post_init__(self) -> None:
+        for key, value in self.settings().items():
+            is_number = isinstance(value, (int, float)) and value >= 0
+            if not is_number and (key, value) != ('long_side', None):
+                raise ValueError(f'{key}={value!r} is no number from 0 on')
+        if not self.min_share < self.max_share <= 1:
+            raise ValueError(f'min_share={self.min_share} and max_share='
+                             f'{self.max_share} are no shares of an image; '
+                             'give 0 <= min_share < max_share <= 1')
+        if self.scale == 0 or self.long_side == 0:
+            raise ValueError('scale and long_side must be over 0')
+
+    def settings(self) -> Dict[str, Any]:
+        """All options; see the class."""
+        return asdict(self)
+
+    def generate(
+            self, frames: Sequence[RGBDFrame]
+    ) -> List[Union[np.ndarray, FrameError]]:
+        """Find the regions of some frames.
+
+        Args:
+            frames (Sequence[RGBDFrame]): Of any sizes.
+
+        Returns:
+            List[Union[np.ndarray, FrameError]]: A region map (H, W) uint16
+            for each, or why there is none.
+        """
+        return [self._generate_one(frame) for frame in frames]
+
+    def _generate_one(self, frame: RGBDFrame) -> Union[np.ndarray, FrameError]:
+        height, width = frame.color.shape[:2]
+        shape = working_shape((height, width), self.long_side)
+        lab = lab_image(frame.color, shape, self.blur)
+        xyz, normals = surface_images(frame, shape)
+        ids = self._segment(lab, xyz, normals)
+        area = ids.size
+        try:
+            ids = number_regions(ids + 1, f'{frame.scan}/{frame.name}',
+                                 int(np.ceil(self.min_share * area)),
+                                 max(int(self.max_share * area), 1))
+        except FrameError as error:
+            return error
+        return cv2.resize(
+            ids, (width, height), interpolation=cv2.INTER_NEAREST)
+
+    def _segment(self, lab: np.ndarray, xyz: np.ndarray,
+                 normals: np.ndarray) -> np.ndarray:
+        """(H, W) int64 labels from 0 on."""
+        shape, area = lab.shape[:2], lab.shape[0] * lab.shape[1]
+        min_area = int(np.ceil(self.min_share * area))
+        sources, targets, weights = kernels.pixel_edges(
+            lab, xyz, normals, self.depth_weight, self.normal_weight)
+        # Small enough not to swallow what the second stage can still place.
+        labels = segment_graph(sources, targets, weights, area,
+                               self.scale * kernels.STEPS_PER_UNIT,
+                               max(min_area // 3, 1))
+        pairs = find_pairs(labels, sources, targets,
+                           weights / np.float32(kernels.STEPS_PER_UNIT))
+        cost = PairCost(self.border, self.color, self.turn, self.offset,
+                        self.size_power, area)
+        merged = merge_segments(
+            sum_pixels(labels, lab, xyz, normals), pairs, cost, self.threshold,
+            min_area)
+        return merged[labels].reshape(shape)
+
+
+def working_shape(shape: Tuple[int, int],
+                  long_side: Optional[int]) -> Tuple[int, int]:
+    """Height and width at which an image is segmented.
+
+    Args:
+        shape (Tuple[int, int]): Of the image.
+        long_side (Optional[int]): Longest side allowed.
+
+    Returns:
+        Tuple[int, int]: The same, or smaller with the aspect kept.
+    """
+    if long_side is None or max(shape) <= long_side:
+        return shape
+    scale = long_side / max(shape)
+    return max(round(shape[0] * scale), 1), max(round(shape[1] * scale), 1)
+
+
+def lab_image(color: np.ndarray, shape: Tuple[int, int],
+              blur: float) -> np.ndarray:
+    """Colours as Lab.
+
+    Args:
+        color (np.ndarray): (H, W, 3) uint8, RGB.
+        shape (Tuple[int, int]): Height and width of the result.
+        blur (float): Standard deviation of a Gaussian, pixels; 0 for none.
+
+    Returns:
+        np.ndarray: (H', W', 3) float32; L from 0 to 100.
+    """
+    if color.shape[:2] != shape:
+        color = cv2.resize(color, shape[::-1], interpolation=cv2.INTER_AREA)
+    lab = cv2.cvtColor(
+        color.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB)
+    return cv2.GaussianBlur(lab, (0, 0), blur) if blur > 0 else lab
+
+
+def surface_images(frame: RGBDFrame,
+                   shape: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
+    """Positions and normals of the colour pixels.
+
+    Args:
+        frame (RGBDFrame): Its depth may be of another camera.
+        shape (Tuple[int, int]): Height and width at which to return them.
+
+    Returns:
+        Tuple[np.ndarray, np.ndarray]: (H, W, 3) float32 each, frame of the
+        colour camera; positions in metres and normals of length 1 that point
+        at the camera, 0 where there is none.
+    """
+    height, width = frame.color.shape[:2]
+    intrinsics = scale_intrinsics(frame.cameras.color_intrinsics,
+                                  (height, width), shape)
+    depth = depth_in_color(frame, intrinsics, shape)
+    xyz = back_project(depth, intrinsics, np.arange(depth.size))
+    # A window of a fiftieth of the image: wide against the noise of depth.
+    stride = max(round(max(shape) / 200), 1)
+    normals = kernels.depth_normals(depth, intrinsics, 2 * stride, stride,
+                                    0.03)
+    return xyz.reshape(*shape, 3), normals
+
+
+def depth_in_color(frame: RGBDFrame, intrinsics: np.ndarray,
+                   shape: Tuple[int, int]) -> np.ndarray:
+    """Depth as the colour camera would see it.
+
+    Args:
+        frame (RGBDFrame): With one camera or two.
+        intrinsics (np.ndarray): (3, 3) of the colour camera at ``shape``.
+        shape (Tuple[int, int]): Height and width of the result.
+
+    Returns:
+        np.ndarray: (H, W) float32 metres, 0 = none. Of two surfaces at a
+        pixel the nearer one; pixels without depth take the nearest of the
+        eight around them.
+    """
+    if frame.cameras.is_single:
+        depth = frame.depth
+        if depth.shape != shape:
+            depth = cv2.resize(
+                depth, shape[::-1], interpolation=cv2.INTER_NEAREST)
+        nearest = np.where(depth > 0, depth, _NO_DEPTH)
+    else:
+        nearest = _moved_depth(frame, intrinsics, shape)
+    around = cv2.erode(nearest, np.ones((3, 3), np.uint8))
+    nearest = np.where(nearest == _NO_DEPTH, around, nearest)
+    return np.where(nearest == _NO_DEPTH, np.float32(0), nearest)
+
+
+def _moved_depth(frame: RGBDFrame, intrinsics: np.ndarray,
+                 shape: Tuple[int, int]) -> np.ndarray:
+    """(H, W) float32, ``_NO_DEPTH`` where no depth pixel falls."""
+    pixels = color_pixels_of_depth(frame.depth, frame.cameras.depth_intrinsics,
+                                   frame.cameras.depth_to_color, intrinsics,
+                                   shape)
+    seen = np.flatnonzero(pixels >= 0)
+    points = back_project(frame.depth, frame.cameras.depth_intrinsics, seen)
+    z = project(transform(points, frame.cameras.depth_to_color), intrinsics)[1]
+    nearest = np.full(shape, _NO_DEPTH)
+    np.minimum.at(
+        nearest.reshape(-1),
+        pixels.reshape(-1)[seen], z.astype(np.float32))
+    return nearest
+
+
+def sum_pixels(labels: np.ndarray, lab: np.ndarray, xyz: np.ndarray,
+               normals: np.ndarray) -> Segments:
+    """Sums over the pixels of each segment.
+
+    Args:
+        labels (np.ndarray): (H * W,) from 0 on.
+        lab (np.ndarray): (H, W, 3).
+        xyz (np.ndarray): (H, W, 3) metres.
+        normals (np.ndarray): (H, W, 3), 0 = none.
+
+    Returns:
+        Segments: One for each label.
+    """
+    count = int(labels.max()) + 1
+    normals = normals.reshape(-1, 3)
+    has_normal = np.flatnonzero(normals.any(axis=1))
+    owners = labels[has_normal]
+    return Segments(
+        counts=np.bincount(labels, minlength=count).astype(np.float64),
+        colors=sum_by_label(lab.reshape(-1, 3), labels, count),
+        surfaces=np.bincount(owners, minlength=count).astype(np.float64),
+        tensors=sum_by_label(
+            square_tensors(normals[has_normal]), owners, count),
+        centers=sum_by_label(xyz.reshape(-1, 3)[has_normal], owners, count))

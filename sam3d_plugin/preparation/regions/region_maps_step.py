@@ -1,0 +1,155 @@
+"""The step that finds the regions of frames.
+
+Axis legend: H W pixels, R regions.
+"""
+from typing import Any, Dict, List, Optional, Sequence, Union
+
+import numpy as np
+
+from ...store.errors import FrameError
+from ...store.files import BackendArgs, PathLike, join
+from ...store.manifest import is_made_of
+from ...store.posed_images import PosedImages, RGBDFrame
+from ...store.region_maps import (check_region_map, decode_region_map,
+                                  encode_region_map)
+from ..running.frame_steps import FrameStep, Product
+from .generators import RegionGenerator
+
+
+class RegionMapStep(FrameStep):
+    """Frames to uint16 id maps at colour resolution.
+
+    Args:
+        images (PathLike): Folder ``posed_images``.
+        generator (RegionGenerator): Finds the regions.
+        backend_args (BackendArgs): Arguments of the images' file backend.
+    """
+    kind = 'region_maps'
+
+    def __init__(self,
+                 images: PathLike,
+                 generator: RegionGenerator,
+                 backend_args: BackendArgs = None) -> None:
+        self.images = PosedImages(images, backend_args)
+        self.generator = generator
+        self.batch_size = generator.batch_size
+        self.in_process = generator.in_process
+
+    def settings(self) -> Dict[str, Any]:
+        """The generator's name and settings."""
+        return dict(
+            generator=self.generator.name, options=self.generator.settings())
+
+    def scans(self) -> List[str]:
+        """Scans with frames."""
+        return self.images.scans()
+
+    def items(self, scan: str) -> List[str]:
+        """Names of the frames.
+
+        Args:
+            scan (str): Name of the scan.
+
+        Returns:
+            List[str]: Names.
+
+        Raises:
+            FrameError: When the scan's cameras or names cannot be used.
+        """
+        self.images.cameras(scan)
+        return self.images.frames(scan)
+
+    def paths(self, scan: str, item: str) -> List[str]:
+        """The one PNG of a frame."""
+        return [join(scan, f'{item}.png')]
+
+    def process(self, scan: str,
+                items: Sequence[str]) -> List[Union[Product, FrameError]]:
+        """Find the regions of some frames.
+
+        Args:
+            scan (str): Name of the scan.
+            items (Sequence[str]): Names of the frames.
+
+        Returns:
+            List[Union[Product, FrameError]]: One id map each, with the
+            number of regions, the share of pixels in one, and the frame's
+            mark.
+        """
+        frames = [self._read(scan, item) for item in items]
+        usable = [frame for frame in frames if isinstance(frame, RGBDFrame)]
+        maps = iter(self.generator.generate(usable) if usable else ())
+        return [
+            self._product(frame, next(maps))
+            if isinstance(frame, RGBDFrame) else frame for frame in frames
+        ]
+
+    def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
+        """Whether the frame is still the one of which this was made."""
+        return is_made_of(fields, self.images.mark(scan, item))
+
+    def adopt(self, scan: str, item: str,
+              files: Dict[str, bytes]) -> Dict[str, Any]:
+        """Fields of an id map that is there without a record.
+
+        Args:
+            scan (str): Name of the scan.
+            item (str): Name of the frame.
+            files (Dict[str, bytes]): The PNG.
+
+        Returns:
+            Dict[str, Any]: As :meth:`process` gives.
+
+        Raises:
+            FrameError: When it is damaged or its colour image has another
+                size.
+        """
+        (path, content), = files.items()
+        ids = decode_region_map(content, path)
+        shape = self.images.read_color(scan, item).shape[:2]
+        if ids.shape != shape:
+            raise FrameError(f'{path} is {ids.shape}, the image {shape}')
+        return self._fields(scan, item, ids)
+
+    def _read(self, scan: str, name: str) -> Union[RGBDFrame, FrameError]:
+        try:
+            if self.generator.needs_depth:
+                return self.images.read(scan, name)
+            return RGBDFrame(
+                scan=scan,
+                name=name,
+                color=self.images.read_color(scan, name),
+                depth=np.zeros((0, 0), np.float32),
+                pose=np.full((4, 4), np.nan),
+                cameras=self.images.cameras(scan))
+        except FrameError as error:
+            return error
+
+    def _product(
+            self, frame: RGBDFrame,
+            ids: Union[np.ndarray, FrameError]) -> Union[Product, FrameError]:
+        if isinstance(ids, FrameError):
+            return ids
+        path, = self.paths(frame.scan, frame.name)
+        try:
+            ids = check_region_map(ids, path)
+        except FrameError as error:
+            return error
+        if ids.shape != frame.color.shape[:2]:
+            raise AssertionError(f'{self.generator.name} made a map of '
+                                 f'{ids.shape} for {frame.color.shape[:2]}')
+        return Product({path: encode_region_map(ids)},
+                       self._fields(frame.scan, frame.name, ids))
+
+    def _fields(self, scan: str, frame: str,
+                ids: np.ndarray) -> Dict[str, Any]:
+        covered = np.count_nonzero(ids) / ids.size
+        return dict(
+            regions=int(ids.max()),
+            covered=round(covered, 4),
+            source=self.images.mark(scan, frame))
+
+
+def default_folder(data: PathLike, out: Optional[PathLike]) -> str:
+    """Folder of the id maps of a data set."""
+    return join(data, 'region_maps') if out is None else str(out)

@@ -1,0 +1,135 @@
+"""The step that gives whole scans superpoints as their regions.
+
+Axis legend: N points.
+"""
+from dataclasses import asdict
+from typing import Any, Dict, List, Optional, Sequence, Union
+
+import numpy as np
+from rich.console import Console
+
+from ...store.errors import FrameError
+from ...store.files import BackendArgs, PathLike, join, list_names, read_bytes
+from ...store.manifest import Store
+from ...store.region_file import decode_region_file, encode_region_file
+from ..lifting.region_paths import name_all_region_files
+from ..running.frame_steps import FrameStep, Product, call_each
+from ..running.runs import RunOptions, run_step
+from .superpoints import SuperpointOptions, make_superpoints
+
+
+class SuperpointStep(FrameStep):
+    """Points of scans to region files.
+
+    Args:
+        data (PathLike): Data set with a folder ``points`` in mmdet3d's form.
+        options (SuperpointOptions): Sizes and weights.
+        names (Optional[Sequence[str]]): Scans; None takes those whose points
+            are there. Shards that are still writing points must give them,
+            so that all of them share the same list.
+        backend_args (BackendArgs): Arguments of the data's backend.
+    """
+    kind = 'scan_regions'
+    unit = 'scans'
+
+    def __init__(self,
+                 data: PathLike,
+                 options: SuperpointOptions,
+                 names: Optional[Sequence[str]] = None,
+                 backend_args: BackendArgs = None) -> None:
+        self.points = join(data, 'points')
+        self.options = options
+        self.names = names
+        self.backend_args = backend_args
+
+    def settings(self) -> Dict[str, Any]:
+        """The options of superpoints."""
+        return dict(source='superpoints', options=asdict(self.options))
+
+    def scans(self) -> List[str]:
+        """The scans of the list, or those whose points are there."""
+        if self.names is not None:
+            return list(self.names)
+        files = list_names(self.points, self.backend_args, suffix='.bin')
+        return [file.removesuffix('.bin') for file in files]
+
+    def items(self, scan: str) -> List[str]:
+        """The scan itself."""
+        return [scan]
+
+    def paths(self, scan: str, item: str) -> List[str]:
+        """The region file."""
+        return [f'{scan}.npz']
+
+    def process(self, scan: str,
+                items: Sequence[str]) -> List[Union[Product, FrameError]]:
+        """The region file of a scan, or why there is none."""
+        return call_each(self._segment, items)
+
+    def _segment(self, scan: str) -> Product:
+        points = self._read(scan)
+        try:
+            ids = make_superpoints(points[:, :3], points[:, 3:], self.options)
+        except ValueError as error:
+            raise FrameError(f'{scan}: {error}') from error
+        content = encode_region_file(ids, points[:, :3], scan)
+        return Product({self.paths(scan, scan)[0]: content}, _fields(ids))
+
+    def adopt(self, scan: str, item: str,
+              files: Dict[str, bytes]) -> Dict[str, Any]:
+        """Fields of a region file; FrameError when it is of other points."""
+        (path, content), = files.items()
+        try:
+            return _fields(
+                decode_region_file(content, path,
+                                   self._read(scan)[:, :3]))
+        except ValueError as error:
+            raise FrameError(str(error)) from error
+
+    def _read(self, scan: str) -> np.ndarray:
+        """(N, 6) float32 xyz in metres and rgb from 0 to 255."""
+        name = f'{scan}.bin'
+        try:
+            content = read_bytes(join(self.points, name), self.backend_args)
+        except FileNotFoundError:
+            raise FrameError(
+                f'points/{name} is missing; prepare the scan') from None
+        if len(content) % 24:
+            raise FrameError(
+                f'points/{name} is no array of six float32 per point')
+        return np.frombuffer(content, '<f4').reshape(-1, 6)
+
+
+def _fields(ids: np.ndarray) -> Dict[str, Any]:
+    covered = np.count_nonzero(ids) / len(ids)
+    return dict(
+        num_points=len(ids), regions=int(ids.max()), covered=round(covered, 4))
+
+
+def make_regions(step: SuperpointStep,
+                 data: PathLike,
+                 out: PathLike,
+                 options: RunOptions,
+                 console: Optional[Console] = None) -> None:
+    """Run the step and name the region files in the infos.
+
+    The infos are left alone while another shard still has scans to do.
+
+    Args:
+        step (SuperpointStep): What to do.
+        data (PathLike): Data set with the infos.
+        out (PathLike): Folder of the region files.
+        options (RunOptions): Shard, workers, backend.
+        console (Optional[Console]): Where to say what was done.
+    """
+    console = console or Console(soft_wrap=True, markup=False, highlight=False)
+    run_step(step, out, options, console)
+    missing = set(step.scans()) - set(
+        Store(out, options.backend_args).recorded_scans())
+    if missing:
+        console.print(f'  {len(missing)} scan(s) are left to other shards; '
+                      'the last one names the files in the infos')
+        return
+    named = name_all_region_files(data, out, options.backend_args)
+    for file, (found, total) in named.items():
+        console.print(f'  {file}: {found} of {total} scans have regions')

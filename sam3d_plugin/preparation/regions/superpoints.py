@@ -1,0 +1,199 @@
+"""Graph-based over-segmentation of point clouds on normals and colour.
+
+The regions of scans without posed frames, such as those of S3DIS.
+
+Axis legend: N points, K neighbours, S segments.
+"""
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Mapping
+
+import cv2
+import numpy as np
+from scipy.spatial import cKDTree
+
+from ...ops import _normal_kernels as kernels
+from ...ops.graph_segmentation import segment_graph
+from ...store.errors import StoreError
+from .segment_merging import (PairCost, Segments, find_pairs, merge_segments,
+                              square_tensors, sum_by_label)
+
+
+@dataclass(frozen=True)
+class SuperpointOptions:
+    """How points are segmented.
+
+    Args:
+        voxel (float): Points are averaged on a grid of this spacing first,
+            so that sizes do not depend on how dense a scan is, metres.
+        neighbors (int): K, neighbours that a voxel is joined to and whose
+            plane gives its normal.
+        scale (float): Size of the first stage's segments, see
+            :func:`~sam3d_plugin.ops.graph_segmentation.segment_graph`, in
+            units of Lab × voxels.
+        threshold (float): What merging may cost; larger for fewer regions;
+            0 leaves the first stage as it is.
+        min_area (float): Smallest region that touches another, square
+            metres.
+        step (float): Between voxels: weight of the sine at which one lies
+            above the other's plane.
+        normal (float): Between voxels: weight of 1 - cosine.
+        contrast (float): Between voxels: weight of the distance in Lab.
+        border (float): Between segments, see :class:`PairCost`.
+        color (float): Between segments, see :class:`PairCost`.
+        turn (float): Between segments, see :class:`PairCost`.
+        offset (float): Between segments, see :class:`PairCost`.
+        size_power (float): See :class:`PairCost`; sizes in square metres.
+    """
+    voxel: float = 0.02
+    neighbors: int = 10
+    scale: float = 5.0
+    threshold: float = 4.0
+    min_area: float = 0.02
+    step: float = 20.0
+    normal: float = 60.0
+    contrast: float = 0.3
+    border: float = 0.3
+    color: float = 0.1
+    turn: float = 15.0
+    offset: float = 3.0
+    size_power: float = 0.2
+
+    def __post_init__(self) -> None:
+        for key, value in asdict(self).items():
+            if not isinstance(value, (int, float)) or value < 0:
+                raise ValueError(f'{key}={value!r} is no number from 0 on')
+        if self.neighbors < 3 or self.voxel == 0 or self.scale == 0:
+            raise ValueError(
+                f'voxel={self.voxel}, neighbors={self.neighbors}, '
+                f'scale={self.scale}: give a positive grid and scale and at '
+                'least 3 neighbours')
+
+    @property
+    def voxels_per_area(self) -> float:
+        """Voxels of a surface of one square metre."""
+        return 1 / self.voxel**2
+
+
+def build_options(options: Mapping[str, Any]) -> SuperpointOptions:
+    """Options from a command line.
+
+    Args:
+        options (Mapping[str, Any]): Values by name.
+
+    Returns:
+        SuperpointOptions: The others at their defaults.
+
+    Raises:
+        StoreError: When a name is unknown or a value cannot be used.
+    """
+    known = {field.name: field.default for field in fields(SuperpointOptions)}
+    unknown = [key for key in options if key not in known]
+    if unknown:
+        raise StoreError(
+            f'superpoints have no option {", ".join(unknown)}; their options '
+            f'are {", ".join(f"{k}={v!r}" for k, v in known.items())}')
+    try:
+        return SuperpointOptions(**options)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f'superpoints: {error}') from error
+
+
+def point_normals(xyz: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
+    """Direction of least extent of each point's neighbourhood.
+
+    Args:
+        xyz (np.ndarray): (N, 3) metres.
+        neighbors (np.ndarray): (N, K) indices of points.
+
+    Returns:
+        np.ndarray: (N, 3) unit normals of arbitrary sign.
+    """
+    covariances = kernels.neighborhood_covariances(xyz, neighbors)
+    return np.linalg.eigh(covariances)[1][:, :, 0]
+
+
+def make_superpoints(
+    xyz: np.ndarray,
+    rgb: np.ndarray,
+    options: SuperpointOptions = SuperpointOptions()
+) -> np.ndarray:
+    """Cut a point cloud into regions of one surface and colour.
+
+    Args:
+        xyz (np.ndarray): (N, 3) metres.
+        rgb (np.ndarray): (N, 3) 0 to 255.
+        options (SuperpointOptions): Sizes and weights.
+
+    Returns:
+        np.ndarray: (N,) int64 ids 1..R in the order of their first points;
+        every point is in a region.
+
+    Raises:
+        ValueError: When there is no point or a coordinate is not finite.
+    """
+    if len(xyz) == 0 or not np.isfinite(xyz).all():
+        raise ValueError('there is no point, or one that is not finite')
+    voxels = _voxels(xyz, options.voxel)
+    num_voxels = int(voxels.max()) + 1
+    sizes = np.bincount(voxels)[:, None]
+    centers = sum_by_label(xyz, voxels, num_voxels) / sizes
+    lab = _lab(sum_by_label(rgb, voxels, num_voxels) / sizes)
+    ids = _segment_voxels(centers, lab, options)[voxels]
+    return _number_by_first(ids)
+
+
+def _voxels(xyz: np.ndarray, spacing: float) -> np.ndarray:
+    """(N,) voxel of each point, without empty ones."""
+    cells = np.floor((xyz - xyz.min(axis=0)) / spacing).astype(np.int64)
+    counts = cells.max(axis=0) + 1
+    keys = (cells[:, 0] * counts[1] + cells[:, 1]) * counts[2] + cells[:, 2]
+    return np.unique(keys, return_inverse=True)[1].reshape(-1)
+
+
+def _number_by_first(labels: np.ndarray) -> np.ndarray:
+    """Ids 1..R in the order of the first points."""
+    _, first, index = np.unique(labels, return_index=True, return_inverse=True)
+    numbers = np.empty(len(first), np.int64)
+    numbers[np.argsort(first)] = np.arange(1, len(first) + 1)
+    return numbers[index.reshape(-1)]
+
+
+def _segment_voxels(xyz: np.ndarray, lab: np.ndarray,
+                    options: SuperpointOptions) -> np.ndarray:
+    """(N,) int64 labels of the averaged points."""
+    count = min(options.neighbors + 1, len(xyz))
+    neighbors = cKDTree(xyz).query(xyz, count)[1].reshape(len(xyz), count)
+    normals = point_normals(xyz, neighbors)
+    sources, targets, weights = kernels.point_edges(xyz, normals, lab,
+                                                    neighbors, options.step,
+                                                    options.normal,
+                                                    options.contrast)
+    min_count = int(np.ceil(options.min_area * options.voxels_per_area))
+    labels = segment_graph(sources, targets, weights, len(xyz), options.scale,
+                           max(min_count // 3, 1))
+    cost = PairCost(options.border, options.color, options.turn,
+                    options.offset, options.size_power,
+                    options.voxels_per_area)
+    merged = merge_segments(
+        _sum_points(labels, lab, xyz, normals),
+        find_pairs(labels, sources, targets, weights), cost, options.threshold,
+        min_count)
+    return merged[labels]
+
+
+def _lab(rgb: np.ndarray) -> np.ndarray:
+    """(N, 3) float32 Lab of colours 0 to 255."""
+    image = (np.asarray(rgb, dtype=np.float32) / np.float32(255))[None]
+    return cv2.cvtColor(image, cv2.COLOR_RGB2LAB)[0]
+
+
+def _sum_points(labels: np.ndarray, lab: np.ndarray, xyz: np.ndarray,
+                normals: np.ndarray) -> Segments:
+    count = int(labels.max()) + 1
+    sizes = np.bincount(labels, minlength=count).astype(np.float64)
+    return Segments(
+        counts=sizes,
+        colors=sum_by_label(lab, labels, count),
+        surfaces=sizes,
+        tensors=sum_by_label(square_tensors(normals), labels, count),
+        centers=sum_by_label(xyz, labels, count))

@@ -1,0 +1,196 @@
+"""The step that gives scans of RGB-D frames a cloud of points."""
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
+
+import numpy as np
+
+from ...store.errors import FrameError, StoreError
+from ...store.files import BackendArgs, PathLike, checksum, is_local, join
+from ...store.manifest import Store, is_made_of
+from ...store.posed_images import PosedImages, RGBDFrame
+from ..lifting.region_paths import name_region_files
+from ..running.frame_steps import FrameStep, Product, call_each
+from ..scans.infos import StoredScan, describe_scan, scan_files, write_split
+from ..scans.scan import Scan
+from .fusion import fuse_frames
+
+KIND = 'fused_scans'
+
+
+@dataclass(frozen=True)
+class FusionSettings:
+    """See :func:`fuse_frames`.
+
+    Raises:
+        StoreError: When one is not positive.
+    """
+    voxel: float = 0.025
+    max_depth: float = 5.0
+    min_pixels: int = 3
+    max_points: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None and not 0 < value < np.inf:
+                option = name.replace('_', '-')
+                raise StoreError(f'--{option} {value:g} must be positive')
+
+
+class FuseStep(FrameStep):
+    """posed_images/<scan> to points/<scan>.bin, without labels.
+
+    Args:
+        data (PathLike): Folder of the data set.
+        settings (FusionSettings): See :func:`fuse_frames`.
+        backend_args (BackendArgs): Arguments of the file backend.
+    """
+    kind = KIND
+    unit = 'scans'
+
+    def __init__(self,
+                 data: PathLike,
+                 settings: FusionSettings = FusionSettings(),
+                 backend_args: BackendArgs = None) -> None:
+        self.images = PosedImages(join(data, 'posed_images'), backend_args)
+        self.fusion = settings
+
+    def settings(self) -> Dict[str, Any]:
+        """The arguments of :func:`fuse_frames`."""
+        return dict(vars(self.fusion))
+
+    def scans(self) -> List[str]:
+        """The scans of posed_images; StoreError when there is none."""
+        scans = self.images.scans()
+        if not scans:
+            raise StoreError(f'{self.images.root} holds no scan with an '
+                             'intrinsic.txt; run import_rgbd_folder.py first')
+        return scans
+
+    def items(self, scan: str) -> List[str]:
+        """The scan itself."""
+        return [scan]
+
+    def paths(self, scan: str, item: str) -> List[str]:
+        """Points and empty masks."""
+        return [
+            f'instance_mask/{scan}.bin', f'semantic_mask/{scan}.bin',
+            f'points/{scan}.bin'
+        ]
+
+    def process(self, scan: str,
+                items: Sequence[str]) -> List[Union[Product, FrameError]]:
+        """Fuse the frames of a scan."""
+        return call_each(self._fuse, items)
+
+    def _fuse(self, scan: str) -> Product:
+        left_out: Dict[str, str] = {}
+        xyz, rgb = fuse_frames(
+            self._frames(scan, left_out), **vars(self.fusion))
+        fused = _unlabelled(scan, xyz, rgb)
+        fields = dict(
+            describe_scan(fused).to_fields(),
+            left_out=left_out,
+            source=self._source(scan))
+        return Product(scan_files(fused), fields)
+
+    def _frames(self, scan: str, left_out: Dict[str,
+                                                str]) -> Iterator[RGBDFrame]:
+        for name in self.images.frames(scan):
+            try:
+                yield self.images.read(scan, name)
+            except FrameError as error:
+                left_out[name] = str(error)
+
+    def _source(self, scan: str) -> str:
+        """What tells a scan's frames from all others; empty if unknown."""
+        marks = [
+            f'{name} {self.images.mark(scan, name)}'
+            for name in self.images.frames(scan)
+            if self.images.mark(scan, name)
+        ]
+        return checksum('\n'.join(marks).encode()) if marks else ''
+
+    def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
+        """Whether it is of all present frames; bad ones are tried again."""
+        try:
+            source = self._source(scan)
+        except FrameError:
+            return False  # fusing says why
+        return not fields.get('left_out') and is_made_of(fields, source)
+
+    def adopt(self, scan: str, item: str,
+              files: Dict[str, bytes]) -> Dict[str, Any]:
+        """Fuse again: which frames were skipped is not in the files."""
+        raise FrameError('a fused scan is made again')
+
+
+def _unlabelled(name: str, xyz: np.ndarray, rgb: np.ndarray) -> Scan:
+    nothing = np.zeros(len(xyz), dtype=np.int64)
+    return Scan(
+        name,
+        Path(name),
+        xyz,
+        rgb,
+        np.eye(4),
+        semantic=nothing,
+        instance=nothing,
+        boxes=np.zeros((0, 6)),
+        box_classes=nothing[:0])
+
+
+def check_splits(splits: Dict[str, List[str]], scans: Sequence[str],
+                 data: PathLike) -> None:
+    """Refuse lists of scans that are not there.
+
+    Args:
+        splits (Dict[str, List[str]]): Scans by split.
+        scans (Sequence[str]): Those that are there.
+        data (PathLike): Where, for the error.
+
+    Raises:
+        StoreError: It names the split and the scan.
+    """
+    for split, members in splits.items():
+        missing = sorted(set(members) - set(scans))
+        if missing:
+            raise StoreError(f'{data}: split {split} names {missing[0]}, '
+                             'which is no fused scan; it has '
+                             f'{", ".join(list(scans)[:5])}')
+
+
+def write_infos(out: PathLike, splits: Dict[str, List[str]],
+                backend_args: BackendArgs) -> Dict[str, Path]:
+    """Write the infos of the fused scans.
+
+    Args:
+        out (PathLike): Folder of the data set, local.
+        splits (Dict[str, List[str]]): Scans by split; empty puts every scan
+            into train and val.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        Dict[str, Path]: The infos file of each split.
+
+    Raises:
+        StoreError: When a split names a scan that is not there, or the
+            folder is not local.
+    """
+    if not is_local(out, backend_args):
+        raise StoreError(f'{out}: mmdet3d reads infos from local folders; '
+                         'fuse into one and copy the points afterwards')
+    stored = {
+        scan: StoredScan.from_fields(item.fields)
+        for scan, record in Store(out, backend_args).manifest().items()
+        for item in record.whole.values()
+    }
+    splits = splits or dict(train=sorted(stored), val=sorted(stored))
+    check_splits(splits, sorted(stored), out)
+    paths = {
+        split: write_split(Path(out), split, [stored[n] for n in members])
+        for split, members in splits.items() if members
+    }
+    for path in paths.values():
+        # Regions of an earlier run stay in use.
+        name_region_files(path, join(out, 'regions'), backend_args)
+    return paths

@@ -1,0 +1,1 @@
+"""Running a step: shards, workers, resuming, records, command line."""

@@ -1,0 +1,116 @@
+"""What the tools of preparation share on the command line."""
+import argparse
+import json
+import sys
+from typing import Any, Callable, Dict
+
+from mmengine import fileio
+from mmengine.config import DictAction
+
+from ...store.errors import FrameError, StoreError
+from ...store.shards import parse_shard, shard_of_process
+from .runs import RunOptions
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--workers``, ``--shard`` and ``--backend-args``."""
+    group = parser.add_argument_group(
+        'running', 'A run that was stopped goes on when it is started again.')
+    group.add_argument(
+        '--workers',
+        type=int,
+        metavar='N',
+        help='processes that share the work; 0 uses the main one (default: '
+        'one for each core)')
+    group.add_argument(
+        '--shard',
+        metavar='I/N',
+        help='work on every N-th scan from the I-th on, counted from 0 '
+        '(default: everything, or the rank of torchrun or srun)')
+    group.add_argument(
+        '--backend-args',
+        type=json_object,
+        metavar='JSON',
+        help='arguments of mmengine.fileio for paths in an object store, '
+        'e.g. \'{"backend": "petrel"}\'')
+    group.add_argument(
+        '--report',
+        metavar='FILE',
+        help='write counts, seconds and what was skipped as JSON')
+
+
+def add_option_argument(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add ``-O key=value`` for the options of a generator or encoder."""
+    parser.add_argument(
+        '-O',
+        '--option',
+        dest='options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help=f'options of the {what}')
+
+
+def json_object(text: str) -> Dict[str, Any]:
+    """Arguments of a file backend from the command line."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f'no JSON: {error}') from error
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError('no JSON object')
+    try:
+        fileio.get_file_backend(backend_args=value)
+    except (KeyError, TypeError, ImportError) as error:
+        raise argparse.ArgumentTypeError(
+            f'mmengine.fileio has no such backend ({error!r})') from error
+    return value
+
+
+def explain_os_error(error: OSError) -> str:
+    """What went wrong with which file, in a sentence."""
+    if error.filename is None:  # our own readers say it all
+        return str(error.strerror or error)
+    return f'{error.filename}: {(error.strerror or str(error)).lower()}'
+
+
+def run_options(args: argparse.Namespace) -> RunOptions:
+    """Options of a run from the arguments of :func:`add_run_arguments`.
+
+    Args:
+        args (argparse.Namespace): Parsed command line.
+
+    Returns:
+        RunOptions: For :func:`run_step`.
+
+    Raises:
+        StoreError: When the shard is none.
+    """
+    shard = parse_shard(args.shard) if args.shard else shard_of_process()
+    return RunOptions(shard, args.workers, args.backend_args, args.report)
+
+
+def run_main(function: Callable[[], None]) -> int:
+    """Run a tool's work and say what goes wrong in one sentence.
+
+    Args:
+        function (Callable[[], None]): The work.
+
+    Returns:
+        int: Exit status: 0, 1 after an error, 130 after Ctrl-C.
+    """
+    try:
+        function()
+    except (FrameError, StoreError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f'error: {explain_os_error(error)}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            'stopped; the same command goes on where this one was',
+            file=sys.stderr)
+        return 130
+    return 0

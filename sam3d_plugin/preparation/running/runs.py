@@ -1,0 +1,243 @@
+"""Runs an offline step over many scans: resumable, sharded, in parallel."""
+import errno
+import json
+import os
+import time
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from typing import Dict, Iterator, List, Optional
+
+from rich.console import Console
+from rich.progress import (BarColumn, MofNCompleteColumn, Progress,
+                           ProgressColumn, Task, TextColumn,
+                           TimeRemainingColumn)
+from rich.text import Text
+
+from ...store.errors import FrameError, StoreError
+from ...store.files import BackendArgs, PathLike, write_bytes
+from ...store.manifest import Store
+from ...store.shards import Shard
+from . import workers
+from .frame_steps import FrameStep
+from .scan_jobs import ScanJob
+
+# Skipped items that the summary names; the manifest has all.
+_NAMED = 20
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a step is run; no result depends on it.
+
+    Args:
+        shard (Shard): Part of the scans that this process works on.
+        workers (int, optional): Processes; 0 works in this one, None takes
+            one for each core.
+        backend_args (dict, optional): Arguments of the store's backend.
+        report (str, optional): JSON file for the :class:`RunReport`.
+    """
+    shard: Shard = Shard()
+    workers: Optional[int] = None
+    backend_args: BackendArgs = None
+    report: Optional[str] = None
+
+
+@dataclass
+class RunReport:
+    """What a run did.
+
+    Args:
+        scans (int): Scans of the shard.
+        made (int): Items made.
+        kept (int): Items that were whole already.
+        skipped (dict): Reasons, by ``scan/item`` or scan.
+        left_out (dict): Reasons of frames that scans were made without, by
+            ``scan/frame``.
+        seconds (float): Duration.
+    """
+    scans: int = 0
+    made: int = 0
+    kept: int = 0
+    skipped: Dict[str, str] = field(default_factory=dict)
+    left_out: Dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class _SpeedColumn(ProgressColumn):
+    """Items per second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        """Draw the column."""
+        speed = task.finished_speed or task.speed
+        return Text('' if speed is None else f'{speed:.1f} {self.unit}/s')
+
+
+def run_step(step: FrameStep,
+             out: PathLike,
+             options: RunOptions = RunOptions(),
+             console: Optional[Console] = None) -> RunReport:
+    """Run a step over its scans; what is whole already is kept.
+
+    Args:
+        step (FrameStep): What to do.
+        out (PathLike): Folder of the store.
+        options (RunOptions): Shard, workers, backend.
+        console (Optional[Console]): Where to say what was done; shows the
+            progress too if it is a terminal and CI is not set.
+
+    Returns:
+        RunReport: Counts, and the reason of every skipped item.
+
+    Raises:
+        StoreError: When the run cannot start or go on: other settings,
+            another writer, a full disk, no scan.
+    """
+    console = console or Console(soft_wrap=True, markup=False, highlight=False)
+    store = Store(out, options.backend_args)
+    begin = time.perf_counter()
+    all_scans = step.scans()
+    if not all_scans:
+        raise StoreError(f'{step.kind}: there is no scan to work on; check '
+                         'the input folder')
+    report = RunReport()
+    try:
+        store.open(step.kind, step.settings())
+        jobs = [
+            _job(step, store, scan) for scan in options.shard.select(all_scans)
+        ]
+        report.scans = len(jobs)
+        _run_jobs(step, store, jobs, options, report, console)
+        store.merge()
+    except OSError as error:
+        raise _write_error(error, store) from error
+    report.seconds = time.perf_counter() - begin
+    if options.report:
+        write_bytes(options.report,
+                    json.dumps(asdict(report), indent=1).encode())
+    _summarize(report, step, store, options.shard, console)
+    return report
+
+
+def _job(step: FrameStep, store: Store, scan: str) -> ScanJob:
+    try:
+        items = step.items(scan)
+    except FrameError as error:
+        return ScanJob(step, store, scan, [], str(error))
+    reason = '' if items else f'{scan} has no {step.unit}'
+    return ScanJob(step, store, scan, items, reason)
+
+
+def _run_jobs(step: FrameStep, store: Store, jobs: List[ScanJob],
+              options: RunOptions, report: RunReport,
+              console: Console) -> None:
+    count = worker_count(step, options.workers, console)
+    total = sum(len(job.items) for job in jobs)
+    with ExitStack() as stack:
+        progress = stack.enter_context(_progress(step, console))
+        bar = progress.add_task(step.kind, total=total)
+        for job in jobs:
+            stack.callback(job.abandon)
+
+        def done(job: ScanJob) -> None:
+            job.finish()
+            report.made += job.made
+            report.kept += job.kept
+            report.skipped.update(job.skipped)
+            report.left_out.update(job.left_out)
+
+        def tasks() -> Iterator[workers.Task]:
+            for job in jobs:
+                left = job.start()
+                progress.advance(bar, len(job.items) - len(left))
+                if not left:
+                    done(job)
+                for i in range(0, len(left), step.batch_size):
+                    yield job, left[i:i + step.batch_size]
+
+        results = (
+            workers.run_in_workers(step, store, tasks(), count)
+            if count else workers.run_here(step, store, tasks()))
+        for job, outcomes in results:
+            progress.advance(bar, len(outcomes))
+            if job.add(outcomes):
+                done(job)
+
+
+def worker_count(step: FrameStep, asked: Optional[int],
+                 console: Console) -> int:
+    """How many worker processes a run gets.
+
+    Args:
+        step (FrameStep): Some steps must stay in the main process.
+        asked (Optional[int]): Of the user.
+        console (Console): Is told when it is another number.
+
+    Returns:
+        int: 0 to work in the main process.
+
+    Raises:
+        StoreError: When it is negative.
+    """
+    cores = workers.usable_cores()
+    if asked is not None and asked < 0:
+        raise StoreError(f'--workers {asked} is no number of processes; 0 '
+                         'works in the main process')
+    if step.in_process:
+        if asked:
+            console.print(f'{step.kind} keeps one model on the GPU and works '
+                          f'in the main process; --workers {asked} is not '
+                          'used')
+        return 0
+    if asked is not None and asked > cores:
+        console.print(f'--workers {asked} are more than the {cores} cores '
+                      f'of this process; using {cores}')
+    count = cores if asked is None else min(asked, cores)
+    return 0 if count <= 1 else count
+
+
+def _progress(step: FrameStep, console: Console) -> Progress:
+    return Progress(
+        TextColumn('{task.description}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _SpeedColumn(step.unit),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal or 'CI' in os.environ)
+
+
+def _write_error(error: OSError, store: Store) -> Exception:
+    """A sentence for what goes wrong with the disk; others as they are."""
+    reasons = {
+        errno.ENOSPC: 'the disk is full; make room',
+        errno.EDQUOT: 'the quota is used up; make room',
+        errno.EROFS: 'the disk is read-only; choose another --out',
+        errno.EACCES: 'permission denied; choose another --out',
+    }
+    if error.errno not in reasons:
+        return error
+    return StoreError(
+        f'{error.filename or store.root}: {reasons[error.errno]}, then run '
+        'the same command again: what is finished is kept')
+
+
+def _summarize(report: RunReport, step: FrameStep, store: Store, shard: Shard,
+               console: Console) -> None:
+    part = '' if shard.count == 1 else f' (shard {shard})'
+    console.print(f'{step.kind}: {report.scans} scan(s) in {store.root}{part}')
+    speed = report.made / max(report.seconds, 1e-9)
+    console.print(
+        f'  {report.made} {step.unit} made' +
+        f' ({speed:.1f}/s)' * bool(report.made) +
+        f', {report.kept} kept from before, {len(report.skipped)} skipped')
+    for what, reasons in (('skipped', report.skipped), ('left out',
+                                                        report.left_out)):
+        for name, reason in list(reasons.items())[:_NAMED]:
+            console.print(f'  {what} {name}: {reason}')
+        if len(reasons) > _NAMED:
+            console.print(f'  and {len(reasons) - _NAMED} more; '
+                          'manifest.json has them all')

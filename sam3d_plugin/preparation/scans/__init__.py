@@ -1,0 +1,1 @@
+"""Scans of points in ScanNet's prepared form."""

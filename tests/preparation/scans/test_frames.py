@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sam3d_plugin.preparation.scans.frames import (UP_AXES, check_units,
+                                                   check_up_axis, find_up_axis,
+                                                   read_axis_align,
+                                                   to_metres_z_up)
+from sam3d_plugin.preparation.scans.scan import Scan, ScanError
+
+# What each file axis becomes when the named axis is turned up.
+TURNS = {
+    'z': lambda x, y, z: (x, y, z),
+    'y': lambda x, y, z: (x, z, -y),
+    'x': lambda x, y, z: (z, y, -x),
+    '-y': lambda x, y, z: (x, -z, y),
+    '-x': lambda x, y, z: (-z, y, x),
+    '-z': lambda x, y, z: (x, -y, -z),
+}
+
+
+def make_scan(xyz, **more):
+    return Scan('a', Path('a.ply'), np.asarray(xyz, float), np.zeros((1, 3)),
+                more.pop('axis_align', np.eye(4)), **more)
+
+
+def lay_down(xyz, up):
+    """Write a z-up cloud in a frame where another axis points up."""
+    return np.stack(TURNS[up](*np.asarray(xyz, float).T), axis=1)
+
+
+@pytest.mark.parametrize('up', UP_AXES)
+def test_turning_up_undoes_the_frame(up):
+    xyz = np.array([[1, 2, 3.], [-4, 5, 6]])
+    box = np.array([[1, 2, 3, 4, 5, 6.]])
+    laid = np.hstack([lay_down(box[:, :3], up), abs(lay_down(box[:, 3:], up))])
+    scan = make_scan(lay_down(xyz, up) * 1000, boxes=laid * 1000)
+    scan = to_metres_z_up(scan, 0.001, up)
+    assert np.allclose(scan.xyz, xyz)
+    assert np.allclose(scan.boxes, box)
+
+
+@pytest.mark.parametrize('up', ['x', '-x', 'y', '-y'])
+def test_a_room_that_lies_is_noticed(room, up):
+    assert find_up_axis(lay_down(room['xyz'], up)) == up
+    with pytest.raises(ScanError, match=f'a.ply.*--up={up} '):
+        check_up_axis(make_scan(lay_down(room['xyz'], up)))
+
+
+def test_upright_rooms_raise_no_alarm(room):
+    check_up_axis(make_scan(room['xyz']))
+    rng = np.random.default_rng(0)
+    for extents in ((4, 3, 2.5), (1.5, 20, 3), (20, 2, 3), (1, 1, 2)):
+        check_up_axis(make_scan(rng.uniform(0, extents, (2000, 3))))
+    check_up_axis(make_scan(np.zeros((1, 3))))
+
+
+@pytest.mark.parametrize('factor, hint', [
+    (1000, r'extent 4,\d+: millimetres\? Add --scale 0.001'),
+    (100, r'extent \d+: centimetres\? Add --scale 0.01'),
+    (0.01, 'too small.*--scale'),
+])
+def test_units_are_guessed(room, factor, hint):
+    with pytest.raises(ScanError, match=f'a.ply: .*{hint}'):
+        check_units(make_scan(room['xyz'] * factor))
+    check_units(make_scan(room['xyz']))
+
+
+def test_far_clouds_are_too_coarse(room):
+    with pytest.raises(ScanError, match='400,00. m from the origin'):
+        check_units(make_scan(room['xyz'] + [400_000, 0, 0]))
+
+
+def test_alignment_lies_beside_the_scan(tmp_path):
+    matrix = np.array([[0, -1, 0, 2], [1, 0, 0, 3], [0, 0, 1, 4.],
+                       [0, 0, 0, 1]])
+    text = ' '.join(map(str, matrix.ravel()))
+    (tmp_path / 'a_axis_align.txt').write_text(f'axisAlignment = {text}\n')
+    notes = []
+    found = read_axis_align(tmp_path / 'a.ply', {}, notes)
+    assert np.array_equal(found, matrix) and len(notes) == 1
+    scan = make_scan([[1000, 0, 0]], axis_align=found)
+    with pytest.raises(ScanError, match='combined with --up y'):
+        to_metres_z_up(scan, 1.0, 'y')
+    scan = to_metres_z_up(scan, 0.001, 'z')
+    assert np.allclose(scan.aligned_xyz, [[0.002, 1.003, 0.004]])
+
+
+@pytest.mark.parametrize('text', ['1 2 3', 'x ' * 16, '2 ' * 16])
+def test_bad_alignments_are_named(tmp_path, text):
+    (tmp_path / 'a_axis_align.txt').write_text(text)
+    with pytest.raises(ScanError, match='a_axis_align.txt'):
+        read_axis_align(tmp_path / 'a.ply', {}, [])
+
+
+@pytest.mark.parametrize('scale', [0, -1, np.nan, np.inf])
+def test_scale_is_positive(scale):
+    with pytest.raises(ScanError, match='--scale'):
+        to_metres_z_up(make_scan([[0, 0, 0]]), scale, 'z')

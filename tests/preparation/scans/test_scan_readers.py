@@ -1,0 +1,181 @@
+import json
+
+import numpy as np
+import pytest
+
+from sam3d_plugin.preparation.scans.scan import ScanError
+from sam3d_plugin.preparation.scans.scan_readers import (ReadOptions,
+                                                         find_scans, read_scan)
+
+PLAIN = ReadOptions()
+
+
+def write_npz(path, room, **more):
+    np.savez(path, **{**room, **more})
+    return path
+
+
+def check_equals(scan, room):
+    assert np.array_equal(scan.xyz, room['xyz'])
+    assert np.array_equal(scan.rgb, room['rgb'])
+    assert np.array_equal(scan.semantic, room['semantic'])
+    assert np.array_equal(scan.instance, room['instance'])
+    assert np.array_equal(scan.regions, room['region'])
+
+
+@pytest.mark.parametrize('form', [
+    dict(text=True),
+    dict(byte_order='<'),
+    dict(byte_order='>'),
+])
+def test_every_ply_form_reads_the_same(tmp_path, rooms, room, form):
+    rooms.write_ply(tmp_path / 'a.ply', room, **form)
+    rooms.write_json_boxes(tmp_path / 'a.boxes.json', rooms.boxes(room))
+    scan = read_scan(tmp_path / 'a.ply', PLAIN)
+    check_equals(scan, room)
+    assert np.array_equal(scan.boxes, rooms.boxes(room)[:, :6])
+    assert scan.box_classes.tolist() == [5, 7]
+
+
+def test_npz_reads_the_same(tmp_path, rooms, room):
+    path = write_npz(tmp_path / 'a.npz', room, bbox=rooms.boxes(room))
+    scan = read_scan(path, PLAIN)
+    check_equals(scan, room)
+    assert np.array_equal(scan.boxes, rooms.boxes(room)[:, :6])
+
+
+def test_sam3d_groups_count_from_zero(tmp_path, room):
+    groups = room.pop('region')
+    path = write_npz(tmp_path / 'a.npz', room, sam3d_ensemble_group=groups)
+    assert np.array_equal(read_scan(path, PLAIN).regions, groups + 1)
+
+
+def test_region_key_chooses_the_array(tmp_path, room):
+    path = write_npz(tmp_path / 'a.npz', room, mine=room['region'][::-1])
+    scan = read_scan(path, ReadOptions(region_key='mine'))
+    assert np.array_equal(scan.regions, room['region'][::-1])
+
+
+def test_what_is_not_understood_is_noted(tmp_path, rooms, room):
+    path = write_npz(tmp_path / 'a.npz', room, labels=room['semantic'])
+    assert read_scan(path, PLAIN).notes == ['not used: labels']
+    room['alpha'] = room['semantic']
+    rooms.write_ply(tmp_path / 'a.ply', room)
+    assert read_scan(tmp_path / 'a.ply', PLAIN).notes == ['not used: alpha']
+
+
+def test_float_colors_are_stored_to_255(tmp_path, room):
+    rgb = room['rgb'] / np.float32(255)
+    scan = read_scan(
+        write_npz(tmp_path / 'a.npz', {
+            **room, 'rgb': rgb
+        }), PLAIN)
+    assert np.allclose(scan.rgb, room['rgb'], atol=1e-3)
+    assert 'colours from 0 to 1' in scan.notes[0]
+
+
+def test_invalid_points_leave_with_their_labels(tmp_path, room):
+    room['xyz'][[3, 7]] = [[np.nan, 0, 0], [0, np.inf, 0]]
+    path = write_npz(tmp_path / 'a.npz', room)
+    with pytest.raises(ScanError, match=r'a.npz: 2 of 2,900 .*--drop-inva'):
+        read_scan(path, PLAIN)
+    scan = read_scan(path, ReadOptions(drop_invalid=True))
+    kept = {key: np.delete(value, [3, 7], 0) for key, value in room.items()}
+    check_equals(scan, kept)
+
+
+def test_colorless_ply_needs_a_word(tmp_path, rooms, room):
+    del room['rgb']
+    rooms.write_ply(tmp_path / 'a.ply', room)
+    with pytest.raises(ScanError, match=r'a.ply has no colours.*--without-co'):
+        read_scan(tmp_path / 'a.ply', PLAIN)
+    scan = read_scan(tmp_path / 'a.ply', ReadOptions(without_color=True))
+    assert (scan.rgb == 128).all() and 'mid-grey' in scan.notes[0]
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(xyz=np.zeros((0, 3))), 'holds no points'),
+    (dict(xyz=np.zeros(5)), 'xyz has shape'),
+    (dict(xyz=np.float32(1)), 'xyz has shape'),
+    (dict(rgb=np.full((2900, 3), 300)), 'reach from 300'),
+    (dict(rgb=np.full((2900, 3), 'x')), 'not numeric'),
+    (dict(semantic=np.full(2900, 41)), 'semantic id 41 .* 1 to 40'),
+    (dict(semantic=np.full(2900, -1)), 'semantic id -1 is negative'),
+    (dict(semantic=np.ones(7, int)), r'semantic has shape \(7,\)'),
+    (dict(instance=np.full(2900, .5)), 'whole numbers'),
+    (dict(region=np.full(2900, 2**24 + 1)), r'16777217 is over 2\^24'),
+    (dict(region=np.ones(2901, int)), r'region has shape \(2901,\)'),
+    (dict(region=np.array([{}] * 2900)), 'cannot be read'),
+    (dict(bbox=np.ones((1, 6))), r'shape \(1, 6\)'),
+    (dict(bbox=np.array([[0, 0, 0, 1, 1, 1, 40.]])), '40.*chair'),
+    (dict(bbox=np.array([[0, 0, 0, 1, 0, 1, 5.]])), 'size positive'),
+])
+def test_bad_arrays_are_named(tmp_path, room, change, message):
+    path = write_npz(tmp_path / 'a.npz', room, **change)
+    with pytest.raises(ScanError, match=f'a.npz.*{message}'):
+        read_scan(path, PLAIN)
+
+
+def test_missing_coordinates_are_named(tmp_path):
+    with pytest.raises(ScanError, match='a.npz has no coordinates'):
+        read_scan(write_npz(tmp_path / 'a.npz', {}), PLAIN)
+
+
+@pytest.mark.parametrize('name', ['a.npz', 'a.ply', 'ascii.ply', 'empty.npz'])
+@pytest.mark.parametrize('share', [0.3, 0.9])
+def test_truncated_files_are_named(tmp_path, rooms, room, name, share):
+    path = tmp_path / name
+    if name.endswith('npz'):
+        write_npz(path, room)
+    else:
+        rooms.write_ply(path, room, text=name.startswith('ascii'))
+    content = path.read_bytes()
+    size = 0 if name.startswith('empty') else int(share * len(content))
+    path.write_bytes(content[:size])
+    with pytest.raises(ScanError, match=f'{name} cannot be read.*truncated'):
+        read_scan(path, PLAIN)
+
+
+@pytest.mark.parametrize('content, message', [
+    ('{"boxes": [{"cl', 'no whole JSON'),
+    ('{"box": 1}', 'no list of boxes'),
+    ('[3]', 'box 0 is 3'),
+    ('[{"class": "chair", "center": [0, 0, 0]}]', 'box 0'),
+    ('[{"class": "chair", "bbox": [0, 0, 0, 1, "a", 1]}]', 'box 0'),
+    ('[{"class": "lamp", "bbox": [0, 0, 0, 1, 1, 1]}]', "'lamp'.*chair"),
+    ('[{"class": "chair", "bbox": [0, 0, 0, 1, NaN, 1]}]', 'finite'),
+    ('[{"class": "chair", "bbox": [0, 0, 0, 1, 1, 1, 0.5]}]', 'turned by 0.5'),
+])
+def test_bad_box_files_are_named(tmp_path, room, content, message):
+    path = write_npz(tmp_path / 'a.npz', room)
+    (tmp_path / 'a.boxes.json').write_text(content)
+    with pytest.raises(ScanError, match=f'a.boxes.json.*{message}'):
+        read_scan(path, PLAIN)
+
+
+def test_boxes_may_come_from_one_place_only(tmp_path, rooms, room):
+    path = write_npz(tmp_path / 'a.npz', room, bbox=rooms.boxes(room))
+    (tmp_path / 'a.boxes.json').write_text(json.dumps([]))
+    with pytest.raises(ScanError, match='a.boxes.json and .*a.npz both'):
+        read_scan(path, PLAIN)
+
+
+def test_names_lose_the_endings_of_published_scans(tmp_path):
+    for name in ('b_labelled.npz', 'a_vh_clean_2.ply', 'c.PLY', '._c.ply'):
+        (tmp_path / name).touch()
+    (tmp_path / 'b.boxes.json').touch()
+    assert list(find_scans(tmp_path)) == ['a', 'b', 'c']
+
+
+@pytest.mark.parametrize('files, message', [
+    ((), 'holds no .npz or .ply'),
+    (('a.npz', 'a.ply'), 'would both become scan a'),
+    (('a.npz', 'b.boxes.json'), 'b.boxes.json belongs to no scan'),
+])
+def test_bad_folders_are_named(tmp_path, files, message):
+    for name in files:
+        (tmp_path / name).touch()
+    with pytest.raises(ScanError, match=message):
+        find_scans(tmp_path)
+    with pytest.raises(ScanError, match='nowhere is no folder'):
+        find_scans(tmp_path / 'nowhere')
