@@ -21,6 +21,10 @@ class FrameBatch(dict):
     type; the tensors that arrive are views of these.
     """
 
+    def __copy__(self) -> 'FrameBatch':
+        """Share the content; torch copies a batch before it pins memory."""
+        return FrameBatch(self)
+
     def __reduce__(self) -> Tuple:
         """Pickle as flat tensors, and what is left of the structure."""
         buffer = io.BytesIO()

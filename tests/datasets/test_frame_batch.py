@@ -1,4 +1,5 @@
 """Tests of batches on their way from a worker."""
+import copy
 import pickle
 from multiprocessing.reduction import ForkingPickler
 
@@ -46,6 +47,13 @@ def test_all_tensors_of_a_type_are_sent_as_one():
     storages = {t.untyped_storage().data_ptr() for t in floats}
     assert len(storages) == 1
     assert all(t.is_contiguous() for t in floats)
+
+
+def test_a_copy_shares_the_tensors():
+    batch = collate_frames(make_samples())
+    other = copy.copy(batch)
+    assert type(other) is FrameBatch and other is not batch
+    assert other['inputs'] is batch['inputs']
 
 
 def test_batches_without_tensors_or_with_empty_ones():
