@@ -197,6 +197,27 @@ def test_evaluation_leaves_the_count_alone(config):
     assert all(first[name].equal(second[name]) for name in first)
 
 
+def test_frames_that_are_one_token(config):
+    """Nothing can be masked in them."""
+    batch = make_batch((1, 1))
+    for points in batch['inputs']['points']:
+        points[:, 3] = 1
+    model = build(config)
+    losses = losses_of(model, batch)
+    assert total(losses).isfinite() and total(losses) > 0
+    for name in ('loss_token', 'loss_masked'):
+        assert losses.get(name, 0) == 0
+    total(losses).backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_regions_too_small_for_a_token_are_no_targets():
+    batch = make_batch((6, 11))
+    batch['inputs']['points'][0][4:, 3] = 0
+    losses = losses_of(build(STAGE1, tokenizer=dict(SAM, min_points=5)), batch)
+    assert losses['region_tokens'] < 6 and losses['loss_region'] > 0
+
+
 def test_modes():
     model = build(STAGE1).eval()
     batch = make_batch((6, 11))
