@@ -13,14 +13,31 @@ from typing import Any, Dict, List, Optional, Union
 from mmengine import fileio
 
 from .atomic import atomic_write
+from .errors import StoreError
 
 BackendArgs = Optional[Dict[str, Any]]
 PathLike = Union[str, Path]
 
 
 def is_local(path: PathLike, backend_args: BackendArgs = None) -> bool:
-    """Whether a path lies on a file system of this machine."""
-    backend = fileio.get_file_backend(str(path), backend_args=backend_args)
+    """Whether a path lies on a file system of this machine.
+
+    Args:
+        path (PathLike): Local path or URI.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        bool: False for object stores.
+
+    Raises:
+        StoreError: When nothing here can read such paths.
+    """
+    try:
+        backend = fileio.get_file_backend(str(path), backend_args=backend_args)
+    except (ImportError, KeyError) as error:
+        raise StoreError(
+            f'{path}: there is no file backend for it ({error}); install its '
+            'client, or name another with --backend-args') from error
     return isinstance(backend, fileio.LocalBackend)
 
 
@@ -119,6 +136,7 @@ def size_of(path: PathLike, backend_args: BackendArgs = None) -> int:
 
 def exists(path: PathLike, backend_args: BackendArgs = None) -> bool:
     """Whether there is a file or folder of this name."""
+    is_local(path, backend_args)  # names a backend that is missing
     return fileio.exists(str(path), backend_args=backend_args)
 
 

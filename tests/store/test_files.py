@@ -4,6 +4,7 @@ import threading
 import pytest
 from mmengine import fileio
 
+from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import (exists, is_local, join, list_names,
                                       read_bytes, remove, size_of, write_bytes,
                                       write_new)
@@ -103,3 +104,10 @@ def test_one_of_many_threads_writes_a_new_file(tmp_path):
     for thread in threads:
         thread.join()
     assert [(tmp_path / 'a').read_bytes()] == wins
+
+
+@pytest.mark.parametrize('path', ['foo://bucket/x', 's3://bucket/x'])
+def test_a_missing_backend_is_named(path):
+    for function in (exists, is_local, size_of, list_names):
+        with pytest.raises(StoreError, match=f'{path}: there is no file back'):
+            function(path)

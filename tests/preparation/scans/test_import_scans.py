@@ -28,7 +28,7 @@ DETECTION_CONFIGS = [
 ]
 SEGMENTATION_CONFIG = (
     'pointnet2/pointnet2_ssg_2xb16-cosine-200e_scannet-seg.py')
-REAL = Path(__file__).parents[2] / '../shared/data/scannet_scene0000'
+REAL = Path(__file__).parents[3] / '../shared/data/scannet_scene0000'
 ALIGN = np.array([[0, -1, 0, 2], [1, 0, 0, 3], [0, 0, 1, 0.5], [0, 0, 0, 1.]])
 
 
