@@ -1,10 +1,14 @@
 """Running: importing this package registers runner, hooks and initializer."""
 from .amp import CPUAmpOptimWrapper
-from .hooks import RunSummaryHook, SafeCheckpointHook
+from .hooks import (CollapseAlarmHook, GroupWeightsCheckHook,
+                    MaskRatioScheduleHook, RunSummaryHook, SafeCheckpointHook,
+                    StopOnInvalidLossHook, TokenPictureHook)
+from .loops import ResumableTrainLoop
 from .pretrained import Pretrained
 from .runner import PointRunner
 
 __all__ = [
-    'CPUAmpOptimWrapper', 'PointRunner', 'Pretrained', 'RunSummaryHook',
-    'SafeCheckpointHook'
+    'CPUAmpOptimWrapper', 'CollapseAlarmHook', 'GroupWeightsCheckHook',
+    'MaskRatioScheduleHook', 'PointRunner', 'Pretrained', 'RunSummaryHook',
+    'SafeCheckpointHook', 'StopOnInvalidLossHook', 'TokenPictureHook'
 ]

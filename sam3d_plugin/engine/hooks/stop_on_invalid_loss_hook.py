@@ -1,0 +1,95 @@
+"""A loss that is no number ends the run."""
+from typing import Any, Dict, List, Optional
+
+import torch
+from mmdet3d.registry import HOOKS
+from mmengine.dist import all_gather_object, all_reduce, get_world_size
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor
+
+from ...models.target_generators.region_feature_targets import name_frame
+from ..checkpoint import find_newest_checkpoint
+
+
+@HOOKS.register_module()
+class StopOnInvalidLossHook(Hook):
+    """Stop when the loss or a weight to be saved is NaN or infinite.
+
+    The loss is looked at in every step, before any hook saves, so that the
+    newest checkpoint stays a good one and the error names the very frames.
+    All processes stop together. A step can spoil the weights with a finite
+    loss; they are looked at when they are saved, before the file is written.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: Any = None,
+                         outputs: Optional[Dict[str, Tensor]] = None) -> None:
+        """Look at the loss of a step.
+
+        Args:
+            runner (Runner): The run.
+            batch_idx (int): Not looked at.
+            data_batch (Any): The batch, with ``data_samples`` where frames
+                have names.
+            outputs (Optional[Dict[str, Tensor]]): Losses by name; ``loss``
+                is their sum.
+
+        Raises:
+            ValueError: When the loss of a process is not finite.
+        """
+        assert outputs is not None
+        is_bad = ~torch.isfinite(outputs['loss'].detach()).all()
+        is_bad_anywhere = is_bad.to(torch.uint8)
+        all_reduce(is_bad_anywhere, 'max')
+        if not is_bad_anywhere:
+            return
+        mine = _name_frames(data_batch) if is_bad else []
+        frames = sum(all_gather_object(mine), [])
+        losses = ', '.join(f'{name} {value.item():g}'
+                           for name, value in outputs.items())
+        of_process = ' in this process' if get_world_size() > 1 else ''
+        raise ValueError(
+            f'the loss is not finite at step {runner.iter + 1} ({losses}'
+            f'{of_process}); frames of the batch: '
+            f'{", ".join(frames) or "without names"}; '
+            f'{_describe_newest(runner.work_dir)}; look at the frames with '
+            'tools/preparation/verify.py, or lower the learning rate')
+
+    def before_save_checkpoint(self, runner: Runner,
+                               checkpoint: Dict[str, Any]) -> None:
+        """Look at the weights that are about to be saved.
+
+        Args:
+            runner (Runner): The run.
+            checkpoint (Dict[str, Any]): With ``state_dict``.
+
+        Raises:
+            ValueError: When a tensor of the model is not finite.
+        """
+        for name, tensor in checkpoint['state_dict'].items():
+            if not torch.isfinite(tensor).all():
+                step = checkpoint['meta']['iter']
+                raise ValueError(
+                    f'{name} is not finite at step {step}, so no checkpoint '
+                    f'is written; {_describe_newest(runner.work_dir)}; lower '
+                    'the learning rate or set clip_grad in optim_wrapper')
+
+
+def _name_frames(data_batch: Any) -> List[str]:
+    """The frames of a batch; none when it has no data samples."""
+    samples = data_batch.get('data_samples') if isinstance(data_batch,
+                                                           dict) else None
+    return [name_frame(sample) for sample in samples or []]
+
+
+def _describe_newest(work_dir: str) -> str:
+    """Say what the run can be continued from."""
+    newest = find_newest_checkpoint(work_dir)
+    if newest is None:
+        return 'there is no checkpoint yet'
+    return f'the last whole checkpoint is {newest} (--resume)'

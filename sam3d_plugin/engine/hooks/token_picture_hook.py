@@ -1,0 +1,106 @@
+"""Pictures of what tokens learn."""
+from pathlib import Path
+from typing import List
+
+import numpy as np
+import torch
+from mmdet3d.registry import HOOKS
+from mmengine.dataset import pseudo_collate
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from scipy.spatial import cKDTree
+
+from ...visualization.features import pca_colors
+from ...visualization.render import render_scene
+from .token_view import TokenView, unwrapped, view_tokens
+
+FOLDER = 'token_pictures'
+_GREY = np.array([225, 225, 225], dtype=np.uint8)
+
+
+@HOOKS.register_module()
+class TokenPictureHook(Hook):
+    """Draw token features and predictions of the same frames, every k epochs.
+
+    Writes ``token_pictures/epoch_<e>_frame_<i>_features.png``, principal
+    components of the encoder's features as colours of the points, and
+    ``..._predictions.png``, those of what is predicted at masked tokens,
+    with the points of visible tokens in grey.
+
+    Args:
+        interval (int): Epochs between pictures. Defaults to 10.
+        num_frames (int): Frames of the training set that are drawn, the
+            first ones. Defaults to 2.
+    """
+
+    def __init__(self, interval: int = 10, num_frames: int = 2) -> None:
+        self.interval = interval
+        self.num_frames = num_frames
+
+    @master_only
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Draw, in the first process and without touching the training."""
+        if not self.every_n_epochs(runner, self.interval):
+            return
+        dataset = runner.train_dataloader.dataset
+        frames = range(min(self.num_frames, len(dataset)))
+        folder = Path(runner.work_dir, FOLDER)
+        with torch.random.fork_rng(devices=[]):
+            for index in frames:
+                batch = pseudo_collate([dataset[index]])
+                view = view_tokens(unwrapped(runner.model), batch)
+                stem = f'epoch_{runner.epoch + 1:03}_frame_{index}'
+                draw_tokens(view, folder, stem)
+        runner.logger.info(f'{len(frames)} frames drawn in {folder}')
+
+
+def draw_tokens(view: TokenView, folder: Path, stem: str) -> List[Path]:
+    """Draw the first frame of a view.
+
+    Args:
+        view (TokenView): At least one frame.
+        folder (Path): Where the pictures go.
+        stem (str): Begin of their names.
+
+    Returns:
+        List[Path]: The pictures, of features and of predictions.
+    """
+    is_token = ~view.tokens.is_padding[0].cpu().numpy()
+    is_predicted = view.is_predicted[0].cpu().numpy()
+    points = view.points[0].cpu().numpy()
+    token_of_point = nearest_tokens(view, points, is_token)
+    pictures = []
+    for name, values, is_shown in (('features', view.features, is_token),
+                                   ('predictions', view.predictions,
+                                    is_predicted)):
+        colors = np.tile(_GREY, (len(is_token), 1))
+        if is_shown.any():
+            colors[is_shown] = pca_colors(values[0].cpu().numpy()[is_shown])
+        pictures.append(folder / f'{stem}_{name}.png')
+        render_scene(
+            pictures[-1],
+            points,
+            colors[token_of_point],
+            title=f'{name} of {is_shown.sum()} of {is_token.sum()} tokens')
+    return pictures
+
+
+def nearest_tokens(view: TokenView, points: np.ndarray,
+                   is_token: np.ndarray) -> np.ndarray:
+    """The token of each point of the first frame.
+
+    Args:
+        view (TokenView): At least one frame.
+        points (np.ndarray): (N, 3) its points, metres.
+        is_token (np.ndarray): (G,) bool, False for padding.
+
+    Returns:
+        np.ndarray: (N,) the token that the point belongs to; for tokens that
+        overlap, the one with the nearest centre.
+    """
+    if view.tokens.point_tokens is not None:
+        return view.tokens.point_tokens[0].cpu().numpy()
+    places = np.flatnonzero(is_token)
+    centers = view.tokens.centers[0].cpu().numpy()[places]
+    return places[cKDTree(centers).query(points)[1]]

@@ -1,0 +1,34 @@
+"""Colours that show which features are alike.
+
+Axes: N items, C channels.
+"""
+import numpy as np
+
+
+def pca_colors(features: np.ndarray) -> np.ndarray:
+    """Paint features by their three principal components.
+
+    Equal input gives equal colours: every component points to where its
+    channel of largest weight grows.
+
+    Args:
+        features (np.ndarray): (N, C), N >= 1.
+
+    Returns:
+        np.ndarray: (N, 3) uint8; red is the first component. A component
+        without variance is mid-grey everywhere.
+    """
+    centered = np.asarray(features, dtype=np.float64)
+    centered = centered - centered.mean(axis=0)
+    _, scales, axes = np.linalg.svd(centered, full_matrices=False)
+    is_used = scales[:3] > 1e-9 * max(scales[0], 1e-9)
+    axes = axes[:3][is_used]
+    largest = np.abs(axes).argmax(axis=1)
+    axes = axes * np.sign(axes[np.arange(len(axes)), largest])[:, None]
+    parts = centered @ axes.T
+    low, high = np.percentile(parts, (2, 98), axis=0)
+    colors = np.full((len(centered), 3), 128, dtype=np.uint8)
+    span = np.where(high > low, high - low, 1)
+    scaled = ((parts - low) / span).clip(0, 1)
+    colors[:, :len(axes)] = (255 * scaled).round().astype(np.uint8)
+    return colors

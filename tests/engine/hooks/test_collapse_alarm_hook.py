@@ -1,0 +1,101 @@
+"""The alarm rings when tokens become alike, and changes nothing."""
+import pytest
+import torch
+
+from sam3d_plugin.engine.hooks.collapse_alarm_hook import token_spread
+from sam3d_plugin.engine.hooks.token_view import view_tokens
+from tests.models.pretraining_cases import (JOINT, STAGE1, build, losses_of,
+                                            make_batch)
+from .hook_cases import build_run
+
+HOOK = dict(type='CollapseAlarmHook', interval=2, threshold=.005, begin=0)
+
+
+def test_spread_of_known_features():
+    every = torch.ones(1, 4, dtype=torch.bool)
+    alike = torch.tensor([[[1., 2.], [2., 4.], [3., 6.], [.1, .2]]])
+    assert token_spread(alike, every) == pytest.approx(0, abs=1e-6)
+    cross = torch.tensor([[[1., 0.], [0., 5.], [-2., 0.], [0., -1.]]])
+    assert token_spread(cross, every) == pytest.approx(1)
+    first_two = every & torch.tensor([True, True, False, False])
+    # mean (.5, .5): every token is sqrt(.5) away from it
+    assert token_spread(cross, first_two) == pytest.approx(.5**.5)
+
+
+def test_spread_is_that_within_frames():
+    """Frames that differ do not hide tokens that are all alike."""
+    frames = torch.tensor([[[1., 0.]] * 3, [[0., 1.]] * 3])
+    assert token_spread(frames, torch.ones(2, 3, dtype=torch.bool)) == 0
+    assert token_spread(frames, torch.zeros(2, 3, dtype=torch.bool)).isnan()
+
+
+@pytest.mark.parametrize('config', [STAGE1, JOINT])
+def test_looking_changes_nothing(config):
+    model, twin = build(config), build(config)
+    model.embedding.eval()
+    twin.embedding.eval()
+    modes = [module.training for module in model.modules()]
+    state = torch.random.get_rng_state()
+    view = view_tokens(model, make_batch())
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert modes == [module.training for module in model.modules()]
+    losses = losses_of(model)
+    for name, value in losses_of(twin).items():
+        assert torch.equal(value, losses[name])
+    assert view.predictions.shape[-1] == model.head.proj.out_features
+    assert not (view.is_predicted & view.tokens.is_padding).any()
+    if config is JOINT:
+        assert view.is_predicted.sum() < (~view.tokens.is_padding).sum()
+
+
+def test_collapsed_tokens_are_reported_with_numbers(tmp_path, capsys):
+    shown = train_collapsed(tmp_path / 'all', capsys, HOOK)
+    assert 'collapse: at step 2 the spread of token features is 0.000' in shown
+    assert 'at step 4' in shown and 'step 3' not in shown
+    shown = train_collapsed(tmp_path / 'later', capsys, dict(HOOK, begin=3))
+    assert 'step 2' not in shown and 'collapse: at step 4' in shown
+
+
+def train_collapsed(work_dir, capsys, hook):
+    """Train a model whose tokens are all alike; return the log."""
+    optimizer = dict(
+        type='OptimWrapper', optimizer=dict(type='SGD', lr=0., momentum=0.))
+    run = build_run(work_dir, hook, optim_wrapper=optimizer)
+    with torch.no_grad():
+        run.model.encoder.norm.weight.zero_()
+        run.model.encoder.norm.bias.fill_(1)
+    run.train()
+    return capsys.readouterr().out
+
+
+def spreads(run):
+    scalars = run.message_hub.log_scalars
+    return {
+        name: scalars[f'train/spread_{name}'].data[0]
+        for name in ('features', 'predictions')
+    }
+
+
+def test_healthy_training_is_silent_and_resumes_as_if_unbroken(
+        tmp_path, capsys):
+    whole = build_run(tmp_path / 'whole', HOOK)
+    whole.train()
+    options = dict(train_cfg=dict(by_epoch=True, max_epochs=1))
+    build_run(tmp_path / 'parts', HOOK, **options).train()
+    resumed = build_run(tmp_path / 'parts', HOOK, resume=True)
+    resumed.train()
+    assert 'collapse' not in capsys.readouterr().out
+    assert min(spreads(whole)['features']) > .005
+    for name, values in spreads(whole).items():
+        assert len(values) == 2
+        assert (values == spreads(resumed)[name]).all()
+
+
+def test_training_is_the_same_with_and_without(tmp_path):
+    with_hook = build_run(tmp_path / 'with', HOOK)
+    with_hook.train()
+    without = build_run(tmp_path / 'without', HOOK, custom_hooks=[])
+    without.train()
+    theirs = without.model.state_dict()
+    for name, tensor in with_hook.model.state_dict().items():
+        assert torch.equal(tensor, theirs[name]), name

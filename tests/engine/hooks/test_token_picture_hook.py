@@ -1,0 +1,56 @@
+"""Pictures of tokens, every k epochs."""
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sam3d_plugin.engine.hooks.token_picture_hook import (FOLDER, draw_tokens,
+                                                          nearest_tokens)
+from sam3d_plugin.engine.hooks.token_view import view_tokens
+from tests.models.pretraining_cases import JOINT, KNN, SAM, build, make_batch
+from .hook_cases import build_run
+
+
+def pictures(work_dir):
+    return sorted(path.name for path in Path(work_dir, FOLDER).glob('*.png'))
+
+
+def test_every_k_epochs_also_after_a_resume(tmp_path):
+    hook = dict(type='TokenPictureHook', interval=2, num_frames=1)
+    build_run(
+        tmp_path, hook, train_cfg=dict(by_epoch=True, max_epochs=1)).train()
+    assert not pictures(tmp_path)
+    build_run(tmp_path, hook, resume=True).train()
+    assert pictures(tmp_path) == [
+        'epoch_002_frame_0_features.png', 'epoch_002_frame_0_predictions.png'
+    ]
+
+
+def count_grey(path):
+    """Share of the drawn pixels without colour."""
+    pixels = np.asarray(Image.open(path).convert('RGB')).astype(int)
+    pixels = pixels[(pixels < 250).all(-1)]
+    return (pixels.max(-1) - pixels.min(-1) < 3).mean()
+
+
+def test_visible_tokens_are_grey_where_masked_ones_are_predicted(tmp_path):
+    view = view_tokens(build(JOINT), make_batch((6, )))
+    features, predictions = draw_tokens(view, tmp_path, 'frame')
+    assert count_grey(predictions) > count_grey(features) + .15
+
+
+@pytest.mark.parametrize('tokenizer', [SAM, KNN])
+def test_points_get_their_own_token(tokenizer):
+    view = view_tokens(build(JOINT, tokenizer=tokenizer), make_batch((6, 25)))
+    points = view.points[0].numpy()
+    is_token = ~view.tokens.is_padding[0].numpy()
+    tokens = nearest_tokens(view, points, is_token)
+    assert is_token[tokens].all() and len(set(tokens)) > 3
+    if view.tokens.point_tokens is None:
+        centers = view.tokens.centers[0]
+        distances = torch.cdist(view.points[0], centers)
+        assert (tokens == distances.argmin(1).numpy()).all()
+    else:
+        assert (tokens == view.tokens.point_tokens[0].numpy()).all()
