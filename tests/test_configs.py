@@ -1,4 +1,4 @@
-"""Every config of ours builds, trains two steps and predicts."""
+"""Every fine-tuning config of ours builds, trains two steps and predicts."""
 import argparse
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from mmengine.visualization import Visualizer
 from sam3d_plugin.engine.options import load_config
 from tests.conftest import write_infos, write_scannet
 
-CONFIGS = sorted(
-    (Path(__file__).resolve().parents[1] / 'configs' / 'sam3d').glob('*.py'))
+FOLDER = Path(__file__).resolve().parents[1] / 'configs' / 'sam3d'
+CONFIGS = sorted(p for p in FOLDER.glob('*.py') if 'stage' not in p.stem)
 TOKENIZER = 'model.backbone.tokenizer'
 KNN = dict(_delete_=True, type='KNNTokenizer', num_tokens=256, num_neighbors=8)
 

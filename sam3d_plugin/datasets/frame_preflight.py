@@ -15,6 +15,7 @@ _TOOLS = dict(
     region_maps='tools/preparation/generate_regions.py',
     region_features='tools/preparation/extract_features.py',
     region_groups='tools/preparation/build_groups.py')
+FRAME_DATASET = 'RGBDFrameDataset'
 _SAMPLER = 'SeededSampler'
 
 Records = Dict[str, ScanRecord]
@@ -178,8 +179,7 @@ def check_frame_loader(loader: Dict[str, Any]) -> None:
     """
     dataset = loader.get('dataset') or {}
     sampler = loader.get('sampler') or {}
-    if (dataset.get('type') == 'RGBDFrameDataset'
-            and not dataset.get('test_mode')
+    if (dataset.get('type') == FRAME_DATASET and not dataset.get('test_mode')
             and sampler.get('type') != _SAMPLER):
         raise ValueError(
             f'sampler {sampler.get("type")} does not tell RGBDFrameDataset '

@@ -16,6 +16,8 @@ import mmengine
 from mmdet3d.registry import DATASETS
 from mmengine.logging import print_log
 
+from .frame_preflight import FRAME_DATASET
+
 _IMPORT = 'python tools/preparation/import_scans.py --source DIR --out {}'
 _FLOAT_BYTES = 4
 _LABEL_BYTES = 8
@@ -80,7 +82,10 @@ def find_leaf_datasets(dataset: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
 
 def check_dataset(
     dataset: Dict[str, Any], limits: SceneLimits = SceneLimits()) -> None:
-    """Check one dataset; one of an unknown type is left to its building.
+    """Check one dataset.
+
+    One of an unknown type is left to its building, and so are frames, whose
+    dataset compares its stores and reads neither boxes nor masks.
 
     Args:
         dataset (Dict[str, Any]): Its settings.
@@ -100,7 +105,7 @@ def check_dataset(
         raise FileNotFoundError(f'data root {root} is missing; make it with '
                                 f'{_IMPORT.format(root)}, or point to it with '
                                 '--cfg-options data_root=PATH')
-    if _dataset_class(dataset) is None:
+    if _dataset_class(dataset) is None or dataset['type'] == FRAME_DATASET:
         return
     check_class_names(dataset)
     names = dataset.get('ann_files') or dataset['ann_file']

@@ -9,6 +9,7 @@ from .runner import PointRunner
 
 __all__ = [
     'CPUAmpOptimWrapper', 'CollapseAlarmHook', 'GroupWeightsCheckHook',
-    'MaskRatioScheduleHook', 'PointRunner', 'Pretrained', 'RunSummaryHook',
-    'SafeCheckpointHook', 'StopOnInvalidLossHook', 'TokenPictureHook'
+    'MaskRatioScheduleHook', 'PointRunner', 'Pretrained', 'ResumableTrainLoop',
+    'RunSummaryHook', 'SafeCheckpointHook', 'StopOnInvalidLossHook',
+    'TokenPictureHook'
 ]

@@ -3,6 +3,7 @@ import argparse
 import gc
 import sys
 import traceback
+from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 from mmdet3d.registry import MODELS, RUNNERS
@@ -11,6 +12,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from torch import distributed as dist
 
+from ..datasets.frame_preflight import check_frame_loader
 from ..datasets.preflight import SceneLimits, check_datasets
 from .console import file_only, warnings_in_log_file
 from .errors import explain
@@ -35,7 +37,8 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         action=DictAction,
         default={},
         help='settings over those of the config, as key=value; data_root='
-        'PATH moves every dataset that lies in the old data root')
+        'PATH moves everything that lies in the old data root, teacher=FILE '
+        'names the stage-1 checkpoint that stage 2 predicts')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -60,6 +63,9 @@ def build_runner(cfg: Config, loaders: List[str]) -> Runner:
     """
     datasets = [cfg[name]['dataset'] for name in loaders if cfg.get(name)]
     check_datasets(datasets, scene_limits(cfg.model))
+    if 'train_dataloader' in loaders:
+        check_frame_loader(cfg.train_dataloader)
+    check_teacher(cfg.model)
     return RUNNERS.build(cfg)
 
 
@@ -78,6 +84,23 @@ def scene_limits(model: Dict[str, Any]) -> SceneLimits:
         return SceneLimits(max_boxes)
     built = MODELS.build(tokenizer)
     return SceneLimits(max_boxes, built.points_needed, built.uses_regions)
+
+
+def check_teacher(model: Dict[str, Any]) -> None:
+    """Refuse to start stage 2 without stage 1.
+
+    Args:
+        model (Dict[str, Any]): Its config.
+
+    Raises:
+        FileNotFoundError: When the teacher's file is missing.
+    """
+    targets = model.get('target_generator') or {}
+    teacher = str(targets.get('checkpoint') or '')
+    if teacher and '://' not in teacher and not Path(teacher).is_file():
+        raise FileNotFoundError(
+            f'teacher {teacher} is missing: train stage 1 first, or name its '
+            'checkpoint with --cfg-options teacher=FILE')
 
 
 def run_tool(main: Callable[[argparse.Namespace], None],

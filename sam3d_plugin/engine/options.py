@@ -56,7 +56,27 @@ def read_config(filename: str, options: Dict[str, Any]) -> Config:
                          f'{error.args[0]}') from error
     if 'data_root' in options:
         move_data_root(cfg, old_root, options['data_root'])
+    if 'teacher' in options:
+        set_teacher(cfg, options['teacher'])
     return cfg
+
+
+def set_teacher(cfg: Config, checkpoint: str) -> None:
+    """Put the checkpoint of stage 1 where stage 2 reads it, in place.
+
+    Args:
+        cfg (Config): Config of stage 2.
+        checkpoint (str): The file.
+
+    Raises:
+        ValueError: If the model has no teacher.
+    """
+    targets: Any = cfg.model.get('target_generator') or {}
+    if 'checkpoint' not in targets:
+        raise ValueError('the config has no teacher that --cfg-options '
+                         'could name: its model has no target_generator with '
+                         'a checkpoint')
+    targets.checkpoint = checkpoint
 
 
 def _data_root(cfg: Config) -> Optional[str]:

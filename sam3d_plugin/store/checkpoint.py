@@ -11,7 +11,7 @@ import pickle
 import re
 import struct
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Sequence, Tuple, Union
@@ -186,6 +186,7 @@ class LoadReport:
         allowed (tuple): Names left as initialised, covered by
             ``allow_missing``.
         unexpected (tuple): Names in the file that nothing took.
+        meta (dict): What an exported encoder says of itself; else empty.
     """
     source: str
     matched: Tuple[str, ...]
@@ -193,6 +194,7 @@ class LoadReport:
     mismatched: Tuple[str, ...]
     allowed: Tuple[str, ...]
     unexpected: Tuple[str, ...]
+    meta: Dict[str, Any] = field(default_factory=dict)
 
     @property
     def num_expected(self) -> int:
@@ -344,12 +346,14 @@ def load_pretrained(module: nn.Module, init_cfg: Dict[str, Any]) -> LoadReport:
         raise CheckpointError(
             f'unknown keys in init_cfg: {", ".join(options)}; it takes '
             'checkpoint, prefix and allow_missing')
-    state = extract_state_dict(read_checkpoint(filename), filename)
+    checkpoint = read_checkpoint(filename)
+    state = extract_state_dict(checkpoint, filename)
     if prefix is None:
         prefix = _find_prefix(module, state, filename)
     elif prefix and not prefix.endswith('.'):
         prefix += '.'
     report = load_encoder(module, state, prefix, allow_missing, filename)
+    report = replace(report, meta=dict(checkpoint.get('meta') or {}))
     module.load_report = report  # type: ignore[assignment]
     if report.unexpected:
         print_log(

@@ -8,6 +8,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from ...datasets.rgbd_frame_dataset import RGBDFrameDataset
+
 
 @HOOKS.register_module()
 class RunSummaryHook(Hook):
@@ -27,8 +29,9 @@ class RunSummaryHook(Hook):
         self._log(runner, {'test': runner.test_dataloader})
 
     def _log(self, runner: Runner, loaders: dict) -> None:
-        sizes = ' · '.join(f'{name} {len(loader.dataset)} scenes'
-                           for name, loader in loaders.items())
+        sizes = ' · '.join(
+            f'{name} {len(loader.dataset)} {_unit(loader.dataset)}'
+            for name, loader in loaders.items())
         for line in (f'{describe_device(runner.world_size)} · {sizes} · '
                      f'work dir {runner.work_dir}',
                      *describe_model(runner.model),
@@ -56,19 +59,19 @@ def describe_model(model: Any) -> List[str]:
     """Lines on the model and its encoder.
 
     Args:
-        model (Any): The detector or segmentor, wrapped or not.
+        model (Any): Detector, segmentor or pre-trainer, wrapped or not.
 
     Returns:
         List[str]: The model's class and size; then what its backbone says of
         itself (``backbone.summary()``), or its class, size and pre-trained
-        weights.
+        weights; of a pre-trainer its tokens and targets.
     """
     if is_model_wrapper(model):
         model = model.module
     lines = [f'model: {type(model).__name__}, {_size(model)}']
     backbone = getattr(model, 'backbone', None)
     if backbone is None:
-        return lines
+        return lines + describe_pretrainer(model)
     if hasattr(backbone, 'summary'):
         return lines + [backbone.summary()]
     line = f'backbone: {type(backbone).__name__}, {_size(backbone)}'
@@ -76,6 +79,35 @@ def describe_model(model: Any) -> List[str]:
     if report is not None:
         line += f' · encoder: pretrained {report.source}, {report.summary()}'
     return lines + [line]
+
+
+def describe_pretrainer(model: nn.Module) -> List[str]:
+    """Say what a pre-training method sees and predicts.
+
+    Args:
+        model (nn.Module): The model.
+
+    Returns:
+        List[str]: One line; none for a model without tokenizer.
+    """
+    tokenizer = getattr(model, 'tokenizer', None)
+    if tokenizer is None:
+        return []
+    line = f'tokens: {tokenizer.summary()}'
+    if hasattr(model, 'mask_ratio'):
+        line += f' · masked: {model.mask_ratio:g}'
+    targets = getattr(model, 'target_generator', None)
+    if targets is not None:
+        line += f' · targets: {type(targets).__name__}'
+    report = getattr(targets, 'load_report', None)
+    if report is not None:
+        line += f' · teacher: {report.source}, {report.summary()}'
+    return [line]
+
+
+def _unit(dataset: Any) -> str:
+    """What a dataset is counted in."""
+    return 'frames' if isinstance(dataset, RGBDFrameDataset) else 'scenes'
 
 
 def _size(module: nn.Module) -> str:

@@ -29,8 +29,11 @@ class PointTokenBackbone(BaseModule):
         region_column (int): Point column of the region ids. Defaults to -1.
         init_cfg (Optional[dict]): ``dict(type='Pretrained', checkpoint=FILE,
             prefix=..., allow_missing=[...])`` loads embedding and encoder
-            strictly; see :func:`sam3d_plugin.store.load_pretrained`. The
-            output projection belongs to the head's task and is never loaded.
+            strictly; see :func:`sam3d_plugin.store.load_pretrained`. A file
+            of tools/export_backbone.py names the tokenizer that it was
+            trained with; one of another type is refused unless
+            ``any_tokenizer=True`` stands beside ``checkpoint``. The output
+            projection belongs to the head's task and is never loaded.
     """
 
     def __init__(self,
@@ -52,8 +55,9 @@ class PointTokenBackbone(BaseModule):
         """Initialize, then load the pre-trained encoder where one is named.
 
         Raises:
-            ValueError: When the checkpoint lacks a tensor of the encoder or
-                has one of another shape that ``allow_missing`` does not name.
+            ValueError: When the checkpoint lacks a tensor of the encoder, has
+                one of another shape that ``allow_missing`` does not name, or
+                was trained with another tokenizer.
         """
         pretrained = self.init_cfg
         if pretrained is None:
@@ -62,10 +66,23 @@ class PointTokenBackbone(BaseModule):
         self.init_cfg = None
         super().init_weights()
         self.init_cfg = pretrained
+        options = dict(pretrained)
+        any_tokenizer = options.pop('any_tokenizer', False)
         self.load_report = load_pretrained(
             nn.ModuleDict(
-                dict(embedding=self.embedding, encoder=self.encoder)),
-            pretrained)
+                dict(embedding=self.embedding, encoder=self.encoder)), options)
+        if not any_tokenizer:
+            self._check_tokenizer(self.load_report)
+
+    def _check_tokenizer(self, report: LoadReport) -> None:
+        """Refuse an encoder that was trained with another tokenizer."""
+        trained = (report.meta.get('tokenizer') or {}).get('type', '')
+        trained, own = trained.split('.')[-1], type(self.tokenizer).__name__
+        if trained and trained != own:
+            raise ValueError(
+                f'{report.source} was pre-trained with {trained}, and this '
+                f'backbone has {own}: take the same tokenizer, or set '
+                'any_tokenizer=True in init_cfg')
 
     def summary(self) -> str:
         """Return what really runs, in one line for the log."""

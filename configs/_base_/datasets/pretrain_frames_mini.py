@@ -1,0 +1,18 @@
+# Pre-training frames for two CPU cores: 4,096 points, 8 frames a step.
+_base_ = ['./pretrain_frames.py']
+
+train_pipeline = [
+    dict(
+        type='LoadRGBDPoints',
+        num_points=4096,
+        backend_args={{_base_.backend_args}}),
+    {{_base_.load_targets}},
+    {{_base_.random_rotation}},
+    {{_base_.random_flip}},
+    {{_base_.pack}},
+]
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(pipeline=train_pipeline))

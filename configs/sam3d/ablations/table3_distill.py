@@ -1,0 +1,8 @@
+# Dense distillation on kNN tokens, each with the region of most of its points.
+_base_ = ['../stage1_scannet.py']
+
+model = dict(
+    tokenizer=dict(
+        _delete_=True, type='KNNTokenizer', num_tokens=256, num_neighbors=128),
+    head=dict(loss=dict(_delete_=True, type='DistillLoss')))
+train_dataloader = dict(dataset=dict(data_prefix=dict(region_groups='')))

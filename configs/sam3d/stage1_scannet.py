@@ -1,0 +1,7 @@
+# Stage 1 with the paper's settings.
+_base_ = [
+    '../_base_/models/region_distill.py',
+    '../_base_/datasets/pretrain_frames.py',
+    '../_base_/schedules/pretrain.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,0 +1,9 @@
+# Two CPU cores, a few minutes.
+_base_ = [
+    '../_base_/models/region_distill.py',
+    '../_base_/datasets/pretrain_frames_mini.py',
+    '../_base_/schedules/pretrain_mini.py',
+    '../_base_/mini_runtime.py',
+]
+
+model = dict(tokenizer=dict(num_tokens=128))

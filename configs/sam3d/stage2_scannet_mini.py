@@ -1,0 +1,13 @@
+# Two CPU cores, a few minutes.
+_base_ = [
+    '../_base_/models/masked_token.py',
+    '../_base_/datasets/pretrain_frames_mini.py',
+    '../_base_/schedules/pretrain_mini.py',
+    '../_base_/mini_runtime.py',
+]
+
+teacher = 'work_dirs/stage1_scannet_mini/iter_125.pth'
+model = dict(
+    tokenizer=dict(num_tokens=128), target_generator=dict(checkpoint=teacher))
+train_dataloader = dict(
+    dataset=dict(data_prefix=dict(region_features='', region_groups='')))

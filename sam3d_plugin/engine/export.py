@@ -1,0 +1,148 @@
+"""The encoder of a pre-training, alone, with what it was made of."""
+import ast
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+import torch
+from mmdet3d.registry import MODELS
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from ..store.atomic import atomic_write
+from ..store.checkpoint import (CheckpointError, extract_state_dict,
+                                load_encoder, read_checkpoint)
+
+PARTS = ('embedding', 'encoder')
+_SETTINGS = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
+             'train_cfg', 'randomness')
+
+
+def export_backbone(source: str, out: str, seed: int = 0) -> Dict[str, Any]:
+    """Write embedding and encoder with their metadata.
+
+    Args:
+        source (str): Checkpoint that tools/train.py wrote, or a config
+            (``.py``), whose encoder is then fresh.
+        out (str): File to write, for the weights-only reader.
+        seed (int): Of a fresh encoder. Defaults to 0.
+
+    Returns:
+        Dict[str, Any]: The metadata: ``method``, ``data``, ``tokenizer``,
+        ``embedding``, ``encoder``, ``config_hash``, ``source``,
+        ``frames_seen``.
+
+    Raises:
+        FileNotFoundError: If the source is missing.
+        CheckpointError: If it is no pre-training, or lacks a tensor of the
+            encoder.
+    """
+    if source.endswith('.py'):
+        settings = Config.fromfile(source).to_dict()
+        state, frames_seen = _fresh_state(settings, source, seed), 0
+    else:
+        checkpoint = read_checkpoint(source)
+        text = (checkpoint.get('meta') or {}).get('cfg')
+        if not text:
+            raise CheckpointError(
+                f'{source} does not say what it was made of (meta.cfg); '
+                'export a checkpoint that tools/train.py wrote')
+        settings = parse_settings(text)
+        full = extract_state_dict(checkpoint, source)
+        state = _state_of(_build_parts(settings, source), full, source)
+        frames_seen = int(full.get('frames_seen', 0))
+    meta = describe(settings)
+    meta.update(source=Path(source).name, frames_seen=frames_seen)
+    with atomic_write(out, 'wb') as file:
+        torch.save(dict(state_dict=state, meta=meta), file)
+    return meta
+
+
+def describe(settings: Dict[str, Any]) -> Dict[str, Any]:
+    """What users of an encoder must know, as plain values.
+
+    Args:
+        settings (Dict[str, Any]): The whole configuration.
+
+    Returns:
+        Dict[str, Any]: Metadata of :func:`export_backbone`.
+    """
+    model = settings['model']
+    dataset = settings.get('train_dataloader', {}).get('dataset', {})
+    relevant = {key: settings.get(key) for key in _SETTINGS}
+    content = json.dumps(relevant, sort_keys=True, default=str)
+    return dict(
+        method=model['type'],
+        data=f'{dataset.get("data_root", "")} {dataset.get("ann_file", "")}',
+        config_hash=hashlib.sha256(content.encode()).hexdigest()[:16],
+        **{key: model[key]
+           for key in ('tokenizer', *PARTS)})
+
+
+def parse_settings(text: str) -> Dict[str, Any]:
+    """Read the config that mmengine put into a checkpoint, running nothing.
+
+    Args:
+        text (str): Assignments of literals and of ``dict(...)``.
+
+    Returns:
+        Dict[str, Any]: Values by name; what is no literal is left out.
+    """
+    settings: Dict[str, Any] = {}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0],
+                                                       ast.Name):
+            try:
+                settings[node.targets[0].id] = _value(node.value)
+            except ValueError:
+                continue
+    return settings
+
+
+def _value(node: ast.expr) -> Any:
+    """Value of a literal, of ``dict(...)`` or of a list of them."""
+    if isinstance(node, ast.Call) and isinstance(
+            node.func, ast.Name) and node.func.id == 'dict':
+        pairs: List[Tuple[Any, Any]] = []
+        for keyword in node.keywords:
+            value = _value(keyword.value)
+            pairs += [(keyword.arg, value)] if keyword.arg else value.items()
+        return dict(pairs)
+    if isinstance(node, ast.Dict):
+        return {
+            _value(key): _value(value)
+            for key, value in zip(node.keys, node.values) if key is not None
+        }
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_value(item) for item in node.elts]
+    return ast.literal_eval(node)
+
+
+def _build_parts(settings: Dict[str, Any], source: str) -> nn.ModuleDict:
+    """Embedding and encoder as the settings describe them."""
+    model = settings.get('model') or {}
+    missing = [key for key in ('tokenizer', *PARTS) if key not in model]
+    if missing:
+        raise CheckpointError(f'{source} is no pre-training: its model has '
+                              f'no {missing[0]}')
+    return nn.ModuleDict({key: MODELS.build(model[key]) for key in PARTS})
+
+
+def _state_of(parts: nn.ModuleDict, state: Dict[str, Tensor],
+              source: str) -> Dict[str, Tensor]:
+    """The parts' tensors out of a whole model's, none missing."""
+    load_encoder(parts, state, source=source)
+    return dict(parts.state_dict())
+
+
+def _fresh_state(settings: Dict[str, Any], source: str,
+                 seed: int) -> Dict[str, Tensor]:
+    """Tensors of an encoder that has not been trained."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        parts = _build_parts(settings, source)
+        for part in parts.values():
+            initialize: Any = part.init_weights
+            initialize()
+    return dict(parts.state_dict())

@@ -1,0 +1,71 @@
+"""Training that is taken up in the middle of an epoch."""
+import math
+from typing import Optional, Union
+
+from mmdet3d.registry import LOOPS
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
+
+
+@LOOPS.register_module()
+class ResumableTrainLoop(EpochBasedTrainLoop):
+    """Epochs, or a number of steps, resumed at the step where they stopped.
+
+    mmengine's loops start the epoch again, or load all that has been seen.
+    This one tells the sampler to skip it (``SeededSampler.skip``), so that a
+    resumed run sees the frames that an unbroken one would.
+
+    Args:
+        runner (Runner): Runs it.
+        dataloader (Union[DataLoader, dict]): Of the training.
+        max_epochs (Optional[int]): Epochs to train.
+        max_iters (Optional[int]): Steps to train, instead of ``max_epochs``.
+        val_begin (int): First epoch that is validated. Defaults to 1.
+        val_interval (int): Epochs between validations. Defaults to 1.
+
+    Raises:
+        ValueError: Unless one of both lengths is given, and when there are
+            fewer samples than one batch takes.
+    """
+
+    def __init__(self,
+                 runner: Runner,
+                 dataloader: Union[DataLoader, dict],
+                 max_epochs: Optional[int] = None,
+                 max_iters: Optional[int] = None,
+                 val_begin: int = 1,
+                 val_interval: int = 1) -> None:
+        if (max_epochs is None) == (max_iters is None):
+            raise ValueError('train_cfg of ResumableTrainLoop takes either '
+                             'max_epochs or max_iters')
+        super().__init__(runner, dataloader, max_epochs or 0, val_begin,
+                         val_interval)
+        steps = len(self.dataloader)
+        if steps == 0:
+            raise ValueError(
+                f'the training set has {len(self.dataloader.dataset)} '
+                'samples, fewer than one batch takes: lower '
+                'train_dataloader.batch_size')
+        if max_iters is not None:
+            self._max_epochs = math.ceil(max_iters / steps)
+            self._max_iters = max_iters
+
+    def run(self) -> None:
+        """Train from the step on that was reached."""
+        # A checkpoint of an epoch's last step names that epoch, not the next.
+        self._epoch = max(self._epoch, self._iter // len(self.dataloader))
+        super().run()
+
+    def run_epoch(self) -> None:
+        """Train an epoch, or what is left of it."""
+        self.runner.call_hook('before_train_epoch')
+        self.runner.model.train()
+        begin = self._iter - self._epoch * len(self.dataloader)
+        if begin > 0:
+            self.dataloader.sampler.skip(begin * self.dataloader.batch_size)
+        for idx, batch in enumerate(self.dataloader, start=max(begin, 0)):
+            self.run_iter(idx, batch)
+            if self._iter >= self._max_iters:
+                break
+        self.runner.call_hook('after_train_epoch')
+        self._epoch += 1

@@ -1,0 +1,193 @@
+"""Every pre-training config of ours builds and trains a few steps."""
+import argparse
+import contextlib
+import io
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmdet3d.registry import MODELS
+from mmengine.config import Config, config
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.visualization import Visualizer
+
+from sam3d_plugin.engine.cli import build_runner
+from sam3d_plugin.engine.options import load_config
+from tests.datasets import frame_store
+
+FOLDER = Path(__file__).resolve().parents[1] / 'configs' / 'sam3d'
+CONFIGS = sorted([*FOLDER.glob('stage*.py'), *FOLDER.glob('ablations/*.py')])
+STEPS = 3
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    return frame_store.write_data_set(tmp_path_factory.mktemp('frames'))
+
+
+@pytest.fixture(scope='module')
+def teacher(tmp_path_factory):
+    """Checkpoint of stage 1, before its first step."""
+    model = Config.fromfile(FOLDER / 'stage1_scannet.py').model
+    model.head.loss = dict(type='DistillLoss')
+    model = MODELS.build(model)
+    model.init_weights()
+    path = tmp_path_factory.mktemp('stage1') / 'epoch_120.pth'
+    torch.save(dict(state_dict=model.state_dict()), path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def plain_dump(monkeypatch):
+    """mmengine formats the whole config, for most of a second, every time."""
+    monkeypatch.setattr(config, 'FormatCode', lambda text, **_: (text, True))
+
+
+def load(name, work_dir, **options):
+    """Read a config as tools/train.py does."""
+    return load_config(
+        argparse.Namespace(
+            config=str(FOLDER / f'{name}.py'),
+            cfg_options=options,
+            launcher='none',
+            work_dir=str(work_dir),
+            local_rank=0))
+
+
+def has_teacher(name):
+    return 'teacher' in Config.fromfile(
+        FOLDER / f'{name}.py', import_custom_modules=False)
+
+
+def load_small(name, work_dir, root, teacher, **options):
+    """A config on the six frames, with 500 points and two frames a step."""
+    if has_teacher(name):
+        options['teacher'] = str(teacher)
+    cfg = load(name, work_dir, data_root=str(root), **options)
+    cfg.train_dataloader.update(
+        batch_size=2, num_workers=0, persistent_workers=False)
+    cfg.train_dataloader.dataset.ann_file = ''
+    cfg.train_dataloader.dataset.pipeline[0].num_points = 500
+    if 'out_channels' in cfg.model.head:
+        cfg.model.head.out_channels = 3
+    if cfg.model.tokenizer.type == 'KNNTokenizer':
+        cfg.model.tokenizer.update(num_tokens=16, num_neighbors=8)
+    cfg.train_cfg = dict(type='ResumableTrainLoop', max_iters=STEPS)
+    cfg.log_processor.by_epoch = False
+    cfg.default_hooks.checkpoint.update(by_epoch=False, interval=1)
+    cfg.default_hooks.logger.interval = 1
+    cfg.visualizer.vis_backends = []
+    return cfg
+
+
+def run(cfg):
+    """Train; return the runner and the loss of every step."""
+    for manager in (MMLogger, MessageHub, Visualizer):
+        manager._instance_dict.clear()
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        runner = build_runner(cfg, ['train_dataloader'])
+        runner.train()
+    history, _ = runner.message_hub.get_scalar('train/loss').data
+    return runner, history
+
+
+@pytest.mark.parametrize(
+    'name', [str(p.relative_to(FOLDER).with_suffix('')) for p in CONFIGS])
+def test_config_trains(name, root, teacher, tmp_path):
+    cfg = load_small(name, tmp_path, root, teacher)
+    cfg.default_hooks.checkpoint.interval = -1
+    _, losses = run(cfg)
+    assert len(losses) == STEPS
+    assert np.isfinite(losses).all() and (losses > 0).all()
+
+
+@pytest.mark.parametrize('stage', ['stage1', 'stage2'])
+def test_resumed_in_an_epoch_equals_unbroken(stage, root, teacher, tmp_path):
+    """Four steps of three an epoch, stopped after each of them."""
+    name = f'{stage}_synthrooms_mini'
+    cfg = load_small(name, tmp_path, root, teacher)
+    cfg.train_cfg.max_iters = 4
+    cfg.default_hooks.checkpoint.max_keep_ckpts = -1
+    _, expected = run(cfg)
+    for done in (1, 3):
+        cfg = load_small(name, tmp_path / str(done), root, teacher)
+        cfg.train_cfg.max_iters = 4
+        cfg.update(load_from=str(tmp_path / f'iter_{done}.pth'), resume=True)
+        runner, losses = run(cfg)
+        assert runner.iter == 4
+        np.testing.assert_array_equal(losses, expected)
+
+
+def test_another_seed_gives_other_losses(root, teacher, tmp_path):
+    name = 'stage1_synthrooms_mini'
+    _, losses = run(load_small(name, tmp_path / 'a', root, teacher))
+    cfg = load_small(name, tmp_path / 'b', root, teacher)
+    cfg.randomness.seed = 1
+    _, others = run(cfg)
+    assert (losses != others).all()
+
+
+def test_settings_of_the_paper(tmp_path):
+    for name in ('stage1_scannet', 'stage2_scannet'):
+        cfg = load(name, tmp_path)
+        assert cfg.train_dataloader.batch_size == 64
+        assert cfg.train_cfg.max_epochs == 120
+        assert cfg.optim_wrapper.optimizer == dict(
+            type='AdamW', lr=1e-3, weight_decay=0.05)
+        assert cfg.train_dataloader.dataset.pipeline[0].num_points == 20000
+
+
+def test_norms_biases_and_tokens_do_not_decay(root, teacher, tmp_path):
+    cfg = load_small('stage2_scannet', tmp_path, root, teacher)
+    runner, _ = run(cfg)
+    decayed = {
+        id(p)
+        for group in runner.optim_wrapper.param_groups if group['weight_decay']
+        for p in group['params']
+    }
+    for name, parameter in runner.model.named_parameters():
+        expected = parameter.ndim > 1
+        assert (id(parameter) in decayed) == expected, name
+
+
+def test_data_root_moves_groups(tmp_path):
+    cfg = load('stage1_sunrgbd', tmp_path, data_root='elsewhere')
+    assert cfg.model.head.loss.groups == 'elsewhere/region_groups/train'
+    assert cfg.train_dataloader.dataset.data_root == 'elsewhere'
+
+
+def test_default_sampler_is_refused(root, teacher, tmp_path):
+    cfg = load_small('stage1_scannet', tmp_path, root, teacher)
+    cfg.train_dataloader.sampler.type = 'DefaultSampler'
+    with pytest.raises(ValueError, match='every epoch.*SeededSampler'):
+        run(cfg)
+
+
+def test_annotations_of_detection_are_not_checked(root, teacher, tmp_path):
+    """A pkl of scans, none of which has boxes or points."""
+    infos = [dict(lidar_points=dict(lidar_path='alpha.bin'))]
+    content = dict(metainfo={}, data_list=infos)
+    (tmp_path / 'train.pkl').write_bytes(pickle.dumps(content))
+    cfg = load_small('stage1_scannet', tmp_path / 'work', root, teacher)
+    cfg.train_dataloader.dataset.ann_file = str(tmp_path / 'train.pkl')
+    cfg.train_cfg.max_iters = 1
+    runner, _ = run(cfg)
+    assert len(runner.train_dataloader.dataset) == 3
+
+
+def test_missing_teacher_is_refused(root, tmp_path):
+    cfg = load_small('stage2_scannet', tmp_path, root, 'none.pth')
+    with pytest.raises(FileNotFoundError, match='none.pth.*train stage 1'):
+        run(cfg)
+    with pytest.raises(ValueError, match='no teacher'):
+        load('stage1_scannet', tmp_path, teacher='none.pth')
+
+
+def test_too_few_frames_are_refused(root, teacher, tmp_path):
+    cfg = load_small('stage1_scannet', tmp_path, root, teacher)
+    cfg.train_dataloader.batch_size = 7
+    with pytest.raises(ValueError, match='6 samples, fewer.*batch_size'):
+        run(cfg)
