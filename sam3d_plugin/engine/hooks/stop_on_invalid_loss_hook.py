@@ -49,13 +49,15 @@ class StopOnInvalidLossHook(Hook):
         if not is_bad_anywhere:
             return
         mine = _name_frames(data_batch) if is_bad else []
-        frames = sum(all_gather_object(mine), [])
+        frames = [
+            f for of_process in all_gather_object(mine) for f in of_process
+        ]
         losses = ', '.join(f'{name} {value.item():g}'
                            for name, value in outputs.items())
-        of_process = ' in this process' if get_world_size() > 1 else ''
+        where = ' in this process' if get_world_size() > 1 else ''
         raise ValueError(
             f'the loss is not finite at step {runner.iter + 1} ({losses}'
-            f'{of_process}); frames of the batch: '
+            f'{where}); frames of the batch: '
             f'{", ".join(frames) or "without names"}; '
             f'{_describe_newest(runner.work_dir)}; look at the frames with '
             'tools/preparation/verify.py, or lower the learning rate')

@@ -73,11 +73,11 @@ def view_tokens(model: Any, batch: dict) -> TokenView:
         inputs = model.data_preprocessor(batch)['inputs']
         points, tokens = model.tokenize(inputs['points'])
         features = model.encode_tokens(points, tokens)
-        outputs = model.reconstruct(points, tokens)
+        decoded = model.reconstruct(points, tokens)
         is_predicted = ~tokens.is_padding
-        if isinstance(outputs, MaskedPrediction):
-            outputs, is_predicted = outputs.decoded, outputs.is_masked
+        if isinstance(decoded, MaskedPrediction):
+            is_predicted, decoded = decoded.is_masked, decoded.decoded
         if 'forward' in vars(type(model.head)):
-            outputs = model.head(outputs)
-    return TokenView(points, tokens, features.float(), outputs.float(),
+            decoded = model.head(decoded)
+    return TokenView(points, tokens, features.float(), decoded.float(),
                      is_predicted)
