@@ -15,12 +15,12 @@ from ...store.posed_images import PosedImages
 from ...store.region_features import (KIND, RegionFeatureArrays, pack_features,
                                       to_feature_arrays, unpack_features)
 from ...store.region_maps import RegionMaps
-from ..running.frame_steps import FrameStep, Product
+from ..running.frame_steps import PosedFramesStep, Product
 from .encoders import ImageEncoder
 from .region_pooling import pool_regions
 
 
-class RegionFeatureStep(FrameStep):
+class RegionFeatureStep(PosedFramesStep):
     """Colour images and their id maps to features of regions.
 
     Args:
@@ -51,10 +51,6 @@ class RegionFeatureStep(FrameStep):
             options=self.encoder.settings(),
             regions=self.region_store.header()['settings'])
 
-    def scans(self) -> List[str]:
-        """Scans with frames, whose id maps may be missing."""
-        return self.images.scans()
-
     def items(self, scan: str) -> List[str]:
         """Names of the frames, with an id map or without.
 
@@ -70,7 +66,7 @@ class RegionFeatureStep(FrameStep):
         if not self.maps.frames(scan):
             raise FrameError(f'{scan} has no id map; run tools/preparation/'
                              'generate_regions.py first')
-        return self.images.frames(scan)
+        return super().items(scan)
 
     def paths(self, scan: str, item: str) -> List[str]:
         """The features of one frame, until its scan is packed."""

@@ -21,11 +21,11 @@ from ...store.files import BackendArgs, PathLike, join
 from ...store.manifest import Store, is_made_of
 from ...store.posed_images import PosedImages
 from ...store.region_maps import RegionMaps
-from ..running.frame_steps import FrameStep, Product, call_each
+from ..running.frame_steps import PosedFramesStep, Product, call_each
 from .lifting import frame_points, read_frame
 
 
-class FrameRegionsStep(FrameStep):
+class FrameRegionsStep(PosedFramesStep):
     """Gives the points of each frame the region of their colour pixel.
 
     Args:
@@ -50,25 +50,6 @@ class FrameRegionsStep(FrameStep):
         """How the id maps were made."""
         header = Store(self.maps.root, self.backend_args).header()
         return dict(region_maps=header['settings'])
-
-    def scans(self) -> List[str]:
-        """Scans with frames."""
-        return self.images.scans()
-
-    def items(self, scan: str) -> List[str]:
-        """Names of the frames.
-
-        Args:
-            scan (str): Name of the scan.
-
-        Returns:
-            List[str]: Names.
-
-        Raises:
-            FrameError: When the scan's cameras or names cannot be used.
-        """
-        self.images.cameras(scan)
-        return self.images.frames(scan)
 
     def paths(self, scan: str, item: str) -> List[str]:
         """The one file of a frame."""

@@ -12,11 +12,11 @@ from ...store.manifest import is_made_of
 from ...store.posed_images import PosedImages, RGBDFrame
 from ...store.region_maps import (check_region_map, decode_region_map,
                                   encode_region_map)
-from ..running.frame_steps import FrameStep, Product
+from ..running.frame_steps import PosedFramesStep, Product
 from .generators import RegionGenerator
 
 
-class RegionMapStep(FrameStep):
+class RegionMapStep(PosedFramesStep):
     """Frames to uint16 id maps at colour resolution.
 
     Args:
@@ -39,25 +39,6 @@ class RegionMapStep(FrameStep):
         """The generator's name and settings."""
         return dict(
             generator=self.generator.name, options=self.generator.settings())
-
-    def scans(self) -> List[str]:
-        """Scans with frames."""
-        return self.images.scans()
-
-    def items(self, scan: str) -> List[str]:
-        """Names of the frames.
-
-        Args:
-            scan (str): Name of the scan.
-
-        Returns:
-            List[str]: Names.
-
-        Raises:
-            FrameError: When the scan's cameras or names cannot be used.
-        """
-        self.images.cameras(scan)
-        return self.images.frames(scan)
 
     def paths(self, scan: str, item: str) -> List[str]:
         """The one PNG of a frame."""

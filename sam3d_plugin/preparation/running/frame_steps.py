@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, List, Sequence, Union
 
 from ...store.errors import FrameError
+from ...store.posed_images import PosedImages
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,32 @@ class FrameStep(abc.ABC):
             Dict[str, bytes]: As in the item's :class:`Product`.
         """
         raise NotImplementedError(f'{type(self).__name__} packs no items')
+
+
+class PosedFramesStep(FrameStep):
+    """A step whose items are the frames of ``posed_images``."""
+
+    #: The frames; set by the constructor.
+    images: PosedImages
+
+    def scans(self) -> List[str]:
+        """Scans with frames."""
+        return self.images.scans()
+
+    def items(self, scan: str) -> List[str]:
+        """Names of the frames.
+
+        Args:
+            scan (str): Name of the scan.
+
+        Returns:
+            List[str]: Names.
+
+        Raises:
+            FrameError: When the scan's cameras or names cannot be used.
+        """
+        self.images.cameras(scan)
+        return self.images.frames(scan)
 
 
 def call_each(function: Callable[[str], Product],

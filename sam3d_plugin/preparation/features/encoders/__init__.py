@@ -1,9 +1,7 @@
 """Image encoders by name."""
-import importlib
-import inspect
 from typing import Any, Dict, Mapping, Tuple
 
-from ....store.errors import StoreError
+from ...running.named_parts import build_by_name
 from .base import ImageEncoder, fit_size
 
 __all__ = ['ENCODERS', 'ImageEncoder', 'build_encoder', 'fit_size']
@@ -28,17 +26,4 @@ def build_encoder(name: str, options: Mapping[str, Any]) -> ImageEncoder:
         StoreError: When there is no such encoder, it has no such option, or
             a value cannot be used.
     """
-    if name not in ENCODERS:
-        raise StoreError(f'image encoder {name!r} is unknown; choose one of '
-                         f'{", ".join(ENCODERS)}')
-    module, class_name = ENCODERS[name]
-    encoder = getattr(
-        importlib.import_module(f'{__name__}.{module}'), class_name)
-    parameters = inspect.signature(encoder).parameters
-    unknown = [key for key in options if key not in parameters]
-    if unknown:
-        defaults = ', '.join(f'{key}={parameter.default!r}'
-                             for key, parameter in parameters.items())
-        raise StoreError(f'{name} has no option {", ".join(unknown)}; its '
-                         f'options are {defaults}')
-    return encoder(**options)
+    return build_by_name('image encoder', ENCODERS, __name__, name, options)
