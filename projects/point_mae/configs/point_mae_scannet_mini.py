@@ -1,0 +1,23 @@
+# Two CPU cores, a few minutes.
+_base_ = [
+    '../../../configs/_base_/datasets/pretrain_frames_mini.py',
+    '../../../configs/_base_/schedules/pretrain_mini.py',
+    '../../../configs/_base_/mini_runtime.py',
+    './model.py',
+]
+
+num_neighbors = 32
+model = dict(
+    tokenizer=dict(num_tokens=128, num_neighbors=num_neighbors),
+    head=dict(num_neighbors=num_neighbors))
+
+custom_imports = dict(
+    imports=['sam3d_plugin', 'projects.point_mae'], allow_failed_imports=False)
+# Features and groups of regions are not read.
+train_dataloader = dict(
+    dataset=dict(data_prefix=dict(region_features='', region_groups='')))
+custom_hooks = [
+    dict(type='StopOnInvalidLossHook'),
+    dict(type='CollapseAlarmHook'),
+    dict(type='TokenPictureHook', interval=1),
+]
