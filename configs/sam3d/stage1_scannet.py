@@ -3,5 +3,5 @@ _base_ = [
     '../_base_/models/region_distill.py',
     '../_base_/datasets/pretrain_frames.py',
     '../_base_/schedules/pretrain.py',
-    '../_base_/default_runtime.py',
+    '../_base_/pretrain_runtime.py',
 ]

@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/models/region_distill.py',
     '../_base_/datasets/pretrain_frames_mini.py',
     '../_base_/schedules/pretrain_mini.py',
-    '../_base_/mini_runtime.py',
+    '../_base_/pretrain_runtime_mini.py',
 ]
 
 model = dict(tokenizer=dict(num_tokens=128))

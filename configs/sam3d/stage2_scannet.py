@@ -4,7 +4,7 @@ _base_ = [
     '../_base_/models/masked_token.py',
     '../_base_/datasets/pretrain_frames.py',
     '../_base_/schedules/pretrain.py',
-    '../_base_/default_runtime.py',
+    '../_base_/pretrain_runtime.py',
 ]
 
 train_dataloader = dict(

@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/models/masked_token.py',
     '../_base_/datasets/pretrain_frames_mini.py',
     '../_base_/schedules/pretrain_mini.py',
-    '../_base_/mini_runtime.py',
+    '../_base_/pretrain_runtime_mini.py',
 ]
 
 teacher = 'work_dirs/stage1_scannet_mini/iter_125.pth'

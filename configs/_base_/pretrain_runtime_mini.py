@@ -1,5 +1,5 @@
 # Logs and checkpoints of the pre-training configs for two CPU cores.
-_base_ = ['./default_runtime.py']
+_base_ = ['./pretrain_runtime.py']
 
 default_hooks = dict(
     logger=dict(interval=25, log_metric_by_epoch=False),

@@ -1,0 +1,9 @@
+# What watches a pre-training, beside the defaults.
+_base_ = ['./default_runtime.py']
+
+custom_hooks = [
+    dict(type='GroupWeightsCheckHook'),
+    dict(type='StopOnInvalidLossHook'),
+    dict(type='CollapseAlarmHook'),
+    dict(type='TokenPictureHook', interval=10),
+]
