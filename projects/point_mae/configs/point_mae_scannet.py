@@ -2,7 +2,7 @@
 _base_ = [
     '../../../configs/_base_/datasets/pretrain_frames.py',
     '../../../configs/_base_/schedules/pretrain.py',
-    '../../../configs/_base_/default_runtime.py',
+    '../../../configs/_base_/pretrain_runtime.py',
     './model.py',
 ]
 
@@ -11,8 +11,3 @@ custom_imports = dict(
 # Features and groups of regions are not read.
 train_dataloader = dict(
     dataset=dict(data_prefix=dict(region_features='', region_groups='')))
-custom_hooks = [
-    dict(type='StopOnInvalidLossHook'),
-    dict(type='CollapseAlarmHook'),
-    dict(type='TokenPictureHook', interval=20),
-]

@@ -2,7 +2,7 @@
 _base_ = [
     '../../../configs/_base_/datasets/pretrain_frames_mini.py',
     '../../../configs/_base_/schedules/pretrain_mini.py',
-    '../../../configs/_base_/mini_runtime.py',
+    '../../../configs/_base_/pretrain_runtime_mini.py',
     './model.py',
 ]
 
@@ -16,8 +16,3 @@ custom_imports = dict(
 # Features and groups of regions are not read.
 train_dataloader = dict(
     dataset=dict(data_prefix=dict(region_features='', region_groups='')))
-custom_hooks = [
-    dict(type='StopOnInvalidLossHook'),
-    dict(type='CollapseAlarmHook'),
-    dict(type='TokenPictureHook', interval=1),
-]

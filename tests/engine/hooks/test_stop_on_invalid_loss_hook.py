@@ -1,11 +1,15 @@
 """A NaN ends the run and spoils no checkpoint."""
+import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import distributed as dist
+from torch import multiprocessing
 
-import sam3d_plugin.engine.hooks.stop_on_invalid_loss_hook as module
-from tests.models.pretraining_cases import STAGE1
+from sam3d_plugin.engine.hooks import StopOnInvalidLossHook
+from tests.models.pretraining_cases import STAGE1, make_batch
 from .hook_cases import build_run
 
 HOOK = dict(type='StopOnInvalidLossHook')
@@ -66,20 +70,34 @@ def test_weights_spoilt_by_the_last_step_are_not_saved(tmp_path):
     assert not checkpoints(tmp_path)
 
 
-def test_all_processes_stop_with_the_frames_of_one(monkeypatch):
-    """Process 1 has a good loss, process 0 has not."""
-    monkeypatch.setattr(module, 'all_reduce', lambda flag, op: flag.fill_(1))
-    monkeypatch.setattr(module, 'get_world_size', lambda: 2)
-    monkeypatch.setattr(module, 'all_gather_object',
-                        lambda mine: [['frame 7 of scan a'], mine])
-    hook = module.StopOnInvalidLossHook()
-    run = type('Run', (), dict(iter=4, work_dir='nowhere'))
-    with pytest.raises(ValueError) as caught:
-        hook.after_train_iter(run, 0, None, dict(loss=torch.tensor(.5)))
-    assert 'step 5 (loss 0.5 in this process)' in str(caught.value)
-    assert 'batch: frame 7 of scan a;' in str(caught.value)
+def look_at_losses(rank, folder, losses):
+    """One of two processes: write down what ends it, after how many steps."""
+    dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/meet', rank=rank, world_size=2)
+    run = SimpleNamespace(iter=4, work_dir=folder)
+    hook, passed = StopOnInvalidLossHook(), 0
+    try:
+        for loss in losses[rank]:
+            batch = make_batch(seed=10 * rank)
+            hook.after_train_iter(run, 0, batch, dict(loss=torch.tensor(loss)))
+            passed += 1
+    except ValueError as error:
+        Path(folder, str(rank)).write_text(f'{passed} {error}')
+    dist.destroy_process_group()
+
+
+def test_all_processes_stop_with_the_frames_of_one(tmp_path):
+    losses = [[1., .5, 1.], [1., math.nan, 1.]]
+    multiprocessing.start_processes(
+        look_at_losses, (str(tmp_path), losses), nprocs=2, start_method='fork')
+    for rank, loss in enumerate(('0.5', 'nan')):
+        message = (tmp_path / str(rank)).read_text()
+        assert message.startswith('1 the loss is not finite at step 5 ')
+        assert f'(loss {loss} in this process)' in message
+        assert ('batch: frame 00010 of scan scene0000_00, '
+                'frame 00011 of scan scene0000_00;') in message
 
 
 def test_finite_losses_pass():
-    module.StopOnInvalidLossHook().after_train_iter(
-        None, 0, None, dict(loss=torch.tensor(.5)))
+    StopOnInvalidLossHook().after_train_iter(None, 0, None,
+                                             dict(loss=torch.tensor(.5)))
