@@ -17,6 +17,7 @@ from mmengine.runner import runner
 from mmengine.visualization import Visualizer
 
 from sam3d_plugin.engine.cli import build_runner
+from sam3d_plugin.engine.hooks.run_summary_hook import describe_model
 from sam3d_plugin.engine.options import load_config
 from tests.datasets import frame_store
 
@@ -158,6 +159,18 @@ def test_norms_biases_and_tokens_do_not_decay(root, teacher, tmp_path):
         assert (id(parameter) in decayed) == expected, name
 
 
+def test_summary_names_tokens_and_targets(root, teacher, tmp_path):
+    cfg = load_small('stage2_scannet', tmp_path, root, teacher)
+    cfg.train_cfg.max_iters = 1
+    trained, _ = run(cfg)
+    line = describe_model(trained.model)[1]
+    for part in ('tokens: sam, one per region', 'masked: 0.6',
+                 'targets: TeacherTokenTargets', f'teacher: {teacher}, '):
+        assert part in line
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'train 6 frames' in log and line in log
+
+
 def test_data_root_moves_groups(tmp_path):
     cfg = load('stage1_sunrgbd', tmp_path, data_root='elsewhere')
     assert cfg.model.head.loss.groups == 'elsewhere/region_groups/train'
@@ -189,6 +202,16 @@ def test_missing_teacher_is_refused(root, tmp_path):
         run(cfg)
     with pytest.raises(ValueError, match='no teacher'):
         load('stage1_scannet', tmp_path, teacher='none.pth')
+
+
+def test_teacher_of_other_tokens_is_refused(root, teacher, tmp_path):
+    content = torch.load(teacher, weights_only=True)
+    content['meta'] = dict(cfg=load('stage1_scannet', tmp_path).pretty_text)
+    torch.save(content, tmp_path / 'sam.pth')
+    name = 'ablations/table3_distill_mtp'
+    cfg = load_small(name, tmp_path, root, tmp_path / 'sam.pth')
+    with pytest.raises(ValueError, match='SAMTokenizer, the student has KNN'):
+        run(cfg)
 
 
 def test_too_few_frames_are_refused(root, teacher, tmp_path):

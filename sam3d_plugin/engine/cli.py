@@ -14,8 +14,10 @@ from torch import distributed as dist
 
 from ..datasets.frame_preflight import check_frame_loader
 from ..datasets.preflight import SceneLimits, check_datasets
+from ..store.checkpoint import read_checkpoint
 from .console import file_only, warnings_in_log_file
 from .errors import explain
+from .export import settings_of
 
 # Detectors whose targets are laid out for this many boxes a scene.
 _MAX_BOXES = {'VoteNet': 64, 'GroupFree3DNet': 64}
@@ -87,20 +89,30 @@ def scene_limits(model: Dict[str, Any]) -> SceneLimits:
 
 
 def check_teacher(model: Dict[str, Any]) -> None:
-    """Refuse to start stage 2 without stage 1.
+    """Refuse to start stage 2 without its stage 1.
 
     Args:
         model (Dict[str, Any]): Its config.
 
     Raises:
         FileNotFoundError: When the teacher's file is missing.
+        ValueError: When it was trained with another tokenizer.
     """
     targets = model.get('target_generator') or {}
     teacher = str(targets.get('checkpoint') or '')
-    if teacher and '://' not in teacher and not Path(teacher).is_file():
+    if not teacher or '://' in teacher:
+        return
+    if not Path(teacher).is_file():
         raise FileNotFoundError(
             f'teacher {teacher} is missing: train stage 1 first, or name its '
             'checkpoint with --cfg-options teacher=FILE')
+    trained = settings_of(read_checkpoint(teacher)).get('model') or {}
+    theirs = (trained.get('tokenizer') or {}).get('type')
+    if theirs and theirs != model['tokenizer']['type']:
+        raise ValueError(
+            f'teacher {teacher} was trained with {theirs}, the student has '
+            f'{model["tokenizer"]["type"]}, and both see the same tokens: '
+            'name the teacher or the tokenizer that belongs to the other')
 
 
 def run_tool(main: Callable[[argparse.Namespace], None],

@@ -43,12 +43,11 @@ def export_backbone(source: str, out: str, seed: int = 0) -> Dict[str, Any]:
         state, frames_seen = _fresh_state(settings, source, seed), 0
     else:
         checkpoint = read_checkpoint(source)
-        text = (checkpoint.get('meta') or {}).get('cfg')
-        if not text:
+        settings = settings_of(checkpoint)
+        if not settings:
             raise CheckpointError(
                 f'{source} does not say what it was made of (meta.cfg); '
                 'export a checkpoint that tools/train.py wrote')
-        settings = parse_settings(text)
         full = extract_state_dict(checkpoint, source)
         state = _state_of(_build_parts(settings, source), full, source)
         frames_seen = int(full.get('frames_seen', 0))
@@ -78,6 +77,19 @@ def describe(settings: Dict[str, Any]) -> Dict[str, Any]:
         config_hash=hashlib.sha256(content.encode()).hexdigest()[:16],
         **{key: model[key]
            for key in ('tokenizer', *PARTS)})
+
+
+def settings_of(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
+    """The config that a checkpoint was made with.
+
+    Args:
+        checkpoint (Dict[str, Any]): Content of the file.
+
+    Returns:
+        Dict[str, Any]: See :func:`parse_settings`; empty for a checkpoint
+        that mmengine did not write.
+    """
+    return parse_settings((checkpoint.get('meta') or {}).get('cfg') or '')
 
 
 def parse_settings(text: str) -> Dict[str, Any]:
