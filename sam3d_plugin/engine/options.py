@@ -2,7 +2,7 @@
 import argparse
 import os
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List
 
 from mmengine.config import Config, ConfigDict
 
@@ -48,14 +48,18 @@ def read_config(filename: str, options: Dict[str, Any]) -> Config:
         ValueError: If an option does not fit the config.
     """
     cfg = Config.fromfile(filename)
-    old_root = _data_root(cfg)
+    old_roots = _data_roots(cfg)
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError) as error:
         raise ValueError(f'--cfg-options do not fit {filename}: '
                          f'{error.args[0]}') from error
     if 'data_root' in options:
-        move_data_root(cfg, old_root, options['data_root'])
+        if not old_roots:
+            raise ValueError('the config has no data_root that --cfg-options '
+                             'could change')
+        for old_root in old_roots:
+            move_data_root(cfg, old_root, options['data_root'])
     if 'teacher' in options:
         set_teacher(cfg, options['teacher'])
     return cfg
@@ -79,17 +83,20 @@ def set_teacher(cfg: Config, checkpoint: str) -> None:
     targets.checkpoint = checkpoint
 
 
-def _data_root(cfg: Config) -> Optional[str]:
-    """The config's data root: its variable, or that of its training set."""
-    if 'data_root' in cfg:
-        return cfg.data_root
+def _data_roots(cfg: Config) -> List[str]:
+    """The config's data roots: its variable's, and its training set's.
+
+    They differ where a child config names another data set than the
+    variable of its ``_base_`` file.
+    """
     dataset = cfg.get('train_dataloader', {}).get('dataset', {})
     while 'data_root' not in dataset and 'dataset' in dataset:
         dataset = dataset['dataset']
-    return dataset.get('data_root')
+    roots = [cfg.get('data_root'), dataset.get('data_root')]
+    return list(dict.fromkeys(root for root in roots if root))
 
 
-def move_data_root(node: Any, old: Optional[str], new: str) -> None:
+def move_data_root(node: Any, old: str, new: str) -> None:
     """Replace the data root wherever a config repeats it, in place.
 
     Options are merged after the ``_base_`` files have been read, so the
@@ -97,15 +104,9 @@ def move_data_root(node: Any, old: Optional[str], new: str) -> None:
 
     Args:
         node (Any): Config, or a part of it.
-        old (Optional[str]): The config's own data root.
+        old (str): The config's own data root.
         new (str): The one to use.
-
-    Raises:
-        ValueError: If the config has no data root.
     """
-    if not old:
-        raise ValueError('the config has no data_root that --cfg-options '
-                         'could change')
     pairs = node.items() if hasattr(node, 'items') else enumerate(node)
     for key, value in list(pairs):
         if isinstance(value, str):

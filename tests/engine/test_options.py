@@ -5,7 +5,8 @@ import pytest
 from mmengine.config import Config
 
 from sam3d_plugin.engine.options import (apply_train_options, enable_tta,
-                                         load_config, move_data_root)
+                                         load_config, move_data_root,
+                                         read_config)
 
 
 def test_data_root_moves_everywhere_and_nothing_else_does():
@@ -26,9 +27,24 @@ def test_data_root_moves_everywhere_and_nothing_else_does():
     assert cfg.other == dict(data_root='data/scannet_b', kind='data')
 
 
-def test_config_without_data_root_is_refused():
+def test_config_without_data_root_is_refused(tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text('a = 1\n')
     with pytest.raises(ValueError, match='no data_root'):
-        move_data_root(Config(dict(a=1)), None, 'data')
+        read_config(str(path), dict(data_root='data'))
+
+
+def test_data_root_of_a_child_config_moves_too(tmp_path):
+    """Where a child names other data than the variable of its base."""
+    path = tmp_path / 'config.py'
+    path.write_text("data_root = 'data/scannet/'\n"
+                    'train_dataloader = dict(dataset=dict('
+                    "data_root='data/rooms/', ann_file='data/rooms/a.txt'))\n"
+                    "other = 'data/scannet/a'\n")
+    cfg = read_config(str(path), dict(data_root='/disk'))
+    assert cfg.train_dataloader.dataset.data_root == '/disk'
+    assert cfg.train_dataloader.dataset.ann_file == '/disk/a.txt'
+    assert (cfg.data_root, cfg.other) == ('/disk', '/disk/a')
 
 
 def make_args(config, **changes):

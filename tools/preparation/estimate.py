@@ -27,9 +27,12 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from rich.console import Console
 from rich.table import Table
 
-from sam3d_plugin.preparation.checking.estimates import (
-    Estimate, Items, Sample, choose_batches, estimate, list_items, measure,
-    published_sam)
+from sam3d_plugin.preparation.checking.estimates import (Estimate, Items,
+                                                         Sample,
+                                                         choose_batches,
+                                                         estimate, list_items,
+                                                         measure,
+                                                         published_sam)
 from sam3d_plugin.preparation.regions.generators import build_generator
 from sam3d_plugin.preparation.regions.region_maps_step import RegionMapStep
 from sam3d_plugin.preparation.running.cli import run_main, run_options

@@ -24,9 +24,8 @@ from sam3d_plugin.preparation.lifting.region_merging import (COUNTED,
                                                              MergeOptions)
 from sam3d_plugin.preparation.lifting.region_paths import (
     name_all_region_files, name_region_files)
-from sam3d_plugin.preparation.lifting.scan_regions_step import (POINT_COLUMNS,
-                                                                ScanRegionsStep
-                                                                )
+from sam3d_plugin.preparation.lifting.scan_regions_step import (
+    POINT_COLUMNS, ScanRegionsStep)
 from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
                                                   run_options)
 from sam3d_plugin.preparation.running.frame_steps import FrameStep

@@ -22,9 +22,13 @@ from rich.console import Console
 from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
                                                   run_options)
 from sam3d_plugin.preparation.running.runs import run_step
-from sam3d_plugin.preparation.scannet.layout import (
-    OFFICIAL_TOTALS, check_present, check_totals, find_folders, find_lists,
-    present_splits, read_splits, source_backend_args)
+from sam3d_plugin.preparation.scannet.layout import (OFFICIAL_TOTALS,
+                                                     check_present,
+                                                     check_totals,
+                                                     find_folders, find_lists,
+                                                     present_splits,
+                                                     read_splits,
+                                                     source_backend_args)
 from sam3d_plugin.preparation.scannet.scans import ScanNetScans
 from sam3d_plugin.preparation.scannet.split_infos import (check_local,
                                                           write_infos)

@@ -1,3 +1,4 @@
 _base_ = ['./point_mae_scannet_mini.py']
 
-train_dataloader = dict(dataset=dict(data_root='data/synthrooms/'))
+data_root = 'data/synthrooms/'
+train_dataloader = dict(dataset=dict(data_root=data_root))

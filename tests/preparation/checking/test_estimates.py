@@ -5,9 +5,13 @@ from collections import namedtuple
 
 import pytest
 
-from sam3d_plugin.preparation.checking.estimates import (
-    SAM_SECONDS, Sample, check_space, choose_batches, count_done, estimate,
-    free_space, list_items, measure, published_sam)
+from sam3d_plugin.preparation.checking.estimates import (SAM_SECONDS, Sample,
+                                                         check_space,
+                                                         choose_batches,
+                                                         count_done, estimate,
+                                                         free_space,
+                                                         list_items, measure,
+                                                         published_sam)
 from sam3d_plugin.preparation.running.frame_steps import (FrameStep, Product,
                                                           call_each)
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step

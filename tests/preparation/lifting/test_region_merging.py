@@ -4,9 +4,12 @@ import pytest
 
 from sam3d_plugin.preparation.lifting.lifting import see_points
 from sam3d_plugin.preparation.lifting.purity import region_purity
-from sam3d_plugin.preparation.lifting.region_merging import (
-    MergeOptions, RegionMerger, count_common, dissolve_small, find_overlaps,
-    renumber)
+from sam3d_plugin.preparation.lifting.region_merging import (MergeOptions,
+                                                             RegionMerger,
+                                                             count_common,
+                                                             dissolve_small,
+                                                             find_overlaps,
+                                                             renumber)
 from tests.preparation.lifting_scene import scan_points, view_frames
 
 PLAIN = dict(min_points=1, absorb_radius=0)
