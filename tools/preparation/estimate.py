@@ -27,12 +27,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from rich.console import Console
 from rich.table import Table
 
-from sam3d_plugin.preparation.checking.estimates import (Estimate, Items,
-                                                         Sample,
-                                                         choose_batches,
-                                                         estimate, list_items,
-                                                         measure,
-                                                         published_sam)
+from sam3d_plugin.preparation.checking import estimates
 from sam3d_plugin.preparation.regions.generators import build_generator
 from sam3d_plugin.preparation.regions.region_maps_step import RegionMapStep
 from sam3d_plugin.preparation.running.cli import run_main, run_options
@@ -105,7 +100,7 @@ def load_tool(step: str) -> ModuleType:
 
 
 def estimate_step(args: argparse.Namespace, tool: ModuleType,
-                  own: argparse.Namespace) -> Estimate:
+                  own: argparse.Namespace) -> estimates.Estimate:
     """Estimate the step that a command line asks for.
 
     Args:
@@ -114,7 +109,7 @@ def estimate_step(args: argparse.Namespace, tool: ModuleType,
         own (argparse.Namespace): Arguments of the step's tool.
 
     Returns:
-        Estimate: For all items that are not done.
+        estimates.Estimate: For all items that are not done.
 
     Raises:
         StoreError: When the step cannot be built or no item can be made.
@@ -128,9 +123,9 @@ def estimate_step(args: argparse.Namespace, tool: ModuleType,
                                              own.backend_args).exists():
         return _estimate_features(args, tool, own, options)
     step: FrameStep = tool.build_step(own)
-    items = list_items(step, options)
-    return estimate(step, out_folder(own), options, items,
-                    _measure(step, items, args))
+    items = estimates.list_items(step, options)
+    return estimates.estimate(step, out_folder(own), options, items,
+                              _measure(step, items, args))
 
 
 def out_folder(own: argparse.Namespace) -> str:
@@ -138,10 +133,10 @@ def out_folder(own: argparse.Namespace) -> str:
     return own.out if own.out is not None else own.data
 
 
-def _measure(step: FrameStep, items: Items,
-             args: argparse.Namespace) -> Sample:
-    batches = choose_batches(items, args.sample, step.batch_size)
-    return measure(step, batches, args.limit)
+def _measure(step: FrameStep, items: estimates.Items,
+             args: argparse.Namespace) -> estimates.Sample:
+    batches = estimates.choose_batches(items, args.sample, step.batch_size)
+    return estimates.measure(step, batches, args.limit)
 
 
 def _is_sam_missing(own: argparse.Namespace) -> bool:
@@ -152,27 +147,29 @@ def _is_sam_missing(own: argparse.Namespace) -> bool:
 
 
 def _estimate_sam(args: argparse.Namespace, own: argparse.Namespace,
-                  options: RunOptions) -> Estimate:
+                  options: RunOptions) -> estimates.Estimate:
     """SAM's published cost; bytes as those of superpixels."""
     step = RegionMapStep(
         join(own.data, 'posed_images'), build_generator(_STAND_IN, {}),
         own.backend_args)
-    items = list_items(step, options)
+    items = estimates.list_items(step, options)
     size = _measure(step, items, args).size
     alone = RunOptions(options.shard, 1, options.backend_args)
-    return estimate(step, own.out, alone, items, published_sam(size), 'GPU')
+    return estimates.estimate(step, own.out, alone, items,
+                              estimates.published_sam(size), 'GPU')
 
 
 def _estimate_features(args: argparse.Namespace, tool: ModuleType,
                        own: argparse.Namespace,
-                       options: RunOptions) -> Estimate:
+                       options: RunOptions) -> estimates.Estimate:
     """Features of frames that get superpixels for the sample only."""
     images = PosedImages(join(own.data, 'posed_images'), own.backend_args)
     generator = build_generator(_STAND_IN, {})
     maps_step = RegionMapStep(images.root, generator, own.backend_args)
-    items = list_items(maps_step, options)
+    items = estimates.list_items(maps_step, options)
     with tempfile.TemporaryDirectory(prefix='sam3d_estimate_') as folder:
-        for scan, names in choose_batches(items, args.sample, args.sample):
+        for scan, names in estimates.choose_batches(items, args.sample,
+                                                    args.sample):
             _copy_frames(images, scan, names, Path(folder))
         regions = join(folder, 'region_maps')
         run_step(
@@ -181,11 +178,11 @@ def _estimate_features(args: argparse.Namespace, tool: ModuleType,
         copy = argparse.Namespace(**vars(own))
         copy.data, copy.regions, copy.backend_args = folder, regions, None
         step: FrameStep = tool.build_step(copy)
-        sample = _measure(step, list_items(step, RunOptions()), args)
+        sample = _measure(step, estimates.list_items(step, RunOptions()), args)
     source = (f'{sample.source}, with {_STAND_IN} regions since there are no '
               'id maps yet')
-    sample = Sample(**dict(vars(sample), source=source))
-    return estimate(step, own.out, options, items, sample)
+    sample = estimates.Sample(**dict(vars(sample), source=source))
+    return estimates.estimate(step, own.out, options, items, sample)
 
 
 def _copy_frames(images: PosedImages, scan: str, names: Sequence[str],
@@ -199,11 +196,11 @@ def _copy_frames(images: PosedImages, scan: str, names: Sequence[str],
             Path(out.path(scan, f'{name}{ending}')).write_bytes(content)
 
 
-def print_table(result: Estimate, console: Console) -> None:
+def print_table(result: estimates.Estimate, console: Console) -> None:
     """Print an estimate for people.
 
     Args:
-        result (Estimate): The estimate.
+        result (estimates.Estimate): The estimate.
         console (Console): Where to.
     """
     sample = result.sample
@@ -256,7 +253,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     args, rest = parse_args(argv)
     tool = load_tool(args.step)
     own = tool.parse_args(rest)
-    results: List[Estimate] = []
+    results: List[estimates.Estimate] = []
 
     def work() -> None:
         results.append(estimate_step(args, tool, own))

@@ -17,6 +17,7 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
+from sam3d_plugin.preparation.lifting import scan_regions_step
 from sam3d_plugin.preparation.lifting.frame_regions_step import \
     FrameRegionsStep
 from sam3d_plugin.preparation.lifting.lifting import DEPTH_TOLERANCE
@@ -24,8 +25,6 @@ from sam3d_plugin.preparation.lifting.region_merging import (COUNTED,
                                                              MergeOptions)
 from sam3d_plugin.preparation.lifting.region_paths import (
     name_all_region_files, name_region_files)
-from sam3d_plugin.preparation.lifting.scan_regions_step import (
-    POINT_COLUMNS, ScanRegionsStep)
 from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
                                                   run_options)
 from sam3d_plugin.preparation.running.frame_steps import FrameStep
@@ -112,7 +111,7 @@ def _add_lifting_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--point-columns',
         type=int,
-        default=POINT_COLUMNS,
+        default=scan_regions_step.POINT_COLUMNS,
         help='float32 numbers per point in points/*.bin '
         '(default: %(default)s)')
 
@@ -139,9 +138,10 @@ def build_step(args: argparse.Namespace) -> FrameStep:
                                args.min_points, args.absorb_radius)
     except ValueError as error:
         raise StoreError(str(error)) from error
-    return ScanRegionsStep(args.data, args.regions, options,
-                           args.depth_tolerance, args.point_columns,
-                           args.backend_args)
+    return scan_regions_step.ScanRegionsStep(args.data, args.regions, options,
+                                             args.depth_tolerance,
+                                             args.point_columns,
+                                             args.backend_args)
 
 
 def lift(args: argparse.Namespace) -> None:

@@ -22,13 +22,7 @@ from rich.console import Console
 from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
                                                   run_options)
 from sam3d_plugin.preparation.running.runs import run_step
-from sam3d_plugin.preparation.scannet.layout import (OFFICIAL_TOTALS,
-                                                     check_present,
-                                                     check_totals,
-                                                     find_folders, find_lists,
-                                                     present_splits,
-                                                     read_splits,
-                                                     source_backend_args)
+from sam3d_plugin.preparation.scannet import layout
 from sam3d_plugin.preparation.scannet.scans import ScanNetScans
 from sam3d_plugin.preparation.scannet.split_infos import (check_local,
                                                           write_infos)
@@ -64,7 +58,7 @@ def _add_split_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('splits')
     group.add_argument(
         '--lists', metavar='LISTS', help='folder with scannetv2_<split>.txt')
-    for split in OFFICIAL_TOTALS:
+    for split in layout.OFFICIAL_TOTALS:
         group.add_argument(
             f'--{split}-list',
             metavar='FILE',
@@ -72,10 +66,10 @@ def _add_split_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--splits',
         nargs='+',
-        choices=tuple(OFFICIAL_TOTALS),
+        choices=tuple(layout.OFFICIAL_TOTALS),
         metavar='SPLIT',
         help='only these splits (default: all that have a list)')
-    totals = '/'.join(f'{n:,}' for n in OFFICIAL_TOTALS.values())
+    totals = '/'.join(f'{n:,}' for n in layout.OFFICIAL_TOTALS.values())
     group.add_argument(
         '--partial',
         action='store_true',
@@ -87,23 +81,24 @@ def _read_lists(args: argparse.Namespace) -> Dict[str, list]:
     """Lists of the splits that are wanted."""
     given = {
         split: getattr(args, f'{split}_list')
-        for split in OFFICIAL_TOTALS if getattr(args, f'{split}_list')
+        for split in layout.OFFICIAL_TOTALS if getattr(args, f'{split}_list')
     }
-    files = find_lists(args.lists, given, args.splits,
-                       source_backend_args(args.lists, args.backend_args))
-    return read_splits(files, args.backend_args)
+    files = layout.find_lists(
+        args.lists, given, args.splits,
+        layout.source_backend_args(args.lists, args.backend_args))
+    return layout.read_splits(files, args.backend_args)
 
 
 def build_step(args: argparse.Namespace) -> ScanNetScans:
     """The step of a command line."""
-    backend_args = source_backend_args(args.source, args.backend_args)
+    backend_args = layout.source_backend_args(args.source, args.backend_args)
     splits = _read_lists(args)
-    folders = list(find_folders(args.source, backend_args))
+    folders = list(layout.find_folders(args.source, backend_args))
     if args.partial:
-        splits = present_splits(splits, folders, args.source)
+        splits = layout.present_splits(splits, folders, args.source)
     else:
-        check_totals(splits)
-        check_present(splits, folders, args.source)
+        layout.check_totals(splits)
+        layout.check_present(splits, folders, args.source)
     return ScanNetScans(args.source, splits, args.labels
                         or join(args.source, LABELS), backend_args)
 

@@ -5,13 +5,7 @@ from collections import namedtuple
 
 import pytest
 
-from sam3d_plugin.preparation.checking.estimates import (SAM_SECONDS, Sample,
-                                                         check_space,
-                                                         choose_batches,
-                                                         count_done, estimate,
-                                                         free_space,
-                                                         list_items, measure,
-                                                         published_sam)
+from sam3d_plugin.preparation.checking import estimates
 from sam3d_plugin.preparation.running.frame_steps import (FrameStep, Product,
                                                           call_each)
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
@@ -62,9 +56,10 @@ class Slow(FrameStep):
 
 
 def sample_of(step, count=3, **options):
-    items = list_items(step, HERE)
-    return measure(step, choose_batches(items, count, step.batch_size),
-                   **options)
+    items = estimates.list_items(step, HERE)
+    return estimates.measure(
+        step, estimates.choose_batches(items, count, step.batch_size),
+        **options)
 
 
 def test_start_is_not_counted_for_every_item():
@@ -92,49 +87,51 @@ def test_a_slow_step_is_sampled_as_often_as_time_allows():
 
 def test_hours_bytes_and_what_is_done(tmp_path):
     step = Slow()
-    items = list_items(step, HERE)
+    items = estimates.list_items(step, HERE)
     assert items['c'] == [] and len(items['a']) == 10
     run_step(step, tmp_path, RunOptions(Shard(0, 4), 0))
-    assert count_done(items, tmp_path, None) == 10
-    result = estimate(step, tmp_path, HERE, items,
-                      Sample(3, 0, 36.0, 72.0, 1e6, 'a test'))
+    assert estimates.count_done(items, tmp_path, None) == 10
+    result = estimates.estimate(
+        step, tmp_path, HERE, items,
+        estimates.Sample(3, 0, 36.0, 72.0, 1e6, 'a test'))
     assert (result.items, result.done, result.left) == (30, 10, 20)
     assert result.device_hours == pytest.approx((20 * 36 + 72) / 3600)
     assert result.size == 20_000_000 and result.device == 'CPU'
     assert result.to_json()['hours'] == pytest.approx(result.hours)
-    assert result.free == free_space(tmp_path / 'not' / 'there')
+    assert result.free == estimates.free_space(tmp_path / 'not' / 'there')
 
 
 def test_a_shard_has_its_part():
-    items = list_items(Slow(), RunOptions(Shard(1, 2)))
+    items = estimates.list_items(Slow(), RunOptions(Shard(1, 2)))
     assert sorted(items) == ['b', 'd']
 
 
 def test_the_sample_is_spread_over_scans_and_kept_off_the_ends():
     items = {scan: [str(i) for i in range(9)] for scan in 'abcde'}
-    batches = choose_batches(items, 3, 1)
+    batches = estimates.choose_batches(items, 3, 1)
     assert [scan for scan, _ in batches] == ['a', 'c', 'e']
     assert all(names[0] not in '08' for _, names in batches)
-    one = choose_batches({'a': items['a'], 'b': []}, 3, 1)
+    one = estimates.choose_batches({'a': items['a'], 'b': []}, 3, 1)
     assert len({names[0] for _, names in one}) == 3
-    batch, = choose_batches(items, 3, 8)
+    batch, = estimates.choose_batches(items, 3, 8)
     assert len(batch[1]) == 3
-    assert [len(n) for _, n in choose_batches(items, 16, 4)] == [4] * 4
-    assert choose_batches({'a': ['0']}, 5, 2) == [('a', ['0'])]
-    assert choose_batches({}, 3, 1) == []
+    assert [len(n)
+            for _, n in estimates.choose_batches(items, 16, 4)] == [4] * 4
+    assert estimates.choose_batches({'a': ['0']}, 5, 2) == [('a', ['0'])]
+    assert estimates.choose_batches({}, 3, 1) == []
     with pytest.raises(StoreError, match='there are no frames'):
-        measure(Slow(), [])
+        estimates.measure(Slow(), [])
 
 
 def test_what_does_not_fit_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, 'disk_usage', lambda _: Usage(10**9, 0, 10**6))
-    check_space(900_000, tmp_path)
+    estimates.check_space(900_000, tmp_path)
     with pytest.raises(StoreError, match='0.00 GB are free; make room'):
-        check_space(1_000_000, tmp_path / 'new')
-    check_space(10**15, 's3://bucket/new', dict(backend='http'))
+        estimates.check_space(1_000_000, tmp_path / 'new')
+    estimates.check_space(10**15, 's3://bucket/new', dict(backend='http'))
 
 
 def test_the_published_cost_is_called_so():
-    sample = published_sam(123)
+    sample = estimates.published_sam(123)
     assert sample.items == 0 and sample.source.startswith('published, not')
-    assert SAM_SECONDS * 25000 / 3600 == pytest.approx(39, abs=0.5)
+    assert estimates.SAM_SECONDS * 25000 / 3600 == pytest.approx(39, abs=0.5)

@@ -2,14 +2,9 @@
 import numpy as np
 import pytest
 
+from sam3d_plugin.preparation.lifting import region_merging
 from sam3d_plugin.preparation.lifting.lifting import see_points
 from sam3d_plugin.preparation.lifting.purity import region_purity
-from sam3d_plugin.preparation.lifting.region_merging import (MergeOptions,
-                                                             RegionMerger,
-                                                             count_common,
-                                                             dissolve_small,
-                                                             find_overlaps,
-                                                             renumber)
 from tests.preparation.lifting_scene import scan_points, view_frames
 
 PLAIN = dict(min_points=1, absorb_radius=0)
@@ -24,7 +19,8 @@ def views():
 
 
 def merge(views, xyz, **options):
-    merger = RegionMerger(MergeOptions(**options))
+    merger = region_merging.RegionMerger(
+        region_merging.MergeOptions(**options))
     for ids in views:
         merger.add(ids)
     return merger.result(xyz)
@@ -79,7 +75,8 @@ def test_the_same_views_give_the_same_regions(views):
 
 def test_one_view_stays_as_it_is(views):
     xyz, _, lifted, _ = views
-    assert np.array_equal(merge(lifted[:1], xyz, **PLAIN), renumber(lifted[0]))
+    assert np.array_equal(
+        merge(lifted[:1], xyz, **PLAIN), region_merging.renumber(lifted[0]))
 
 
 def test_no_view_and_empty_views():
@@ -93,15 +90,15 @@ def test_no_view_and_empty_views():
 
 
 def test_renumber_goes_by_the_lowest_point():
-    assert renumber(np.array([0, 7, 3, 7, 0,
-                              1])).tolist() == [0, 1, 2, 1, 0, 3]
-    assert renumber(np.zeros(0, np.int64)).tolist() == []
+    assert region_merging.renumber(np.array(
+        [0, 7, 3, 7, 0, 1])).tolist() == [0, 1, 2, 1, 0, 3]
+    assert region_merging.renumber(np.zeros(0, np.int64)).tolist() == []
 
 
 def test_count_common_equals_counting():
     rng = np.random.default_rng(0)
     first, second = rng.integers(0, 5, (2, 200))
-    a, b, counts = count_common(first, second)
+    a, b, counts = region_merging.count_common(first, second)
     expected = {
         (i, j): n
         for i in range(1, 5)
@@ -112,7 +109,8 @@ def test_count_common_equals_counting():
 
 
 def pairs(first, second, **options):
-    found = find_overlaps(first, second, MergeOptions(**options))
+    found = region_merging.find_overlaps(
+        first, second, region_merging.MergeOptions(**options))
     return list(zip(*(side.tolist() for side in found)))
 
 
@@ -168,14 +166,17 @@ def test_the_region_that_more_views_saw_keeps_a_point():
 def test_small_regions_join_what_is_near():
     xyz = points(8)
     ids = np.array([1, 1, 1, 2, 0, 0, 3, 4], np.int32)
-    assert dissolve_small(ids, xyz, 2, 0).tolist() == [1, 1, 1] + [0] * 5
-    assert dissolve_small(ids, xyz, 2, 1.5).tolist() == [1] * 4 + [0] * 4
-    assert dissolve_small(ids, xyz, 4, 9).tolist() == [0] * 8
-    assert dissolve_small(ids, xyz, 1, 9).tolist() == ids.tolist()
+    assert region_merging.dissolve_small(ids, xyz, 2,
+                                         0).tolist() == [1, 1, 1] + [0] * 5
+    assert region_merging.dissolve_small(ids, xyz, 2,
+                                         1.5).tolist() == [1] * 4 + [0] * 4
+    assert region_merging.dissolve_small(ids, xyz, 4, 9).tolist() == [0] * 8
+    assert region_merging.dissolve_small(ids, xyz, 1,
+                                         9).tolist() == ids.tolist()
 
 
 def test_more_frames_need_no_more_partial_results():
-    merger = RegionMerger()
+    merger = region_merging.RegionMerger()
     ids = np.array([1, 1, 2, 2], np.uint16)
     for _ in range(1000):
         merger.add(ids)
@@ -192,4 +193,4 @@ def test_more_frames_need_no_more_partial_results():
 ])
 def test_impossible_options_are_refused(options, match):
     with pytest.raises(ValueError, match=match):
-        MergeOptions(**options)
+        region_merging.MergeOptions(**options)
