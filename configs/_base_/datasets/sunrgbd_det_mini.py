@@ -1,0 +1,20 @@
+# SUN RGB-D (v1 boxes) for two CPU cores: 20,000 points, one scene a step, no
+# augmentation.
+_base_ = ['./sunrgbd_det_v1.py']
+
+train_pipeline = [
+    {{_base_.load_points}},
+    dict(type='CheckPoints'),
+    {{_base_.load_regions}},
+    {{_base_.load_annotations}},
+    {{_base_.sample_points}},
+    {{_base_.pack_training}},
+]
+train_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    persistent_workers=False,
+    sampler=dict(type='InfiniteSampler'),
+    dataset=dict(times=1, dataset=dict(pipeline=train_pipeline)))
+val_dataloader = dict(num_workers=0)
+test_dataloader = val_dataloader
