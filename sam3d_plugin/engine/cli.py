@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 from mmdet3d.registry import MODELS, RUNNERS
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from torch import distributed as dist
@@ -18,6 +18,7 @@ from ..store.checkpoint import read_checkpoint
 from .console import file_only, warnings_in_log_file
 from .errors import explain
 from .export import settings_of
+from .options import SettingAction
 
 # Detectors whose targets are laid out for this many boxes a scene.
 _MAX_BOXES = {'VoteNet': 64, 'GroupFree3DNet': 64}
@@ -36,7 +37,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=SettingAction,
         default={},
         help='settings over those of the config, as key=value; data_root='
         'PATH moves everything that lies in the old data root, teacher=FILE '

@@ -106,28 +106,40 @@ def parse_settings(text: str) -> Dict[str, Any]:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0],
                                                        ast.Name):
             try:
-                settings[node.targets[0].id] = _value(node.value)
+                settings[node.targets[0].id] = literal_value(node.value)
             except ValueError:
                 continue
     return settings
 
 
-def _value(node: ast.expr) -> Any:
-    """Value of a literal, of ``dict(...)`` or of a list of them."""
+def literal_value(node: ast.expr) -> Any:
+    """Value of a literal, of ``dict(...)`` or of a list of them.
+
+    Args:
+        node (ast.expr): Parsed text.
+
+    Returns:
+        Any: The value.
+
+    Raises:
+        ValueError: If the text is no literal.
+    """
     if isinstance(node, ast.Call) and isinstance(
             node.func, ast.Name) and node.func.id == 'dict':
+        if node.args:
+            raise ValueError('dict() takes names and values here')
         pairs: List[Tuple[Any, Any]] = []
         for keyword in node.keywords:
-            value = _value(keyword.value)
+            value = literal_value(keyword.value)
             pairs += [(keyword.arg, value)] if keyword.arg else value.items()
         return dict(pairs)
     if isinstance(node, ast.Dict):
         return {
-            _value(key): _value(value)
+            literal_value(key): literal_value(value)
             for key, value in zip(node.keys, node.values) if key is not None
         }
     if isinstance(node, (ast.List, ast.Tuple)):
-        return [_value(item) for item in node.elts]
+        return [literal_value(item) for item in node.elts]
     return ast.literal_eval(node)
 
 

@@ -1,10 +1,38 @@
 """What the command lines' options do to a config."""
 import argparse
+import ast
 import os
 from pathlib import Path
 from typing import Any, Dict, List
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config, ConfigDict, DictAction
+
+from .export import literal_value
+
+
+class SettingAction(DictAction):
+    """mmengine's KEY=VALUE options, whose VALUE may also hold a dict.
+
+    A dict is written as in a config, ``dict(type='LN')``, or with braces;
+    mmengine itself breaks down on one with a comma.
+    """
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, *args:
+                 Any) -> None:
+        """Parse options; say what is wrong in a sentence."""
+        try:
+            super().__call__(parser, namespace, values, *args)
+        except (SyntaxError, ValueError) as error:
+            raise argparse.ArgumentError(
+                self, f'{" ".join(values)}: write KEY=VALUE, and a dict as in '
+                f'a config, with quotes around texts ({error})') from error
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        """Parse the value of one option."""
+        if 'dict(' in val or '{' in val:
+            return literal_value(ast.parse(val, mode='eval').body)
+        return DictAction._parse_iterable(val)
 
 
 def load_config(args: argparse.Namespace) -> Config:

@@ -4,9 +4,9 @@ import argparse
 import pytest
 from mmengine.config import Config
 
-from sam3d_plugin.engine.options import (apply_train_options, enable_tta,
-                                         load_config, move_data_root,
-                                         read_config)
+from sam3d_plugin.engine.options import (SettingAction, apply_train_options,
+                                         enable_tta, load_config,
+                                         move_data_root, read_config)
 
 
 def test_data_root_moves_everywhere_and_nothing_else_does():
@@ -98,3 +98,33 @@ def test_test_time_augmentation_wraps_the_model():
     assert cfg.model.type == 'Seg3DTTAModel'
     assert cfg.model.module.type == 'EncoderDecoder3D'
     assert cfg.test_dataloader.dataset.pipeline == cfg.tta_pipeline
+
+
+def parse_options(*options):
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument('--cfg-options', nargs='+', action=SettingAction)
+    return parser.parse_args(['--cfg-options', *options]).cfg_options
+
+
+def test_dicts_are_options_as_a_config_writes_them():
+    """The README's init_cfg, on which mmengine's own action breaks down."""
+    options = parse_options(
+        "a.init_cfg=dict(type='Pretrained', checkpoint='work dirs/e.pth')",
+        "b={'_delete_': True, 'sizes': (1, 2)}", "c=[dict(type='LN'), 3]",
+        'd=1,2', 'e=text')
+    assert options == {
+        'a.init_cfg': dict(type='Pretrained', checkpoint='work dirs/e.pth'),
+        'b': dict(_delete_=True, sizes=[1, 2]),
+        'c': [dict(type='LN'), 3],
+        'd': [1, 2],
+        'e': 'text'
+    }
+
+
+@pytest.mark.parametrize('option', [
+    'a=dict(type=LN)', 'a=dict(1)', "a=dict(f=__import__('os'))",
+    'a=dict(type=', 'no_value'
+])
+def test_other_options_are_refused(option):
+    with pytest.raises(argparse.ArgumentError, match='as in a config'):
+        parse_options(option)

@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Optional, Sequence
 import numpy as np
 import torch
 from mmdet3d.registry import DATASETS, MODELS
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.fileio import get
 from mmengine.logging import MMLogger
@@ -26,7 +26,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
 import sam3d_plugin  # noqa: F401 registers our types, and CPU operations
-from sam3d_plugin.engine.options import read_config
+from sam3d_plugin.engine.options import SettingAction, read_config
 from sam3d_plugin.store import read_region_file
 from sam3d_plugin.store.checkpoint import (extract_state_dict, load_encoder,
                                            read_checkpoint)
@@ -105,7 +105,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=SettingAction,
         default={},
         help='changes of the config, as key=value')
     return parser.parse_args(argv)
