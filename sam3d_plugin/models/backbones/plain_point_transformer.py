@@ -1,5 +1,5 @@
 """A plain transformer over point tokens."""
-from typing import Optional
+from typing import List, Optional, Sequence
 
 import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
@@ -111,10 +111,33 @@ class PlainPointTransformer(BaseModule):
         Returns:
             Tensor: (B, G, C) after the last norm.
         """
+        depth = len(self.blocks)
+        return self.encode_depths(x, centers, [depth], is_padding)[0]
+
+    def encode_depths(self,
+                      x: Tensor,
+                      centers: Tensor,
+                      depths: Sequence[int],
+                      is_padding: Optional[Tensor] = None) -> List[Tensor]:
+        """Encode the tokens and keep what some of the blocks gave.
+
+        Args:
+            x (Tensor): (B, G, C) token features.
+            centers (Tensor): (B, G, 3) token centres, metres.
+            depths (Sequence[int]): After which blocks, counted from 1.
+            is_padding (Optional[Tensor]): As in :meth:`forward`.
+
+        Returns:
+            List[Tensor]: (B, G, C) for each of ``depths``, all after the one
+            last norm.
+        """
         is_key = None
         if is_padding is not None and is_padding.any():
             is_key = ~is_padding[:, None, None, :]
         position = self.position_embedding(centers)
-        for block in self.blocks:
+        after = {}
+        for depth, block in enumerate(self.blocks, start=1):
             x = block(x + position, is_key)
-        return self.norm(x)
+            if depth in depths:
+                after[depth] = self.norm(x)
+        return [after[depth] for depth in depths]

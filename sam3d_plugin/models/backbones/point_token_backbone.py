@@ -1,5 +1,5 @@
 """Tokenizer, embedding and encoder as a backbone of mmdet3d's heads."""
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from mmdet3d.registry import MODELS
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sam3d_plugin.store import MAX_REGION_ID
 from sam3d_plugin.store.checkpoint import LoadReport, load_pretrained
+from sam3d_plugin.structures import PointTokens
 
 
 @MODELS.register_module()
@@ -24,9 +25,16 @@ class PointTokenBackbone(BaseModule):
         tokenizer (dict): Config of a tokenizer without padding.
         embedding (dict): Config of the token embedding.
         encoder (dict): Config of the token encoder.
-        out_channels (int): Channels that the head expects: 256 for VoteNet,
-            288 for GroupFree3D.
+        out_channels (Optional[int]): Channels that the head expects: 256 for
+            VoteNet, 288 for GroupFree3D. None leaves out the projection, for
+            heads that read ``token_features``.
         region_column (int): Point column of the region ids. Defaults to -1.
+        feature_depths (Sequence[int]): After which blocks of the encoder,
+            counted from 1, a segmentation head gets token features. Defaults
+            to (), which gives none.
+        frozen (bool): Whether embedding and encoder stay as they are
+            initialized: without gradient, and in evaluation mode. Defaults
+            to False.
         init_cfg (Optional[dict]): ``dict(type='Pretrained', checkpoint=FILE,
             prefix=..., allow_missing=[...])`` loads embedding and encoder
             strictly; see :func:`sam3d_plugin.store.load_pretrained`. A file
@@ -40,16 +48,49 @@ class PointTokenBackbone(BaseModule):
                  tokenizer: dict,
                  embedding: dict,
                  encoder: dict,
-                 out_channels: int,
+                 out_channels: Optional[int],
                  region_column: int = -1,
+                 feature_depths: Sequence[int] = (),
+                 frozen: bool = False,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         self.tokenizer = MODELS.build(tokenizer)
         self.embedding = MODELS.build(embedding)
         self.encoder = MODELS.build(encoder)
         self.region_column = region_column
-        self.out_proj = nn.Linear(self.encoder.embed_dims, out_channels)
+        self.feature_depths = tuple(feature_depths)
+        self._check_depths()
+        self.frozen = frozen
+        for module in (self.embedding, self.encoder):
+            module.requires_grad_(not frozen)
+        self.out_proj = nn.Identity() if out_channels is None else nn.Linear(
+            self.encoder.embed_dims, out_channels)
         self.load_report: Optional[LoadReport] = None
+
+    def _check_depths(self) -> None:
+        """Refuse depths that the encoder does not have."""
+        if not self.feature_depths:
+            return
+        depth = len(self.encoder.blocks)
+        if not all(1 <= d <= depth for d in self.feature_depths):
+            raise ValueError(f'feature_depths {self.feature_depths} are not '
+                             f'blocks of an encoder of depth {depth}: count '
+                             'from 1')
+
+    def train(self, mode: bool = True) -> 'PointTokenBackbone':
+        """Set training mode; a frozen encoder stays in evaluation mode.
+
+        Args:
+            mode (bool): Whether to train. Defaults to True.
+
+        Returns:
+            PointTokenBackbone: Itself.
+        """
+        super().train(mode)
+        if self.frozen:
+            self.embedding.eval()
+            self.encoder.eval()
+        return self
 
     def init_weights(self) -> None:
         """Initialize, then load the pre-trained encoder where one is named.
@@ -92,10 +133,12 @@ class PointTokenBackbone(BaseModule):
         if self.load_report is not None:
             encoder = (f'pretrained {self.load_report.source}, '
                        f'{self.load_report.summary()}')
+        if self.frozen:
+            encoder += ', frozen'
         return (f'tokens: {self.tokenizer.summary()} · encoder: {encoder} · '
                 f'regions: {regions}')
 
-    def forward(self, points: Tensor) -> Dict[str, List[Optional[Tensor]]]:
+    def forward(self, points: Tensor) -> Dict[str, Any]:
         """Encode a batch of scenes.
 
         Args:
@@ -103,9 +146,12 @@ class PointTokenBackbone(BaseModule):
                 one of them region ids if the tokenizer needs them.
 
         Returns:
-            Dict[str, List[Optional[Tensor]]]: ``fp_xyz`` (B, G, 3),
-            ``fp_features`` (B, out_channels, G), ``fp_indices`` (B, G)
-            int64, and the same under ``sa_*`` after the points themselves.
+            Dict[str, Any]: Lists ``fp_xyz`` (B, G, 3), ``fp_features`` (B,
+            out_channels, G), ``fp_indices`` (B, G) int64, and the same under
+            ``sa_*`` after the points themselves. With ``feature_depths`` also
+            ``token_features``, a list with (B, G, C) for each depth,
+            ``token_centers`` (B, G, 3), and ``point_tokens`` (B, N) int64,
+            None where points are not in exactly one token.
 
         Raises:
             ValueError: When points are not finite, hold no region ids where
@@ -117,18 +163,35 @@ class PointTokenBackbone(BaseModule):
             raise ValueError('detection and segmentation heads take the same '
                              'number of tokens from every scene: set '
                              'split=True, num_tokens=N in the tokenizer')
-        features = self.encoder(self.embedding(xyz, tokens), tokens.centers)
-        features = self.out_proj(features).transpose(1, 2).contiguous()
+        *token_features, encoded = self._encode(xyz, tokens)
+        features = self.out_proj(encoded).transpose(1, 2).contiguous()
         indices = tokens.anchor_indices
         anchors = xyz.gather(1, indices[..., None].expand(-1, -1, 3))
         every_point = torch.arange(xyz.shape[1], device=xyz.device)
-        return dict(
+        outputs = dict(
             fp_xyz=[anchors],
             fp_features=[features],
             fp_indices=[indices],
             sa_xyz=[xyz, anchors],
             sa_features=[None, features],
             sa_indices=[every_point.expand(len(xyz), -1), indices])
+        if self.feature_depths:
+            outputs.update(
+                token_features=token_features,
+                token_centers=tokens.centers,
+                point_tokens=tokens.point_tokens)
+        return outputs
+
+    def _encode(self, xyz: Tensor, tokens: PointTokens) -> List[Tensor]:
+        """Return (B, G, C) of each feature depth, then of the whole encoder.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled()
+                                    and not self.frozen):
+            embedded = self.embedding(xyz, tokens)
+            if not self.feature_depths:
+                return [self.encoder(embedded, tokens.centers)]
+            depths = (*self.feature_depths, len(self.encoder.blocks))
+            return self.encoder.encode_depths(embedded, tokens.centers, depths)
 
     def _split_columns(self,
                        points: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
