@@ -49,6 +49,33 @@ class PointRunner(Runner):
                 init_gloo(self.launcher, timeout)
         super().setup_env(env_cfg)
 
+    def set_randomness(self, *args: Any, **kwargs: Any) -> None:
+        """Set the seed; a run that resumes takes that of its checkpoint.
+
+        Sampler and model have been built with another one then.
+
+        Args:
+            *args (Any): As in mmengine.
+            **kwargs (Any): As in mmengine.
+        """
+        super().set_randomness(*args, **kwargs)
+        if not hasattr(self, 'model'):
+            return
+        self._follow_seed(_unwrapped(self.model))
+        sampler = getattr(self.train_dataloader, 'sampler', None)
+        if hasattr(sampler, 'seed') and not kwargs.get('diff_rank_seed'):
+            sampler.seed = self.seed
+
+    def build_model(self, model: Union[nn.Module, dict]) -> nn.Module:
+        """Build the model; a pre-trainer's masks follow the run's seed."""
+        return self._follow_seed(super().build_model(model))
+
+    def _follow_seed(self, model: nn.Module) -> nn.Module:
+        """Hand the seed to a model that has none of its own."""
+        if getattr(model, 'follows_run_seed', False):
+            model.seed = self.seed
+        return model
+
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Build the logger; its console leaves out the page-long dumps."""
         logger = super().build_logger(*args, **kwargs)

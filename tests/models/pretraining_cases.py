@@ -38,6 +38,30 @@ STAGE2 = dict(
         out_channels=32),
     target_generator=dict(type='TeacherTokenTargets', checkpoint=''))
 
+BALANCED_HEAD = dict(
+    STAGE1['head'],
+    loss=dict(type='GroupBalancedDistillLoss', counts=[5, 9, 2]))
+
+
+def stage2(checkpoint, **changes):
+    """Stage 2 with the teacher of a file."""
+    return dict(
+        STAGE2,
+        target_generator=dict(
+            type='TeacherTokenTargets', checkpoint=checkpoint),
+        **changes)
+
+
+def save_teacher(path):
+    """Write a checkpoint of stage 1 whose tensors are all non-trivial."""
+    model = build(STAGE1)
+    losses_of(model)  # so that batch norm has statistics
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += .02 * torch.randn_like(parameter)
+    torch.save(dict(state_dict=model.state_dict()), path)
+    return str(path)
+
 
 def build(config, **changes):
     torch.manual_seed(0)

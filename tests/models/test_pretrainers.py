@@ -8,41 +8,23 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 
 from sam3d_plugin.models.pretrainers import BasePointPretrainer, base
-from .pretraining_cases import (ENCODER, JOINT, KNN, SAM, STAGE1, STAGE2,
-                                build, losses_of, make_batch, total,
-                                without_drop_path, without_norm_statistics)
-
-BALANCED = dict(
-    STAGE1['head'],
-    loss=dict(type='GroupBalancedDistillLoss', counts=[5, 9, 2]))
+from .pretraining_cases import (BALANCED_HEAD, ENCODER, JOINT, KNN, SAM,
+                                STAGE1, build, losses_of, make_batch,
+                                save_teacher, stage2, total, without_drop_path,
+                                without_norm_statistics)
 
 
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory):
-    model = build(STAGE1)
-    losses_of(model)  # so that batch norm has statistics
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += .02 * torch.randn_like(parameter)
-    path = tmp_path_factory.mktemp('stage1') / 'stage1.pth'
-    torch.save(dict(state_dict=model.state_dict()), path)
-    return str(path)
+    return save_teacher(tmp_path_factory.mktemp('stage1') / 'stage1.pth')
 
 
 @pytest.fixture(params=['stage1', 'joint', 'stage2'])
 def config(request, checkpoint):
     return dict(
-        stage1=dict(STAGE1, head=BALANCED),
-        joint=dict(JOINT, head=BALANCED),
+        stage1=dict(STAGE1, head=BALANCED_HEAD),
+        joint=dict(JOINT, head=BALANCED_HEAD),
         stage2=stage2(checkpoint))[request.param]
-
-
-def stage2(checkpoint, **changes):
-    return dict(
-        STAGE2,
-        target_generator=dict(
-            type='TeacherTokenTargets', checkpoint=checkpoint),
-        **changes)
 
 
 @pytest.mark.parametrize('tokenizer', [SAM, KNN])

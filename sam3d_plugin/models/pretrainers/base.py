@@ -31,7 +31,7 @@ class BasePointPretrainer(BaseModel):
     frames that all processes trained on. All randomness of a step (masks,
     drop path) derives from it and ``seed``, so a resumed run repeats an
     unbroken one, and several processes, or accumulated steps, mask the
-    frames that one process and one step would.
+    tokens that one process and one step would.
 
     Args:
         tokenizer (dict): Config of the tokenizer.
@@ -40,7 +40,8 @@ class BasePointPretrainer(BaseModel):
         decoder (Optional[dict]): Config of the decoder.
         head (Optional[dict]): Config of the head.
         target_generator (Optional[dict]): Config of the target generator.
-        seed (int): Seed of masks and drop path. Defaults to 0.
+        seed (Optional[int]): Seed of masks and drop path. None takes that of
+            the run (see ``PointRunner``), 0 without one. Defaults to None.
         region_column (int): Point column of the region ids. Defaults to -1.
         data_preprocessor (dict): Config of the preprocessor.
         init_cfg (Optional[dict]): Initialization config.
@@ -55,7 +56,7 @@ class BasePointPretrainer(BaseModel):
                  decoder: Optional[dict] = None,
                  head: Optional[dict] = None,
                  target_generator: Optional[dict] = None,
-                 seed: int = 0,
+                 seed: Optional[int] = None,
                  region_column: int = -1,
                  data_preprocessor: dict = dict(type='FramePreprocessor'),
                  init_cfg: Optional[dict] = None) -> None:
@@ -66,7 +67,8 @@ class BasePointPretrainer(BaseModel):
         self.decoder = _build_slot(decoder)
         self.head = _build_slot(head)
         self.target_generator = _build_slot(target_generator)
-        self.seed = seed
+        self.follows_run_seed = seed is None
+        self.seed = seed or 0
         self.region_column = region_column
         self.register_buffer('frames_seen', torch.tensor(0))
 
@@ -209,22 +211,27 @@ class BasePointPretrainer(BaseModel):
                 'region maps')
         return column.long()
 
-    def first_frame(self, num_frames: int) -> int:
-        """Number of the batch's first frame, over all processes.
+    def frame_numbers(self, num_frames: int) -> range:
+        """Number the frames of a batch over the whole training.
+
+        Samplers deal frames out to the processes in turn, so the numbers are
+        those that the frames would have in the batch of a single process.
 
         Args:
             num_frames (int): Frames in the batch of each process.
 
         Returns:
-            int: Counted over the whole training.
+            range: Number of each frame.
         """
-        return int(self.frames_seen) + get_rank() * num_frames
+        num_processes = get_world_size()
+        first = int(self.frames_seen) + get_rank()
+        return range(first, first + num_frames * num_processes, num_processes)
 
     @contextmanager
     def _seeded(self, points: Tensor) -> Iterator[None]:
         """Seed torch for one step and give its state back afterwards."""
         devices = [points.device] if points.is_cuda else []
-        entropy = (self.seed, self.first_frame(len(points)), 1)
+        entropy = (self.seed, self.frame_numbers(len(points))[0], 1)
         step_seed = np.random.SeedSequence(entropy).generate_state(1)[0]
         with torch.random.fork_rng(devices):
             torch.manual_seed(int(step_seed))

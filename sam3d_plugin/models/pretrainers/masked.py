@@ -58,8 +58,7 @@ class MaskedPointPretrainer(BasePointPretrainer):
         """
         is_padding = tokens.is_padding
         generators = frame_generators(self.seed,
-                                      self.first_frame(len(is_padding)),
-                                      len(is_padding))
+                                      self.frame_numbers(len(is_padding)))
         is_masked = random_mask(is_padding.cpu().numpy(), self.mask_ratio,
                                 generators)
         return torch.from_numpy(is_masked).to(is_padding.device)

@@ -1,5 +1,5 @@
 """Which tokens are hidden from the encoder, and the tokens that are left."""
-from typing import List, NamedTuple, Sequence
+from typing import Iterable, List, NamedTuple, Sequence
 
 import numpy as np
 import torch
@@ -9,23 +9,19 @@ from sam3d_plugin.ops import segment_ids
 from sam3d_plugin.structures import PointTokens
 
 
-def frame_generators(seed: int, first_frame: int,
-                     num_frames: int) -> List[np.random.Generator]:
+def frame_generators(seed: int,
+                     numbers: Iterable[int]) -> List[np.random.Generator]:
     """One random generator per frame, the same for the same frame number.
 
     Args:
         seed (int): Seed of the run, from 0 on.
-        first_frame (int): Number of the batch's first frame, counted over
-            the whole training and all processes.
-        num_frames (int): Frames B of the batch.
+        numbers (Iterable[int]): Number of each frame of the batch, counted
+            over the whole training and all processes.
 
     Returns:
         List[np.random.Generator]: B generators.
     """
-    return [
-        np.random.default_rng((seed, first_frame + i))
-        for i in range(num_frames)
-    ]
+    return [np.random.default_rng((seed, number)) for number in numbers]
 
 
 def random_mask(is_padding: np.ndarray, ratio: float,
