@@ -1,6 +1,7 @@
 """Importing this package registers every model component."""
 from .backbones import (PlainPointTransformer, PointPatchEmbed,
                         PointTokenBackbone)
+from .dense_heads import RotatedGroupFree3DHead
 from .heads import GlobalFeatureHead, MaskedTokenHead, RegionDistillHead
 from .losses import DistillLoss, GroupBalancedDistillLoss
 from .necks import MaskedTokenDecoder
@@ -15,5 +16,6 @@ __all__ = [
     'MaskedRegionDistillPretrainer', 'MaskedTokenDecoder', 'MaskedTokenHead',
     'MaskedTokenPretrainer', 'PlainPointTransformer', 'PointPatchEmbed',
     'PointTokenBackbone', 'RegionDistillHead', 'RegionDistillPretrainer',
-    'RegionFeatureTargets', 'SAMTokenizer', 'TeacherTokenTargets'
+    'RegionFeatureTargets', 'RotatedGroupFree3DHead', 'SAMTokenizer',
+    'TeacherTokenTargets'
 ]
