@@ -1,11 +1,14 @@
 """A plain transformer over point tokens."""
 from typing import List, Optional, Sequence
 
+import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+
+from .token_packing import TokenPacking, find_packing
 
 
 class TransformerBlock(BaseModule):
@@ -32,28 +35,44 @@ class TransformerBlock(BaseModule):
             nn.Linear(hidden_dims, embed_dims))
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, is_key: Optional[Tensor] = None) -> Tensor:
-        """Mix the tokens.
+    def forward(self,
+                x: Tensor,
+                packing: Optional[TokenPacking] = None) -> Tensor:
+        """Mix the tokens of each scene.
 
         Args:
-            x (Tensor): (B, G, C).
-            is_key (Optional[Tensor]): (B, 1, 1, G) bool, True for tokens
-                that may be attended to; all when None.
+            x (Tensor): (B, G, C), or with a packing (T, C).
+            packing (Optional[TokenPacking]): Of scenes with padding.
 
         Returns:
-            Tensor: (B, G, C).
+            Tensor: Like ``x``.
         """
-        x = x + self.drop_path(self._attend(self.norm1(x), is_key))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        x = x + self._drop(self._attend(self.norm1(x), packing), packing)
+        return x + self._drop(self.mlp(self.norm2(x)), packing)
 
-    def _attend(self, x: Tensor, is_key: Optional[Tensor]) -> Tensor:
-        num_scenes, num_tokens, channels = x.shape
-        qkv = self.qkv(x).reshape(num_scenes, num_tokens, 3, self.num_heads,
-                                  channels // self.num_heads)
+    def _attend(self, x: Tensor, packing: Optional[TokenPacking]) -> Tensor:
+        qkv = self.qkv(x)
+        if packing is not None:
+            qkv = packing.pad(qkv)
+        qkv = qkv.unflatten(-1, (3, self.num_heads, -1))
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         mixed = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=is_key)
-        return self.proj(mixed.transpose(1, 2).flatten(2))
+            query,
+            key,
+            value,
+            attn_mask=None if packing is None else packing.is_key)
+        mixed = mixed.transpose(1, 2).flatten(2)
+        if packing is not None:
+            mixed = packing.pack(mixed)
+        return self.proj(mixed)
+
+    def _drop(self, branch: Tensor, packing: Optional[TokenPacking]) -> Tensor:
+        """Drop path, the same for all tokens of a scene."""
+        if packing is None:
+            return self.drop_path(branch)
+        ones = branch.new_ones((packing.shape[0], 1), dtype=torch.float32)
+        factor = self.drop_path(ones).index_select(0, packing.scenes)
+        return (branch * factor).to(branch.dtype)
 
 
 @MODELS.register_module()
@@ -131,13 +150,16 @@ class PlainPointTransformer(BaseModule):
             List[Tensor]: (B, G, C) for each of ``depths``, all after the one
             last norm.
         """
-        is_key = None
+        packing = None
         if is_padding is not None and is_padding.any():
-            is_key = ~is_padding[:, None, None, :]
+            packing = find_packing(is_padding)
+            x, centers = packing.pack(x), packing.pack(centers)
         position = self.position_embedding(centers)
         after = {}
         for depth, block in enumerate(self.blocks, start=1):
-            x = block(x + position, is_key)
+            x = block(x + position, packing)
             if depth in depths:
                 after[depth] = self.norm(x)
+                if packing is not None:
+                    after[depth] = packing.pad(after[depth])
         return [after[depth] for depth in depths]

@@ -1,7 +1,6 @@
 """A token's points become one feature: mini-PointNet."""
 from typing import Optional, Sequence
 
-import torch
 from mmcv.cnn import build_norm_layer
 from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
@@ -66,7 +65,8 @@ class PointPatchEmbed(BaseModule):
             tokens.centers.reshape(-1, 3)[token_of_member])
         local = self.local_layers(relative)
         maxima = segment_max(local, offsets)
-        hidden = self.point_layer(local) + torch.index_select(
-            self.token_layer(maxima), 0, token_of_member)
+        # In place: a third (M, hidden) array would cost as much as the sum.
+        hidden = self.point_layer(local).add_(
+            self.token_layer(maxima).index_select(0, token_of_member))
         features = segment_max(self.global_layers(hidden), offsets)
         return features.reshape(*tokens.is_padding.shape, self.embed_dims)
