@@ -38,23 +38,73 @@ def export_backbone(source: str, out: str, seed: int = 0) -> Dict[str, Any]:
         CheckpointError: If it is no pre-training, or lacks a tensor of the
             encoder.
     """
-    if source.endswith('.py'):
-        settings = Config.fromfile(source).to_dict()
-        state, frames_seen = _fresh_state(settings, source, seed), 0
-    else:
-        checkpoint = read_checkpoint(source)
-        settings = settings_of(checkpoint)
-        if not settings:
-            raise CheckpointError(
-                f'{source} does not say what it was made of (meta.cfg); '
-                'export a checkpoint that tools/train.py wrote')
-        full = extract_state_dict(checkpoint, source)
-        state = _state_of(_build_parts(settings, source), full, source)
-        frames_seen = int(full.get('frames_seen', 0))
-    meta = describe(settings)
-    meta.update(source=Path(source).name, frames_seen=frames_seen)
+    state, meta = read_encoder(source, seed)
     with atomic_write(out, 'wb') as file:
         torch.save(dict(state_dict=state, meta=meta), file)
+    return meta
+
+
+def read_encoder(source: str,
+                 seed: int = 0) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
+    """Read embedding and encoder from whatever holds them.
+
+    Args:
+        source (str): Checkpoint that tools/train.py wrote, a file of
+            :func:`export_backbone`, or a config (``.py``), whose encoder is
+            then fresh.
+        seed (int): Of a fresh encoder. Defaults to 0.
+
+    Returns:
+        Tuple[Dict[str, Tensor], Dict[str, Any]]: Tensors under
+        ``embedding.`` and ``encoder.``, and the metadata of
+        :func:`export_backbone`.
+
+    Raises:
+        FileNotFoundError: If the source is missing.
+        CheckpointError: If it holds no such encoder, or not all of it.
+    """
+    if source.endswith('.py'):
+        return fresh_encoder(Config.fromfile(source).to_dict(), source, seed)
+    checkpoint = read_checkpoint(source)
+    full = extract_state_dict(checkpoint, source)
+    meta = checkpoint.get('meta') or {}
+    if all(key in meta for key in ('method', 'tokenizer', *PARTS)):
+        return _state_of(_build_parts(dict(model=meta), source), full,
+                         source), meta
+    settings = settings_of(checkpoint)
+    if not settings:
+        raise CheckpointError(
+            f'{source} does not say what it was made of (meta.cfg); '
+            'export a checkpoint that tools/train.py wrote')
+    state = _state_of(_build_parts(settings, source), full, source)
+    return state, _described(settings, source, int(full.get('frames_seen', 0)))
+
+
+def fresh_encoder(settings: Dict[str, Any],
+                  source: str,
+                  seed: int = 0) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
+    """Make an encoder that has learnt nothing.
+
+    Args:
+        settings (Dict[str, Any]): The whole configuration.
+        source (str): Its file.
+        seed (int): Of the weights. Defaults to 0.
+
+    Returns:
+        Tuple[Dict[str, Tensor], Dict[str, Any]]: See :func:`read_encoder`.
+
+    Raises:
+        CheckpointError: If it is no pre-training.
+    """
+    state = _fresh_state(settings, source, seed)
+    return state, _described(settings, source, 0)
+
+
+def _described(settings: Dict[str, Any], source: str,
+               frames_seen: int) -> Dict[str, Any]:
+    """Metadata with where it came from."""
+    meta = describe(settings)
+    meta.update(source=Path(source).name, frames_seen=frames_seen)
     return meta
 
 

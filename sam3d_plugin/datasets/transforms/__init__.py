@@ -1,5 +1,8 @@
 """Pipeline steps that mmdet3d does not have."""
+from .center_points import CenterPoints
 from .check_points import CheckPoints
+from .keep_point_labels import KeepPointLabels
+from .load_frame_labels import LoadFrameLabels
 from .load_region_ids import LoadRegionIds
 from .load_region_targets import LoadRegionTargets
 from .load_rgbd_points import LoadRGBDPoints
@@ -7,6 +10,7 @@ from .pack_pretrain import PackPretrainInputs
 from .seeded_point_sample import SeededPointSample
 
 __all__ = [
-    'CheckPoints', 'LoadRGBDPoints', 'LoadRegionIds', 'LoadRegionTargets',
+    'CenterPoints', 'CheckPoints', 'KeepPointLabels', 'LoadFrameLabels',
+    'LoadRGBDPoints', 'LoadRegionIds', 'LoadRegionTargets',
     'PackPretrainInputs', 'SeededPointSample'
 ]

@@ -111,6 +111,9 @@ class LoadRGBDPoints(BaseTransform):
     - points (:obj:`DepthPoints`): x, y, z, and the region id as
       ``attribute_dims['region']``, 0 = in no region
     - num_regions (int): R of the frame's id map
+    - pixels (np.ndarray): (N,) pixel of each point, an index into the
+      flattened depth image; it does not move with the points, so whatever
+      reads it comes before they are sampled again
 
     Args:
         num_points (Optional[int]): N, drawn without repetition if there are
@@ -181,6 +184,7 @@ class LoadRGBDPoints(BaseTransform):
             points_dim=4,
             attribute_dims=dict(region=3))
         results['num_regions'] = int(region_map.max())
+        results['pixels'] = pixels
         return results
 
     def _choose(self, pixels: np.ndarray) -> np.ndarray:

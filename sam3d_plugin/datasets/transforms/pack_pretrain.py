@@ -1,9 +1,10 @@
 """The end of a pre-training pipeline."""
 from typing import Sequence
 
+import torch
 from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
-from mmdet3d.structures import Det3DDataSample
+from mmdet3d.structures import Det3DDataSample, PointData
 
 
 @TRANSFORMS.register_module()
@@ -14,6 +15,7 @@ class PackPretrainInputs(BaseTransform):
 
     - points (:obj:`BasePoints`)
     - regions (:obj:`InstanceData`, optional)
+    - pts_semantic_mask (np.ndarray, optional): for probes, not for training
     - those of ``meta_keys`` that the data sample shall have
 
     Args:
@@ -34,7 +36,8 @@ class PackPretrainInputs(BaseTransform):
 
         Returns:
             dict: ``inputs`` with ``points`` (Tensor): (N, 4) x, y, z,
-            region; ``data_samples`` with ``regions``.
+            region; ``data_samples`` with ``regions``, and the labels as
+            ``gt_pts_seg``.
         """
         sample = Det3DDataSample(metainfo={
             key: results[key]
@@ -42,6 +45,9 @@ class PackPretrainInputs(BaseTransform):
         })
         if 'regions' in results:
             sample.regions = results['regions']
+        if 'pts_semantic_mask' in results:
+            labels = torch.from_numpy(results['pts_semantic_mask'])
+            sample.gt_pts_seg = PointData(pts_semantic_mask=labels)
         return dict(
             inputs=dict(points=results['points'].tensor), data_samples=sample)
 

@@ -1,0 +1,261 @@
+"""How well one linear layer reads classes from frozen token features.
+
+Axis legend: F frames, N points, P points that train, T tokens, C channels, K
+classes.
+"""
+from dataclasses import dataclass
+from typing import Any, Dict, NamedTuple, Optional, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .token_features import TokenFeatures
+
+READ_OUTS = ('own', 'three_nn')
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """Settings of the probe.
+
+    Attributes:
+        l2 (float): Weight of half the squared weights (not biases) beside
+            the mean cross entropy of a point.
+        max_iterations (int): Of L-BFGS.
+        points_per_frame (int): Points of each frame that train the
+            ``three_nn`` layer; the ``own`` layer trains on all.
+        seed (int): Which points these are.
+    """
+    l2: float = 1e-4
+    max_iterations: int = 100
+    points_per_frame: int = 512
+    seed: int = 0
+
+
+class LinearLayer(NamedTuple):
+    """A layer on standardised features.
+
+    Attributes:
+        mean (Tensor): (C,) of the features that trained it.
+        std (Tensor): (C,) of these; 1 where a channel is constant.
+        weight (Tensor): (C, K).
+        bias (Tensor): (K,).
+    """
+    mean: Tensor
+    std: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Logits (T, K) of features (T, C)."""
+        return (features - self.mean) / self.std @ self.weight + self.bias
+
+
+def probe(train: TokenFeatures, test: TokenFeatures, classes: Sequence[str],
+          settings: ProbeSettings) -> Dict[str, Dict[str, Any]]:
+    """Train and test both read-outs.
+
+    Args:
+        train (TokenFeatures): Frames that train the layers.
+        test (TokenFeatures): Frames that test them.
+        classes (Sequence[str]): Names of the K classes.
+        settings (ProbeSettings): Of the layers.
+
+    Returns:
+        Dict[str, Dict[str, Any]]: Scores (:func:`scores`) by read-out.
+
+    Raises:
+        ValueError: When no point of one of them is labelled.
+    """
+    for name, part in (('train', train), ('test', test)):
+        if not (part.labels >= 0).any():
+            raise ValueError(f'no point of the {name} frames is labelled: '
+                             'name other scans')
+    results = {}
+    for read_out in READ_OUTS:
+        layer = fit(train, read_out, len(classes), settings)
+        predictions = predict(layer, test, read_out)
+        matrix = confusion(test.labels, predictions, len(classes))
+        results[read_out] = scores(matrix, classes)
+    return results
+
+
+def fit(train: TokenFeatures, read_out: str, num_classes: int,
+        settings: ProbeSettings) -> LinearLayer:
+    """Train the layer of a read-out.
+
+    The points of a token have the same ``own`` feature, so their loss is that
+    of the token with its histogram of classes, exactly. Interpolating logits
+    with weights that sum to 1 is the same as interpolating features.
+
+    Args:
+        train (TokenFeatures): Frames that train it.
+        read_out (str): One of ``READ_OUTS``.
+        num_classes (int): K.
+        settings (ProbeSettings): Of the layer.
+
+    Returns:
+        LinearLayer: The minimum of a convex loss.
+    """
+    if read_out == 'own':
+        counts = class_counts(train, num_classes)
+        return fit_layer(train.features, counts, settings)
+    chosen = choose_points(train.labels, settings)
+    labels = train.labels.reshape(-1)[chosen]
+    return fit_layer(train.features,
+                     F.one_hot(labels, num_classes).float(), settings,
+                     train.nearest.reshape(-1, 3)[chosen],
+                     train.weights.reshape(-1, 3)[chosen])
+
+
+def class_counts(train: TokenFeatures, num_classes: int) -> Tensor:
+    """Number of each token's own points in each class.
+
+    Args:
+        train (TokenFeatures): The frames.
+        num_classes (int): K.
+
+    Returns:
+        Tensor: (T, K) float32.
+    """
+    is_labelled = train.labels >= 0
+    cells = train.own[is_labelled] * num_classes + train.labels[is_labelled]
+    num_cells = len(train.features) * num_classes
+    counts = torch.bincount(cells, minlength=num_cells)
+    return counts.reshape(-1, num_classes).float()
+
+
+def choose_points(labels: Tensor, settings: ProbeSettings) -> Tensor:
+    """Draw the labelled points that train an interpolating layer.
+
+    Args:
+        labels (Tensor): (F, N), -1 = unlabelled.
+        settings (ProbeSettings): Names number and seed.
+
+    Returns:
+        Tensor: (P,) indices into the F * N points, sorted.
+    """
+    generator = torch.Generator().manual_seed(settings.seed)
+    order = torch.rand(labels.shape, generator=generator).to(labels.device)
+    order[labels < 0] = 2
+    count = min(settings.points_per_frame, labels.shape[1])
+    chosen = order.topk(count, dim=1, largest=False).indices
+    is_chosen = torch.zeros_like(labels, dtype=torch.bool)
+    is_chosen.scatter_(1, chosen, True)
+    return torch.nonzero((is_chosen & (labels >= 0)).reshape(-1))[:, 0]
+
+
+def fit_layer(features: Tensor,
+              counts: Tensor,
+              settings: ProbeSettings,
+              nearest: Optional[Tensor] = None,
+              weights: Optional[Tensor] = None) -> LinearLayer:
+    """Minimise cross entropy by L-BFGS over all tokens at once.
+
+    Args:
+        features (Tensor): (T, C).
+        counts (Tensor): (T, K) how often a token, or (P, K) a point, counts
+            in each class.
+        settings (ProbeSettings): Of the layer.
+        nearest (Optional[Tensor]): (P, 3) tokens that points read.
+        weights (Optional[Tensor]): (P, 3) their weights.
+
+    Returns:
+        LinearLayer: The layer.
+    """
+    std, mean = torch.std_mean(features, dim=0, correction=0)
+    std = torch.where(std > 0, std, torch.ones_like(std))
+    inputs = (features - mean) / std
+    shape = features.shape[1], counts.shape[1]
+    weight = inputs.new_zeros(shape).requires_grad_()
+    bias = inputs.new_zeros(shape[1]).requires_grad_()
+    optimizer = torch.optim.LBFGS([weight, bias],
+                                  max_iter=settings.max_iterations,
+                                  tolerance_grad=1e-6,
+                                  line_search_fn='strong_wolfe')
+    total = counts.sum()
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        logits = _mixed(inputs @ weight + bias, nearest, weights)
+        entropy = -(counts * logits.log_softmax(1)).sum() / total
+        loss = entropy + settings.l2 / 2 * weight.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return LinearLayer(mean, std, weight.detach(), bias.detach())
+
+
+def _mixed(logits: Tensor, nearest: Optional[Tensor],
+           weights: Optional[Tensor]) -> Tensor:
+    """Logits (P, K) of points out of those (T, K) of tokens."""
+    if nearest is None:
+        return logits
+    return F.embedding_bag(
+        nearest, logits, per_sample_weights=weights, mode='sum')
+
+
+def predict(layer: LinearLayer, test: TokenFeatures, read_out: str) -> Tensor:
+    """Classify every point.
+
+    Args:
+        layer (LinearLayer): Of the same read-out.
+        test (TokenFeatures): The frames.
+        read_out (str): One of ``READ_OUTS``.
+
+    Returns:
+        Tensor: (F, N) int64 classes.
+    """
+    logits = layer(test.features)
+    if read_out == 'own':
+        return logits.argmax(1)[test.own]
+    return torch.stack([
+        _mixed(logits, nearest, weights).argmax(1)
+        for nearest, weights in zip(test.nearest, test.weights)
+    ])
+
+
+def confusion(labels: Tensor, predictions: Tensor, num_classes: int) -> Tensor:
+    """Count the labelled points by true and predicted class.
+
+    Args:
+        labels (Tensor): (...) int64, -1 = unlabelled.
+        predictions (Tensor): (...) int64.
+        num_classes (int): K.
+
+    Returns:
+        Tensor: (K, K) int64, a row per true class.
+    """
+    is_labelled = labels >= 0
+    cells = labels[is_labelled] * num_classes + predictions[is_labelled]
+    return torch.bincount(
+        cells, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def scores(matrix: Tensor, classes: Sequence[str]) -> Dict[str, Any]:
+    """Intersection over union and accuracy, over classes that occur.
+
+    Args:
+        matrix (Tensor): (K, K), see :func:`confusion`.
+        classes (Sequence[str]): Names of the classes.
+
+    Returns:
+        Dict[str, Any]: ``miou`` and ``macc``, from 0 to 1, and ``classes``
+        with ``iou``, ``acc`` and ``points`` of each that occurs.
+    """
+    counts = matrix.double().cpu()
+    hits, truth, found = counts.diag(), counts.sum(1), counts.sum(0)
+    per_class = {
+        name:
+        dict(
+            iou=float(hits[i] / (truth[i] + found[i] - hits[i])),
+            acc=float(hits[i] / truth[i]),
+            points=int(truth[i]))
+        for i, name in enumerate(classes) if truth[i] > 0
+    }
+    return dict(
+        miou=sum(c['iou'] for c in per_class.values()) / len(per_class),
+        macc=sum(c['acc'] for c in per_class.values()) / len(per_class),
+        classes=per_class)
