@@ -127,8 +127,8 @@ def encode_frames(encoder: TokenEncoder,
         points, labels = points.to(device), labels.to(device)
         tokens, features = encoder(points)
         part = read_tokens(points[..., :3], tokens, features, labels)
-        part.own += num_tokens
-        part.nearest += num_tokens
+        part.own = part.own + num_tokens
+        part.nearest = part.nearest + num_tokens
         num_tokens += len(part.features)
         parts.append(part)
     joined = TokenFeatures(*(torch.cat([getattr(part, name) for part in parts])

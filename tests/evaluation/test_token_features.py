@@ -81,10 +81,11 @@ def test_features_are_those_of_the_pretrainer_in_eval_mode():
     assert encoder(points)[1].equal(expected)
 
 
-def test_batch_size_changes_nothing_and_seed_the_points(tmp_path):
+@pytest.mark.parametrize('tokenizer', [SAM, KNN])
+def test_batch_size_changes_nothing_and_seed_the_points(tmp_path, tokenizer):
     root = write_labelled_set(tmp_path)
     frames = module.labelled_frames(str(root), 'splits/train.txt', 200)
-    encoder = make_encoder(SAM)
+    encoder = make_encoder(tokenizer)
     one, three, other = (module.encode_frames(encoder, frames, seed, size)
                          for seed, size in ((0, 1), (0, 3), (1, 3)))
     for name in ('own', 'nearest', 'labels'):
@@ -92,6 +93,7 @@ def test_batch_size_changes_nothing_and_seed_the_points(tmp_path):
     torch.testing.assert_close(one.features, three.features)
     assert not one.labels.equal(other.labels)
     assert one.own.shape == (3, 200)
+    assert one.own.max() < len(one.features)
 
 
 def test_features_that_are_nan_are_refused(tmp_path):
