@@ -3,10 +3,11 @@ from .frame_batch import collate_frames
 from .rgbd_frame_dataset import RGBDFrameDataset
 from .seeded_sampler import SeededSampler
 from .transforms import (CheckPoints, LoadRegionIds, LoadRegionTargets,
-                         LoadRGBDPoints, PackPretrainInputs, SeededPointSample)
+                         LoadRGBDPoints, PackPretrainInputs, RandomCuboid,
+                         SeededPointSample)
 
 __all__ = [
     'CheckPoints', 'LoadRGBDPoints', 'LoadRegionIds', 'LoadRegionTargets',
-    'PackPretrainInputs', 'RGBDFrameDataset', 'SeededPointSample',
-    'SeededSampler', 'collate_frames'
+    'PackPretrainInputs', 'RGBDFrameDataset', 'RandomCuboid',
+    'SeededPointSample', 'SeededSampler', 'collate_frames'
 ]

@@ -1,7 +1,10 @@
 """Importing this package registers every model component."""
 from .backbones import (PlainPointTransformer, PointPatchEmbed,
-                        PointTokenBackbone)
-from .dense_heads import RotatedGroupFree3DHead
+                        PointTokenBackbone, ThreeDETRBackbone,
+                        ThreeDETREncoder)
+from .dense_heads import (BoxSetAssigner, RotatedGroupFree3DHead,
+                          ThreeDETRBoxCoder, ThreeDETRHead)
+from .detectors import ThreeDETR
 from .heads import GlobalFeatureHead, MaskedTokenHead, RegionDistillHead
 from .losses import DistillLoss, GroupBalancedDistillLoss
 from .necks import MaskedTokenDecoder
@@ -11,11 +14,12 @@ from .target_generators import RegionFeatureTargets, TeacherTokenTargets
 from .tokenizers import KNNTokenizer, SAMTokenizer
 
 __all__ = [
-    'DistillLoss', 'FramePreprocessor', 'GlobalFeatureHead',
+    'BoxSetAssigner', 'DistillLoss', 'FramePreprocessor', 'GlobalFeatureHead',
     'GroupBalancedDistillLoss', 'KNNTokenizer',
     'MaskedRegionDistillPretrainer', 'MaskedTokenDecoder', 'MaskedTokenHead',
     'MaskedTokenPretrainer', 'PlainPointTransformer', 'PointPatchEmbed',
     'PointTokenBackbone', 'RegionDistillHead', 'RegionDistillPretrainer',
     'RegionFeatureTargets', 'RotatedGroupFree3DHead', 'SAMTokenizer',
-    'TeacherTokenTargets'
+    'TeacherTokenTargets', 'ThreeDETR', 'ThreeDETRBackbone',
+    'ThreeDETRBoxCoder', 'ThreeDETREncoder', 'ThreeDETRHead'
 ]

@@ -7,10 +7,11 @@ from .load_region_ids import LoadRegionIds
 from .load_region_targets import LoadRegionTargets
 from .load_rgbd_points import LoadRGBDPoints
 from .pack_pretrain import PackPretrainInputs
+from .random_cuboid import RandomCuboid
 from .seeded_point_sample import SeededPointSample
 
 __all__ = [
     'CenterPoints', 'CheckPoints', 'KeepPointLabels', 'LoadFrameLabels',
     'LoadRGBDPoints', 'LoadRegionIds', 'LoadRegionTargets',
-    'PackPretrainInputs', 'SeededPointSample'
+    'PackPretrainInputs', 'RandomCuboid', 'SeededPointSample'
 ]

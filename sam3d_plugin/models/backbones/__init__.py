@@ -2,8 +2,10 @@
 from .plain_point_transformer import PlainPointTransformer, TransformerBlock
 from .point_patch_embed import PointPatchEmbed
 from .point_token_backbone import PointTokenBackbone
+from .three_detr_backbone import ThreeDETRBackbone
+from .three_detr_encoder import ThreeDETREncoder
 
 __all__ = [
     'PlainPointTransformer', 'PointPatchEmbed', 'PointTokenBackbone',
-    'TransformerBlock'
+    'ThreeDETRBackbone', 'ThreeDETREncoder', 'TransformerBlock'
 ]

@@ -1,4 +1,10 @@
 """Heads that make boxes of tokens."""
 from .rotated_group_free_3d_head import RotatedGroupFree3DHead
+from .three_detr_assigner import BoxSetAssigner
+from .three_detr_coder import ThreeDETRBoxCoder
+from .three_detr_head import ThreeDETRHead
 
-__all__ = ['RotatedGroupFree3DHead']
+__all__ = [
+    'BoxSetAssigner', 'RotatedGroupFree3DHead', 'ThreeDETRBoxCoder',
+    'ThreeDETRHead'
+]

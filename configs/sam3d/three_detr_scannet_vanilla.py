@@ -1,0 +1,6 @@
+# The arm with 3DETR's own backbone and queries, as published.
+_base_ = ['./three_detr_scannet.py', '../_base_/models/three_detr_backbone.py']
+
+model = dict(
+    backbone={{_base_.three_detr_backbone}},
+    bbox_head=dict(queries='fps', num_queries=256))

@@ -1,0 +1,10 @@
+# Two CPU cores, a few minutes.
+_base_ = [
+    '../_base_/models/three_detr.py',
+    '../_base_/models/three_detr_mini.py',
+    '../_base_/datasets/synthrooms_det_mini.py',
+    '../_base_/schedules/finetune_400.py',
+    '../_base_/finetune_runtime_mini.py',
+]
+
+model = dict(bbox_head={{_base_.mini_head}})
