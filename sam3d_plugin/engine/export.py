@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..store.atomic import atomic_write
 from ..store.checkpoint import (CheckpointError, extract_state_dict,
                                 load_encoder, read_checkpoint)
+from .projects import make_projects_importable
 
 PARTS = ('embedding', 'encoder')
 _SETTINGS = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
@@ -64,6 +65,7 @@ def read_encoder(source: str,
         CheckpointError: If it holds no such encoder, or not all of it.
     """
     if source.endswith('.py'):
+        make_projects_importable()
         return fresh_encoder(Config.fromfile(source).to_dict(), source, seed)
     checkpoint = read_checkpoint(source)
     full = extract_state_dict(checkpoint, source)

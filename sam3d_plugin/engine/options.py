@@ -8,6 +8,7 @@ from typing import Any, Dict, List
 from mmengine.config import Config, ConfigDict, DictAction
 
 from .export import literal_value
+from .projects import make_projects_importable
 
 
 class SettingAction(DictAction):
@@ -75,6 +76,7 @@ def read_config(filename: str, options: Dict[str, Any]) -> Config:
     Raises:
         ValueError: If an option does not fit the config.
     """
+    make_projects_importable()
     cfg = Config.fromfile(filename)
     old_roots = _data_roots(cfg)
     try:

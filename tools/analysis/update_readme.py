@@ -13,6 +13,8 @@ from typing import Callable, Dict, Tuple
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from tools.analysis import ladder_results  # noqa: E402
+from tools.analysis import pretraining_tables  # noqa: E402
 from tools.analysis import preparation_tables as tables  # noqa: E402
 
 MARKED = re.compile(r'(<!-- table: (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
@@ -88,6 +90,7 @@ TABLES: Dict[str, Tuple[str, Callable[[dict], str]]] = {
     'ops': ('benchmark_ops.json', ops_table),
     'detectors': ('benchmark_ops.json', detectors_table),
     'room': ('overfit_room.json', room_table),
+    'ladder': ('ladder.json', ladder_results.ladder_table),
     'preparation_speed': ('preparation.json', tables.speed_table),
     'preparation_storage': ('preparation.json', tables.storage_table),
     'synthrooms_speed': ('preparation.json', tables.synthrooms_line),
@@ -97,6 +100,9 @@ TABLES: Dict[str, Tuple[str, Callable[[dict], str]]] = {
     'purity': ('region_purity.json', tables.purity_table),
     'quick_purity': ('region_purity.json', tables.quick_table),
     'merging': ('region_purity.json', tables.merging_table),
+    'pretraining':
+    ('benchmark_pretraining.json', pretraining_tables.pretraining_table),
+    'loader': ('benchmark_loader.json', pretraining_tables.loader_table),
 }
 DOCUMENTS = ('README.md', 'docs/preparation.md')
 

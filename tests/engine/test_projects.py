@@ -1,0 +1,25 @@
+"""Configs of projects load from anywhere, without PYTHONPATH."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / 'projects/point_mae/configs/point_mae_synthrooms_mini.py'
+
+
+def test_config_of_a_project_loads_from_another_directory(tmp_path):
+    code = ('import sys\n'
+            'from sam3d_plugin.engine.options import read_config\n'
+            f'assert {str(ROOT)!r} not in sys.path\n'
+            f'read_config({str(CONFIG)!r}, {{}})\n'
+            'print(sys.modules["projects.point_mae"].PointMAE.__name__)\n'
+            f'assert sys.path[-1] == {str(ROOT)!r}\n')
+    environment = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
+    result = subprocess.run([sys.executable, '-c', code],
+                            cwd=tmp_path,
+                            env=environment,
+                            capture_output=True,
+                            text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split()[-1] == 'PointMAE'
