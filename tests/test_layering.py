@@ -27,6 +27,7 @@ LAYERS = {
     'models.detectors': 6,
     'models.dense_heads': 6,
     'models.decode_heads': 6,
+    'models.segmentors': 6,
     'models': 6,  # its __init__ lists the folders above
     'engine': 7,
     'evaluation': 7,

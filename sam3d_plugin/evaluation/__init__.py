@@ -1,4 +1,5 @@
 """Importing this package registers every metric."""
 from .present_class_indoor_metric import PresentClassIndoorMetric
+from .present_class_seg_metric import PresentClassSegMetric
 
-__all__ = ['PresentClassIndoorMetric']
+__all__ = ['PresentClassIndoorMetric', 'PresentClassSegMetric']

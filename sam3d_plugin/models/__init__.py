@@ -2,6 +2,7 @@
 from .backbones import (PlainPointTransformer, PointPatchEmbed,
                         PointTokenBackbone, ThreeDETRBackbone,
                         ThreeDETREncoder)
+from .decode_heads import PointTokenSegHead
 from .dense_heads import (BoxSetAssigner, RotatedGroupFree3DHead,
                           ThreeDETRBoxCoder, ThreeDETRHead)
 from .detectors import ThreeDETR
@@ -10,6 +11,7 @@ from .losses import DistillLoss, GroupBalancedDistillLoss
 from .necks import MaskedTokenDecoder
 from .pretrainers import (FramePreprocessor, MaskedRegionDistillPretrainer,
                           MaskedTokenPretrainer, RegionDistillPretrainer)
+from .segmentors import PointTokenSegmentor
 from .target_generators import RegionFeatureTargets, TeacherTokenTargets
 from .tokenizers import KNNTokenizer, SAMTokenizer
 
@@ -18,8 +20,9 @@ __all__ = [
     'GroupBalancedDistillLoss', 'KNNTokenizer',
     'MaskedRegionDistillPretrainer', 'MaskedTokenDecoder', 'MaskedTokenHead',
     'MaskedTokenPretrainer', 'PlainPointTransformer', 'PointPatchEmbed',
-    'PointTokenBackbone', 'RegionDistillHead', 'RegionDistillPretrainer',
-    'RegionFeatureTargets', 'RotatedGroupFree3DHead', 'SAMTokenizer',
-    'TeacherTokenTargets', 'ThreeDETR', 'ThreeDETRBackbone',
-    'ThreeDETRBoxCoder', 'ThreeDETREncoder', 'ThreeDETRHead'
+    'PointTokenBackbone', 'PointTokenSegHead', 'PointTokenSegmentor',
+    'RegionDistillHead', 'RegionDistillPretrainer', 'RegionFeatureTargets',
+    'RotatedGroupFree3DHead', 'SAMTokenizer', 'TeacherTokenTargets',
+    'ThreeDETR', 'ThreeDETRBackbone', 'ThreeDETRBoxCoder', 'ThreeDETREncoder',
+    'ThreeDETRHead'
 ]

@@ -1,0 +1,22 @@
+# Two CPU cores, a few minutes.
+_base_ = [
+    '../_base_/models/segmentor.py',
+    '../_base_/datasets/synthrooms_seg_mini.py',
+    '../_base_/finetune_runtime_mini.py',
+    '../_base_/schedules/segmentor_mini.py',
+]
+
+model = dict(
+    backbone=dict(tokenizer=dict(num_tokens=256)),
+    decode_head=dict(hidden_channels=(256, 128)),
+    test_cfg=dict(num_points=10000, votes=1))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
+    dict(
+        type='CosineAnnealingLR',
+        eta_min=1e-6,
+        by_epoch=False,
+        begin=30,
+        end=300)
+]
+train_cfg = dict(max_iters=300, val_interval=300)

@@ -1,0 +1,56 @@
+"""The origin of a whole scan, where pre-training has it in a frame."""
+import torch
+from mmcv.transforms import BaseTransform
+from mmdet3d.registry import TRANSFORMS
+
+from .load_rgbd_points import CENTERS, find_origin
+
+
+@TRANSFORMS.register_module()
+class CenterPoints(BaseTransform):
+    """Move a scan to the origin that ``LoadRGBDPoints`` gives its frames.
+
+    Segmentation data sets of mmdet3d do not align scans, and raw scans may
+    begin anywhere. For scans without boxes; it stands before sampling, so
+    that the origin does not depend on the sample.
+
+    Required Keys:
+
+    - points (:obj:`BasePoints`), z up
+
+    Modified Keys:
+
+    - points (:obj:`BasePoints`)
+
+    Args:
+        center (str): See ``LoadRGBDPoints``. Defaults to 'floor'.
+        floor_percentile (float): See ``LoadRGBDPoints``. Defaults to 0.99.
+    """
+
+    def __init__(self,
+                 center: str = 'floor',
+                 floor_percentile: float = 0.99) -> None:
+        if center not in CENTERS:
+            raise ValueError(f'center {center!r} is unknown; choose one of '
+                             f'{", ".join(CENTERS)}')
+        self.center = center
+        self.floor_percentile = floor_percentile
+
+    def transform(self, results: dict) -> dict:
+        """Move the points.
+
+        Args:
+            results (dict): Result dict of the pipeline.
+
+        Returns:
+            dict: The same.
+        """
+        points = results['points']
+        origin = find_origin(points.coord.double().numpy(), self.center,
+                             self.floor_percentile)
+        points.translate(torch.from_numpy(-origin).to(points.tensor))
+        return results
+
+    def __repr__(self) -> str:
+        return (f'{type(self).__name__}(center={self.center!r}, '
+                f'floor_percentile={self.floor_percentile})')

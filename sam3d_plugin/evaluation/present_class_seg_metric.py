@@ -1,0 +1,61 @@
+"""mmdet3d's segmentation metric over the classes that a split contains."""
+from typing import Dict, List, Optional
+
+import numpy as np
+from mmdet3d.evaluation import SegMetric
+from mmdet3d.registry import METRICS
+from mmengine.logging import print_log
+
+
+@METRICS.register_module()
+class PresentClassSegMetric(SegMetric):
+    """``SegMetric`` that leaves out classes without a labelled point.
+
+    mmdet3d's own metric counts a class that a small split does not contain
+    as IoU 0 as soon as one point is predicted to be of it, and as nothing
+    before. Here it is left out either way; the point stays an error of its
+    true class. When every class occurs, both metrics are the same.
+    """
+
+    def compute_metrics(self, results: List[tuple]) -> Dict[str, float]:
+        """Compute the metrics over the present classes.
+
+        Args:
+            results (List[tuple]): Per scan the true labels and the
+                predicted ones.
+
+        Returns:
+            Dict[str, float]: As ``SegMetric``, without the absent classes.
+
+        Raises:
+            ValueError: When the split has no labelled point at all.
+        """
+        names = self.dataset_meta['label2cat']
+        present = self._present_labels(results)
+        if not present:
+            raise ValueError('no point of the split has a label, so there is '
+                             'nothing to evaluate; choose a split with '
+                             'labelled scans')
+        metrics: Optional[dict] = super().compute_metrics(results)
+        absent = [label for label in names if label not in present]
+        if metrics is None or not absent:
+            return metrics or {}
+        for label in absent:
+            metrics.pop(names[label])
+        metrics['miou'] = float(
+            np.mean([metrics[names[label]] for label in sorted(present)]))
+        print_log(
+            f'{len(absent)} of {len(names)} classes have no labelled point in '
+            f'this split and are left out: '
+            f'{", ".join(names[label] for label in absent)}; the mIoU of the '
+            f'others is {metrics["miou"]:.4f}',
+            logger='current')
+        return metrics
+
+    def _present_labels(self, results: List[tuple]) -> set:
+        """Labels of classes that at least one point has."""
+        labels: set = set()
+        for truth, _ in results:
+            labels.update(np.unique(truth['pts_semantic_mask']).tolist())
+        labels.discard(self.dataset_meta['ignore_index'])
+        return labels & set(self.dataset_meta['label2cat'])
