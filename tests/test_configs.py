@@ -53,6 +53,15 @@ def shrink(cfg):
     cfg.default_hooks.checkpoint.update(by_epoch=False, interval=10)
     cfg.default_hooks.logger.interval = 1
     cfg.visualizer.vis_backends = []
+    head = cfg.model.bbox_head
+    if head.get('num_decoder_layers'):
+        head.num_decoder_layers = 3
+    if 'decoder' in head:  # 3DETR
+        head.decoder.num_layers = 2
+    if 'pre_encoder' in cfg.model.backbone:
+        cfg.model.backbone.pre_encoder.update(num_point=320, num_sample=8)
+        if 'downsample' in cfg.model.backbone.encoder:
+            cfg.model.backbone.encoder.downsample.num_point = 256
     # the metric looks at every box of every class one by one
     cfg.model.test_cfg.per_class_proposal = False
     return cfg

@@ -2,10 +2,12 @@
 from .plain_point_transformer import PlainPointTransformer, TransformerBlock
 from .point_patch_embed import PointPatchEmbed
 from .point_token_backbone import PointTokenBackbone
+from .stock_point_backbone import StockPointBackbone
 from .three_detr_backbone import ThreeDETRBackbone
 from .three_detr_encoder import ThreeDETREncoder
 
 __all__ = [
     'PlainPointTransformer', 'PointPatchEmbed', 'PointTokenBackbone',
-    'ThreeDETRBackbone', 'ThreeDETREncoder', 'TransformerBlock'
+    'StockPointBackbone', 'ThreeDETRBackbone', 'ThreeDETREncoder',
+    'TransformerBlock'
 ]

@@ -1,0 +1,11 @@
+# The arm with GroupFree3D's own backbone.
+_base_ = ['./groupfree3d_sunrgbd.py']
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='StockPointBackbone',
+        backbone=dict(
+            type='PointNet2SASSG',
+            in_channels=3,
+            fp_channels=((256, 256), (256, 288)))))

@@ -1,0 +1,9 @@
+# Two CPU cores, a few minutes.
+_base_ = [
+    '../_base_/models/votenet_scannet.py',
+    '../_base_/datasets/synthrooms_det_mini.py',
+    '../_base_/schedules/finetune_400.py',
+    '../_base_/finetune_runtime_mini.py',
+]
+
+model = dict(backbone=dict(tokenizer=dict(num_tokens=512)))
