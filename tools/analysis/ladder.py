@@ -68,10 +68,26 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         default=[],
         metavar='KEY=VALUE',
         help='further settings of every training')
+    for kind in ladder_arms.KINDS:
+        parser.add_argument(
+            f'--{kind.replace("_", "-")}-options',
+            nargs='+',
+            default=[],
+            metavar='KEY=VALUE',
+            help=f'further settings of every {kind}')
     parser.add_argument(
         '--probe-points', type=int, help='points per frame of the probe')
     parser.add_argument('--traceback', action='store_true')
     return parser.parse_args(argv)
+
+
+def extra_options(args: argparse.Namespace) -> Dict[str, List[str]]:
+    """Settings that were typed, by kind of training."""
+    kinds = {
+        kind: getattr(args, f'{kind}_options')
+        for kind in ladder_arms.KINDS
+    }
+    return {k: v for k, v in dict(all=args.cfg_options, **kinds).items() if v}
 
 
 class Run(NamedTuple):
@@ -99,7 +115,7 @@ def plan_run(args: argparse.Namespace, name: str, seed: int,
     arm = ladder_arms.ARMS[name]
     budget = ladder_arms.BUDGETS[args.budget]
     steps = ladder_arms.plan(arm, budget, seed, args.data_root, args.length,
-                             args.cfg_options)
+                             extra_options(args))
     probe = [
         '--seed',
         str(seed), '--num-points',
@@ -290,7 +306,8 @@ def collect(args: argparse.Namespace, data: Dict[str, str]) -> Dict[str, Any]:
         budget=dict(
             name=args.budget,
             length=args.length or ladder_arms.BUDGETS[args.budget].length,
-            unit=ladder_arms.BUDGETS[args.budget].unit),
+            unit=ladder_arms.BUDGETS[args.budget].unit,
+            options=extra_options(args)),
         data=dict(
             name=Path(args.data_root).resolve().name,
             frames=frames[0] if frames else {},

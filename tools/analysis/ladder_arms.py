@@ -6,6 +6,7 @@ arm is another entry of ``ARMS``.
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
@@ -100,6 +101,7 @@ ARMS = dict(
     full_sam=Arm('sam', ('stage1', 'stage2')),
     two_full_stages_knn=Arm('knn', ('stage1', 'stage2'), True),
     two_full_stages_sam=Arm('sam', ('stage1', 'stage2'), True))
+KINDS = ('stage1', 'stage2', 'point_mae')
 # Those of equal budget, and their untrained encoders.
 DEFAULT_ARMS = [name for name, arm in ARMS.items() if not arm.is_long]
 
@@ -152,7 +154,7 @@ def plan(arm: Arm,
          seed: int,
          data_root: str,
          length: Optional[int] = None,
-         extra: Optional[List[str]] = None) -> List[PlannedStep]:
+         extra: Optional[Dict[str, List[str]]] = None) -> List[PlannedStep]:
     """Write down the trainings of an arm.
 
     Args:
@@ -161,12 +163,14 @@ def plan(arm: Arm,
         seed (int): Of weights, order of frames, points, masks and drop path.
         data_root (str): The data set.
         length (Optional[int]): Instead of the budget's.
-        extra (Optional[List[str]]): Settings of every training, as typed.
+        extra (Optional[Dict[str, List[str]]]): More settings, as typed, of
+            the trainings of a kind, and under ``'all'`` of every one.
 
     Returns:
         List[PlannedStep]: In order.
     """
     lengths = step_lengths(arm, length or budget.length)
+    extra = extra or {}
     return [
         PlannedStep(
             name=kind,
@@ -177,7 +181,7 @@ def plan(arm: Arm,
                 'randomness.seed': seed,
                 **_length_options(budget.unit, steps)
             },
-            extra=list(extra or ()),
+            extra=[*extra.get('all', ()), *extra.get(kind, ())],
             has_teacher=kind == 'stage2')
         for kind, steps in zip(arm.steps, lengths)
     ]
@@ -226,15 +230,23 @@ def settings_hash(steps: List[PlannedStep], probe: List[Any],
         str: 16 hexadecimal digits.
     """
     content: List[Any] = [probe, data]
-    for step in steps:
-        settings = read_config(step.config, step.options).to_dict()
-        (settings['model'].get('target_generator')
-         or {}).pop('checkpoint', None)
-        content.append([step.name, step.extra] +
-                       [settings.get(key) for key in _SETTINGS])
-    text = json.dumps(content, sort_keys=True, default=str)
+    content += [[
+        step.name, step.extra,
+        _resolved(step.config, json.dumps(step.options))
+    ] for step in steps]
+    text = json.dumps(content, sort_keys=True)
     text = text.replace(data_root.rstrip('/'), 'DATA')
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=None)
+def _resolved(config: str, options: str) -> str:
+    """What a training depends on, of a config with options (JSON)."""
+    settings = read_config(config, json.loads(options)).to_dict()
+    # Where the teacher lies; what it is, the step before says.
+    (settings['model'].get('target_generator') or {}).pop('checkpoint', None)
+    chosen = [settings.get(key) for key in _SETTINGS]
+    return json.dumps(chosen, sort_keys=True, default=str)
 
 
 def data_marks(data_root: str) -> Dict[str, str]:

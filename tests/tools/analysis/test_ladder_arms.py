@@ -111,13 +111,26 @@ def test_hash_follows_settings_and_data_and_not_their_place():
     others = [
         digest(seed=1),
         digest(length=100),
-        digest(extra=['model.mask_ratio=0.7']),
+        digest(extra=dict(all=['model.mask_ratio=0.7'])),
+        digest(extra=dict(stage2=['model.mask_ratio=0.7'])),
         digest('two_full_stages_sam'),
         digest('full_knn'),
         digest(data={'manifest.json': 'b'}),
         digest(probe=['--num-points', '1'])
     ]
     assert len({first, *others}) == 1 + len(others)
+
+
+def test_settings_reach_the_trainings_of_their_kind():
+    extra = dict(
+        all=['a=1'], stage2=['model.init_student=teacher'], point_mae=['b=2'])
+    steps = module.plan(module.ARMS['full_sam'], module.BUDGETS['mini'], 0,
+                        'data/here', None, extra)
+    assert [step.extra
+            for step in steps] == [['a=1'],
+                                   ['a=1', 'model.init_student=teacher']]
+    assert digest(
+        'stage1_sam', extra=dict(stage2=['c=3'])) == digest('stage1_sam')
 
 
 def test_marks_follow_the_manifests(tmp_path):
