@@ -6,8 +6,10 @@ _base_ = [
     '../_base_/pretrain_runtime_mini.py',
 ]
 
-teacher = 'work_dirs/stage1_scannet_mini/iter_125.pth'
+# Tokens as in stage1_scannet_mini.py.
+teacher = 'work_dirs/stage1_scannet_mini/iter_500.pth'
 model = dict(
-    tokenizer=dict(num_tokens=128), target_generator=dict(checkpoint=teacher))
+    tokenizer=dict(num_tokens=128, min_points=4),
+    target_generator=dict(checkpoint=teacher))
 train_dataloader = dict(
     dataset=dict(data_prefix=dict(region_features='', region_groups='')))

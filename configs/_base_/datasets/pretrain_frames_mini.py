@@ -1,4 +1,4 @@
-# Pre-training frames for two CPU cores: 4,096 points, 8 frames a step.
+# Pre-training frames for two CPU cores: 4,096 points, 2 frames a step.
 _base_ = ['./pretrain_frames.py']
 
 train_pipeline = [
@@ -12,7 +12,7 @@ train_pipeline = [
     {{_base_.pack}},
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=2,
     num_workers=0,
     persistent_workers=False,
     dataset=dict(pipeline=train_pipeline))

@@ -6,9 +6,9 @@ _base_ = [
     './model.py',
 ]
 
-num_neighbors = 32
+num_neighbors = 64
 model = dict(
-    tokenizer=dict(num_tokens=128, num_neighbors=num_neighbors),
+    tokenizer=dict(num_tokens=64, num_neighbors=num_neighbors),
     head=dict(num_neighbors=num_neighbors))
 
 custom_imports = dict(
