@@ -11,7 +11,7 @@ STYLED = $(wildcard sam3d_plugin tools tests configs projects)
 DOCUMENTED = sam3d_plugin tools
 
 .DEFAULT_GOAL = help
-.PHONY: help setup test lint format doctor clean
+.PHONY: help setup quickstart test lint format doctor clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /make \1\t/' \
@@ -27,6 +27,11 @@ setup: ## .venv with everything pinned; mmcv is compiled once per machine
 	echo 'None of "$(CANDIDATES)" is a Python 3.10, 3.11 or 3.12; install' \
 	  'one, or run `make $@ PYTHON=/path/to/python3.11`' >&2; \
 	exit 1
+
+# GPU=N trains on N GPUs; DATA=DIR and WORK=DIR move what it makes.
+quickstart: setup ## the method from made-up rooms to a report; GPU=1 for a GPU
+	@$(VENV_PYTHON) tools/quickstart.py $(if $(GPU),--gpus $(GPU)) \
+	  $(if $(DATA),--data-root '$(DATA)') $(if $(WORK),--work-dir '$(WORK)')
 
 test: setup ## the whole test suite, without a GPU or ../shared
 	@$(VENV_PYTHON) -m pytest tests

@@ -32,3 +32,18 @@ def pca_colors(features: np.ndarray) -> np.ndarray:
     scaled = ((parts - low) / span).clip(0, 1)
     colors[:, :len(axes)] = (255 * scaled).round().astype(np.uint8)
     return colors
+
+
+def explained_share(features: np.ndarray, count: int) -> float:
+    """How much of the variance the largest principal components hold.
+
+    Args:
+        features (np.ndarray): (N, C), N >= 1.
+        count (int): How many components.
+
+    Returns:
+        float: From 0 to 1; 1 when there is no variance.
+    """
+    values = np.asarray(features, dtype=np.float64)
+    energy = np.linalg.svd(values - values.mean(axis=0), compute_uv=False)**2
+    return float(energy[:count].sum() / energy.sum()) if energy.sum() else 1.0

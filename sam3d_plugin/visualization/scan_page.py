@@ -2,9 +2,6 @@
 
 Axes: H W pixels, R regions of a frame, N points.
 """
-import base64
-import io
-import json
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -12,18 +9,18 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from sam3d_plugin.store.files import BackendArgs, write_bytes
 from .html import points_trace, scene_layout
 from .overlays import FramePanels, depth_range, draw_depth, encode_png, fit
+from .page_parts import (data_uri, figure_html, jpeg_uri, json_for_html,
+                         names_and_values)
 from .points import (check_points, choose_points, colors_from_height,
                      colors_from_ids)
 from .render import DEFAULT_VIEW
 from .scan_page_template import PAGE, SCRIPT, STYLE
 
-_JPEG_QUALITY = 85
 # Beyond so many ids the page's colours repeat.
 _MAX_PALETTE = 4096
 _MAX_BARS = 200
@@ -160,24 +157,9 @@ def write_scan_page(path: Union[str, Path],
         charts=_charts(content.histograms),
         settings=_tables(content.settings),
         no_settings='' if content.settings else 'hidden',
-        data=_json_for_html(data)).encode()
+        data=json_for_html(data)).encode()
     write_bytes(path, page, backend_args)
     return len(page)
-
-
-def _json_for_html(data: Dict[str, Any]) -> str:
-    # A name like </script> must not end the element that holds it.
-    return json.dumps(data, allow_nan=False).replace('<', '\\u003c')
-
-
-def _uri(kind: str, content: bytes) -> str:
-    return f'data:image/{kind};base64,{base64.b64encode(content).decode()}'
-
-
-def _jpeg_uri(image: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, 'JPEG', quality=_JPEG_QUALITY)
-    return _uri('jpeg', buffer.getvalue())
 
 
 def _frame_data(frame: FramePanels, max_side: int,
@@ -186,12 +168,12 @@ def _frame_data(frame: FramePanels, max_side: int,
     data: Dict[str, Any] = dict(
         name=frame.name,
         note=escape(frame.note),
-        color=_jpeg_uri(fit(frame.color, max_side, False)))
+        color=jpeg_uri(fit(frame.color, max_side, False)))
     if frame.ids is not None:
         data.update(_ids_data(frame, max_side))
     if frame.depth is not None:
         depth = draw_depth(fit(frame.depth, max_side, True), *limits)
-        data['depth'] = _jpeg_uri(depth)
+        data['depth'] = jpeg_uri(depth)
     return data
 
 
@@ -205,7 +187,7 @@ def _ids_data(frame: FramePanels, max_side: int) -> Dict[str, Any]:
     small = fit(frame.ids, max_side, True).astype(np.int64)
     coded = np.stack([small % 256, small // 256, small * 0], axis=-1)
     data = dict(
-        ids=_uri('png', encode_png(coded.astype(np.uint8))),
+        ids=data_uri('png', encode_png(coded.astype(np.uint8))),
         regions=len(counts) - 1,
         size=int(frame.ids.size),
         areas=counts[1:].tolist())
@@ -255,31 +237,13 @@ def _points_parts(points: Optional[PagePoints],
         name: np.ascontiguousarray(values, dtype=np.uint8).tobytes().hex()
         for name, values in choices.items()
     }
-    return colors, _figure_html(figure, 'points', 620)
-
-
-def _figure_html(figure: go.Figure, name: str, height: int) -> str:
-    return figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        include_mathjax=False,
-        default_height=f'{height}px',
-        div_id=name,
-        config=dict(
-            displaylogo=False,
-            displayModeBar='hover',
-            responsive=True,
-            scrollZoom=True))
+    return colors, figure_html(figure, 'points', 620)
 
 
 def _tables(tables: Tables) -> str:
-    cards = []
-    for title, rows in tables.items():
-        cells = ''.join(f'<tr><th>{escape(name)}</th><td>{escape(value)}</td>'
-                        '</tr>' for name, value in rows)
-        cards.append(f'<div class="card"><h3>{escape(title)}</h3>'
-                     f'<table>{cells}</table></div>')
-    return ''.join(cards)
+    return ''.join(f'<div class="card"><h3>{escape(title)}</h3>'
+                   f'{names_and_values(rows)}</div>'
+                   for title, rows in tables.items())
 
 
 def _charts(charts: Sequence[Histogram]) -> str:
@@ -299,4 +263,4 @@ def _chart_html(chart: Histogram, number: int) -> str:
         plot_bgcolor='white',
         xaxis=dict(type='category'),
         yaxis=dict(gridcolor='#dde3e9'))
-    return _figure_html(figure, f'chart{number}', 260)
+    return figure_html(figure, f'chart{number}', 260)

@@ -1,0 +1,160 @@
+"""tools/visualize/pretraining_report.py on a small store."""
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from sam3d_plugin.engine.cli import run_tool
+from tests.datasets import frame_store
+from tests.models.pretraining_cases import KNN, STAGE1, build
+from tests.tools.conftest import load_tool
+from tests.visualization.test_pretraining_sections import probe
+
+
+@pytest.fixture(scope='module')
+def tool():
+    return load_tool('visualize/pretraining_report')
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    return frame_store.write_data_set(tmp_path_factory.mktemp('frames'))
+
+
+def write_run(folder, model=STAGE1, steps=(4, 8), loss=1.0):
+    """A work directory as a training leaves it."""
+    logs = folder / f'2026_{steps[0]:03}' / 'vis_data'
+    logs.mkdir(parents=True)
+    rows = [
+        dict(
+            step=step,
+            loss=loss / step,
+            loss_region=loss / step,
+            time=0.5,
+            data_time=0.1) for step in steps
+    ]
+    (logs / 'scalars.json').write_text('\n'.join(map(json.dumps, rows)))
+    torch.save(
+        dict(
+            state_dict=build(model).state_dict(),
+            message_hub={},
+            meta=dict(cfg=Config(dict(model=model)).pretty_text)),
+        folder / f'iter_{steps[-1]}.pth')
+    return folder
+
+
+def write_json(path, content):
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.fixture
+def report(tool, tmp_path, root):
+    """Function that writes a page of the small store and returns it."""
+
+    def write(*options):
+        out = tmp_path / 'out' / 'report.html'
+        args = tool.parse_args([
+            '--out',
+            str(out), '--data',
+            str(root), '--infos', '', '--frames', '2', '--points', '400',
+            *map(str, options)
+        ])
+        assert run_tool(tool.main, args) == 0
+        return out.read_text()
+
+    return write
+
+
+def headings(page):
+    return re.findall(r'<h2>(.*?)</h2>', page)
+
+
+def test_everything_that_is_given_is_shown(report, tmp_path):
+    run = write_run(tmp_path / 'run')
+    costs = dict(
+        machine=dict(cores=2),
+        steps=[
+            dict(
+                title='rooms',
+                command='python rooms.py',
+                seconds=3,
+                cpu_s=2,
+                peak_mb=70,
+                is_done=True)
+        ])
+    page = report('--runs', f'stage 1={run}', '--probes',
+                  f'stage 1={write_json(tmp_path / "p.json", probe(.5))}',
+                  '--steps', write_json(tmp_path / 's.json',
+                                        costs), '--title', 'My run')
+    assert headings(page) == [
+        'Regions of the images', 'Tokens on the points', 'Loss curves',
+        'Features before and after pre-training',
+        'Linear probe: are the features useful?',
+        'Time and memory of every step'
+    ]
+    # Its newest checkpoint is the model, when none is named.
+    assert 'features: stage 1' in page and 'python rooms.py' in page
+    assert '<title>My run</title>' in page and 'alpha, frame 00000' in page
+
+
+def test_what_is_not_given_is_left_out(report, tmp_path):
+    assert headings(report()) == ['Regions of the images']
+
+
+def test_models_may_have_other_tokens(report, tmp_path):
+    sam = write_run(tmp_path / 'sam') / 'iter_8.pth'
+    knn = dict(STAGE1, tokenizer=KNN)
+    knn = write_run(tmp_path / 'knn', knn) / 'iter_8.pth'
+    page = report('--models', f'sam={sam}', f'knn={knn}')
+    assert headings(page)[-1].startswith('Features')
+    assert '<td>sam</td>' in page and '<td>knn</td>' in page
+
+
+def test_resumed_runs_are_one_curve(tool, tmp_path):
+    write_run(tmp_path, steps=(4, 8, 12))
+    write_run(tmp_path, steps=(8, 12, 16), loss=2.0)
+    curves = tool.read_curves(str(tmp_path))
+    assert list(curves.steps) == [4, 8, 12, 16]
+    assert dict(curves.losses) == dict(loss=[1 / 4, 2 / 8, 2 / 12, 2 / 16])
+    assert (curves.step_s, curves.data_s) == (0.5, 0.1)
+
+
+def test_pixels_show_points_of_their_own_region(tool, root):
+    images = tool.PosedImages(root / 'posed_images')
+    maps = tool.RegionMaps(root / 'region_maps')
+    frame, ids = images.read('alpha', '00000'), maps.read('alpha', '00000')
+    view = tool.view_frame(frame, ids, 400, {})
+    shown = view.pixel_points >= 0
+    # The first columns of the store have no depth.
+    assert not shown[:, :4].any() and shown[:, 4:].mean() > .99
+    bands = frame_store.band_of_height(view.xyz[:, 2])
+    spread = [
+        len(np.unique(bands[view.pixel_points[shown & (ids == i)]]))
+        for i in range(1, frame_store.BANDS + 1)
+    ]
+    assert max(spread) <= 2  # heights are centred: bands lie between two
+
+
+@pytest.mark.parametrize('options, sentence', [
+    (['--runs', 'a={}/none'], 'has no training in it'),
+    (['--probes', 'a={}/none.json'], 'none.json is missing; run the step'),
+    (['--steps', '{}/half.json'], 'half.json is damaged'),
+    ([], 'nothing to show'),
+])
+def test_unusable_input_is_a_sentence(tool, tmp_path, options, sentence):
+    (tmp_path / 'half.json').write_text('{"steps": [')
+    options = [option.format(tmp_path) for option in options]
+    args = tool.parse_args(['--out', str(tmp_path / 'r.html'), *options])
+    with pytest.raises(SystemExit, match=sentence):
+        run_tool(tool.main, args)
+    assert not (tmp_path / 'r.html').exists()
+
+
+def test_pairs_need_a_name(tool, capsys):
+    with pytest.raises(SystemExit):
+        tool.parse_args(['--out', 'a', '--runs', 'work_dirs/a'])
+    assert '--runs: work_dirs/a is not NAME=PATH' in capsys.readouterr().err

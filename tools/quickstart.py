@@ -1,0 +1,271 @@
+"""See the whole method work: made-up rooms to probed features, one page.
+
+    make quickstart            or, after make setup,
+    python tools/quickstart.py
+
+Needs no data, no weights and no GPU. Runs the tools of this project one after
+the other and prints each command before it runs, so that the log shows how to
+do the same by hand. Steps that are whole are not run again; one that was
+stopped goes on.
+"""
+import argparse
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tools.named_steps import RECORD, Record, Step, run_steps  # noqa: E402
+
+ROOMS = ('--size', 'quick', '--seed', '0')
+# Of both stages: steps, and frames in each over all processes.
+STEPS, BATCH = 125, 8
+# An epoch of the quick rooms has 8 steps; logs count within an epoch.
+LOGGED, SAVED = 4, 25
+STAGE1 = 'configs/sam3d/stage1_synthrooms_mini.py'
+STAGE2 = 'configs/sam3d/stage2_synthrooms_mini.py'
+REPORT = 'report.html'
+GPU_NAMES = ('from torch import cuda\n'
+             'for i in range(cuda.device_count()):\n'
+             '    print(cuda.get_device_name(i))')
+
+
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--gpus',
+        type=int,
+        default=0,
+        metavar='N',
+        help='processes with a GPU each that train, a divisor of '
+        f'{BATCH} (default: 0, the CPU)')
+    parser.add_argument(
+        '--data-root',
+        default='data/quickstart',
+        help='where the rooms go (default: %(default)s)')
+    parser.add_argument(
+        '--work-dir',
+        default='work_dirs/quickstart',
+        help='where everything else goes (default: %(default)s)')
+    parser.add_argument(
+        '--steps',
+        type=int,
+        default=STEPS,
+        help='of each stage (default: %(default)s)')
+    args = parser.parse_args(argv)
+    if args.gpus and BATCH % args.gpus:
+        parser.error(f'--gpus must divide {BATCH}, the frames of a step')
+    if args.steps < 1:
+        parser.error('--steps must be at least 1')
+    return args
+
+
+def build_steps(args: argparse.Namespace) -> List[Step]:
+    """All steps in their order.
+
+    Args:
+        args (argparse.Namespace): The command line.
+
+    Returns:
+        List[Step]: The steps.
+    """
+    work = args.work_dir
+    encoders = {
+        'untrained': f'{work}/encoder_untrained.pth',
+        'stage 1': f'{work}/encoder_stage1.pth',
+        'stage 2': f'{work}/encoder_stage2.pth'
+    }
+    checkpoints = [
+        f'{work}/{stage}/iter_{args.steps}.pth'
+        for stage in ('stage1', 'stage2')
+    ]
+    steps = _preparation_steps(args.data_root)
+    steps += [
+        _training_step(
+            args, STAGE1, 'stage1', 'stage 1', 'The network '
+            'learns to predict the 2D feature of every region.'),
+        _training_step(
+            args, STAGE2, 'stage2', 'stage 2', 'A second network sees 40 % '
+            'of the tokens and predicts what the first makes of all.',
+            f'teacher={checkpoints[0]}')
+    ]
+    for (name, out), source in zip(encoders.items(), [STAGE1, *checkpoints]):
+        steps.append(
+            Step(f'export {name}', f'encoder: {name}',
+                 'The encoder alone, as fine-tuning takes it.',
+                 ['python', 'tools/export_backbone.py', source, '--out', out],
+                 [out]))
+    probes = {
+        name: path.replace('encoder_', 'probe_').replace('.pth', '.json')
+        for name, path in encoders.items()
+    }
+    for name, source in encoders.items():
+        steps.append(
+            Step(f'probe {name}', f'linear probe: {name}',
+                 'How well one linear layer reads classes from its features.',
+                 [
+                     'python', 'tools/analysis/linear_probe.py', source,
+                     '--data-root', args.data_root, '--json', probes[name]
+                 ], [probes[name]]))
+    return [*steps, _report_step(args, encoders, probes)]
+
+
+def _preparation_steps(data: str) -> List[Step]:
+    """From nothing to data that pre-training reads."""
+    tools = 'tools/preparation'
+    infos = f'{data}/scannet_infos_train.pkl'
+    return [
+        Step(
+            'rooms', 'rooms and frames', 'Furnished rooms made from a seed, '
+            'filmed by a simulated depth camera.',
+            ['python', f'{tools}/make_synthrooms.py', *ROOMS, '--out', data],
+            [infos, f'{data}/scannet_infos_val.pkl']),
+        Step('regions', 'regions of the images', 'Superpixels, since there '
+             'are no weights of SAM here.',
+             ['python', f'{tools}/generate_regions.py', '--data', data],
+             [f'{data}/region_maps/manifest.json']),
+        Step(
+            'features', 'features of the regions', 'Colour and texture '
+            'statistics, since there are no weights of DINOv2 here.', [
+                'python', f'{tools}/extract_features.py', '--data', data,
+                '--encoder', 'handcrafted'
+            ], [f'{data}/region_features/manifest.json']),
+        Step('groups', 'groups of regions', 'Clusters of like regions: rare '
+             'ones will weigh more.', [
+                 'python', f'{tools}/build_groups.py', '--data', data, '--set',
+                 'train', '--infos', infos
+             ], [f'{data}/region_groups/train/manifest.json']),
+        Step(
+            'lift', 'regions of whole rooms', 'The regions of all views '
+            'merged on the points of the room, for fine-tuning.',
+            ['python', f'{tools}/lift_regions.py', '--data', data],
+            [f'{data}/regions/manifest.json'])
+    ]
+
+
+def _training_step(args: argparse.Namespace, config: str, name: str,
+                   title: str, purpose: str, *options: str) -> Step:
+    """A stage; --resume goes on where it was stopped."""
+    folder = f'{args.work_dir}/{name}'
+    launch = ['python', 'tools/train.py']
+    launcher: List[str] = []
+    settings = [
+        f'data_root={args.data_root}',
+        f'default_hooks.logger.interval={LOGGED}',
+        f'log_processor.window_size={LOGGED}',
+        f'default_hooks.checkpoint.interval={SAVED}', *options
+    ]
+    if args.steps != STEPS:
+        settings += [
+            f'train_cfg.max_iters={args.steps}',
+            f'param_scheduler.1.end={args.steps}'
+        ]
+    if args.gpus > 1:
+        launch = [
+            'torchrun', f'--nproc_per_node={args.gpus}', 'tools/train.py'
+        ]
+        launcher = ['--launcher', 'pytorch']
+        settings.append(f'train_dataloader.batch_size={BATCH // args.gpus}')
+    return Step(name, title, purpose, [
+        *launch, config, '--work-dir', folder, '--resume', *launcher,
+        '--cfg-options', *settings
+    ], [f'{folder}/iter_{args.steps}.pth'])
+
+
+def _report_step(args: argparse.Namespace, encoders: Dict[str, str],
+                 probes: Dict[str, str]) -> Step:
+    work = args.work_dir
+    out = f'{work}/{REPORT}'
+    return Step('report', 'report', 'One page that shows all of it.', [
+        'python', 'tools/visualize/pretraining_report.py', '--out', out,
+        '--title', 'Quickstart: pre-training on made-up rooms', '--data',
+        args.data_root, '--runs', f'stage 1={work}/stage1',
+        f'stage 2={work}/stage2', '--models',
+        *(f'{name}={path}' for name, path in encoders.items()), '--probes',
+        *(f'{name}={path}' for name, path in probes.items()), '--steps',
+        str(Path(work, RECORD))
+    ], [out])
+
+
+def check_gpus(count: int) -> List[str]:
+    """Find the GPUs that are asked for.
+
+    Args:
+        count (int): How many.
+
+    Returns:
+        List[str]: Their names.
+
+    Raises:
+        SystemExit: When there are fewer.
+    """
+    if not count:
+        return []
+    # Not in this process, whose size would count as that of every command.
+    names = subprocess.run([sys.executable, '-c', GPU_NAMES],
+                           check=True,
+                           capture_output=True,
+                           text=True).stdout.splitlines()
+    if len(names) < count:
+        raise SystemExit(
+            f'error: GPU={count} asks for {count} GPU(s), and PyTorch finds '
+            f'{len(names) or "none"} here: run `make quickstart` without '
+            'GPU= on the CPU, or `make doctor` to see why')
+    return names[:count]
+
+
+def describe_machine(gpus: List[str]) -> Dict[str, Any]:
+    """What the times depend on.
+
+    Args:
+        gpus (List[str]): Names of the GPUs in use.
+
+    Returns:
+        Dict[str, Any]: Values by name.
+    """
+    processor = platform.processor() or platform.machine()
+    try:
+        for line in Path('/proc/cpuinfo').read_text().splitlines():
+            if line.startswith('model name'):
+                processor = line.partition(':')[2].strip()
+                break
+    except OSError:
+        pass
+    return {
+        'processor': processor,
+        'cores': len(os.sched_getaffinity(0)),
+        'GPU': ', '.join(gpus) or 'none used'
+    }
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run the quickstart; the exit status."""
+    args = parse_args(argv)
+    os.chdir(ROOT)
+    gpus = check_gpus(args.gpus)
+    record = Record(args.work_dir, {
+        '--data-root': args.data_root,
+        '--steps': args.steps
+    }, describe_machine(gpus))
+    environment = dict(os.environ)
+    if not args.gpus:
+        environment['CUDA_VISIBLE_DEVICES'] = ''
+        print('# on the CPU: export CUDA_VISIBLE_DEVICES=', flush=True)
+    steps = build_steps(args)
+    status = run_steps(steps, record, environment)
+    if not status:
+        total = sum(cost.seconds for cost in record.costs.values())
+        print(f'\nDone in {total / 60:.1f} minutes of work. Open in a '
+              f'browser: {Path(args.work_dir, REPORT).resolve()}')
+    return status
+
+
+if __name__ == '__main__':
+    sys.exit(main())
