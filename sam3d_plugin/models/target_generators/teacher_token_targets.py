@@ -1,5 +1,5 @@
 """Tokens of a frozen stage-1 model as targets."""
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Union
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,30 @@ class TeacherTargets(NamedTuple):
     decoded: Tensor
 
 
+def standardize_tokens(features: Tensor, is_counted: Tensor) -> Tensor:
+    """Take out of each frame what its tokens have in common.
+
+    A short stage 1 leaves the teacher's tokens nearly alike, and a student
+    learns their common part long before it learns where they differ.
+
+    Args:
+        features (Tensor): (B, G, C).
+        is_counted (Tensor): (B, G) bool, False for padding.
+
+    Returns:
+        Tensor: (B, G, C) float32; each channel has mean 0 and variance 1 over
+        the counted tokens of a frame, or is 0 where it does not vary; 0 for
+        the others.
+    """
+    counted = is_counted[..., None]
+    count = counted.sum(1, keepdim=True).clamp(min=1)
+    features = features.float().masked_fill(~counted, 0)
+    mean = features.sum(1, keepdim=True) / count
+    offsets = (features - mean).masked_fill(~counted, 0)
+    variance = offsets.square().sum(1, keepdim=True) / count
+    return offsets * (variance + 1e-6).rsqrt()
+
+
 @MODELS.register_module()
 class TeacherTokenTargets(BaseModule):
     """The frozen teacher of stage 2 (DESIGN section 2).
@@ -43,8 +67,10 @@ class TeacherTokenTargets(BaseModule):
         embedding (dict): Config of its embedding.
         encoder (dict): Config of its encoder.
         decoder (dict): Config of its decoder.
-        normalize (bool): Whether decoder tokens are normalised to mean 0 and
-            variance 1 over channels. Defaults to False.
+        normalize (Union[bool, str]): How decoder tokens become targets:
+            False, as they are; True, with mean 0 and variance 1 over the
+            channels of a token; ``'tokens'``, with mean 0 and variance 1 of
+            each channel over the tokens of a frame. Defaults to False.
     """
 
     uses_regions = False
@@ -54,8 +80,11 @@ class TeacherTokenTargets(BaseModule):
                  embedding: dict,
                  encoder: dict,
                  decoder: dict,
-                 normalize: bool = False) -> None:
+                 normalize: Union[bool, str] = False) -> None:
         super().__init__()
+        if normalize not in (True, False, 'tokens'):
+            raise ValueError(f'normalize {normalize!r} is unknown; choose '
+                             "True, False or 'tokens'")
         self.checkpoint = checkpoint
         self.normalize = normalize
         self.load_report: Optional[LoadReport] = None
@@ -82,20 +111,39 @@ class TeacherTokenTargets(BaseModule):
             read_checkpoint(self.checkpoint), self.checkpoint)
         if _MASK_TOKEN in state:
             raise CheckpointError(
-                f'{self.checkpoint} holds {_MASK_TOKEN}, so it comes from '
-                'training with masked tokens; the teacher is a checkpoint of '
-                'stage 1 (RegionDistillPretrainer)')
+                f'teacher {self.checkpoint} holds {_MASK_TOKEN}, so it comes '
+                'from training with masked tokens: name a checkpoint of stage '
+                '1 (RegionDistillPretrainer) with --cfg-options teacher=FILE')
         # Whenever it is read, the student's random numbers stay the same.
         with torch.random.fork_rng(devices=[]):
             teacher = nn.ModuleDict({
                 name: MODELS.build(config)
                 for name, config in self._configs.items()
             })
-        self.load_report = load_encoder(teacher, state, source=self.checkpoint)
+        self.load_report = load_encoder(
+            teacher, state, allow_missing=['*'], source=self.checkpoint)
+        self._check_size(teacher.state_dict(), state)
         print_log(
             f'teacher: {self.checkpoint}, {self.load_report.summary()}',
             logger='current')
         return teacher.requires_grad_(False).eval()
+
+    def _check_size(self, expected: Dict[str, Tensor],
+                    state: Dict[str, Tensor]) -> None:
+        """Refuse a file that does not hold every tensor of the teacher."""
+        assert self.load_report is not None
+        different = self.load_report.allowed
+        if not different:
+            return
+        name = different[0]
+        theirs = tuple(state[name].shape) if name in state else 'nothing'
+        raise CheckpointError(
+            f'teacher {self.checkpoint} is of another size than the config '
+            f'makes it: {len(different)} of {len(expected)} tensors differ, '
+            f'such as {name}, {theirs} in the file and '
+            f'{tuple(expected[name].shape)} here: give embedding, encoder and '
+            'decoder of target_generator the sizes of its stage 1, or name '
+            'another checkpoint with --cfg-options teacher=FILE')
 
     @torch.no_grad()
     def forward(self, points: Tensor, tokens: PointTokens,
@@ -115,6 +163,8 @@ class TeacherTokenTargets(BaseModule):
         encoded = teacher['encoder'](teacher['embedding'](points, tokens),
                                      *place)
         decoded = teacher['decoder'](encoded, *place)
-        if self.normalize:
+        if self.normalize == 'tokens':
+            decoded = standardize_tokens(decoded, ~tokens.is_padding)
+        elif self.normalize:
             decoded = F.layer_norm(decoded.float(), decoded.shape[-1:])
         return TeacherTargets(encoded, decoded)
