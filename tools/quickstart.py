@@ -57,10 +57,11 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         '--steps',
         type=int,
         default=STEPS,
-        help='of each stage (default: %(default)s)')
+        help=f'of each stage, at least {LOGGED} (default: %(default)s)')
     args = parser.parse_args(argv)
-    if args.gpus < 0 or args.steps < 1:
-        parser.error('--gpus starts at 0, --steps at 1')
+    if args.gpus < 0 or args.steps < LOGGED:
+        parser.error(f'--gpus starts at 0, --steps at {LOGGED}, where the '
+                     'first loss is logged')
     return args
 
 
@@ -160,10 +161,11 @@ def _training_step(args: argparse.Namespace, config: str, name: str,
         f'default_hooks.checkpoint.interval={SAVED}', *options
     ]
     if args.steps != STEPS:
+        warm_up = max(args.steps // 12, 1)
         settings += [
             f'train_cfg.max_iters={args.steps}',
-            f'param_scheduler.0.end={args.steps // 12}',
-            f'param_scheduler.1.begin={args.steps // 12}',
+            f'param_scheduler.0.end={warm_up}',
+            f'param_scheduler.1.begin={warm_up}',
             f'param_scheduler.1.end={args.steps}'
         ]
     if args.gpus > 1:

@@ -47,7 +47,7 @@ def lines(path):
     return len(path.read_text().splitlines())
 
 
-@pytest.mark.parametrize('options', [[], ['--gpus', '4', '--steps', '7']])
+@pytest.mark.parametrize('options', [[], ['--gpus', '4', '--steps', '9']])
 def test_every_command_parses_with_its_own_tool(quickstart, options):
     seen = []
     for step in steps_of(quickstart, *options, '--work-dir', 'w'):
@@ -60,7 +60,7 @@ def test_every_command_parses_with_its_own_tool(quickstart, options):
         assert step.outputs and step.purpose.endswith('.')
     named = dict(seen)
     assert named['stage1'].resume == named['stage2'].resume == 'auto'
-    steps = 7 if options else 500
+    steps = 9 if options else 500
     assert named['stage2'].cfg_options[
         'teacher'] == f'w/stage1/iter_{steps}.pth'
     assert named['export stage 2'].source == f'w/stage2/iter_{steps}.pth'
@@ -77,6 +77,8 @@ def test_several_gpus_share_the_batch_of_one(quickstart):
     assert two[:2] == ['torchrun', '--nproc_per_node=2']
     with pytest.raises(SystemExit):
         quickstart.parse_args(['--gpus', '-1'])
+    with pytest.raises(SystemExit):
+        quickstart.parse_args(['--steps', '7'])
 
 
 def test_a_missing_gpu_is_a_sentence(quickstart, monkeypatch):
@@ -90,7 +92,7 @@ def test_a_missing_gpu_is_a_sentence(quickstart, monkeypatch):
 def test_options_fit_the_configs(quickstart):
     """The settings of both stages exist, so that none is a misspelling."""
     from mmengine.config import Config
-    for step in steps_of(quickstart, '--steps', '7', '--gpus', '2'):
+    for step in steps_of(quickstart, '--steps', '9', '--gpus', '2'):
         if step.name not in ('stage1', 'stage2'):
             continue
         config = next(c for c in step.command if c.startswith('configs/'))
