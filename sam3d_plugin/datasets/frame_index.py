@@ -114,7 +114,9 @@ def index_frames(folders: FrameFolders,
         reasons = '; '.join(f'{n}: {r}' for n, r in index.skipped.items())
         raise StoreError(f'no frame of {len(scans)} scan(s) in '
                          f'{folders.region_maps} can be used: '
-                         f'{reasons[:300]}')
+                         f'{reasons[:300]}; name other scans in ann_file, or '
+                         'prepare these again with tools/preparation/'
+                         'generate_regions.py and extract_features.py')
     return index
 
 

@@ -62,7 +62,7 @@ class PointRunner(Runner):
         if not hasattr(self, 'model'):
             return
         self._follow_seed(_unwrapped(self.model))
-        sampler = getattr(self.train_dataloader, 'sampler', None)
+        sampler: Any = getattr(self.train_dataloader, 'sampler', None)
         if hasattr(sampler, 'seed') and not kwargs.get('diff_rank_seed'):
             sampler.seed = self.seed
 

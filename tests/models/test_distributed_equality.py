@@ -6,9 +6,9 @@ import torch
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from torch import distributed as dist
-from torch import multiprocessing
 
 import projects.point_mae  # noqa: F401 (registers)
+from tests import processes
 from .pretraining_cases import (BALANCED_HEAD, JOINT, KNN, STAGE1, build,
                                 make_batch, save_teacher, stage2,
                                 without_drop_path, without_norm_statistics)
@@ -71,7 +71,6 @@ def train(model, steps):
 
 def train_one_of_two(rank, folder):
     """What a process does: first exactly, then as in a real training."""
-    torch.set_num_threads(1)
     dist.init_process_group(
         'gloo', init_method=f'file://{folder}/meet', rank=rank, world_size=2)
     steps = [part_of(batch, rank) for batch in batches()]
@@ -95,8 +94,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def of_two(folder):
-    multiprocessing.start_processes(
-        train_one_of_two, (folder, ), nprocs=2, start_method='fork')
+    processes.run_all(train_one_of_two, [(rank, folder) for rank in range(2)])
     return [torch.load(folder / f'{rank}.pth') for rank in range(2)]
 
 

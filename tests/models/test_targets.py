@@ -178,6 +178,36 @@ def test_teacher_repeats_stage_1(tmp_path):
         decoded, (plain - mean) / std, atol=1e-4, rtol=1e-4)
 
 
+def test_standardized_tokens_lose_what_they_have_in_common(tmp_path):
+    """Against numbers of each frame alone; padding holds anything."""
+    features = torch.randn(2, 6, 5) + 7
+    features[..., 4] = 3.
+    is_counted = torch.arange(6) < torch.tensor([[6], [4]])
+    expected = torch.zeros_like(features)
+    for frame, count in ((0, 6), (1, 4)):
+        real = features[frame, :count, :4]
+        expected[frame, :count, :4] = (real - real.mean(0)) / real.std(
+            0, unbiased=False)
+    features[~is_counted] = float('nan')
+    torch.testing.assert_close(
+        standardize_tokens(features, is_counted),
+        expected,
+        atol=1e-4,
+        rtol=1e-4)
+
+    _, state = teacher_state()
+    torch.save(dict(state_dict=state), tmp_path / 'stage1.pth')
+    points, tokens = tokens_of(SAM, make_batch())
+    plain, standard = (
+        build_teacher(tmp_path / 'stage1.pth', normalize=how)(points, tokens,
+                                                              None)
+        for how in (False, 'tokens'))
+    assert standard.encoded.equal(plain.encoded)
+    torch.testing.assert_close(
+        standard.decoded, standardize_tokens(plain.decoded,
+                                             ~tokens.is_padding))
+
+
 def test_teacher_is_no_submodule(tmp_path):
     _, state = teacher_state()
     torch.save(dict(state_dict=state), tmp_path / 'stage1.pth')

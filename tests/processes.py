@@ -1,0 +1,42 @@
+"""Processes that start in milliseconds, because their imports are done.
+
+A server, started once per test session, imports the packages and forks every
+process. It has one thread and sees no GPU, so that results are bitwise the
+same and forking is safe whatever the tests before have used.
+"""
+import multiprocessing
+import os
+from multiprocessing import forkserver
+from pathlib import Path
+from unittest import mock
+
+ROOT = Path(__file__).resolve().parents[1]
+_CONTEXT = multiprocessing.get_context('forkserver')
+_MODULES = [
+    'mmengine.testing', 'sam3d_plugin', 'sam3d_plugin.engine.cli',
+    'tests.datasets.frame_store', 'tests.models.pretraining_cases',
+    'projects.point_mae'
+]
+_ENVIRONMENT = dict(
+    PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
+
+
+def start(target, *arguments):
+    """Start a process that runs a function of a module."""
+    with mock.patch.dict(os.environ, _ENVIRONMENT):
+        _CONTEXT.set_forkserver_preload(_MODULES)
+        forkserver.ensure_running()
+    process = _CONTEXT.Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def run_all(target, arguments, timeout=200):
+    """Run processes side by side and wait for all of them."""
+    processes = [start(target, *values) for values in arguments]
+    for process in processes:
+        process.join(timeout)
+    codes = [process.exitcode for process in processes]
+    for process in processes:
+        process.kill()
+    assert not any(codes), f'processes ended with {codes}'
