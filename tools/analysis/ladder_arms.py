@@ -23,7 +23,8 @@ _MANIFESTS = ('manifest.json', 'posed_images/manifest.json',
               'region_features/store.json', 'region_features/manifest.json',
               'region_groups/train/manifest.json', 'splits/train.txt',
               'splits/val.txt')
-_WARM_UP = 10
+# The share of a schedule in which the rate rises: 10 epochs of 120.
+_WARM_UP = 1 / 12
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,12 @@ def _knn(num_tokens: int, num_neighbors: int) -> Dict[str, Any]:
         num_neighbors=num_neighbors)
 
 
-def _sam(num_tokens: int) -> Dict[str, Any]:
-    return dict(_delete_=True, type='SAMTokenizer', num_tokens=num_tokens)
+def _sam(num_tokens: int, min_points: int) -> Dict[str, Any]:
+    return dict(
+        _delete_=True,
+        type='SAMTokenizer',
+        num_tokens=num_tokens,
+        min_points=min_points)
 
 
 BUDGETS = dict(
@@ -62,16 +67,17 @@ BUDGETS = dict(
             stage1=f'{CONFIGS}/stage1_synthrooms_mini.py',
             stage2=f'{CONFIGS}/stage2_synthrooms_mini.py',
             point_mae=f'{POINT_MAE}/point_mae_synthrooms_mini.py'),
-        tokens=dict(knn=_knn(128, 32), sam=_sam(128)),
+        # As many kNN tokens as there are regions; see the mini configs.
+        tokens=dict(knn=_knn(64, 64), sam=_sam(128, 4)),
         unit='iters',
-        length=125,
+        length=1000,
         num_points=4096),
     full=Budget(
         configs=dict(
             stage1=f'{CONFIGS}/stage1_synthrooms.py',
             stage2=f'{CONFIGS}/stage2_synthrooms.py',
             point_mae=f'{POINT_MAE}/point_mae_scannet.py'),
-        tokens=dict(knn=_knn(256, 128), sam=_sam(256)),
+        tokens=dict(knn=_knn(256, 128), sam=_sam(256, 16)),
         unit='epochs',
         length=120,
         num_points=20000))
@@ -189,7 +195,7 @@ def plan(arm: Arm,
 
 def _length_options(unit: str, length: int) -> Dict[str, Any]:
     """Train so long, with a short warm-up and the cosine to the end."""
-    warm_up = min(_WARM_UP, max(1, length // 6))
+    warm_up = max(1, round(length * _WARM_UP))
     options = {
         f'train_cfg.max_{unit}': length,
         'param_scheduler.0.end': warm_up,
@@ -198,7 +204,7 @@ def _length_options(unit: str, length: int) -> Dict[str, Any]:
     }
     if unit == 'iters':
         # What a broken-off training loses.
-        options['default_hooks.checkpoint.interval'] = 25
+        options['default_hooks.checkpoint.interval'] = min(100, length)
     return options
 
 
