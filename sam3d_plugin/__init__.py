@@ -5,8 +5,10 @@ mmdet3d's own into the registries, and that mmcv's point operations learn to
 run on the CPU, as soon as those packages are imported. mmdet3d's registries
 import their packages when a name is looked up, so
 ``custom_imports=dict(imports=['sam3d_plugin'])`` is all a config needs.
+``Predictor`` is imported when it is asked for.
 """
 from importlib import import_module
+from typing import Any
 
 from wrapt import when_imported
 
@@ -19,6 +21,13 @@ COMPONENTS = {
     'mmdet3d.evaluation': 'sam3d_plugin.evaluation',
     'mmdet3d.engine': 'sam3d_plugin.engine',
 }
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of the inference package when it is first used."""
+    if name == 'Predictor':
+        return import_module('sam3d_plugin.inference').Predictor
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 
 def _register_beside(theirs: str, ours: str) -> None:

@@ -31,9 +31,11 @@ LAYERS = {
     'models': 6,  # its __init__ lists the folders above
     'engine': 7,
     'evaluation': 7,
+    'inference': 8,
 }
-# Pictures and pages are written as atomically as everything else.
-EXCEPTIONS = {('visualization', 'store')}
+# Pictures and pages are written as atomically as everything else; a trained
+# model reads the scans that can be imported.
+EXCEPTIONS = {('visualization', 'store'), ('inference', 'preparation')}
 OFFLINE_ONLY = {'segment_anything', 'timm'}
 
 

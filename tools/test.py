@@ -11,6 +11,7 @@ from mmengine.dist import is_main_process
 
 import sam3d_plugin  # noqa: F401  registers the plugin for stock configs
 from sam3d_plugin.engine.cli import add_common_options, build_runner, run_tool
+from sam3d_plugin.engine.compatibility import check_checkpoint
 from sam3d_plugin.engine.options import enable_tta, load_config
 from sam3d_plugin.store import atomic_write
 
@@ -34,6 +35,7 @@ def main(args: argparse.Namespace) -> None:
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
     cfg.resume = False
+    check_checkpoint(args.checkpoint, cfg.model)
     # What a training may start from its initialisation, a test may not.
     cfg.allow_missing = []
     if args.tta:

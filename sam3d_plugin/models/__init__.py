@@ -1,7 +1,7 @@
 """Importing this package registers every model component."""
 from .backbones import (PlainPointTransformer, PointPatchEmbed,
-                        PointTokenBackbone, ThreeDETRBackbone,
-                        ThreeDETREncoder)
+                        PointTokenBackbone, StockPointBackbone,
+                        ThreeDETRBackbone, ThreeDETREncoder)
 from .decode_heads import PointTokenSegHead
 from .dense_heads import (BoxSetAssigner, RotatedGroupFree3DHead,
                           ThreeDETRBoxCoder, ThreeDETRHead)
@@ -22,7 +22,7 @@ __all__ = [
     'MaskedTokenPretrainer', 'PlainPointTransformer', 'PointPatchEmbed',
     'PointTokenBackbone', 'PointTokenSegHead', 'PointTokenSegmentor',
     'RegionDistillHead', 'RegionDistillPretrainer', 'RegionFeatureTargets',
-    'RotatedGroupFree3DHead', 'SAMTokenizer', 'TeacherTokenTargets',
-    'ThreeDETR', 'ThreeDETRBackbone', 'ThreeDETRBoxCoder', 'ThreeDETREncoder',
-    'ThreeDETRHead'
+    'RotatedGroupFree3DHead', 'SAMTokenizer', 'StockPointBackbone',
+    'TeacherTokenTargets', 'ThreeDETR', 'ThreeDETRBackbone',
+    'ThreeDETRBoxCoder', 'ThreeDETREncoder', 'ThreeDETRHead'
 ]

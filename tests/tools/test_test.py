@@ -24,3 +24,14 @@ def test_evaluates_what_was_trained_and_nothing_less(run, capsys, tmp_path):
 def test_missing_checkpoint_is_one_sentence(run, capsys):
     assert run('test', 'none.pth') == 2
     assert 'checkpoint none.pth is missing' in capsys.readouterr().err
+
+
+def test_checkpoint_of_the_other_detector_is_one_sentence(
+        run, capsys, tmp_path):
+    settings = "model = dict(type='GroupFree3DNet')\n"
+    torch.save(
+        dict(state_dict=dict(x=torch.ones(1)), meta=dict(cfg=settings)),
+        tmp_path / 'other.pth')
+    assert run('test', 'other.pth') == 2
+    assert ('other.pth holds a model with GroupFree3DNet, and the config '
+            'describes one with VoteNet') in capsys.readouterr().err

@@ -193,7 +193,7 @@ def find_scans(dataset: BaseDataset,
         ValueError: When a name is not there; the known ones are listed.
     """
     known = {
-        Path(dataset.get_data_info(i)['lidar_path']).stem: i
+        Path(points_file(dataset.get_data_info(i))).stem: i
         for i in range(len(dataset))
     }
     unknown = [name for name in names or () if name not in known]
@@ -203,6 +203,11 @@ def find_scans(dataset: BaseDataset,
         raise ValueError(f'{dataset.ann_file} has no scan '
                          f'{" or ".join(unknown)}; it has {listed}{more}')
     return {name: known[name] for name in names or known}
+
+
+def points_file(info: Dict[str, Any]) -> str:
+    """Path of a scan's points, which SUN RGB-D's dataset names elsewhere."""
+    return info.get('lidar_path') or info['lidar_points']['lidar_path']
 
 
 def read_points(info: Dict[str, Any], color: str) -> List[np.ndarray]:
@@ -221,7 +226,8 @@ def read_points(info: Dict[str, Any], color: str) -> List[np.ndarray]:
         ValueError: When the file is truncated, or colours by region are
             asked for and the scan has none.
     """
-    path, columns = info['lidar_path'], info['num_pts_feats']
+    path = points_file(info)
+    columns = info['lidar_points']['num_pts_feats']
     try:
         values = np.frombuffer(get(path), dtype=np.float32)
     except FileNotFoundError:
@@ -248,9 +254,9 @@ def read_points(info: Dict[str, Any], color: str) -> List[np.ndarray]:
 def _read_regions(info: Dict[str, Any], xyz: np.ndarray) -> np.ndarray:
     """Return the region id of each point as stored, (N,)."""
     if not info.get('pts_region_path'):
-        raise ValueError(f'the infos of {info["lidar_path"]} name no region '
+        raise ValueError(f'the infos of {points_file(info)} name no region '
                          'file; choose --color rgb or height')
-    root = Path(info['lidar_path']).parent.parent
+    root = Path(points_file(info)).parent.parent
     return read_region_file(root / 'regions' / info['pts_region_path'], xyz)
 
 
@@ -298,7 +304,7 @@ def predict_scene(model: BaseModel, dataset: BaseDataset, index: int,
         ValueError: When the model predicts something that is not finite.
     """
     info = dataset.get_data_info(index)
-    name, classes = Path(info['lidar_path']).stem, dataset.metainfo['classes']
+    name, classes = Path(points_file(info)).stem, dataset.metainfo['classes']
     # Seeded per scan, so that its picture does not depend on --scan.
     set_random_seed(args.seed)
     points, colors = read_points(info, args.color)

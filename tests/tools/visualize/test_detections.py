@@ -132,6 +132,18 @@ def test_counts_follow_the_threshold(tool, config, tmp_path, capsys,
     assert f'a: 2 true boxes, {expected}' in capsys.readouterr().out
 
 
+def test_sun_rgbd_is_drawn(tool, sunrgbd_root, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tool, 'build_model', lambda *_: KnowsEverything())
+    config = TOOL.parents[2] / 'configs/sam3d/votenet_sunrgbd_mini.py'
+    tool.main([
+        str(config), 'unused.pth', '--out',
+        str(tmp_path), '--scan', '000002', '--cfg-options',
+        f'data_root={sunrgbd_root}'
+    ])
+    assert '000002: 2 true boxes, 2 predicted' in capsys.readouterr().out
+    assert (tmp_path / '000002.html').is_file()
+
+
 def test_boxes_keep_their_corners(tool):
     boxes = DepthInstance3DBoxes(
         torch.tensor([[1., 2, 3, 4, 2, 1, .3], [0, 0, 0, 1, 1, 1, 0]]))

@@ -1,0 +1,235 @@
+"""A trained detector as a function from scans to boxes.
+
+Axes: N points, M boxes.
+"""
+import tempfile
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple, Union
+
+import numpy as np
+import torch
+from mmdet3d.registry import DATASETS, MODELS
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.logging import MMLogger
+from mmengine.model import BaseModel
+from mmengine.registry import init_default_scope
+from mmengine.runner import set_random_seed
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from ..engine.compatibility import check_same_detector
+from ..engine.export import settings_of
+from ..engine.options import read_config
+from ..preparation.scans.scan import Scan
+from ..store.checkpoint import (extract_state_dict, load_encoder,
+                                read_checkpoint)
+from ..visualization.boxes import LabelledBoxes
+from .detections import Detections
+from .scenes import (DEFAULT_SCENE, INFOS, SceneOptions, colors_of, read_scene,
+                     scene_of_arrays, write_scene)
+
+# Neighbours of a kNN token where a scan has no regions for its own tokens.
+_NUM_NEIGHBORS = 32
+
+
+class Predictor:
+    """A trained detector, for scans that nobody annotated.
+
+    Scans are read by the config's test pipeline. One without region ids gets
+    kNN tokens where the model was trained on regions: the encoder takes
+    either, and the result says which it was.
+
+    Args:
+        config (str): Config of a detector, ours or mmdet3d's.
+        checkpoint (str): Its weights, all of them.
+        device (Optional[str]): Defaults to cuda if present, else cpu.
+        cfg_options (Optional[Dict[str, Any]]): Changes of the config.
+
+    Raises:
+        FileNotFoundError: When a file is missing.
+        ValueError: When the weights are another model's or not finite.
+    """
+
+    def __init__(self,
+                 config: str,
+                 checkpoint: str,
+                 device: Optional[str] = None,
+                 cfg_options: Optional[Dict[str, Any]] = None) -> None:
+        # mmdet3d prints tables of its datasets to the current logger.
+        MMLogger.get_instance('predict').setLevel('WARNING')
+        self.cfg = read_config(str(config), cfg_options or {})
+        init_default_scope(self.cfg.get('default_scope', 'mmdet3d'))
+        self.checkpoint = str(checkpoint)
+        self.device = device or ('cuda'
+                                 if torch.cuda.is_available() else 'cpu')
+        self.model = self._build_model()
+        self._tokenizers: List[Tuple[nn.Module, Any]] = [
+            (module, module.tokenizer) for module in self.model.modules()
+            if hasattr(module, 'tokenizer')
+        ]
+
+    def _build_model(self) -> BaseModel:
+        content = read_checkpoint(self.checkpoint)
+        check_same_detector(
+            settings_of(content).get('model') or {}, self.cfg.model,
+            self.checkpoint)
+        state = extract_state_dict(content, self.checkpoint)
+        _check_finite(state, self.checkpoint)
+        settings = self.cfg.model
+        # All weights come from the checkpoint.
+        (settings.get('backbone') or {}).pop('init_cfg', None)
+        model = MODELS.build(settings)
+        load_encoder(model, state, source=self.checkpoint)
+        return model.to(self.device).eval()
+
+    def __call__(self,
+                 scan: Union[str, Path, Scan, np.ndarray],
+                 rgb: Optional[np.ndarray] = None,
+                 region_ids: Optional[np.ndarray] = None,
+                 score_thr: float = 0.3,
+                 options: SceneOptions = DEFAULT_SCENE) -> Detections:
+        """Find the objects of a scan.
+
+        Args:
+            scan (Union[str, Path, Scan, np.ndarray]): A ``.ply`` or ``.npz``
+                file, or (N, 3) xyz in metres with z up.
+            rgb (Optional[np.ndarray]): (N, 3) colours of the array, 0 to
+                255; for pictures only.
+            region_ids (Optional[np.ndarray]): (N,) ids of the array, 0 = in
+                no region.
+            score_thr (float): Boxes of lower scores are left out.
+            options (SceneOptions): How a file is to be understood.
+
+        Returns:
+            Detections: The boxes, the best first; none is a result too.
+
+        Raises:
+            FileNotFoundError: When the file is missing.
+            ValueError: When the scan cannot be used, or the config is no
+                detector's.
+        """
+        if isinstance(scan, np.ndarray):
+            scan = scene_of_arrays(scan, rgb, region_ids)
+        elif not isinstance(scan, Scan):
+            scan = read_scene(scan, options)
+        tokens = self._choose_tokens(scan)
+        instances = self._run(scan)
+        boxes = self._select(instances, score_thr)
+        return Detections(scan.name, boxes, scan.aligned_xyz, colors_of(scan),
+                          scan.axis_align, float(score_thr), tokens,
+                          list(scan.notes))
+
+    def _choose_tokens(self, scan: Scan) -> str:
+        """Set the tokenizers for a scan and say what they are."""
+        summaries: List[str] = []
+        for module, trained in self._tokenizers:
+            tokenizer, summary = trained, trained.summary()
+            if trained.uses_regions and scan.regions is None:
+                tokenizer = MODELS.build(
+                    dict(
+                        type='KNNTokenizer',
+                        num_tokens=trained.num_tokens,
+                        num_neighbors=_NUM_NEIGHBORS))
+                summary = (f'{tokenizer.summary()} (the scan has no '
+                           f'regions; the model was trained on {summary})')
+            module.tokenizer = tokenizer
+            needed = tokenizer.points_needed
+            if len(scan.xyz) < needed:
+                raise ValueError(
+                    f'{scan.path} has {len(scan.xyz)} points, and the model '
+                    f'makes {needed} tokens or neighbours of them; take a '
+                    'denser scan')
+            summaries.append(summary)
+        return ' · '.join(summaries) or 'none (mmdet3d backbone)'
+
+    @torch.no_grad()
+    def _run(self, scan: Scan) -> InstanceData:
+        """Read the scan through the test pipeline and predict."""
+        # Stock pipelines sample at random.
+        set_random_seed(0)
+        with tempfile.TemporaryDirectory() as folder:
+            write_scene(scan, Path(folder))
+            dataset = build_dataset(self.cfg, folder)
+            batch = pseudo_collate([dataset[0]])
+        sample = self.model.test_step(batch)[0]
+        if 'pred_instances_3d' not in sample:
+            raise ValueError('the config is no detector: it predicts '
+                             f'{", ".join(sample.keys())}')
+        return sample.pred_instances_3d
+
+    def _select(self, instances: InstanceData,
+                score_thr: float) -> LabelledBoxes:
+        """Boxes from the threshold on, the best first."""
+        instances = instances[instances.scores_3d >= score_thr]
+        instances = instances[instances.scores_3d.argsort(
+            descending=True, stable=True)]
+        boxes = instances.bboxes_3d
+        values = torch.cat(
+            [boxes.gravity_center, boxes.dims, boxes.yaw[:, None]], dim=1)
+        classes = self.classes
+        return LabelledBoxes(
+            values.cpu().numpy(),
+            [classes[label] for label in instances.labels_3d.tolist()],
+            instances.scores_3d.cpu().numpy())
+
+    @property
+    def classes(self) -> Tuple[str, ...]:
+        """Names of the classes, by label."""
+        settings = single_dataset(self.cfg)
+        known = (settings.get('metainfo') or {}).get('classes')
+        return tuple(
+            known or DATASETS.get(settings['type']).METAINFO['classes'])
+
+
+def _check_finite(state: Dict[str, Tensor], checkpoint: str) -> None:
+    """Refuse weights that would find nothing in any scan."""
+    bad = [name for name, value in state.items() if not value.isfinite().all()]
+    if bad:
+        raise ValueError(f'{checkpoint} is not finite in {len(bad)} tensors, '
+                         f'{bad[0]} the first; take a checkpoint from before '
+                         'the training diverged')
+
+
+def single_dataset(cfg: Config) -> Dict[str, Any]:
+    """Settings of the config's test data set, without its wrappers.
+
+    Args:
+        cfg (Config): The whole configuration.
+
+    Returns:
+        Dict[str, Any]: A copy.
+
+    Raises:
+        ValueError: When the config has no test data set.
+    """
+    dataset = deepcopy((cfg.get('test_dataloader') or {}).get('dataset') or {})
+    while 'pipeline' not in dataset and isinstance(
+            dataset.get('dataset'), dict):
+        dataset = dataset['dataset']
+    if 'pipeline' not in dataset:
+        raise ValueError(f'{cfg.filename} has no test_dataloader with a '
+                         'pipeline, which reads the scan; give the config of '
+                         'a detector')
+    return dataset
+
+
+def build_dataset(cfg: Config, root: str) -> BaseDataset:
+    """Build the config's test data set on another data root.
+
+    Args:
+        cfg (Config): The whole configuration.
+        root (str): Folder that :func:`~.scenes.write_scene` wrote.
+
+    Returns:
+        BaseDataset: Of one scene.
+    """
+    settings = single_dataset(cfg)
+    settings.update(
+        data_root=root,
+        ann_file=INFOS,
+        test_mode=True,
+        modality=dict(use_camera=False, use_lidar=True))
+    settings.pop('backend_args', None)
+    return DATASETS.build(settings)

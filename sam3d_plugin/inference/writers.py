@@ -1,0 +1,79 @@
+"""Detections as files: JSON, PLY, PNG and a page for any browser.
+
+Axes: M boxes, N points.
+"""
+import json
+from pathlib import Path
+from typing import Dict, Tuple, Union
+
+import numpy as np
+
+from ..store import atomic_write
+from ..visualization.boxes import BOX_EDGES, LabelledBoxes, box_corners
+from ..visualization.html import write_scene_html
+from ..visualization.ply import write_ply
+from ..visualization.points import colors_from_height, colors_from_ids
+from ..visualization.render import DEFAULT_VIEW, ViewOptions, render_scene
+from .detections import Detections
+
+# Distance of the points that draw an edge of a box, metres.
+_EDGE_STEP = 0.01
+
+
+def write_detections(detections: Detections,
+                     out: Union[str, Path],
+                     view: ViewOptions = DEFAULT_VIEW,
+                     max_boxes: int = 200) -> Dict[str, Path]:
+    """Write everything about a scan.
+
+    Args:
+        detections (Detections): Its boxes; may be none.
+        out (Union[str, Path]): Folder, made if needed.
+        view (ViewOptions): From where the pictures look.
+        max_boxes (int): Boxes drawn at most, the best first; the JSON has
+            all.
+
+    Returns:
+        Dict[str, Path]: ``<scan>.json``, ``.ply``, ``.png`` and ``.html``
+        by their ending. The PLY holds the points and, as rows of points, the
+        edges of the boxes, in one colour per class.
+    """
+    paths = {
+        ending: Path(out) / f'{detections.scan}.{ending}'
+        for ending in ('json', 'ply', 'png', 'html')
+    }
+    with atomic_write(paths['json'], 'w') as file:
+        json.dump(detections.to_dict(), file, indent=1)
+    drawn = detections.boxes.select(slice(max_boxes))
+    colors = detections.colors
+    if colors is None:
+        colors = colors_from_height(detections.points)
+    edges, edge_colors = draw_edges(drawn)
+    write_ply(paths['ply'], np.concatenate([detections.points, edges]),
+              np.concatenate([colors, edge_colors]))
+    content = (detections.points, colors, None, drawn, detections.scan)
+    render_scene(paths['png'], *content, options=view)
+    write_scene_html(
+        paths['html'], *content, score_thr=detections.score_thr, options=view)
+    return paths
+
+
+def draw_edges(boxes: LabelledBoxes) -> Tuple[np.ndarray, np.ndarray]:
+    """Points along the edges of boxes.
+
+    Args:
+        boxes (LabelledBoxes): M boxes.
+
+    Returns:
+        Tuple[np.ndarray, np.ndarray]: (P, 3) points and (P, 3) uint8
+        colours, the same for boxes of a class.
+    """
+    points, owners = [np.zeros((0, 3))], [np.zeros(0, int)]
+    kinds = {name: i + 1 for i, name in enumerate(sorted(set(boxes.names)))}
+    for corners, name in zip(box_corners(boxes.boxes), boxes.names):
+        for start, end in corners[BOX_EDGES]:
+            steps = int(np.linalg.norm(end - start) / _EDGE_STEP) + 2
+            share = np.linspace(0, 1, steps)[:, None]
+            points.append(start + share * (end - start))
+            owners.append(np.full(steps, kinds[name]))
+    return np.concatenate(points), colors_from_ids(np.concatenate(owners))

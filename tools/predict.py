@@ -1,0 +1,135 @@
+"""Find the objects of a scan that nobody annotated.
+
+    python tools/predict.py CONFIG CHECKPOINT SCAN.ply --out DIR
+
+SCAN is a .ply (vertices x y z, red green blue) or .npz file (arrays xyz, rgb)
+of a room; region ids per point (region) are used where the model was trained
+on regions, and kNN tokens where there are none. DIR gets, named like the scan,
+the boxes as JSON, points and boxes as PLY, a PNG from above and in
+perspective, and an HTML page that rotates in any browser, offline.
+
+In Python: from sam3d_plugin import Predictor
+"""
+import argparse
+import sys
+from pathlib import Path
+from typing import List, Optional, Sequence
+
+import sam3d_plugin  # noqa: F401 registers our types, and CPU operations
+from sam3d_plugin.engine.errors import explain
+from sam3d_plugin.engine.options import SettingAction
+from sam3d_plugin.inference import (Predictor, SceneOptions, read_scene,
+                                    write_detections)
+from sam3d_plugin.preparation.scans.frames import UP_AXES
+from sam3d_plugin.visualization.render import ViewOptions
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config of a detector')
+    parser.add_argument('checkpoint', help='its weights')
+    parser.add_argument(
+        'scans', nargs='+', metavar='SCAN', help='.ply or .npz files')
+    parser.add_argument('--out', type=Path, required=True, help='folder')
+    parser.add_argument(
+        '--score-thr',
+        type=float,
+        default=0.3,
+        help='lowest score of a box (default: %(default)s)')
+    parser.add_argument('--device', help='default: cuda if present, else cpu')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=SettingAction,
+        default={},
+        help='changes of the config, as key=value')
+    _add_scan_arguments(parser)
+    _add_view_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def _add_scan_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group('scans')
+    group.add_argument(
+        '--scale',
+        type=float,
+        help='metres per unit, e.g. 0.001 for millimetres; without it the '
+        'scan must look like a room in metres')
+    group.add_argument(
+        '--up',
+        choices=UP_AXES,
+        help='axis that points up; without it z must look like it (write a '
+        'negative axis as --up=-y)')
+    group.add_argument(
+        '--region-key',
+        metavar='NAME',
+        help='array or vertex property of the region ids')
+    group.add_argument(
+        '--drop-invalid',
+        action='store_true',
+        help='leave out points that are NaN or infinite')
+
+
+def _add_view_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group('pictures')
+    group.add_argument(
+        '--max-boxes',
+        type=int,
+        default=200,
+        help='draw at most so many boxes, the best first (default: '
+        '%(default)s)')
+    group.add_argument(
+        '--max-height',
+        type=float,
+        default=2.2,
+        help='leave out points higher above the floor, metres (default: '
+        '%(default)s)')
+    group.add_argument(
+        '--azimuth',
+        type=float,
+        default=ViewOptions.azimuth,
+        help='where the camera stands, degrees counter-clockwise from the x '
+        'axis (default: %(default)s)')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Predict and write, one scan after the other."""
+    options = SceneOptions(args.scale, args.up, args.region_key,
+                           args.drop_invalid)
+    # A file that cannot be read is known before the model is built.
+    scans = [read_scene(path, options) for path in args.scans]
+    _check_names([scan.name for scan in scans])
+    predict = Predictor(args.config, args.checkpoint, args.device,
+                        args.cfg_options)
+    view = ViewOptions(azimuth=args.azimuth, max_height=args.max_height)
+    for scan in scans:
+        detections = predict(scan, score_thr=args.score_thr)
+        paths = write_detections(detections, args.out, view, args.max_boxes)
+        for note in detections.notes:
+            print(f'{scan.name}: {note}')
+        print(f'{scan.name}: {len(detections)} boxes with score >= '
+              f'{args.score_thr:g} · tokens: {detections.tokens} -> '
+              f'{" ".join(str(path) for path in paths.values())}')
+
+
+def _check_names(names: List[str]) -> None:
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(f'two scans are named {", ".join(sorted(twice))}, '
+                         'and their results would be too; rename one file')
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Run the tool; a user's mistake ends in one sentence."""
+    args = parse_args(argv)
+    try:
+        run(args)
+    except (OSError, ValueError) as error:
+        sys.exit(f'error: {explain(error) or error}')
+
+
+if __name__ == '__main__':
+    main()
