@@ -5,5 +5,6 @@ custom_hooks = [
     dict(type='GroupWeightsCheckHook'),
     dict(type='StopOnInvalidLossHook'),
     dict(type='CollapseAlarmHook'),
+    dict(type='DataWaitHook'),
     dict(type='TokenPictureHook', interval=10),
 ]

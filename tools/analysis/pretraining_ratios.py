@@ -1,5 +1,5 @@
 """What padding costs a step, and what masking saves the encoder."""
-from typing import Any, Callable, Dict, List, Sequence
+from typing import Any, Callable, Dict, Iterable, List
 
 import numpy as np
 import torch
@@ -43,12 +43,12 @@ def equal_counts(counts: np.ndarray) -> np.ndarray:
     return total // frames + (np.arange(frames) < total % frames)
 
 
-def make_batch(counts: Sequence[int], num_points: int,
+def make_batch(counts: Iterable[int], num_points: int,
                channels: int) -> Dict[str, Any]:
     """Frames of made-up points in equally large regions.
 
     Args:
-        counts (Sequence[int]): Regions of each of the B frames.
+        counts (Iterable[int]): Regions of each of the B frames.
         num_points (int): Points of a frame N, all in regions.
         channels (int): Of the region features C.
 

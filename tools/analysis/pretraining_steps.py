@@ -93,13 +93,13 @@ class Case(NamedTuple):
     """What is trained and measured.
 
     Attributes:
-        model (nn.Module): The pre-trainer, in training mode.
+        model (Any): The pre-trainer, in training mode.
         optimizer (torch.optim.Optimizer): The config's.
         device (str): ``'cpu'`` or ``'cuda'``.
         dtype (str): One of ``DTYPES``.
     """
 
-    model: nn.Module
+    model: Any
     optimizer: torch.optim.Optimizer
     device: str
     dtype: str

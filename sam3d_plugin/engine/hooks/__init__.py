@@ -1,5 +1,6 @@
 """Hooks: one event, one action."""
 from .collapse_alarm_hook import CollapseAlarmHook
+from .data_wait_hook import DataWaitHook
 from .group_weights_check_hook import GroupWeightsCheckHook
 from .mask_ratio_schedule_hook import MaskRatioScheduleHook
 from .run_summary_hook import RunSummaryHook
@@ -8,7 +9,7 @@ from .stop_on_invalid_loss_hook import StopOnInvalidLossHook
 from .token_picture_hook import TokenPictureHook
 
 __all__ = [
-    'CollapseAlarmHook', 'GroupWeightsCheckHook', 'MaskRatioScheduleHook',
-    'RunSummaryHook', 'SafeCheckpointHook', 'StopOnInvalidLossHook',
-    'TokenPictureHook'
+    'CollapseAlarmHook', 'DataWaitHook', 'GroupWeightsCheckHook',
+    'MaskRatioScheduleHook', 'RunSummaryHook', 'SafeCheckpointHook',
+    'StopOnInvalidLossHook', 'TokenPictureHook'
 ]
