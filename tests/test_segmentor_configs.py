@@ -9,6 +9,7 @@ from mmdet3d.registry import DATASETS, MODELS, RUNNERS
 from mmengine.config import config
 from mmengine.dataset import base_dataset
 from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
 from mmengine.runner import runner
 from mmengine.visualization import Visualizer
 
@@ -197,7 +198,8 @@ def test_few_labels_train_on_exactly_these(roots, tmp_path):
     assert steps.index('PointSegClassMapping') < steps.index(
         'KeepPointLabels') < steps.index('PointSample')
     dataset.pipeline[-4].num_points = 2048
-    sample = DATASETS.build(dataset)[0]['data_samples']
+    with DefaultScope.overwrite_default_scope('mmdet3d'):
+        sample = DATASETS.build(dataset)[0]['data_samples']
     labels = sample.gt_pts_seg.pts_semantic_mask
     # 2,048 points are drawn without repetition from 2,048
     assert (labels != 20).sum() == 20
@@ -211,6 +213,10 @@ def test_scan_without_regions_is_named(roots, tmp_path):
     cfg = load_small('segmentor_scannet_mini', tmp_path, tmp_path / 'work')
     with pytest.raises(ValueError, match='names no region file for .*b.bin'):
         build_runner(cfg, ['train_dataloader'])
+    enable_tta(cfg)
+    cfg.test_dataloader.dataset.ann_file = 'scannet_infos_train.pkl'
+    with pytest.raises(ValueError, match='names no region file for .*b.bin'):
+        build_runner(cfg, ['test_dataloader'])
     knn = load_small('segmentor_scannet_mini_knn', tmp_path, tmp_path / 'knn')
     run = build(knn)
     run.train()

@@ -81,6 +81,8 @@ def scene_limits(model: Dict[str, Any]) -> SceneLimits:
     Returns:
         SceneLimits: No limits for what another package defines.
     """
+    # inside the wrapper for test-time augmentation
+    model = model.get('module', model)
     max_boxes = _MAX_BOXES.get(str(model.get('type')).split('.')[-1])
     tokenizer = (model.get('backbone') or {}).get('tokenizer')
     if tokenizer is None:
