@@ -161,6 +161,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     Returns:
         Dict[str, Any]: The record.
     """
+    load_before = round(os.getloadavg()[0], 1)
     loader = build_loader(args, 0)
     begin = time.perf_counter()
     loader.dataset.load_data_list()
@@ -185,6 +186,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     record['machine'] = dict(
         cpu=platform.processor() or platform.machine(),
         cores=os.cpu_count(),
+        load_before=load_before,
         python=platform.python_version(),
         torch=torch.__version__)
     return record

@@ -77,7 +77,7 @@ def test_result(tmp_path, configs, capsys, monkeypatch):
     assert masking['point_ratio'] == pytest.approx(.4, abs=.15)
     assert len(result['targets']) == 3
     assert 'encoder at mask ratio 0.6' in capsys.readouterr().out
-    assert '| stage 2, knn 20×32, bf16, 2×160 |' in tables.pretraining_table(
+    assert '| stage 2, knn 20×64, bf16, 2×160 |' in tables.pretraining_table(
         result)
 
 
