@@ -181,6 +181,27 @@ def test_votes_of_turned_scans(name, roots, tmp_path):
     assert 0 <= scores['miou'] <= 1
 
 
+@pytest.mark.parametrize('column', [3, -1])
+def test_regions_of_patches_with_normalized_coordinates(
+        column, roots, tmp_path):
+    """These stand behind the region ids, in training and in sliding."""
+    cfg = load_small('segmentor_s3dis_mini', roots, tmp_path)
+    cfg.model.backbone.tokenizer = dict(
+        type='SAMTokenizer', split=True, num_tokens=32)
+    cfg.model.backbone.region_column = column
+    cfg.model.decode_head.propagation = 'own_token'
+    cfg.model.test_cfg.use_normalized_coord = True
+    cfg.train_dataloader.dataset.pipeline[-2].use_normalized_coord = True
+    run = build(cfg)
+    if column == -1:
+        with pytest.raises(ValueError, match='column -1 holds no region ids'):
+            run.train()
+    else:
+        run.train()
+        scores = run.message_hub.log_scalars
+        assert 0 <= scores['val/miou'].current() <= 1
+
+
 def test_evaluation_is_the_same_every_time(roots, tmp_path):
     cfg = load_small('segmentor_scannet_mini', roots, tmp_path)
     run = build(cfg)
