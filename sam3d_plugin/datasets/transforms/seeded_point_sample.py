@@ -1,5 +1,6 @@
 """Sampling that gives every evaluation the same points."""
 import zlib
+from typing import Any
 
 import numpy as np
 from mmdet3d.datasets import PointSample
@@ -12,7 +13,7 @@ class SeededPointSample(PointSample):
 
     For test pipelines: scores of the same weights are then the same, in the
     validation of a training and in ``tools/test.py``, whatever else has drawn
-    random numbers. Arguments and keys are those of ``PointSample``.
+    random numbers. Further arguments are those of ``PointSample``.
 
     Required Keys:
 
@@ -22,7 +23,17 @@ class SeededPointSample(PointSample):
     Modified Keys:
 
     - points (:obj:`BasePoints`)
+
+    Args:
+        num_points (int): Points of the sample.
+        seed (int): Another one draws other points, for several evaluations
+            of the same weights. Defaults to 0.
+        **kwargs (Any): As ``PointSample``.
     """
+
+    def __init__(self, num_points: int, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(num_points, **kwargs)
+        self.seed = seed
 
     def transform(self, results: dict) -> dict:
         """Sample with a seed made of the name of the points' file.
@@ -35,7 +46,7 @@ class SeededPointSample(PointSample):
         """
         name = results['lidar_points']['lidar_path'].rsplit('/', 1)[-1]
         state = np.random.get_state()
-        np.random.seed(zlib.crc32(name.encode()))
+        np.random.seed((zlib.crc32(name.encode()) + self.seed) % 2**32)
         try:
             return super().transform(results)
         finally:

@@ -1,0 +1,234 @@
+"""Print arms side by side, from the records of tools/analysis/evaluate.py.
+
+    python tools/analysis/compare.py results/fresh results/pretrained
+
+The first arm is the baseline, unless --baseline names another. Scores are
+means and standard deviations over trainings, in percent. A difference is
+called a gain or a loss only beyond twice its standard error. What authors
+reported stands in a column of its own: it was measured elsewhere, with other
+code and on the full data set, and is compared with nothing.
+"""
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from sam3d_plugin.evaluation import comparison  # noqa: E402
+from sam3d_plugin.store import atomic_write  # noqa: E402
+from tools.analysis import run_records  # noqa: E402
+
+REPORTED = ROOT / 'docs' / 'results' / 'reported.json'
+METRICS = ('mAP_0.25', 'mAP_0.50', 'miou', 'acc_cls')
+TITLES = {
+    'mAP_0.25': 'AP25',
+    'mAP_0.50': 'AP50',
+    'miou': 'mIoU',
+    'acc_cls': 'mAcc'
+}
+CHOICES = dict(last='last epoch', best='best epoch on val (optimistic)')
+
+Arm = List[Dict[str, Any]]
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        'arms', nargs='+', type=Path, help='folders of seed_*.json')
+    parser.add_argument(
+        '--baseline', help='name of an arm (default: the first)')
+    parser.add_argument(
+        '--metrics',
+        nargs='+',
+        help='keys of the scores (default: those there are of '
+        f'{", ".join(METRICS)})')
+    parser.add_argument(
+        '--paired',
+        action='store_true',
+        help='compare trainings of the same seed with each other')
+    parser.add_argument('--json', type=Path, help='write the table here too')
+    return parser.parse_args(argv)
+
+
+def scores_of(arm: Arm, checkpoint: str, metric: str) -> Dict[int, float]:
+    """Score of each training in percent, the mean of its evaluations.
+
+    Args:
+        arm (Arm): Its runs.
+        checkpoint (str): 'last' or 'best'.
+        metric (str): Key of the metric.
+
+    Returns:
+        Dict[int, float]: By seed; runs without this checkpoint are left out.
+
+    Raises:
+        ValueError: When a run lacks the metric.
+    """
+    found = {}
+    for run in arm:
+        evaluations = run['scores'].get(checkpoint)
+        if not evaluations:
+            continue
+        missing = [metric for scores in evaluations if metric not in scores]
+        if missing:
+            raise ValueError(
+                f'{run["arm"]} was not scored with {metric}; it has '
+                f'{", ".join(evaluations[0])}: choose other --metrics')
+        scores = [100 * scores[metric] for scores in evaluations]
+        found[run['seed']] = comparison.summarize(scores).mean
+    return found
+
+
+def difference(arm: Dict[int, float], baseline: Dict[int, float],
+               paired: bool) -> comparison.Difference:
+    """Compare the trainings of two arms, in percent."""
+    if paired:
+        return comparison.compare_pairs(arm, baseline)
+    return comparison.compare(list(arm.values()), list(baseline.values()))
+
+
+def compare_arms(arms: Dict[str, Arm], baseline: str, metrics: Sequence[str],
+                 paired: bool) -> List[Dict[str, Any]]:
+    """Put every arm, checkpoint and metric beside the baseline.
+
+    Args:
+        arms (Dict[str, Arm]): Runs by name.
+        baseline (str): One of the names.
+        metrics (Sequence[str]): Keys of the scores.
+        paired (bool): Whether trainings of the same seed are compared.
+
+    Returns:
+        List[Dict[str, Any]]: One entry per cell of the table.
+    """
+    reported = json.loads(REPORTED.read_text())
+    cells = []
+    for checkpoint in CHOICES:
+        for name, arm in arms.items():
+            for metric in metrics:
+                scores = scores_of(arm, checkpoint, metric)
+                theirs = scores_of(arms[baseline], checkpoint, metric)
+                if not scores:
+                    continue
+                summary = comparison.summarize(list(scores.values()))
+                cell: Dict[str, Any] = dict(
+                    arm=name,
+                    checkpoint=checkpoint,
+                    metric=metric,
+                    trainings=summary.count,
+                    mean=summary.mean,
+                    std=summary.std,
+                    reported=_reported(reported, arm[0], metric))
+                if name != baseline and theirs:
+                    gap = difference(scores, theirs, paired)
+                    cell.update(
+                        difference=gap.mean,
+                        standard_error=gap.standard_error,
+                        verdict=gap.verdict)
+                cells.append(cell)
+    return cells
+
+
+def _reported(reported: Dict[str, Any], run: Dict[str, Any],
+              metric: str) -> Optional[float]:
+    """What the authors of an arm reported, in percent."""
+    # Fewer labels or another size of data are not what they measured.
+    rows = reported['configs'].get(run['config'], {})
+    return (rows.get(run['kind']) or {}).get(metric)
+
+
+def table(cells: List[Dict[str, Any]], checkpoint: str, metrics: Sequence[str],
+          baseline: str) -> str:
+    """Write the table of one checkpoint in Markdown.
+
+    Args:
+        cells (List[Dict[str, Any]]): See :func:`compare_arms`.
+        checkpoint (str): 'last' or 'best'.
+        metrics (Sequence[str]): Keys of the scores.
+        baseline (str): Name of the baseline.
+
+    Returns:
+        str: Its lines; '' when no run has this checkpoint.
+    """
+    chosen = [cell for cell in cells if cell['checkpoint'] == checkpoint]
+    if not chosen:
+        return ''
+    header = [f'{CHOICES[checkpoint]}, %', 'trainings']
+    for metric in metrics:
+        title = TITLES.get(metric, metric)
+        header += [title, f'− {baseline}', f'{title} reported']
+    rows = []
+    for name in dict.fromkeys(cell['arm'] for cell in chosen):
+        mine = {c['metric']: c for c in chosen if c['arm'] == name}
+        row = [name, str(next(iter(mine.values()))['trainings'])]
+        for metric in metrics:
+            row += _cell_texts(mine[metric])
+        rows.append(row)
+    rule = ['---', *['---:'] * (len(header) - 1)]
+    return '\n'.join(f'| {" | ".join(row)} |' for row in [header, rule, *rows])
+
+
+def _cell_texts(cell: Dict[str, Any]) -> List[str]:
+    """Score, difference and what was reported, as text."""
+    spread = '' if cell['std'] is None else f' ± {cell["std"]:.1f}'
+    texts = [f'{cell["mean"]:.1f}{spread}']
+    if 'difference' not in cell:
+        texts.append('–')
+    else:
+        error = cell['standard_error']
+        margin = '' if error is None else f' ± {2 * error:.1f}'
+        texts.append(f'{cell["difference"]:+.1f}{margin}: {cell["verdict"]}')
+    reported = cell['reported']
+    return [*texts, '–' if reported is None else f'({reported:.1f})']
+
+
+def shared_metrics(arms: Dict[str, Arm]) -> List[str]:
+    """Those of ``METRICS`` that every arm was scored with."""
+    keys = [
+        set(run['scores']['last'][0]) for arm in arms.values() for run in arm
+    ]
+    found = [metric for metric in METRICS if all(metric in k for k in keys)]
+    if not found:
+        raise ValueError('the arms share no metric, so they are not of one '
+                         'task; name some with --metrics')
+    return found
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Print the tables; a user's mistake ends in one sentence."""
+    args = parse_args(argv)
+    try:
+        arms: Dict[str, Arm] = {}
+        for folder in args.arms:
+            runs = run_records.read_records(folder)
+            if runs[0]['arm'] in arms:
+                raise ValueError(f'two arms are named {runs[0]["arm"]}')
+            arms[runs[0]['arm']] = runs
+        baseline = args.baseline or next(iter(arms))
+        if baseline not in arms:
+            raise ValueError(f'--baseline {baseline} is none of '
+                             f'{", ".join(arms)}')
+        metrics = args.metrics or shared_metrics(arms)
+        cells = compare_arms(arms, baseline, metrics, args.paired)
+    except ValueError as error:
+        sys.exit(f'error: {error}')
+    tables = [table(cells, name, metrics, baseline) for name in CHOICES]
+    print('\n\n'.join(text for text in tables if text))
+    print('\n± after a score: standard deviation over trainings; after a '
+          'difference: twice its standard error. Reported: by the authors, '
+          'not measured here.')
+    if args.json:
+        with atomic_write(args.json, 'w') as file:
+            json.dump(
+                dict(baseline=baseline, metrics=metrics, cells=cells),
+                file,
+                indent=1)
+
+
+if __name__ == '__main__':
+    main()

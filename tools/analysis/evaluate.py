@@ -1,0 +1,270 @@
+"""Train and evaluate an arm with several seeds: one JSON file per run.
+
+    python tools/analysis/evaluate.py CONFIG --out results/ARM --seeds 0 1 2
+
+trains CONFIG once per seed (tools/train.py), evaluates each training
+--evaluations times (tools/test.py), every time with other sampled points, and
+writes results/ARM/seed_S.json: the scores of the last epoch and, where the
+schedule validates more than once, of the best on the validation scans, which
+is an optimistic choice; with commit, checksums of config, data and encoder,
+hardware and time. What is there is not computed again, so the same command
+goes on where it was broken off. Checkpoints that exist already:
+
+    python tools/analysis/evaluate.py CONFIG --out results/ARM --seeds 0 1 \
+        --checkpoints work_dirs/a/epoch_80.pth work_dirs/b/epoch_80.pth
+
+tools/analysis/compare.py prints arms side by side.
+"""
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence
+
+from mmengine.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+import sam3d_plugin.engine  # noqa: E402,F401  knows the projects' configs
+import sam3d_plugin.engine.options as engine_options  # noqa: E402
+from sam3d_plugin.engine.cli import run_tool  # noqa: E402
+from tools.analysis import run_records, steps  # noqa: E402
+
+SEEDED, TEST_PIPELINE = 'SeededPointSample', 'test_dataloader.dataset.pipeline'
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config of a detector or segmentor')
+    parser.add_argument(
+        '--out', type=Path, required=True, help='folder of the arm')
+    parser.add_argument(
+        '--arm', help='its name in tables (default: that of the folder)')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
+    parser.add_argument(
+        '--evaluations',
+        type=int,
+        default=1,
+        metavar='N',
+        help='evaluations of each training (default: %(default)s)')
+    parser.add_argument(
+        '--checkpoints',
+        nargs='+',
+        metavar='FILE',
+        help='evaluate these, one per seed, and train nothing')
+    parser.add_argument(
+        '--best',
+        metavar='METRIC',
+        help='metric that chooses the best epoch (default: mAP_0.25 or miou)')
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        help='where trainings go (default: work_dirs/evaluate/ARM)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=engine_options.SettingAction,
+        default={},
+        help='settings of training and evaluation, as key=value')
+    parser.add_argument('--traceback', action='store_true')
+    args = parser.parse_args(argv)
+    args.arm = args.arm or args.out.name
+    args.work_dir = args.work_dir or Path('work_dirs', 'evaluate', args.arm)
+    if args.checkpoints and len(args.checkpoints) != len(args.seeds):
+        parser.error(f'{len(args.checkpoints)} --checkpoints came with '
+                     f'{len(args.seeds)} --seeds; name one seed for each')
+    if args.evaluations < 1 or len(set(args.seeds)) < len(args.seeds):
+        parser.error('--evaluations starts at 1, and --seeds differ')
+    return args
+
+
+def read_settings(args: argparse.Namespace, seed: int) -> Config:
+    """The config of a run."""
+    options = dict(args.cfg_options, **{'randomness.seed': seed})
+    return engine_options.read_config(args.config, options)
+
+
+def describe(args: argparse.Namespace, seed: int,
+             cfg: Config) -> Dict[str, Any]:
+    """What a run depends on, known before it starts."""
+    return dict(
+        arm=args.arm,
+        seed=seed,
+        config=Path(args.config).stem,
+        kind=run_records.arm_kind(cfg),
+        options={
+            k: str(v)
+            for k, v in args.cfg_options.items()
+        },
+        evaluations=args.evaluations,
+        config_hash=run_records.config_hash(cfg),
+        data=run_records.data_marks(cfg),
+        encoder=run_records.encoder_mark(cfg))
+
+
+def is_current(path: Path, description: Dict[str, Any]) -> bool:
+    """Whether a run is there already.
+
+    Args:
+        path (Path): Its record.
+        description (Dict[str, Any]): What it must depend on.
+
+    Returns:
+        bool: False where there is none.
+
+    Raises:
+        ValueError: When it was made of other settings or other data.
+    """
+    if not path.is_file():
+        return False
+    found = json.loads(path.read_text())
+    for key in ('config_hash', 'data', 'encoder', 'evaluations'):
+        if found.get(key) != description[key]:
+            raise ValueError(
+                f'{path} was made with another {key} ({found.get(key)}, now '
+                f'{description[key]}); choose another --out, or remove the '
+                'file and the training of that seed')
+    return True
+
+
+def train(args: argparse.Namespace, seed: int, cfg: Config,
+          work_dir: Path) -> Optional[float]:
+    """Train, unless that was done before.
+
+    Args:
+        args (argparse.Namespace): The command line.
+        seed (int): Of the training.
+        cfg (Config): See :func:`read_settings`.
+        work_dir (Path): Its folder.
+
+    Returns:
+        Optional[float]: Seconds; None where an earlier attempt did a part.
+    """
+    options = dict(args.cfg_options, **{'randomness.seed': seed})
+    if validates_often(cfg):
+        options['default_hooks.checkpoint.save_best'] = best_metric(args, cfg)
+        options['default_hooks.checkpoint.rule'] = 'greater'
+    step = steps.training(args.config, str(work_dir), options)
+    times = work_dir / 'seconds.json'
+    if step.is_done:
+        return json.loads(times.read_text()) if times.is_file() else None
+    is_fresh = not list(work_dir.glob('*.pth'))
+    begin = time.time()
+    steps.run_steps([step])
+    seconds = round(time.time() - begin, 1) if is_fresh else None
+    times.write_text(json.dumps(seconds))
+    return seconds
+
+
+def validates_often(cfg: Config) -> bool:
+    """Whether a schedule validates more than once, so that one is best."""
+    length = cfg.train_cfg.get('max_epochs') or cfg.train_cfg.get('max_iters')
+    interval = cfg.train_cfg.get('val_interval', 1)
+    return bool(cfg.get('val_dataloader')) and interval < length
+
+
+def best_metric(args: argparse.Namespace, cfg: Config) -> str:
+    """Metric that chooses the best epoch."""
+    return args.best or ('mAP_0.25' if 'bbox_head' in cfg.model else 'miou')
+
+
+def find_checkpoints(args: argparse.Namespace, index: int, cfg: Config,
+                     work_dir: Path) -> Dict[str, str]:
+    """Files to evaluate, by 'last' and, where there is one, 'best'."""
+    if args.checkpoints:
+        return dict(last=args.checkpoints[index])
+    found = dict(last=str(work_dir / steps.last_checkpoint(cfg)))
+    if validates_often(cfg):
+        best = sorted(
+            work_dir.glob('best_*.pth'), key=lambda p: p.stat().st_mtime)
+        found.update(best=str(best[-1])) if best else None
+    return found
+
+
+def evaluate(args: argparse.Namespace, checkpoint: str, cfg: Config,
+             folder: Path) -> List[Dict[str, float]]:
+    """Evaluate a checkpoint, each time with other sampled points.
+
+    Args:
+        args (argparse.Namespace): The command line.
+        checkpoint (str): The file.
+        cfg (Config): See :func:`read_settings`.
+        folder (Path): Where the metrics of each evaluation go.
+
+    Returns:
+        List[Dict[str, float]]: The metrics.
+    """
+    results = []
+    for i in range(args.evaluations):
+        options = dict(args.cfg_options, **seed_options(cfg, i))
+        output = folder / f'{Path(checkpoint).stem}_{i}.json'
+        steps.run_steps([
+            steps.Step([
+                'python', steps.TEST, args.config, checkpoint, '--json',
+                str(output), '--work-dir',
+                str(folder)
+            ] + steps.option_list(options), str(output))
+        ])
+        results.append(json.loads(output.read_text()))
+    return results
+
+
+def seed_options(cfg: Config, seed: int) -> Dict[str, Any]:
+    """Options that make an evaluation sample other points."""
+    options: Dict[str, Any] = {'randomness.seed': seed}
+    for i, step in enumerate(cfg.test_dataloader.dataset.get('pipeline', ())):
+        if step['type'] == SEEDED:
+            options[f'{TEST_PIPELINE}.{i}.seed'] = seed
+    return options
+
+
+def run_seed(args: argparse.Namespace, index: int) -> None:
+    """Train and evaluate one seed, and write its record."""
+    seed = args.seeds[index]
+    path = args.out / f'seed_{seed}.json'
+    cfg = read_settings(args, seed)
+    description = describe(args, seed, cfg)
+    if is_current(path, description):
+        print(f'# done: {path}', flush=True)
+        return
+    work_dir = args.work_dir / f'seed_{seed}'
+    # An evaluation of other settings must not be taken for one of these.
+    folder = work_dir / f'test_{description["config_hash"]}'
+    folder.mkdir(parents=True, exist_ok=True)
+    seconds = None if args.checkpoints else train(args, seed, cfg, work_dir)
+    found = find_checkpoints(args, index, cfg, work_dir)
+    begin = time.time()
+    scores = {
+        name: evaluate(args, file, cfg, folder)
+        for name, file in found.items()
+    }
+    run_records.write_record(
+        path,
+        dict(
+            description,
+            checkpoints={
+                k: Path(v).name
+                for k, v in found.items()
+            },
+            scores=scores,
+            seconds=dict(
+                training=seconds, evaluation=round(time.time() - begin, 1)),
+            commit=run_records.commit(),
+            hardware=run_records.hardware()))
+    print(f'# written: {path}', flush=True)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run every seed."""
+    for index in range(len(args.seeds)):
+        run_seed(args, index)
+
+
+if __name__ == '__main__':
+    arguments = parse_args()
+    sys.exit(run_tool(main, arguments))

@@ -1,0 +1,165 @@
+"""What a trained and evaluated run leaves behind, as one JSON file.
+
+    arm, seed, config, options     what ran
+    config_hash, data, encoder     what its result depends on
+    commit, hardware, seconds      where and how long
+    scores                         by checkpoint (last, best), one dict of
+                                   metrics per evaluation
+"""
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import torch
+from mmengine.config import Config
+
+from sam3d_plugin.store import atomic_write
+
+# Settings that a result depends on; logging and folders it does not.
+_SETTINGS = ('model', 'train_dataloader', 'test_dataloader', 'optim_wrapper',
+             'param_scheduler', 'train_cfg', 'test_evaluator', 'custom_hooks',
+             'randomness', 'load_from')
+_DIGITS = 16
+
+
+def digest(content: bytes) -> str:
+    """Short checksum of some bytes."""
+    return hashlib.sha256(content).hexdigest()[:_DIGITS]
+
+
+def file_digest(path: Path) -> Optional[str]:
+    """Short checksum of a file; None where there is none."""
+    return digest(path.read_bytes()) if path.is_file() else None
+
+
+def config_hash(cfg: Config) -> str:
+    """Checksum of the settings that a result depends on.
+
+    Args:
+        cfg (Config): The whole configuration, options merged. The data root
+            may differ, the seed may not.
+
+    Returns:
+        str: 16 hexadecimal digits.
+    """
+    settings = {key: cfg.get(key) for key in _SETTINGS}
+    text = json.dumps(settings, sort_keys=True, default=str)
+    for root in {dataset['data_root'] for dataset in leaf_datasets(cfg)}:
+        text = text.replace(f'"{root}', '"')
+    return digest(text.encode())
+
+
+def leaf_datasets(cfg: Config) -> List[Dict[str, Any]]:
+    """Train and test data set without their wrappers."""
+    found = []
+    for name in ('train_dataloader', 'test_dataloader'):
+        dataset = (cfg.get(name) or {}).get('dataset') or {}
+        while 'ann_file' not in dataset and 'dataset' in dataset:
+            dataset = dataset['dataset']
+        if 'ann_file' in dataset:
+            found.append(
+                dict(data_root='', **dataset) if 'data_root' not in
+                dataset else dataset)
+    return found
+
+
+def data_marks(cfg: Config) -> Dict[str, Optional[str]]:
+    """Checksums of a config's data: infos and manifest.
+
+    Args:
+        cfg (Config): The whole configuration.
+
+    Returns:
+        Dict[str, Optional[str]]: By name inside the data root; None for a
+        file that is not there.
+    """
+    marks = {}
+    for dataset in leaf_datasets(cfg):
+        root = Path(dataset['data_root'] or '.')
+        for name in ('manifest.json', str(dataset['ann_file'])):
+            marks[name] = file_digest(root / name)
+    return marks
+
+
+def encoder_mark(cfg: Config) -> Optional[Dict[str, Optional[str]]]:
+    """File and checksum of the pre-trained encoder; None for a fresh one."""
+    init: Any = (cfg.model.get('backbone') or {}).get('init_cfg') or {}
+    if not init.get('checkpoint'):
+        return None
+    path = Path(init['checkpoint'])
+    return dict(file=path.name, sha256=file_digest(path))
+
+
+def arm_kind(cfg: Config) -> str:
+    """'stock', 'pretrained' or 'fresh', for the column of reported numbers."""
+    backbone: Any = cfg.model.get('backbone') or {}
+    if encoder_mark(cfg):
+        return 'pretrained'
+    return 'fresh' if 'tokenizer' in backbone else 'stock'
+
+
+def commit() -> str:
+    """Commit of the code, marked where files differ from it."""
+    return subprocess.run(['git', 'describe', '--always', '--dirty'],
+                          cwd=Path(__file__).parent,
+                          capture_output=True,
+                          text=True).stdout.strip() or 'unknown'
+
+
+def hardware() -> Dict[str, Any]:
+    """The machine that this runs on."""
+    gpus = [
+        torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())
+    ]
+    return dict(
+        device=', '.join(gpus) or f'cpu {platform.machine()}',
+        cores=os.cpu_count(),
+        python=platform.python_version(),
+        torch=torch.__version__)
+
+
+def write_record(path: Path, record: Dict[str, Any]) -> None:
+    """Write a run's record as a whole."""
+    with atomic_write(path, 'w') as file:
+        json.dump(record, file, indent=1)
+        file.write('\n')
+
+
+def read_records(folder: Path) -> List[Dict[str, Any]]:
+    """Read the runs of an arm.
+
+    Args:
+        folder (Path): Folder with ``seed_*.json``.
+
+    Returns:
+        List[Dict[str, Any]]: By seed.
+
+    Raises:
+        ValueError: When there is none, one is broken, or they are not runs
+            of one arm on the same data.
+    """
+    records = []
+    for path in sorted(folder.glob('seed_*.json')):
+        try:
+            record = json.loads(path.read_text())
+            records.append({key: record[key] for key in record})
+            int(record['seed']), record['scores']['last'], record['data']
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f'{path} is no whole record of a run '
+                             f'({error!r}); remove it and evaluate '
+                             'again') from error
+    if not records:
+        raise ValueError(f'{folder} holds no seed_*.json; make them with '
+                         'tools/analysis/evaluate.py')
+    for record in records[1:]:
+        for key in ('config', 'options', 'data', 'encoder'):
+            if record.get(key) != records[0].get(key):
+                raise ValueError(
+                    f'{folder}: seeds {records[0]["seed"]} and '
+                    f'{record["seed"]} differ in {key}, so they are not runs '
+                    'of one arm; give each arm a folder of its own')
+    return sorted(records, key=lambda record: record['seed'])
