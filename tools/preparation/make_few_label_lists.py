@@ -1,0 +1,69 @@
+r"""Write lists of few labelled scans, for training with fewer labels.
+
+    python tools/preparation/make_few_label_lists.py \
+        data/scannet/scannet_infos_train.pkl
+    python tools/preparation/make_few_label_lists.py \
+        scannetv2_train.txt --out lists
+
+The first writes scannet_infos_train_{1,5,10,20}.pkl beside the infos (SUN
+RGB-D's as well), which configs take as ann_file; the second names alone. The
+protocol: scans in the order of the SHA-256 of SEED/NAME, of which the first p
+percent, rounded, at least one. So a list depends on the names and the seed
+alone, and holds every shorter list of its seed. Lists of --seed 1 and on end
+with _seed1.
+"""
+import argparse
+import sys
+from pathlib import Path
+from typing import Optional, Sequence
+
+from sam3d_plugin.preparation.scans import few_labels
+from sam3d_plugin.preparation.scans.scan import ScanError
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        'sources', nargs='+', type=Path, help='infos (.pkl) or lists (.txt)')
+    parser.add_argument(
+        '--percentages',
+        nargs='+',
+        type=float,
+        default=few_labels.PERCENTAGES,
+        help='of the scans (default: 1 5 10 20)')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--out', type=Path, help='folder of lists (default: beside theirs)')
+    return parser.parse_args(argv)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Write the lists; 0, or 1 after one sentence on what is wrong."""
+    args = parse_args(argv)
+    try:
+        for source in args.sources:
+            for percentage in args.percentages:
+                if source.suffix == '.txt':
+                    path = few_labels.write_name_list(
+                        source, args.out or source.parent, percentage,
+                        args.seed)
+                else:
+                    path = few_labels.write_infos(source, percentage,
+                                                  args.seed)
+                print(path)
+    except ScanError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(
+            f'error: {error.filename}: {(error.strerror or "").lower()}',
+            file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
