@@ -62,6 +62,19 @@ def test_embedding_is_mini_pointnet(norm_cfg, tokenizer):
             features.reshape(-1, 32)[token], expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize('relative', [True, False])
+def test_embedding_may_see_where_a_token_lies(relative):
+    """Moving the scene changes nothing, unless points keep its origin."""
+    points = make_points()[..., :3]
+    tokenizer = MODELS.build(copy.deepcopy(KNN))
+    torch.manual_seed(0)
+    embed = MODELS.build(
+        dict(type='PointPatchEmbed', embed_dims=32, relative=relative)).eval()
+    here = embed(points, tokenizer(points))
+    there = embed(points + 2, tokenizer(points + 2))
+    assert torch.allclose(here, there, atol=1e-4) == relative
+
+
 def test_embedding_statistics_come_from_real_points():
     """Padding a batch with an emptier scene adds no rows to BatchNorm."""
     points = make_points()

@@ -42,6 +42,17 @@ def test_every_parameter_learns(config, tokenizer):
     assert all(name.endswith('qkv.bias') for name in without), without
 
 
+def test_stage_1_without_a_decoder_projects_the_encoder():
+    model = build(STAGE1, decoder=None)
+    total(losses_of(model)).backward()
+    assert model.encoder.norm.weight.grad.abs().sum() > 0
+    points, tokens = model.tokenize(
+        torch.stack(make_batch((6, 6))['inputs']['points']))
+    model.eval()
+    torch.testing.assert_close(
+        model.reconstruct(points, tokens), model.encode_tokens(points, tokens))
+
+
 def test_names_of_losses(checkpoint):
     assert set(losses_of(build(STAGE1))) == {'loss_region', 'region_tokens'}
     assert set(losses_of(

@@ -231,22 +231,29 @@ def main(argv: Optional[List[str]] = None) -> int:
         budget=dict(steps=args.steps, frames=args.frames, points=args.points),
         recordings={},
         machine=machine())
-    risen = []
     for recording in args.recordings:
         results['recordings'][recording] = {}
         for tokens in args.tokens:
             entry = measure(args, recording, tokens)
             results['recordings'][recording][tokens] = entry
-            risen += [
-                f'{recording} {tokens} {stage} {term}'
-                for stage, figures in entry.items()
-                for term, ends in figures['losses'].items()
-                if not ends['last'] < ends['first']
-            ]
-    Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-    Path(args.json).write_text(json.dumps(results, indent=1) + '\n')
+            # What follows may be broken off.
+            Path(args.json).parent.mkdir(parents=True, exist_ok=True)
+            Path(args.json).write_text(json.dumps(results, indent=1) + '\n')
+    risen = find_risen(results['recordings'])
     print(f'not fallen: {"; ".join(risen)}' if risen else 'all losses fell')
     return 1 if risen else 0
+
+
+def find_risen(recordings: Dict[str, Any]) -> List[str]:
+    """Name the losses that are not lower at the end than at the start."""
+    return [
+        f'{recording} {tokens} {stage} {term}'
+        for recording, arms in recordings.items()
+        for tokens, stages in arms.items()
+        for stage, figures in stages.items()
+        for term, ends in figures['losses'].items()
+        if not ends['last'] < ends['first']
+    ]
 
 
 def machine() -> Dict[str, Any]:

@@ -70,3 +70,36 @@ def loader_table(results: Dict[str, Any]) -> str:
         'ms of the training process per frame'
     ]
     return table(header, rows) + machine_line(results['machine'])
+
+
+def real_table(results: Dict[str, Any]) -> str:
+    """Return losses and spreads of both stages on real frames.
+
+    Args:
+        results (Dict[str, Any]): Content of pretrain_real.json.
+
+    Returns:
+        str: Markdown.
+    """
+    rows = []
+    for recording, arms in results['recordings'].items():
+        for tokens, stages in arms.items():
+            for stage, entry in stages.items():
+                losses = ', '.join(
+                    f'{term[5:]} {ends["first"]:.3g} → {ends["last"]:.3g}'
+                    for term, ends in entry['losses'].items())
+                spreads = [
+                    f'{entry[name]:.3f}'
+                    for name in ('features', 'predictions', 'targets')
+                ]
+                rows.append([
+                    f'{recording}, {tokens} tokens, {stage[:-1]} {stage[-1]}',
+                    losses, *spreads, f'{entry["learnt"]:.2f}'
+                ])
+    budget = results['budget']
+    header = [
+        f'{budget["steps"]} steps of {budget["frames"]} frames',
+        'loss, first → last ten steps', 'spread of features', 'of predictions',
+        'of targets', 'learnt'
+    ]
+    return table(header, rows) + machine_line(results['machine'])

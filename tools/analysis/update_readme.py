@@ -102,6 +102,7 @@ TABLES: Dict[str, Tuple[str, Callable[[dict], str]]] = {
     'merging': ('region_purity.json', tables.merging_table),
     'pretraining':
     ('benchmark_pretraining.json', pretraining_tables.pretraining_table),
+    'pretrain_real': ('pretrain_real.json', pretraining_tables.real_table),
     'loader': ('benchmark_loader.json', pretraining_tables.loader_table),
 }
 DOCUMENTS = ('README.md', 'docs/preparation.md')

@@ -25,6 +25,8 @@ class PointPatchEmbed(BaseModule):
             Defaults to (128, 256, 512).
         norm_cfg (dict): Norm of the hidden layers: ``BN1d``, ``SyncBN`` or
             ``LN``. Defaults to ``dict(type='BN1d')``.
+        relative (bool): Whether points are seen from their token's centre;
+            otherwise from the scene's origin. Defaults to True.
         init_cfg (Optional[dict]): Initialization config.
     """
 
@@ -32,10 +34,12 @@ class PointPatchEmbed(BaseModule):
                  embed_dims: int = 256,
                  hidden_dims: Sequence[int] = (128, 256, 512),
                  norm_cfg: dict = dict(type='BN1d'),
+                 relative: bool = True,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         first, second, third = hidden_dims
         self.embed_dims = embed_dims
+        self.relative = relative
         self.local_layers = nn.Sequential(
             nn.Linear(3, first),
             build_norm_layer(norm_cfg, first)[1], nn.ReLU(inplace=True),
@@ -60,10 +64,11 @@ class PointPatchEmbed(BaseModule):
         """
         offsets = tokens.member_offsets
         token_of_member = segment_ids(offsets, len(tokens.member_points))
-        relative = (
-            points.reshape(-1, 3)[tokens.member_points] -
-            tokens.centers.reshape(-1, 3)[token_of_member])
-        local = self.local_layers(relative)
+        members = points.reshape(-1, 3)[tokens.member_points]
+        if self.relative:
+            centers = tokens.centers.reshape(-1, 3)
+            members = members - centers[token_of_member]
+        local = self.local_layers(members)
         maxima = segment_max(local, offsets)
         # In place: a third (M, hidden) array would cost as much as the sum.
         hidden = self.point_layer(local).add_(

@@ -13,7 +13,8 @@ class RegionDistillPretrainer(BasePointPretrainer):
     """Dense distillation from 2D regions to tokens (paper, section 3.3).
 
     All tokens are encoded and decoded; the head projects the decoder's
-    tokens and compares those that lie in a region with its feature.
+    tokens and compares those that lie in a region with its feature. Without a
+    decoder it projects the encoder's.
     """
 
     def reconstruct(self, points: Tensor, tokens: PointTokens) -> Tensor:
@@ -24,9 +25,12 @@ class RegionDistillPretrainer(BasePointPretrainer):
             tokens (PointTokens): All tokens of these points.
 
         Returns:
-            Tensor: (B, G, C) decoder tokens after the last norm.
+            Tensor: (B, G, C) decoder tokens after the last norm, or the
+            encoder's.
         """
         encoded = self.encode_tokens(points, tokens)
+        if self.decoder is None:
+            return encoded
         return self.decoder(encoded, tokens.centers, tokens.is_padding)
 
     def compute_losses(self, outputs: Tensor, tokens: PointTokens,
