@@ -1,6 +1,7 @@
 """Pipeline steps that mmdet3d does not have."""
 from .center_points import CenterPoints
 from .check_points import CheckPoints
+from .keep_box_labels import KeepBoxLabels
 from .keep_point_labels import KeepPointLabels
 from .load_frame_labels import LoadFrameLabels
 from .load_region_ids import LoadRegionIds
@@ -11,7 +12,7 @@ from .random_cuboid import RandomCuboid
 from .seeded_point_sample import SeededPointSample
 
 __all__ = [
-    'CenterPoints', 'CheckPoints', 'KeepPointLabels', 'LoadFrameLabels',
-    'LoadRGBDPoints', 'LoadRegionIds', 'LoadRegionTargets',
+    'CenterPoints', 'CheckPoints', 'KeepBoxLabels', 'KeepPointLabels',
+    'LoadFrameLabels', 'LoadRGBDPoints', 'LoadRegionIds', 'LoadRegionTargets',
     'PackPretrainInputs', 'RandomCuboid', 'SeededPointSample'
 ]
