@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT))
 from sam3d_plugin.engine.cli import run_tool  # noqa: E402
 from sam3d_plugin.engine.options import read_config  # noqa: E402
 from sam3d_plugin.store import atomic_write  # noqa: E402
+from sam3d_plugin.store.checkpoint import read_checkpoint  # noqa: E402
 from tools.analysis import ladder_arms, ladder_results  # noqa: E402
 from tools.analysis.steps import last_checkpoint, option_list  # noqa: E402
 
@@ -256,8 +257,8 @@ def frames_seen(run: Run) -> int:
     for step in run.steps:
         settings = read_config(str(ROOT / step.config), step.options)
         path = run.folder / step.name / last_checkpoint(settings)
-        state = torch.load(path, map_location='cpu', weights_only=True)
-        total += int(state['state_dict']['frames_seen'])
+        state = read_checkpoint(str(path))['state_dict']
+        total += int(state['frames_seen'])
     return total
 
 
