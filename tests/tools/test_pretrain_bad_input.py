@@ -13,29 +13,8 @@ from mmengine.runner import runner
 
 from sam3d_plugin.engine.cli import run_tool
 from tests.datasets import frame_store
+from . import pretraining_runs
 from .conftest import load_tool
-
-CONFIGS = Path(__file__).parents[2] / 'configs' / 'sam3d'
-SMALL = """
-_base_ = ['{config}']
-default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=1))
-custom_hooks = [
-    dict(type='GroupWeightsCheckHook'),
-    dict(type='StopOnInvalidLossHook')
-]
-model = dict(
-    embedding=dict(embed_dims=32, hidden_dims=(8, 16, 32)),
-    encoder=dict(embed_dims=32, depth=1),
-    {parts})
-train_dataloader = dict(batch_size=2, dataset=dict(ann_file=''))
-train_cfg = dict(max_iters=3)
-visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])
-"""
-PARTS = dict(
-    stage1='decoder=dict(embed_dims=32, depth=1), '
-    'head=dict(in_channels=32, out_channels=3)',
-    stage2='decoder=dict(transformer=dict(embed_dims=32, depth=1)), '
-    'global_head=dict(in_channels=32, out_channels=32)')
 
 
 @pytest.fixture
@@ -48,18 +27,15 @@ def train(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(config, 'FormatCode', lambda text, **_: (text, True))
     monkeypatch.setattr(runner, 'collect_env', dict)
     monkeypatch.setattr(base_dataset, 'gc', Mock())
-    for stage, parts in PARTS.items():
-        base = CONFIGS / f'{stage}_synthrooms_mini.py'
-        Path(f'{stage}.py').write_text(SMALL.format(config=base, parts=parts))
+    pretraining_runs.write_configs(tmp_path)
 
     def run_it(stage, root, *arguments, options=()):
         tool = load_tool('train')
         run_it.count += 1
-        args = tool.parse_args([
-            f'{stage}.py', *arguments, '--cfg-options', f'data_root={root}',
-            'train_dataloader.dataset.pipeline.0.num_points=300',
-            f'experiment_name=bad{run_it.count}{tmp_path.name}', *options
-        ])
+        args = tool.parse_args(
+            pretraining_runs.arguments_of(stage, root,
+                                          f'bad{run_it.count}{tmp_path.name}',
+                                          options, arguments))
         status = run_tool(tool.main, args)
         shown = capsys.readouterr()
         run_it.shown = shown.out
