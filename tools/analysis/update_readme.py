@@ -105,7 +105,7 @@ TABLES: Dict[str, Tuple[str, Callable[[dict], str]]] = {
     'pretrain_real': ('pretrain_real.json', pretraining_tables.real_table),
     'loader': ('benchmark_loader.json', pretraining_tables.loader_table),
 }
-DOCUMENTS = ('README.md', 'docs/preparation.md')
+DOCUMENTS = ('README.md', 'docs/preparation.md', 'docs/benchmarks.md')
 
 
 def fill(text: str, results: Path) -> str:
