@@ -3,15 +3,18 @@
 Axis legend: F frames, B frames of a batch, N points, G tokens of a frame, T
 tokens of all frames, C channels.
 """
-from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Tuple
+from dataclasses import dataclass, replace
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import torch
 from mmdet3d.registry import DATASETS, MODELS
+from mmdet3d.structures import Det3DDataSample
 from mmengine.dataset import BaseDataset
 from torch import Tensor, nn
 
 from ..datasets.seeding import SampleKey
+from ..models.target_generators import RegionFeatureTargets
+from ..models.tokenizers.region_majority import majority_regions
 from ..ops import three_nn
 from ..structures import PointTokens
 
@@ -59,11 +62,14 @@ class TokenEncoder(nn.Module):
         self.eval().requires_grad_(False)
 
     @torch.no_grad()
-    def forward(self, points: Tensor) -> Tuple[PointTokens, Tensor]:
+    def forward(
+        self, points: Tensor, data_samples: Sequence[Det3DDataSample] = ()
+    ) -> Tuple[PointTokens, Tensor]:
         """Encode all tokens.
 
         Args:
             points (Tensor): (B, N, 4) x, y, z in metres, region id.
+            data_samples (Sequence[Det3DDataSample]): Not looked at.
 
         Returns:
             Tuple[PointTokens, Tensor]: The tokens, and their features
@@ -75,33 +81,81 @@ class TokenEncoder(nn.Module):
             self.embedding(xyz, tokens), tokens.centers, tokens.is_padding)
 
 
-def labelled_frames(data_root: str, scans: str, num_points: int) -> Any:
+class RegionFeatureReader(nn.Module):
+    """The 2D features that stage 1 distils, at the tokens that learn them.
+
+    What a linear layer reads from these, says how much the image features
+    know about the classes.
+
+    Args:
+        meta (Dict[str, Any]): ``tokenizer``, its config.
+    """
+
+    def __init__(self, meta: Dict[str, Any]) -> None:
+        super().__init__()
+        self.tokenizer = MODELS.build(meta['tokenizer'])
+        self.targets = RegionFeatureTargets()
+
+    @torch.no_grad()
+    def forward(
+            self, points: Tensor, data_samples: Sequence[Det3DDataSample]
+    ) -> Tuple[PointTokens, Tensor]:
+        """Look up the feature of each token's region.
+
+        Args:
+            points (Tensor): (B, N, 4) x, y, z in metres, region id.
+            data_samples (Sequence[Det3DDataSample]): B frames with
+                ``regions``.
+
+        Returns:
+            Tuple[PointTokens, Tensor]: The tokens, and their features
+            (B, G, C), 0 for tokens in no region.
+        """
+        xyz, ids = points[..., :3].contiguous(), points[..., 3].long()
+        tokens = self.tokenizer(xyz, ids)
+        if not self.tokenizer.uses_regions:
+            tokens = replace(tokens, region_ids=majority_regions(tokens, ids))
+        targets = self.targets(xyz, tokens, data_samples)
+        return tokens, targets.features * targets.is_target[..., None]
+
+
+def labelled_frames(data_root: str,
+                    scans: str,
+                    num_points: int,
+                    with_regions: bool = False) -> Any:
     """Frames as pre-training reads them, unaugmented, with true classes.
 
     Args:
         data_root (str): The data set.
         scans (str): List of scans, relative to ``data_root`` or absolute.
         num_points (int): Points per frame N.
+        with_regions (bool): Whether to load region features. Defaults to
+            False.
 
     Returns:
         Any: The dataset.
     """
+    folders = dict(region_groups='')
+    load = [dict(type='LoadRegionTargets')] if with_regions else []
+    if not with_regions:
+        folders['region_features'] = ''
     return DATASETS.build(
         dict(
             _scope_='mmdet3d',
             type='RGBDFrameDataset',
             data_root=data_root,
             ann_file=scans,
-            data_prefix=dict(region_features='', region_groups=''),
+            data_prefix=folders,
             test_mode=True,
             pipeline=[
                 dict(type='LoadRGBDPoints', num_points=num_points),
+                *load,
                 dict(type='LoadFrameLabels', data_root=data_root),
                 dict(type='PackPretrainInputs'),
             ]))
 
 
-def encode_frames(encoder: TokenEncoder,
+def encode_frames(encoder: nn.Module,
                   dataset: BaseDataset,
                   seed: int = 0,
                   batch_size: int = 8,
@@ -109,7 +163,8 @@ def encode_frames(encoder: TokenEncoder,
     """Encode every frame of a dataset once.
 
     Args:
-        encoder (TokenEncoder): On ``device``.
+        encoder (nn.Module): ``TokenEncoder`` or ``RegionFeatureReader``, on
+            ``device``.
         dataset (BaseDataset): See :func:`labelled_frames`.
         seed (int): Which points of the frames. Defaults to 0.
         batch_size (int): Frames encoded together. Defaults to 8.
@@ -123,10 +178,11 @@ def encode_frames(encoder: TokenEncoder,
     """
     parts: List[TokenFeatures] = []
     num_tokens = 0
-    for points, labels in _batches(dataset, seed, batch_size):
-        points, labels = points.to(device), labels.to(device)
-        tokens, features = encoder(points)
-        part = read_tokens(points[..., :3], tokens, features, labels)
+    for points, samples in _batches(dataset, seed, batch_size):
+        points = points.to(device)
+        labels = torch.stack([s.gt_pts_seg.pts_semantic_mask for s in samples])
+        part = read_tokens(points[..., :3], *encoder(points, samples),
+                           labels.to(device))
         part.own = part.own + num_tokens
         part.nearest = part.nearest + num_tokens
         num_tokens += len(part.features)
@@ -139,17 +195,15 @@ def encode_frames(encoder: TokenEncoder,
     return joined
 
 
-def _batches(dataset: BaseDataset, seed: int,
-             batch_size: int) -> Iterator[Tuple[Tensor, Tensor]]:
-    """Points (B, N, 4) and labels (B, N), in order."""
+def _batches(
+        dataset: BaseDataset, seed: int,
+        batch_size: int) -> Iterator[Tuple[Tensor, List[Det3DDataSample]]]:
+    """Points (B, N, 4) and data samples, in order."""
     for begin in range(0, len(dataset), batch_size):
         end = min(begin + batch_size, len(dataset))
-        samples = [dataset[SampleKey(i, seed=seed)] for i in range(begin, end)]
-        yield (torch.stack([s['inputs']['points'] for s in samples]),
-               torch.stack([
-                   s['data_samples'].gt_pts_seg.pts_semantic_mask
-                   for s in samples
-               ]))
+        frames = [dataset[SampleKey(i, seed=seed)] for i in range(begin, end)]
+        yield (torch.stack([f['inputs']['points'] for f in frames]),
+               [f['data_samples'] for f in frames])
 
 
 def read_tokens(xyz: Tensor, tokens: PointTokens, features: Tensor,

@@ -103,3 +103,24 @@ def test_features_that_are_nan_are_refused(tmp_path):
     encoder.encoder.norm.weight[0] = float('nan')
     with pytest.raises(ValueError, match='NaN or infinite'):
         module.encode_frames(encoder, frames)
+
+
+@pytest.mark.parametrize('tokenizer', [SAM, KNN])
+def test_region_features_are_those_of_the_tokens_points(tmp_path, tokenizer):
+    """Against a loop over tokens that counts their points' regions."""
+    frames = module.labelled_frames(
+        str(write_labelled_set(tmp_path)), 'splits/train.txt', 200, True)
+    frame = frames[0]
+    points, regions = frame['inputs']['points'], frame['data_samples'].regions
+    reader = module.RegionFeatureReader(dict(tokenizer=tokenizer))
+    tokens, features = reader(points[None], [frame['data_samples']])
+    starts = tokens.member_offsets
+    for token in range(tokens.centers.shape[1]):
+        members = tokens.member_points[starts[token]:starts[token + 1]]
+        region = int(points[members, 3].long().bincount().argmax())
+        expected = torch.zeros(features.shape[-1])
+        if region and not tokens.is_padding[0, token]:
+            expected = regions.features[regions.ids == region][0].float()
+        assert features[0, token].equal(expected)
+    assert features.abs().sum(-1).count_nonzero() > 1
+    assert len(module.encode_frames(reader, frames).features) > 0

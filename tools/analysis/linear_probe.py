@@ -17,6 +17,7 @@ import torch
 from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
 import sam3d_plugin  # noqa: F401  registers the plugin
 from sam3d_plugin.datasets.frame_index import read_scan_names
@@ -54,6 +55,11 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         default=ProbeSettings.l2,
         help='weight decay of the layer (default: %(default)s)')
     parser.add_argument(
+        '--region-features',
+        action='store_true',
+        help="probe the 2D features that stage 1 distils, at the source's "
+        'tokens, instead of its encoder')
+    parser.add_argument(
         '--device', help='default: cuda if there is one, else cpu')
     parser.add_argument(
         '--cfg-options',
@@ -77,10 +83,8 @@ def scan_list(args: argparse.Namespace, split: str) -> str:
              or Path(args.data_root, 'splits', f'{split}.txt')).resolve())
 
 
-def load_encoder(
-    args: argparse.Namespace
-) -> Tuple[token_features.TokenEncoder, Dict[str, Any]]:
-    """The frozen encoder, and what it was made of."""
+def load_encoder(args: argparse.Namespace) -> Tuple[nn.Module, Dict[str, Any]]:
+    """What gives the tokens' features, and what it was made of."""
     if args.source.endswith('.py'):
         settings = read_config(args.source, args.cfg_options).to_dict()
         state, meta = fresh_encoder(settings, args.source, args.seed)
@@ -89,6 +93,8 @@ def load_encoder(
                          '--cfg-options are for configs')
     else:
         state, meta = read_encoder(args.source)
+    if args.region_features:
+        return token_features.RegionFeatureReader(meta), meta
     return token_features.TokenEncoder(meta, state), meta
 
 
@@ -109,7 +115,8 @@ def run(args: argparse.Namespace) -> Dict[str, Any]:
     encoded = {}
     for split, path in lists.items():
         frames = token_features.labelled_frames(args.data_root, path,
-                                                args.num_points)
+                                                args.num_points,
+                                                args.region_features)
         encoded[split] = token_features.encode_frames(
             encoder, frames, args.seed, device=device)
     seconds = dict(encode=round(time.perf_counter() - begin, 2))
@@ -125,7 +132,10 @@ def run(args: argparse.Namespace) -> Dict[str, Any]:
     }
     results.update(
         seconds=seconds,
-        settings=dict(vars(settings), num_points=args.num_points),
+        settings=dict(
+            vars(settings),
+            num_points=args.num_points,
+            region_features=args.region_features),
         encoder=meta)
     return results
 

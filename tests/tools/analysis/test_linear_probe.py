@@ -86,3 +86,13 @@ def test_missing_lists_and_sources_are_named(root, capsys):
     (root / 'splits' / 'val.txt').unlink()
     assert probe(root, root / 'none.pth') == 2
     assert 'val.txt is missing' in capsys.readouterr().err
+
+
+def test_image_features_are_probed_at_the_same_tokens(root):
+    config = root / 'config.py'
+    Config(dict(model=STAGE1)).dump(config)
+    encoder = probe(root, config)
+    images = probe(root, config, '--region-features')
+    assert images['settings']['region_features']
+    assert images['tokens_per_frame'] == encoder['tokens_per_frame']
+    assert images['own']['miou'] != encoder['own']['miou']
