@@ -1,0 +1,29 @@
+"""The benchmark measures what it says, on a small room."""
+import json
+
+from tools.analysis import benchmark_downstream as benchmark
+
+
+def test_one_config(scannet_root, tmp_path):
+    file = tmp_path / 'figures.json'
+    benchmark.main([
+        '--only', 'three_detr_scannet_mini', '--data',
+        str(scannet_root), '--repeat', '1', '--json',
+        str(file), '--cfg-options',
+        'train_dataloader.dataset.dataset.pipeline.6.num_points=512',
+        'val_dataloader.dataset.pipeline.4.num_points=600',
+        'model.backbone.tokenizer.num_tokens=64',
+        'model.bbox_head.decoder.num_layers=2'
+    ])
+    found = json.loads(file.read_text())
+    assert found['points'] == 600 and found['scenes_per_step'] == 1
+    for name in ('train_s', 'predict_s', 'assignment_s', 'set_losses_s'):
+        assert 0 < found[name] < 60
+    assert found['assignment_s'] + found['set_losses_s'] < found['train_s']
+    assert found['train_mb'] >= 0 and found['predict_mb'] >= 0
+
+
+def test_giou(monkeypatch):
+    monkeypatch.setattr(benchmark, 'GIOU_SIZES', (1, 8, 4))
+    found = benchmark.measure_giou('cpu', 1)
+    assert found['vectorised_s'] > 0 and found['python_loop_s'] > 0
