@@ -55,6 +55,9 @@ def shrink(cfg):
     cfg.default_hooks.checkpoint.update(by_epoch=False, interval=10)
     cfg.default_hooks.logger.interval = 1
     cfg.visualizer.vis_backends = []
+    if cfg.model.backbone.type == 'StockPointBackbone':
+        cfg.model.backbone.backbone.update(
+            num_points=(512, 256, 64, 32), num_samples=(8, 8, 8, 8))
     head = cfg.model.bbox_head
     if head.get('num_decoder_layers'):
         head.num_decoder_layers = 3

@@ -1,0 +1,157 @@
+"""Arms of a detector differ in one option; what data cannot give is named."""
+import argparse
+import pickle
+
+import pytest
+import torch
+from mmdet3d.registry import MODELS
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+
+from sam3d_plugin.datasets.preflight import check_datasets
+from sam3d_plugin.engine.cli import scene_limits
+from sam3d_plugin.engine.options import SettingAction, read_config
+from sam3d_plugin.store.checkpoint import CheckpointError
+from tests.conftest import write_infos, write_sunrgbd
+from tests.test_configs import FOLDER, KNN, TOKENIZER
+
+DETECTORS = [
+    'votenet_scannet', 'votenet_sunrgbd', 'groupfree3d_scannet',
+    'groupfree3d_sunrgbd', 'three_detr_scannet'
+]
+RATE = 'optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult'
+
+
+def read(name, **options):
+    init_default_scope('mmdet3d')
+    return read_config(str(FOLDER / f'{name}.py'), options)
+
+
+def rates(name, **options):
+    """Learning rates of a detector's parameters, by name."""
+    cfg = read(name, **options)
+    model = MODELS.build(cfg.model)
+    names = {id(p): key for key, p in model.named_parameters()}
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    return {
+        names[id(parameter)]: group['lr']
+        for group in wrapper.optimizer.param_groups
+        for parameter in group['params']
+    }
+
+
+@pytest.mark.parametrize('name', DETECTORS)
+def test_encoder_learns_at_a_rate_of_its_own(name):
+    plain, slow = rates(name), rates(name, **{RATE: .1})
+    assert plain.keys() == slow.keys()
+    for key, rate in plain.items():
+        factor = .1 if key.startswith('backbone.') else 1
+        assert slow[key] == pytest.approx(factor * rate), key
+
+
+def test_rates_layer_by_layer():
+    keys = 'optim_wrapper.paramwise_cfg.custom_keys'
+    text = "{'encoder.blocks.0': dict(lr_mult=.3)}"
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=SettingAction)
+    options = parser.parse_args(['--cfg-options', f'{keys}={text}'])
+    slow = rates('groupfree3d_scannet', **options.cfg_options)
+    first = slow['backbone.encoder.blocks.0.norm1.weight']
+    assert first == pytest.approx(
+        .3 * slow['backbone.encoder.blocks.1.norm1.weight'])
+    # the schedule's own factors stay
+    layer = next(
+        key for key in slow if key.startswith('bbox_head.decoder_layers.'))
+    assert slow[layer] == pytest.approx(
+        .1 * slow['backbone.encoder.blocks.1.norm1.weight'])
+
+
+@pytest.mark.parametrize('name', DETECTORS)
+def test_encoder_weights_and_freezing_are_one_option_each(name, tmp_path):
+    torch.manual_seed(1)
+    donor = MODELS.build(read(name).model).backbone
+    state = {
+        key: value + 1
+        for key, value in donor.state_dict().items()
+        if key.startswith(('embedding.', 'encoder.'))
+    }
+    path = tmp_path / 'encoder.pth'
+    torch.save(dict(state_dict=state), path)
+    init = {
+        'model.backbone.init_cfg':
+        dict(type='Pretrained', checkpoint=str(path)),
+        'model.backbone.frozen': True
+    }
+    backbone = MODELS.build(read(name, **init).model).backbone
+    backbone.init_weights()
+    for key, value in backbone.state_dict().items():
+        if key in state:
+            assert torch.equal(value, state[key])
+    assert backbone.load_report.summary() == (
+        f'{len(state)}/{len(state)} tensors')
+    learns = {
+        key.split('.')[0]
+        for key, p in backbone.named_parameters() if p.requires_grad
+    }
+    assert learns == {'out_proj'}
+    del state['encoder.blocks.1.norm1.weight']
+    torch.save(dict(state_dict=state), path)
+    backbone = MODELS.build(read(name, **init).model).backbone
+    with pytest.raises(CheckpointError, match=r'lacks .*blocks.1.norm1'):
+        backbone.init_weights()
+
+
+def check(root, name, **options):
+    cfg = read(name, data_root=str(root), **options)
+    check_datasets([cfg.train_dataloader.dataset], scene_limits(cfg.model))
+
+
+def change_infos(root, change):
+    """Change the first scan of the v1 train infos."""
+    infos = write_sunrgbd(root)
+    change(infos[0])
+    path = root / 'sunrgbd_v1_infos_train.pkl'
+    metainfo = pickle.loads(path.read_bytes())['metainfo']
+    write_infos(path, infos, metainfo['categories'], 'sunrgbd')
+
+
+def test_scan_without_region_ids_is_named(tmp_path):
+    change_infos(tmp_path, lambda info: info.pop('pts_region_path'))
+    with pytest.raises(
+            ValueError, match='no region file for .*000001.bin.*kNN tokens'):
+        check(tmp_path, 'groupfree3d_sunrgbd')
+    check(tmp_path, 'groupfree3d_sunrgbd', **{TOKENIZER: KNN})
+    check(tmp_path, 'groupfree3d_sunrgbd_pointnet2')
+
+
+def test_box_without_size_is_named(tmp_path):
+
+    def flatten(info):
+        info['instances'][1]['bbox_3d'][4] = 0.
+
+    change_infos(tmp_path, flatten)
+    with pytest.raises(ValueError, match='000001.bin has the box .*no size'):
+        check(tmp_path, 'votenet_sunrgbd', **{TOKENIZER: KNN})
+
+
+def test_too_many_boxes_are_named(tmp_path):
+
+    def repeat(info):
+        info['instances'] *= 40
+
+    change_infos(tmp_path, repeat)
+    with pytest.raises(ValueError, match='80 boxes.*at most 64'):
+        check(tmp_path, 'groupfree3d_sunrgbd')
+
+
+def test_scan_with_one_box_or_none_is_fine(tmp_path):
+    change_infos(tmp_path, lambda info: info['instances'].clear())
+    check(tmp_path, 'groupfree3d_sunrgbd', **{TOKENIZER: KNN})
+
+
+def test_unknown_class_is_named(tmp_path):
+    write_sunrgbd(tmp_path)
+    classes = ('bed', 'lamp')
+    with pytest.raises(ValueError, match='class lamp of metainfo.classes'):
+        check(tmp_path, 'votenet_sunrgbd',
+              **{'train_dataloader.dataset.dataset.metainfo.classes': classes})
