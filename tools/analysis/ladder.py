@@ -50,8 +50,8 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         '--budget',
         choices=list(ladder_arms.BUDGETS),
         default='mini',
-        help='mini: 1,000 steps of 2 frames of 4,096 points; full: 120 epochs, '
-        'batches of 64, 20,000 points, for a GPU')
+        help='mini: 1,000 steps of 2 frames of 4,096 points; full: 120 '
+        'epochs, batches of 64, 20,000 points, for a GPU')
     parser.add_argument(
         '--length',
         type=int,

@@ -13,6 +13,7 @@ from typing import Callable, Dict, Tuple
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from tools.analysis import collect_probes  # noqa: E402
 from tools.analysis import ladder_results  # noqa: E402
 from tools.analysis import pretraining_tables  # noqa: E402
 from tools.analysis import preparation_tables as tables  # noqa: E402
@@ -91,6 +92,7 @@ TABLES: Dict[str, Tuple[str, Callable[[dict], str]]] = {
     'detectors': ('benchmark_ops.json', detectors_table),
     'room': ('overfit_room.json', room_table),
     'ladder': ('ladder.json', ladder_results.ladder_table),
+    'choices': ('ladder_choices.json', collect_probes.probes_table),
     'preparation_speed': ('preparation.json', tables.speed_table),
     'preparation_storage': ('preparation.json', tables.storage_table),
     'synthrooms_speed': ('preparation.json', tables.synthrooms_line),
