@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from mmdet3d.evaluation import IndoorMetric
+from mmdet3d.registry import MODELS
 from mmdet3d.structures import DepthInstance3DBoxes
 
 from tests.models.test_three_detr_parts import raw_of
@@ -39,6 +40,12 @@ def test_every_parameter_learns(backbone, queries, with_rot):
         if parameter.grad is None or not torch.isfinite(parameter.grad).all()
     ]
     assert without == []
+
+
+def test_building_leaves_the_config_alone():
+    cfg = copy.deepcopy(MASKED)
+    MODELS.build(cfg)
+    assert cfg == MASKED
 
 
 def small(**kwargs):

@@ -1,4 +1,5 @@
 """Set abstraction and transformer encoder of 3DETR as a backbone."""
+from copy import deepcopy
 from typing import Dict, List, Optional
 
 import torch
@@ -25,7 +26,8 @@ class ThreeDETRBackbone(BaseModule):
                  encoder: dict,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
-        self.pre_encoder = PointSAModule(**pre_encoder)
+        # mmdet3d's module changes the list of channels that it is given.
+        self.pre_encoder = PointSAModule(**deepcopy(pre_encoder))
         self.encoder = MODELS.build(encoder)
 
     def summary(self) -> str:

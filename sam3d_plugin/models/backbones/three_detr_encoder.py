@@ -2,6 +2,7 @@
 
 Axes: B scenes, G tokens, C channels, H heads.
 """
+from copy import deepcopy
 from typing import Optional, Sequence, Tuple
 
 import torch
@@ -70,8 +71,10 @@ class ThreeDETREncoder(BaseModule):
                 dropout,
                 batch_first=True,
                 norm_first=True) for _ in range(depth))
-        self.downsample = PointSAModule(
-            **downsample) if downsample is not None else None
+        self.downsample = None
+        if downsample is not None:
+            # mmdet3d's module changes the list of channels it is given.
+            self.downsample = PointSAModule(**deepcopy(downsample))
 
     def init_weights(self) -> None:
         """Xavier for every matrix of the layers, as published."""
