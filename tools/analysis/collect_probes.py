@@ -82,10 +82,11 @@ def probes_table(results: dict) -> str:
 
 def main(args: argparse.Namespace) -> int:
     """Collect, show and write."""
-    probes = {
-        name: summary(path)
-        for name, path in map(name_and_file, args.probes)
-    }
+    probes: Dict[str, Any] = {}
+    for name, path in map(name_and_file, args.probes):
+        if name in probes:
+            raise SystemExit(f'error: two probes are called {name}')
+        probes[name] = summary(path)
     table = Table('probed', *(f'mIoU {name}' for name in READ_OUTS))
     for name, entry in probes.items():
         table.add_row(name, *(f'{entry[r]["miou"]:.4f}' for r in READ_OUTS))

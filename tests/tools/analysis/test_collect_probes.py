@@ -35,3 +35,5 @@ def test_probes_stand_side_by_side(tmp_path, capsys):
     assert '| a = 1 | 8 | 25.0 | 12.5 |' in tool.probes_table(results)
     with pytest.raises(SystemExit, match='NAME=FILE'):
         tool.main(tool.parse_args([str(one), '--json', str(out)]))
+    with pytest.raises(SystemExit, match='two probes are called a'):
+        tool.main(tool.parse_args([f'a={one}'] * 2 + ['--json', str(out)]))
