@@ -1,4 +1,4 @@
-"""Find the objects of a scan that nobody annotated.
+"""Find the objects, or segment the points, of a scan nobody annotated.
 
     python tools/predict.py CONFIG CHECKPOINT SCAN.ply --out DIR
 
@@ -6,7 +6,8 @@ SCAN is a .ply (vertices x y z, red green blue) or .npz file (arrays xyz, rgb)
 of a room; region ids per point (region) are used where the model was trained
 on regions, and kNN tokens where there are none. DIR gets, named like the scan,
 the boxes as JSON, points and boxes as PLY, a PNG from above and in
-perspective, and an HTML page that rotates in any browser, offline.
+perspective, and an HTML page that rotates in any browser, offline. With the
+config of a segmentor they hold the class of every point instead.
 
 In Python: from sam3d_plugin import Predictor
 """
@@ -19,8 +20,9 @@ import sam3d_plugin  # noqa: F401 registers our types, and CPU operations
 from sam3d_plugin.engine.errors import explain
 from sam3d_plugin.engine.options import SettingAction
 from sam3d_plugin.inference import (Predictor, SceneOptions, read_scene,
-                                    write_detections)
+                                    write_detections, write_segmentation)
 from sam3d_plugin.preparation.scans.frames import UP_AXES
+from sam3d_plugin.preparation.scans.scan import Scan
 from sam3d_plugin.visualization.render import ViewOptions
 
 
@@ -29,7 +31,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config of a detector')
+    parser.add_argument('config', help='config of a detector or segmentor')
     parser.add_argument('checkpoint', help='its weights')
     parser.add_argument(
         'scans', nargs='+', metavar='SCAN', help='.ply or .npz files')
@@ -106,13 +108,35 @@ def run(args: argparse.Namespace) -> None:
                         args.cfg_options)
     view = ViewOptions(azimuth=args.azimuth, max_height=args.max_height)
     for scan in scans:
-        detections = predict(scan, score_thr=args.score_thr)
-        paths = write_detections(detections, args.out, view, args.max_boxes)
-        for note in detections.notes:
-            print(f'{scan.name}: {note}')
-        print(f'{scan.name}: {len(detections)} boxes with score >= '
-              f'{args.score_thr:g} · tokens: {detections.tokens} -> '
-              f'{" ".join(str(path) for path in paths.values())}')
+        if predict.is_segmentor:
+            _segment(predict, scan, args.out, view)
+        else:
+            _detect(predict, scan, args, view)
+
+
+def _detect(predict: Predictor, scan: Scan, args: argparse.Namespace,
+            view: ViewOptions) -> None:
+    """Find the boxes of a scan and write them."""
+    detections = predict(scan, score_thr=args.score_thr)
+    paths = write_detections(detections, args.out, view, args.max_boxes)
+    for note in detections.notes:
+        print(f'{scan.name}: {note}')
+    print(f'{scan.name}: {len(detections)} boxes with score >= '
+          f'{args.score_thr:g} · tokens: {detections.tokens} -> '
+          f'{" ".join(str(path) for path in paths.values())}')
+
+
+def _segment(predict: Predictor, scan: Scan, out: Path,
+             view: ViewOptions) -> None:
+    """Find the classes of a scan's points and write them."""
+    segmentation = predict.segment(scan)
+    paths = write_segmentation(segmentation, out, view)
+    for note in segmentation.notes:
+        print(f'{scan.name}: {note}')
+    print(f'{scan.name}: {len(segmentation)} points of '
+          f'{len(segmentation.counts)} classes · tokens: '
+          f'{segmentation.tokens} -> '
+          f'{" ".join(str(path) for path in paths.values())}')
 
 
 def _check_names(names: List[str]) -> None:

@@ -2,9 +2,10 @@
 from .detections import Detections
 from .predictor import Predictor
 from .scenes import SceneOptions, read_scene, scene_of_arrays
-from .writers import write_detections
+from .segmentation import Segmentation
+from .writers import write_detections, write_segmentation
 
 __all__ = [
-    'Detections', 'Predictor', 'SceneOptions', 'read_scene', 'scene_of_arrays',
-    'write_detections'
+    'Detections', 'Predictor', 'SceneOptions', 'Segmentation', 'read_scene',
+    'scene_of_arrays', 'write_detections', 'write_segmentation'
 ]

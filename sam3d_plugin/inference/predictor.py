@@ -1,4 +1,4 @@
-"""A trained detector as a function from scans to boxes.
+"""A trained model as a function from scans to boxes or labels.
 
 Axes: N points, M boxes.
 """
@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 import numpy as np
 import torch
 from mmdet3d.registry import DATASETS, MODELS
+from mmdet3d.structures import Det3DDataSample
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.logging import MMLogger
@@ -29,20 +30,21 @@ from ..visualization.boxes import LabelledBoxes
 from .detections import Detections
 from .scenes import (DEFAULT_SCENE, INFOS, SceneOptions, colors_of, read_scene,
                      scene_of_arrays, write_scene)
+from .segmentation import Segmentation
 
 # Neighbours of a kNN token where a scan has no regions for its own tokens.
 _NUM_NEIGHBORS = 32
 
 
 class Predictor:
-    """A trained detector, for scans that nobody annotated.
+    """A trained detector or segmentor, for scans that nobody annotated.
 
     Scans are read by the config's test pipeline. One without region ids gets
     kNN tokens where the model was trained on regions: the encoder takes
     either, and the result says which it was.
 
     Args:
-        config (str): Config of a detector, ours or mmdet3d's.
+        config (str): Config of a detector or segmentor, ours or mmdet3d's.
         checkpoint (str): Its weights, all of them.
         device (Optional[str]): Defaults to cuda if present, else cpu.
         cfg_options (Optional[Dict[str, Any]]): Changes of the config.
@@ -69,6 +71,17 @@ class Predictor:
             (module, module.tokenizer) for module in self.model.modules()
             if hasattr(module, 'tokenizer')
         ]
+        self._propagation = getattr(self._head, 'propagation', None)
+
+    @property
+    def is_segmentor(self) -> bool:
+        """Whether :meth:`segment` is the method to call."""
+        return self._head is not None
+
+    @property
+    def _head(self) -> Any:
+        """The head of a segmentor, else None."""
+        return getattr(self.model, 'decode_head', None)
 
     def _build_model(self) -> BaseModel:
         content = read_checkpoint(self.checkpoint)
@@ -110,20 +123,61 @@ class Predictor:
             ValueError: When the scan cannot be used, or the config is no
                 detector's.
         """
-        if isinstance(scan, np.ndarray):
-            scan = scene_of_arrays(scan, rgb, region_ids)
-        elif not isinstance(scan, Scan):
-            scan = read_scene(scan, options)
+        scan = _as_scan(scan, rgb, region_ids, options)
         tokens = self._choose_tokens(scan)
-        instances = self._run(scan)
-        boxes = self._select(instances, score_thr)
+        sample = self._run(scan)
+        if 'pred_instances_3d' not in sample:
+            raise ValueError('the config is no detector: it predicts '
+                             f'{", ".join(sample.keys())}')
+        boxes = self._select(sample.pred_instances_3d, score_thr)
         return Detections(scan.name, boxes, scan.aligned_xyz, colors_of(scan),
                           scan.axis_align, float(score_thr), tokens,
                           list(scan.notes))
 
+    def segment(self,
+                scan: Union[str, Path, Scan, np.ndarray],
+                rgb: Optional[np.ndarray] = None,
+                region_ids: Optional[np.ndarray] = None,
+                options: SceneOptions = DEFAULT_SCENE) -> Segmentation:
+        """Find the class of every point of a scan.
+
+        Args:
+            scan (Union[str, Path, Scan, np.ndarray]): See :meth:`__call__`.
+            rgb (Optional[np.ndarray]): See :meth:`__call__`.
+            region_ids (Optional[np.ndarray]): See :meth:`__call__`.
+            options (SceneOptions): See :meth:`__call__`.
+
+        Returns:
+            Segmentation: A class for each point, in the scan's order.
+
+        Raises:
+            FileNotFoundError: When the file is missing.
+            ValueError: When the scan cannot be used, the config is no
+                segmentor's, or its test pipeline leaves out points.
+        """
+        scan = _as_scan(scan, rgb, region_ids, options)
+        tokens = self._choose_tokens(scan)
+        sample = self._run(scan)
+        if 'pts_seg_logits' not in sample:
+            raise ValueError('the config is no segmentor: it predicts '
+                             f'{", ".join(sample.keys())}')
+        logits = sample.pts_seg_logits.pts_seg_logits
+        if logits.shape[1] != len(scan.xyz):
+            raise ValueError(
+                f'{scan.path} has {len(scan.xyz)} points, and the test '
+                f'pipeline kept {logits.shape[1]}: take out its sampling')
+        best = logits.float().softmax(dim=0).max(dim=0)
+        return Segmentation(scan.name,
+                            best.indices.cpu().numpy(),
+                            best.values.cpu().numpy(), self.classes,
+                            self.palette, scan.aligned_xyz, scan.axis_align,
+                            tokens, list(scan.notes))
+
     def _choose_tokens(self, scan: Scan) -> str:
         """Set the tokenizers for a scan and say what they are."""
         summaries: List[str] = []
+        if self._propagation is not None:
+            self._head.propagation = self._propagation
         for module, trained in self._tokenizers:
             tokenizer, summary = trained, trained.summary()
             if trained.uses_regions and scan.regions is None:
@@ -134,6 +188,9 @@ class Predictor:
                         num_neighbors=_NUM_NEIGHBORS))
                 summary = (f'{tokenizer.summary()} (the scan has no '
                            f'regions; the model was trained on {summary})')
+                if self._propagation is not None:
+                    # kNN tokens do not share out all points.
+                    self._head.propagation = 'three_nn'
             module.tokenizer = tokenizer
             needed = tokenizer.points_needed
             if len(scan.xyz) < needed:
@@ -145,7 +202,7 @@ class Predictor:
         return ' · '.join(summaries) or 'none (mmdet3d backbone)'
 
     @torch.no_grad()
-    def _run(self, scan: Scan) -> InstanceData:
+    def _run(self, scan: Scan) -> Det3DDataSample:
         """Read the scan through the test pipeline and predict."""
         # Stock pipelines sample at random.
         set_random_seed(0)
@@ -153,11 +210,7 @@ class Predictor:
             write_scene(scan, Path(folder))
             dataset = build_dataset(self.cfg, folder)
             batch = pseudo_collate([dataset[0]])
-        sample = self.model.test_step(batch)[0]
-        if 'pred_instances_3d' not in sample:
-            raise ValueError('the config is no detector: it predicts '
-                             f'{", ".join(sample.keys())}')
-        return sample.pred_instances_3d
+        return self.model.test_step(batch)[0]
 
     def _select(self, instances: InstanceData,
                 score_thr: float) -> LabelledBoxes:
@@ -181,6 +234,22 @@ class Predictor:
         known = (settings.get('metainfo') or {}).get('classes')
         return tuple(
             known or DATASETS.get(settings['type']).METAINFO['classes'])
+
+    @property
+    def palette(self) -> List[List[int]]:
+        """Colours of the classes, by label."""
+        known = DATASETS.get(single_dataset(self.cfg)['type']).METAINFO
+        colors = dict(zip(known['classes'], known['palette']))
+        return [list(colors[name]) for name in self.classes]
+
+
+def _as_scan(scan: Union[str, Path, Scan,
+                         np.ndarray], rgb: Optional[np.ndarray],
+             region_ids: Optional[np.ndarray], options: SceneOptions) -> Scan:
+    """Whatever stands for a scan as one."""
+    if isinstance(scan, np.ndarray):
+        return scene_of_arrays(scan, rgb, region_ids)
+    return scan if isinstance(scan, Scan) else read_scene(scan, options)
 
 
 def _check_finite(state: Dict[str, Tensor], checkpoint: str) -> None:
@@ -211,7 +280,7 @@ def single_dataset(cfg: Config) -> Dict[str, Any]:
     if 'pipeline' not in dataset:
         raise ValueError(f'{cfg.filename} has no test_dataloader with a '
                          'pipeline, which reads the scan; give the config of '
-                         'a detector')
+                         'a detector or segmentor')
     return dataset
 
 
@@ -226,10 +295,11 @@ def build_dataset(cfg: Config, root: str) -> BaseDataset:
         BaseDataset: Of one scene.
     """
     settings = single_dataset(cfg)
-    settings.update(
-        data_root=root,
-        ann_file=INFOS,
-        test_mode=True,
-        modality=dict(use_camera=False, use_lidar=True))
+    # S3DIS has several.
+    infos = 'ann_files' if 'ann_files' in settings else 'ann_file'
+    settings.update({infos: INFOS},
+                    data_root=root,
+                    test_mode=True,
+                    modality=dict(use_camera=False, use_lidar=True))
     settings.pop('backend_args', None)
     return DATASETS.build(settings)

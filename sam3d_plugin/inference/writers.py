@@ -1,4 +1,4 @@
-"""Detections as files: JSON, PLY, PNG and a page for any browser.
+"""Results as files: JSON, PLY, PNG and a page for any browser.
 
 Axes: M boxes, N points.
 """
@@ -14,7 +14,10 @@ from ..visualization.html import write_scene_html
 from ..visualization.ply import write_ply
 from ..visualization.points import colors_from_height, colors_from_ids
 from ..visualization.render import DEFAULT_VIEW, ViewOptions, render_scene
+from ..visualization.segments import (label_colors, render_labels,
+                                      write_labels_html)
 from .detections import Detections
+from .segmentation import Segmentation
 
 # Distance of the points that draw an edge of a box, metres.
 _EDGE_STEP = 0.01
@@ -38,10 +41,7 @@ def write_detections(detections: Detections,
         by their ending. The PLY holds the points and, as rows of points, the
         edges of the boxes, in one colour per class.
     """
-    paths = {
-        ending: Path(out) / f'{detections.scan}.{ending}'
-        for ending in ('json', 'ply', 'png', 'html')
-    }
+    paths = _paths(out, detections.scan)
     with atomic_write(paths['json'], 'w') as file:
         json.dump(detections.to_dict(), file, indent=1)
     drawn = detections.boxes.select(slice(max_boxes))
@@ -55,6 +55,43 @@ def write_detections(detections: Detections,
     render_scene(paths['png'], *content, options=view)
     write_scene_html(
         paths['html'], *content, score_thr=detections.score_thr, options=view)
+    return paths
+
+
+def _paths(out: Union[str, Path], scan: str) -> Dict[str, Path]:
+    return {
+        ending: Path(out) / f'{scan}.{ending}'
+        for ending in ('json', 'ply', 'png', 'html')
+    }
+
+
+def write_segmentation(segmentation: Segmentation,
+                       out: Union[str, Path],
+                       view: ViewOptions = DEFAULT_VIEW) -> Dict[str, Path]:
+    """Write everything about a scan.
+
+    Args:
+        segmentation (Segmentation): The classes of its points.
+        out (Union[str, Path]): Folder, made if needed.
+        view (ViewOptions): From where the pictures look.
+
+    Returns:
+        Dict[str, Path]: ``<scan>.json``, ``.ply``, ``.png`` and ``.html``
+        by their ending. The PLY holds the points in one colour per class,
+        and the class as the property ``label``.
+    """
+    paths = _paths(out, segmentation.scan)
+    with atomic_write(paths['json'], 'w') as file:
+        json.dump(segmentation.to_dict(), file)
+    points, labels = segmentation.points, segmentation.labels
+    write_ply(
+        paths['ply'],
+        points,
+        label_colors(labels, segmentation.palette),
+        labels=labels)
+    for ending, write in (('png', render_labels), ('html', write_labels_html)):
+        write(paths[ending], points, labels, segmentation.classes,
+              segmentation.palette, segmentation.scan, view)
     return paths
 
 

@@ -270,6 +270,18 @@ def write_scene_html(path: Union[str, Path],
     """
     figure = build_figure(points, colors, true, predicted, title, score_thr,
                           options)
+    write_figure(path, figure, title)
+
+
+def write_figure(path: Union[str, Path], figure: go.Figure,
+                 title: str) -> None:
+    """Write a figure as one HTML file that needs no network.
+
+    Args:
+        path (Union[str, Path]): HTML file to write; its folder is made.
+        figure (go.Figure): The figure; it fills the page.
+        title (str): Title of the page.
+    """
     content = figure.to_html(
         full_html=False,
         include_plotlyjs=True,

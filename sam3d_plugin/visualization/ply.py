@@ -17,7 +17,8 @@ def write_ply(path: Union[str, Path],
               points: np.ndarray,
               colors: np.ndarray,
               region_ids: Optional[np.ndarray] = None,
-              backend_args: BackendArgs = None) -> None:
+              backend_args: BackendArgs = None,
+              labels: Optional[np.ndarray] = None) -> None:
     """Write points with colours, binary and little endian.
 
     Args:
@@ -27,6 +28,8 @@ def write_ply(path: Union[str, Path],
         region_ids (Optional[np.ndarray]): (N,) ids, kept as the property
             ``region``.
         backend_args (BackendArgs): Arguments of the file backend.
+        labels (Optional[np.ndarray]): (N,) classes, kept as the property
+            ``label``.
 
     Raises:
         ValueError: When there is no point, a coordinate is not finite, or
@@ -39,11 +42,13 @@ def write_ply(path: Union[str, Path],
                          f'shape {np.shape(colors)}')
     columns += [(name, 'u1', np.asarray(colors)[:, i])
                 for i, name in enumerate(('red', 'green', 'blue'))]
-    if region_ids is not None:
-        if np.shape(region_ids) != (len(points), ):
+    for name, ids in (('region', region_ids), ('label', labels)):
+        if ids is None:
+            continue
+        if np.shape(ids) != (len(points), ):
             raise ValueError(f'{path}: {len(points)} points came with '
-                             f'{len(region_ids)} region ids')
-        columns.append(('region', '<u4', region_ids))
+                             f'{len(ids)} {name} ids')
+        columns.append((name, '<u4', ids))
     vertices = np.empty(
         len(points), [(name, kind) for name, kind, _ in columns])
     for name, _, values in columns:

@@ -25,10 +25,13 @@ from .points import is_near_wall, prepare_points, scene_bounds, soften
 # Blue and vermilion: told apart by readers with any colour vision.
 TRUE_COLOR = '#0050B0'
 PREDICTED_COLOR = '#D9400B'
+# Colours by name, three numbers from 0 to 255.
+Legend = Dict[str, Sequence[int]]
 
 _DPI = 200
 _WIDTH_INCHES = 11.0
 _MAX_PANEL = 1400  # pixels
+_LEGEND_COLUMNS = 8
 _STEPS_PER_EDGE = 32
 # Boxes end at the outermost points of their object; an edge this far behind
 # a surface still counts as lying on it.
@@ -225,8 +228,9 @@ def _draw_scale_bar(axes: Axes, frame: Frame) -> None:
     axes.text(left + 1.1, y, '1 m', ha='left', va='center', fontsize=8)
 
 
-def _draw_legend(figure: Figure, groups: List[_BoxGroup]) -> None:
-    """Say below the panels what the lines mean and count the boxes."""
+def _draw_legend(figure: Figure, groups: List[_BoxGroup],
+                 legend: Legend) -> None:
+    """Say below the panels what lines and colours mean, and count boxes."""
     handles = [
         Line2D([], [],
                color=group.color,
@@ -234,20 +238,28 @@ def _draw_legend(figure: Figure, groups: List[_BoxGroup]) -> None:
                label=f'{group.legend} ({len(group.boxes)})')
         for group in groups
     ]
+    handles += [
+        Line2D([], [],
+               color='#%02x%02x%02x' % tuple(soften(np.array(color))),
+               linestyle='',
+               marker='o',
+               label=name) for name, color in legend.items()
+    ]
     if handles:
         figure.legend(
             handles=handles,
             loc='lower center',
-            ncol=len(handles),
+            ncol=min(len(handles), _LEGEND_COLUMNS),
             frameon=False,
             fontsize=8)
 
 
 def _draw_figure(points: np.ndarray, colors: np.ndarray,
                  groups: List[_BoxGroup], cameras: Sequence[Camera],
-                 content: np.ndarray, title: str) -> Figure:
+                 content: np.ndarray, title: str, legend: Legend) -> Figure:
     """Lay out the panels side by side, equally high, over the legend."""
     gap, header, footer = 0.15 * _DPI, 0.3 * _DPI, 0.45 * _DPI
+    footer += max(0, (len(legend) - 1) // _LEGEND_COLUMNS) * 0.18 * _DPI
     drafts = [_fit_frame(camera, content, 1000) for camera in cameras]
     aspect = sum(draft.width / 1000 for draft in drafts)
     panel = int(min((_WIDTH_INCHES * _DPI - 3 * gap) / aspect, _MAX_PANEL))
@@ -264,7 +276,7 @@ def _draw_figure(points: np.ndarray, colors: np.ndarray,
         _draw_panel(axes, points, colors, groups, camera, frame)
         left += frame.width + gap
     figure.suptitle(title, y=1 - 0.08 * _DPI / height, va='top', fontsize=10)
-    _draw_legend(figure, groups)
+    _draw_legend(figure, groups, legend)
     return figure
 
 
@@ -274,7 +286,8 @@ def render_scene(path: Union[str, Path],
                  true: Optional[LabelledBoxes] = None,
                  predicted: Optional[LabelledBoxes] = None,
                  title: str = '',
-                 options: ViewOptions = DEFAULT_VIEW) -> None:
+                 options: ViewOptions = DEFAULT_VIEW,
+                 legend: Optional[Legend] = None) -> None:
     """Write a PNG of a scene: from above and in perspective.
 
     A prediction is solid when it matches a true box of its class, else
@@ -289,6 +302,7 @@ def render_scene(path: Union[str, Path],
         predicted (Optional[LabelledBoxes]): Predicted boxes with scores.
         title (str): Written above the panels.
         options (ViewOptions): What the picture shows and from where.
+        legend (Optional[Legend]): Names of some of the colours.
 
     Raises:
         ValueError: When there is no point, a coordinate is not finite, or
@@ -310,7 +324,8 @@ def render_scene(path: Union[str, Path],
     # A user's matplotlibrc must not change the picture.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        figure = _draw_figure(points, colors, groups, cameras, content, title)
+        figure = _draw_figure(points, colors, groups, cameras, content, title,
+                              legend or {})
         with atomic_write(path) as file:
             figure.savefig(
                 file, format='png', dpi=_DPI, metadata={'Software': None})
