@@ -1,4 +1,5 @@
-# 400 steps of two scenes, about three minutes of VoteNet on two CPU cores.
+# 400 steps of one scene, sized for about three minutes on two CPU cores (not
+# measured yet).
 _base_ = ['./overfit_1500.py']
 
 param_scheduler = [
