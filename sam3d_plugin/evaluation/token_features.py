@@ -181,7 +181,8 @@ def encode_frames(encoder: nn.Module,
     for points, samples in _batches(dataset, seed, batch_size):
         points = points.to(device)
         labels = torch.stack([s.gt_pts_seg.pts_semantic_mask for s in samples])
-        part = read_tokens(points[..., :3], *encoder(points, samples),
+        tokens, features = encoder(points, samples)
+        part = read_tokens(points[..., :3], tokens, features,
                            labels.to(device))
         part.own = part.own + num_tokens
         part.nearest = part.nearest + num_tokens
