@@ -87,10 +87,20 @@ def room_table(results: dict) -> str:
     return tables.table(header, rows) + tables.machine_line(results['machine'])
 
 
+def quickstart_line(record: dict) -> str:
+    """Return how long the quickstart took."""
+    seconds = sum(step['seconds'] for step in record['steps'])
+    machine = record['machine']
+    return (
+        f'Measured: {seconds / 60:.1f} minutes on {machine["cores"]} cores '
+        f'({machine["processor"]}, GPU: {machine["GPU"]}).\n')
+
+
 TABLES: Dict[str, Tuple[str, Callable[[dict], str]]] = {
     'ops': ('benchmark_ops.json', ops_table),
     'detectors': ('benchmark_ops.json', detectors_table),
     'room': ('overfit_room.json', room_table),
+    'quickstart': ('quickstart.json', quickstart_line),
     'ladder': ('ladder.json', ladder_results.ladder_table),
     'choices': ('ladder_choices.json', collect_probes.probes_table),
     'preparation_speed': ('preparation.json', tables.speed_table),
