@@ -68,10 +68,7 @@ def probe(train: TokenFeatures, test: TokenFeatures, classes: Sequence[str],
     Raises:
         ValueError: When no point of one of them is labelled.
     """
-    for name, part in (('train', train), ('test', test)):
-        if not (part.labels >= 0).any():
-            raise ValueError(f'no point of the {name} frames is labelled: '
-                             'name other scans')
+    check_labels(train, test)
     results = {}
     for read_out in READ_OUTS:
         layer = fit(train, read_out, len(classes), settings)
@@ -178,7 +175,7 @@ def fit_layer(features: Tensor,
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        logits = _mixed(inputs @ weight + bias, nearest, weights)
+        logits = mix_tokens(inputs @ weight + bias, nearest, weights)
         entropy = -(counts * logits.log_softmax(1)).sum() / total
         loss = entropy + settings.l2 / 2 * weight.square().sum()
         loss.backward()
@@ -188,13 +185,23 @@ def fit_layer(features: Tensor,
     return LinearLayer(mean, std, weight.detach(), bias.detach())
 
 
-def _mixed(logits: Tensor, nearest: Optional[Tensor],
-           weights: Optional[Tensor]) -> Tensor:
-    """Logits (P, K) of points out of those (T, K) of tokens."""
+def mix_tokens(values: Tensor, nearest: Optional[Tensor],
+               weights: Optional[Tensor]) -> Tensor:
+    """Interpolate what tokens say at points.
+
+    Args:
+        values (Tensor): (T, K), such as logits.
+        nearest (Optional[Tensor]): (P, 3) tokens that points read; None for
+            the tokens themselves.
+        weights (Optional[Tensor]): (P, 3) their weights.
+
+    Returns:
+        Tensor: (P, K), or ``values``.
+    """
     if nearest is None:
-        return logits
+        return values
     return F.embedding_bag(
-        nearest, logits, per_sample_weights=weights, mode='sum')
+        nearest, values, per_sample_weights=weights, mode='sum')
 
 
 def predict(layer: LinearLayer, test: TokenFeatures, read_out: str) -> Tensor:
@@ -208,13 +215,43 @@ def predict(layer: LinearLayer, test: TokenFeatures, read_out: str) -> Tensor:
     Returns:
         Tensor: (F, N) int64 classes.
     """
-    logits = layer(test.features)
+    return classify_points(layer(test.features), test, read_out)
+
+
+def classify_points(values: Tensor, test: TokenFeatures,
+                    read_out: str) -> Tensor:
+    """Give every point the class that its tokens speak for most.
+
+    Args:
+        values (Tensor): (T, K) how much each token speaks for a class.
+        test (TokenFeatures): The frames of these tokens.
+        read_out (str): One of ``READ_OUTS``.
+
+    Returns:
+        Tensor: (F, N) int64 classes.
+    """
     if read_out == 'own':
-        return logits.argmax(1)[test.own]
+        return values.argmax(1)[test.own]
     return torch.stack([
-        _mixed(logits, nearest, weights).argmax(1)
+        mix_tokens(values, nearest, weights).argmax(1)
         for nearest, weights in zip(test.nearest, test.weights)
     ])
+
+
+def check_labels(train: TokenFeatures, test: TokenFeatures) -> None:
+    """Refuse frames that no probe can be trained or tested on.
+
+    Args:
+        train (TokenFeatures): Frames that train it.
+        test (TokenFeatures): Frames that test it.
+
+    Raises:
+        ValueError: When no point of one of them is labelled.
+    """
+    for name, part in (('train', train), ('test', test)):
+        if not (part.labels >= 0).any():
+            raise ValueError(f'no point of the {name} frames is labelled: '
+                             'name other scans')
 
 
 def confusion(labels: Tensor, predictions: Tensor, num_classes: int) -> Tensor:

@@ -4,7 +4,8 @@ Frames of the train scans train the layer, frames of the val scans test it.
 Every point has the true class of its pixel (SynthRooms has them): 18 detection
 classes, wall and floor. It reads the feature of its own token (``own``), or
 interpolates those of the three nearest token centres (``three_nn``), each with
-a layer of its own. Regions are those of region_maps.
+a layer of its own. Regions are those of region_maps. With ``--knn`` the most
+similar labelled tokens of the train frames vote as well, without any training.
 """
 import argparse
 import json
@@ -25,8 +26,10 @@ from sam3d_plugin.datasets.transforms.load_frame_labels import CLASSES
 from sam3d_plugin.engine.cli import run_tool
 from sam3d_plugin.engine.export import fresh_encoder, read_encoder
 from sam3d_plugin.engine.options import SettingAction, read_config
-from sam3d_plugin.evaluation import token_features
-from sam3d_plugin.evaluation.linear_probe import ProbeSettings, probe
+from sam3d_plugin.evaluation import knn_probe, token_features
+from sam3d_plugin.evaluation.knn_probe import NeighborSettings
+from sam3d_plugin.evaluation.linear_probe import (READ_OUTS, ProbeSettings,
+                                                  probe)
 from sam3d_plugin.store import atomic_write
 
 
@@ -55,6 +58,20 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         default=ProbeSettings.l2,
         help='weight decay of the layer (default: %(default)s)')
     parser.add_argument(
+        '--knn',
+        nargs='?',
+        type=int,
+        const=NeighborSettings.neighbors,
+        metavar='K',
+        help='probe by the K nearest labelled tokens too (K without a number: '
+        '%(const)s)')
+    parser.add_argument(
+        '--temperature',
+        type=temperature,
+        default=NeighborSettings.temperature,
+        help="of their votes' weights, exp(cosine similarity / temperature); "
+        'none: a vote is a vote (default: %(default)s)')
+    parser.add_argument(
         '--region-features',
         action='store_true',
         help="probe the 2D features that stage 1 distils, at the source's "
@@ -73,6 +90,11 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         action='store_true',
         help='show where an error came from')
     return parser.parse_args(argv)
+
+
+def temperature(text: str) -> Optional[float]:
+    """A number, or None for ``none``."""
+    return None if text == 'none' else float(text)
 
 
 def scan_list(args: argparse.Namespace, split: str) -> str:
@@ -100,6 +122,9 @@ def load_encoder(args: argparse.Namespace) -> Tuple[nn.Module, Dict[str, Any]]:
 
 def run(args: argparse.Namespace) -> Dict[str, Any]:
     """Encode both splits, train and test the layers."""
+    neighbors = None
+    if args.knn is not None:
+        neighbors = NeighborSettings(args.knn, args.temperature)
     lists = {split: scan_list(args, split) for split in ('train', 'val')}
     both = set(read_scan_names(lists['train'])) & set(
         read_scan_names(lists['val']))
@@ -125,6 +150,11 @@ def run(args: argparse.Namespace) -> Dict[str, Any]:
         probe(encoded['train'], encoded['val'], CLASSES, settings))
     seconds['probe'] = round(time.perf_counter() - begin - seconds['encode'],
                              2)
+    if neighbors is not None:
+        results['knn'] = dict(
+            knn_probe.probe(encoded['train'], encoded['val'], CLASSES,
+                            neighbors),
+            settings=vars(neighbors))
     results['frames'] = {s: len(e.labels) for s, e in encoded.items()}
     results['tokens_per_frame'] = {
         s: round(len(e.features) / len(e.labels), 1)
@@ -141,16 +171,20 @@ def run(args: argparse.Namespace) -> Dict[str, Any]:
 
 
 def show(results: Dict[str, Any]) -> None:
-    """Print both read-outs side by side."""
-    own, interpolated = results['own'], results['three_nn']
-    table = Table('class', 'IoU own', 'IoU three_nn', 'points')
-    for name, entry in own['classes'].items():
-        table.add_row(name, f'{entry["iou"]:.3f}',
-                      f'{interpolated["classes"][name]["iou"]:.3f}',
-                      f'{entry["points"]:,}')
+    """Print the read-outs side by side."""
+    found = {name: results[name] for name in READ_OUTS}
+    for name in READ_OUTS if 'knn' in results else ():
+        found[f'{name}, k-NN'] = results['knn'][name]
+    first = found[READ_OUTS[0]]['classes']
+    table = Table('class', *(f'IoU {name}' for name in found), 'points')
+    for name, entry in first.items():
+        table.add_row(
+            name,
+            *(f'{scores["classes"][name]["iou"]:.3f}'
+              for scores in found.values()), f'{entry["points"]:,}')
     for key in ('miou', 'macc'):
-        table.add_row(f'[b]{key}', f'{own[key]:.4f}',
-                      f'{interpolated[key]:.4f}', '')
+        table.add_row(f'[b]{key}',
+                      *(f'{scores[key]:.4f}' for scores in found.values()), '')
     Console().print(table)
 
 

@@ -96,3 +96,21 @@ def test_image_features_are_probed_at_the_same_tokens(root):
     assert images['settings']['region_features']
     assert images['tokens_per_frame'] == encoder['tokens_per_frame']
     assert images['own']['miou'] != encoder['own']['miou']
+
+
+def test_neighbours_vote_on_request(root, capsys):
+    config = root / 'small.py'
+    Config(dict(model=STAGE1)).dump(config)
+    plain = probe(root, config)
+    assert 'knn' not in plain and 'k-NN' not in capsys.readouterr().out
+    results = probe(root, config, '--knn')
+    assert results['own'] == plain['own']
+    assert results['knn']['settings'] == dict(neighbors=20, temperature=.07)
+    assert set(results['knn']['own']['classes']) == set(
+        results['own']['classes'])
+    assert 0 < results['knn']['own']['miou'] < 1
+    assert 'k-NN' in capsys.readouterr().out
+    majority = probe(root, config, '--knn', '3', '--temperature', 'none')
+    assert majority['knn']['settings'] == dict(neighbors=3, temperature=None)
+    assert probe(root, config, '--knn', '0') == 2
+    assert 'at least one neighbour' in capsys.readouterr().err

@@ -1,0 +1,117 @@
+"""How well the nearest labelled tokens name the classes of points.
+
+Nothing is trained: a token has the classes of the tokens of other frames whose
+frozen features are most like its own.
+
+Axis legend: F frames, N points, T tokens, C channels, K classes.
+"""
+from dataclasses import dataclass
+from typing import Any, Dict, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from . import linear_probe
+from .token_features import TokenFeatures
+
+# Similarities that are in memory at once.
+_MAX_PAIRS = 1 << 26
+
+
+@dataclass(frozen=True)
+class NeighborSettings:
+    """Settings of the probe; the defaults are DINO's.
+
+    Attributes:
+        neighbors (int): Labelled tokens that vote; all where there are fewer.
+        temperature (Optional[float]): A vote counts exp(cosine similarity /
+            temperature); None counts every vote once.
+    """
+    neighbors: int = 20
+    temperature: Optional[float] = 0.07
+
+    def __post_init__(self) -> None:
+        if self.neighbors < 1:
+            raise ValueError('at least one neighbour has to vote, got '
+                             f'{self.neighbors}')
+        if self.temperature is not None and self.temperature <= 0:
+            raise ValueError('the temperature must be positive, or None, got '
+                             f'{self.temperature}')
+
+
+def probe(train: TokenFeatures, test: TokenFeatures, classes: Sequence[str],
+          settings: NeighborSettings) -> Dict[str, Dict[str, Any]]:
+    """Classify the test frames' points by the train frames' tokens.
+
+    A point has the votes of its own token (``own``), or those of the three
+    nearest ones, interpolated (``three_nn``).
+
+    Args:
+        train (TokenFeatures): Frames whose tokens vote.
+        test (TokenFeatures): Frames that test them.
+        classes (Sequence[str]): Names of the K classes.
+        settings (NeighborSettings): How they vote.
+
+    Returns:
+        Dict[str, Dict[str, Any]]: Scores, in the form of the linear probe, by
+        read-out.
+
+    Raises:
+        ValueError: When no point of one of them is labelled.
+    """
+    linear_probe.check_labels(train, test)
+    features, shares = labelled_tokens(train, len(classes))
+    votes = token_votes(features, shares, test.features, settings)
+    results = {}
+    for read_out in linear_probe.READ_OUTS:
+        predictions = linear_probe.classify_points(votes, test, read_out)
+        matrix = linear_probe.confusion(test.labels, predictions, len(classes))
+        results[read_out] = linear_probe.scores(matrix, classes)
+    return results
+
+
+def labelled_tokens(train: TokenFeatures,
+                    num_classes: int) -> Tuple[Tensor, Tensor]:
+    """Tokens that can vote, and what for.
+
+    Args:
+        train (TokenFeatures): The frames.
+        num_classes (int): K.
+
+    Returns:
+        Tuple[Tensor, Tensor]: (T, C) features of the tokens with a labelled
+        point, and (T, K) the share of each class among these points.
+    """
+    counts = linear_probe.class_counts(train, num_classes)
+    sums = counts.sum(1)
+    is_labelled = sums > 0
+    shares = counts[is_labelled] / sums[is_labelled, None]
+    return train.features[is_labelled], shares
+
+
+def token_votes(features: Tensor, shares: Tensor, queries: Tensor,
+                settings: NeighborSettings) -> Tensor:
+    """Let the nearest tokens vote.
+
+    Args:
+        features (Tensor): (T, C) of the tokens that vote.
+        shares (Tensor): (T, K) their classes, each row summing to 1.
+        queries (Tensor): (Q, C) features of other tokens.
+        settings (NeighborSettings): How they vote.
+
+    Returns:
+        Tensor: (Q, K), each row summing to 1.
+    """
+    bank = F.normalize(features, dim=1)
+    count = min(settings.neighbors, len(bank))
+    step = max(1, _MAX_PAIRS // len(bank))
+    votes = []
+    for chunk in F.normalize(queries, dim=1).split(step):
+        similarity, nearest = (chunk @ bank.T).topk(count, dim=1)
+        if settings.temperature is None:
+            weights = torch.full_like(similarity, 1 / count)
+        else:
+            weights = (similarity / settings.temperature).softmax(dim=1)
+        votes.append(linear_probe.mix_tokens(shares, nearest, weights))
+    return torch.cat(votes)
