@@ -19,7 +19,7 @@ from typing import Any, Dict, List, Optional
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tools.named_steps import RECORD, Record, Step, run_steps  # noqa: E402
+from tools.steps import RECORD, Record, Step, run_steps  # noqa: E402
 
 ROOMS = ('--size', 'quick', '--seed', '0')
 # Of both stages, as their configs say: steps, and frames in each.
@@ -96,55 +96,48 @@ def build_steps(args: argparse.Namespace) -> List[Step]:
     ]
     for (name, out), source in zip(encoders.items(), [STAGE1, *checkpoints]):
         steps.append(
-            Step(f'export {name}', f'encoder: {name}',
-                 'The encoder alone, as fine-tuning takes it.',
-                 ['python', 'tools/export_backbone.py', source, '--out', out],
-                 [out]))
+            Step(['python', 'tools/export_backbone.py', source, '--out', out],
+                 out, f'encoder: {name}',
+                 'The encoder alone, as fine-tuning takes it.'))
     probes = {
         name: path.replace('encoder_', 'probe_').replace('.pth', '.json')
         for name, path in encoders.items()
     }
     for name, source in encoders.items():
         steps.append(
-            Step(f'probe {name}', f'linear probe: {name}',
-                 'How well one linear layer reads classes from its features.',
-                 [
-                     'python', 'tools/analysis/linear_probe.py', source,
-                     '--data-root', args.data_root, '--json', probes[name]
-                 ], [probes[name]]))
+            Step([
+                'python', 'tools/analysis/linear_probe.py', source,
+                '--data-root', args.data_root, '--json', probes[name]
+            ], probes[name], f'linear probe: {name}',
+                 'How well one linear layer reads classes from its features.'))
     return [*steps, _report_step(args, encoders, probes)]
 
 
 def _preparation_steps(data: str) -> List[Step]:
     """From nothing to data that pre-training reads."""
     tools = 'tools/preparation'
-    infos = f'{data}/scannet_infos_train.pkl'
     return [
-        Step(
-            'rooms', 'rooms and frames', 'Furnished rooms made from a seed, '
-            'filmed by a simulated depth camera.',
-            ['python', f'{tools}/make_synthrooms.py', *ROOMS, '--out', data],
-            [infos, f'{data}/scannet_infos_val.pkl']),
-        Step('regions', 'regions of the images', 'Superpixels, since there '
-             'are no weights of SAM here.',
-             ['python', f'{tools}/generate_regions.py', '--data', data],
-             [f'{data}/region_maps/manifest.json']),
-        Step(
-            'features', 'features of the regions', 'Colour and texture '
-            'statistics, since there are no weights of DINOv2 here.', [
-                'python', f'{tools}/extract_features.py', '--data', data,
-                '--encoder', 'handcrafted'
-            ], [f'{data}/region_features/manifest.json']),
-        Step('groups', 'groups of regions', 'Clusters of like regions: rare '
-             'ones will weigh more.', [
-                 'python', f'{tools}/build_groups.py', '--data', data, '--set',
-                 'train', '--infos', infos
-             ], [f'{data}/region_groups/train/manifest.json']),
-        Step(
-            'lift', 'regions of whole rooms', 'The regions of all views '
-            'merged on the points of the room, for fine-tuning.',
-            ['python', f'{tools}/lift_regions.py', '--data', data],
-            [f'{data}/regions/manifest.json'])
+        Step(['python', f'{tools}/make_synthrooms.py', *ROOMS, '--out', data],
+             f'{data}/scannet_infos_val.pkl', 'rooms and frames', 'Furnished '
+             'rooms made from a seed, filmed by a simulated depth camera.'),
+        Step(['python', f'{tools}/generate_regions.py', '--data', data],
+             f'{data}/region_maps/manifest.json', 'regions of the images',
+             'Superpixels, since there are no weights of SAM here.'),
+        Step([
+            'python', f'{tools}/extract_features.py', '--data', data,
+            '--encoder', 'handcrafted'
+        ], f'{data}/region_features/manifest.json', 'features of the regions',
+             'Colour and texture statistics, since there are no weights of '
+             'DINOv2 here.'),
+        Step([
+            'python', f'{tools}/build_groups.py', '--data', data, '--set',
+            'train', '--infos', f'{data}/scannet_infos_train.pkl'
+        ], f'{data}/region_groups/train/manifest.json', 'groups of regions',
+             'Clusters of like regions: rare ones will weigh more.'),
+        Step(['python', f'{tools}/lift_regions.py', '--data', data],
+             f'{data}/regions/manifest.json', 'regions of whole rooms',
+             'The regions of all views merged on the points of the room, for '
+             'fine-tuning.')
     ]
 
 
@@ -175,17 +168,17 @@ def _training_step(args: argparse.Namespace, config: str, name: str,
         launcher = ['--launcher', 'pytorch']
         settings.append(
             f'train_dataloader.batch_size={max(BATCH // args.gpus, 1)}')
-    return Step(name, title, purpose, [
+    return Step([
         *launch, config, '--work-dir', folder, '--resume', *launcher,
         '--cfg-options', *settings
-    ], [f'{folder}/iter_{args.steps}.pth'])
+    ], f'{folder}/iter_{args.steps}.pth', title, purpose)
 
 
 def _report_step(args: argparse.Namespace, encoders: Dict[str, str],
                  probes: Dict[str, str]) -> Step:
     work = args.work_dir
     out = f'{work}/{REPORT}'
-    return Step('report', 'report', 'One page that shows all of it.', [
+    return Step([
         'python', 'tools/visualize/pretraining_report.py', '--out', out,
         '--title', 'Quickstart: pre-training on made-up rooms', '--data',
         args.data_root, '--runs', f'stage 1={work}/stage1',
@@ -193,7 +186,7 @@ def _report_step(args: argparse.Namespace, encoders: Dict[str, str],
         *(f'{name}={path}' for name, path in encoders.items()), '--probes',
         *(f'{name}={path}' for name, path in probes.items()), '--steps',
         str(Path(work, RECORD))
-    ], [out])
+    ], out, 'report', 'One page that shows all of it.')
 
 
 def check_gpus(count: int) -> List[str]:
@@ -247,8 +240,8 @@ def describe_machine(gpus: List[str]) -> Dict[str, Any]:
     }
 
 
-def main(argv: Optional[List[str]] = None) -> int:
-    """Run the quickstart; the exit status."""
+def main(argv: Optional[List[str]] = None) -> None:
+    """Run the quickstart."""
     args = parse_args(argv)
     os.chdir(ROOT)
     gpus = check_gpus(args.gpus)
@@ -261,13 +254,11 @@ def main(argv: Optional[List[str]] = None) -> int:
         environment['CUDA_VISIBLE_DEVICES'] = ''
         print('# on the CPU: export CUDA_VISIBLE_DEVICES=', flush=True)
     steps = build_steps(args)
-    status = run_steps(steps, record, environment)
-    if not status:
-        total = sum(cost.seconds for cost in record.costs.values())
-        print(f'\nDone in {total / 60:.1f} minutes of work. Open in a '
-              f'browser: {Path(args.work_dir, REPORT).resolve()}')
-    return status
+    run_steps(steps, record, environment)
+    total = sum(cost.seconds for cost in record.costs.values())
+    print(f'\nDone in {total / 60:.1f} minutes of work. Open in a browser: '
+          f'{Path(args.work_dir, REPORT).resolve()}')
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.engine.options import SettingAction  # noqa: E402
-from tools.analysis import preparation_tables, steps  # noqa: E402
+from tools import steps  # noqa: E402
+from tools.analysis import preparation_tables  # noqa: E402
 
 FOLDER = 'configs/sam3d'
 METRICS = {

@@ -13,7 +13,9 @@ goes on where it was broken off. Checkpoints that exist already:
     python tools/analysis/evaluate.py CONFIG --out results/ARM --seeds 0 1 \
         --checkpoints work_dirs/a/epoch_80.pth work_dirs/b/epoch_80.pth
 
-tools/analysis/compare.py prints arms side by side.
+In the value of an option {seed} stands for the seed, so that every training
+may start from the pre-training of the same seed. tools/analysis/compare.py
+prints arms side by side.
 """
 import argparse
 import json
@@ -30,7 +32,8 @@ sys.path.insert(0, str(ROOT))
 import sam3d_plugin.engine  # noqa: E402,F401  knows the projects' configs
 import sam3d_plugin.engine.options as engine_options  # noqa: E402
 from sam3d_plugin.engine.cli import run_tool  # noqa: E402
-from tools.analysis import run_records, steps  # noqa: E402
+from tools import steps  # noqa: E402
+from tools.analysis import run_records  # noqa: E402
 
 SEEDED, TEST_PIPELINE = 'SeededPointSample', 'test_dataloader.dataset.pipeline'
 
@@ -83,10 +86,23 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return args
 
 
+def seed_settings(args: argparse.Namespace, seed: int) -> Dict[str, Any]:
+    """Options of a run, with its seed."""
+    options = {k: _fill(v, seed) for k, v in args.cfg_options.items()}
+    return dict(options, **{'randomness.seed': seed})
+
+
+def _fill(value: Any, seed: int) -> Any:
+    """Put the seed where {seed} stands, inside dicts too."""
+    if isinstance(value, dict):
+        return {key: _fill(item, seed) for key, item in value.items()}
+    return value.replace('{seed}', str(seed)) if isinstance(value,
+                                                            str) else value
+
+
 def read_settings(args: argparse.Namespace, seed: int) -> Config:
     """The config of a run."""
-    options = dict(args.cfg_options, **{'randomness.seed': seed})
-    return engine_options.read_config(args.config, options)
+    return engine_options.read_config(args.config, seed_settings(args, seed))
 
 
 def describe(args: argparse.Namespace, seed: int,
@@ -145,7 +161,7 @@ def train(args: argparse.Namespace, seed: int, cfg: Config,
     Returns:
         Optional[float]: Seconds; None where an earlier attempt did a part.
     """
-    options = dict(args.cfg_options, **{'randomness.seed': seed})
+    options = seed_settings(args, seed)
     if validates_often(cfg):
         options['default_hooks.checkpoint.save_best'] = best_metric(args, cfg)
         options['default_hooks.checkpoint.rule'] = 'greater'
@@ -201,7 +217,8 @@ def evaluate(args: argparse.Namespace, checkpoint: str, cfg: Config,
     """
     results = []
     for i in range(args.evaluations):
-        options = dict(args.cfg_options, **seed_options(cfg, i))
+        options = dict(
+            seed_settings(args, cfg.randomness.seed), **seed_options(cfg, i))
         output = folder / f'{Path(checkpoint).stem}_{i}.json'
         steps.run_steps([
             steps.Step([

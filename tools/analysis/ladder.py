@@ -28,7 +28,7 @@ from sam3d_plugin.engine.options import read_config  # noqa: E402
 from sam3d_plugin.store import atomic_write  # noqa: E402
 from sam3d_plugin.store.checkpoint import read_checkpoint  # noqa: E402
 from tools.analysis import ladder_arms, ladder_results  # noqa: E402
-from tools.analysis.steps import last_checkpoint, option_list  # noqa: E402
+from tools.steps import last_checkpoint, option_list  # noqa: E402
 
 PROBE = 'tools/analysis/linear_probe.py'
 SETTINGS, RESULT, SECONDS = 'settings.json', 'result.json', 'seconds.json'

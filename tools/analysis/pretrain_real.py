@@ -32,7 +32,7 @@ from sam3d_plugin.engine.export import settings_of  # noqa: E402
 from sam3d_plugin.engine.hooks import collapse_alarm_hook  # noqa: E402
 from sam3d_plugin.engine.hooks import token_view  # noqa: E402
 from sam3d_plugin.store import checkpoint as files  # noqa: E402
-from tools.analysis.steps import Step, run_steps, training  # noqa: E402
+from tools.steps import Step, run_steps, training  # noqa: E402
 
 CONFIGS = {
     stage: f'configs/sam3d/{stage}_synthrooms_mini.py'

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from tests.conftest import write_scannet
-from tools.analysis import compare, evaluate, run_records, steps
+from tools import steps
+from tools.analysis import compare, evaluate, run_records
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = str(ROOT / 'configs/sam3d/votenet_scannet.py')
@@ -150,6 +151,24 @@ def test_pretrained_arms_name_their_encoder(commands, tmp_path):
     assert found['kind'] == 'pretrained'
     assert found['encoder']['sha256'] == run_records.digest(b'weights')
     assert '--cfg-options' in commands.of(steps.TEST)[0].command
+
+
+def test_every_seed_may_start_from_its_own_encoder(commands):
+    for seed in (0, 1):
+        Path(f'encoder_{seed}.pth').write_bytes(b'weights %d' % seed)
+    evaluate.main(
+        evaluate.parse_args([
+            CONFIG, '--out', 'results/p', '--seeds', '0', '1', '--cfg-options',
+            'data_root=rooms/',
+            "model.backbone.init_cfg=dict(type='Pretrained', "
+            "checkpoint='encoder_{seed}.pth')"
+        ]))
+    for seed in (0, 1):
+        found = record('results/p', seed)['encoder']
+        assert found['sha256'] == run_records.digest(b'weights %d' % seed)
+        mine = [s for s in commands.ran if f'seed_{seed}/' in s.output]
+        assert mine
+        assert all(f'encoder_{seed}.pth' in str(step) for step in mine)
 
 
 def test_hash_does_not_depend_on_where_the_data_lies(commands, tmp_path):
