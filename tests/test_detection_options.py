@@ -66,6 +66,23 @@ def test_rates_layer_by_layer():
         .1 * slow['backbone.encoder.blocks.1.norm1.weight'])
 
 
+def test_layer_decay_is_two_options():
+    """As the heads of the configs say; the schedule's factors stay."""
+    plain = rates('groupfree3d_scannet')
+    decayed = rates(
+        'groupfree3d_scannet', **{
+            'optim_wrapper.constructor': 'LayerDecayOptimWrapperConstructor',
+            'optim_wrapper.paramwise_cfg.layer_decay': .65
+        })
+    for key, rate in plain.items():
+        power = 0
+        if key.startswith(('backbone.embedding', 'backbone.encoder.pos')):
+            power = 4
+        elif key.startswith('backbone.encoder.blocks'):
+            power = 3 - int(key.split('.')[3])
+        assert decayed[key] == pytest.approx(.65**power * rate), key
+
+
 @pytest.mark.parametrize('name', DETECTORS)
 def test_encoder_weights_and_freezing_are_one_option_each(name, tmp_path):
     torch.manual_seed(1)

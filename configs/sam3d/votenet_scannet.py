@@ -3,9 +3,9 @@
 #     model.backbone.init_cfg="dict(type='Pretrained', checkpoint='FILE')"
 #   its learning rate, as a factor
 #     optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult=0.1
-#   layer by layer
-#     optim_wrapper.paramwise_cfg.custom_keys="{'encoder.blocks.0':
-#     dict(lr_mult=0.3), 'encoder.blocks.1': dict(lr_mult=0.6)}"
+#   layer by layer: times 0.65 for each block that is further from the head
+#     optim_wrapper.constructor=LayerDecayOptimWrapperConstructor
+#     optim_wrapper.paramwise_cfg.layer_decay=0.65
 #   frozen
 #     model.backbone.frozen=True
 # The detector's own backbone: votenet_scannet_pointnet2.py.

@@ -3,13 +3,14 @@ from .amp import CPUAmpOptimWrapper
 from .hooks import (CollapseAlarmHook, GroupWeightsCheckHook,
                     MaskRatioScheduleHook, RunSummaryHook, SafeCheckpointHook,
                     StopOnInvalidLossHook, TokenPictureHook)
+from .layer_decay import LayerDecayOptimWrapperConstructor
 from .loops import ResumableTrainLoop
 from .pretrained import Pretrained
 from .runner import PointRunner
 
 __all__ = [
     'CPUAmpOptimWrapper', 'CollapseAlarmHook', 'GroupWeightsCheckHook',
-    'MaskRatioScheduleHook', 'PointRunner', 'Pretrained', 'ResumableTrainLoop',
-    'RunSummaryHook', 'SafeCheckpointHook', 'StopOnInvalidLossHook',
-    'TokenPictureHook'
+    'LayerDecayOptimWrapperConstructor', 'MaskRatioScheduleHook',
+    'PointRunner', 'Pretrained', 'ResumableTrainLoop', 'RunSummaryHook',
+    'SafeCheckpointHook', 'StopOnInvalidLossHook', 'TokenPictureHook'
 ]
