@@ -54,17 +54,33 @@ def config_hash(cfg: Config) -> str:
 
 
 def leaf_datasets(cfg: Config) -> List[Dict[str, Any]]:
-    """Train and test data set without their wrappers."""
+    """Train and test data set without their wrappers.
+
+    Args:
+        cfg (Config): The whole configuration.
+
+    Returns:
+        List[Dict[str, Any]]: Settings, ``data_root`` and ``ann_files`` (a
+        list) in each.
+    """
     found = []
     for name in ('train_dataloader', 'test_dataloader'):
         dataset = (cfg.get(name) or {}).get('dataset') or {}
-        while 'ann_file' not in dataset and 'dataset' in dataset:
+        while not _ann_files(dataset) and 'dataset' in dataset:
             dataset = dataset['dataset']
-        if 'ann_file' in dataset:
+        if _ann_files(dataset):
             found.append(
-                dict(data_root='', **dataset) if 'data_root' not in
-                dataset else dataset)
+                dict(
+                    dataset,
+                    data_root=dataset.get('data_root', ''),
+                    ann_files=_ann_files(dataset)))
     return found
+
+
+def _ann_files(dataset: Dict[str, Any]) -> List[str]:
+    """Infos of a data set; mmdet3d's S3DIS has one file for each area."""
+    files = dataset.get('ann_files') or dataset.get('ann_file') or []
+    return [files] if isinstance(files, str) else list(files)
 
 
 def data_marks(cfg: Config) -> Dict[str, Optional[str]]:
@@ -80,7 +96,7 @@ def data_marks(cfg: Config) -> Dict[str, Optional[str]]:
     marks = {}
     for dataset in leaf_datasets(cfg):
         root = Path(dataset['data_root'] or '.')
-        for name in ('manifest.json', str(dataset['ann_file'])):
+        for name in ['manifest.json', *dataset['ann_files']]:
             marks[name] = file_digest(root / name)
     return marks
 

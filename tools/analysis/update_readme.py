@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tools.analysis import collect_probes  # noqa: E402
+from tools.analysis import downstream_tables  # noqa: E402
 from tools.analysis import ladder_results  # noqa: E402
 from tools.analysis import pretraining_tables  # noqa: E402
 from tools.analysis import preparation_tables as tables  # noqa: E402
@@ -71,22 +72,6 @@ def detectors_table(results: dict) -> str:
     return tables.table(['CPU', 'measured'], rows)
 
 
-def room_table(results: dict) -> str:
-    """Return the AP of the overfitted room."""
-    rows = []
-    for arm, entry in results['arms'].items():
-        for split, scan in (('val', 'scene0000_00 (trained on)'),
-                            ('rescan', 'scene0000_01 (rescan)')):
-            if split in entry:
-                rows.append([
-                    f'{arm} tokens, {scan}', f'{entry[split]["ap25"]:.3f}',
-                    f'{entry[split]["ap50"]:.3f}',
-                    f'{entry["training_s"] / 60:.0f} min'
-                ])
-    header = ['GroupFree3D, one real room', 'AP25', 'AP50', 'training']
-    return tables.table(header, rows) + tables.machine_line(results['machine'])
-
-
 def quickstart_line(record: dict) -> str:
     """Return how long the quickstart took."""
     seconds = sum(step['seconds'] for step in record['steps'])
@@ -99,7 +84,7 @@ def quickstart_line(record: dict) -> str:
 TABLES: Dict[str, Tuple[str, Callable[[dict], str]]] = {
     'ops': ('benchmark_ops.json', ops_table),
     'detectors': ('benchmark_ops.json', detectors_table),
-    'room': ('overfit_room.json', room_table),
+    'overfit': ('overfit.json', downstream_tables.overfit_table),
     'quickstart': ('quickstart.json', quickstart_line),
     'ladder': ('ladder.json', ladder_results.ladder_table),
     'choices': ('ladder_choices.json', collect_probes.probes_table),

@@ -5,40 +5,45 @@ import pytest
 
 from tools.analysis import update_readme
 
-ROOM = {
-    'arms': {
-        'knn': {
-            'training_s': 1200,
-            'val': {
-                'ap25': 0.9251,
-                'ap50': 0.75
-            },
-            'rescan': {
-                'ap25': 0.5,
-                'ap50': 0.25
-            }
+RUN = {
+    'config': 'votenet_scannet_mini',
+    'steps': 1500,
+    'training': {
+        'seconds': 1200,
+        'cpu_s': 1080
+    },
+    'scores': {
+        'trained_on': {
+            'mAP_0.25': 0.9251,
+            'mAP_0.50': 0.75
+        },
+        'rescan_knn': {
+            'mAP_0.25': 0.5,
+            'mAP_0.50': 0.25
         }
     },
-    'machine': {
-        'cores': 2
+    'hardware': {
+        'device': 'cpu',
+        'cores': 2,
+        'torch': '2.11.0'
     }
 }
-TEXT = 'before\n<!-- table: room -->\nold\n<!-- end -->\nafter\n'
+OVERFIT = {'runs': {'votenet_scannet_mini': RUN}}
+TEXT = 'before\n<!-- table: overfit -->\nold\n<!-- end -->\nafter\n'
 
 
 def test_table_is_written_between_its_marks(tmp_path):
-    (tmp_path / 'overfit_room.json').write_text(json.dumps(ROOM))
+    (tmp_path / 'overfit.json').write_text(json.dumps(OVERFIT))
     text = update_readme.fill(TEXT, tmp_path)
     assert text.startswith('before\n') and text.endswith('\nafter\n')
     assert 'old' not in text
-    assert '(trained on) | 0.925 | 0.750 | 20 min |' in text
-    assert '(rescan) | 0.500 | 0.250 |' in text
+    assert '| 0.925 / 0.750 | 0.500 / 0.250 | – | 1500 | 20 (18) |' in text
     assert update_readme.fill(text, tmp_path) == text
 
 
 def test_unknown_table_and_missing_result_are_errors(tmp_path):
     with pytest.raises(KeyError, match='no table is called rooms'):
-        update_readme.fill(TEXT.replace('room', 'rooms'), tmp_path)
+        update_readme.fill(TEXT.replace('overfit', 'rooms'), tmp_path)
     with pytest.raises(FileNotFoundError):
         update_readme.fill(TEXT, tmp_path)
 
