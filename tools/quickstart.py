@@ -1,4 +1,4 @@
-"""See the whole method work: made-up rooms to probed features, one page.
+"""See the whole method work: from made-up rooms to found objects, one page.
 
     make quickstart            or, after make setup,
     python tools/quickstart.py
@@ -13,6 +13,7 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -22,16 +23,60 @@ sys.path.insert(0, str(ROOT))
 from tools.steps import RECORD, Record, Step, run_steps  # noqa: E402
 
 ROOMS = ('--size', 'quick', '--seed', '0')
-# Of both stages, as their configs say: steps, and frames in each.
-STEPS, BATCH = 500, 2
+# Of a stage; the other trainings are shortened with it.
+STEPS = 500
 # An epoch of the quick rooms has 32 steps; logs count within an epoch.
 LOGGED, SAVED = 8, 100
-STAGE1 = 'configs/sam3d/stage1_synthrooms_mini.py'
-STAGE2 = 'configs/sam3d/stage2_synthrooms_mini.py'
 REPORT = 'report.html'
 GPU_NAMES = ('from torch import cuda\n'
              'for i in range(cuda.device_count()):\n'
              '    print(cuda.get_device_name(i))')
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training of the quickstart.
+
+    Args:
+        title (str): For people; without spaces, its folder.
+        purpose (str): A sentence on what it is for.
+        config (str): File.
+        steps (int): As the config says.
+        batch (int): Frames or rooms of a step, as the config says.
+    """
+    title: str
+    purpose: str
+    config: str
+    steps: int
+    batch: int
+
+    def folder(self, args: argparse.Namespace) -> str:
+        """Its work directory."""
+        return f'{args.work_dir}/{self.title.replace(" ", "")}'
+
+    def length(self, args: argparse.Namespace) -> int:
+        """Its steps in this run, enough that a loss is logged."""
+        return max(self.steps * args.steps // STEPS, LOGGED)
+
+    def checkpoint(self, args: argparse.Namespace) -> str:
+        """The file that it ends with."""
+        return f'{self.folder(args)}/iter_{self.length(args)}.pth'
+
+
+STAGE1 = Training(
+    'stage 1', 'The network learns to predict the 2D feature of every region.',
+    'configs/sam3d/stage1_synthrooms_mini.py', STEPS, 2)
+STAGE2 = Training(
+    'stage 2', 'A second network sees 40 % of the tokens and predicts what '
+    'the first makes of all.', 'configs/sam3d/stage2_synthrooms_mini.py',
+    STEPS, 2)
+DETECTOR = Training(
+    'detector', 'The encoder of stage 2 as its backbone, it learns boxes of '
+    'objects from labels.', 'configs/sam3d/votenet_synthrooms_mini.py', 400, 1)
+SEGMENTOR = Training(
+    'segmentor', 'The encoder of stage 2 as its backbone, it learns classes '
+    'of points from labels.', 'configs/sam3d/segmentor_synthrooms_mini.py',
+    300, 2)
 
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
@@ -57,7 +102,8 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         '--steps',
         type=int,
         default=STEPS,
-        help=f'of each stage, at least {LOGGED} (default: %(default)s)')
+        help=f'of each stage, at least {LOGGED}; the fine-tunings are '
+        'shortened as much (default: %(default)s)')
     args = parser.parse_args(argv)
     if args.gpus < 0 or args.steps < LOGGED:
         parser.error(f'--gpus starts at 0, --steps at {LOGGED}, where the '
@@ -80,21 +126,14 @@ def build_steps(args: argparse.Namespace) -> List[Step]:
         'stage 1': f'{work}/encoder_stage1.pth',
         'stage 2': f'{work}/encoder_stage2.pth'
     }
-    checkpoints = [
-        f'{work}/{stage}/iter_{args.steps}.pth'
-        for stage in ('stage1', 'stage2')
-    ]
+    teacher, student = (s.checkpoint(args) for s in (STAGE1, STAGE2))
     steps = _preparation_steps(args.data_root)
     steps += [
-        _training_step(
-            args, STAGE1, 'stage1', 'stage 1', 'The network '
-            'learns to predict the 2D feature of every region.'),
-        _training_step(
-            args, STAGE2, 'stage2', 'stage 2', 'A second network sees 40 % '
-            'of the tokens and predicts what the first makes of all.',
-            f'teacher={checkpoints[0]}')
+        _training_step(args, STAGE1),
+        _training_step(args, STAGE2, f'teacher={teacher}')
     ]
-    for (name, out), source in zip(encoders.items(), [STAGE1, *checkpoints]):
+    sources = (STAGE1.config, teacher, student)
+    for (name, out), source in zip(encoders.items(), sources):
         steps.append(
             Step(['python', 'tools/export_backbone.py', source, '--out', out],
                  out, f'encoder: {name}',
@@ -110,6 +149,8 @@ def build_steps(args: argparse.Namespace) -> List[Step]:
                 '--data-root', args.data_root, '--json', probes[name]
             ], probes[name], f'linear probe: {name}',
                  'How well one linear layer reads classes from its features.'))
+    for training in (DETECTOR, SEGMENTOR):
+        steps += _fine_tuning_steps(args, training, encoders['stage 2'])
     return [*steps, _report_step(args, encoders, probes)]
 
 
@@ -141,10 +182,10 @@ def _preparation_steps(data: str) -> List[Step]:
     ]
 
 
-def _training_step(args: argparse.Namespace, config: str, name: str,
-                   title: str, purpose: str, *options: str) -> Step:
-    """A stage; --resume goes on where it was stopped."""
-    folder = f'{args.work_dir}/{name}'
+def _training_step(args: argparse.Namespace, training: Training, *options:
+                   str) -> Step:
+    """A training; --resume goes on where it was stopped."""
+    length = training.length(args)
     launch = ['python', 'tools/train.py']
     launcher: List[str] = []
     settings = [
@@ -153,25 +194,44 @@ def _training_step(args: argparse.Namespace, config: str, name: str,
         f'log_processor.window_size={LOGGED}',
         f'default_hooks.checkpoint.interval={SAVED}', *options
     ]
-    if args.steps != STEPS:
-        warm_up = max(args.steps // 12, 1)
+    if length != training.steps:
+        warm_up = max(length // 12, 1)
         settings += [
-            f'train_cfg.max_iters={args.steps}',
+            f'train_cfg.max_iters={length}',
             f'param_scheduler.0.end={warm_up}',
             f'param_scheduler.1.begin={warm_up}',
-            f'param_scheduler.1.end={args.steps}'
+            f'param_scheduler.1.end={length}'
         ]
     if args.gpus > 1:
         launch = [
             'torchrun', f'--nproc_per_node={args.gpus}', 'tools/train.py'
         ]
         launcher = ['--launcher', 'pytorch']
-        settings.append(
-            f'train_dataloader.batch_size={max(BATCH // args.gpus, 1)}')
+        share = max(training.batch // args.gpus, 1)
+        settings.append(f'train_dataloader.batch_size={share}')
     return Step([
-        *launch, config, '--work-dir', folder, '--resume', *launcher,
-        '--cfg-options', *settings
-    ], f'{folder}/iter_{args.steps}.pth', title, purpose)
+        *launch, training.config, '--work-dir',
+        training.folder(args), '--resume', *launcher, '--cfg-options',
+        *settings
+    ], training.checkpoint(args), training.title, training.purpose)
+
+
+def _fine_tuning_steps(args: argparse.Namespace, training: Training,
+                       encoder: str) -> List[Step]:
+    """A training with labels, and its scores in the validation rooms."""
+    folder = training.folder(args)
+    scores = f'{folder}/scores.json'
+    return [
+        _training_step(args, training,
+                       'model.backbone.init_cfg.type=Pretrained',
+                       f'model.backbone.init_cfg.checkpoint={encoder}'),
+        Step([
+            'python', 'tools/test.py', training.config,
+            training.checkpoint(args), '--work-dir', f'{folder}/test',
+            '--json', scores, '--cfg-options', f'data_root={args.data_root}'
+        ], scores, f'{training.title}: scores',
+             'How well it does in rooms that it was not trained on.')
+    ]
 
 
 def _report_step(args: argparse.Namespace, encoders: Dict[str, str],
@@ -181,10 +241,12 @@ def _report_step(args: argparse.Namespace, encoders: Dict[str, str],
     return Step([
         'python', 'tools/visualize/pretraining_report.py', '--out', out,
         '--title', 'Quickstart: pre-training on made-up rooms', '--data',
-        args.data_root, '--runs', f'stage 1={work}/stage1',
-        f'stage 2={work}/stage2', '--models',
+        args.data_root, '--runs', *(f'{stage.title}={stage.folder(args)}'
+                                    for stage in (STAGE1, STAGE2)), '--models',
         *(f'{name}={path}' for name, path in encoders.items()), '--probes',
-        *(f'{name}={path}' for name, path in probes.items()), '--steps',
+        *(f'{name}={path}' for name, path in probes.items()), '--detector',
+        DETECTOR.folder(args), '--segmentor',
+        SEGMENTOR.folder(args), '--steps',
         str(Path(work, RECORD))
     ], out, 'report', 'One page that shows all of it.')
 

@@ -14,8 +14,8 @@ from .overlays import depth_range, draw_depth, draw_regions
 from .page_parts import names_and_values
 from .points import colors_from_ids
 from .render import ViewOptions
-from .report_page import (Section, cards, data_table, heading, line_chart,
-                          listing, picture_row, point_viewer)
+from .report_page import (Section, cards, data_table, folded, heading,
+                          line_chart, listing, picture_row, point_viewer)
 
 _NOTHING = np.array([225, 225, 225], dtype=np.uint8)
 _MAX_CLASSES = 20
@@ -267,7 +267,7 @@ def _class_table(probes: Mapping[str, Dict[str, Any]]) -> str:
                 for probe in probes.values()), f'{known[name]["points"]:,}'
     ] for name in names[:_MAX_CLASSES]]
     table = data_table(['IoU of a class', *probes, 'points'], rows)
-    return f'<details><summary>Class by class</summary>{table}</details>'
+    return folded('Class by class', table)
 
 
 def cost_section(costs: Dict[str, Any]) -> Section:

@@ -25,6 +25,7 @@ from .points import is_near_wall, prepare_points, scene_bounds, soften
 # Blue and vermilion: told apart by readers with any colour vision.
 TRUE_COLOR = '#0050B0'
 PREDICTED_COLOR = '#D9400B'
+DASHED = (0, (4, 2))
 # Colours by name, three numbers from 0 to 255.
 Legend = Dict[str, Sequence[int]]
 
@@ -64,8 +65,16 @@ DEFAULT_VIEW = ViewOptions()
 
 
 @dataclass(frozen=True)
-class _BoxGroup:
-    """Boxes drawn alike."""
+class BoxGroup:
+    """Boxes drawn alike.
+
+    Args:
+        boxes (LabelledBoxes): The boxes.
+        color (str): As matplotlib reads it.
+        style (Union[str, tuple]): Of the lines, as matplotlib reads it.
+        legend (str): What they are.
+        is_captioned (bool): Whether class and score stand beside them.
+    """
     boxes: LabelledBoxes
     color: str
     style: Union[str, tuple]
@@ -74,22 +83,21 @@ class _BoxGroup:
 
 
 def _box_groups(true: LabelledBoxes, predicted: LabelledBoxes,
-                iou_thr: float) -> List[_BoxGroup]:
+                iou_thr: float) -> List[BoxGroup]:
     """Sort boxes into kinds; those whose captions matter most come first."""
     matches = match_boxes(predicted, true, iou_thr)
     is_found = np.isin(np.arange(len(true)), matches)
-    dashed = (0, (4, 2))
     groups = [
-        _BoxGroup(
+        BoxGroup(
             predicted.select(matches >= 0), PREDICTED_COLOR, 'solid',
             f'predicted, IoU > {iou_thr:g} with a true box', True),
-        _BoxGroup(
+        BoxGroup(
             true.select(~is_found), TRUE_COLOR, 'solid',
             'true, not found' if is_found.any() else 'true', True),
-        _BoxGroup(
-            predicted.select(matches < 0), PREDICTED_COLOR, dashed,
+        BoxGroup(
+            predicted.select(matches < 0), PREDICTED_COLOR, DASHED,
             'predicted, no match', True),
-        _BoxGroup(
+        BoxGroup(
             true.select(is_found), TRUE_COLOR, 'solid', 'true, found', False),
     ]
     return [group for group in groups if len(group.boxes)]
@@ -108,8 +116,17 @@ def _point_spacing(points: np.ndarray) -> np.ndarray:
     return (0.75 * distance[:, -1]).clip(0.008, 0.07)
 
 
-def _fit_frame(camera: Camera, content: np.ndarray, height: int) -> Frame:
-    """Return the picture of the given height that holds all content."""
+def fit_frame(camera: Camera, content: np.ndarray, height: int) -> Frame:
+    """Return the picture of the given height that holds all content.
+
+    Args:
+        camera (Camera): Camera of the panel.
+        content (np.ndarray): (N, 3) points that have to be seen, metres.
+        height (int): H.
+
+    Returns:
+        Frame: Its pixels.
+    """
     xy, _ = camera.project(content)
     lower, upper = xy.min(axis=0), xy.max(axis=0)
     border = 0.03 * (upper - lower).max()
@@ -168,7 +185,7 @@ def _edge_runs(corners: np.ndarray, camera: Camera, frame: Frame,
     return runs
 
 
-def _draw_boxes(axes: Axes, group: _BoxGroup, camera: Camera, frame: Frame,
+def _draw_boxes(axes: Axes, group: BoxGroup, camera: Camera, frame: Frame,
                 depth: np.ndarray) -> None:
     """Draw wireframes, faint where points hide them."""
     if camera.distance is None:
@@ -185,7 +202,7 @@ def _draw_boxes(axes: Axes, group: _BoxGroup, camera: Camera, frame: Frame,
                 capstyle='butt'))
 
 
-def _caption_boxes(axes: Axes, groups: List[_BoxGroup], camera: Camera,
+def _caption_boxes(axes: Axes, groups: List[BoxGroup], camera: Camera,
                    frame: Frame) -> None:
     """Write class and score at the top of boxes inside the panel."""
     anchors, texts, colors = [], [], []
@@ -203,9 +220,20 @@ def _caption_boxes(axes: Axes, groups: List[_BoxGroup], camera: Camera,
     draw_captions(axes, np.array(anchors), texts, colors)
 
 
-def _draw_panel(axes: Axes, points: np.ndarray, colors: np.ndarray,
-                groups: List[_BoxGroup], camera: Camera, frame: Frame) -> None:
-    """Draw one view."""
+def draw_panel(axes: Axes, points: np.ndarray, colors: np.ndarray,
+               groups: List[BoxGroup], camera: Camera, frame: Frame) -> None:
+    """Draw one view.
+
+    Args:
+        axes (Axes): Panel of the picture.
+        points (np.ndarray): (N, 3) xyz, metres, z up.
+        colors (np.ndarray): (N, 3) uint8.
+        groups (List[BoxGroup]): Boxes, those whose captions matter most
+            first.
+        camera (Camera): From where; in perspective, the walls before the
+            room are left out.
+        frame (Frame): Pixels of the panel.
+    """
     if camera.distance is not None:
         is_kept = ~is_near_wall(points, camera.axes[2])
         points, colors = points[is_kept], colors[is_kept]
@@ -228,7 +256,7 @@ def _draw_scale_bar(axes: Axes, frame: Frame) -> None:
     axes.text(left + 1.1, y, '1 m', ha='left', va='center', fontsize=8)
 
 
-def _draw_legend(figure: Figure, groups: List[_BoxGroup],
+def _draw_legend(figure: Figure, groups: List[BoxGroup],
                  legend: Legend) -> None:
     """Say below the panels what lines and colours mean, and count boxes."""
     handles = [
@@ -255,15 +283,15 @@ def _draw_legend(figure: Figure, groups: List[_BoxGroup],
 
 
 def _draw_figure(points: np.ndarray, colors: np.ndarray,
-                 groups: List[_BoxGroup], cameras: Sequence[Camera],
+                 groups: List[BoxGroup], cameras: Sequence[Camera],
                  content: np.ndarray, title: str, legend: Legend) -> Figure:
     """Lay out the panels side by side, equally high, over the legend."""
     gap, header, footer = 0.15 * _DPI, 0.3 * _DPI, 0.45 * _DPI
     footer += max(0, (len(legend) - 1) // _LEGEND_COLUMNS) * 0.18 * _DPI
-    drafts = [_fit_frame(camera, content, 1000) for camera in cameras]
+    drafts = [fit_frame(camera, content, 1000) for camera in cameras]
     aspect = sum(draft.width / 1000 for draft in drafts)
     panel = int(min((_WIDTH_INCHES * _DPI - 3 * gap) / aspect, _MAX_PANEL))
-    frames = [_fit_frame(camera, content, panel) for camera in cameras]
+    frames = [fit_frame(camera, content, panel) for camera in cameras]
     width = sum(frame.width for frame in frames) + 3 * gap
     height = panel + header + footer
     figure = Figure(
@@ -273,7 +301,7 @@ def _draw_figure(points: np.ndarray, colors: np.ndarray,
     for camera, frame in zip(cameras, frames):
         axes = figure.add_axes((left / width, footer / height,
                                 frame.width / width, panel / height))
-        _draw_panel(axes, points, colors, groups, camera, frame)
+        draw_panel(axes, points, colors, groups, camera, frame)
         left += frame.width + gap
     figure.suptitle(title, y=1 - 0.08 * _DPI / height, va='top', fontsize=10)
     _draw_legend(figure, groups, legend)

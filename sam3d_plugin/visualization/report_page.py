@@ -27,8 +27,9 @@ from .report_template import PAGE, SCRIPT, STYLE
 LINE_COLORS = ('#0050b0', '#d9400b', '#5d8a1f', '#7a3fa0', '#8a6d00')
 _MAX_SIDE = 640
 _POINT_SIZE = 4
-# Of the camera from the points, in diagonals of the box around them.
-_DISTANCE = 0.75
+# Of the camera from the points, in diagonals of the box around them; farther
+# where something stands below the scene.
+_DISTANCE, _FAR = 0.75, 0.95
 
 
 @dataclass(frozen=True)
@@ -92,21 +93,64 @@ def heading(text: str) -> str:
     return f'<h3>{escape(text)}</h3>'
 
 
-def picture_row(pictures: Mapping[str, np.ndarray]) -> str:
+def picture_row(pictures: Mapping[str, np.ndarray],
+                max_side: int = _MAX_SIDE) -> str:
     """Pictures side by side, below each other on a narrow screen.
 
     Args:
         pictures (Mapping[str, np.ndarray]): (H, W, 3) uint8 by caption.
+        max_side (int): Longer sides are scaled down to this, pixels.
+            Defaults to 640.
 
     Returns:
         str: HTML.
     """
     figures = ''.join(
-        f'<figure><img src="{jpeg_uri(fit(image, _MAX_SIDE, False))}" '
+        f'<figure><img src="{jpeg_uri(fit(image, max_side, False))}" '
         f'alt="{escape(caption, quote=True)}">'
         f'<figcaption>{escape(caption)}</figcaption></figure>'
         for caption, image in pictures.items())
-    return f'<div class="pictures">{figures}</div>'
+    # Two share the width of the page. A click makes one as wide as the page.
+    kind = 'pictures two' if len(pictures) == 2 else 'pictures'
+    return f'<div class="{kind}">{figures}</div>'
+
+
+def color_legend(colors: Mapping[str, Sequence[int]]) -> str:
+    """What colours mean.
+
+    Args:
+        colors (Mapping[str, Sequence[int]]): Three numbers from 0 to 255 by
+            name.
+
+    Returns:
+        str: HTML.
+    """
+    entries = ''.join(f'<li><i style="background:#{bytes(color).hex()}"></i>'
+                      f'{escape(name)}</li>' for name, color in colors.items())
+    return f'<ul class="legend">{entries}</ul>'
+
+
+def scene(name: str, figure: go.Figure, height: int = 520) -> str:
+    """A figure of a scene that rotates; the wheel scrolls the page.
+
+    Args:
+        name (str): Its id on the page, letters and digits.
+        figure (go.Figure): Of :func:`~.html.build_figure`; its title and
+            camera are changed.
+        height (int): Pixels. Defaults to 520.
+
+    Returns:
+        str: HTML.
+    """
+    points = figure.data[0]
+    figure.update_layout(
+        title=None,
+        margin=dict(l=0, r=0, t=0, b=0),
+        scene_camera=_near_camera(
+            np.column_stack([points.x, points.y, points.z]),
+            figure.layout.scene.camera.eye, _FAR))
+    content = figure_html(figure, name, height, scrollZoom=False)
+    return f'<div class="scene">{content}</div>'
 
 
 def point_viewer(name: str,
@@ -154,7 +198,9 @@ def point_viewer(name: str,
             f'{figure_html(figure, name, height, scrollZoom=False)}</div>')
 
 
-def _near_camera(xyz: np.ndarray, eye: Any) -> Dict[str, Any]:
+def _near_camera(xyz: np.ndarray,
+                 eye: Any,
+                 distance: float = _DISTANCE) -> Dict[str, Any]:
     """A camera that looks from a direction at the middle of the points.
 
     Plotly's unit is the geometric mean of the sides of the box around the
@@ -165,7 +211,7 @@ def _near_camera(xyz: np.ndarray, eye: Any) -> Dict[str, Any]:
     unit = sides.prod()**(1 / 3)
     center = (xyz.mean(axis=0) - (low + high) / 2) / unit
     direction = np.array([eye.x, eye.y, eye.z])
-    direction *= _DISTANCE * np.linalg.norm(
+    direction *= distance * np.linalg.norm(
         sides / unit) / np.linalg.norm(direction)
     return dict(
         center=dict(zip('xyz', center.tolist())),
@@ -238,6 +284,11 @@ def data_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
                                     for cell in row) + '</tr>' for row in rows)
     return (f'<div class="scroll"><table class="data"><thead><tr>{head}</tr>'
             f'</thead><tbody>{body}</tbody></table></div>')
+
+
+def folded(summary: str, body: str) -> str:
+    """A piece of HTML that a click unfolds."""
+    return f'<details><summary>{escape(summary)}</summary>{body}</details>'
 
 
 def listing(lines: Sequence[str]) -> str:

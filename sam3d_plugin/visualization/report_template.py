@@ -21,8 +21,16 @@ section { margin-top: 34px; padding-top: 18px;
 figure { flex: 1 1 230px; max-width: 400px; margin: 0; }
 figure img { width: 100%; display: block; border-radius: 4px; }
 figcaption { font-size: 14px; color: var(--soft); margin-top: 3px; }
-.viewer { margin: 8px 0 20px; }
-.viewer > div:last-child { border: 1px solid var(--line);
+figure img { cursor: zoom-in; }
+.pictures.two figure { flex-basis: 380px; max-width: 534px; }
+.pictures figure.wide { flex: 1 0 100%; max-width: none; }
+figure.wide img { cursor: zoom-out; }
+.legend { display: flex; flex-wrap: wrap; gap: 2px 16px; margin: 8px 0;
+  padding: 0; list-style: none; font-size: 14px; }
+.legend i { display: inline-block; width: 12px; height: 12px;
+  margin-right: 6px; border-radius: 2px; }
+.viewer, .scene { margin: 8px 0 20px; }
+.viewer > div:last-child, .scene { border: 1px solid var(--line);
   border-radius: 4px; overflow: hidden; }
 .pick { display: flex; flex-wrap: wrap; gap: 6px; margin-bottom: 8px; }
 .pick button { border: 1px solid var(--line); border-radius: 4px;
@@ -45,6 +53,8 @@ pre { background: #f4f6f8; border-radius: 4px; padding: 10px 12px;
   white-space: pre-wrap; }
 @media (max-width: 600px) { body { padding: 16px 14px 40px; }
   figure { flex: 0 1 calc(50% - 6px); }
+  figure img { cursor: zoom-in; }
+.pictures.two figure { flex-basis: 100%; }
   .viewer .plotly-graph-div { height: 330px !important; }
   .card { flex-basis: 100%; }
   td, th { padding-right: 12px; } }
@@ -66,6 +76,11 @@ document.querySelectorAll('.viewer').forEach(viewer => {
     };
     pick.append(button);
   });
+});
+
+// A click makes a picture as wide as the page, and small again.
+document.querySelectorAll('figure img').forEach(image => {
+  image.onclick = () => image.parentNode.classList.toggle('wide');
 });
 
 // Charts were drawn before what stands beside them had taken its share.

@@ -34,6 +34,14 @@ def test_every_command_parses_with_its_own_tool(quickstart, options):
         'teacher'] == f'w/stage1/iter_{steps}.pth'
     assert named['encoder: stage 2'].source == f'w/stage2/iter_{steps}.pth'
     assert list(named['report'].probes) == ['untrained', 'stage 1', 'stage 2']
+    for kind, steps in (('detector', 8 if options else 400),
+                        ('segmentor', 8 if options else 300)):
+        trained, scored = named[kind], named[f'{kind}: scores']
+        assert trained.cfg_options['model.backbone.init_cfg.checkpoint'] == (
+            named['encoder: stage 2'].out)
+        assert scored.checkpoint == f'w/{kind}/iter_{steps}.pth'
+        assert scored.json == f'w/{kind}/scores.json'
+        assert getattr(named['report'], kind) == trained.work_dir
 
 
 def test_several_gpus_share_the_batch_of_one(quickstart):
@@ -58,22 +66,34 @@ def test_a_missing_gpu_is_a_sentence(quickstart, monkeypatch):
         quickstart.check_gpus(2)
 
 
-def test_options_fit_the_configs(quickstart):
-    """The settings of both stages exist, so that none is a misspelling."""
+def test_trainings_are_shortened_alike(quickstart):
+    args = quickstart.parse_args(['--steps', '50'])
+    assert [
+        training.length(args)
+        for training in (quickstart.STAGE2, quickstart.DETECTOR,
+                         quickstart.SEGMENTOR)
+    ] == [50, 40, 30]
+
+
+@pytest.mark.parametrize('name', ['STAGE1', 'STAGE2', 'DETECTOR', 'SEGMENTOR'])
+def test_options_fit_the_configs(quickstart, name):
+    """The settings of a training exist, so that none is a misspelling."""
     from mmengine.config import Config
-    for step in steps_of(quickstart, '--steps', '9', '--gpus', '2'):
-        if step.name not in ('stage 1', 'stage 2'):
-            continue
-        config = next(c for c in step.command if c.startswith('configs/'))
-        cfg = Config.fromfile(TOOLS.parent / config)
-        options = step.command[step.command.index('--cfg-options') + 1:]
-        for option in options:
-            node = cfg
-            for key in option.partition('=')[0].split('.'):
-                node = node[int(key)] if key.isdigit() else node[key]
-        frames = cfg.train_dataloader.batch_size
-        assert (frames, cfg.train_cfg.max_iters) == (quickstart.BATCH,
-                                                     quickstart.STEPS)
+    training = getattr(quickstart, name)
+    step = next(
+        s for s in steps_of(quickstart, '--steps', '9', '--gpus', '2')
+        if s.name == training.title)
+    cfg = Config.fromfile(TOOLS.parent / training.config)
+    options = step.command[step.command.index('--cfg-options') + 1:]
+    for option in options:
+        key = option.partition('=')[0]
+        # It is not in the configs, and what it says is checked strictly.
+        key = key.partition('.init_cfg')[0]
+        node = cfg
+        for part in key.split('.'):
+            node = node[int(part)] if part.isdigit() else node[part]
+    assert (cfg.train_dataloader.batch_size,
+            cfg.train_cfg.max_iters) == (training.batch, training.steps)
 
 
 def test_make_lists_the_target():

@@ -4,17 +4,16 @@
         --data data/NAME --runs "stage 1=work_dirs/a" "stage 2=work_dirs/b"
 
 Regions on images, tokens on points, loss curves, principal components of the
-token features of each model, and, where given, probe results and what every
-step cost. --models names the encoders (checkpoints, files of
-export_backbone.py, or a config for an encoder that has learnt nothing);
-without it, the newest checkpoint of every run is taken. What is not given is
-left out of the page.
+token features of each model, and, where given, probe results, what a
+fine-tuned detector and segmentor predict, and what every step cost. --models
+names the encoders (checkpoints, files of export_backbone.py, or a config for
+an encoder that has learnt nothing); without it, the newest checkpoint of every
+run is taken. What is not given is left out of the page.
 """
 import argparse
-import json
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, NoReturn, Optional
+from typing import Dict, List, Optional
 
 import numpy as np
 import torch
@@ -35,9 +34,17 @@ from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.posed_images import PosedImages, RGBDFrame
 from sam3d_plugin.store.region_maps import RegionMaps
 from sam3d_plugin.visualization import pretraining_sections as sections
+from sam3d_plugin.visualization.finetuning_texts import introduce
 from sam3d_plugin.visualization.pretraining_texts import INTRODUCTION
 from sam3d_plugin.visualization.report_page import write_report
 from sam3d_plugin.visualization.scan_page import evenly
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tools.visualize import finetuned_rooms  # noqa: E402
+from tools.visualize.report_inputs import read_curves  # noqa: E402
+from tools.visualize.report_inputs import read_json, stop  # noqa: E402
 
 _FLOOR_PERCENTILE = 0.99
 # Metres that lie between points of different regions when the nearest
@@ -59,6 +66,18 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
                        ('probes', 'files of tools/analysis/linear_probe.py')):
         parser.add_argument(
             f'--{name}', nargs='+', default=[], metavar='NAME=PATH', help=what)
+    for name in ('detector', 'segmentor'):
+        parser.add_argument(
+            f'--{name}',
+            metavar='DIR',
+            help='work directory of one that was fine-tuned; '
+            f'{finetuned_rooms.SCORES} in it is what tools/test.py --json '
+            'measured')
+    parser.add_argument(
+        '--rooms',
+        type=int,
+        default=2,
+        help='rooms of each to show (default: %(default)s)')
     parser.add_argument(
         '--steps',
         metavar='FILE',
@@ -90,52 +109,6 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         setattr(args, name,
                 dict(pair.split('=', 1) for pair in getattr(args, name)))
     return args
-
-
-def stop(sentence: str) -> NoReturn:
-    """End with a sentence that says what to do.
-
-    Args:
-        sentence (str): What is wrong.
-
-    Raises:
-        SystemExit: Always.
-    """
-    raise SystemExit(f'error: {sentence}')
-
-
-def read_curves(work_dir: str) -> sections.Curves:
-    """The logged losses and times of a training, over all its resumes.
-
-    Args:
-        work_dir (str): Its work directory.
-
-    Returns:
-        sections.Curves: By step; a later run replaces what an earlier one
-        logged of the same step.
-
-    Raises:
-        SystemExit: When nothing was logged there.
-    """
-    by_step: Dict[int, Dict[str, Any]] = {}
-    for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
-        for line in path.read_text().splitlines():
-            row = json.loads(line)
-            if 'loss' in row:
-                by_step[row['step']] = row
-    if not by_step:
-        stop(f'{work_dir} has no training in it that logged a '
-             'loss; name the --work-dir of tools/train.py')
-    rows = [by_step[step] for step in sorted(by_step)]
-    # mmdet3d logs the same number twice when a method has a single loss.
-    parts = [key for key in rows[-1] if key.startswith('loss')]
-    parts = parts[:1] if len(parts) == 2 else parts
-    return sections.Curves(
-        steps=[row['step'] for row in rows],
-        losses={key: [row[key] for row in rows]
-                for key in parts},
-        step_s=float(np.median([row['time'] for row in rows])),
-        data_s=float(np.median([row['data_time'] for row in rows])))
 
 
 def view_tokens(encoder: TokenEncoder, xyz: np.ndarray,
@@ -301,11 +274,31 @@ def build_sections(args: argparse.Namespace) -> List[sections.Section]:
     if args.data and models:
         found.append(sections.features_section(frames))
     if args.probes:
-        probes = {n: _read_json(path) for n, path in args.probes.items()}
+        probes = {n: read_json(path) for n, path in args.probes.items()}
         found.append(sections.probe_section(probes))
+    found += finetuning_sections(args)
     if args.steps:
-        found.append(sections.cost_section(_read_json(args.steps)))
+        found.append(sections.cost_section(read_json(args.steps)))
     return found
+
+
+def finetuning_sections(args: argparse.Namespace) -> List[sections.Section]:
+    """What was fine-tuned.
+
+    Args:
+        args (argparse.Namespace): The command line.
+
+    Returns:
+        List[sections.Section]: At most a detector and a segmentor.
+    """
+    found = []
+    if args.detector:
+        found.append(
+            finetuned_rooms.detector_section(args.detector, args.rooms))
+    if args.segmentor:
+        found.append(
+            finetuned_rooms.segmentor_section(args.segmentor, args.rooms))
+    return [section for section in found if section is not None]
 
 
 def load_encoder(source: str) -> TokenEncoder:
@@ -319,16 +312,6 @@ def _newest_models(runs: Dict[str, str]) -> Dict[str, str]:
     return {name: path for name, path in newest.items() if path}
 
 
-def _read_json(path: str) -> Dict[str, Any]:
-    try:
-        return json.loads(Path(path).read_text())
-    except FileNotFoundError:
-        stop(f'{path} is missing; run the step that writes '
-             'it first')
-    except json.JSONDecodeError as error:
-        stop(f'{path} is damaged ({error}); run the step that writes it again')
-
-
 def main(args: argparse.Namespace) -> None:
     """Write the page."""
     MMLogger.get_instance('report').setLevel('WARNING')
@@ -336,8 +319,10 @@ def main(args: argparse.Namespace) -> None:
     found = build_sections(args)
     if not found:
         stop('there is nothing to show: give --data, --runs, '
-             '--probes or --steps')
-    size = write_report(args.out, args.title, INTRODUCTION, found)
+             '--probes, --detector, --segmentor or --steps')
+    labels = [section.label for section in found]
+    size = write_report(args.out, args.title,
+                        f'{INTRODUCTION}\n\n{introduce(labels)}', found)
     print(f'{args.out}: {size / 1e6:.1f} MB, open it in a browser')
 
 

@@ -1,0 +1,151 @@
+"""Rooms as a fine-tuned detector or segmentor sees them, for a report."""
+import argparse
+from pathlib import Path
+from typing import Callable, Dict, List, Optional
+
+import numpy as np
+import torch
+from mmdet3d.registry import DATASETS
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset, pseudo_collate
+
+from sam3d_plugin.engine.checkpoint import find_newest_checkpoint
+from sam3d_plugin.inference import Predictor
+from sam3d_plugin.inference.predictor import single_dataset
+from sam3d_plugin.visualization import finetuning_sections as sections
+from sam3d_plugin.visualization.report_page import Section
+from sam3d_plugin.visualization.scan_page import evenly
+from tools.visualize import detections
+from tools.visualize.report_inputs import read_curves, read_json, stop
+
+SCORES = 'scores.json'
+_FROM_ALL_SCORES = argparse.Namespace(seed=0, score_thr=0.0, color='rgb')
+
+
+def detector_section(work_dir: str, count: int) -> Optional[Section]:
+    """What a detector finds in rooms of its test set.
+
+    Args:
+        work_dir (str): Work directory of its training.
+        count (int): Rooms to show at most.
+
+    Returns:
+        Optional[Section]: None where nothing was trained.
+    """
+    return _section(
+        work_dir, 'detector', lambda predict, run: sections.detection_section(
+            _detected_rooms(predict, count), run))
+
+
+def segmentor_section(work_dir: str, count: int) -> Optional[Section]:
+    """What a segmentor names the points of rooms of its test set.
+
+    Args:
+        work_dir (str): Work directory of its training.
+        count (int): Rooms to show at most.
+
+    Returns:
+        Optional[Section]: None where nothing was trained.
+    """
+    return _section(
+        work_dir, 'segmentor',
+        lambda predict, run: sections.segmentation_section(
+            _segmented_rooms(predict, count), run))
+
+
+def _section(
+    work_dir: str, kind: str, build: Callable[[Predictor, sections.FineTuning],
+                                              Section]
+) -> Optional[Section]:
+    """Load the newest checkpoint of a work directory and show it."""
+    checkpoint = find_newest_checkpoint(work_dir)
+    if checkpoint is None:
+        print(f'{work_dir} has no checkpoint of tools/train.py: the page '
+              f'shows no {kind}')
+        return None
+    # mmengine leaves the config there, with all options.
+    configs = sorted(
+        Path(work_dir).glob('*.py'), key=lambda path: path.stat().st_mtime)
+    if not configs:
+        stop(f'{work_dir} has no config in it; name the --work-dir of '
+             'tools/train.py')
+    predict = Predictor(str(configs[-1]), checkpoint)
+    if predict.is_segmentor != (kind == 'segmentor'):
+        stop(f'--{kind} {work_dir}: {configs[-1].name} is no {kind}; '
+             'detectors go to --detector, segmentors to --segmentor')
+    return build(predict, read_fine_tuning(work_dir, configs[-1], predict))
+
+
+def read_fine_tuning(work_dir: str, config: Path,
+                     predict: Predictor) -> sections.FineTuning:
+    """Read what is known of a fine-tuning.
+
+    Args:
+        work_dir (str): Its work directory.
+        config (Path): Its config.
+        predict (Predictor): The trained model.
+
+    Returns:
+        sections.FineTuning: With scores, when ``scores.json`` is there.
+
+    Raises:
+        SystemExit: When nothing was logged, or the scores are damaged.
+    """
+    # The predictor has taken the initialization out of its own.
+    model = Config.fromfile(config).model
+    curves = read_curves(work_dir)
+    losses = curves.losses['loss']
+    scores = Path(work_dir, SCORES)
+    return sections.FineTuning(
+        model=model.type,
+        encoder=(model.backbone.get('init_cfg') or {}).get('checkpoint', ''),
+        steps=curves.steps[-1],
+        step_s=curves.step_s,
+        losses=(losses[0], losses[-1]),
+        val_rooms=len(_test_set(predict)),
+        palette=dict(zip(predict.classes, predict.palette)),
+        scores=read_json(scores) if scores.exists() else {})
+
+
+def _test_set(predict: Predictor) -> BaseDataset:
+    return DATASETS.build(single_dataset(predict.cfg))
+
+
+def _choose(dataset: BaseDataset, count: int) -> List[int]:
+    names = [str(i) for i in range(len(dataset))]
+    return [int(name) for name in evenly(names, count)]
+
+
+def _detected_rooms(predict: Predictor,
+                    count: int) -> List[sections.DetectedRoom]:
+    dataset = _test_set(predict)
+    options = argparse.Namespace(
+        checkpoint=predict.checkpoint, **vars(_FROM_ALL_SCORES))
+    rooms = []
+    for index in _choose(dataset, count):
+        seen = detections.predict_scene(predict.model, dataset, index, options)
+        rooms.append(
+            sections.DetectedRoom(seen.name, seen.points, seen.colors,
+                                  seen.true, seen.predicted))
+    return rooms
+
+
+@torch.no_grad()
+def _segmented_rooms(predict: Predictor,
+                     count: int) -> List[sections.SegmentedRoom]:
+    dataset = _test_set(predict)
+    rooms = []
+    for index in _choose(dataset, count):
+        batch = pseudo_collate([dataset[index]])
+        points = batch['inputs']['points'][0][:, :3].cpu().numpy()
+        sample = predict.model.test_step(batch)[0]
+        info = dataset.get_data_info(index)
+        rooms.append(
+            sections.SegmentedRoom(
+                Path(detections.points_file(info)).stem, points,
+                _labels(sample.eval_ann_info), _labels(sample.pred_pts_seg)))
+    return rooms
+
+
+def _labels(content: Dict[str, np.ndarray]) -> np.ndarray:
+    return torch.as_tensor(content['pts_semantic_mask']).cpu().numpy()
