@@ -16,5 +16,15 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
+# The authors' released SUN RGB-D model regresses sizes without size classes.
+model = dict(
+    bbox_head=dict(
+        size_cls_agnostic=True,
+        bbox_coder=dict(size_cls_agnostic=True),
+        size_reg_loss=dict(
+            type='mmdet.SmoothL1Loss',
+            beta=0.0625,
+            reduction='sum',
+            loss_weight=0.625)))
 # GroupFree3D's batch.
 train_dataloader = dict(batch_size=8)

@@ -84,8 +84,8 @@ def decay_powers(model: nn.Module) -> Dict[int, int]:
         if not hasattr(encoder, 'blocks'):
             raise ValueError(f'layer_decay: {type(encoder).__name__} has no '
                              'blocks, as PlainPointTransformer has')
-        parts = [(backbone.embedding, encoder.position_embedding)]
-        parts += [(block, ) for block in encoder.blocks]
+        parts = [[backbone.embedding, encoder.position_embedding]]
+        parts += [[block] for block in encoder.blocks]
         for i, modules in enumerate(parts):
             for part in modules:
                 for parameter in part.parameters():

@@ -41,7 +41,9 @@ class ThreeDETREncoder(BaseModule):
         dropout (float): Defaults to 0.1.
         depth (int): Layers. Defaults to 3.
         radii (Optional[Sequence[float]]): Of each layer, metres; all tokens
-            see each other when None.
+            see each other when None. 3DETR-m has (0.16, 0.64, 1.44): its
+            paper names 0.4, 0.8 and 1.2, its released code compares distances
+            with the squares of these.
         downsample (Optional[dict]): Arguments of mmdet3d's
             ``PointSAModule`` after the first layer; see :meth:`encode`.
         init_cfg (Optional[dict]): Initialization config.
