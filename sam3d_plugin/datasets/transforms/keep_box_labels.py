@@ -1,21 +1,20 @@
 """Few labels: a scan of which only some boxes are annotated."""
-import zlib
 from typing import Optional
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
+from .few_labels import check_number, choose
+
 
 @TRANSFORMS.register_module()
 class KeepBoxLabels(BaseTransform):
     """Keep some boxes of a scan, and their points' labels, and no others.
 
-    Which boxes depends on the scan's name and the seed alone: the same ones
-    in every epoch, worker, run and machine, and with the same seed a larger
-    number holds those of a smaller one. What lost its box becomes background,
-    also in the semantic mask, from which axis-aligned heads take their
-    vote targets. With masks it stands behind ``GlobalAlignment`` and
+    Which ones, :func:`.few_labels.choose` says. What lost its box becomes
+    background, also in the semantic mask, from which axis-aligned heads take
+    their vote targets. With masks it stands behind ``GlobalAlignment`` and
     ``PointSegClassMapping``, before sampling and augmentation; without,
     anywhere behind ``LoadAnnotations3D``.
 
@@ -46,9 +45,7 @@ class KeepBoxLabels(BaseTransform):
                  num_boxes: Optional[int],
                  ignore_index: int,
                  seed: int = 0) -> None:
-        if num_boxes is not None and num_boxes < 1:
-            raise ValueError(f'num_boxes must be at least 1, got {num_boxes};'
-                             ' leave the scan out instead')
+        check_number('num_boxes', num_boxes)
         self.num_boxes = num_boxes
         self.ignore_index = ignore_index
         self.seed = seed
@@ -69,11 +66,8 @@ class KeepBoxLabels(BaseTransform):
         labels = results['gt_labels_3d']
         if self.num_boxes is None or len(labels) <= self.num_boxes:
             return results
-        name = results['lidar_points']['lidar_path'].rsplit('/', 1)[-1]
-        # RandomState, because its streams are frozen for all time.
-        generator = np.random.RandomState(
-            [zlib.crc32(name.encode()), self.seed])
-        kept = np.sort(generator.permutation(len(labels))[:self.num_boxes])
+        kept = np.sort(
+            choose(np.arange(len(labels)), self.num_boxes, results, self.seed))
         if 'pts_semantic_mask' in results:
             results['pts_semantic_mask'] = self._few_labels(results, kept)
         results['gt_bboxes_3d'] = results['gt_bboxes_3d'][kept]

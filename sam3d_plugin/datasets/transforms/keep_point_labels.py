@@ -1,19 +1,18 @@
 """Few labels: a scan of which only some points are annotated."""
-import zlib
 from typing import Optional
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
+from .few_labels import check_number, choose
+
 
 @TRANSFORMS.register_module()
 class KeepPointLabels(BaseTransform):
     """Keep the labels of some points of a scan and ignore all others.
 
-    Which points depends on the scan's name and the seed alone: the same ones
-    in every epoch, worker, run and machine, and with the same seed a larger
-    number holds those of a smaller one. It stands behind
+    Which ones, :func:`.few_labels.choose` says. It stands behind
     ``PointSegClassMapping`` and before sampling. ``IndoorPatchPointSample``
     behind it must have ``ignore_index=None``, or it looks for patches that
     are labelled throughout.
@@ -39,9 +38,7 @@ class KeepPointLabels(BaseTransform):
                  num_points: Optional[int],
                  ignore_index: int,
                  seed: int = 0) -> None:
-        if num_points is not None and num_points < 1:
-            raise ValueError(f'num_points must be at least 1, got '
-                             f'{num_points}; leave the scan out instead')
+        check_number('num_points', num_points)
         self.num_points = num_points
         self.ignore_index = ignore_index
         self.seed = seed
@@ -58,12 +55,8 @@ class KeepPointLabels(BaseTransform):
         if self.num_points is None:
             return results
         labels = results['pts_semantic_mask']
-        name = results['lidar_points']['lidar_path'].rsplit('/', 1)[-1]
-        # RandomState, because its streams are frozen for all time.
-        generator = np.random.RandomState(
-            [zlib.crc32(name.encode()), self.seed])
         labelled = np.flatnonzero(labels != self.ignore_index)
-        kept = generator.permutation(labelled)[:self.num_points]
+        kept = choose(labelled, self.num_points, results, self.seed)
         few = np.full_like(labels, self.ignore_index)
         few[kept] = labels[kept]
         results['pts_semantic_mask'] = few
