@@ -46,6 +46,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
                 f'the training set has {len(self.dataloader.dataset)} '
                 'samples, fewer than one batch takes: lower '
                 'train_dataloader.batch_size')
+        self.counts_steps = max_iters is not None
         if max_iters is not None:
             self._max_epochs = math.ceil(max_iters / steps)
             self._max_iters = max_iters
@@ -63,7 +64,10 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         begin = self._iter - self._epoch * len(self.dataloader)
         if begin > 0:
             self.dataloader.sampler.skip(begin * self.dataloader.batch_size)
-        for idx, batch in enumerate(self.dataloader, start=max(begin, 0)):
+        # As mmengine's loops: of the epoch, or of a run counted in steps, so
+        # that one of short epochs is logged, too.
+        first = self._iter if self.counts_steps else max(begin, 0)
+        for idx, batch in enumerate(self.dataloader, start=first):
             self.run_iter(idx, batch)
             if self._iter >= self._max_iters:
                 break
