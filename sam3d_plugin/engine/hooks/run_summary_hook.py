@@ -122,12 +122,38 @@ def describe_weights(runner: Runner) -> str:
         runner (Runner): The run, after loading.
 
     Returns:
-        str: ``'from initialisation'``, or the file and how much of it fits.
+        str: The file and how much of it fits, or :func:`describe_start`.
     """
     report = getattr(runner, 'load_report', None)
     if report is None:
-        return 'from initialisation'
+        return describe_start(runner.model)
     verb = 'loaded from'
     if runner._resume:
         verb = f'resumed at step {runner.iter} from'
     return f'{verb} {report.source}, {report.summary()}'
+
+
+def describe_start(model: Any) -> str:
+    """Where weights come from when no checkpoint of a run was loaded.
+
+    Args:
+        model (Any): Detector, segmentor or pre-trainer, wrapped or not.
+
+    Returns:
+        str: ``'from initialisation'``, or which parts ``init_cfg`` or a
+        teacher gave, and that the rest is fresh.
+    """
+    if is_model_wrapper(model):
+        model = model.module
+    parts = []
+    for name, module in model.named_modules():
+        report = getattr(module, 'load_report', None)
+        if report is None:
+            continue
+        if name != 'target_generator':
+            name = 'encoder' if name == 'backbone' else name or 'model'
+            parts.append(f'{name} from {report.source}, {report.summary()}')
+        elif getattr(model, 'init_student', '') == 'teacher':
+            parts.append(f'encoder and decoder from {report.source}')
+    return ', '.join([*parts, 'the rest fresh']) if parts \
+        else 'from initialisation'
