@@ -7,7 +7,8 @@ _TITLES = {
     'mAP_0.25': 'AP25',
     'mAP_0.50': 'AP50',
     'miou': 'mIoU',
-    'acc': 'accuracy'
+    'acc': 'accuracy',
+    'acc_cls': 'mAcc'
 }
 _CASES = ('trained_on', 'rescan_knn', 'rescan_superpoints')
 
@@ -50,3 +51,33 @@ def _scores(scores: Dict[str, float], metrics: List[str]) -> str:
 def _cost(training: Dict[str, Any]) -> str:
     return (f'{training["seconds"] / 60:.0f} '
             f'({training["cpu_s"] / 60:.0f})')
+
+
+def few_labels_table(results: Dict[str, Any]) -> str:
+    """Return the arms of every task side by side.
+
+    Args:
+        results (Dict[str, Any]): See tools/analysis/few_labels.py.
+
+    Returns:
+        str: Markdown.
+    """
+    rows: List[List[str]] = []
+    arms: List[str] = []
+    for task, comparison in results.items():
+        cells = [c for c in comparison['cells'] if c['checkpoint'] == 'last']
+        arms = list(dict.fromkeys(cell['arm'] for cell in cells))
+        for metric in dict.fromkeys(cell['metric'] for cell in cells):
+            mine = {c['arm']: c for c in cells if c['metric'] == metric}
+            rows.append(
+                [f'{task}, {_TITLES[metric]}'] +
+                [_arm_text(mine[arm]) if arm in mine else '–' for arm in arms])
+    return tables.table(['a tenth of the labels', *arms], rows)
+
+
+def _arm_text(cell: Dict[str, Any]) -> str:
+    text = f'{cell["mean"]:.1f} ± {cell["std"]:.1f}'
+    if 'difference' in cell:
+        text += (f' ({cell["difference"]:+.1f} ± '
+                 f'{2 * cell["standard_error"]:.1f}: {cell["verdict"]})')
+    return text
