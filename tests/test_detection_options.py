@@ -132,23 +132,30 @@ def change_infos(root, change):
     write_infos(path, infos, metainfo['categories'], 'sunrgbd')
 
 
-def test_scan_without_region_ids_is_named(tmp_path):
+SUN_ARMS = [('groupfree3d_sunrgbd', 'groupfree3d_sunrgbd_pointnet2'),
+            ('votenet_sunrgbd', 'votenet_sunrgbd_pointnet2'),
+            ('three_detr_sunrgbd', 'three_detr_sunrgbd_vanilla')]
+
+
+@pytest.mark.parametrize('name, stock', SUN_ARMS)
+def test_scan_without_region_ids_is_named(name, stock, tmp_path):
     change_infos(tmp_path, lambda info: info.pop('pts_region_path'))
     with pytest.raises(
             ValueError, match='no region file for .*000001.bin.*kNN tokens'):
-        check(tmp_path, 'groupfree3d_sunrgbd')
-    check(tmp_path, 'groupfree3d_sunrgbd', **{TOKENIZER: KNN})
-    check(tmp_path, 'groupfree3d_sunrgbd_pointnet2')
+        check(tmp_path, name)
+    check(tmp_path, name, **{TOKENIZER: KNN})
+    check(tmp_path, stock)
 
 
-def test_box_without_size_is_named(tmp_path):
+@pytest.mark.parametrize('name', [arms[0] for arms in SUN_ARMS])
+def test_box_without_size_is_named(name, tmp_path):
 
     def flatten(info):
         info['instances'][1]['bbox_3d'][4] = 0.
 
     change_infos(tmp_path, flatten)
     with pytest.raises(ValueError, match='000001.bin has the box .*no size'):
-        check(tmp_path, 'votenet_sunrgbd', **{TOKENIZER: KNN})
+        check(tmp_path, name, **{TOKENIZER: KNN})
 
 
 def test_too_many_boxes_are_named(tmp_path):

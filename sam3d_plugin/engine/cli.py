@@ -15,6 +15,7 @@ from torch import distributed as dist
 from ..datasets.frame_preflight import check_frame_loader
 from ..datasets.preflight import SceneLimits, check_datasets
 from ..store.checkpoint import read_checkpoint
+from .compatibility import check_query_count
 from .console import file_only, warnings_in_log_file
 from .errors import explain
 from .export import settings_of
@@ -69,6 +70,7 @@ def build_runner(cfg: Config, loaders: List[str]) -> Runner:
     if 'train_dataloader' in loaders:
         check_frame_loader(cfg.train_dataloader)
     check_teacher(cfg.model)
+    check_query_count(cfg.model)
     return RUNNERS.build(cfg)
 
 

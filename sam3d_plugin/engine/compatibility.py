@@ -1,4 +1,4 @@
-"""Whether a checkpoint belongs to a config."""
+"""Whether the parts of a run belong together."""
 from typing import Any, Dict, Optional, Tuple
 
 from ..store.checkpoint import read_checkpoint
@@ -43,6 +43,29 @@ def check_same_detector(trained: Dict[str, Any], model: Dict[str, Any],
                 f'{checkpoint} holds a model with {theirs}, and the config '
                 f'describes one with {ours}: give the config that the '
                 'checkpoint was trained with')
+
+
+def check_query_count(model: Dict[str, Any]) -> None:
+    """Refuse a detector with more queries than tokens to take them from.
+
+    VoteNet is not one: it repeats votes, and its NMS drops the doubles.
+
+    Args:
+        model (Dict[str, Any]): Model settings of the config.
+
+    Raises:
+        ValueError: It names the settings that disagree.
+    """
+    tokenizer = (model.get('backbone') or {}).get('tokenizer') or {}
+    tokens = tokenizer.get('num_tokens')
+    head = model.get('bbox_head') or {}
+    for name in ('num_queries', 'num_proposal'):
+        queries = head.get(name)
+        if tokens and queries and tokens < queries:
+            raise ValueError(
+                f'{tokens} tokens cannot give {queries} queries: raise '
+                'model.backbone.tokenizer.num_tokens, or lower '
+                f'model.bbox_head.{name}')
 
 
 def _identity(model: Dict[str, Any]) -> Tuple[Optional[str], ...]:

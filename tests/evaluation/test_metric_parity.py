@@ -73,6 +73,22 @@ def test_scores_rank_over_all_scenes():
     assert scores['chair_rec_0.25'] == pytest.approx(.5)
 
 
+def test_scenes_without_true_or_predicted_boxes_count():
+    """Two misses in a scene without objects stand before the only hit."""
+    results = [
+        scene([], [], [cube(0), cube(5)], [0, 0], [.9, .8]),
+        scene([cube(0)], [0], [cube(0)], [0], [.7]),
+        scene([cube(0)], [0], [], [], [])
+    ]
+    scores = evaluate(results)
+    assert scores['chair_AP_0.25'] == pytest.approx(1 / 3 / 2)
+    assert scores['chair_rec_0.25'] == pytest.approx(1 / 2)
+
+
+def test_no_prediction_at_all_is_a_score_of_zero():
+    assert evaluate([scene([cube(0)], [0], [], [], [])])['mAP_0.25'] == 0
+
+
 def test_mean_over_classes():
     results = [
         scene([cube(0), cube(5)], [0, 1], [cube(0), cube(9)], [0, 1], [.9, .8])

@@ -171,8 +171,11 @@ def read_records(folder: Path) -> List[Dict[str, Any]]:
     if not records:
         raise ValueError(f'{folder} holds no seed_*.json; make them with '
                          'tools/analysis/evaluate.py')
+    shared = ['config', 'options', 'data']
+    if '{seed}' not in str(records[0].get('options')):
+        shared.append('encoder')
     for record in records[1:]:
-        for key in ('config', 'options', 'data', 'encoder'):
+        for key in shared:
             if record.get(key) != records[0].get(key):
                 raise ValueError(
                     f'{folder}: seeds {records[0]["seed"]} and '

@@ -169,6 +169,13 @@ def test_every_seed_may_start_from_its_own_encoder(commands):
         mine = [s for s in commands.ran if f'seed_{seed}/' in s.output]
         assert mine
         assert all(f'encoder_{seed}.pth' in str(step) for step in mine)
+    assert len(run_records.read_records(Path('results/p'))) == 2
+    for seed in (0, 1):
+        run_records.write_record(
+            Path('results/p', f'seed_{seed}.json'),
+            dict(record('results/p', seed), options=dict(a='b')))
+    with pytest.raises(ValueError, match='differ in encoder'):
+        run_records.read_records(Path('results/p'))
 
 
 def test_hash_does_not_depend_on_where_the_data_lies(commands, tmp_path):

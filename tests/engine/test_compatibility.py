@@ -1,0 +1,78 @@
+"""Checkpoints of other models, and models whose parts do not fit."""
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+
+from sam3d_plugin.engine.compatibility import (check_checkpoint,
+                                               check_query_count,
+                                               check_same_detector)
+from sam3d_plugin.engine.options import read_config
+
+FOLDER = Path(__file__).resolve().parents[2] / 'configs' / 'sam3d'
+MODELS = {
+    'votenet_scannet_mini': 'VoteNet',
+    'groupfree3d_scannet_mini': 'GroupFree3DNet',
+    'three_detr_scannet_mini': 'ThreeDETR',
+    'segmentor_scannet_mini': 'PointTokenSegmentor',
+}
+
+
+def model_of(name, **options):
+    return read_config(str(FOLDER / f'{name}.py'), options).model
+
+
+@pytest.mark.parametrize('trained, asked',
+                         list(itertools.product(MODELS, MODELS)))
+def test_each_model_takes_its_own_checkpoints_only(trained, asked):
+    pair = model_of(trained), model_of(asked)
+    if trained == asked:
+        check_same_detector(*pair, 'it.pth')
+        return
+    message = (f'it.pth holds a model with {MODELS[trained]}, and the config '
+               f'describes one with {MODELS[asked]}: give the config')
+    with pytest.raises(ValueError, match=message):
+        check_same_detector(*pair, 'it.pth')
+
+
+def test_other_classes_are_another_model():
+    pair = model_of('votenet_scannet_mini'), model_of('votenet_sunrgbd_mini')
+    with pytest.raises(ValueError, match='18 classes.*10 classes'):
+        check_same_detector(*pair, 'it.pth')
+
+
+def test_settings_are_read_from_the_file(tmp_path):
+    config = read_config(str(FOLDER / 'segmentor_scannet_mini.py'), {})
+    path = tmp_path / 'segmentor.pth'
+    torch.save(
+        dict(
+            state_dict=dict(x=torch.ones(1)),
+            meta=dict(cfg=config.pretty_text)), path)
+    check_checkpoint(str(path), config.model)
+    with pytest.raises(ValueError, match='holds a model with PointTokenSeg'):
+        check_checkpoint(str(path), model_of('three_detr_scannet_mini'))
+    with pytest.raises(FileNotFoundError, match='none.pth'):
+        check_checkpoint(str(tmp_path / 'none.pth'), config.model)
+
+
+@pytest.mark.parametrize('name, setting, queries', [
+    ('groupfree3d_scannet_mini', 'num_proposal', 256),
+    ('groupfree3d_sunrgbd_mini', 'num_proposal', 256),
+    ('three_detr_scannet_mini', 'num_queries', 64),
+])
+def test_fewer_tokens_than_queries_are_refused(name, setting, queries):
+    tokens = 'model.backbone.tokenizer.num_tokens'
+    check_query_count(model_of(name, **{tokens: queries}))
+    message = (f'{queries - 1} tokens cannot give {queries} queries.*'
+               f'{tokens}.*model.bbox_head.{setting}')
+    with pytest.raises(ValueError, match=message):
+        check_query_count(model_of(name, **{tokens: queries - 1}))
+
+
+@pytest.mark.parametrize('name', [
+    'votenet_scannet', 'three_detr_scannet', 'three_detr_scannet_vanilla',
+    'groupfree3d_scannet_pointnet2', 'segmentor_scannet'
+])
+def test_other_models_have_no_such_limit(name):
+    check_query_count(model_of(name))
