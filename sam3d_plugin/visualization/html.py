@@ -210,6 +210,7 @@ def build_figure(points: np.ndarray,
     points, colors = prepare_points(points, colors, options.max_points,
                                     options.max_height, options.seed)
     colors = soften(colors)
+    is_annotated = true is not None
     true, predicted = true or no_boxes(), predicted or no_boxes()
     if predicted.scores is not None:
         predicted = predicted.select(predicted.scores >= score_thr)
@@ -219,6 +220,7 @@ def build_figure(points: np.ndarray,
         true, 'true box',
         [', found' if found else ', not found' for found in is_found])
     hover = _hover_texts(predicted, 'predicted', [
+        '' if not is_annotated else
         ', no match' if match < 0 else ', matches a true box'
         for match in matches
     ])

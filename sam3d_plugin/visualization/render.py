@@ -82,9 +82,13 @@ class BoxGroup:
     is_captioned: bool
 
 
-def _box_groups(true: LabelledBoxes, predicted: LabelledBoxes,
+def _box_groups(true: Optional[LabelledBoxes], predicted: LabelledBoxes,
                 iou_thr: float) -> List[BoxGroup]:
     """Sort boxes into kinds; those whose captions matter most come first."""
+    if true is None:  # a scan that nobody annotated
+        group = BoxGroup(predicted, PREDICTED_COLOR, 'solid', 'predicted',
+                         True)
+        return [group] if len(predicted) else []
     matches = match_boxes(predicted, true, iou_thr)
     is_found = np.isin(np.arange(len(true)), matches)
     groups = [
@@ -339,8 +343,7 @@ def render_scene(path: Union[str, Path],
     points, colors = prepare_points(points, colors, options.max_points,
                                     options.max_height, options.seed)
     colors = soften(colors)
-    groups = _box_groups(true or no_boxes(), predicted or no_boxes(),
-                         options.iou_thr)
+    groups = _box_groups(true, predicted or no_boxes(), options.iou_thr)
     low, high = scene_bounds(points)
     is_inside = ((points >= low) & (points <= high)).all(axis=1)
     corners = box_corners((true or no_boxes()).boxes).reshape(-1, 3)

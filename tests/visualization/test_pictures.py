@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from sam3d_plugin.visualization import render
 from sam3d_plugin.visualization.boxes import (LabelledBoxes, match_boxes,
                                               no_boxes)
 from sam3d_plugin.visualization.html import build_figure, write_scene_html
@@ -111,6 +112,18 @@ def test_each_kind_is_a_trace_with_hover_text():
     drawn = np.array([x for x in true.x[:16]])
     corners = TRUE.boxes[0, 0] + np.array([-0.7, 0.7])
     assert corners[0] < drawn.min() < drawn.max() < corners[1]
+
+
+def test_nobody_is_said_to_match_without_true_boxes():
+    """A scan that nobody annotated, unlike one without any object."""
+    for true, is_said in ((None, False), (no_boxes(), True)):
+        figure = build_figure(POINTS, COLORS, true, PREDICTED)
+        hover = figure.data[2].hovertext
+        assert any('no match' in text for text in hover) == is_said
+        groups = render._box_groups(true, PREDICTED, 0.25)
+        assert [(group.legend, len(group.boxes)) for group in groups
+                ] == [('predicted, no match' if is_said else 'predicted', 2)]
+    assert render._box_groups(None, PREDICTED.select(slice(0)), 0.25) == []
 
 
 def test_wireframe_runs_over_all_twelve_edges():
