@@ -10,7 +10,7 @@ train_pipeline = [
     dict(type='GlobalAlignment', rotation_axis=2),
     dict(type='PointSegClassMapping'),
     dict(type='KeepBoxLabels', num_boxes=2, ignore_index=18, seed=0),
-    dict(type='PointSample', num_points=20000),
+    dict(type='PointSample', num_points=10000),
     {{_base_.random_flip}},
     {{_base_.random_rotation}},
     {{_base_.pack_training}},
