@@ -9,6 +9,7 @@ import math
 import os
 import os.path as osp
 import pickle
+import re
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
 
@@ -19,6 +20,9 @@ from mmengine.logging import print_log
 from .frame_preflight import FRAME_DATASET
 
 _IMPORT = 'python tools/preparation/import_scans.py --source DIR --out {}'
+_FEW_LABELS = 'python tools/preparation/make_few_label_lists.py {}'
+# Ends of lists of few labelled scans: a percentage, and a seed beside 0.
+_FEW = re.compile(r'_\d+(\.\d+)?(_seed\d+)?\.pkl$')
 _FLOAT_BYTES = 4
 _LABEL_BYTES = 8
 _MASKS = dict(
@@ -136,10 +140,12 @@ def read_infos(path: str) -> Dict[str, Any]:
         ValueError: If it is truncated or of another form.
     """
     if not osp.isfile(path):
-        folder = osp.dirname(path)
+        command = _IMPORT.format(osp.dirname(path))
+        if _FEW.search(path):
+            command = _FEW_LABELS.format(_FEW.sub('.pkl', path))
         raise FileNotFoundError(
-            f'annotation file {path} is missing; make it with '
-            f'{_IMPORT.format(folder)}, or set ann_file in the config')
+            f'annotation file {path} is missing; make it with {command}, or '
+            'set ann_file in the config')
     try:
         infos = mmengine.load(path)
     except (EOFError, pickle.UnpicklingError, ValueError) as error:

@@ -59,6 +59,13 @@ def test_missing_annotation_file(dataset):
     _refused(dataset, FileNotFoundError, 'other.pkl is missing')
 
 
+@pytest.mark.parametrize('end', ['_10', '_0.5', '_1_seed2'])
+def test_missing_list_of_few_labels_names_the_command(dataset, end):
+    dataset['ann_file'] = f'scannet_infos_train{end}.pkl'
+    _refused(dataset, FileNotFoundError, f'train{end}.pkl is missing',
+             'make_few_label_lists.py ', '/scannet_infos_train.pkl,')
+
+
 @pytest.mark.parametrize('change, part', [
     (lambda content: content['data_list'], 'update_infos_to_v2.py'),
     (lambda content: dict(infos=[]), 'no metainfo and data_list'),
