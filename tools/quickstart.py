@@ -25,7 +25,7 @@ from tools.steps import RECORD, Record, Step, run_steps  # noqa: E402
 ROOMS = ('--size', 'quick', '--seed', '0')
 # Of a stage; the other trainings are shortened with it.
 STEPS = 500
-# An epoch of the quick rooms has 32 steps; logs count within an epoch.
+# A dot of a curve is the mean of so many steps; a kill costs at most so many.
 LOGGED, SAVED = 8, 100
 REPORT = 'report.html'
 GPU_NAMES = ('from torch import cuda\n'
@@ -72,7 +72,8 @@ STAGE2 = Training(
     STEPS, 2)
 DETECTOR = Training(
     'detector', 'The encoder of stage 2 as its backbone, it learns boxes of '
-    'objects from labels.', 'configs/sam3d/votenet_synthrooms_mini.py', 400, 1)
+    'objects from labels.', 'configs/sam3d/votenet_synthrooms_quickstart.py',
+    1000, 1)
 SEGMENTOR = Training(
     'segmentor', 'The encoder of stage 2 as its backbone, it learns classes '
     'of points from labels.', 'configs/sam3d/segmentor_synthrooms_mini.py',

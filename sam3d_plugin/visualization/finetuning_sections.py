@@ -14,8 +14,8 @@ from .page_parts import names_and_values
 from .points import choose_points, soften
 from .pretraining_sections import duration
 from .render import ViewOptions
-from .report_page import (Section, color_legend, data_table, folded, heading,
-                          picture_row, point_viewer, scene)
+from .report_page import (ROOM_DISTANCE, Section, color_legend, data_table,
+                          folded, heading, picture_row, point_viewer, scene)
 from .room_views import best_azimuth, class_groups, draw_room
 from .segments import label_colors
 
@@ -212,13 +212,17 @@ def _segmented(figure: str, room: SegmentedRoom, run: FineTuning) -> str:
     }
     points = room.points - room.points.mean(axis=0)
     chosen = choose_points(points, _ROTATING, _MAX_HEIGHT)
+    viewer = point_viewer(
+        figure,
+        points[chosen], {
+            n: colors[chosen]
+            for n, colors in choices.items()
+        },
+        view,
+        distance=ROOM_DISTANCE)
     return (heading(f'{room.name}: {share:.0%} of {is_labelled.sum():,} '
                     'labelled points are right') +
-            picture_row(pictures, _MAX_SIDE) +
-            point_viewer(figure, points[chosen], {
-                n: colors[chosen]
-                for n, colors in choices.items()
-            }, view))
+            picture_row(pictures, _MAX_SIDE) + viewer)
 
 
 def _text(text: str, run: FineTuning) -> str:

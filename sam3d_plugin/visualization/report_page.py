@@ -27,9 +27,10 @@ from .report_template import PAGE, SCRIPT, STYLE
 LINE_COLORS = ('#0050b0', '#d9400b', '#5d8a1f', '#7a3fa0', '#8a6d00')
 _MAX_SIDE = 640
 _POINT_SIZE = 4
-# Of the camera from the points, in diagonals of the box around them; farther
-# where something stands below the scene.
-_DISTANCE, _FAR = 0.75, 0.95
+# Of the camera from the points, in diagonals of the box around them: for a
+# frame, and for a room, which comes nearer to the camera.
+_DISTANCE = 0.75
+ROOM_DISTANCE = 1.15
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def scene(name: str, figure: go.Figure, height: int = 520) -> str:
         margin=dict(l=0, r=0, t=0, b=0),
         scene_camera=_near_camera(
             np.column_stack([points.x, points.y, points.z]),
-            figure.layout.scene.camera.eye, _FAR))
+            figure.layout.scene.camera.eye, ROOM_DISTANCE))
     content = figure_html(figure, name, height, scrollZoom=False)
     return f'<div class="scene">{content}</div>'
 
@@ -157,7 +158,8 @@ def point_viewer(name: str,
                  xyz: np.ndarray,
                  choices: Mapping[str, np.ndarray],
                  view: ViewOptions,
-                 height: int = 460) -> str:
+                 height: int = 460,
+                 distance: float = _DISTANCE) -> str:
     """Points that rotate, with a button for each way to colour them.
 
     Args:
@@ -167,6 +169,8 @@ def point_viewer(name: str,
             button; the first is shown first.
         view (ViewOptions): From where they are seen first.
         height (int): Pixels. Defaults to 460.
+        distance (float): Of the camera, in diagonals of the box around the
+            points. Defaults to 0.75.
 
     Returns:
         str: HTML.
@@ -191,16 +195,15 @@ def point_viewer(name: str,
     figure.update_layout(
         margin=dict(l=0, r=0, t=0, b=0),
         scene_domain=dict(y=[0, 1]),
-        scene_camera=_near_camera(xyz, figure.layout.scene.camera.eye))
+        scene_camera=_near_camera(xyz, figure.layout.scene.camera.eye,
+                                  distance))
     data = json_for_html(dict(figure=name, colors=packed))
     return (f'<div class="viewer"><div class="pick"></div>'
             f'<script type="application/json" class="colors">{data}</script>'
             f'{figure_html(figure, name, height, scrollZoom=False)}</div>')
 
 
-def _near_camera(xyz: np.ndarray,
-                 eye: Any,
-                 distance: float = _DISTANCE) -> Dict[str, Any]:
+def _near_camera(xyz: np.ndarray, eye: Any, distance: float) -> Dict[str, Any]:
     """A camera that looks from a direction at the middle of the points.
 
     Plotly's unit is the geometric mean of the sides of the box around the

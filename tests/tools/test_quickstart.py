@@ -34,7 +34,7 @@ def test_every_command_parses_with_its_own_tool(quickstart, options):
         'teacher'] == f'w/stage1/iter_{steps}.pth'
     assert named['encoder: stage 2'].source == f'w/stage2/iter_{steps}.pth'
     assert list(named['report'].probes) == ['untrained', 'stage 1', 'stage 2']
-    for kind, steps in (('detector', 8 if options else 400),
+    for kind, steps in (('detector', 18 if options else 1000),
                         ('segmentor', 8 if options else 300)):
         trained, scored = named[kind], named[f'{kind}: scores']
         assert trained.cfg_options['model.backbone.init_cfg.checkpoint'] == (
@@ -72,7 +72,7 @@ def test_trainings_are_shortened_alike(quickstart):
         training.length(args)
         for training in (quickstart.STAGE2, quickstart.DETECTOR,
                          quickstart.SEGMENTOR)
-    ] == [50, 40, 30]
+    ] == [50, 100, 30]
 
 
 @pytest.mark.parametrize('name', ['STAGE1', 'STAGE2', 'DETECTOR', 'SEGMENTOR'])
