@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from sam3d_plugin.store import write_region_file
+from tests.short_runs import short_start
 
 CLASSES = ('cabinet', 'bed', 'chair', 'sofa', 'table', 'door', 'window',
            'bookshelf', 'picture', 'counter', 'desk', 'curtain',
@@ -128,6 +129,13 @@ def write_infos(path, infos, classes=CLASSES, dataset='scannet'):
         info_version='1.1')
     with open(path, 'wb') as file:
         pickle.dump(dict(metainfo=metainfo, data_list=infos), file)
+
+
+@pytest.fixture(autouse=True)
+def short_runs():
+    """No training of a test needs what :func:`short_start` leaves out."""
+    with short_start():
+        yield
 
 
 @pytest.fixture

@@ -10,15 +10,25 @@ from multiprocessing import forkserver
 from pathlib import Path
 from unittest import mock
 
+from .short_runs import short_start
+
 ROOT = Path(__file__).resolve().parents[1]
 _CONTEXT = multiprocessing.get_context('forkserver')
+# With what a run imports at first use: a second of every process.
 _MODULES = [
-    'mmengine.testing', 'sam3d_plugin', 'sam3d_plugin.engine.cli',
-    'tests.datasets.frame_store', 'tests.models.pretraining_cases',
-    'projects.point_mae'
+    'mmengine.testing', 'sam3d_plugin', 'tests.short_runs',
+    'sam3d_plugin.engine.cli', 'tests.datasets.frame_store',
+    'tests.models.pretraining_cases', 'projects.point_mae', 'torch._dynamo',
+    'mmdet3d.engine', 'mmdet3d.visualization'
 ]
 _ENVIRONMENT = dict(
     PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
+
+
+def _run(target, *arguments):
+    """What a process does."""
+    with short_start():
+        target(*arguments)
 
 
 def start(target, *arguments):
@@ -26,7 +36,7 @@ def start(target, *arguments):
     with mock.patch.dict(os.environ, _ENVIRONMENT):
         _CONTEXT.set_forkserver_preload(_MODULES)
         forkserver.ensure_running()
-    process = _CONTEXT.Process(target=target, args=arguments)
+    process = _CONTEXT.Process(target=_run, args=(target, *arguments))
     process.start()
     return process
 

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import torch
 from mmdet3d.registry import RUNNERS
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.visualization import Visualizer
 
 from sam3d_plugin.engine.options import load_config
 from tests.conftest import (SUN_CLASSES, write_infos, write_scannet,
                             write_sunrgbd)
+from tests.short_runs import forget_runs
 
 FOLDER = Path(__file__).resolve().parents[1] / 'configs' / 'sam3d'
 DETECTORS = ('groupfree3d', 'votenet', 'three_detr')
@@ -34,7 +33,7 @@ def load(path, options, work_dir):
 
 
 def shrink(cfg):
-    """Two steps on 2,048 points, whatever the schedule."""
+    """Two steps on 1,024 points, whatever the schedule."""
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loader = cfg[name]
         loader.update(num_workers=0, persistent_workers=False)
@@ -45,10 +44,12 @@ def shrink(cfg):
             dataset = dataset.dataset
         for step in dataset.pipeline:
             if step.type.endswith('PointSample'):
-                step.num_points = 2048
+                step.num_points = 1024
     tokenizer = cfg.model.backbone.get('tokenizer')
     if tokenizer:
-        tokenizer.num_tokens = min(tokenizer.num_tokens, 512)
+        tokenizer.num_tokens = min(tokenizer.num_tokens, 256)
+    if 'num_neighbors' in (tokenizer or ()):
+        tokenizer.num_neighbors = 8
     cfg.train_cfg = dict(
         type='IterBasedTrainLoop', max_iters=2, val_interval=2)
     cfg.log_processor.by_epoch = False
@@ -57,16 +58,19 @@ def shrink(cfg):
     cfg.visualizer.vis_backends = []
     if cfg.model.backbone.type == 'StockPointBackbone':
         cfg.model.backbone.backbone.update(
-            num_points=(512, 256, 64, 32), num_samples=(8, 8, 8, 8))
+            num_points=(256, 128, 64, 32), num_samples=(8, 8, 8, 8))
     head = cfg.model.bbox_head
-    if head.get('num_decoder_layers'):
-        head.num_decoder_layers = 3
+    if 'num_proposal' in head:  # GroupFree3D
+        head.update(num_proposal=64, num_decoder_layers=3)
+    if 'vote_aggregation_cfg' in head:  # VoteNet
+        head.vote_aggregation_cfg.num_point = 64
     if 'decoder' in head:  # 3DETR
         head.decoder.num_layers = 2
+        head.num_queries = head.get('num_queries') and 64
     if 'pre_encoder' in cfg.model.backbone:
-        cfg.model.backbone.pre_encoder.update(num_point=320, num_sample=8)
+        cfg.model.backbone.pre_encoder.update(num_point=160, num_sample=8)
         if 'downsample' in cfg.model.backbone.encoder:
-            cfg.model.backbone.encoder.downsample.num_point = 256
+            cfg.model.backbone.encoder.downsample.num_point = 128
     # the metric looks at every box of every class one by one
     cfg.model.test_cfg.per_class_proposal = False
     return cfg
@@ -74,8 +78,7 @@ def shrink(cfg):
 
 def run(cfg):
     """Train and return the last loss and the metrics."""
-    for manager in (MMLogger, MessageHub, Visualizer):
-        manager._instance_dict.clear()
+    forget_runs()
     runner = RUNNERS.build(cfg)
     runner.train()
     scalars = runner.message_hub.log_scalars

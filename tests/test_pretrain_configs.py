@@ -4,22 +4,18 @@ import contextlib
 import io
 import pickle
 from pathlib import Path
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 from mmdet3d.registry import MODELS
-from mmengine.config import Config, config
-from mmengine.dataset import base_dataset
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.runner import runner
-from mmengine.visualization import Visualizer
+from mmengine.config import Config
 
 from sam3d_plugin.engine.cli import build_runner
 from sam3d_plugin.engine.hooks.run_summary_hook import describe_model
 from sam3d_plugin.engine.options import load_config
 from tests.datasets import frame_store
+from tests.short_runs import forget_runs
 
 FOLDER = Path(__file__).resolve().parents[1] / 'configs' / 'sam3d'
 CONFIGS = sorted([*FOLDER.glob('stage*.py'), *FOLDER.glob('ablations/*.py')])
@@ -41,14 +37,6 @@ def teacher(tmp_path_factory):
     path = tmp_path_factory.mktemp('stage1') / 'epoch_120.pth'
     torch.save(dict(state_dict=model.state_dict()), path)
     return path
-
-
-@pytest.fixture(autouse=True)
-def short_start(monkeypatch):
-    """Leave out what takes mmengine most of the time of a short run."""
-    monkeypatch.setattr(config, 'FormatCode', lambda text, **_: (text, True))
-    monkeypatch.setattr(runner, 'collect_env', dict)
-    monkeypatch.setattr(base_dataset, 'gc', Mock())
 
 
 def load(name, work_dir, **options):
@@ -92,8 +80,7 @@ def load_small(name, work_dir, root, teacher, **options):
 
 def run(cfg):
     """Train; return the runner and the loss of every step."""
-    for manager in (MMLogger, MessageHub, Visualizer):
-        manager._instance_dict.clear()
+    forget_runs()
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
         trained = build_runner(cfg, ['train_dataloader'])

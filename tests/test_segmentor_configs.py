@@ -1,35 +1,22 @@
 """Every segmentation config builds, trains two steps and is evaluated."""
 from pathlib import Path
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 from mmdet3d.registry import DATASETS, MODELS, RUNNERS
-from mmengine.config import config
-from mmengine.dataset import base_dataset
-from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
-from mmengine.runner import runner
-from mmengine.visualization import Visualizer
 
 from sam3d_plugin.engine.cli import build_runner
 from sam3d_plugin.engine.options import enable_tta
 from tests.conftest import write_infos
 from tests.segmentation_stores import write_s3dis, write_scannet_seg
+from tests.short_runs import forget_runs
 from tests.test_configs import load
 
 FOLDER = Path(__file__).resolve().parents[1] / 'configs' / 'sam3d'
 CONFIGS = sorted(p.stem for p in FOLDER.glob('segmentor*.py'))
 IGNORED = {'scannet': 20, 's3dis': 13}
-
-
-@pytest.fixture(autouse=True)
-def short_start(monkeypatch):
-    """Leave out what takes mmengine most of the time of a short run."""
-    monkeypatch.setattr(config, 'FormatCode', lambda text, **_: (text, True))
-    monkeypatch.setattr(runner, 'collect_env', dict)
-    monkeypatch.setattr(base_dataset, 'gc', Mock())
 
 
 @pytest.fixture(scope='module')
@@ -69,8 +56,7 @@ def load_small(name, roots, work_dir, **options):
 
 
 def build(cfg):
-    for manager in (MMLogger, MessageHub, Visualizer):
-        manager._instance_dict.clear()
+    forget_runs()
     return RUNNERS.build(cfg)
 
 

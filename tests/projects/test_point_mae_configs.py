@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mmdet3d.registry import RUNNERS
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.visualization import Visualizer
 
 from sam3d_plugin.engine.options import load_config
 from tests.datasets.frame_store import (write_data_set, write_frames,
                                         write_region_maps)
+from tests.short_runs import forget_runs
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / 'projects/point_mae/configs').glob('point_mae*.py'))
@@ -41,8 +40,7 @@ def load(path, data_root, work_dir, steps):
 
 
 def train(cfg):
-    for manager in (MMLogger, MessageHub, Visualizer):
-        manager._instance_dict.clear()
+    forget_runs()
     runner = RUNNERS.build(cfg)
     runner.train()
     return runner.message_hub.get_scalar('train/loss').data[0]

@@ -2,14 +2,10 @@
 import json
 import shutil
 from pathlib import Path
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
-from mmengine.config import config
-from mmengine.dataset import base_dataset
-from mmengine.runner import runner
 
 from sam3d_plugin.engine.cli import run_tool
 from tests.datasets import frame_store
@@ -23,10 +19,6 @@ def train(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     # mmengine leaves it behind; it must not reach the next test.
     monkeypatch.setenv('LOCAL_RANK', '0')
-    # What takes mmengine most of the time of a short run.
-    monkeypatch.setattr(config, 'FormatCode', lambda text, **_: (text, True))
-    monkeypatch.setattr(runner, 'collect_env', dict)
-    monkeypatch.setattr(base_dataset, 'gc', Mock())
     pretraining_runs.write_configs(tmp_path)
 
     def run_it(stage, root, *arguments, options=()):

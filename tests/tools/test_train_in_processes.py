@@ -1,16 +1,15 @@
-"""tools/train.py of both stages, as torchrun starts it twice."""
+"""tools/train.py in two processes, as torchrun starts it."""
 import os
 import socket
 import sys
 
 import pytest
 import torch
-from mmengine.config import config
-from mmengine.runner import runner
 
 from tests import processes
 from tests.datasets import frame_store
 from . import pretraining_runs
+from .conftest import VOTENET, small_options
 
 # Frames do not mix, and a step is linear in the gradient.
 EXACT = [
@@ -35,9 +34,6 @@ def train(folder, arguments, rank, port):
             WORLD_SIZE='2',
             MASTER_ADDR='localhost',
             MASTER_PORT=str(port))
-    # What takes mmengine most of the time of a short run.
-    config.FormatCode = lambda text, **_: (text, True)
-    runner.collect_env = dict
     sys.stdout = open(f'{rank}.txt', 'w')
     tool = load_tool('train')
     status = run_tool(tool.main, tool.parse_args(arguments))
@@ -93,3 +89,19 @@ def test_two_processes_train_both_stages_as_one_would(root, tmp_path):
         for name, tensor in one.items():
             torch.testing.assert_close(
                 two[name], tensor, atol=1e-5, rtol=1e-5, msg=name)
+
+
+def test_stock_detector_trains_in_two_processes(scannet_root, tmp_path):
+    (tmp_path / 'votenet.py').write_text(VOTENET)
+    arguments = [
+        'votenet.py', '--launcher', 'pytorch', '--sync_bn', 'torch',
+        '--cfg-options', *small_options(scannet_root)
+    ]
+    port = free_port()
+    processes.run_all(train,
+                      [(tmp_path, arguments, rank, port) for rank in range(2)])
+    shown = (tmp_path / '0.txt').read_text()
+    # One of two scenes for each process: one step.
+    for part in ('× 2 processes', 'SyncBatchNorm needs a GPU', '[1][1/1]'):
+        assert part in shown
+    assert (tmp_path / 'work_dirs/votenet/epoch_1.pth').is_file()

@@ -3,13 +3,11 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-from mmengine.config import config
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.visualization import Visualizer
 
 from sam3d_plugin.engine.cli import run_tool
 from sam3d_plugin.store.checkpoint import read_checkpoint
 from tests.datasets import frame_store
+from tests.short_runs import forget_runs
 from tests.tools.conftest import load_tool
 from tools import steps
 from tools.analysis import ablation
@@ -140,12 +138,10 @@ def test_options_read_back_as_they_were():
 def run_here(monkeypatch):
     """Run tools in this process; return the tools that were run."""
     monkeypatch.setenv('LOCAL_RANK', '0')
-    monkeypatch.setattr(config, 'FormatCode', lambda text, **_: (text, True))
     called = []
 
     def call(command, environment):
-        for manager in (MMLogger, MessageHub, Visualizer):
-            manager._instance_dict.clear()
+        forget_runs()
         tool = load_tool(Path(command[1]).stem)
         called.append(Path(command[1]).stem)
         status = run_tool(tool.main, tool.parse_args(command[2:]))

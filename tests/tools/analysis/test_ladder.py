@@ -2,19 +2,14 @@
 import json
 import shutil
 import sys
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from mmengine.config import config
-from mmengine.dataset import base_dataset
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.runner import runner
-from mmengine.visualization import Visualizer
 
 from sam3d_plugin.engine.cli import run_tool
 from tests.datasets import frame_store
 from tests.evaluation.labelled_store import write_labels
+from tests.short_runs import forget_runs
 from tests.tools.conftest import load_tool
 from tools.analysis import ladder
 
@@ -55,8 +50,7 @@ class Commands:
         self.done.append(command[1:])
         if self.stop_at == len(self.done):
             raise KeyboardInterrupt
-        for manager in (MMLogger, MessageHub, Visualizer):
-            manager._instance_dict.clear()
+        forget_runs()
         name = command[1].removeprefix('tools/').removesuffix('.py')
         tool = load_tool(name)
         return run_tool(tool.main, tool.parse_args(command[2:]))
@@ -72,9 +66,6 @@ def commands(monkeypatch):
     monkeypatch.chdir(ladder.ROOT)
     monkeypatch.setenv('LOCAL_RANK', '0')
     monkeypatch.setattr(ladder.subprocess, 'call', commands)
-    monkeypatch.setattr(config, 'FormatCode', lambda text, **_: (text, True))
-    monkeypatch.setattr(runner, 'collect_env', dict)
-    monkeypatch.setattr(base_dataset, 'gc', Mock())
     return commands
 
 
