@@ -12,7 +12,9 @@ from sam3d_plugin.datasets.preflight import check_datasets
 from sam3d_plugin.engine.cli import scene_limits
 from sam3d_plugin.engine.options import SettingAction, read_config
 from sam3d_plugin.store.checkpoint import CheckpointError
-from tests.conftest import write_infos, write_sunrgbd
+from tests import test_configs
+from tests.conftest import (CLASSES, SUN_CLASSES, write_infos, write_scannet,
+                            write_sunrgbd)
 from tests.test_configs import FOLDER, KNN, TOKENIZER
 
 DETECTORS = [
@@ -171,6 +173,28 @@ def test_too_many_boxes_are_named(tmp_path):
 def test_scan_with_one_box_or_none_is_fine(tmp_path):
     change_infos(tmp_path, lambda info: info['instances'].clear())
     check(tmp_path, 'groupfree3d_sunrgbd', **{TOKENIZER: KNN})
+
+
+@pytest.mark.parametrize('name',
+                         ['votenet_sunrgbd_mini', 'three_detr_scannet'])
+def test_scenes_with_no_box_and_one_train(name, tmp_path):
+    """Those of GroupFree3D: tests/test_configs.py."""
+    write, classes, prefix = write_scannet, CLASSES, 'scannet'
+    if 'sunrgbd' in name:
+        write, classes, prefix = write_sunrgbd, SUN_CLASSES, 'sunrgbd_v1'
+    root = tmp_path / 'data'
+    infos = write(root)
+    infos[0]['instances'] = []
+    infos[1]['instances'] = infos[1]['instances'][:1]
+    write_infos(root / f'{prefix}_infos_train.pkl', infos, classes,
+                prefix.split('_')[0])
+    cfg = test_configs.shrink(
+        test_configs.load(
+            test_configs.named(name), dict(data_root=str(root)),
+            tmp_path / 'work'))
+    loss, metrics = test_configs.run(cfg)
+    assert 0 < loss < float('inf')
+    assert all(0 <= metrics[f'val/mAP_{iou}'] <= 1 for iou in ('0.25', '0.50'))
 
 
 def test_unknown_class_is_named(tmp_path):

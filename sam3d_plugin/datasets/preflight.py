@@ -9,7 +9,6 @@ import math
 import os
 import os.path as osp
 import pickle
-import re
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
 
@@ -18,11 +17,8 @@ from mmdet3d.registry import DATASETS
 from mmengine.logging import print_log
 
 from .frame_preflight import FRAME_DATASET
+from .preparation_commands import command_for_file, command_for_root
 
-_IMPORT = 'python tools/preparation/import_scans.py --source DIR --out {}'
-_FEW_LABELS = 'python tools/preparation/make_few_label_lists.py {}'
-# Ends of lists of few labelled scans: a percentage, and a seed beside 0.
-_FEW = re.compile(r'_\d+(\.\d+)?(_seed\d+)?\.pkl$')
 _FLOAT_BYTES = 4
 _LABEL_BYTES = 8
 _MASKS = dict(
@@ -105,15 +101,17 @@ def check_dataset(
             f'{root} is remote: its files are not checked beforehand',
             logger='current')
         return
+    names = dataset.get('ann_files') or dataset['ann_file']
+    names = [names] if isinstance(names, str) else names
     if root and not osp.isdir(root):
         raise FileNotFoundError(f'data root {root} is missing; make it with '
-                                f'{_IMPORT.format(root)}, or point to it with '
-                                '--cfg-options data_root=PATH')
+                                f'{command_for_root(root, names[0])}, or '
+                                'point to it with --cfg-options '
+                                'data_root=PATH')
     if _dataset_class(dataset) is None or dataset['type'] == FRAME_DATASET:
         return
     check_class_names(dataset)
-    names = dataset.get('ann_files') or dataset['ann_file']
-    for name in [names] if isinstance(names, str) else names:
+    for name in names:
         path = osp.join(root, name)
         if not path.endswith('.pkl'):
             continue
@@ -140,12 +138,9 @@ def read_infos(path: str) -> Dict[str, Any]:
         ValueError: If it is truncated or of another form.
     """
     if not osp.isfile(path):
-        command = _IMPORT.format(osp.dirname(path))
-        if _FEW.search(path):
-            command = _FEW_LABELS.format(_FEW.sub('.pkl', path))
         raise FileNotFoundError(
-            f'annotation file {path} is missing; make it with {command}, or '
-            'set ann_file in the config')
+            f'annotation file {path} is missing; make it with '
+            f'{command_for_file(path)}, or set ann_file in the config')
     try:
         infos = mmengine.load(path)
     except (EOFError, pickle.UnpicklingError, ValueError) as error:
@@ -160,7 +155,7 @@ def read_infos(path: str) -> Dict[str, Any]:
                                            } <= set(infos):
         raise ValueError(f'{path} has no metainfo and data_list, so it is no '
                          'info file of mmdet3d 1.1 or later; make it with '
-                         f'{_IMPORT.format(osp.dirname(path))}')
+                         f'{command_for_file(path)}')
     return infos
 
 

@@ -54,6 +54,23 @@ def test_missing_data_root_names_the_command(dataset):
              'import_scans.py', 'data_root=PATH')
 
 
+@pytest.mark.parametrize('root, name, command', [
+    ('data/sunrgbd', 'sunrgbd_v1_infos_train.pkl', 'prepare_sunrgbd.py'),
+    ('data/s3dis', 's3dis_infos_Area_1.pkl', 'prepare_s3dis.py'),
+    ('data/synthrooms', 'scannet_infos_train_10.pkl', 'make_synthrooms.py'),
+    ('data/scannet', 'scannet_infos_train.pkl', 'prepare_scannet.py'),
+])
+def test_command_is_that_of_the_data_set(dataset, tmp_path, monkeypatch, root,
+                                         name, command):
+    monkeypatch.chdir(tmp_path)
+    dataset.update(data_root=root, ann_file=name)
+    _refused(dataset, FileNotFoundError, f'data root {root} is missing',
+             command, f'--out {root}')
+    (tmp_path / root).mkdir(parents=True)
+    if '_10' not in name:
+        _refused(dataset, FileNotFoundError, f'{name} is missing', command)
+
+
 def test_missing_annotation_file(dataset):
     dataset['ann_file'] = 'other.pkl'
     _refused(dataset, FileNotFoundError, 'other.pkl is missing')

@@ -290,6 +290,19 @@ def test_perfect_boxes_have_ap_1(with_rot):
     assert metrics['mAP_0.25'] == metrics['mAP_0.50'] == 1
 
 
+def test_doubles_of_another_class_stay():
+    """The NMS is class-wise, and the likelier of two doubles wins."""
+    head = small().bbox_head
+    points = torch.rand(200, 3)
+    boxes = torch.tensor([[.5, .5, .5, 1, 1, 1, 0]]).repeat(3, 1)
+    scores = torch.tensor([[.7, .1, 0, 0, .2], [.8, 0, 0, 0, .2],
+                           [0, .6, .1, 0, .3]])
+    scores[0, -1] += .05
+    found = head._select_boxes(boxes, scores, points, DepthInstance3DBoxes)
+    assert sorted(found.labels_3d.tolist()) == [0, 1]
+    assert sorted(found.scores_3d.tolist()) == pytest.approx([.7, .8])
+
+
 def test_empty_and_unlikely_boxes_are_dropped():
     detector = small()
     points = torch.rand(50, 3)
