@@ -30,7 +30,7 @@ _POINT_SIZE = 4
 # Of the camera from the points, in diagonals of the box around them: for a
 # frame, and for a room, which comes nearer to the camera.
 _DISTANCE = 0.75
-ROOM_DISTANCE = 1.15
+ROOM_DISTANCE = 1.3
 
 
 @dataclass(frozen=True)
