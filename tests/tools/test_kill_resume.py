@@ -16,6 +16,7 @@ import pytest
 from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.posed_images import (Cameras, PosedImages,
                                              encode_color, frame_files)
+from .conftest import load_tool
 
 ROOT = Path(__file__).parents[2]
 SCANS, FRAMES, KILLS = 4, 15, 50
@@ -111,16 +112,6 @@ def kill_often(name, arguments, out, suffixes):
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def verify(data):
-    return subprocess.run([
-        sys.executable, 'tools/preparation/verify.py', '--data',
-        str(data), '--workers', '0'
-    ],
-                          cwd=ROOT,
-                          capture_output=True,
-                          text=True)
-
-
 @pytest.mark.parametrize('name, folder, options, suffixes', [
     ('generate_regions', 'region_maps', ['--generator', 'superpixel'
                                          ], ['.png']),
@@ -132,13 +123,8 @@ def test_killed_runs_lose_and_repeat_nothing(tmp_path, name, folder, options,
     write_frames(tmp_path)
     data = ['--data', str(tmp_path), '--workers', '0']
     if name != 'generate_regions':
-        subprocess.run([
-            sys.executable, 'tools/preparation/generate_regions.py', *data,
-            '--generator', 'superpixel'
-        ],
-                       cwd=ROOT,
-                       check=True,
-                       capture_output=True)
+        first = load_tool('preparation/generate_regions')
+        assert first.main([*data, '--generator', 'superpixel']) == 0
     out = tmp_path / folder
     result = kill_often(name, data + options, out, suffixes)
     assert result['rewritten'] == []
@@ -151,5 +137,4 @@ def test_killed_runs_lose_and_repeat_nothing(tmp_path, name, folder, options,
     # Drafts of the two shared files may belong to another process.
     assert not [p for p in out.glob('*/.*.tmp')]
     assert result['at_the_end'] > 0
-    checked = verify(tmp_path)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert load_tool('preparation/verify').main(data) == 0
