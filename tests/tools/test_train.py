@@ -100,10 +100,8 @@ def test_second_run_in_one_work_dir_is_refused(run, capsys):
     assert f'w is in use by process {other.pid}' in _error(capsys)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 def test_torchrun_on_this_machine(run, tmp_path, scannet_root):
-    """Without a GPU, see test_train_in_processes.py."""
-    processes = min(torch.cuda.device_count(), 2)
+    processes = min(torch.cuda.device_count() or 2, 2)
     done = subprocess.run([
         sys.executable, '-m', 'torch.distributed.run', '--standalone',
         f'--nproc_per_node={processes}', ROOT / 'tools/train.py', 'votenet.py',
