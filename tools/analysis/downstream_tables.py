@@ -81,3 +81,36 @@ def _arm_text(cell: Dict[str, Any]) -> str:
         text += (f' ({cell["difference"]:+.1f} ± '
                  f'{2 * cell["standard_error"]:.1f}: {cell["verdict"]})')
     return text
+
+
+def speed_table(results: Dict[str, Any]) -> str:
+    """Return time and memory of every detector.
+
+    Args:
+        results (Dict[str, Any]): See tools/analysis/benchmark_downstream.py.
+
+    Returns:
+        str: Markdown.
+    """
+    rows = [[
+        f'`{name}`', f'{entry["points"]:,}', f'{entry["train_s"]:.2f}',
+        f'{entry["train_mb"]:,}', f'{entry["predict_s"]:.2f}',
+        f'{entry["predict_mb"]:,}',
+        _share(entry)
+    ] for name, entry in results['configs'].items()]
+    header = [
+        'config', 'points', 'training step, s', 'MB', 'prediction, s', 'MB',
+        'assignment, of the step'
+    ]
+    giou = results['giou']
+    return tables.table(header, rows) + (
+        f'\nGeneralised IoU of 8×256×64 rotated boxes: '
+        f'{giou["vectorised_s"] * 1000:.0f} ms, {giou["speedup"]:.0f} times '
+        'as fast as pair by pair in Python.\n') + tables.machine_line(
+            results['machine'])
+
+
+def _share(entry: Dict[str, Any]) -> str:
+    if 'assignment_s' not in entry:
+        return '–'
+    return f'{entry["assignment_s"] / entry["train_s"]:.1%}'

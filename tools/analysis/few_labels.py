@@ -1,7 +1,7 @@
 """Does pre-training help where few scans have labels? Measured on SynthRooms.
 
     python tools/analysis/few_labels.py --ladder work_dirs/ladder \\
-        --data-root data/synth_mini
+        --data-root data/synthrooms_mini
 
 Fine-tunes a detector and a segmentor on a tenth of the training rooms from a
 fresh encoder, from those of stage 1, and from those of both stages, and
@@ -43,7 +43,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         default='work_dirs/ladder',
         help="the ladder's work directory (default: %(default)s)")
     parser.add_argument(
-        '--data-root', default='data/synth_mini', help='prepared SynthRooms')
+        '--data-root',
+        default='data/synthrooms_mini',
+        help='prepared SynthRooms')
     parser.add_argument(
         '--tasks', nargs='+', choices=list(TASKS), default=list(TASKS))
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])

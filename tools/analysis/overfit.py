@@ -221,7 +221,8 @@ def execute(run: Run, args: argparse.Namespace) -> None:
             data=run_records.data_marks(cfg),
             training=dataclasses.asdict(costs.of(training)),
             scores=scores,
-            hardware=costs.machine))
+            # Where it was trained, which may be long ago.
+            hardware=json.loads(costs.path.read_text())['machine']))
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

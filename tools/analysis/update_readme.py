@@ -84,6 +84,8 @@ def quickstart_line(record: dict) -> str:
 TABLES: Dict[str, Tuple[str, Callable[[dict], str]]] = {
     'ops': ('benchmark_ops.json', ops_table),
     'detectors': ('benchmark_ops.json', detectors_table),
+    'few_labels': ('few_labels.json', downstream_tables.few_labels_table),
+    'downstream': ('benchmark_downstream.json', downstream_tables.speed_table),
     'overfit': ('overfit.json', downstream_tables.overfit_table),
     'quickstart': ('quickstart.json', quickstart_line),
     'ladder': ('ladder.json', ladder_results.ladder_table),

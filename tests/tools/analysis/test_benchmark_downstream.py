@@ -2,6 +2,7 @@
 import json
 
 from tools.analysis import benchmark_downstream as benchmark
+from tools.analysis import downstream_tables
 
 
 def test_one_config(scannet_root, tmp_path):
@@ -27,3 +28,15 @@ def test_giou(monkeypatch):
     monkeypatch.setattr(benchmark, 'GIOU_SIZES', (1, 8, 4))
     found = benchmark.measure_giou('cpu', 1)
     assert found['vectorised_s'] > 0 and found['python_loop_s'] > 0
+
+
+def test_table_of_a_detector_with_assignment():
+    entry = dict(
+        points=20000, train_s=2., train_mb=1500, predict_s=.5, predict_mb=300)
+    text = downstream_tables.speed_table(
+        dict(
+            configs=dict(a=entry, b=dict(entry, assignment_s=.1)),
+            giou=dict(vectorised_s=.06, speedup=29.7),
+            machine=dict(cores=2)))
+    assert '| `a` | 20,000 | 2.00 | 1,500 | 0.50 | 300 | – |' in text
+    assert '| 5.0% |' in text and '60 ms, 30 times' in text

@@ -1,11 +1,12 @@
 """Every overfit is a config that its options fit, collected once whole."""
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from sam3d_plugin.engine.options import read_config
 from tools import steps
-from tools.analysis import overfit
+from tools.analysis import overfit, run_records
 
 ROOTS = overfit.data_roots('data')
 
@@ -42,7 +43,12 @@ def test_runs_are_collected_and_not_done_twice(tmp_path, monkeypatch):
                 path = overfit.Path(step.output)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps(content))
+                if record:
+                    usage = SimpleNamespace(
+                        ru_utime=60., ru_stime=1., ru_maxrss=1024)
+                    record.add(step, 75., usage, True)
 
+    monkeypatch.setattr(run_records, 'commit', lambda: 'at training')
     monkeypatch.setattr(steps, 'run_steps', leave_output)
     command = [
         '--data',
@@ -56,6 +62,7 @@ def test_runs_are_collected_and_not_done_twice(tmp_path, monkeypatch):
         'import_scans.py', 'import_scans.py', 'make_superpoints.py',
         'train.py', 'test.py', 'test.py', 'test.py'
     ]
+    monkeypatch.setattr(run_records, 'commit', lambda: 'later')
     overfit.main(command + ['votenet_scannet_mini'])
     assert len(commands) == 7
     overfit.main(command + ['three_detr_scannet_mini'])
@@ -64,4 +71,7 @@ def test_runs_are_collected_and_not_done_twice(tmp_path, monkeypatch):
     run = runs['votenet_scannet_mini']
     assert run['steps'] == 7
     assert run['scores']['rescan_knn'] == {'mAP_0.25': 0.5, 'mAP_0.50': 0.5}
-    assert run['training']['seconds'] >= 0
+    assert run['training']['seconds'] == 75
+    assert run['training']['cpu_s'] == 61
+    assert run['hardware']['commit'] == 'at training'
+    assert runs['three_detr_scannet_mini']['hardware']['commit'] == 'later'
