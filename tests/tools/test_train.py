@@ -7,7 +7,6 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
 import torch
 from mmengine.config import Config
 from mmengine.fileio.backends import LocalBackend
