@@ -1,5 +1,6 @@
 """Rooms as a fine-tuned detector or segmentor sees them, for a report."""
 import argparse
+import re
 from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
@@ -99,12 +100,26 @@ def read_fine_tuning(work_dir: str, config: Path,
     return sections.FineTuning(
         model=model.type,
         encoder=(model.backbone.get('init_cfg') or {}).get('checkpoint', ''),
-        steps=curves.steps[-1],
+        steps=step_of(predict.checkpoint, curves.steps[-1]),
         step_s=curves.step_s,
         losses=(losses[0], losses[-1]),
         val_rooms=len(_test_set(predict)),
         palette=dict(zip(predict.classes, predict.palette)),
         scores=read_json(scores) if scores.exists() else {})
+
+
+def step_of(checkpoint: str, logged: int) -> int:
+    """Steps that a checkpoint has seen.
+
+    Args:
+        checkpoint (str): mmengine's ``iter_N.pth`` or ``epoch_N.pth``.
+        logged (int): Last step with a logged loss, for epochs.
+
+    Returns:
+        int: The number.
+    """
+    found = re.fullmatch(r'iter_(\d+)', Path(checkpoint).stem)
+    return int(found.group(1)) if found else logged
 
 
 def _test_set(predict: Predictor) -> BaseDataset:

@@ -13,6 +13,7 @@ from sam3d_plugin.engine.cli import run_tool
 from sam3d_plugin.engine.options import read_config
 from tests.segmentation_stores import write_scannet_seg
 from tests.tools.conftest import TOOLS, load_tool
+from tools.visualize import finetuned_rooms
 
 CONFIGS = dict(
     detector='votenet_synthrooms_mini', segmentor='segmentor_synthrooms_mini')
@@ -142,3 +143,8 @@ def test_a_model_of_the_other_kind_is_refused(tool, tmp_path, work_dir):
             'detector; detectors go to'):
         run_tool(tool.main, args)
     assert not (tmp_path / 'r.html').exists()
+
+
+def test_steps_are_those_of_the_checkpoint_not_of_the_last_log():
+    assert finetuned_rooms.step_of('work/iter_300.pth', 296) == 300
+    assert finetuned_rooms.step_of('work/epoch_3.pth', 296) == 296
