@@ -18,6 +18,8 @@ from .render import DEFAULT_VIEW, PREDICTED_COLOR, TRUE_COLOR, ViewOptions
 _STROKE = (0, 1, 3, 2, 0, 4, 5, 1, 5, 7, 3, 7, 6, 2, 6, 4)
 _STROKE_END = [None] * 3
 _THRESHOLD_STEP = 0.05
+# Share of the page below the scene that a slider takes.
+_SLIDER_HEIGHT = 0.12
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -170,7 +172,6 @@ def scene_layout(title: str, options: ViewOptions) -> Dict[str, Any]:
         margin=dict(l=0, r=0, t=40, b=0),
         legend=dict(x=0.01, y=0.99, itemsizing='constant'),
         scene=dict(
-            domain=dict(y=[0.12, 1]),
             aspectmode='data',
             dragmode='turntable',
             xaxis=axis,
@@ -238,7 +239,8 @@ def build_figure(points: np.ndarray,
     figure.update_layout(scene_layout(title, options))
     if len(predicted) and predicted.scores is not None:
         slider = _threshold_slider(predicted, hover, score_thr, trace=2)
-        figure.update_layout(sliders=[slider])
+        figure.update_layout(
+            sliders=[slider], scene_domain_y=[_SLIDER_HEIGHT, 1])
     return figure
 
 

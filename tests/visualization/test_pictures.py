@@ -140,6 +140,7 @@ def test_wireframe_runs_over_all_twelve_edges():
 
 def test_slider_hides_low_scores_from_the_threshold_on():
     figure = build_figure(POINTS, COLORS, TRUE, PREDICTED, score_thr=0.4)
+    assert figure.layout.scene.domain.y[0] > 0, 'room for the slider'
     steps = figure.layout.sliders[0].steps
     names = {step.label: step.args[0]['name'][0] for step in steps}
     assert names['0.40'] == 'predicted (2)'
@@ -147,6 +148,7 @@ def test_slider_hides_low_scores_from_the_threshold_on():
     figure = build_figure(POINTS, COLORS, TRUE, PREDICTED, score_thr=0.95)
     assert figure.data[2].name == 'predicted (0)'
     assert not figure.layout.sliders
+    assert figure.layout.scene.domain.y is None, 'the whole page'
 
 
 def test_pictures_do_not_import_mmdet3d_or_a_display():
