@@ -1,4 +1,4 @@
-"""Time and peak memory of the detectors, and of 3DETR's generalised IoU.
+"""Time and peak memory of detectors and segmentors, and of generalised IoU.
 
     python tools/analysis/benchmark_downstream.py --data data/NAME \\
         --json docs/results/benchmark_downstream.json
@@ -9,7 +9,8 @@ optimizer) and a prediction. Times are medians after one warm-up. Memory is
 the growth of the peak resident set (VmHWM) during one call, on a GPU of the
 allocated memory. Every config runs in a process of its own. For 3DETR,
 ``assignment`` is its Hungarian assignment with all costs, and ``set_losses``
-the rest of its losses, forward only, of the same step.
+the rest of its losses, forward only, of the same step. A segmentor predicts
+the whole scan, in samples and with votes as its config says.
 """
 import argparse
 import json
@@ -34,7 +35,8 @@ from tools.analysis import benchmark_ops, giou_pairs  # noqa: E402
 CONFIGS = ('votenet_scannet', 'votenet_scannet_pointnet2',
            'groupfree3d_scannet', 'groupfree3d_scannet_pointnet2',
            'three_detr_scannet', 'three_detr_scannet_vanilla',
-           'three_detr_m_scannet', 'three_detr_scannet_mini')
+           'three_detr_m_scannet', 'three_detr_scannet_mini',
+           'segmentor_scannet', 'segmentor_scannet_mini')
 # Scenes, queries and true boxes of the comparison, and how many of the pairs
 # plain Python computes.
 GIOU_SIZES = (8, 256, 64)
@@ -92,7 +94,7 @@ def measure_giou(device: str, repeat: int) -> Dict[str, float]:
 
 def load_model(name: str, data: str, options: Dict[str, Any], device: str,
                batch_size: int) -> Dict[str, Any]:
-    """Build a detector and its batches.
+    """Build a model and its batches.
 
     Args:
         name (str): Of a config in configs/sam3d.
@@ -159,7 +161,7 @@ def measure_config(args: argparse.Namespace) -> Dict[str, Any]:
         result.update({f'{name}_s': seconds, f'{name}_mb': round(peak)})
     points = parts['val']['inputs']['points'][0]
     result.update(points=len(points), scenes_per_step=args.batch_size)
-    if hasattr(model.bbox_head, 'assigner'):
+    if hasattr(getattr(model, 'bbox_head', None), 'assigner'):
         result.update(measure_set_losses(parts, args.device, args.repeat))
     return result
 

@@ -1,6 +1,7 @@
 """The benchmark measures what it says, on a small room."""
 import json
 
+from tests.segmentation_stores import write_scannet_seg
 from tools.analysis import benchmark_downstream as benchmark
 from tools.analysis import downstream_tables
 
@@ -22,6 +23,23 @@ def test_one_config(scannet_root, tmp_path):
         assert 0 < found[name] < 60
     assert found['assignment_s'] + found['set_losses_s'] < found['train_s']
     assert found['train_mb'] >= 0 and found['predict_mb'] >= 0
+
+
+def test_a_segmentor_predicts_the_whole_scan(tmp_path):
+    write_scannet_seg(tmp_path / 'scannet')
+    file = tmp_path / 'figures.json'
+    benchmark.main([
+        '--only', 'segmentor_scannet_mini', '--data',
+        str(tmp_path / 'scannet'), '--repeat', '1', '--json',
+        str(file), '--cfg-options',
+        'train_dataloader.dataset.pipeline.6.num_points=256',
+        'train_dataloader.batch_size=1', 'model.test_cfg.num_points=256',
+        'model.backbone.tokenizer.num_tokens=32'
+    ])
+    found = json.loads(file.read_text())
+    assert found['points'] > 256
+    assert found['train_s'] > 0 and found['predict_s'] > 0
+    assert 'assignment_s' not in found
 
 
 def test_giou(monkeypatch):
