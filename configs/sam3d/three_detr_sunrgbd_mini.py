@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/models/three_detr_sunrgbd.py',
     '../_base_/models/three_detr_mini.py',
     '../_base_/datasets/sunrgbd_det_mini.py',
-    '../_base_/schedules/overfit_2400.py',
+    '../_base_/schedules/finetune_600.py',
     '../_base_/finetune_runtime_mini.py',
 ]
 

@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/models/votenet_sunrgbd.py',
     '../_base_/datasets/sunrgbd_det_mini.py',
-    '../_base_/schedules/overfit_1500.py',
+    '../_base_/schedules/finetune_600.py',
     '../_base_/finetune_runtime_mini.py',
 ]
 

@@ -1,5 +1,6 @@
-# SUN RGB-D (v1 boxes) for two CPU cores: 20,000 points, one scene a step, no
-# augmentation.
+# SUN RGB-D (v1 boxes) for two CPU cores: 20,000 points, no augmentation. With a
+# single frame a step, batch norm would see statistics in training that differ
+# from frame to frame, and others in evaluation.
 _base_ = ['./sunrgbd_det_v1.py']
 
 train_pipeline = [
@@ -11,7 +12,7 @@ train_pipeline = [
     {{_base_.pack_training}},
 ]
 train_dataloader = dict(
-    batch_size=1,
+    batch_size=3,
     num_workers=0,
     persistent_workers=False,
     sampler=dict(type='InfiniteSampler'),

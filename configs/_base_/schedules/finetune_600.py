@@ -1,4 +1,4 @@
-# 600 steps of one scene: VoteNet on 10,000 points takes five minutes of one
+# 600 steps. Of one scene of 10,000 points, they take VoteNet five minutes on one
 # core, about three on two.
 _base_ = ['./overfit_1500.py']
 
