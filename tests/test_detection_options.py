@@ -197,6 +197,18 @@ def test_scenes_with_no_box_and_one_train(name, tmp_path):
     assert all(0 <= metrics[f'val/mAP_{iou}'] <= 1 for iou in ('0.25', '0.50'))
 
 
+@pytest.mark.parametrize('name', [
+    path.stem for path in sorted(FOLDER.glob('*.py'))
+    if path.stem.startswith(('votenet', 'groupfree3d', 'three_detr'))
+])
+def test_positions_are_counted_from_the_origin_of_pretraining(name):
+    backbone = read(name).model.backbone
+    loader = read('stage1_scannet').train_dataloader.dataset.pipeline[0]
+    assert loader.type == 'LoadRGBDPoints' and loader.center == 'floor'
+    if backbone.type == 'PointTokenBackbone':
+        assert backbone.center == loader.center
+
+
 def test_unknown_class_is_named(tmp_path):
     write_sunrgbd(tmp_path)
     classes = ('bed', 'lamp')

@@ -1,12 +1,16 @@
 """Embedding, transformer and the contract with mmdet3d's heads."""
 import copy
 
+import numpy as np
 import pytest
 import torch
 from mmdet3d.registry import MODELS
 from torch import nn
 
 import sam3d_plugin  # noqa: F401 (registers)
+from sam3d_plugin.datasets.transforms.load_rgbd_points import (CENTERS,
+                                                               find_origin)
+from sam3d_plugin.models.backbones.point_token_backbone import scene_origin
 
 BACKBONE = dict(
     type='PointTokenBackbone',
@@ -230,3 +234,43 @@ def test_pretrained_encoder_is_loaded_strictly(tmp_path):
     with pytest.raises(ValueError, match='norm.weight') as error:
         strict.init_weights()
     assert 'token_layer.bias' in str(error.value)
+
+
+@pytest.mark.parametrize('center', ['floor', 'mean'])
+def test_a_moved_scene_has_the_same_features(center):
+    points = make_points()
+    move = torch.tensor([3., -2., 1.])
+    moved = points.clone()
+    moved[..., :3] += move
+    backbone = build(center=center).eval()
+    here, there = backbone(points), backbone(moved)
+    torch.testing.assert_close(
+        there['fp_features'][0], here['fp_features'][0], atol=2e-5, rtol=0)
+    torch.testing.assert_close(there['fp_xyz'][0], here['fp_xyz'][0] + move)
+    plain = build().eval()
+    difference = plain(moved)['fp_features'][0] - plain(
+        points)['fp_features'][0]
+    assert difference.abs().max() > 1e-2, 'without, positions are absolute'
+
+
+def test_the_origin_is_that_of_frames_in_pretraining():
+    xyz = make_points(num_points=700)[..., :3] * 4 - 1
+    for center in CENTERS:
+        expected = [
+            find_origin(scene.double().numpy(), center, 0.99) for scene in xyz
+        ]
+        torch.testing.assert_close(
+            scene_origin(xyz, center),
+            torch.tensor(np.array(expected)).float())
+
+
+def test_segmentation_heads_get_the_frame_of_the_points():
+    points = make_points()
+    outputs = build(center='floor', feature_depths=(1, 2)).eval()(points)
+    tokens = build().tokenizer(points[..., :3], points[..., 3].long())
+    torch.testing.assert_close(outputs['token_centers'], tokens.centers)
+
+
+def test_an_unknown_origin_is_refused():
+    with pytest.raises(ValueError, match="'ceiling' is unknown; choose one"):
+        build(center='ceiling')

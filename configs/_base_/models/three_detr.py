@@ -8,6 +8,7 @@ model = dict(
         tokenizer=dict(type='SAMTokenizer', split=True, num_tokens=256),
         embedding=dict(type='PointPatchEmbed'),
         encoder=dict(type='PlainPointTransformer'),
+        center='floor',
         out_channels=256),
     bbox_head=dict(
         type='ThreeDETRHead',

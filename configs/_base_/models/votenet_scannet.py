@@ -9,6 +9,7 @@ model = dict(
         tokenizer=dict(type='SAMTokenizer', split=True, num_tokens=1024),
         embedding=dict(type='PointPatchEmbed'),
         encoder=dict(type='PlainPointTransformer'),
+        center='floor',
         out_channels=256),
     bbox_head=dict(
         num_classes=18,

@@ -1,4 +1,5 @@
 """Tokenizer, embedding and encoder as a backbone of mmdet3d's heads."""
+from dataclasses import replace
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
@@ -6,9 +7,32 @@ from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from sam3d_plugin.datasets.transforms.load_rgbd_points import CENTERS
 from sam3d_plugin.store import MAX_REGION_ID
 from sam3d_plugin.store.checkpoint import LoadReport, load_pretrained
 from sam3d_plugin.structures import PointTokens
+
+# Percentile of z that is the floor; the default of LoadRGBDPoints.
+_FLOOR_PERCENTILE = 0.99
+
+
+def scene_origin(xyz: Tensor, center: str) -> Tensor:
+    """The origin that ``find_origin`` gives a frame, for a batch of scenes.
+
+    Args:
+        xyz (Tensor): (B, N, 3) z up, metres.
+        center (str): ``'floor'``, ``'mean'`` or ``'none'``.
+
+    Returns:
+        Tensor: (B, 3).
+    """
+    if center == 'none':
+        return xyz.new_zeros(len(xyz), 3)
+    origin = xyz.mean(dim=1)
+    if center == 'floor':
+        place = int(_FLOOR_PERCENTILE / 100 * (xyz.shape[1] - 1))
+        origin[:, 2] = xyz[..., 2].sort(dim=1).values[:, place]
+    return origin
 
 
 @MODELS.register_module()
@@ -29,6 +53,11 @@ class PointTokenBackbone(BaseModule):
             VoteNet, 288 for GroupFree3D. None leaves out the projection, for
             heads that read ``token_features``.
         region_column (int): Point column of the region ids. Defaults to -1.
+        center (str): Origin that positions of tokens are counted from:
+            ``'floor'`` or ``'mean'`` of the scene, as ``LoadRGBDPoints`` gives
+            it to frames in pre-training, wherever the data set has its own;
+            what heads get stays in the frame of the points. Defaults to
+            ``'none'``, the data set's own.
         feature_depths (Sequence[int]): After which blocks of the encoder,
             counted from 1, a segmentation head gets token features. Defaults
             to (), which gives none.
@@ -50,6 +79,7 @@ class PointTokenBackbone(BaseModule):
                  encoder: dict,
                  out_channels: Optional[int],
                  region_column: int = -1,
+                 center: str = 'none',
                  feature_depths: Sequence[int] = (),
                  frozen: bool = False,
                  init_cfg: Optional[dict] = None) -> None:
@@ -58,6 +88,10 @@ class PointTokenBackbone(BaseModule):
         self.embedding = MODELS.build(embedding)
         self.encoder = MODELS.build(encoder)
         self.region_column = region_column
+        if center not in CENTERS:
+            raise ValueError(f'center {center!r} is unknown; choose one of '
+                             f'{", ".join(CENTERS)}')
+        self.center = center
         self.feature_depths = tuple(feature_depths)
         self._check_depths()
         self.frozen = frozen
@@ -185,6 +219,9 @@ class PointTokenBackbone(BaseModule):
     def _encode(self, xyz: Tensor, tokens: PointTokens) -> List[Tensor]:
         """Return (B, G, C) of each feature depth, then of the whole encoder.
         """
+        origin = scene_origin(xyz, self.center)[:, None]
+        tokens = replace(tokens, centers=tokens.centers - origin)
+        xyz = xyz - origin
         with torch.set_grad_enabled(torch.is_grad_enabled()
                                     and not self.frozen):
             embedded = self.embedding(xyz, tokens)
