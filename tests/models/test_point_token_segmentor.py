@@ -1,5 +1,6 @@
 """Inference of whole scans: samples, patches, votes."""
 import copy
+import zlib
 
 import pytest
 import torch
@@ -99,6 +100,28 @@ def test_one_large_sample_is_the_whole_scan():
     sampled = build(dict(mode='sample', num_points=1000), tokenizer=REGIONS)
     whole.backbone.tokenizer = sampled.backbone.tokenizer
     torch.testing.assert_close(predict(sampled, scan), predict(whole, scan))
+
+
+def test_seed_of_an_evaluation():
+    """Another seed draws other samples; 0 draws what no seed does."""
+    settings = dict(mode='sample', num_points=64, votes=2)
+    scan = make_scan()
+    logits = [
+        predict(build(dict(settings, **seed)), scan)
+        for seed in (dict(), dict(seed=0), dict(seed=1), dict(seed=1))
+    ]
+    assert logits[1].equal(logits[0]) and logits[3].equal(logits[2])
+    assert not logits[2].equal(logits[0])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(zlib.crc32(b'scan.bin'))
+        samples = deal_out(150, 64, 2)
+    model, seen = build(settings), []
+    encode = model.encode_decode
+    model.encode_decode = lambda points, metas: (seen.append(points[0]),
+                                                 encode(points, metas))[1]
+    predict(model, scan)
+    # As before there was a seed, so that older scores stay what they are.
+    assert torch.stack(seen).equal(scan[samples])
 
 
 @pytest.mark.parametrize('tokenizer', [REGIONS, KNN])

@@ -26,6 +26,8 @@ class PointTokenSegmentor(EncoderDecoder3D):
 
     Whatever is drawn at random, also the patches of ``mode='slide'``, is
     seeded with the name of the scan: the same weights give the same result.
+    Another ``test_cfg.seed``, 0 where it is not set, draws others, for
+    several evaluations of the same weights.
     """
 
     def inference(self, points: Tensor, batch_input_metas: List[dict],
@@ -41,8 +43,9 @@ class PointTokenSegmentor(EncoderDecoder3D):
             Tensor: (1, num_classes, N) logits.
         """
         path = str(batch_input_metas[0].get('lidar_path') or '')
+        name = path.rsplit('/', 1)[-1].encode()
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(zlib.crc32(path.rsplit('/', 1)[-1].encode()))
+            torch.manual_seed(zlib.crc32(name, self.test_cfg.get('seed', 0)))
             if self.test_cfg.mode != _MODE:
                 return super().inference(points, batch_input_metas, rescale)
             return torch.stack(
