@@ -2,6 +2,7 @@
 import argparse
 import ast
 import os
+import re
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -9,6 +10,10 @@ from mmengine.config import Config, ConfigDict, DictAction
 
 from .export import literal_value
 from .projects import make_projects_importable
+
+# Where a dict begins: dict( or a brace, at the beginning or as an item; but
+# the {seed} of tools/analysis/evaluate.py is a text.
+_DICT = re.compile(r'(?<![^\s\[(,:=])(dict\(|\{(?!\w+\}))')
 
 
 class SettingAction(DictAction):
@@ -31,7 +36,7 @@ class SettingAction(DictAction):
     @staticmethod
     def _parse_iterable(val: str) -> Any:
         """Parse the value of one option."""
-        if 'dict(' in val or '{' in val:
+        if _DICT.search(val):
             return literal_value(ast.parse(val, mode='eval').body)
         return DictAction._parse_iterable(val)
 

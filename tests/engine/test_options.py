@@ -121,6 +121,23 @@ def test_dicts_are_options_as_a_config_writes_them():
     }
 
 
+def test_braces_around_a_name_are_no_dict():
+    """{seed}, which tools/analysis/evaluate.py fills in."""
+    values = dict(
+        load_from='a_{seed}.pth',
+        data_root='{seed}/rooms',
+        seed='{seed}',
+        files='predict(1).pkl')
+    assert parse_options(*(f'{k}={v}' for k, v in values.items())) == values
+    options = parse_options('a=[x_{seed},y_{seed}]', "b=dict(c='{seed}')",
+                            "d=[1, {'e': '{seed}'}]", 'f={}')
+    assert options == dict(
+        a=['x_{seed}', 'y_{seed}'],
+        b=dict(c='{seed}'),
+        d=[1, dict(e='{seed}')],
+        f={})
+
+
 @pytest.mark.parametrize('option', [
     'a=dict(type=LN)', 'a=dict(1)', "a=dict(f=__import__('os'))",
     'a=dict(type=', 'no_value'
