@@ -137,3 +137,16 @@ def test_votenet(name, points):
     assert cfg.optim_wrapper.optimizer.lr == 8e-3
     assert cfg.model.bbox_head.vote_aggregation_cfg.num_point == 256
     assert steps(cfg)['PointSample'].num_points == points
+
+
+@pytest.mark.parametrize('name, gpus, scenes', [('votenet_scannet', 8, 8),
+                                                ('votenet_sunrgbd', 8, 16),
+                                                ('groupfree3d_scannet', 4, 8),
+                                                ('groupfree3d_sunrgbd', 4, 8),
+                                                ('three_detr_scannet', 1, 8),
+                                                ('three_detr_sunrgbd', 1, 8)])
+def test_rates_are_for_the_published_batch(name, gpus, scenes):
+    cfg = read(name)
+    assert cfg.train_dataloader.batch_size == scenes
+    assert cfg.auto_scale_lr.base_batch_size == gpus * scenes
+    assert not cfg.auto_scale_lr.get('enable', False)

@@ -15,3 +15,6 @@ _base_ = [
     'mmdet3d::_base_/schedules/schedule-3x.py',
     '../_base_/default_runtime.py',
 ]
+
+# mmdet3d's: 8 GPUs with 8 scenes.
+auto_scale_lr = dict(base_batch_size=64)
