@@ -1,7 +1,9 @@
 """What a trained and evaluated run leaves behind, as one JSON file.
 
     arm, seed, config, options     what ran
-    config_hash, data, encoder     what its result depends on
+    config_hash, data, encoder     what its result depends on, with
+      start, best, checkpoint      load_from, --best, --checkpoints if any
+    scored_on                      names of the data that its scores are of
     commit, hardware, seconds      where and how long
     scores                         by checkpoint (last, best), one dict of
                                    metrics per evaluation
@@ -9,10 +11,11 @@
 import hashlib
 import json
 import os
+import pickle
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 import torch
 from mmengine.config import Config
@@ -24,6 +27,8 @@ _SETTINGS = ('model', 'train_dataloader', 'test_dataloader', 'optim_wrapper',
              'param_scheduler', 'train_cfg', 'test_evaluator', 'custom_hooks',
              'randomness', 'load_from')
 _DIGITS = 16
+_LOADERS = ('train_dataloader', 'test_dataloader')
+_MANIFEST, _REGIONS = 'manifest.json', 'regions of '
 
 
 def digest(content: bytes) -> str:
@@ -53,18 +58,20 @@ def config_hash(cfg: Config) -> str:
     return digest(text.encode())
 
 
-def leaf_datasets(cfg: Config) -> List[Dict[str, Any]]:
+def leaf_datasets(
+    cfg: Config, loaders: Sequence[str] = _LOADERS) -> List[Dict[str, Any]]:
     """Train and test data set without their wrappers.
 
     Args:
         cfg (Config): The whole configuration.
+        loaders (Sequence[str]): Keys of those that are asked for.
 
     Returns:
         List[Dict[str, Any]]: Settings, ``data_root`` and ``ann_files`` (a
         list) in each.
     """
     found = []
-    for name in ('train_dataloader', 'test_dataloader'):
+    for name in loaders:
         dataset = (cfg.get(name) or {}).get('dataset') or {}
         while not _ann_files(dataset) and 'dataset' in dataset:
             dataset = dataset['dataset']
@@ -84,30 +91,77 @@ def _ann_files(dataset: Dict[str, Any]) -> List[str]:
 
 
 def data_marks(cfg: Config) -> Dict[str, Optional[str]]:
-    """Checksums of a config's data: infos and manifest.
+    """Checksums of a config's data: infos, manifest, and regions it reads.
 
     Args:
         cfg (Config): The whole configuration.
 
     Returns:
-        Dict[str, Optional[str]]: By name inside the data root; None for a
-        file that is not there.
+        Dict[str, Optional[str]]: By name inside the data root, and by
+        'regions of INFOS'; None for what is not there.
     """
     marks = {}
     for dataset in leaf_datasets(cfg):
         root = Path(dataset['data_root'] or '.')
-        for name in ['manifest.json', *dataset['ann_files']]:
+        for name in [_MANIFEST, *dataset['ann_files']]:
             marks[name] = file_digest(root / name)
+        for step in dataset.get('pipeline') or ():
+            if step['type'].endswith('LoadRegionIds'):
+                for name in dataset['ann_files']:
+                    files = list(_region_files(dataset, step, root / name))
+                    if files:
+                        marks[_REGIONS + name] = _files_digest(files, root)
     return marks
+
+
+def scored_on(cfg: Config) -> List[str]:
+    """Names in :func:`data_marks` of the data that scores are of."""
+    return [
+        name for dataset in leaf_datasets(cfg, ('test_dataloader', ))
+        for name in (_MANIFEST, *dataset['ann_files'])
+    ]
+
+
+def _region_files(dataset: Dict[str, Any], step: Dict[str, Any],
+                  infos: Path) -> Iterator[Path]:
+    """Files that ``LoadRegionIds`` will read for the scans of some infos."""
+    try:
+        scans = pickle.loads(infos.read_bytes())['data_list']
+    except (OSError, EOFError, AttributeError, ImportError, LookupError,
+            TypeError, ValueError, pickle.UnpicklingError):
+        return  # the training says what is wrong with them
+    points = (dataset.get('data_prefix') or {}).get('pts', 'points')
+    for scan in scans:
+        if scan.get('pts_region_path'):
+            path = Path(dataset['data_root'] or '.', points,
+                        scan['lidar_points']['lidar_path'])
+            yield (path.parent.parent / step.get('region_folder', 'regions') /
+                   scan['pts_region_path'])
+
+
+def _files_digest(paths: Sequence[Path], root: Path) -> Optional[str]:
+    """One checksum of the names and contents of files, whatever their order.
+
+    What they hold counts, not what the manifest of their maker says: files
+    are replaced by hand, and imported scans have no manifest.
+    """
+    marks = {str(path.relative_to(root)): file_digest(path) for path in paths}
+    if None in marks.values():
+        return None
+    return digest(json.dumps(marks, sort_keys=True).encode())
 
 
 def encoder_mark(cfg: Config) -> Optional[Dict[str, Optional[str]]]:
     """File and checksum of the pre-trained encoder; None for a fresh one."""
     init: Any = (cfg.model.get('backbone') or {}).get('init_cfg') or {}
-    if not init.get('checkpoint'):
+    return file_mark(init.get('checkpoint'))
+
+
+def file_mark(path: Optional[str]) -> Optional[Dict[str, Optional[str]]]:
+    """Name and checksum of a file, if one is named."""
+    if not path:
         return None
-    path = Path(init['checkpoint'])
-    return dict(file=path.name, sha256=file_digest(path))
+    return dict(file=Path(path).name, sha256=file_digest(Path(path)))
 
 
 def arm_kind(cfg: Config) -> str:
