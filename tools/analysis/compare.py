@@ -6,13 +6,15 @@ The first arm is the baseline, unless --baseline names another. Scores are
 means and standard deviations over trainings, in percent. A difference is
 called a gain or a loss only beyond twice its standard error. What authors
 reported stands in a column of its own: it was measured elsewhere, with other
-code and on the full data set, and is compared with nothing.
+code and on the full data set, and is compared with nothing. Arms that were
+evaluated on different data are refused; what else they differ in, apart from
+the encoder that they start from, is said under the table.
 """
 import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -29,6 +31,9 @@ TITLES = {
     'miou': 'mIoU',
     'acc_cls': 'mAcc'
 }
+# Options that say where data lie, and what an arm starts from, which is what
+# arms are about.
+EXPECTED = ('data_root', 'load_from', 'model.backbone.init_cfg')
 CHOICES = dict(last='last epoch', best='best epoch on val (optimistic)')
 
 Arm = List[Dict[str, Any]]
@@ -199,16 +204,93 @@ def shared_metrics(arms: Dict[str, Arm]) -> List[str]:
     return found
 
 
+def read_arms(folders: Sequence[Path]) -> Dict[str, Arm]:
+    """Read arms that can be compared.
+
+    Args:
+        folders (Sequence[Path]): One for each.
+
+    Returns:
+        Dict[str, Arm]: Runs by name.
+
+    Raises:
+        ValueError: When two have the same name, or were evaluated on
+            different data.
+    """
+    arms: Dict[str, Arm] = {}
+    seen: Dict[str, Tuple[str, str]] = {}
+    for folder in folders:
+        runs = run_records.read_records(folder)
+        name = runs[0]['arm']
+        if name in arms:
+            raise ValueError(f'two arms are named {name}')
+        arms[name] = runs
+        for run in runs:
+            for file, mark in run_records.scored_marks(run).items():
+                other, theirs = seen.setdefault(file, (name, mark))
+                if mark != theirs:
+                    raise ValueError(
+                        f'{other} and {name} were evaluated on different '
+                        f'data: the checksum of {file} is {theirs} in one '
+                        f'and {mark} in the other; evaluate both on the '
+                        'same data')
+    return arms
+
+
+def describe_differences(arms: Dict[str, Arm]) -> List[str]:
+    """Sentences on what arms differ in that readers may not expect.
+
+    Args:
+        arms (Dict[str, Arm]): Runs by name.
+
+    Returns:
+        List[str]: One for each setting and each file of data that has the
+        same name and other content.
+    """
+    found = {name: _settings(runs) for name, runs in arms.items()}
+    marks = {name: _marks(runs) for name, runs in arms.items()}
+    notes = []
+    for key in dict.fromkeys(key for arm in found.values() for key in arm):
+        values = {name: arm.get(key, 'not set') for name, arm in found.items()}
+        if len(set(values.values())) > 1:
+            texts = [f'{value} ({name})' for name, value in values.items()]
+            notes.append(f'Arms differ in {key}: {", ".join(texts)}.')
+    for key in dict.fromkeys(key for arm in marks.values() for key in arm):
+        if len({arm[key] for arm in marks.values() if key in arm}) > 1:
+            notes.append(f'Arms differ in the content of {key}.')
+    return notes
+
+
+def _settings(runs: Arm) -> Dict[str, str]:
+    """Settings of an arm that scores depend on, as texts."""
+    counts = sorted({len(run['scores']['last']) for run in runs})
+    options = runs[0].get('options') or {}
+    return {
+        'config': runs[0]['config'],
+        'evaluations': ' or '.join(map(str, counts)),
+        **{
+            key: str(value)
+            for key, value in options.items() if key not in EXPECTED
+        }
+    }
+
+
+def _marks(runs: Arm) -> Dict[str, str]:
+    """Checksums of an arm's data, those of all seeds together."""
+    names = dict.fromkeys(name for run in runs for name in run['data'])
+    found = {
+        name: {run['data'].get(name)
+               for run in runs} - {None}
+        for name in names
+    }
+    return {name: str(sorted(marks)) for name, marks in found.items() if marks}
+
+
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Print the tables; a user's mistake ends in one sentence."""
     args = parse_args(argv)
     try:
-        arms: Dict[str, Arm] = {}
-        for folder in args.arms:
-            runs = run_records.read_records(folder)
-            if runs[0]['arm'] in arms:
-                raise ValueError(f'two arms are named {runs[0]["arm"]}')
-            arms[runs[0]['arm']] = runs
+        arms = read_arms(args.arms)
         baseline = args.baseline or next(iter(arms))
         if baseline not in arms:
             raise ValueError(f'--baseline {baseline} is none of '
@@ -222,6 +304,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     print('\n± after a score: standard deviation over trainings; after a '
           'difference: twice its standard error. Reported: by the authors, '
           'not measured here.')
+    for note in describe_differences(arms):
+        print(note)
     if args.json:
         with atomic_write(args.json, 'w') as file:
             json.dump(

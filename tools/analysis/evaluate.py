@@ -8,14 +8,16 @@ writes results/ARM/seed_S.json: the scores of the last epoch and, where the
 schedule validates more than once, of the best on the validation scans, which
 is an optimistic choice; with commit, checksums of config, data and encoder,
 hardware and time. What is there is not computed again, so the same command
-goes on where it was broken off. Checkpoints that exist already:
+goes on where it was broken off; a work directory that holds a training of
+other settings or data is refused. Checkpoints that exist already:
 
     python tools/analysis/evaluate.py CONFIG --out results/ARM --seeds 0 1 \
         --checkpoints work_dirs/a/epoch_80.pth work_dirs/b/epoch_80.pth
 
 In the value of an option {seed} stands for the seed, so that every training
-may start from the pre-training of the same seed. tools/analysis/compare.py
-prints arms side by side.
+may start from the pre-training of the same seed, or take its own list of few
+labels (train_dataloader...ann_file=scannet_infos_train_10_seed{seed}.pkl).
+tools/analysis/compare.py prints arms side by side.
 """
 import argparse
 import json
@@ -36,6 +38,11 @@ from tools import steps  # noqa: E402
 from tools.analysis import run_records  # noqa: E402
 
 SEEDED, TEST_PIPELINE = 'SeededPointSample', 'test_dataloader.dataset.pipeline'
+# Deals out all points of a scan at random when it infers.
+SEEDED_MODEL = 'PointTokenSegmentor'
+# What a record depends on.
+DECISIVE = ('config_hash', 'data', 'encoder', 'start', 'best', 'checkpoint',
+            'evaluations')
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -93,9 +100,13 @@ def seed_settings(args: argparse.Namespace, seed: int) -> Dict[str, Any]:
 
 
 def _fill(value: Any, seed: int) -> Any:
-    """Put the seed where {seed} stands, inside dicts too."""
+    """Put the seed where {seed} stands, also inside dicts and lists."""
     if isinstance(value, dict):
         return {key: _fill(item, seed) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_fill(item, seed) for item in value)
+    if value == '{seed}':
+        return seed
     return value.replace('{seed}', str(seed)) if isinstance(value,
                                                             str) else value
 
@@ -108,6 +119,7 @@ def read_settings(args: argparse.Namespace, seed: int) -> Config:
 def describe(args: argparse.Namespace, seed: int,
              cfg: Config) -> Dict[str, Any]:
     """What a run depends on, known before it starts."""
+    given = args.checkpoints and args.checkpoints[args.seeds.index(seed)]
     return dict(
         arm=args.arm,
         seed=seed,
@@ -120,7 +132,11 @@ def describe(args: argparse.Namespace, seed: int,
         evaluations=args.evaluations,
         config_hash=run_records.config_hash(cfg),
         data=run_records.data_marks(cfg),
-        encoder=run_records.encoder_mark(cfg))
+        scored_on=run_records.scored_on(cfg),
+        encoder=run_records.encoder_mark(cfg),
+        start=run_records.file_mark(cfg.get('load_from')),
+        best=args.best,
+        checkpoint=run_records.file_mark(given))
 
 
 def is_current(path: Path, description: Dict[str, Any]) -> bool:
@@ -139,12 +155,19 @@ def is_current(path: Path, description: Dict[str, Any]) -> bool:
     if not path.is_file():
         return False
     found = json.loads(path.read_text())
-    for key in ('config_hash', 'data', 'encoder', 'evaluations'):
-        if found.get(key) != description[key]:
+    for key in DECISIVE:
+        # Older records lack some keys: they pass for runs without --best,
+        # --checkpoints and load_from, never for runs with them.
+        old, new = found.get(key), description[key]
+        if key == 'data' and old and run_records.is_same_data(old, new):
+            if len(old) < len(new):
+                print(f'# {path} is older than the checksums of regions, '
+                      'which are not compared')
+        elif old != new:
             raise ValueError(
-                f'{path} was made with another {key} ({found.get(key)}, now '
-                f'{description[key]}); choose another --out, or remove the '
-                'file and the training of that seed')
+                f'{path} was made with another {key} ({old}, now {new}); '
+                'choose another --out, or remove the file and the training '
+                'of that seed')
     return True
 
 
@@ -215,6 +238,7 @@ def evaluate(args: argparse.Namespace, checkpoint: str, cfg: Config,
     Returns:
         List[Dict[str, float]]: The metrics.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     results = []
     for i in range(args.evaluations):
         options = dict(
@@ -234,10 +258,23 @@ def evaluate(args: argparse.Namespace, checkpoint: str, cfg: Config,
 def seed_options(cfg: Config, seed: int) -> Dict[str, Any]:
     """Options that make an evaluation sample other points."""
     options: Dict[str, Any] = {'randomness.seed': seed}
+    if cfg.model.type.endswith(SEEDED_MODEL):
+        options['model.test_cfg.seed'] = seed
     for i, step in enumerate(cfg.test_dataloader.dataset.get('pipeline', ())):
         if step['type'] == SEEDED:
             options[f'{TEST_PIPELINE}.{i}.seed'] = seed
     return options
+
+
+def score_folder(work_dir: Path, description: Dict[str, Any],
+                 checkpoint: str) -> Path:
+    """Where scores go: not with those of other settings, data or weights."""
+    marks = [
+        description['config_hash'], description['data'],
+        run_records.file_mark(checkpoint)
+    ]
+    text = json.dumps(marks, sort_keys=True)
+    return work_dir / f'test_{run_records.digest(text.encode())}'
 
 
 def run_seed(args: argparse.Namespace, index: int) -> None:
@@ -250,14 +287,15 @@ def run_seed(args: argparse.Namespace, index: int) -> None:
         print(f'# done: {path}', flush=True)
         return
     work_dir = args.work_dir / f'seed_{seed}'
-    # An evaluation of other settings must not be taken for one of these.
-    folder = work_dir / f'test_{description["config_hash"]}'
-    folder.mkdir(parents=True, exist_ok=True)
-    seconds = None if args.checkpoints else train(args, seed, cfg, work_dir)
+    seconds = None
+    if not args.checkpoints:
+        run_records.claim_work_dir(work_dir, description)
+        seconds = train(args, seed, cfg, work_dir)
     found = find_checkpoints(args, index, cfg, work_dir)
     begin = time.time()
     scores = {
-        name: evaluate(args, file, cfg, folder)
+        name: evaluate(args, file, cfg,
+                       score_folder(work_dir, description, file))
         for name, file in found.items()
     }
     run_records.write_record(

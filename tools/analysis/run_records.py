@@ -20,7 +20,9 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence
 import torch
 from mmengine.config import Config
 
+from sam3d_plugin.engine.work_dir import locked_work_dir
 from sam3d_plugin.store import atomic_write
+from sam3d_plugin.store.manifest import differences
 
 # Settings that a result depends on; logging and folders it does not.
 _SETTINGS = ('model', 'train_dataloader', 'test_dataloader', 'optim_wrapper',
@@ -29,6 +31,9 @@ _SETTINGS = ('model', 'train_dataloader', 'test_dataloader', 'optim_wrapper',
 _DIGITS = 16
 _LOADERS = ('train_dataloader', 'test_dataloader')
 _MANIFEST, _REGIONS = 'manifest.json', 'regions of '
+# What a training depends on, and where its work directory says so.
+_OF_TRAINING = ('config_hash', 'data', 'encoder', 'start', 'best')
+_TRAINING = 'training.json'
 
 
 def digest(content: bytes) -> str:
@@ -58,8 +63,8 @@ def config_hash(cfg: Config) -> str:
     return digest(text.encode())
 
 
-def leaf_datasets(
-    cfg: Config, loaders: Sequence[str] = _LOADERS) -> List[Dict[str, Any]]:
+def leaf_datasets(cfg: Config,
+                  loaders: Sequence[str] = _LOADERS) -> List[Dict[str, Any]]:
     """Train and test data set without their wrappers.
 
     Args:
@@ -172,6 +177,83 @@ def arm_kind(cfg: Config) -> str:
     return 'fresh' if 'tokenizer' in backbone else 'stock'
 
 
+def is_same_data(found: Dict[str, Any], wanted: Dict[str, Any]) -> bool:
+    """Whether a record was made of these data.
+
+    Args:
+        found (Dict[str, Any]): Marks in the record. Records of before
+            regions had marks are compared without them.
+        wanted (Dict[str, Any]): See :func:`data_marks`.
+
+    Returns:
+        bool: As far as the record says.
+    """
+    unknown = {
+        name: mark
+        for name, mark in wanted.items()
+        if name.startswith(_REGIONS) and name not in found
+    }
+    return {**found, **unknown} == wanted
+
+
+def claim_work_dir(work_dir: Path, description: Dict[str, Any]) -> None:
+    """Note in a work directory what its training depends on.
+
+    Args:
+        work_dir (Path): Of one training; made where it is missing.
+        description (Dict[str, Any]): Of the run that wants it.
+
+    Raises:
+        ValueError: When it holds checkpoints of other settings or data, or
+            nothing says of which.
+    """
+    note = work_dir / _TRAINING
+    keys = ('config', 'options', *_OF_TRAINING)
+    wanted = {key: description[key] for key in keys}
+    with locked_work_dir(work_dir):
+        if not list(work_dir.glob('*.pth')):
+            write_record(note, wanted)
+            return
+    if note.is_file():
+        found = json.loads(note.read_text())
+    else:
+        found = _claim_of_before(work_dir, wanted)
+    if any(found.get(key) != wanted[key] for key in _OF_TRAINING):
+        changes = differences(found, wanted)
+        # Of two configs or options, the hash says nothing more.
+        clearer = [text for text in changes if 'config_hash' not in text]
+        raise ValueError(
+            f'{work_dir} holds a training of other settings or data: '
+            f'{"; ".join((clearer or changes)[:5])}. Choose another '
+            '--work-dir, or remove the folder; --checkpoints evaluates files '
+            'that exist')
+
+
+def _claim_of_before(work_dir: Path, wanted: Dict[str, Any]) -> Dict[str, Any]:
+    """What is known of a training from before there were such notes.
+
+    Its settings are in the config that it left behind; of its data and
+    encoder nothing is known, and they pass for those that are wanted.
+    """
+    dumped = [Config.fromfile(str(path)) for path in work_dir.glob('*.py')]
+    if not dumped:
+        raise ValueError(
+            f'{work_dir} holds checkpoints, and nothing says of which '
+            'settings and data; name them with --checkpoints, or choose '
+            'another --work-dir')
+    for cfg in dumped:
+        # Where a run that resumes keeps it.
+        cfg.load_from = cfg.get('start_from') or cfg.get('load_from')
+        found = dict(wanted, config_hash=config_hash(cfg))
+        if found['config_hash'] != wanted['config_hash']:
+            return found
+    print(
+        f'# {work_dir} is of a version that noted no checksums of data and '
+        'encoder: only its settings are compared',
+        flush=True)
+    return found
+
+
 def commit() -> str:
     """Commit of the code, marked where files differ from it."""
     return subprocess.run(['git', 'describe', '--always', '--dirty'],
@@ -225,14 +307,59 @@ def read_records(folder: Path) -> List[Dict[str, Any]]:
     if not records:
         raise ValueError(f'{folder} holds no seed_*.json; make them with '
                          'tools/analysis/evaluate.py')
-    shared = ['config', 'options', 'data']
-    if '{seed}' not in str(records[0].get('options')):
-        shared.append('encoder')
     for record in records[1:]:
-        for key in shared:
-            if record.get(key) != records[0].get(key):
-                raise ValueError(
-                    f'{folder}: seeds {records[0]["seed"]} and '
-                    f'{record["seed"]} differ in {key}, so they are not runs '
-                    'of one arm; give each arm a folder of its own')
+        key = _difference(records[0], record)
+        if key:
+            raise ValueError(
+                f'{folder}: seeds {records[0]["seed"]} and '
+                f'{record["seed"]} differ in {key}, so they are not runs '
+                'of one arm; give each arm a folder of its own')
     return sorted(records, key=lambda record: record['seed'])
+
+
+def _difference(first: Dict[str, Any], other: Dict[str, Any]) -> str:
+    """What two runs of an arm must share and do not; '' if there is none."""
+    options = first.get('options') or {}
+    shared = ['config', 'options']
+    if '{seed}' not in str(options):
+        shared += ['encoder', 'start']
+    for key in shared:
+        if first.get(key) != other.get(key):
+            return key
+    names = {*first['data'], *other['data']}
+    if _trains_on_data_of_seed(options):
+        names = {*scored_marks(first), *scored_marks(other)}
+    for name in sorted(names):
+        marks = [run['data'].get(name, '') for run in (first, other)]
+        # Older records lack the marks of regions.
+        if marks[0] != marks[1] and not (name.startswith(_REGIONS)
+                                         and '' in marks):
+            return f'data ({name})'
+    return ''
+
+
+def _trains_on_data_of_seed(options: Dict[str, Any]) -> bool:
+    """Whether every training has its own data, such as few labels."""
+    return any('{seed}' in str(value) for key, value in options.items()
+               if key == 'data_root' or key.startswith('train_dataloader'))
+
+
+def scored_marks(record: Dict[str, Any]) -> Dict[str, str]:
+    """Checksums of the data that a run's scores are of.
+
+    Args:
+        record (Dict[str, Any]): Of the run. An older one does not tell
+            training data from others but by their names.
+
+    Returns:
+        Dict[str, str]: By name, where there are any. Regions are not among
+        them: they are made for a model, and arms may differ in them.
+    """
+    names = record.get('scored_on') or [
+        name for name in record['data'] if '_train' not in name
+    ]
+    return {
+        name: record['data'][name]
+        for name in names
+        if record['data'].get(name) and not name.startswith(_REGIONS)
+    }

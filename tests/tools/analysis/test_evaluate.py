@@ -1,17 +1,21 @@
-"""Several seeds of an arm: commands, records, resuming; then the table."""
+"""Several seeds of an arm: commands, records, resuming."""
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
+from sam3d_plugin.engine import options as engine_options
 from tests.conftest import write_scannet
 from tools import steps
-from tools.analysis import compare, evaluate, run_records
+from tools.analysis import evaluate, run_records
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = str(ROOT / 'configs/sam3d/votenet_scannet.py')
 MINI = str(ROOT / 'configs/sam3d/votenet_scannet_mini.py')
+TENTH = str(ROOT / 'configs/sam3d/votenet_scannet_10percent.py')
+SEGMENTOR = str(ROOT / 'configs/sam3d/segmentor_scannet_mini.py')
 
 
 class Commands:
@@ -56,10 +60,10 @@ def commands(monkeypatch, tmp_path):
     return fake
 
 
-def run(*arguments, config=CONFIG):
+def run(*arguments, config=CONFIG, options=()):
     evaluate.main(
         evaluate.parse_args([
-            config, '--cfg-options', 'data_root=rooms/', '--out',
+            config, '--cfg-options', 'data_root=rooms/', *options, '--out',
             *map(str, arguments)
         ]))
 
@@ -130,6 +134,205 @@ def test_existing_checkpoints_are_only_evaluated(commands):
     assert record('results/a', 4)['seconds']['training'] is None
 
 
+def test_other_checkpoints_are_evaluated_again(commands):
+    """Not taken for those of the same name that were evaluated before."""
+    for folder in 'abc':
+        Path(folder).mkdir()
+        Path(folder, 'epoch_36.pth').write_bytes(folder.encode())
+    Path('c/epoch_36.pth').write_bytes(b'a')
+
+    def evaluate_one(out, folder):
+        before = len(commands.ran)
+        run(out, '--seeds', 0, '--checkpoints', f'{folder}/epoch_36.pth')
+        return len(commands.ran) - before
+
+    assert evaluate_one('results/arm', 'a') == 1
+    assert evaluate_one('other/arm', 'b') == 1
+    # The same weights under another name.
+    assert evaluate_one('results/arm', 'c') == 0
+    with pytest.raises(ValueError, match='another checkpoint'):
+        evaluate_one('results/arm', 'b')
+    with pytest.raises(ValueError, match='another checkpoint'):
+        run('results/arm', '--seeds', 0)
+    mark = record('results/arm', 0)['checkpoint']
+    assert mark['sha256'] == run_records.digest(b'a')
+
+
+def test_trainings_of_other_settings_are_not_evaluated(commands):
+    """They share a work directory where the arms' folders share a name."""
+    Path('encoder.pth').write_bytes(b'weights')
+    run('full/fresh', '--seeds', 0)
+    ran = len(commands.ran)
+    shutil.copy('rooms/scannet_infos_train.pkl',
+                'rooms/scannet_infos_train_10.pkl')
+    with pytest.raises(
+            ValueError,
+            match='votenet_scannet., now .votenet_scannet_10perc'
+            '.*Choose another --work-dir, or remove'):
+        run('tenth/fresh', '--seeds', 0, config=TENTH)
+    lr = 'optim_wrapper.optimizer.lr'
+    with pytest.raises(ValueError, match=f'options.{lr} None, now .0.1'):
+        run('lr/fresh', '--seeds', 0, options=[f'{lr}=0.1'])
+    with pytest.raises(ValueError, match='best None, now .mAP_0.50'):
+        run('best/fresh', '--seeds', 0, '--best', 'mAP_0.50')
+    with pytest.raises(ValueError, match='start None, now .*encoder.pth'):
+        run('start/fresh', '--seeds', 0, options=['load_from=encoder.pth'])
+    assert len(commands.ran) == ran
+    run('tenth/fresh', '--seeds', 0, '--work-dir', 'other', config=TENTH)
+    assert len(commands.of(steps.TRAIN)) == 2
+    # The same settings elsewhere: the training is found again.
+    Path('full/fresh/seed_0.json').unlink()
+    run('again/fresh', '--seeds', 0)
+    assert len(commands.of(steps.TRAIN)) == 2
+    Path('rooms/scannet_infos_train.pkl').write_bytes(b'other')
+    with pytest.raises(ValueError, match='data.scannet_infos_train.pkl .*now'):
+        run('data/fresh', '--seeds', 0)
+
+
+def test_half_a_training_is_not_resumed_with_other_settings(commands):
+    commands.fail_at = 0
+    with pytest.raises(SystemExit):
+        run('results/a', '--seeds', 0)
+    folder = Path('work_dirs/evaluate/a/seed_0')
+    # Nothing is lost: it ended before its first checkpoint.
+    with pytest.raises(SystemExit):
+        run('results/a', '--seeds', 0, config=MINI)
+    torch.save({}, folder / 'epoch_1.pth')
+    with pytest.raises(ValueError, match='votenet_scannet_mini., now'):
+        run('results/a', '--seeds', 0)
+
+
+def test_trainings_of_older_versions_tell_their_settings(commands, capsys):
+    """By the config that tools/train.py leaves in the work directory."""
+    folder = Path('work_dirs/evaluate/a/seed_0')
+    folder.mkdir(parents=True)
+    torch.save({}, folder / 'epoch_36.pth')
+    with pytest.raises(ValueError, match='nothing says of which settings'):
+        run('results/a', '--seeds', 0)
+    options = ['load_from=start.pth']
+    args = evaluate.parse_args([
+        CONFIG, '--out', 'results/a', '--cfg-options', 'data_root=rooms/',
+        *options
+    ])
+    cfg = evaluate.read_settings(args, 0)
+    cfg.start_from, cfg.load_from = cfg.load_from, None  # as after --resume
+    cfg.dump(folder / 'votenet_scannet.py')
+    run('results/a', '--seeds', 0, options=options)
+    assert not commands.of(steps.TRAIN)
+    assert 'only its settings are compared' in capsys.readouterr().out
+    assert not (folder / 'training.json').exists()
+    with pytest.raises(ValueError, match='config_hash .*now'):
+        run('other/a', '--seeds', 0)
+
+
+def test_regions_are_data(commands, capsys):
+    """They are a model's input where its tokens are regions."""
+    run('results/a', '--seeds', 0)
+    marks = record('results/a', 0)['data']
+    names = [f'regions of scannet_infos_{s}.pkl' for s in ('train', 'val')]
+    assert marks[names[0]] == marks[names[1]] != None  # noqa: E711
+    old = {name: mark for name, mark in marks.items() if name not in names}
+    path = Path('rooms/regions/a.npz')
+    content = path.read_bytes()
+    path.write_bytes(content + b'other')
+    with pytest.raises(ValueError, match='another data'):
+        run('results/a', '--seeds', 0)
+    # Records of before there were marks of regions stay valid.
+    run_records.write_record(
+        Path('results/a/seed_0.json'), dict(record('results/a', 0), data=old))
+    run('results/a', '--seeds', 0)
+    assert 'older than the checksums of regions' in capsys.readouterr().out
+    Path('rooms/scannet_infos_val.pkl').write_bytes(b'other')
+    with pytest.raises(ValueError, match='another data'):
+        run('results/a', '--seeds', 0)
+    path.unlink()
+    cfg = evaluate.read_settings(
+        evaluate.parse_args(
+            [CONFIG, '--out', 'x', '--cfg-options', 'data_root=rooms/']), 0)
+    assert run_records.data_marks(cfg)[names[0]] is None
+
+
+def test_regions_that_no_pipeline_reads_are_no_data(commands):
+    cfg = evaluate.read_settings(
+        evaluate.parse_args(
+            [CONFIG, '--out', 'x', '--cfg-options', 'data_root=rooms/']), 0)
+    with_regions = run_records.data_marks(cfg)
+    for loader in (cfg.train_dataloader.dataset, cfg.test_dataloader):
+        loader.dataset.pipeline = [
+            step for step in loader.dataset.pipeline
+            if step.type != 'LoadRegionIds'
+        ]
+    assert run_records.data_marks(cfg) == {
+        name: mark
+        for name, mark in with_regions.items() if 'regions' not in name
+    }
+
+
+def test_evaluations_of_a_segmentor_draw_other_samples(commands):
+    run('results/a', '--seeds', 3, '--evaluations', 2, config=SEGMENTOR)
+    tests = [str(step) for step in commands.of(steps.TEST)]
+    assert 'model.test_cfg.seed=0' in tests[0]
+    assert 'model.test_cfg.seed=1' in tests[1]
+
+
+def test_every_seed_may_have_its_own_labels(commands):
+    content = Path('rooms/scannet_infos_train.pkl').read_bytes()
+    for seed in (0, 1):
+        Path(f'rooms/scannet_infos_train_10_seed{seed}.pkl').write_bytes(
+            content + b' ' * seed)
+        Path(f'start_{seed}.pth').write_bytes(b'weights %d' % seed)
+    name = 'train_dataloader.dataset.dataset'
+    run('results/a',
+        '--seeds',
+        0,
+        1,
+        options=[
+            f'{name}.ann_file=scannet_infos_train_10_seed{{seed}}.pkl',
+            f'{name}.pipeline.0.seed={{seed}}', 'load_from=start_{seed}.pth'
+        ])
+    for seed, step in enumerate(commands.of(steps.TRAIN)):
+        assert f'{name}.ann_file=scannet_infos_train_10_seed{seed}' in (
+            str(step))
+        cfg = steps_config(step)
+        assert cfg.load_from == f'start_{seed}.pth'
+        assert cfg.train_dataloader.dataset.dataset.pipeline[0].seed == seed
+        found = record('results/a', seed)
+        assert found['start']['sha256'] == run_records.digest(b'weights %d' %
+                                                              seed)
+    assert len(run_records.read_records(Path('results/a'))) == 2
+    changed = record('results/a', 1)
+    changed['data']['scannet_infos_val.pkl'] = 'other'
+    run_records.write_record(Path('results/a/seed_1.json'), changed)
+    with pytest.raises(ValueError, match=r'data \(scannet_infos_val.pkl\)'):
+        run_records.read_records(Path('results/a'))
+
+
+def test_seeds_of_one_list_share_it(commands):
+    run('results/a', '--seeds', 0, 1)
+    changed = record('results/a', 1)
+    changed['data']['scannet_infos_train.pkl'] = 'other'
+    run_records.write_record(Path('results/a/seed_1.json'), changed)
+    with pytest.raises(ValueError, match=r'data \(scannet_infos_train.pkl'):
+        run_records.read_records(Path('results/a'))
+    # Older records lack the marks of regions.
+    changed['data'] = {
+        name: mark
+        for name, mark in record('results/a', 0)['data'].items()
+        if 'regions' not in name
+    }
+    run_records.write_record(Path('results/a/seed_1.json'), changed)
+    assert len(run_records.read_records(Path('results/a'))) == 2
+
+
+def steps_config(step):
+    """The config that a command of a step will see."""
+    args = evaluate.parse_args([
+        CONFIG, '--out', 'x', *step.command[step.command.index('--cfg-opt'
+                                                               'ions'):]
+    ])
+    return engine_options.read_config(CONFIG, args.cfg_options)
+
+
 @pytest.mark.parametrize('arguments',
                          [['--seeds', 0, 1, '--checkpoints', 'x'],
                           ['--seeds', 1, 1], ['--evaluations', 0]])
@@ -187,102 +390,3 @@ def test_hash_does_not_depend_on_where_the_data_lies(commands, tmp_path):
     assert len(hashes) == 1
     changed = read_config(CONFIG, {'model.test_cfg.nms_thr': .3})
     assert run_records.config_hash(changed) not in hashes
-
-
-def write_arm(folder, values, config='votenet_scannet', kind='fresh', **more):
-    """Records of an arm; values are scores by seed, in parts of one."""
-    for seed, score in values.items():
-        entry = dict(
-            arm=Path(folder).name,
-            seed=seed,
-            config=config,
-            kind=kind,
-            options={},
-            data={},
-            encoder=None,
-            scores=dict(last=[{
-                'mAP_0.25': score,
-                'mAP_0.50': score / 2
-            }]))
-        entry.update(more)
-        run_records.write_record(Path(folder, f'seed_{seed}.json'), entry)
-
-
-def test_table_by_hand(tmp_path, capsys):
-    write_arm(tmp_path / 'fresh', {0: .50, 1: .52}, 'groupfree3d_scannet')
-    write_arm(
-        tmp_path / 'pretrained', {
-            0: .60,
-            1: .62
-        },
-        'groupfree3d_scannet',
-        'pretrained',
-        encoder=dict(file='e.pth'))
-    out = tmp_path / 'table.json'
-    compare.main([
-        str(tmp_path / 'fresh'),
-        str(tmp_path / 'pretrained'), '--json',
-        str(out)
-    ])
-    shown = capsys.readouterr().out
-    # means 51 and 61, deviation 1.414, error of the difference 1.414
-    assert ('| pretrained | 2 | 61.0 ± 1.4 | +10.0 ± 2.8: gain | (72.3) | '
-            '30.5 ± 0.7 | +5.0 ± 1.4: gain | (55.7) |') in shown
-    assert '| fresh | 2 | 51.0 ± 1.4 | – | (66.1) |' in shown
-    assert 'AP25 reported' in shown and 'optimistic' not in shown
-    cells = json.loads(out.read_text())['cells']
-    assert cells[-1]['standard_error'] == pytest.approx(.5**.5)
-
-
-def test_small_differences_and_single_runs_are_no_gain(tmp_path, capsys):
-    write_arm(tmp_path / 'a', {0: .50, 1: .54})
-    write_arm(tmp_path / 'b', {0: .51, 1: .55})
-    write_arm(tmp_path / 'c', {0: .90})
-    arms = [str(tmp_path / name) for name in 'abc']
-    compare.main(arms)
-    shown = capsys.readouterr().out
-    assert '+1.0 ± 5.7: unclear' in shown and '+38.0: one run' in shown
-    # the seeds explain everything: pairs differ by exactly one point
-    compare.main([*arms[:2], '--paired'])
-    assert '+1.0 ± 0.0: gain' in capsys.readouterr().out
-
-
-def test_best_epoch_is_called_optimistic(tmp_path, capsys):
-    scores = dict(last=[{'mAP_0.25': .4}], best=[{'mAP_0.25': .5}])
-    write_arm(tmp_path / 'a', {0: 0, 1: 0}, scores=scores)
-    compare.main([str(tmp_path / 'a')])
-    shown = capsys.readouterr().out
-    assert '| best epoch on val (optimistic), % |' in shown
-    assert '40.0' in shown and '50.0' in shown
-
-
-def error_of(*arguments):
-    with pytest.raises(SystemExit) as caught:
-        compare.main([str(argument) for argument in arguments])
-    return str(caught.value.code)
-
-
-def test_mistakes_end_in_one_sentence(tmp_path):
-    assert 'holds no seed_*.json' in error_of(tmp_path / 'none')
-    write_arm(tmp_path / 'a', {0: .5})
-    write_arm(tmp_path / 'b', {0: .5}, scores=dict(last=[{'miou': .5}]))
-    write_arm(tmp_path / 'c', {1: .5})
-    write_arm(tmp_path / 'c', {2: .5}, 'groupfree3d_scannet')
-    assert 'share no metric' in error_of(tmp_path / 'a', tmp_path / 'b')
-    assert 'differ in config' in error_of(tmp_path / 'c')
-    assert 'two arms are named a' in error_of(tmp_path / 'a', tmp_path / 'a')
-    assert '--baseline x is none of a' in error_of(tmp_path / 'a',
-                                                   '--baseline', 'x')
-    assert 'not scored with miou' in error_of(tmp_path / 'a', '--metrics',
-                                              'miou')
-    (tmp_path / 'a/seed_0.json').write_text('{')
-    assert 'no whole record' in error_of(tmp_path / 'a')
-
-
-def test_reported_numbers_belong_to_configs_that_exist():
-    reported = json.loads(compare.REPORTED.read_text())['configs']
-    for name, kinds in reported.items():
-        assert (ROOT / f'configs/sam3d/{name}.py').is_file(), name
-        assert set(kinds) <= {'stock', 'fresh', 'pretrained'}
-        for numbers in kinds.values():
-            assert numbers['source']
