@@ -8,15 +8,19 @@ Axes: N points.
 import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Optional, Union
+from typing import List, Optional, Union
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..preparation.scans import infos
-from ..preparation.scans.frames import check_units, check_up_axis
+from ..preparation.scans.frames import (check_units, check_up_axis,
+                                        to_metres_z_up)
+from ..preparation.scans.point_fields import read_colors, read_regions
 from ..preparation.scans.scan import Scan, ScanError
 from ..preparation.scans.scan_readers import ReadOptions, read_scan
-from ..store import atomic_write, check_region_ids
+from ..preparation.scans.source_files import brief
+from ..store import atomic_write
 
 INFOS = 'infos.pkl'
 _ENDINGS = ('.npz', '.ply')
@@ -75,7 +79,8 @@ def read_scene(path: Union[str, Path],
             up=options.up or 'z',
             region_key=options.region_key,
             without_color=True,
-            drop_invalid=options.drop_invalid))
+            drop_invalid=options.drop_invalid,
+            without_labels=True))
     _check_frame(scan, options)
     if options.region_key and scan.regions is None:
         raise ScanError(f'{path} has no array or vertex property '
@@ -83,51 +88,76 @@ def read_scene(path: Union[str, Path],
     return scan
 
 
-def scene_of_arrays(xyz: np.ndarray,
-                    rgb: Optional[np.ndarray] = None,
-                    region_ids: Optional[np.ndarray] = None,
-                    name: str = 'scan') -> Scan:
-    """Take a scan from arrays.
+def scene_of_arrays(xyz: ArrayLike,
+                    rgb: Optional[ArrayLike] = None,
+                    region_ids: Optional[ArrayLike] = None,
+                    name: str = 'scan',
+                    options: SceneOptions = DEFAULT_SCENE) -> Scan:
+    """Take a scan from arrays, or from lists or tensors of the same form.
 
     Args:
-        xyz (np.ndarray): (N, 3) metres, z up.
-        rgb (Optional[np.ndarray]): (N, 3) colours, 0 to 255.
-        region_ids (Optional[np.ndarray]): (N,) ids, 0 = in no region.
+        xyz (ArrayLike): (N, 3) metres, z up.
+        rgb (Optional[ArrayLike]): (N, 3) colours, 0 to 255, or floats from 0
+            to 1.
+        region_ids (Optional[ArrayLike]): (N,) ids, 0 = in no region.
         name (str): Name of the scan.
+        options (SceneOptions): Its units and up axis, where they differ.
 
     Returns:
-        Scan: The same.
+        Scan: In metres with z up.
 
     Raises:
-        ScanError: When the arrays do not fit, a coordinate is not finite,
-            or they do not look like a room in metres with z up.
+        ScanError: When something is no array of numbers, the arrays do not
+            fit, a number is not finite, or they do not look like a room in
+            metres with z up.
     """
-    xyz = np.asarray(xyz, np.float64)
-    if xyz.ndim != 2 or xyz.shape[1] != 3 or not len(xyz):
-        raise ScanError(f'{name}: xyz must be (N, 3), got {xyz.shape}')
-    if not np.isfinite(xyz).all():
-        raise ScanError(f'{name}: a coordinate is not finite; leave such '
-                        'points out')
-    has_color = rgb is not None
-    rgb = np.full(xyz.shape, _MID_GREY) if rgb is None else np.asarray(rgb)
-    if rgb.shape != xyz.shape:
-        raise ScanError(f'{name}: rgb must be {xyz.shape}, got {rgb.shape}')
-    if region_ids is not None:
-        if np.shape(region_ids) != xyz.shape[:1]:
-            raise ScanError(f'{name}: region_ids must be {xyz.shape[:1]}, got '
-                            f'{np.shape(region_ids)}')
-        region_ids = check_region_ids(np.asarray(region_ids), name)
-    notes = [] if has_color else ['no colours: stored mid-grey']
+    points = _as_array(xyz, 'xyz', name)
+    if points.ndim != 2 or points.shape[1] != 3 or not len(points):
+        raise ScanError(f'{name}: xyz must be (N, 3), got {points.shape}')
+    arrays = dict(xyz=points.astype(np.float64))
+    for field, argument, values, shape in (('rgb', 'rgb', rgb, points.shape),
+                                           ('region', 'region_ids', region_ids,
+                                            points.shape[:1])):
+        if values is None:
+            continue
+        arrays[field] = _as_array(values, argument, name)
+        if arrays[field].shape != shape:
+            raise ScanError(f'{name}: {argument} must be {shape}, got '
+                            f'{arrays[field].shape}')
+    for field, values in arrays.items():
+        if not np.isfinite(values).all():
+            raise ScanError(f'{name}: a number of {field} is not finite; '
+                            'leave such points out')
+    path = Path(name)
+    notes: List[str] = []
     scan = Scan(
         name,
-        Path(name),
-        xyz,
-        rgb.astype(np.float32),
+        path,
+        arrays['xyz'],
+        read_colors(arrays, path, True, notes),
         np.eye(4),
-        regions=region_ids,
+        regions=read_regions(arrays, path),
         notes=notes)
-    _check_frame(scan, DEFAULT_SCENE)
+    scan = to_metres_z_up(scan,
+                          1.0 if options.scale is None else options.scale,
+                          options.up or 'z')
+    _check_frame(scan, options)
     return scan
+
+
+def _as_array(values: ArrayLike, argument: str, name: str) -> np.ndarray:
+    """Numbers as an array, or a sentence that says what came instead."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ScanError(f'{name}: {argument} is a {type(values).__name__} '
+                        f'and no array of numbers ({brief(error)}); give '
+                        'what numpy.asarray takes') from error
+    if array.dtype.kind not in 'iufb':
+        raise ScanError(f'{name}: {argument} is a {type(values).__name__} '
+                        f'and no array of numbers ({array.dtype}); give what '
+                        'numpy.asarray takes')
+    return array
 
 
 def _check_frame(scan: Scan, options: SceneOptions) -> None:

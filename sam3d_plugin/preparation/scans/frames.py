@@ -29,6 +29,11 @@ _LARGEST_OFFSET = 1000.0
 _BIN = 0.05
 
 
+def alignment_file(path: Path) -> Path:
+    """Where the alignment of a scan's file may lie."""
+    return path.with_name(f'{path.stem}_axis_align.txt')
+
+
 def read_axis_align(path: Path, arrays: Dict[str, np.ndarray],
                     notes: List[str]) -> np.ndarray:
     """The matrix that makes a scan's walls parallel to the axes.
@@ -46,7 +51,7 @@ def read_axis_align(path: Path, arrays: Dict[str, np.ndarray],
         ScanError: When it is no rotation about z with a translation, which
             is all that mmdet3d's GlobalAlignment takes.
     """
-    beside = path.with_name(f'{path.stem}_axis_align.txt')
+    beside = alignment_file(path)
     if 'axis_align_matrix' in arrays:
         matrix, source = arrays['axis_align_matrix'], path
     elif beside.is_file():

@@ -68,6 +68,8 @@ class Scan:
             metres, aligned frame.
         box_classes (np.ndarray, optional): (R,) NYU40 ids.
         notes (list[str]): What was done to the scan, for the log.
+        is_aligned (bool): Whether its files say what ``axis_align`` is, be
+            it the identity.
     """
     name: str
     path: Path
@@ -80,6 +82,7 @@ class Scan:
     boxes: Optional[np.ndarray] = None
     box_classes: Optional[np.ndarray] = None
     notes: List[str] = field(default_factory=list)
+    is_aligned: bool = False
 
     @property
     def aligned_xyz(self) -> np.ndarray:

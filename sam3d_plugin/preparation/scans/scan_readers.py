@@ -15,7 +15,7 @@ import numpy as np
 from plyfile import PlyData, PlyParseError
 
 from .box_readers import box_files, read_boxes
-from .frames import read_axis_align, to_metres_z_up
+from .frames import alignment_file, read_axis_align, to_metres_z_up
 from .point_fields import (check_lengths, read_colors, read_instances,
                            read_regions, read_semantic, without_invalid_points)
 from .scan import Scan, ScanError, scan_name
@@ -33,6 +33,9 @@ _PLY_COLUMNS = {'xyz': ('x', 'y', 'z'), 'rgb': ('red', 'green', 'blue')}
 
 # What concerns the scan as a whole.
 _SCAN_FIELDS = ('bbox', 'axis_align_matrix')
+
+# What only says what the points are.
+_LABELS = ('semantic', 'instance', 'bbox')
 
 # SAM3D's groups count from 0, and every point is in one; a region file's
 # start at 1, with 0 for points in none.
@@ -57,12 +60,15 @@ class ReadOptions:
             ids; by default the first of ``FIELDS['region']`` found.
         without_color (bool): Whether scans without colour become mid-grey.
         drop_invalid (bool): Whether points that are not finite are left out.
+        without_labels (bool): Whether classes, instances and boxes are not
+            read, so that they may be of any kind.
     """
     scale: float = 1.0
     up: str = 'z'
     region_key: Optional[str] = None
     without_color: bool = False
     drop_invalid: bool = False
+    without_labels: bool = False
 
 
 def find_scans(source: Path) -> Dict[str, Path]:
@@ -120,10 +126,11 @@ def read_scan(path: Path, options: ReadOptions) -> Scan:
         ScanError: When the file is damaged or its arrays do not fit.
     """
     notes: List[str] = []
-    arrays = _read_arrays(path, options.region_key, notes)
+    arrays = _read_arrays(path, options, notes)
     check_lengths(arrays, path)
     arrays = without_invalid_points(arrays, path, options.drop_invalid, notes)
-    boxes, box_classes = read_boxes(path, arrays)
+    boxes, box_classes = ((None, None) if options.without_labels else
+                          read_boxes(path, arrays))
     rgb = read_colors(arrays, path, options.without_color, notes)
     scan = Scan(
         name=scan_name(path),
@@ -136,20 +143,23 @@ def read_scan(path: Path, options: ReadOptions) -> Scan:
         regions=read_regions(arrays, path),
         boxes=boxes,
         box_classes=box_classes,
-        notes=notes)
+        notes=notes,
+        is_aligned=('axis_align_matrix' in arrays
+                    or alignment_file(path).is_file()))
     return to_metres_z_up(scan, options.scale, options.up)
 
 
-def _read_arrays(path: Path, region_key: Optional[str],
+def _read_arrays(path: Path, options: ReadOptions,
                  notes: List[str]) -> Dict[str, np.ndarray]:
     """The known arrays of a file by their names in ``FIELDS``."""
-    fields = dict(FIELDS)
-    if region_key is not None:
-        fields['region'] = (region_key, )
+    skipped = _LABELS if options.without_labels else ()
+    fields = {k: names for k, names in FIELDS.items() if k not in skipped}
+    of_scan = {key for key in _SCAN_FIELDS if key not in skipped}
+    if options.region_key is not None:
+        fields['region'] = (options.region_key, )
     reader = _read_ply if path.suffix.lower() == '.ply' else _read_npz
     try:
-        found, unused = reader(path,
-                               {*sum(fields.values(), ()), *_SCAN_FIELDS})
+        found, unused = reader(path, {*sum(fields.values(), ()), *of_scan})
     except _UNREADABLE as error:
         reason = str(error) or type(error).__name__
         raise ScanError(f'{path} cannot be read ({reason}); it may be '
