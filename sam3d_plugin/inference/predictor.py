@@ -18,6 +18,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 from mmengine.structures import InstanceData
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ..engine.compatibility import check_same_detector
@@ -28,6 +29,7 @@ from ..store.checkpoint import (extract_state_dict, load_encoder,
                                 read_checkpoint)
 from ..visualization.boxes import LabelledBoxes
 from .detections import Detections
+from .origins import place_scan
 from .scenes import (DEFAULT_SCENE, INFOS, SceneOptions, colors_of, read_scene,
                      scene_of_arrays, write_scene)
 from .segmentation import Segmentation
@@ -39,7 +41,8 @@ _NUM_NEIGHBORS = 32
 class Predictor:
     """A trained detector or segmentor, for scans that nobody annotated.
 
-    Scans are read by the config's test pipeline. One without region ids gets
+    Scans are read by the config's test pipeline, from where the model knows
+    its rooms (see :func:`~.origins.place_scan`). One without region ids gets
     kNN tokens where the model was trained on regions: the encoder takes
     either, and the result says which it was.
 
@@ -98,22 +101,22 @@ class Predictor:
         return model.to(self.device).eval()
 
     def __call__(self,
-                 scan: Union[str, Path, Scan, np.ndarray],
-                 rgb: Optional[np.ndarray] = None,
-                 region_ids: Optional[np.ndarray] = None,
+                 scan: Union[str, Path, Scan, ArrayLike],
+                 rgb: Optional[ArrayLike] = None,
+                 region_ids: Optional[ArrayLike] = None,
                  score_thr: float = 0.3,
                  options: SceneOptions = DEFAULT_SCENE) -> Detections:
         """Find the objects of a scan.
 
         Args:
-            scan (Union[str, Path, Scan, np.ndarray]): A ``.ply`` or ``.npz``
+            scan (Union[str, Path, Scan, ArrayLike]): A ``.ply`` or ``.npz``
                 file, or (N, 3) xyz in metres with z up.
-            rgb (Optional[np.ndarray]): (N, 3) colours of the array, 0 to
-                255; for pictures only.
-            region_ids (Optional[np.ndarray]): (N,) ids of the array, 0 = in
+            rgb (Optional[ArrayLike]): (N, 3) colours of the array, 0 to 255
+                or floats from 0 to 1; for pictures only.
+            region_ids (Optional[ArrayLike]): (N,) ids of the array, 0 = in
                 no region.
             score_thr (float): Boxes of lower scores are left out.
-            options (SceneOptions): How a file is to be understood.
+            options (SceneOptions): How a file or array is to be understood.
 
         Returns:
             Detections: The boxes, the best first; none is a result too.
@@ -125,26 +128,27 @@ class Predictor:
         """
         scan = _as_scan(scan, rgb, region_ids, options)
         tokens = self._choose_tokens(scan)
-        sample = self._run(scan)
+        placed, origin = place_scan(scan, single_dataset(self.cfg)['pipeline'])
+        sample = self._run(placed)
         if 'pred_instances_3d' not in sample:
             raise ValueError('the config is no detector: it predicts '
                              f'{", ".join(sample.keys())}')
-        boxes = self._select(sample.pred_instances_3d, score_thr)
+        boxes = self._select(sample.pred_instances_3d, score_thr, origin)
         return Detections(scan.name, boxes, scan.aligned_xyz, colors_of(scan),
                           scan.axis_align, float(score_thr), tokens,
-                          list(scan.notes))
+                          list(placed.notes))
 
     def segment(self,
-                scan: Union[str, Path, Scan, np.ndarray],
-                rgb: Optional[np.ndarray] = None,
-                region_ids: Optional[np.ndarray] = None,
+                scan: Union[str, Path, Scan, ArrayLike],
+                rgb: Optional[ArrayLike] = None,
+                region_ids: Optional[ArrayLike] = None,
                 options: SceneOptions = DEFAULT_SCENE) -> Segmentation:
         """Find the class of every point of a scan.
 
         Args:
-            scan (Union[str, Path, Scan, np.ndarray]): See :meth:`__call__`.
-            rgb (Optional[np.ndarray]): See :meth:`__call__`.
-            region_ids (Optional[np.ndarray]): See :meth:`__call__`.
+            scan (Union[str, Path, Scan, ArrayLike]): See :meth:`__call__`.
+            rgb (Optional[ArrayLike]): See :meth:`__call__`.
+            region_ids (Optional[ArrayLike]): See :meth:`__call__`.
             options (SceneOptions): See :meth:`__call__`.
 
         Returns:
@@ -212,19 +216,20 @@ class Predictor:
             batch = pseudo_collate([dataset[0]])
         return self.model.test_step(batch)[0]
 
-    def _select(self, instances: InstanceData,
-                score_thr: float) -> LabelledBoxes:
-        """Boxes from the threshold on, the best first."""
+    def _select(self, instances: InstanceData, score_thr: float,
+                origin: np.ndarray) -> LabelledBoxes:
+        """Boxes from the threshold on, the best first, moved back."""
         instances = instances[instances.scores_3d >= score_thr]
         instances = instances[instances.scores_3d.argsort(
             descending=True, stable=True)]
         boxes = instances.bboxes_3d
         values = torch.cat(
-            [boxes.gravity_center, boxes.dims, boxes.yaw[:, None]], dim=1)
+            [boxes.gravity_center, boxes.dims, boxes.yaw[:, None]],
+            dim=1).double().cpu().numpy()
+        values[:, :3] += origin
         classes = self.classes
         return LabelledBoxes(
-            values.cpu().numpy(),
-            [classes[label] for label in instances.labels_3d.tolist()],
+            values, [classes[label] for label in instances.labels_3d.tolist()],
             instances.scores_3d.cpu().numpy())
 
     @property
@@ -243,12 +248,14 @@ class Predictor:
         return [list(colors[name]) for name in self.classes]
 
 
-def _as_scan(scan: Union[str, Path, Scan,
-                         np.ndarray], rgb: Optional[np.ndarray],
-             region_ids: Optional[np.ndarray], options: SceneOptions) -> Scan:
+def _as_scan(scan: Union[str, Path, Scan, ArrayLike], rgb: Optional[ArrayLike],
+             region_ids: Optional[ArrayLike], options: SceneOptions) -> Scan:
     """Whatever stands for a scan as one."""
-    if isinstance(scan, np.ndarray):
-        return scene_of_arrays(scan, rgb, region_ids)
+    if not isinstance(scan, (str, Path, Scan)):
+        return scene_of_arrays(scan, rgb, region_ids, options=options)
+    if rgb is not None or region_ids is not None:
+        raise ValueError('rgb and region_ids belong to an array of xyz; a '
+                         'file or Scan brings its own')
     return scan if isinstance(scan, Scan) else read_scene(scan, options)
 
 

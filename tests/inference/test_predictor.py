@@ -104,7 +104,12 @@ def write_scan(path, xyz, rgb=None, regions=None):
 
 def test_same_boxes_as_on_the_prepared_data_set(predict, files, room,
                                                 tmp_path):
-    scan = write_scan(tmp_path / 'a.npz', *room)
+    scan = tmp_path / 'a.npz'
+    # A scan that says how it is aligned stays where its data set has it.
+    np.savez(
+        scan,
+        axis_align_matrix=np.eye(4),
+        **dict(zip(('xyz', 'rgb', 'region'), room)))
     found = predict(scan, score_thr=0.)
     cfg = Config.fromfile(files[0])
     dataset = build_dataset(cfg, str(tmp_path / 'scannet'))
@@ -213,6 +218,13 @@ def test_units_and_axes_are_checked(predict, room, tmp_path):
 def test_arrays_that_are_no_scan(predict, arrays, message):
     with pytest.raises(ValueError, match=message):
         predict(*arrays)
+
+
+def test_lists_are_a_scan(predict, room, tmp_path):
+    from_lists = predict(*(array.tolist() for array in room), score_thr=0.)
+    np.testing.assert_allclose(from_lists.points, room[0])
+    with pytest.raises(ValueError, match='belong to an array'):
+        predict(write_scan(tmp_path / 'a.npz', *room), rgb=room[1])
 
 
 def test_missing_and_foreign_files(predict, tmp_path):
