@@ -4,7 +4,7 @@ import re
 
 _TOOLS = 'python tools/preparation/'
 # Ends of lists of few labelled scans: a percentage, and a seed beside 0.
-_FEW = re.compile(r'(?<=_train)_\d+(\.\d+)?(_seed\d+)?\.pkl$')
+_FEW = re.compile(r'(?<=_train)_(\d+(?:\.\d+)?)(?:_seed(\d+))?\.pkl$')
 
 
 def command_for_file(path: str) -> str:
@@ -16,8 +16,10 @@ def command_for_file(path: str) -> str:
     Returns:
         str: A command, with words in capitals for what only the user knows.
     """
-    if _FEW.search(path):
-        return (f'{_TOOLS}make_few_label_lists.py {_FEW.sub(".pkl", path)}')
+    few = _FEW.search(path)
+    if few:
+        return (f'{_TOOLS}make_few_label_lists.py {_FEW.sub(".pkl", path)} '
+                f'--percentages {few[1]} --seeds {few[2] or 0}')
     return command_for_root(osp.dirname(path), osp.basename(path))
 
 

@@ -5,7 +5,7 @@ is independent: several evaluations of one training are averaged first.
 """
 import math
 from dataclasses import dataclass
-from typing import List, Mapping, Optional, Sequence
+from typing import Mapping, Optional, Sequence
 
 # A difference counts beyond so many standard errors.
 ERRORS_OF_A_GAIN = 2.
@@ -80,19 +80,6 @@ def summarize(scores: Sequence[float]) -> Summary:
         return Summary(1, mean, None)
     squares = math.fsum((score - mean)**2 for score in scores)
     return Summary(len(scores), mean, math.sqrt(squares / (len(scores) - 1)))
-
-
-def mean_of_evaluations(scores: Mapping[int, Sequence[float]]) -> List[float]:
-    """Average the evaluations of each training.
-
-    Args:
-        scores (Mapping[int, Sequence[float]]): By seed, the scores of the
-            evaluations of one training.
-
-    Returns:
-        List[float]: One score per training, by seed.
-    """
-    return [summarize(scores[seed]).mean for seed in sorted(scores)]
 
 
 def compare(arm: Sequence[float], baseline: Sequence[float]) -> Difference:

@@ -76,11 +76,16 @@ def test_missing_annotation_file(dataset):
     _refused(dataset, FileNotFoundError, 'other.pkl is missing')
 
 
-@pytest.mark.parametrize('end', ['_10', '_0.5', '_1_seed2'])
-def test_missing_list_of_few_labels_names_the_command(dataset, end):
+@pytest.mark.parametrize('end, options', [
+    ('_10', '--percentages 10 --seeds 0'),
+    ('_0.5', '--percentages 0.5 --seeds 0'),
+    ('_1_seed2', '--percentages 1 --seeds 2'),
+])
+def test_missing_list_of_few_labels_names_the_command(dataset, end, options):
     dataset['ann_file'] = f'scannet_infos_train{end}.pkl'
     _refused(dataset, FileNotFoundError, f'train{end}.pkl is missing',
-             'make_few_label_lists.py ', '/scannet_infos_train.pkl,')
+             'make_few_label_lists.py ',
+             f'/scannet_infos_train.pkl {options},')
 
 
 @pytest.mark.parametrize('change, part', [

@@ -4,7 +4,7 @@ import math
 import pytest
 
 from sam3d_plugin.evaluation.comparison import (compare, compare_pairs,
-                                                mean_of_evaluations, summarize)
+                                                summarize)
 
 
 def test_summary_by_hand():
@@ -55,10 +55,3 @@ def test_pairs_cancel_what_seeds_share():
 def test_pairs_need_a_common_seed():
     with pytest.raises(ValueError, match=r'\[1\].*\[2\]'):
         compare_pairs({1: .1}, {2: .2})
-
-
-def test_evaluations_of_a_training_are_not_independent():
-    assert mean_of_evaluations({
-        1: [.2, .4],
-        0: [.1, .1, .1]
-    }) == pytest.approx([.1, .3])

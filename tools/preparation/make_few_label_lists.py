@@ -6,13 +6,16 @@ r"""Write lists of few labelled scans, for training with fewer labels.
         scannetv2_train.txt --out lists
 
 The first writes scannet_infos_train_{1,5,10,20}.pkl beside the infos (SUN
-RGB-D's as well), which configs take as ann_file; the second names alone. The
-protocol: scans in the order of the SHA-256 of SEED/NAME, of which the first p
-percent, rounded, at least one. So a list depends on the names and the seed
-alone, and holds every shorter list of its seed. Lists of --seed 1 and on end
-with _seed1.
+RGB-D's and S3DIS's as well), which configs take as ann_file; the second names
+alone. The protocol: scans in the order of the SHA-256 of SEED/NAME, of which
+the first p percent, rounded, at least one. So a list depends on the names and
+the seed alone, and holds every shorter list of its seed. Names end with
+_seedN; lists of seed 0 are written without it, too. --seeds 0 1 2 writes what
+tools/analysis/evaluate.py needs to give every training its own labels. A list
+that is there with other scans is not replaced.
 """
 import argparse
+import itertools
 import sys
 from pathlib import Path
 from typing import Optional, Sequence
@@ -34,7 +37,14 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         type=float,
         default=few_labels.PERCENTAGES,
         help='of the scans (default: 1 5 10 20)')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--seeds',
+        '--seed',
+        nargs='+',
+        type=int,
+        default=[0],
+        metavar='N',
+        help='one list for each (default: 0)')
     parser.add_argument(
         '--out', type=Path, help='folder of lists (default: beside theirs)')
     return parser.parse_args(argv)
@@ -44,16 +54,15 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Write the lists; 0, or 1 after one sentence on what is wrong."""
     args = parse_args(argv)
     try:
-        for source in args.sources:
-            for percentage in args.percentages:
-                if source.suffix == '.txt':
-                    path = few_labels.write_name_list(
-                        source, args.out or source.parent, percentage,
-                        args.seed)
-                else:
-                    path = few_labels.write_infos(source, percentage,
-                                                  args.seed)
-                print(path)
+        for source, percentage, seed in itertools.product(
+                args.sources, args.percentages, args.seeds):
+            if source.suffix == '.txt':
+                paths = few_labels.write_name_list(source, args.out
+                                                   or source.parent,
+                                                   percentage, seed)
+            else:
+                paths = few_labels.write_infos(source, percentage, seed)
+            print(*paths, sep='\n')
     except ScanError as error:
         print(f'error: {error}', file=sys.stderr)
         return 1

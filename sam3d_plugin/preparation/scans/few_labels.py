@@ -3,12 +3,13 @@
 The protocol, for every data set: scans in the order of the SHA-256 of
 ``SEED/NAME``, of which the first p percent, rounded, at least one. A list
 depends on the names and the seed alone, not on the order of the scans, and
-holds every shorter list of its seed.
+holds every shorter list of its seed. Its name ends with ``_PERCENT_seedSEED``;
+that of seed 0 is written as ``_PERCENT`` as well, which configs name.
 """
 import hashlib
 import pickle
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, Iterable, List, Sequence, Tuple
 
 import numpy as np
 
@@ -18,6 +19,10 @@ from .scan import MAX_NYU40_ID, SEGMENTATION_IDS, ScanError
 
 PERCENTAGES = (1, 5, 10, 20)
 _POINT_BYTES = 4
+# By data set of the infos: labels of the segmentation classes in its masks,
+# and points per sample of mmdet3d's segmentation configs.
+_SEGMENTATION: Dict[str, Tuple[Sequence[int], int]] = dict(
+    scannet=(SEGMENTATION_IDS, 8192), s3dis=(range(13), 4096))
 
 
 def choose_scans(names: Sequence[str], percentage: float,
@@ -47,13 +52,14 @@ def choose_scans(names: Sequence[str], percentage: float,
     return sorted(order[:max(round(len(names) * percentage / 100), 1)])
 
 
-def list_suffix(percentage: float, seed: int) -> str:
-    """End of a list's name, such as ``_10`` or, of seed 1, ``_10_seed1``."""
-    return f'_{percentage:g}' + (f'_seed{seed}' if seed else '')
+def list_suffixes(percentage: float, seed: int) -> List[str]:
+    """Ends of a list's names, such as ``_10_seed1``; ``_10`` is of seed 0."""
+    named = f'_{percentage:g}_seed{seed}'
+    return [named] if seed else [f'_{percentage:g}', named]
 
 
 def write_name_list(source: Path, out: Path, percentage: float,
-                    seed: int) -> Path:
+                    seed: int) -> List[Path]:
     """Write a list of names, such as of scannetv2_train.txt.
 
     Args:
@@ -63,19 +69,27 @@ def write_name_list(source: Path, out: Path, percentage: float,
         seed (int): See :func:`choose_scans`.
 
     Returns:
-        Path: The new list.
+        List[Path]: The new list, under each of its names.
 
     Raises:
-        ScanError: See :func:`choose_scans`.
+        ScanError: When a list of that name holds other scans, or see
+            :func:`choose_scans`.
     """
     chosen = choose_scans(source.read_text().split(), percentage, seed)
-    path = out / f'{source.stem}{list_suffix(percentage, seed)}.txt'
-    with atomic_write(path, 'w') as file:
-        file.write('\n'.join(chosen) + '\n')
-    return path
+    paths = [
+        out / f'{source.stem}{suffix}.txt'
+        for suffix in list_suffixes(percentage, seed)
+    ]
+    for path in paths:
+        if path.is_file():
+            _refuse_others(path, path.read_text().split(), chosen)
+    for path in paths:
+        with atomic_write(path, 'w') as file:
+            file.write('\n'.join(chosen) + '\n')
+    return paths
 
 
-def write_infos(source: Path, percentage: float, seed: int) -> Path:
+def write_infos(source: Path, percentage: float, seed: int) -> List[Path]:
     """Write the infos of few labelled scans beside those of all.
 
     Args:
@@ -86,40 +100,92 @@ def write_infos(source: Path, percentage: float, seed: int) -> Path:
         seed (int): See :func:`choose_scans`.
 
     Returns:
-        Path: The new infos.
+        List[Path]: The new infos, under each of their names.
 
     Raises:
-        ScanError: When the infos are not of mmdet3d 1.1, or see
-            :func:`choose_scans`.
+        ScanError: When the infos are not of mmdet3d 1.1, are there already
+            with other scans, or see :func:`choose_scans`.
     """
-    try:
-        content = pickle.loads(source.read_bytes())
-        infos = {_scan_of(info): info for info in content['data_list']}
-        names = [_scan_of(info) for info in content['data_list']]
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
-        raise ScanError(f'{source} is no info file of mmdet3d 1.1 '
-                        f'({error!r})') from error
-    chosen = choose_scans(names, percentage, seed)
+    content = _read_infos(source)
+    infos = {_scan_of(info): info for info in content['data_list']}
+    chosen = choose_scans([_scan_of(i) for i in content['data_list']],
+                          percentage, seed)
     content['data_list'] = [infos[name] for name in chosen]
-    suffix = list_suffix(percentage, seed)
+    suffixes = list_suffixes(percentage, seed)
+    paths = [
+        source.with_name(source.stem + suffix + source.suffix)
+        for suffix in suffixes
+    ]
+    for path in paths:
+        if path.is_file():
+            old = _read_infos(path)['data_list']
+            _refuse_others(path, map(_scan_of, old), chosen)
+    arrays = {}
     if (source.parent / 'seg_info').is_dir():
-        _write_seg_info(source.parent, content['data_list'],
-                        source.stem.split('_infos_')[-1] + suffix)
-    path = source.with_name(source.stem + suffix + source.suffix)
-    with atomic_write(path) as file:
-        pickle.dump(content, file)
-    return path
+        arrays = _seg_info(source, content)
+    for path, suffix in zip(paths, suffixes):
+        split = source.stem.split('_infos_')[-1] + suffix
+        for name, array in arrays.items():
+            target = source.parent / 'seg_info' / f'{split}_{name}.npy'
+            with atomic_write(target) as file:
+                np.save(file, array)
+        with atomic_write(path) as file:
+            pickle.dump(content, file)
+    return paths
+
+
+def _read_infos(path: Path) -> Dict[str, Any]:
+    """Read infos of mmdet3d 1.1; raise ScanError for other files."""
+    try:
+        content = pickle.loads(path.read_bytes())
+        for info in content['data_list']:
+            _scan_of(info)
+    except (pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
+        raise ScanError(f'{path} is no info file of mmdet3d 1.1 '
+                        f'({error!r})') from error
+    return content
+
+
+def _refuse_others(path: Path, names: Iterable[str],
+                   chosen: Sequence[str]) -> None:
+    """Raise ScanError rather than replace a list of other scans.
+
+    SynthRooms comes with lists of its own, on which scores were published.
+    """
+    if sorted(names) != list(chosen):
+        raise ScanError(
+            f'{path} is there with other scans: of another rule, as '
+            "SynthRooms's own lists, or of other infos; remove it to have it "
+            'written anew, or choose other --seeds')
 
 
 def _scan_of(info: Dict[str, Any]) -> str:
     return Path(info['lidar_points']['lidar_path']).stem
 
 
-def _write_seg_info(root: Path, infos: Sequence[Dict[str, Any]],
-                    split: str) -> None:
-    """Write class weights and how often each scan is drawn."""
+def _seg_info(source: Path, content: Dict[str, Any]) -> Dict[str, np.ndarray]:
+    """Class weights and how often each scan is drawn, by name.
+
+    Args:
+        source (Path): The infos, beside the folders of points and masks.
+        content (Dict[str, Any]): Of the new infos.
+
+    Returns:
+        Dict[str, np.ndarray]: As mmdet3d names them behind the split.
+
+    Raises:
+        ScanError: When the classes of the data set are unknown.
+    """
+    dataset = content.get('metainfo', {}).get('dataset')
+    if dataset not in _SEGMENTATION:
+        raise ScanError(
+            f'{source} is of {dataset}, and class weights for seg_info are '
+            f'known for {" and ".join(_SEGMENTATION)}; move seg_info away if '
+            'the lists are for detection')
+    classes, points_per_sample = _SEGMENTATION[dataset]
+    root = source.parent
     num_points, counts = [], np.zeros(MAX_NYU40_ID + 1, np.int64)
-    for info in infos:
+    for info in content['data_list']:
         points = info['lidar_points']
         size = (root / 'points' / points['lidar_path']).stat().st_size
         num_points.append(size // (points['num_pts_feats'] * _POINT_BYTES))
@@ -127,9 +193,6 @@ def _write_seg_info(root: Path, infos: Sequence[Dict[str, Any]],
         labels = np.fromfile(mask, np.int64)
         counts += np.bincount(
             labels.clip(0, MAX_NYU40_ID), minlength=MAX_NYU40_ID + 1)
-    arrays = dict(
-        label_weight=label_weights(counts[list(SEGMENTATION_IDS)]),
-        resampled_scene_idxs=resampled_indices(num_points))
-    for name, array in arrays.items():
-        with atomic_write(root / 'seg_info' / f'{split}_{name}.npy') as file:
-            np.save(file, array)
+    return dict(
+        label_weight=label_weights(counts[list(classes)]),
+        resampled_scene_idxs=resampled_indices(num_points, points_per_sample))

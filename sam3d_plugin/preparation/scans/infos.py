@@ -193,15 +193,18 @@ def label_weights(class_counts: np.ndarray) -> np.ndarray:
     return (1 / np.log(1.2 + shares)).astype(np.float32)
 
 
-def resampled_indices(num_points: List[int]) -> np.ndarray:
-    """Each scan's index, once per sample of 8,192 points that it has.
+def resampled_indices(
+        num_points: List[int],
+        points_per_sample: int = _POINTS_PER_SAMPLE) -> np.ndarray:
+    """Each scan's index, once per sample that its points make.
 
     Args:
         num_points (List[int]): Points of each scan.
+        points_per_sample (int): Of mmdet3d's config; 8,192 of ScanNet's.
 
     Returns:
         np.ndarray: Sorted int32 indices; every scan is in it, also those of
         fewer points than a sample.
     """
-    repeats = [max(round(n / _POINTS_PER_SAMPLE), 1) for n in num_points]
+    repeats = [max(round(n / points_per_sample), 1) for n in num_points]
     return np.repeat(np.arange(len(repeats)), repeats).astype(np.int32)

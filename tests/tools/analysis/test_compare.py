@@ -68,6 +68,19 @@ def test_small_differences_and_single_runs_are_no_gain(tmp_path, capsys):
     assert '+1.0 ± 0.0: gain' in capsys.readouterr().out
 
 
+def test_evaluations_of_a_training_are_not_independent(tmp_path, capsys):
+    """They are averaged: one number per training."""
+    for seed, scores in enumerate([[.1, .3], [.4, .4, .4]]):
+        write_arm(
+            tmp_path / 'a', {seed: 0},
+            scores=dict(last=[{
+                'mAP_0.25': score
+            } for score in scores]))
+    compare.main([str(tmp_path / 'a')])
+    # 20 and 40: mean 30, deviation 14.1
+    assert '| a | 2 | 30.0 ± 14.1 |' in capsys.readouterr().out
+
+
 def test_best_epoch_is_called_optimistic(tmp_path, capsys):
     scores = dict(last=[{'mAP_0.25': .4}], best=[{'mAP_0.25': .5}])
     write_arm(tmp_path / 'a', {0: 0, 1: 0}, scores=scores)
