@@ -4,10 +4,12 @@
 
 SCAN is a .ply (vertices x y z, red green blue) or .npz file (arrays xyz, rgb)
 of a room; region ids per point (region) are used where the model was trained
-on regions, and kNN tokens where there are none. DIR gets, named like the scan,
-the boxes as JSON, points and boxes as PLY, a PNG from above and in
-perspective, and an HTML page that rotates in any browser, offline. With the
-config of a segmentor they hold the class of every point instead.
+on regions, and kNN tokens where there are none. Labels are not read. Models of
+rooms that their data set aligned (ScanNet) find the same wherever the scan's
+origin lies. DIR gets, named like the scan, the boxes as JSON, points and boxes
+as PLY, a PNG from above and in perspective, and an HTML page that rotates in
+any browser, offline. With the config of a segmentor they hold the class of
+every point instead.
 
 In Python: from sam3d_plugin import Predictor
 """

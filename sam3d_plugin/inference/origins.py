@@ -48,7 +48,8 @@ def place_scan(scan: Scan,
     # Still float64: float32 is coarse far from the origin.
     moved = replace(scan, xyz=scan.xyz - origin)
     if np.linalg.norm(origin) > _TINY_MOVE:
-        x, y, z = -origin
+        # Adding 0 turns -0 into 0.
+        x, y, z = np.round(-origin, 2) + 0.0
         moved.notes = scan.notes + [
             f'moved by ({x:.2f}, {y:.2f}, {z:.2f}) m for the model, which '
             'knows rooms with the floor at z = 0 and the middle at x = y = '

@@ -117,6 +117,14 @@ def test_origin_is_that_of_pretraining(room):
     np.testing.assert_allclose(placed.xyz + origin, room[0] + FAR)
 
 
+def test_note_says_how_far(room):
+    """And has no minus where nothing was moved."""
+    centered = place_scan(scene_of_arrays(room[0]), ALIGNED)[0].xyz
+    moved, _ = place_scan(
+        scene_of_arrays(centered + (1e-5, -1e-5, 3)), ALIGNED)
+    assert 'moved by (0.00, 0.00, -3.00) m' in moved.notes[-1]
+
+
 def test_small_moves_go_without_saying(room):
     scan, _ = place_scan(scene_of_arrays(room[0]), ALIGNED)
     again = replace(scan, xyz=scan.xyz + .1, notes=[])
