@@ -120,6 +120,8 @@ def describe(args: argparse.Namespace, seed: int,
              cfg: Config) -> Dict[str, Any]:
     """What a run depends on, known before it starts."""
     given = args.checkpoints and args.checkpoints[args.seeds.index(seed)]
+    if given and not Path(given).is_file():
+        raise run_records.RecordError(f'{given} of --checkpoints is missing')
     return dict(
         arm=args.arm,
         seed=seed,
@@ -150,7 +152,7 @@ def is_current(path: Path, description: Dict[str, Any]) -> bool:
         bool: False where there is none.
 
     Raises:
-        ValueError: When it was made of other settings or other data.
+        RecordError: When it was made of other settings or other data.
     """
     if not path.is_file():
         return False
@@ -164,7 +166,7 @@ def is_current(path: Path, description: Dict[str, Any]) -> bool:
                 print(f'# {path} is older than the checksums of regions, '
                       'which are not compared')
         elif old != new:
-            raise ValueError(
+            raise run_records.RecordError(
                 f'{path} was made with another {key} ({old}, now {new}); '
                 'choose another --out, or remove the file and the training '
                 'of that seed')
@@ -322,4 +324,7 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == '__main__':
     arguments = parse_args()
-    sys.exit(run_tool(main, arguments))
+    try:
+        sys.exit(run_tool(main, arguments))
+    except run_records.RecordError as refusal:
+        sys.exit(f'error: {refusal}')

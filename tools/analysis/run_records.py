@@ -36,6 +36,10 @@ _OF_TRAINING = ('config_hash', 'data', 'encoder', 'start', 'best')
 _TRAINING = 'training.json'
 
 
+class RecordError(ValueError):
+    """Says in one sentence why something is not taken for what it is not."""
+
+
 def digest(content: bytes) -> str:
     """Short checksum of some bytes."""
     return hashlib.sha256(content).hexdigest()[:_DIGITS]
@@ -204,7 +208,7 @@ def claim_work_dir(work_dir: Path, description: Dict[str, Any]) -> None:
         description (Dict[str, Any]): Of the run that wants it.
 
     Raises:
-        ValueError: When it holds checkpoints of other settings or data, or
+        RecordError: When it holds checkpoints of other settings or data, or
             nothing says of which.
     """
     note = work_dir / _TRAINING
@@ -219,14 +223,16 @@ def claim_work_dir(work_dir: Path, description: Dict[str, Any]) -> None:
     else:
         found = _claim_of_before(work_dir, wanted)
     if any(found.get(key) != wanted[key] for key in _OF_TRAINING):
-        changes = differences(found, wanted)
-        # Of two configs or options, the hash says nothing more.
-        clearer = [text for text in changes if 'config_hash' not in text]
-        raise ValueError(
+        # The hash says nothing more than a config or an option that differs.
+        ordered = ('config', 'options', *_OF_TRAINING[1:], 'config_hash')
+        changes = [
+            text for key in ordered
+            for text in differences({key: found.get(key)}, {key: wanted[key]})
+        ]
+        raise RecordError(
             f'{work_dir} holds a training of other settings or data: '
-            f'{"; ".join((clearer or changes)[:5])}. Choose another '
-            '--work-dir, or remove the folder; --checkpoints evaluates files '
-            'that exist')
+            f'{"; ".join(changes[:3])}. Choose another --work-dir, or remove '
+            'the folder; --checkpoints evaluates files that exist')
 
 
 def _claim_of_before(work_dir: Path, wanted: Dict[str, Any]) -> Dict[str, Any]:
@@ -237,7 +243,7 @@ def _claim_of_before(work_dir: Path, wanted: Dict[str, Any]) -> Dict[str, Any]:
     """
     dumped = [Config.fromfile(str(path)) for path in work_dir.glob('*.py')]
     if not dumped:
-        raise ValueError(
+        raise RecordError(
             f'{work_dir} holds checkpoints, and nothing says of which '
             'settings and data; name them with --checkpoints, or choose '
             'another --work-dir')

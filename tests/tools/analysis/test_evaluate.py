@@ -127,6 +127,10 @@ def test_one_validation_at_the_end_has_no_best_epoch(commands):
 
 
 def test_existing_checkpoints_are_only_evaluated(commands):
+    with pytest.raises(ValueError, match='x.pth of --checkpoints is missing'):
+        run('results/a', '--seeds', 4, '--checkpoints', 'x.pth')
+    for name in 'xy':
+        Path(f'{name}.pth').write_bytes(name.encode())
     run('results/a', '--seeds', 4, 5, '--checkpoints', 'x.pth', 'y.pth')
     assert not commands.of(steps.TRAIN)
     assert [s.command[3]
