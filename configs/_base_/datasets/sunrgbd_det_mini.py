@@ -1,6 +1,6 @@
-# SUN RGB-D (v1 boxes) for two CPU cores: 20,000 points, no augmentation. With a
-# single frame a step, batch norm would see statistics in training that differ
-# from frame to frame, and others in evaluation.
+# SUN RGB-D (v1 boxes) for two CPU cores: 20,000 points, no augmentation. With
+# a single frame a step, batch norm would see statistics in training that
+# differ from frame to frame, and others in evaluation.
 _base_ = ['./sunrgbd_det_v1.py']
 
 train_pipeline = [

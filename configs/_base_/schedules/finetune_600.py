@@ -1,5 +1,5 @@
-# 600 steps. Of one scene of 10,000 points, they take VoteNet five minutes on one
-# core, about three on two.
+# 600 steps. Of one scene of 10,000 points, they take VoteNet five minutes on
+# one core, about three on two.
 _base_ = ['./overfit_1500.py']
 
 param_scheduler = [
