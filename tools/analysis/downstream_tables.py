@@ -10,6 +10,8 @@ _TITLES = {
     'acc': 'accuracy',
     'acc_cls': 'mAcc'
 }
+# Of few_labels.py.
+_TASKS = {'detection_own_origin': "detection, data set's origin"}
 _CASES = ('trained_on', 'rescan_knn', 'rescan_superpoints')
 
 
@@ -70,7 +72,7 @@ def few_labels_table(results: Dict[str, Any]) -> str:
         for metric in dict.fromkeys(cell['metric'] for cell in cells):
             mine = {c['arm']: c for c in cells if c['metric'] == metric}
             rows.append(
-                [f'{task}, {_TITLES[metric]}'] +
+                [f'{_TASKS.get(task, task)}, {_TITLES[metric]}'] +
                 [_arm_text(mine[arm]) if arm in mine else '–' for arm in arms])
     return tables.table(['a tenth of the labels', *arms], rows)
 

@@ -8,14 +8,16 @@ fresh encoder, from those of stage 1, and from those of both stages, and
 evaluates them on the validation rooms. The encoders are the ladder's
 (tools/analysis/ladder.py --arms stage1_sam full_sam), which has shown both
 arms the same number of frames; training SEED starts from pre-training SEED.
-Every step is a plain command, printed before it runs, and not run again when
-it is done; tools/analysis/compare.py writes the tables.
+Detection is measured a second time with positions of tokens counted from the
+data set's own origin, a corner of the room. Every step is a plain command,
+printed before it runs, and not run again when it is done;
+tools/analysis/compare.py writes the tables.
 """
 import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -23,9 +25,24 @@ sys.path.insert(0, str(ROOT))
 from sam3d_plugin.store import atomic_write  # noqa: E402
 from tools import steps  # noqa: E402
 
+
+class Task(NamedTuple):
+    """What all arms of a comparison have in common.
+
+    Attributes:
+        config (str): Of the fine-tuning.
+        options (Dict[str, Any]): What is changed in it.
+    """
+
+    config: str
+    options: Dict[str, Any] = {}
+
+
+DETECTION = 'configs/sam3d/votenet_synthrooms_mini_10percent.py'
 TASKS = dict(
-    detection='configs/sam3d/votenet_synthrooms_mini_10percent.py',
-    segmentation='configs/sam3d/segmentor_synthrooms_mini_10percent.py')
+    detection=Task(DETECTION),
+    detection_own_origin=Task(DETECTION, {'model.backbone.center': 'none'}),
+    segmentation=Task('configs/sam3d/segmentor_synthrooms_mini_10percent.py'))
 # By name: arm of the ladder, and the stage whose encoder is taken.
 ENCODERS = {'stage 1': ('stage1_sam', 1), 'stage 1 + 2': ('full_sam', 2)}
 FRESH = 'fresh'
@@ -123,14 +140,15 @@ def evaluate_steps(args: argparse.Namespace, task: str) -> List[steps.Step]:
     """
     found = []
     for name in (FRESH, *ENCODERS):
-        options: Dict[str, Any] = dict(data_root=args.data_root)
+        options = dict(TASKS[task].options, data_root=args.data_root)
         if name != FRESH:
             options['model.backbone.init_cfg'] = dict(
                 type='Pretrained', checkpoint=encoder_file(args, name))
         folder = arm_folder(args, task, name)
         found.append(
             steps.Step([
-                'python', 'tools/analysis/evaluate.py', TASKS[task], '--out',
+                'python', 'tools/analysis/evaluate.py', TASKS[task].config,
+                '--out',
                 str(folder), '--arm', name, '--work-dir',
                 str(args.work_dir / task / folder.name), '--seeds',
                 *map(str, args.seeds), *steps.option_list(options)
@@ -165,7 +183,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         steps.run_steps([comparison])
         results[task] = dict(
             json.loads(Path(comparison.output).read_text()),
-            config=Path(TASKS[task]).stem)
+            config=Path(TASKS[task].config).stem)
     with atomic_write(args.json, 'w') as file:
         json.dump(results, file, indent=1)
         file.write('\n')

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.analysis import compare, run_records
+from tools.analysis import compare, few_labels, run_records
 
 ROOT = Path(__file__).resolve().parents[3]
 REGIONS = 'regions of infos_val.pkl'
@@ -161,7 +161,7 @@ def test_differences_are_said_under_the_table(tmp_path, capsys):
 def test_published_records_go_on_giving_the_published_table(tmp_path, capsys):
     folder = ROOT / 'docs/results/few_labels'
     published = json.loads((ROOT / 'docs/results/few_labels.json').read_text())
-    for task in ('detection', 'segmentation'):
+    for task in few_labels.TASKS:
         arms = [folder / task / n for n in ('fresh', 'stage1', 'stage1_2')]
         out = tmp_path / 'table.json'
         compare.main([*map(str, arms), '--json', str(out)])

@@ -36,15 +36,18 @@ def test_every_seed_starts_from_its_own_pretraining(tmp_path, command):
     exported = few_labels.export_steps(args)
     sources = {(s.command[2], s.output) for s in exported}
     assert len(sources) == len(exported) == 4
-    for task, config in few_labels.TASKS.items():
-        arms = few_labels.evaluate_steps(args, task)
+    for name, task in few_labels.TASKS.items():
+        arms = few_labels.evaluate_steps(args, name)
         assert len({s.output for s in arms}) == 3
         used = []
         for step in arms:
             parsed = evaluate_tool.parse_args(step.command[2:])
             for seed in args.seeds:
-                cfg = read_config(config,
+                cfg = read_config(task.config,
                                   evaluate_tool.seed_settings(parsed, seed))
+                if name.startswith('detection'):
+                    origin = task.options.get('model.backbone.center', 'floor')
+                    assert cfg.model.backbone.center == origin
                 init = cfg.model.backbone.get('init_cfg')
                 used.append(init and init.checkpoint)
         assert used == [None, None] + [s.output for s in exported]
