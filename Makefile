@@ -34,7 +34,9 @@ quickstart: setup ## the method from made-up rooms to a report; GPU=1 for a GPU
 	  $(if $(DATA),--data-root '$(DATA)') $(if $(WORK),--work-dir '$(WORK)')
 
 test: setup ## the whole test suite, without a GPU or ../shared
-	@$(VENV_PYTHON) -m pytest tests
+	@# Tests have small tensors: a second thread gains little, and where another
+	@# process has the other core the two wait for each other.
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(VENV_PYTHON) -m pytest tests
 
 lint: setup ## formatter, linter, types and docstrings; changes nothing
 	@status=0; \
