@@ -171,6 +171,9 @@ class Store:
               sync: bool = False) -> Dict[str, FileMark]:
         """Write files in the order given.
 
+        A file that is there with the same content stays: a run may have been
+        killed between writing it and recording it.
+
         Args:
             files (Dict[str, bytes]): Content by relative path.
             sync (bool): See :func:`atomic_write`.
@@ -179,8 +182,14 @@ class Store:
             Dict[str, FileMark]: For a record.
         """
         for name, content in files.items():
-            write_bytes(self.path(name), content, self.backend_args, sync)
+            if not self._holds(name, content):
+                write_bytes(self.path(name), content, self.backend_args, sync)
         return {name: mark_of(content) for name, content in files.items()}
+
+    def _holds(self, name: str, content: bytes) -> bool:
+        """Whether a file is there with this content."""
+        size = size_of(self.path(name), self.backend_args)
+        return size == len(content) and self.read(name) == content
 
     def is_there(self, files: Dict[str, FileMark]) -> bool:
         """Whether all files exist with the size that a record tells."""

@@ -1,6 +1,7 @@
 """The bookkeeping of a store."""
 import json
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +102,13 @@ def test_a_bad_record_is_refused(store, content):
 def test_a_missing_manifest_is_named(store):
     with pytest.raises(StoreError, match='run the step to its end'):
         store.manifest()
+
+
+def test_a_file_with_the_same_content_stays(store):
+    path = Path(store.path('a.bin'))
+    marks = store.write({'a.bin': b'whole'})
+    first = path.stat().st_ino
+    assert store.write({'a.bin': b'whole'}) == marks
+    assert path.stat().st_ino == first
+    store.write({'a.bin': b'other'})
+    assert path.read_bytes() == b'other' and path.stat().st_ino != first
