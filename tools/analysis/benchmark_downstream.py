@@ -35,9 +35,9 @@ from tools.analysis import benchmark_ops, giou_pairs  # noqa: E402
 CONFIGS = ('votenet_scannet', 'votenet_scannet_pointnet2',
            'groupfree3d_scannet', 'groupfree3d_scannet_pointnet2',
            'three_detr_scannet', 'three_detr_scannet_vanilla',
-           'three_detr_m_scannet', 'segmentor_scannet',
-           'votenet_scannet_mini', 'groupfree3d_scannet_mini',
-           'three_detr_scannet_mini', 'segmentor_scannet_mini')
+           'three_detr_m_scannet', 'segmentor_scannet', 'votenet_scannet_mini',
+           'groupfree3d_scannet_mini', 'three_detr_scannet_mini',
+           'segmentor_scannet_mini')
 # Scenes, queries and true boxes of the comparison, and how many of the pairs
 # plain Python computes.
 GIOU_SIZES = (8, 256, 64)
