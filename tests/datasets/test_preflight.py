@@ -28,7 +28,7 @@ def dataset(scannet_root):
         metainfo=dict(classes=('chair', 'table')))
 
 
-def _refused(dataset, error, *parts, **options):
+def assert_refused(dataset, error, *parts, **options):
     wrapped = dict(type='RepeatDataset', times=2, dataset=dataset)
     with pytest.raises(error, match='.*'.join(map(re.escape, parts))) as info:
         check_datasets([wrapped], **options)
@@ -50,8 +50,9 @@ def test_good_data_passes(dataset):
 
 def test_missing_data_root_names_the_command(dataset):
     dataset['data_root'] = 'data/nowhere'
-    _refused(dataset, FileNotFoundError, 'data root data/nowhere is missing',
-             'import_scans.py', 'data_root=PATH')
+    assert_refused(dataset, FileNotFoundError,
+                   'data root data/nowhere is missing', 'import_scans.py',
+                   'data_root=PATH')
 
 
 @pytest.mark.parametrize('root, name, command', [
@@ -64,16 +65,17 @@ def test_command_is_that_of_the_data_set(dataset, tmp_path, monkeypatch, root,
                                          name, command):
     monkeypatch.chdir(tmp_path)
     dataset.update(data_root=root, ann_file=name)
-    _refused(dataset, FileNotFoundError, f'data root {root} is missing',
-             command, f'--out {root}')
+    assert_refused(dataset, FileNotFoundError, f'data root {root} is missing',
+                   command, f'--out {root}')
     (tmp_path / root).mkdir(parents=True)
     if '_10' not in name:
-        _refused(dataset, FileNotFoundError, f'{name} is missing', command)
+        assert_refused(dataset, FileNotFoundError, f'{name} is missing',
+                       command)
 
 
 def test_missing_annotation_file(dataset):
     dataset['ann_file'] = 'other.pkl'
-    _refused(dataset, FileNotFoundError, 'other.pkl is missing')
+    assert_refused(dataset, FileNotFoundError, 'other.pkl is missing')
 
 
 @pytest.mark.parametrize('end, options', [
@@ -83,9 +85,9 @@ def test_missing_annotation_file(dataset):
 ])
 def test_missing_list_of_few_labels_names_the_command(dataset, end, options):
     dataset['ann_file'] = f'scannet_infos_train{end}.pkl'
-    _refused(dataset, FileNotFoundError, f'train{end}.pkl is missing',
-             'make_few_label_lists.py ',
-             f'/scannet_infos_train.pkl {options},')
+    assert_refused(dataset, FileNotFoundError, f'train{end}.pkl is missing',
+                   'make_few_label_lists.py ',
+                   f'/scannet_infos_train.pkl {options},')
 
 
 @pytest.mark.parametrize('change, part', [
@@ -94,13 +96,13 @@ def test_missing_list_of_few_labels_names_the_command(dataset, end, options):
 ])
 def test_wrong_pkl_version(dataset, scannet_root, change, part):
     _edit_infos(scannet_root, change)
-    _refused(dataset, ValueError, 'scannet_infos_train.pkl', part)
+    assert_refused(dataset, ValueError, 'scannet_infos_train.pkl', part)
 
 
 def test_truncated_pkl(dataset, scannet_root):
     path = scannet_root / 'scannet_infos_train.pkl'
     path.write_bytes(path.read_bytes()[:-20])
-    _refused(dataset, ValueError, 'scannet_infos_train.pkl is truncated')
+    assert_refused(dataset, ValueError, 'scannet_infos_train.pkl is truncated')
 
 
 @pytest.mark.parametrize('folder',
@@ -108,20 +110,21 @@ def test_truncated_pkl(dataset, scannet_root):
 def test_missing_and_truncated_files(dataset, scannet_root, folder):
     path = scannet_root / folder / 'b.bin'
     path.write_bytes(path.read_bytes()[:-2])
-    _refused(dataset, ValueError, f'{folder}/b.bin has', 'truncated')
+    assert_refused(dataset, ValueError, f'{folder}/b.bin has', 'truncated')
     path.unlink()
-    _refused(dataset, FileNotFoundError, f'{folder}/b.bin',
-             'scannet_infos_train.pkl')
+    assert_refused(dataset, FileNotFoundError, f'{folder}/b.bin',
+                   'scannet_infos_train.pkl')
 
 
 def test_mask_of_another_scan(dataset, scannet_root):
     np.zeros(7, np.int64).tofile(scannet_root / 'instance_mask' / 'a.bin')
-    _refused(dataset, ValueError, 'instance_mask/a.bin has 56 bytes', '2048')
+    assert_refused(dataset, ValueError, 'instance_mask/a.bin has 56 bytes',
+                   '2048')
 
 
 def test_missing_region_file(dataset, scannet_root):
     (scannet_root / 'regions' / 'a.npz').unlink()
-    _refused(dataset, FileNotFoundError, 'regions/a.npz')
+    assert_refused(dataset, FileNotFoundError, 'regions/a.npz')
     dataset['pipeline'].pop(1)
     check_datasets([dataset])
 
@@ -134,7 +137,8 @@ def test_unread_files_are_not_asked_for(dataset, scannet_root):
 
 def test_unknown_class(dataset, scannet_root):
     dataset['metainfo'] = dict(classes=('chair', 'tabel'))
-    _refused(dataset, ValueError, 'class tabel', 'ScanNetDataset', 'table')
+    assert_refused(dataset, ValueError, 'class tabel', 'ScanNetDataset',
+                   'table')
     dataset['metainfo'] = dict(classes=('chair', ))
 
     def drop(content):
@@ -142,7 +146,8 @@ def test_unknown_class(dataset, scannet_root):
         return content
 
     _edit_infos(scannet_root, drop)
-    _refused(dataset, ValueError, 'class chair', 'scannet_infos_train.pkl')
+    assert_refused(dataset, ValueError, 'class chair',
+                   'scannet_infos_train.pkl')
 
 
 def test_too_many_boxes_only_matter_in_training(dataset, scannet_root):
@@ -155,11 +160,12 @@ def test_too_many_boxes_only_matter_in_training(dataset, scannet_root):
     check_datasets([dataset])
     limits = SceneLimits(max_boxes=64)
     check_datasets([dict(dataset, test_mode=True)], limits)
-    _refused(dataset, ValueError, 'b.bin has 66 boxes', '64', limits=limits)
+    assert_refused(
+        dataset, ValueError, 'b.bin has 66 boxes', '64', limits=limits)
 
 
 def test_scan_with_fewer_points_than_tokens(dataset):
-    _refused(
+    assert_refused(
         dataset,
         ValueError,
         'a.bin has 2048 points',
@@ -176,10 +182,10 @@ def test_scan_without_the_regions_that_tokens_need(dataset, scannet_root):
 
     _edit_infos(scannet_root, drop)
     check_datasets([dataset])
-    _refused(
+    assert_refused(
         dataset, ValueError, 'names no region file', 'b.bin', limits=limits)
     del dataset['pipeline'][1]
-    _refused(dataset, ValueError, 'has no LoadRegionIds', limits=limits)
+    assert_refused(dataset, ValueError, 'has no LoadRegionIds', limits=limits)
 
 
 @pytest.mark.parametrize('box', [[0, 0, 0, 1, 0, 1], [0, 0, np.nan, 1, 1, 1]])
@@ -190,7 +196,7 @@ def test_box_without_a_size(dataset, scannet_root, box):
         return content
 
     _edit_infos(scannet_root, change)
-    _refused(dataset, ValueError, 'b.bin has the box', 'no size')
+    assert_refused(dataset, ValueError, 'b.bin has the box', 'no size')
 
 
 def test_split_without_any_box(dataset, scannet_root):
@@ -201,7 +207,7 @@ def test_split_without_any_box(dataset, scannet_root):
         return content
 
     _edit_infos(scannet_root, clear)
-    _refused(dataset, ValueError, 'scannet_infos_train.pkl holds no box')
+    assert_refused(dataset, ValueError, 'scannet_infos_train.pkl holds no box')
 
 
 def test_infos_of_another_kind(dataset, scannet_root):
@@ -211,7 +217,7 @@ def test_infos_of_another_kind(dataset, scannet_root):
         return content
 
     _edit_infos(scannet_root, change)
-    _refused(dataset, ValueError, 'names no lidar_points.lidar_path')
+    assert_refused(dataset, ValueError, 'names no lidar_points.lidar_path')
 
 
 def test_unknown_dataset_type_is_left_to_building(dataset):

@@ -61,7 +61,9 @@ def test_many_processes_merge_without_losing_a_record(store):
 
 
 def test_the_same_settings_open_it_again(store):
+    before = store.header()
     store.open('toys', dict(size=3, model=dict(name='x')))
+    assert store.header() == before
 
 
 def test_other_settings_are_named(store):
