@@ -11,11 +11,9 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from ..datasets.transforms.load_rgbd_points import find_origin
+from ..datasets.scene_origin import find_origin
 from ..preparation.scans.scan import Scan
 
-# As in pre-training and in mmdet3d's heights.
-_FLOOR_PERCENTILE = 0.99
 # What goes without saying, metres.
 _TINY_MOVE = 0.3
 # Rooms that their data set aligned lie nearer than that, metres: some begin
@@ -41,7 +39,7 @@ def place_scan(scan: Scan,
     """
     if not _has_transform(pipeline, 'GlobalAlignment'):
         return scan, np.zeros(3)
-    origin = find_origin(scan.aligned_xyz, 'floor', _FLOOR_PERCENTILE)
+    origin = find_origin(scan.aligned_xyz, 'floor')
     if scan.is_aligned or (scan.axis_align != np.eye(4)).any():
         notes = scan.notes + _notes_of_alignment(origin)
         return replace(scan, notes=notes), np.zeros(3)

@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
+from sam3d_plugin.datasets.scene_origin import find_origin
 from sam3d_plugin.datasets.transforms.load_rgbd_points import (LoadRGBDPoints,
-                                                               find_origin,
                                                                pixel_regions)
 from sam3d_plugin.ops.lifting import depth_regions
 from sam3d_plugin.ops.projection import transform

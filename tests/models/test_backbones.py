@@ -8,9 +8,8 @@ from mmdet3d.registry import MODELS
 from torch import nn
 
 import sam3d_plugin  # noqa: F401 (registers)
-from sam3d_plugin.datasets.transforms.load_rgbd_points import (CENTERS,
-                                                               find_origin)
-from sam3d_plugin.models.backbones.point_token_backbone import scene_origin
+from sam3d_plugin.datasets.scene_origin import (CENTERS, find_origin,
+                                                find_origins)
 
 BACKBONE = dict(
     type='PointTokenBackbone',
@@ -257,10 +256,10 @@ def test_the_origin_is_that_of_frames_in_pretraining():
     xyz = make_points(num_points=700)[..., :3] * 4 - 1
     for center in CENTERS:
         expected = [
-            find_origin(scene.double().numpy(), center, 0.99) for scene in xyz
+            find_origin(scene.double().numpy(), center) for scene in xyz
         ]
         torch.testing.assert_close(
-            scene_origin(xyz, center),
+            find_origins(xyz, center),
             torch.tensor(np.array(expected)).float())
 
 

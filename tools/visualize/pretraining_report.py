@@ -23,7 +23,7 @@ from scipy.spatial import cKDTree
 
 import sam3d_plugin  # noqa: F401  registers the plugin
 from sam3d_plugin.datasets import RGBDFrameDataset
-from sam3d_plugin.datasets.transforms.load_rgbd_points import find_origin
+from sam3d_plugin.datasets.scene_origin import find_origin
 from sam3d_plugin.engine.checkpoint import find_newest_checkpoint
 from sam3d_plugin.engine.cli import run_tool
 from sam3d_plugin.engine.export import read_encoder
@@ -46,7 +46,6 @@ from tools.visualize import finetuned_rooms  # noqa: E402
 from tools.visualize.report_inputs import read_curves  # noqa: E402
 from tools.visualize.report_inputs import read_json, stop  # noqa: E402
 
-_FLOOR_PERCENTILE = 0.99
 # Metres that lie between points of different regions when the nearest
 # point of a pixel is looked for, and how near it must be.
 _REGION_GAP, _REACH = 100.0, 0.5
@@ -158,7 +157,7 @@ def view_frame(frame: RGBDFrame, ids: np.ndarray, num_points: int,
     chosen = rng.choice(len(seen), num_points, replace=len(seen) < num_points)
     points = xyz[chosen]
     regions = ids.reshape(-1)[place].astype(np.int64)
-    origin = find_origin(points, 'floor', _FLOOR_PERCENTILE)
+    origin = find_origin(points, 'floor')
     # A pixel without depth shows no point.
     nearest = np.full(frame.depth.size, -1)
     nearest[seen] = _nearest(points, regions[chosen], xyz, regions)

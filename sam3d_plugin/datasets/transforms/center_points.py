@@ -3,7 +3,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
-from .load_rgbd_points import CENTERS, find_origin
+from ..scene_origin import FLOOR_PERCENTILE, check_center, find_origin
 
 
 @TRANSFORMS.register_module()
@@ -29,10 +29,8 @@ class CenterPoints(BaseTransform):
 
     def __init__(self,
                  center: str = 'floor',
-                 floor_percentile: float = 0.99) -> None:
-        if center not in CENTERS:
-            raise ValueError(f'center {center!r} is unknown; choose one of '
-                             f'{", ".join(CENTERS)}')
+                 floor_percentile: float = FLOOR_PERCENTILE) -> None:
+        check_center(center)
         self.center = center
         self.floor_percentile = floor_percentile
 

@@ -17,9 +17,9 @@ from sam3d_plugin.ops.projection import (back_project, pixel_indices, project,
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import join, read_bytes
 from sam3d_plugin.store.posed_images import Cameras, PosedImages
+from ..scene_origin import FLOOR_PERCENTILE, check_center, find_origin
 from ..seeding import sample_generator
 
-CENTERS = ('floor', 'mean', 'none')
 _MILLIMETRES = np.float32(1000)
 _PNG_END = b'IEND\xaeB`\x82'
 
@@ -70,27 +70,6 @@ def pixel_regions(xyz: np.ndarray, pixels: np.ndarray, region_map: np.ndarray,
     return np.where(is_inside, flat[color_pixels], np.uint16(0))
 
 
-def find_origin(xyz: np.ndarray, center: str,
-                floor_percentile: float) -> np.ndarray:
-    """The point of an upright cloud that becomes its origin.
-
-    Args:
-        xyz (np.ndarray): (N, 3) z up, metres.
-        center (str): ``'floor'``, ``'mean'`` or ``'none'``.
-        floor_percentile (float): Percentile of z that is the floor.
-
-    Returns:
-        np.ndarray: (3,).
-    """
-    if center == 'none':
-        return np.zeros(3)
-    origin = xyz.mean(axis=0)
-    if center == 'floor':
-        place = int(floor_percentile / 100 * (len(xyz) - 1))
-        origin[2] = np.partition(xyz[:, 2], place)[place]
-    return origin
-
-
 @TRANSFORMS.register_module()
 class LoadRGBDPoints(BaseTransform):
     """Back-project a random part of a frame's depth pixels.
@@ -131,11 +110,9 @@ class LoadRGBDPoints(BaseTransform):
     def __init__(self,
                  num_points: Optional[int] = 20000,
                  center: str = 'floor',
-                 floor_percentile: float = 0.99,
+                 floor_percentile: float = FLOOR_PERCENTILE,
                  backend_args: Optional[dict] = None) -> None:
-        if center not in CENTERS:
-            raise ValueError(f'center {center!r} is unknown; choose one of '
-                             f'{", ".join(CENTERS)}')
+        check_center(center)
         self.num_points = num_points
         self.center = center
         self.floor_percentile = floor_percentile

@@ -7,32 +7,10 @@ from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from sam3d_plugin.datasets.transforms.load_rgbd_points import CENTERS
+from sam3d_plugin.datasets.scene_origin import check_center, find_origins
 from sam3d_plugin.store import MAX_REGION_ID
 from sam3d_plugin.store.checkpoint import LoadReport, load_pretrained
 from sam3d_plugin.structures import PointTokens
-
-# Percentile of z that is the floor; the default of LoadRGBDPoints.
-_FLOOR_PERCENTILE = 0.99
-
-
-def scene_origin(xyz: Tensor, center: str) -> Tensor:
-    """The origin that ``find_origin`` gives a frame, for a batch of scenes.
-
-    Args:
-        xyz (Tensor): (B, N, 3) z up, metres.
-        center (str): ``'floor'``, ``'mean'`` or ``'none'``.
-
-    Returns:
-        Tensor: (B, 3).
-    """
-    if center == 'none':
-        return xyz.new_zeros(len(xyz), 3)
-    origin = xyz.mean(dim=1)
-    if center == 'floor':
-        place = int(_FLOOR_PERCENTILE / 100 * (xyz.shape[1] - 1))
-        origin[:, 2] = xyz[..., 2].sort(dim=1).values[:, place]
-    return origin
 
 
 @MODELS.register_module()
@@ -88,9 +66,7 @@ class PointTokenBackbone(BaseModule):
         self.embedding = MODELS.build(embedding)
         self.encoder = MODELS.build(encoder)
         self.region_column = region_column
-        if center not in CENTERS:
-            raise ValueError(f'center {center!r} is unknown; choose one of '
-                             f'{", ".join(CENTERS)}')
+        check_center(center)
         self.center = center
         self.feature_depths = tuple(feature_depths)
         self._check_depths()
@@ -219,7 +195,7 @@ class PointTokenBackbone(BaseModule):
     def _encode(self, xyz: Tensor, tokens: PointTokens) -> List[Tensor]:
         """Return (B, G, C) of each feature depth, then of the whole encoder.
         """
-        origin = scene_origin(xyz, self.center)[:, None]
+        origin = find_origins(xyz, self.center)[:, None]
         tokens = replace(tokens, centers=tokens.centers - origin)
         xyz = xyz - origin
         with torch.set_grad_enabled(torch.is_grad_enabled()

@@ -1,0 +1,67 @@
+"""The point of an upright scene that becomes its origin.
+
+Frames of pre-training, whole scans for segmentation, token positions of
+detection and scans of one's own all take it from here, so that an encoder
+sees scenes where it learnt to see them.
+"""
+import numpy as np
+from torch import Tensor
+
+CENTERS = ('floor', 'mean', 'none')
+# Percentile of z that is the floor; as mmdet3d's heights.
+FLOOR_PERCENTILE = 0.99
+
+
+def check_center(center: str) -> None:
+    """Refuse an unknown name.
+
+    Args:
+        center (str): See :func:`find_origin`.
+
+    Raises:
+        ValueError: When it is none of ``CENTERS``.
+    """
+    if center not in CENTERS:
+        raise ValueError(f'center {center!r} is unknown; choose one of '
+                         f'{", ".join(CENTERS)}')
+
+
+def find_origin(xyz: np.ndarray,
+                center: str,
+                floor_percentile: float = FLOOR_PERCENTILE) -> np.ndarray:
+    """The point of an upright cloud that becomes its origin.
+
+    Args:
+        xyz (np.ndarray): (N, 3) z up, metres.
+        center (str): ``'floor'``, ``'mean'`` or ``'none'``.
+        floor_percentile (float): Percentile of z that is the floor.
+
+    Returns:
+        np.ndarray: (3,).
+    """
+    if center == 'none':
+        return np.zeros(3)
+    origin = xyz.mean(axis=0)
+    if center == 'floor':
+        place = int(floor_percentile / 100 * (len(xyz) - 1))
+        origin[2] = np.partition(xyz[:, 2], place)[place]
+    return origin
+
+
+def find_origins(xyz: Tensor, center: str) -> Tensor:
+    """What :func:`find_origin` gives each scene of a batch.
+
+    Args:
+        xyz (Tensor): (B, N, 3) z up, metres.
+        center (str): ``'floor'``, ``'mean'`` or ``'none'``.
+
+    Returns:
+        Tensor: (B, 3).
+    """
+    if center == 'none':
+        return xyz.new_zeros(len(xyz), 3)
+    origin = xyz.mean(dim=1)
+    if center == 'floor':
+        place = int(FLOOR_PERCENTILE / 100 * (xyz.shape[1] - 1))
+        origin[:, 2] = xyz[..., 2].sort(dim=1).values[:, place]
+    return origin
