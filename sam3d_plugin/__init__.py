@@ -1,25 +1,26 @@
 """SAM-guided masked token prediction as an extension of MMDetection3D.
 
-Importing this package is cheap: it only arranges that our components follow
-mmdet3d's own into the registries, and that mmcv's point operations learn to
-run on the CPU, as soon as those packages are imported. mmdet3d's registries
-import their packages when a name is looked up, so
-``custom_imports=dict(imports=['sam3d_plugin'])`` is all a config needs.
+Importing this package is cheap: it imports neither torch nor mmdet3d. It adds
+our packages to those that mmdet3d's registries import at their first lookup,
+so ``custom_imports=dict(imports=['sam3d_plugin'])`` is all a config needs.
 ``Predictor`` is imported when it is asked for.
 """
+import os
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from wrapt import when_imported
 
 __version__ = '0.1.0'
 
-# Our packages register their components when they are imported.
+# Idle threads sleep instead of spinning. Read by OpenMP when torch is loaded.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
+# Where mmdet3d's registries find components, and where they find ours.
 COMPONENTS = {
-    'mmdet3d.models': 'sam3d_plugin.models',
-    'mmdet3d.datasets': 'sam3d_plugin.datasets',
-    'mmdet3d.evaluation': 'sam3d_plugin.evaluation',
-    'mmdet3d.engine': 'sam3d_plugin.engine',
+    f'mmdet3d.{name}': f'{__name__}.{name}'
+    for name in ('models', 'datasets', 'evaluation', 'engine')
 }
 
 
@@ -30,14 +31,23 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 
-def _register_beside(theirs: str, ours: str) -> None:
-    when_imported(theirs)(lambda _: import_module(ours))
+# The two functions below run in the middle of other packages' imports. They
+# add names and import nothing, so the order of imports does not matter.
+@when_imported('mmdet3d.registry')
+def _add_components(module: ModuleType) -> None:
+    """Let every registry of mmdet3d import our package after its own."""
+    for registry in list(vars(module).values()):
+        if not isinstance(registry, module.Registry):
+            continue
+        theirs = {'.'.join(x.split('.')[:2]) for x in registry._locations}
+        ours = [COMPONENTS[name] for name in theirs if name in COMPONENTS]
+        if ours:
+            registry._locations = [*registry._locations, *ours]
+            # If it was looked up before, the next lookup imports ours.
+            registry._imported = False
 
 
-def _install_ops(_: object) -> None:
-    import_module('sam3d_plugin.ops.install').install()
-
-
-for _theirs, _ours in COMPONENTS.items():
-    _register_beside(_theirs, _ours)
-when_imported('mmcv.ops')(_install_ops)
+@when_imported('mmengine.config.utils')
+def _name_configs(module: ModuleType) -> None:
+    """Let ``sam3d_plugin::sam3d/NAME.py`` name a ``_base_`` config."""
+    module.MODULE2PACKAGE[__name__] = __name__

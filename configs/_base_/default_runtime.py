@@ -1,5 +1,7 @@
 default_scope = 'mmdet3d'
 custom_imports = dict(imports=['sam3d_plugin'], allow_failed_imports=False)
+# With its scope, as mmdet3d's own tools look in mmengine's registry.
+runner_type = 'mmdet3d.PointRunner'
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

@@ -1,4 +1,5 @@
 """Importing this package registers every data component."""
+from ..libraries import prepare_libraries
 from .frame_batch import collate_frames
 from .rgbd_frame_dataset import RGBDFrameDataset
 from .seeded_sampler import SeededSampler
@@ -13,3 +14,5 @@ __all__ = [
     'PackPretrainInputs', 'RGBDFrameDataset', 'RandomCuboid',
     'SeededPointSample', 'SeededSampler', 'collate_frames'
 ]
+
+prepare_libraries()

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from ..datasets.scene_origin import find_origin
+from ..ops.scene_origin import find_origin
 from ..preparation.scans.scan import Scan
 
 # What goes without saying, metres.

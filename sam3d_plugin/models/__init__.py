@@ -1,4 +1,5 @@
 """Importing this package registers every model component."""
+from ..libraries import prepare_libraries
 from .backbones import (PlainPointTransformer, PointPatchEmbed,
                         PointTokenBackbone, StockPointBackbone,
                         ThreeDETRBackbone, ThreeDETREncoder)
@@ -9,6 +10,7 @@ from .detectors import ThreeDETR
 from .heads import GlobalFeatureHead, MaskedTokenHead, RegionDistillHead
 from .losses import DistillLoss, GroupBalancedDistillLoss
 from .necks import MaskedTokenDecoder
+from .pretrained import Pretrained
 from .pretrainers import (FramePreprocessor, MaskedRegionDistillPretrainer,
                           MaskedTokenPretrainer, RegionDistillPretrainer)
 from .segmentors import PointTokenSegmentor
@@ -21,8 +23,11 @@ __all__ = [
     'MaskedRegionDistillPretrainer', 'MaskedTokenDecoder', 'MaskedTokenHead',
     'MaskedTokenPretrainer', 'PlainPointTransformer', 'PointPatchEmbed',
     'PointTokenBackbone', 'PointTokenSegHead', 'PointTokenSegmentor',
-    'RegionDistillHead', 'RegionDistillPretrainer', 'RegionFeatureTargets',
-    'RotatedGroupFree3DHead', 'SAMTokenizer', 'StockPointBackbone',
-    'TeacherTokenTargets', 'ThreeDETR', 'ThreeDETRBackbone',
-    'ThreeDETRBoxCoder', 'ThreeDETREncoder', 'ThreeDETRHead'
+    'Pretrained', 'RegionDistillHead', 'RegionDistillPretrainer',
+    'RegionFeatureTargets', 'RotatedGroupFree3DHead', 'SAMTokenizer',
+    'StockPointBackbone', 'TeacherTokenTargets', 'ThreeDETR',
+    'ThreeDETRBackbone', 'ThreeDETRBoxCoder', 'ThreeDETREncoder',
+    'ThreeDETRHead'
 ]
+
+prepare_libraries()

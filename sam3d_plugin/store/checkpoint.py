@@ -1,9 +1,9 @@
 """Reading checkpoints without running what is in them, and loading strictly.
 
 torch's weights-only reader is used for every file. It refuses the classes
-that mmengine itself writes into a checkpoint (the loss history and the numpy
-arrays in it), so those are allow-listed; any other class is named in the
-error and never unpickled.
+that mmengine itself writes into a checkpoint (the loss history with its numpy
+arrays, and config dictionaries), so those are allow-listed; any other class is
+named in the error and never unpickled.
 """
 import errno
 import os
@@ -18,6 +18,7 @@ from typing import Any, Callable, Dict, Iterable, List, Sequence, Tuple, Union
 
 import numpy as np
 import torch
+from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
@@ -42,14 +43,14 @@ def allow_mmengine_classes() -> None:
     """Let torch's weights-only reader accept what mmengine writes.
 
     Safe to call any number of times. Nothing in the list runs code of the
-    file's choosing: one container class, its own statistics methods, numpy's
-    array constructor and numpy's plain number types.
+    file's choosing: two container classes, the statistics methods of one,
+    numpy's array constructor and numpy's plain number types.
     """
     # numpy's constructors under both names: numpy 2 moved them, and files
     # written with either version must be readable with the other.
     reconstruct = np.empty(0).__reduce__()[0]
     scalar = np.float64(0).__reduce__()[0]
-    classes: List[Any] = [HistoryBuffer, np.ndarray, np.dtype]
+    classes: List[Any] = [ConfigDict, HistoryBuffer, np.ndarray, np.dtype]
     # pickle writes a buffer's methods as getattr(HistoryBuffer, 'mean');
     # the real getattr would be a way out of the allow-list.
     classes.append((_history_method, 'builtins.getattr'))

@@ -2,11 +2,11 @@
 import numpy as np
 import pytest
 
-from sam3d_plugin.datasets.scene_origin import find_origin
 from sam3d_plugin.datasets.transforms.load_rgbd_points import (LoadRGBDPoints,
                                                                pixel_regions)
 from sam3d_plugin.ops.lifting import depth_regions
 from sam3d_plugin.ops.projection import transform
+from sam3d_plugin.ops.scene_origin import find_origin
 from sam3d_plugin.store.posed_images import Cameras, PosedImages
 from sam3d_plugin.store.region_maps import RegionMaps
 from tests.datasets import frame_store

@@ -8,8 +8,7 @@ from mmdet3d.registry import MODELS
 from torch import nn
 
 import sam3d_plugin  # noqa: F401 (registers)
-from sam3d_plugin.datasets.scene_origin import (CENTERS, find_origin,
-                                                find_origins)
+from sam3d_plugin.ops.scene_origin import CENTERS, find_origin, find_origins
 
 BACKBONE = dict(
     type='PointTokenBackbone',

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 from torch import nn
 
@@ -29,12 +30,14 @@ def test_mmengine_content_survives_the_weights_only_reader(tmp_path):
         history=history,
         best=np.float64(0.5),
         array=np.arange(3),
-        names=np.array(['chair']))
+        names=np.array(['chair']),
+        dataset_meta=ConfigDict(classes=('chair', ), palette=[[1, 2, 3]]))
     content = read_checkpoint(file)
     assert content['history'].mean() == 2
     assert content['best'] == 0.5
     assert content['array'].tolist() == [0, 1, 2]
     assert content['names'].tolist() == ['chair']
+    assert content['dataset_meta'].palette == [[1, 2, 3]]
 
 
 class _Runs:

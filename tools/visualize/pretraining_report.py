@@ -23,13 +23,13 @@ from scipy.spatial import cKDTree
 
 import sam3d_plugin  # noqa: F401  registers the plugin
 from sam3d_plugin.datasets import RGBDFrameDataset
-from sam3d_plugin.datasets.scene_origin import find_origin
 from sam3d_plugin.engine.checkpoint import find_newest_checkpoint
 from sam3d_plugin.engine.cli import run_tool
 from sam3d_plugin.engine.export import read_encoder
 from sam3d_plugin.evaluation.token_features import TokenEncoder, read_tokens
 from sam3d_plugin.ops.projection import back_project, transform
 from sam3d_plugin.ops.registration import color_pixels_of_depth
+from sam3d_plugin.ops.scene_origin import find_origin
 from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.posed_images import PosedImages, RGBDFrame
 from sam3d_plugin.store.region_maps import RegionMaps

@@ -3,7 +3,8 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
-from ..scene_origin import FLOOR_PERCENTILE, check_center, find_origin
+from sam3d_plugin.ops.scene_origin import (FLOOR_PERCENTILE, check_center,
+                                           find_origin)
 
 
 @TRANSFORMS.register_module()

@@ -14,10 +14,11 @@ from mmengine.logging import print_log
 
 from sam3d_plugin.ops.projection import (back_project, pixel_indices, project,
                                          transform)
+from sam3d_plugin.ops.scene_origin import (FLOOR_PERCENTILE, check_center,
+                                           find_origin)
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import join, read_bytes
 from sam3d_plugin.store.posed_images import Cameras, PosedImages
-from ..scene_origin import FLOOR_PERCENTILE, check_center, find_origin
 from ..seeding import sample_generator
 
 _MILLIMETRES = np.float32(1000)

@@ -36,22 +36,6 @@ class SafeCheckpointHook(CheckpointHook):
     checkpoint before, also with ``max_keep_ckpts=1``.
     """
 
-    def before_save_checkpoint(self, runner: Runner,
-                               checkpoint: Dict[str, Any]) -> None:
-        """Make what the data set says of itself plain dictionaries.
-
-        mmdet3d's segmentation data sets put theirs into the config's own
-        kind, which the weights-only reader would not read back. It stands
-        in two places.
-
-        Args:
-            runner (Runner): The run.
-            checkpoint (Dict[str, Any]): What will be saved.
-        """
-        checkpoint['meta'] = _plain(checkpoint['meta'])
-        hub = checkpoint['message_hub']
-        hub['runtime_info'] = _plain(hub['runtime_info'])
-
     def _save_checkpoint_with_step(self, runner: Runner, step: int,
                                    meta: Dict[str, int]) -> None:
         with self._removing_last():
@@ -81,12 +65,3 @@ class SafeCheckpointHook(CheckpointHook):
         best = getattr(self, 'best_ckpt_path', None)
         of_metrics = getattr(self, 'best_ckpt_path_dict', {})
         return [self.last_ckpt, best, *of_metrics.values()]
-
-
-def _plain(value: Any) -> Any:
-    """The value with every kind of dictionary as a plain one."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_plain(item) for item in value)
-    return value

@@ -7,7 +7,7 @@ from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from sam3d_plugin.datasets.scene_origin import check_center, find_origins
+from sam3d_plugin.ops.scene_origin import check_center, find_origins
 from sam3d_plugin.store import MAX_REGION_ID
 from sam3d_plugin.store.checkpoint import LoadReport, load_pretrained
 from sam3d_plugin.structures import PointTokens
