@@ -12,6 +12,8 @@ from typing import Any
 
 from wrapt import when_imported
 
+from . import mmcv_ext
+
 __version__ = '0.1.0'
 
 # Idle threads sleep instead of spinning. Read by OpenMP when torch is loaded.
@@ -51,3 +53,6 @@ def _add_components(module: ModuleType) -> None:
 def _name_configs(module: ModuleType) -> None:
     """Let ``sam3d_plugin::sam3d/NAME.py`` name a ``_base_`` config."""
     module.MODULE2PACKAGE[__name__] = __name__
+
+
+mmcv_ext.provide()

@@ -12,6 +12,7 @@ PACKAGE = 'sam3d_plugin'
 # A module imports lower numbers and its own folder only.
 LAYERS = {
     'structures': 0,
+    'mmcv_ext': 0,
     'ops': 0,
     'store': 0,
     'visualization': 0,

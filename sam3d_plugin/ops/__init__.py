@@ -10,7 +10,7 @@ plain torch for tensors that are not on a GPU. ``nms3d``, ``nms3d_normal`` and
 and PointNet++ do not call them.
 """
 from .boxes import points_in_boxes_all, points_in_boxes_part
-from .giou import paired_giou_3d, pairwise_giou_3d
+from .giou import box_iou_rotated, paired_giou_3d, pairwise_giou_3d
 from .grouping import gather_points, grouping_operation, three_interpolate
 from .install import install
 from .neighbors import ball_query, knn, three_nn
@@ -19,8 +19,8 @@ from .regions import (allocate_parts, segment_centers, segment_ids,
 from .sampling import furthest_point_sample
 
 __all__ = [
-    'allocate_parts', 'ball_query', 'furthest_point_sample', 'gather_points',
-    'grouping_operation', 'install', 'knn', 'paired_giou_3d',
+    'allocate_parts', 'ball_query', 'box_iou_rotated', 'furthest_point_sample',
+    'gather_points', 'grouping_operation', 'install', 'knn', 'paired_giou_3d',
     'pairwise_giou_3d', 'points_in_boxes_all', 'points_in_boxes_part',
     'segment_centers', 'segment_ids', 'segment_max', 'sort_by_segment',
     'split_segments', 'three_interpolate', 'three_nn'

@@ -1,4 +1,4 @@
-"""Generalised IoU of 3D boxes, axis-aligned or rotated about z.
+"""IoU of rotated rectangles and generalised IoU of 3D boxes.
 
 Axes: M and N boxes. A box is (x, y, z, size_x, size_y, size_z) of its
 geometric centre, with a seventh number when it is rotated: yaw in radians,
@@ -10,6 +10,8 @@ from typing import Tuple
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
+
+from ._mmcv import has_kernels, originals
 
 # Divisors are kept away from zero by these (metres, cubic metres). Their
 # squares, which appear in gradients, are still normal float32 numbers.
@@ -81,6 +83,57 @@ def pairwise_giou_3d(boxes: Tensor,
     return torch.cat(chunks, dim=-2)
 
 
+@torch.no_grad()
+def box_iou_rotated(bboxes1: Tensor,
+                    bboxes2: Tensor,
+                    mode: str = 'iou',
+                    aligned: bool = False,
+                    clockwise: bool = True,
+                    max_pairs: int = 1 << 19) -> Tensor:
+    """Overlap of rotated rectangles, with mmcv's signature.
+
+    Args:
+        bboxes1 (Tensor): (M, 5) center x and y, width, height and angle in
+            radians.
+        bboxes2 (Tensor): (N, 5), likewise; (M, 5) when ``aligned``.
+        mode (str): ``iou``, or ``iof`` to divide by the area of ``bboxes1``.
+        aligned (bool): Compare rectangles at the same place only.
+        clockwise (bool): Whether angles turn from x to y.
+        max_pairs (int): Pairs that are compared together, which bounds the
+            memory. Defaults to 2^19, about 0.2 GB.
+
+    Returns:
+        Tensor: (M, N), or (M,) when ``aligned``; without a gradient.
+
+    Raises:
+        ValueError: If ``mode`` is invalid.
+    """
+    if bboxes1.is_cuda and has_kernels():
+        return originals()['box_iou_rotated'](bboxes1, bboxes2, mode, aligned,
+                                              clockwise)
+    if mode not in ('iou', 'iof'):
+        raise ValueError(f'mode must be iou or iof, got {mode}')
+    if not clockwise:
+        mirror = bboxes1.new_tensor([1, 1, 1, 1, -1])
+        bboxes1, bboxes2 = bboxes1 * mirror, bboxes2 * mirror
+    if aligned:
+        return _overlap(bboxes1, bboxes2, mode)
+    step = max(1, max_pairs // max(1, len(bboxes2)))
+    return torch.cat([
+        _overlap(chunk[:, None], bboxes2, mode)
+        for chunk in bboxes1.split(step)
+    ])
+
+
+def _overlap(rectangles: Tensor, others: Tensor, mode: str) -> Tensor:
+    """Shared area (...) of rectangles (..., 5), relative."""
+    shared = _shared_area(rectangles, others)
+    area = rectangles[..., 2:4].prod(-1)
+    if mode == 'iou':
+        area = area + others[..., 2:4].prod(-1) - shared
+    return shared / area.clamp(min=_MIN_VOLUME)
+
+
 def _check(boxes: Tensor, others: Tensor) -> None:
     columns = boxes.shape[-1], others.shape[-1]
     if columns not in ((6, 6), (7, 7)):
@@ -109,11 +162,17 @@ def _shared_volume(boxes: Tensor, others: Tensor) -> Tensor:
     volume = lengths[..., axes].clamp(min=0).prod(-1)
     if is_aligned:
         return volume
-    return volume * _shared_area(boxes, others)
+    return volume * _shared_area(
+        _seen_from_above(boxes), _seen_from_above(others))
+
+
+def _seen_from_above(boxes: Tensor) -> Tensor:
+    """Rectangles (..., 5) of boxes (..., 7)."""
+    return torch.cat((boxes[..., :2], boxes[..., 3:5], boxes[..., 6:]), dim=-1)
 
 
 def _shared_area(boxes: Tensor, others: Tensor) -> Tensor:
-    """Area (...) that two rotated rectangles share, seen from above.
+    """Area (...) that two rotated rectangles (..., 5) share.
 
     In the frame of the second rectangle, which is axis-aligned there, the
     area is the contour integral of -y dx around the first one, with x limited
@@ -122,7 +181,7 @@ def _shared_area(boxes: Tensor, others: Tensor) -> Tensor:
     clipped, and touching edges are no special case.
     """
     starts, edges = _contour(boxes, others)
-    half = others[..., None, 3:5] / 2
+    half = others[..., None, 2:4] / 2
     # Where each edge enters and leaves the band, as fractions of the edge.
     safe = torch.where(edges.abs() < _MIN_LENGTH,
                        torch.full_like(edges, _MIN_LENGTH), edges)
@@ -151,13 +210,13 @@ def _contour(boxes: Tensor, others: Tensor) -> Tuple[Tensor, Tensor]:
         Tuple[Tensor, Tensor]: (..., 4, 2) corners, counterclockwise, and
         (..., 4, 2) vectors to the next corner.
     """
-    cos, sin = others[..., 6].cos(), others[..., 6].sin()
+    cos, sin = others[..., 4].cos(), others[..., 4].sin()
     x, y = (boxes[..., :2] - others[..., :2]).unbind(-1)
     center = torch.stack((x * cos + y * sin, y * cos - x * sin), dim=-1)
-    yaw = boxes[..., 6] - others[..., 6]
+    yaw = boxes[..., 4] - others[..., 4]
     cos, sin = yaw.cos(), yaw.sin()
-    along = torch.stack((cos, sin), dim=-1) * boxes[..., 3:4]
-    across = torch.stack((-sin, cos), dim=-1) * boxes[..., 4:5]
+    along = torch.stack((cos, sin), dim=-1) * boxes[..., 2:3]
+    across = torch.stack((-sin, cos), dim=-1) * boxes[..., 3:4]
     corner = center + (along + across) / 2
     starts = torch.stack(
         (corner, corner - along, corner - along - across, corner - across),

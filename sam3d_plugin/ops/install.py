@@ -13,7 +13,7 @@ On a GPU the replacements call what they replaced.
 import sys
 from typing import Any
 
-from . import boxes, grouping, neighbors, sampling
+from . import boxes, giou, grouping, neighbors, sampling
 from ._mmcv import FUNCTION_CLASSES, PLAIN_FUNCTIONS, function_class, originals
 
 _CLASSES = {
@@ -21,6 +21,11 @@ _CLASSES = {
     for cls in (sampling.FurthestPointSampling, neighbors.BallQuery,
                 neighbors.KNN, neighbors.ThreeNN, grouping.GatherPoints,
                 grouping.GroupingOperation, grouping.ThreeInterpolate)
+}
+_FUNCTIONS = {
+    function.__name__: function
+    for function in (giou.box_iou_rotated, boxes.points_in_boxes_all,
+                     boxes.points_in_boxes_part)
 }
 
 
@@ -33,7 +38,7 @@ def install() -> None:
         mmcv_class.forward = staticmethod(ours.forward)
         mmcv_class.backward = staticmethod(ours.backward)
     for name in PLAIN_FUNCTIONS:
-        _rebind(before[name], getattr(boxes, name))
+        _rebind(before[name], _FUNCTIONS[name])
 
 
 def _rebind(old: object, new: object) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sam3d_plugin.ops import points_in_boxes_all, points_in_boxes_part
+from sam3d_plugin.ops._mmcv import has_kernels
 
 DEVICES = ['cpu'] + ['cuda'] * torch.cuda.is_available()
 
@@ -65,6 +66,7 @@ def test_faces_and_duplicates(device):
         points_in_boxes_part(points, box)[0], (inside - 1).int())
 
 
+@pytest.mark.skipif(not has_kernels(), reason='mmcv-lite')
 def test_like_mmcv_on_cpu():
     from mmcv.ops import points_in_boxes_cpu
     points, boxes = make(2000, 50, batch_size=1)
