@@ -1,31 +1,40 @@
 # `make` lists the targets. PYTHON=/path/to/python picks the interpreter that
-# .venv is made with; without it, the first of these that runs and is 3.10-3.12.
+# .venv is made with; without it, the first of these that runs and is 3.10-3.13.
 ifdef PYTHON
 CANDIDATES = $(PYTHON)
 else
-CANDIDATES = python3 python3.12 python3.11 python3.10
+CANDIDATES = python3 python3.12 python3.11 python3.10 python3.13
 endif
+NEWEST_CANDIDATES = python3.13 $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) \
+	python3.12
 
-VENV_PYTHON = .venv/bin/python
+VENV = .venv
+VENV_PYTHON = $(VENV)/bin/python
 STYLED = $(wildcard sam3d_plugin tools tests configs projects)
 DOCUMENTED = sam3d_plugin tools
 
+# Idle OpenMP threads sleep: where another process has the core, a spinning one
+# makes every step several times slower.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .DEFAULT_GOAL = help
-.PHONY: help setup quickstart test lint format doctor clean
+.PHONY: help setup quickstart test test-newest lint format doctor clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /make \1\t/' \
-	| expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /make \1\t/' \
+	| expand -t 20
 
-setup: ## .venv with everything pinned; mmcv is compiled once per machine
+# MMCV=full compiles mmcv's kernels, MMCV=lite does not; the default is full
+# where there are a GPU and nvcc.
+setup: ## .venv with everything pinned
 	@for python in $(CANDIDATES); do \
-	  if "$$python" -c 'import sys; sys.exit(not ((3, 10) <= sys.version_info[:2] <= (3, 12)))' \
+	  if "$$python" -c 'import sys; sys.exit(not ((3, 10) <= sys.version_info[:2] <= (3, 13)))' \
 	    >/dev/null 2>&1; then \
-	    exec "$$python" tools/setup_environment.py; \
+	    exec "$$python" tools/setup_environment.py --venv $(VENV) $(SETUP_OPTIONS); \
 	  fi; \
 	done; \
-	echo 'None of "$(CANDIDATES)" is a Python 3.10, 3.11 or 3.12; install' \
-	  'one, or run `make $@ PYTHON=/path/to/python3.11`' >&2; \
+	echo 'None of "$(CANDIDATES)" is Python 3.10 to 3.13; install one,' \
+	  'or run `make $@ PYTHON=/path/to/python3.11`' >&2; \
 	exit 1
 
 # GPU=N trains on N GPUs; DATA=DIR and WORK=DIR move what it makes.
@@ -37,6 +46,10 @@ test: setup ## the whole test suite, without a GPU or ../shared
 	@# Tests have small tensors: a second thread gains little, and where another
 	@# process has the other core the two wait for each other.
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(VENV_PYTHON) -m pytest tests
+
+test-newest: ## the same with the newest torch, numpy and Python that work
+	@$(MAKE) --no-print-directory test VENV=.venv-newest \
+	  SETUP_OPTIONS=--newest $(if $(PYTHON),,CANDIDATES='$(NEWEST_CANDIDATES)')
 
 lint: setup ## formatter, linter, types and docstrings; changes nothing
 	@status=0; \
@@ -52,10 +65,10 @@ format: setup ## rewrite the files as `make lint` wants them
 	@$(VENV_PYTHON) -m yapf --in-place --recursive $(STYLED)
 	@$(VENV_PYTHON) -m ruff check --fix $(STYLED)
 
-doctor: ## say what is broken and how to mend it
+doctor: ## say what is broken and how to fix it
 	@if [ -x $(VENV_PYTHON) ]; then $(VENV_PYTHON) tools/doctor.py; \
 	else python3 tools/doctor.py; fi
 
-clean: ## remove .venv and caches; data/ and work_dirs/ stay
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+clean: ## remove environments and caches; data/ and work_dirs/ stay
+	rm -rf .venv .venv-newest build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find sam3d_plugin tools tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,10 +1,10 @@
-"""Make ``.venv`` with every pinned requirement; called by ``make setup``.
+"""Make ``.venv`` with every pinned package; ``make setup`` runs this.
 
-The work is cut into steps. A finished step leaves a stamp in ``.venv``, so
-that an interrupted set-up goes on where it stopped and a complete one takes
-less than a second. A step runs again when the files that it reads change.
+pip skips what is installed, so an interrupted set-up resumes when it is run
+again. A complete one leaves a record of its inputs in the environment; while
+they stay the same, the next set-up ends in less than a second.
 """
-import contextlib
+import argparse
 import fcntl
 import hashlib
 import json
@@ -13,475 +13,216 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Dict
 
 ROOT = Path(__file__).resolve().parents[1]
-SUPPORTED = ((3, 10), (3, 11), (3, 12))
+sys.path.insert(0, str(ROOT))
+
+from tools.build_mmcv import can_build_cuda  # noqa: E402
+from tools.doctor import find_known_failures  # noqa: E402
+
+PYTHONS = ('3.10', '3.11', '3.12', '3.13')
 NEEDED_GIGABYTES = 9
-LOCK_FILES = ('requirements.txt', 'constraints.txt')
-LOCK_OPTIONS = ('-r', 'requirements.txt', '-r', 'constraints.txt')
+# Remembered once they are given: which mmcv to install, and for which GPUs.
+SETTINGS = ('MMCV', 'TORCH_CUDA_ARCH_LIST')
 
 
 class SetupError(Exception):
-    """Something that the user has to mend; its text says how."""
+    """Something that the user has to fix; its text says how."""
 
 
-class Environment(NamedTuple):
-    """The clone and the virtual environment in it.
-
-    Args:
-        root (Path): The clone.
-        venv (Path): Its ``.venv``.
-    """
-    root: Path
-    venv: Path
-
-    @property
-    def python(self) -> Path:
-        """Path: The interpreter of the virtual environment."""
-        return self.venv / 'bin' / 'python'
-
-    @property
-    def stamps(self) -> Path:
-        """Path: The file that holds what is done."""
-        return self.venv / 'setup_stamps.json'
-
-    @property
-    def log(self) -> Path:
-        """Path: Everything that pip printed."""
-        return self.venv / 'setup.log'
+def read_lock(newest: bool) -> Dict[str, str]:
+    """Read what to install, such as ``numpy==1.26.4``, by lower-case name."""
+    lock = {}
+    files = ['requirements.txt', 'constraints.txt', 'constraints-newest.txt']
+    for name in files if newest else files[:2]:
+        text = (ROOT / name).read_text()
+        for line in re.findall(r'^[\w.-]+==[^#\n]+', text, re.MULTILINE):
+            lock[line.split('==')[0].lower()] = line.strip()
+    return lock
 
 
-class Step(NamedTuple):
-    """One part of the set-up.
-
-    Args:
-        name (str): Its key in the stamps.
-        says (str): What it does and how long it takes, for the user.
-        run (Callable): Does it.
-        reads (tuple): Files of the clone whose change makes it run again.
-    """
-    name: str
-    says: str
-    run: Callable[[Environment], None]
-    reads: Tuple[str, ...]
-
-
-def read_pins(text: str) -> Dict[str, str]:
-    """Read the versions that a requirements file pins.
-
-    Args:
-        text (str): Content of the file.
-
-    Returns:
-        Dict[str, str]: ``name==version`` by lower-case name.
-    """
-    lines = re.findall(r'^([\w.-]+)(==[\w.+]+)', text, flags=re.MULTILINE)
-    return {name.lower(): name + version for name, version in lines}
-
-
-def check_python(version: Tuple[int, int], executable: str) -> None:
-    """Refuse a Python that torch or mmcv does not support.
-
-    Args:
-        version (Tuple[int, int]): Major and minor version.
-        executable (str): Whose version it is.
-
-    Raises:
-        SetupError: When it is none of 3.10 to 3.12.
-    """
-    if version not in SUPPORTED:
+def check_python(venv: Path, choice: str) -> str:
+    """Return the environment's Python; refuse others and unsupported ones."""
+    mine = f'{sys.version_info[0]}.{sys.version_info[1]}'
+    if mine not in PYTHONS:
         raise SetupError(
-            f'{executable} is Python {version[0]}.{version[1]}, but 3.10, '
-            '3.11 or 3.12 is needed; remove .venv if it is in there, and run '
-            '`make setup PYTHON=/path/to/python3.11`')
-
-
-def tail(path: Path, lines: int = 20) -> str:
-    """Return the end of a text file.
-
-    Args:
-        path (Path): The file.
-        lines (int): How many lines.
-
-    Returns:
-        str: Its last lines.
-    """
-    text = path.read_text(errors='replace')
-    return '\n'.join(text.splitlines()[-lines:])
-
-
-def run_logged(environment: Environment, command: List[str]) -> None:
-    """Run a command with its output in the log.
-
-    Args:
-        environment (Environment): Where to run, and whose log.
-        command (List[str]): Program and arguments.
-
-    Raises:
-        SetupError: When it fails, with the end of its output.
-    """
-    with open(environment.log, 'a') as log:
-        log.write(f'$ {" ".join(command)}\n')
-        log.flush()
-        result = subprocess.run(
-            command,
-            cwd=environment.root,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            close_fds=False)
-    if result.returncode:
-        raise SetupError(f'{tail(environment.log)}\n'
-                         f'`{" ".join(command)}` failed; mend what it says '
-                         '(no network? full disk?) and run `make setup` '
-                         'again, finished steps are skipped. The whole '
-                         f'output is in {environment.log}')
-
-
-def pip_install(environment: Environment, *arguments: str) -> None:
-    """Install packages into the virtual environment.
-
-    Args:
-        environment (Environment): Where to.
-        *arguments (str): What ``pip install`` gets.
-    """
-    drop_half_installed(environment.venv)
-    run_logged(environment, [
-        str(environment.python), '-m', 'pip', 'install', '--no-input',
-        '--disable-pip-version-check', *arguments
-    ])
-
-
-def drop_half_installed(venv: Path) -> None:
-    """Make pip install those packages again that a kill cut short.
-
-    pip writes RECORD last; a package without it looks installed to pip but
-    may lack files.
-
-    Args:
-        venv (Path): The virtual environment.
-    """
-    for info in venv.glob('lib/python3*/site-packages/*.dist-info'):
-        if not (info / 'RECORD').exists():
-            shutil.rmtree(info)
-
-
-def make_venv(environment: Environment) -> None:
-    """Make the virtual environment, or keep one that works.
-
-    Args:
-        environment (Environment): Where to.
-
-    Raises:
-        SetupError: When Python's venv module is missing or .venv holds an
-            unsupported Python.
-    """
-    probe = 'import sys, pip; print(*sys.version_info[:2])'
-    if environment.python.exists():
-        kept = subprocess.run([str(environment.python), '-c', probe],
-                              capture_output=True,
-                              text=True)
-        if kept.returncode == 0:
-            major, minor = kept.stdout.split()
-            check_python((int(major), int(minor)), str(environment.python))
-            return
-    check_python(sys.version_info[:2], sys.executable)
-    result = subprocess.run(
-        [sys.executable, '-m', 'venv',
-         str(environment.venv)],
-        capture_output=True,
-        text=True)
-    if result.returncode:
-        raise SetupError(
-            f'{result.stdout}{result.stderr}\n{sys.executable} cannot make a '
-            'virtual environment; run `apt-get install python3-venv` (or '
-            f'python3.{sys.version_info[1]}-venv)')
-
-
-def install_tools(environment: Environment) -> None:
-    """Install what builds and installs the rest.
-
-    Args:
-        environment (Environment): Where to.
-    """
-    pins = all_pins(environment.root)
-    names = ('pip', 'setuptools', 'wheel', 'ninja')
-    pip_install(environment, *(pins[name] for name in names))
-
-
-def install_torch(environment: Environment) -> None:
-    """Install torch and torchvision with the CUDA wheels that they name.
-
-    Args:
-        environment (Environment): Where to.
-
-    Raises:
-        SetupError: When the disk is too full.
-    """
-    free = shutil.disk_usage(environment.venv).free / 1e9
-    if free < NEEDED_GIGABYTES:
-        raise SetupError(f'{environment.venv} has {free:.1f} GB of free disk, '
-                         f'but {NEEDED_GIGABYTES} GB are needed')
-    pins = all_pins(environment.root)
-    # A file with mmcv in it may serve as constraints: pip fetches only what
-    # torch asks for.
-    pip_install(environment, '-c', 'requirements.txt', '-c', 'constraints.txt',
-                pins['torch'], pins['torchvision'])
-
-
-def install_mmcv(environment: Environment) -> None:
-    """Install mmcv from this machine's wheel store, building it if needed.
-
-    Args:
-        environment (Environment): Where to.
-
-    Raises:
-        SetupError: When the build fails.
-    """
-    script = environment.root / 'tools' / 'build_mmcv.py'
-    version = all_pins(environment.root)['mmcv'].split('==')[1]
-    result = subprocess.run(
-        [str(environment.python),
-         str(script), '--version', version],
-        cwd=environment.root,
-        stdin=subprocess.DEVNULL,
-        close_fds=False)
-    if result.returncode:
-        raise SetupError('mmcv is not installed, see above; '
-                         'mend it and run `make setup` again')
-
-
-def install_packages(environment: Environment) -> None:
-    """Install the rest of the lock.
-
-    Args:
-        environment (Environment): Where to.
-    """
-    pip_install(environment, '--no-deps', *LOCK_OPTIONS)
-
-
-def install_project(environment: Environment) -> None:
-    """Install this clone, so that ``sam3d_plugin`` imports from any folder.
-
-    Args:
-        environment (Environment): Where to.
-    """
-    pip_install(environment, '--no-deps', '--no-build-isolation', '-e', '.')
-
-
-def check_environment(environment: Environment) -> None:
-    """Let the doctor look at the result.
-
-    Args:
-        environment (Environment): What to look at.
-
-    Raises:
-        SetupError: When it finds something broken.
-    """
-    doctor = environment.root / 'tools' / 'doctor.py'
-    result = subprocess.run([str(environment.python), str(doctor)])
-    if result.returncode:
-        raise SetupError('the environment is not usable, see above')
-
-
-def all_pins(root: Path) -> Dict[str, str]:
-    """Read both lock files.
-
-    Args:
-        root (Path): The clone.
-
-    Returns:
-        Dict[str, str]: ``name==version`` by lower-case name.
-    """
-    pins: Dict[str, str] = {}
-    for name in LOCK_FILES:
-        pins.update(read_pins((root / name).read_text()))
-    return pins
-
-
-STEPS = (
-    Step('venv', 'virtual environment in .venv (5 seconds)', make_venv, ()),
-    Step('tools', 'build tools: pip, setuptools, wheel, ninja (10 seconds)',
-         install_tools, LOCK_FILES),
-    Step('torch', 'torch and torchvision (1 to 3 minutes, 3 GB)',
-         install_torch, LOCK_FILES),
-    Step(
-        'mmcv', 'mmcv (seconds when this machine has built it before, else '
-        'about 10 minutes on two cores, once)', install_mmcv,
-        ('requirements.txt', 'tools/build_mmcv.py')),
-    Step('packages', 'mmdet3d and all other packages (1 minute)',
-         install_packages, LOCK_FILES),
-    Step('project', 'this clone, editable (5 seconds)', install_project,
-         ('pyproject.toml', )),
-    Step('check', 'tools/doctor.py looks at the result (20 seconds)',
-         check_environment, ()),
-)
-
-
-def describe_gpu() -> str:
-    """Say cheaply what decides whether mmcv is built with CUDA.
-
-    Returns:
-        str: Changes when a driver, nvcc or one of our variables changes.
-    """
-    driver = Path('/proc/driver/nvidia/version').exists()
-    names = ('SAM3D_MMCV_CUDA', 'TORCH_CUDA_ARCH_LIST', 'CUDA_HOME')
-    variables = [os.environ.get(name, '') for name in names]
-    return f'{driver} {shutil.which("nvcc")} {variables}'
-
-
-def fingerprint(step: Step, environment: Environment) -> str:
-    """Hash what a step depends on.
-
-    Args:
-        step (Step): The step.
-        environment (Environment): The clone and its environment.
-
-    Returns:
-        str: Hexadecimal digest; another one means: run the step again.
-    """
-    digest = hashlib.sha256(step.name.encode())
-    for name in step.reads:
-        digest.update((environment.root / name).read_bytes())
-    if step.name == 'mmcv':
-        digest.update(describe_gpu().encode())
-    return digest.hexdigest()
-
-
-def read_stamps(environment: Environment) -> Dict[str, str]:
-    """Read which steps are done.
-
-    Args:
-        environment (Environment): The clone and its environment.
-
-    Returns:
-        Dict[str, str]: Fingerprint by step; empty when the interpreter is
-        gone (another machine, an updated Python).
-    """
-    if not environment.python.exists():
-        return {}
-    try:
-        return json.loads(environment.stamps.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-
-
-def write_stamps(environment: Environment, stamps: Dict[str, str]) -> None:
-    """Record which steps are done, so that a kill leaves the old record.
-
-    Args:
-        environment (Environment): The clone and its environment.
-        stamps (Dict[str, str]): Fingerprint by step.
-    """
-    temporary = environment.stamps.with_suffix('.tmp')
-    temporary.write_text(json.dumps(stamps, indent=1))
-    os.replace(temporary, environment.stamps)
-
-
-def drop_moved(environment: Environment) -> None:
-    """Remove an environment of ours that came here with a moved clone.
-
-    Its scripts name the old folder.
-
-    Args:
-        environment (Environment): The clone and its environment.
-    """
-    home = read_stamps(environment).get('home')
-    if home is not None and home != str(environment.venv):
-        print(f'.venv was made in {home}; making it again here', flush=True)
-        shutil.rmtree(environment.venv)
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Let one set-up at a time work in a folder.
-
-    Args:
-        folder (Path): Made when missing.
-
-    Yields:
-        None: While the lock is held.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / 'setup.lock', 'w') as file:
-        # A pip that outlives a killed set-up inherits the lock, so that the
-        # next set-up waits for it.
+            f'{sys.executable} is Python {mine}; choose {PYTHONS[0]} to '
+            f'{PYTHONS[-1]} with `make setup PYTHON=/path/to/python3.11`')
+    theirs = [path.name[6:] for path in venv.glob('lib/python3*')]
+    if choice and theirs and mine not in theirs:
+        raise SetupError(f'{venv.name} has Python {theirs[0]}, but '
+                         f'PYTHON={choice} is {mine}; remove {venv.name} '
+                         'to replace it')
+    return theirs[0] if theirs else mine
+
+
+def find_wanted(venv: Path, lock: Dict[str, str], previous: dict) -> dict:
+    """Collect all that the content of an environment depends on."""
+    wanted = {
+        name: os.environ.get(name) or previous.get(name, '')
+        for name in SETTINGS
+    }
+    if wanted['MMCV'] not in ('', 'lite', 'full'):
+        raise SetupError(f'MMCV={wanted["MMCV"]}: set it to lite or full')
+    digest = hashlib.sha256('\n'.join(lock.values()).encode())
+    for name in ('pyproject.toml', 'sam3d_plugin/mmcv_ext.py'):
+        digest.update((ROOT / name).read_bytes())
+    automatic = 'full' if can_build_cuda() else 'lite'
+    return dict(
+        wanted,
+        mmcv=wanted['MMCV'] or automatic,
+        home=str(venv),
+        digest=digest.hexdigest())
+
+
+class Environment:
+    """A virtual environment that is made or changed."""
+
+    def __init__(self, venv: Path) -> None:
+        self.venv = venv
+        self.python = str(venv / 'bin' / 'python')
+        self.record = venv / 'setup.json'
+        self.log = venv / 'setup.log'
+
+    def read_record(self) -> dict:
+        """Return what the last complete set-up installed, or nothing."""
+        try:
+            return json.loads(self.record.read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+
+    def run(self, what: str, *command: str) -> None:
+        """Run a command with its output in the log."""
+        print(what, flush=True)
+        with open(self.log, 'a+', errors='replace') as log:
+            log.write(f'$ {" ".join(command)}\n')
+            log.flush()
+            start = log.tell()
+            result = subprocess.run(
+                command,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                close_fds=False)  # keeps the lock
+            log.seek(start)
+            output = log.read()
+        if result.returncode:
+            errors = re.findall('.*error.*', output, re.IGNORECASE)
+            known = list(find_known_failures('\n'.join(errors)).values())
+            end = '\n'.join(output.splitlines()[-20:])
+            raise SetupError(f'{known[0] if known else end}\n({what}: '
+                             f'{self.log}) Run `make setup` again to resume.')
+
+    def pip(self, what: str, *arguments: str) -> None:
+        """Run pip of the environment."""
+        # pip writes RECORD last. A package without it was cut short, and
+        # looks installed to pip.
+        for info in self.venv.glob('lib/python3*/site-packages/*.dist-info'):
+            if not (info / 'RECORD').exists():
+                shutil.rmtree(info)
+        self.run(what, self.python, '-m', 'pip', '--no-input',
+                 '--disable-pip-version-check', *arguments)
+
+    def make(self) -> None:
+        """Make the environment, unless it works and was made here."""
+        home = self.read_record().get('home', str(self.venv))
+        if home == str(self.venv) and Path(self.python).exists():
+            test = [self.python, '-c', 'import pip']
+            if subprocess.run(test, capture_output=True).returncode == 0:
+                return
+        # Scripts of a moved environment name the old folder. The lock stays.
+        for name in ('bin', 'include', 'lib'):
+            shutil.rmtree(self.venv / name, ignore_errors=True)
+        self.run(f'Make {self.venv.name}', sys.executable, '-m', 'venv',
+                 str(self.venv))
+
+    def install(self, lock: Dict[str, str], wanted: dict) -> None:
+        """Install everything and let the doctor examine it."""
+        self.make()
+        self.record.write_text(json.dumps(dict(wanted, digest='')))
+        packages = next(self.venv.glob('lib/python3*/site-packages'))
+        free = shutil.disk_usage(self.venv).free / 1e9
+        if not (packages / 'torch').exists() and free < NEEDED_GIGABYTES:
+            raise SetupError(f'{self.venv} has {free:.1f} GB of free disk; '
+                             f'{NEEDED_GIGABYTES} GB are needed')
+        is_full = wanted['mmcv'] == 'full'
+        # mmcv and mmcv-lite own the same files: removing one breaks the other.
+        if any(packages.glob('mmcv-2*.dist-info')) != is_full:
+            self.pip('Remove the other mmcv', 'uninstall', '--yes', 'mmcv',
+                     'mmcv-lite')
+        constraints = self.venv / 'setup-lock.txt'
+        constraints.write_text('\n'.join(lock.values()))
+        self.pip('Install torch and torchvision (1 to 3 minutes, 3 GB)',
+                 'install', '-c', str(constraints), lock['torch'],
+                 lock['torchvision'])
+        # torch has brought its own libraries, if its build needs them.
+        rest = [
+            line for name, line in lock.items()
+            if not re.match('cuda-|nvidia-|triton', name)
+        ]
+        self.pip('Install mmdet3d and all other packages (1 minute)',
+                 'install', '--no-deps', *rest)
+        if is_full:
+            self._call('build_mmcv.py', wanted)
+        else:
+            shutil.copy(ROOT / 'sam3d_plugin' / 'mmcv_ext.py',
+                        packages / 'mmcv' / '_ext.py')
+        self.pip('Install this clone', 'install', '--no-deps',
+                 '--no-build-isolation', '-e', '.')
+        self._call('doctor.py', wanted)
+        self.record.write_text(json.dumps(wanted))
+
+    def _call(self, script: str, wanted: dict) -> None:
+        """Run one of our tools, whose output the user sees."""
+        settings = {name: wanted[name] for name in SETTINGS if wanted[name]}
+        command = [self.python, str(ROOT / 'tools' / script)]
+        if subprocess.run(
+                command, env=os.environ | settings,
+                close_fds=False).returncode:
+            raise SetupError('fix what it says above and run `make setup` '
+                             'again to resume')
+
+
+def set_up(venv: Path, newest: bool) -> None:
+    """Bring an environment up to date, one process at a time."""
+    python = check_python(venv, os.environ.get('PYTHON', ''))
+    venv.mkdir(parents=True, exist_ok=True)
+    with open(venv / 'setup.lock', 'w') as file:
+        # A pip that outlives a killed set-up keeps the lock.
         os.set_inheritable(file.fileno(), True)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(
-                'another `make setup` runs in this clone; waiting for it',
-                flush=True)
+            print('Waiting for another `make setup` in this clone', flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def run_steps(environment: Environment, steps: Tuple[Step, ...]) -> int:
-    """Run the steps that are not done yet.
-
-    Args:
-        environment (Environment): The clone and its environment.
-        steps (Tuple[Step, ...]): All steps, in order.
-
-    Returns:
-        int: How many ran.
-    """
-    stamps = read_stamps(environment)
-    stamps['home'] = str(environment.venv)
-    num_run = 0
-    for number, step in enumerate(steps, 1):
-        wanted = fingerprint(step, environment)
-        if num_run and step.name == 'check':
-            stamps.pop('check', None)
-        if stamps.get(step.name) == wanted:
-            continue
-        print(f'[{number}/{len(steps)}] {step.says}', flush=True)
-        start = time.monotonic()
-        stamps.pop(step.name, None)
-        step.run(environment)
-        stamps[step.name] = wanted
-        write_stamps(environment, stamps)
-        print(f'      done in {time.monotonic() - start:.0f} s', flush=True)
-        num_run += 1
-    return num_run
-
-
-def check_choice(environment: Environment, choice: str) -> None:
-    """Refuse a PYTHON that is not the one in .venv.
-
-    Args:
-        environment (Environment): The clone and its environment.
-        choice (str): What the user set PYTHON to, empty for nothing.
-
-    Raises:
-        SetupError: When .venv holds another version.
-    """
-    mine = f'python{sys.version_info[0]}.{sys.version_info[1]}'
-    theirs = [path.name for path in environment.venv.glob('lib/python3*')]
-    if choice and theirs and mine not in theirs:
-        raise SetupError(
-            f'.venv was made with {theirs[0]}, but PYTHON={choice}'
-            f' is {mine}; remove .venv to change to it')
+        environment = Environment(venv)
+        record = environment.read_record()
+        lock = read_lock(newest or python == PYTHONS[-1])
+        wanted = find_wanted(venv, lock, record)
+        if wanted['mmcv'] == 'full':
+            del lock['mmcv-lite']
+        if record == wanted and Path(environment.python).exists():
+            print(f'{venv.name} is up to date', flush=True)
+        else:
+            environment.install(lock, wanted)
 
 
 def main() -> int:
-    """Bring the environment of this clone up to date.
-
-    Returns:
-        int: Exit status.
-    """
-    environment = Environment(ROOT, ROOT / '.venv')
+    """Set up the environment of this clone."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument(
+        '--venv', default='.venv', help='folder in the clone [.venv]')
+    parser.add_argument(
+        '--newest',
+        action='store_true',
+        help='install constraints-newest.txt, as Python 3.13 always does')
+    arguments = parser.parse_args()
     try:
-        check_choice(environment, os.environ.get('PYTHON', ''))
-        drop_moved(environment)
-        with locked(environment.venv):
-            if run_steps(environment, STEPS) == 0:
-                print('Set-up is up to date (.venv).', flush=True)
-    except SetupError as error:
+        set_up(ROOT / arguments.venv, arguments.newest)
+    except (SetupError, OSError) as error:
         print(f'\nSet-up stopped: {error}', file=sys.stderr)
         return 1
     return 0
