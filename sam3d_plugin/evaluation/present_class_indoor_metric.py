@@ -1,9 +1,22 @@
 """mmdet3d's indoor metric over the classes that a split contains."""
-from typing import Dict, List
+from importlib import import_module
+from typing import Any, Dict, List
 
+import numpy as np
 from mmdet3d.evaluation import IndoorMetric
 from mmdet3d.registry import METRICS
 from mmengine.logging import print_log
+
+
+def _to_float(value: Any) -> float:
+    """Convert a number, or an array that holds one number."""
+    return np.asarray(value).item()
+
+
+# mmdet3d's indoor evaluation converts arrays of one element, which numpy
+# refuses from 2.4 on. This name hides the built-in function there only.
+_module: Any = import_module('mmdet3d.evaluation.functional.indoor_eval')
+_module.float = _to_float
 
 
 @METRICS.register_module()

@@ -55,6 +55,15 @@ def test_equals_parent_when_all_classes_occur():
         assert scores[key] == pytest.approx(value, abs=1e-6)
 
 
+@pytest.mark.filterwarnings('error::DeprecationWarning')
+@pytest.mark.parametrize('name', ['IndoorMetric', 'PresentClassIndoorMetric'])
+def test_metrics_convert_no_arrays_to_numbers(name):
+    """numpy warns of that from 1.25 on, and raises from 2.4 on."""
+    metric = METRICS.build(dict(type=name))
+    scores = compute(metric, make_results([0, 1, 2], [0, 1, 2]))
+    assert scores['mAP_0.25'] == 1
+
+
 def test_absent_class_is_left_out_and_named(monkeypatch):
     said = []
     monkeypatch.setattr(present_class_indoor_metric, 'print_log',
