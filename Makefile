@@ -54,7 +54,7 @@ test-newest: ## the same with the newest torch, numpy and Python that work
 lint: setup ## formatter, linter, types and docstrings; changes nothing
 	@status=0; \
 	$(VENV_PYTHON) -m isort --check-only --quiet $(STYLED) || status=1; \
-	$(VENV_PYTHON) -m yapf --diff --recursive $(STYLED) || status=1; \
+	$(VENV_PYTHON) -m yapf --diff --parallel --recursive $(STYLED) || status=1; \
 	$(VENV_PYTHON) -m ruff check --quiet $(STYLED) || status=1; \
 	$(VENV_PYTHON) -m mypy || status=1; \
 	$(VENV_PYTHON) -m pydoclint.main --quiet $(DOCUMENTED) || status=1; \
@@ -62,7 +62,7 @@ lint: setup ## formatter, linter, types and docstrings; changes nothing
 
 format: setup ## rewrite the files as `make lint` wants them
 	@$(VENV_PYTHON) -m isort --quiet $(STYLED)
-	@$(VENV_PYTHON) -m yapf --in-place --recursive $(STYLED)
+	@$(VENV_PYTHON) -m yapf --in-place --parallel --recursive $(STYLED)
 	@$(VENV_PYTHON) -m ruff check --fix $(STYLED)
 
 doctor: ## say what is broken and how to fix it

@@ -14,7 +14,7 @@ from tools.doctor import find_known_failures
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = {
     'setuptools': ['setuptools'],
-    'torch': ['torch', 'torch.cuda'],
+    'torch': ['torch'],
     'torchvision': ['torchvision'],
     'opencv_python': ['cv2'],
     'mmcv_lite': ['mmcv', 'mmcv.ops'],
@@ -22,6 +22,12 @@ MODULES = {
     'mmdet3d':
     ['mmdet3d', 'mmdet3d.models', 'mmdet3d.datasets', 'mmdet3d.evaluation'],
 }
+MODULE = """
+class cuda:
+    is_available = lambda: False
+__version__ = '2.1.0'
+get_compiling_cuda_version = str
+"""
 # Builds an editable wheel without anything installed.
 BACKEND = """
 import zipfile
@@ -30,27 +36,27 @@ def build_editable(folder, *_):
     info = 'sam3d_plugin-1.0.dist-info/'
     with zipfile.ZipFile(f'{folder}/{name}', 'w') as wheel:
         wheel.writestr('sam3d_plugin.pth', 'CLONE')
-        wheel.writestr(info + 'METADATA', 'Name: sam3d_plugin\\nVersion: 1.0')
+        wheel.writestr(info + 'METADATA', 'Metadata-Version: 2.1\\n'
+                       'Name: sam3d_plugin\\nVersion: 1.0')
         wheel.writestr(info + 'WHEEL', 'Wheel-Version: 1.0')
         wheel.writestr(info + 'RECORD', '')
     return name
 """
 
 
-def write_wheel(folder, name, version='2.1.0'):
-    """Write a package whose modules are empty, but know no GPU."""
-    info = f'{name}-{version}.dist-info'
+def write_wheel(folder, name):
+    """Write a package of modules that know no GPU."""
+    info = f'{name}-2.1.0.dist-info'
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f'{name}-{version}-py3-none-any.whl'
+    path = folder / f'{name}-2.1.0-py3-none-any.whl'
     with zipfile.ZipFile(path, 'w') as wheel:
         for module in MODULES[name]:
             file = module.replace('.', '/')
             is_package = f'{module}.' in ' '.join(MODULES[name])
             wheel.writestr(
-                file + '/__init__.py' * is_package + '.py' * (not is_package),
-                f'is_available = lambda: False\n'
-                f'__version__ = {version!r}\nget_compiling_cuda_version = str')
-        wheel.writestr(f'{info}/METADATA', f'Name: {name}\nVersion: {version}')
+                f'{file}/__init__.py' if is_package else f'{file}.py', MODULE)
+        wheel.writestr(f'{info}/METADATA',
+                       f'Metadata-Version: 2.1\nName: {name}\nVersion: 2.1.0')
         wheel.writestr(f'{info}/WHEEL', 'Wheel-Version: 1.0')
         wheel.writestr(f'{info}/RECORD', '')
 
@@ -80,14 +86,16 @@ def clone(tmp_path):
     return folder
 
 
-def run(clone, *options, **variables):
+def run(clone, *options, MMCV='lite', **variables):
     environment = dict(
         os.environ,
+        PIP_CONFIG_FILE=os.devnull,
         PIP_NO_INDEX='1',
         PIP_FIND_LINKS=str(clone.parent / 'wheels'),
         XDG_CACHE_HOME=str(clone.parent / 'cache'),
+        MMCV=MMCV,
         **variables)
-    for name in ('PYTHON', 'MMCV', 'TORCH_CUDA_ARCH_LIST', 'PYTHONPATH'):
+    for name in ('PYTHON', 'TORCH_CUDA_ARCH_LIST', 'PYTHONPATH'):
         if name not in variables:
             environment.pop(name, None)
     return subprocess.run(
@@ -128,7 +136,7 @@ def test_mmcv_is_replaced_and_the_choice_remembered(clone):
     write_wheel(clone.parent / 'wheels', 'torch')
     target = f'cp3{sys.version_info[1]}-torch2.1.0-cpu'
     write_wheel(clone.parent / 'cache/sam3d_plugin/wheels' / target, 'mmcv')
-    installed = [run(clone, MMCV='lite').returncode]
+    installed = [run(clone).returncode]
     for choice, expected in (('full', 'mmcv'), ('', 'mmcv'), ('lite',
                                                               'mmcv_lite')):
         installed.append(run(clone, MMCV=choice).returncode)
