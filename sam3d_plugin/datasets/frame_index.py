@@ -12,8 +12,10 @@ import mmengine
 
 from sam3d_plugin.store.errors import FrameError, StoreError
 from sam3d_plugin.store.files import read_bytes
-from sam3d_plugin.store.manifest import ItemRecord, ScanRecord, Store
+from sam3d_plugin.store.frame_marks import read_frame_marks
+from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.posed_images import PosedImages
+from sam3d_plugin.store.records import ScanRecord
 from .frame_preflight import (FrameFolders, Records, check_features_match_maps,
                               check_group_files, check_groups_match_features,
                               check_sizes, open_store)
@@ -103,6 +105,7 @@ def index_frames(folders: FrameFolders,
     index = FrameIndex()
     for scan in scans:
         _add_scan(index, scan, map_records.get(scan), min_regions)
+    _check_maps_match_frames(index, folders, map_records, backend_args)
     if folders.region_features:
         _join_features(index, folders, maps, map_records, backend_args)
     _drop_bad_poses(index, folders.posed_images, backend_args)
@@ -139,6 +142,31 @@ def _add_scan(index: FrameIndex, scan: str, record: Optional[ScanRecord],
             index.frames[scan].append(frame)
 
 
+def _check_maps_match_frames(index: FrameIndex, folders: FrameFolders,
+                             map_records: Records,
+                             backend_args: Optional[dict]) -> None:
+    """Refuse id maps of other frames, as far as records tell."""
+
+    def check(scan: str) -> None:
+        marks = read_frame_marks(folders.posed_images, scan, backend_args)
+        for frame in index.frames[scan]:
+            item = map_records[scan].items[frame]
+            if not item.is_made_of(dict(frame=marks.get(frame, ''))):
+                raise StoreError(
+                    f'{folders.region_maps}: the id map of {scan}/{frame} is '
+                    'of an older frame; run tools/preparation/'
+                    'generate_regions.py again')
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        for scan, found in zip(index.frames,
+                               [pool.submit(check, s) for s in index.frames]):
+            try:
+                found.result()
+            except FrameError as error:
+                index.skipped[scan] = str(error)
+                index.frames[scan] = []
+
+
 def _join_features(index: FrameIndex, folders: FrameFolders, maps: Store,
                    map_records: Records, backend_args: Optional[dict]) -> None:
     """Keep the frames that have features, and check the groups."""
@@ -158,8 +186,8 @@ def _join_features(index: FrameIndex, folders: FrameFolders, maps: Store,
                     item.reason if item else _NO_FEATURES)
                 continue
             kept.append(frame)
-            source = item.fields.get('source')
-            if source and source != _mark(map_records[scan].items[frame]):
+            id_map = map_records[scan].items[frame].fingerprint
+            if not item.is_made_of(dict(id_map=id_map)):
                 raise StoreError(
                     f'{features.root}: the features of {scan}/{frame} are of '
                     'an older id map; run tools/preparation/'
@@ -183,11 +211,6 @@ def _join_features(index: FrameIndex, folders: FrameFolders, maps: Store,
             s: f
             for s, f in index.frames.items() if f
         }, group_records, index.channels)
-
-
-def _mark(item: ItemRecord) -> str:
-    """What features remember of an id map, see ``RegionMaps.mark``."""
-    return ' '.join(mark[1] for mark in item.files.values())
 
 
 def _drop_bad_poses(index: FrameIndex, root: str,

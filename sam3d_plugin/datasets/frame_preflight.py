@@ -8,7 +8,8 @@ from typing import Any, Dict, Optional
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import checksum, is_local
 from sam3d_plugin.store.frame_rows import SUFFIX
-from sam3d_plugin.store.manifest import HEADER, ScanRecord, Store, differences
+from sam3d_plugin.store.manifest import HEADER, Store, differences
+from sam3d_plugin.store.records import ScanRecord
 from sam3d_plugin.store.region_groups import GROUPS, RegionGroups
 
 _TOOLS = dict(

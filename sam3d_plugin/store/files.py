@@ -8,7 +8,7 @@ import hashlib
 import os
 import uuid
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, Iterable, List, Optional, Union
 
 from mmengine import fileio
 
@@ -88,6 +88,26 @@ def write_bytes(path: PathLike,
         fileio.put(content, str(path), backend_args=backend_args)
 
 
+def append_bytes(path: PathLike,
+                 content: bytes,
+                 backend_args: BackendArgs = None) -> None:
+    """Append to a file that is there, e.g. the journal of a scan.
+
+    Args:
+        path (PathLike): Local path or URI; objects are written anew.
+        content (bytes): What to append; a kill may leave the first part.
+        backend_args (BackendArgs): Arguments of the file backend.
+    """
+    if is_local(path, backend_args):
+        with open(path, 'ab') as file:
+            file.write(content)
+    else:
+        fileio.put(
+            read_bytes(path, backend_args) + content,
+            str(path),
+            backend_args=backend_args)
+
+
 def write_new(path: PathLike,
               content: bytes,
               backend_args: BackendArgs = None) -> bool:
@@ -132,6 +152,26 @@ def size_of(path: PathLike, backend_args: BackendArgs = None) -> int:
     if not exists(path, backend_args):
         return -1
     return len(read_bytes(path, backend_args))
+
+
+def fingerprint_of_files(paths: Iterable[PathLike],
+                         backend_args: BackendArgs = None) -> str:
+    """Sizes and times of raw files, by which make tells that one changed.
+
+    Args:
+        paths (Iterable[PathLike]): Local paths or URIs.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        str: Empty, which is unknown, when one is an object.
+    """
+    found: List[Any] = []
+    for path in paths:
+        if not is_local(path, backend_args):
+            return ''
+        status = os.stat(path) if os.path.exists(path) else None
+        found.append(status and (status.st_size, status.st_mtime_ns))
+    return checksum(repr(found).encode())
 
 
 def exists(path: PathLike, backend_args: BackendArgs = None) -> bool:

@@ -8,7 +8,7 @@ from .manifest import Store
 
 def read_frame_marks(images: str, scan: str,
                      backend_args: BackendArgs) -> Dict[str, str]:
-    """Marks of a scan's frames.
+    """Fingerprints of a scan's frames.
 
     Args:
         images (str): Folder ``posed_images``. Its frames are in the records
@@ -19,10 +19,17 @@ def read_frame_marks(images: str, scan: str,
 
     Returns:
         Dict[str, str]: By frame; empty without a record.
+
+    Raises:
+        FrameError: When a run is writing the frames or was stopped.
     """
     folder, name = images.rstrip('/').rpartition('/')[::2]
     for root, start in ((images, ''), (folder or '.', f'{name}/')):
-        record = Store(root, backend_args).record(scan)
+        store = Store(root, backend_args)
+        if not store.exists():
+            continue
+        store.check_complete(scan)
+        record = store.record(scan)
         files = {
             path: mark[1]
             for item in (record.items.values() if record else ())
@@ -35,7 +42,7 @@ def read_frame_marks(images: str, scan: str,
 
 
 def _join(files: Dict[str, str]) -> Dict[str, str]:
-    """One mark of the files that differ in their ending only."""
+    """One fingerprint of the files that differ in their ending only."""
     joined: Dict[str, List[str]] = {}
     for path in sorted(files):
         joined.setdefault(PurePosixPath(path).stem, []).append(files[path])

@@ -1,124 +1,37 @@
 """What a store holds, and how it was made.
 
-    store.json            format version, kind, settings; written once
-    records/<scan>.json   status, files and numbers of every item of a scan,
-                          written when the scan is complete
-    manifest.json         the two together, merged when a run ends
+    store.json             format version, kind, settings; written once
+    records/<scan>.jsonl   journal of a scan that a run is changing: a line
+                           for each item, appended once its files are there
+    records/<scan>.json    record of a complete scan: status, files and
+                           numbers of every item
+    manifest.json          all records together, merged when a run ends
 
+A journal is opened before any file of the scan changes, which removes the
+record and the manifest that name the old files; closing it writes the record.
 A scan has one writer, and merging reads whole records only, so that 1,500
 scans of many processes merge without a lock. Nothing in here is an absolute
 path.
 """
 import json
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import PurePosixPath
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from .atomic import remove_drafts
-from .errors import StoreError
-from .files import (BackendArgs, PathLike, checksum, exists, is_local, join,
-                    list_names, read_bytes, size_of, write_bytes, write_new)
+from .errors import FrameError, StoreError
+from .files import (BackendArgs, PathLike, append_bytes, exists, is_local,
+                    join, list_names, read_bytes, remove, size_of, write_bytes,
+                    write_new)
+from .records import (FileMark, ItemRecord, ScanRecord, decode_journal,
+                      decode_json, encode_json, encode_line, mark_of,
+                      record_from)
 
 FORMAT_VERSION = 1
 # Seconds after which no other process can still be writing a small file.
 _OLD = 3600.0
 HEADER, RECORDS, MANIFEST = 'store.json', 'records', 'manifest.json'
-
-# Size in bytes and checksum of a file.
-FileMark = Tuple[int, str]
-
-
-@dataclass
-class ItemRecord:
-    """What became of one item.
-
-    Args:
-        status (str): ``'ok'`` or ``'skipped'``.
-        reason (str): Why it was skipped.
-        files (dict): :data:`FileMark` of its files, by relative path.
-        fields (dict): Numbers of the step, e.g. ``regions``.
-    """
-    status: str
-    reason: str = ''
-    files: Dict[str, FileMark] = field(default_factory=dict)
-    fields: Dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class ScanRecord:
-    """What became of one scan.
-
-    Args:
-        scan (str): Its name.
-        items (dict): Records of its items, by name.
-        files (dict): :data:`FileMark` of the scan's own files.
-        reason (str): Why the whole scan was skipped; empty if it was not.
-    """
-    scan: str
-    items: Dict[str, ItemRecord] = field(default_factory=dict)
-    files: Dict[str, FileMark] = field(default_factory=dict)
-    reason: str = ''
-
-    @property
-    def whole(self) -> Dict[str, ItemRecord]:
-        """The items that were made, by name."""
-        return {n: r for n, r in self.items.items() if r.status == 'ok'}
-
-
-def mark_of(content: bytes) -> FileMark:
-    """Size and checksum of a file's content."""
-    return len(content), checksum(content)
-
-
-def is_made_of(fields: Dict[str, Any], mark: str) -> bool:
-    """Whether a product belongs to an input, as far as both are known.
-
-    Args:
-        fields (Dict[str, Any]): Of its record; ``source`` is the input's
-            mark at the time.
-        mark (str): Of the input now; empty if it has no record.
-
-    Returns:
-        bool: False if the input is another one now.
-    """
-    return not mark or fields.get('source', mark) in ('', mark)
-
-
-def _encode(value: Dict[str, Any]) -> bytes:
-    return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) +
-            '\n').encode()
-
-
-def _decode(content: bytes, path: str) -> Dict[str, Any]:
-    try:
-        value = json.loads(content)
-    except ValueError as error:
-        raise StoreError(f'{path} is damaged ({error}); remove it and run '
-                         'the step again') from error
-    if not isinstance(value, dict):
-        raise StoreError(f'{path} holds no record; remove it and run the '
-                         'step again')
-    return value
-
-
-def _record_from(value: Dict[str, Any], path: str) -> ScanRecord:
-    """A record from its JSON, in which marks are lists."""
-
-    def marks(files: Dict[str, List]) -> Dict[str, FileMark]:
-        return {name: (int(s), str(c)) for name, (s, c) in files.items()}
-
-    try:
-        items = {
-            name:
-            ItemRecord(item['status'], item['reason'], marks(item['files']),
-                       item['fields'])
-            for name, item in value['items'].items()
-        }
-        return ScanRecord(value['scan'], items, marks(value['files']),
-                          value['reason'])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise StoreError(f'{path} is no record of a scan ({error!r}); remove '
-                         'it and run the step again') from error
 
 
 def differences(old: Dict[str, Any],
@@ -214,7 +127,7 @@ class Store:
         if not self.exists():
             raise StoreError(f'{path} is missing: {self.root} is no store; '
                              'run the step that makes it')
-        header = _decode(self.read(HEADER), path)
+        header = decode_json(self.read(HEADER), path)
         if header.get('format_version') != FORMAT_VERSION:
             raise StoreError(
                 f'{path}: format version {header.get("format_version")}, but '
@@ -233,7 +146,7 @@ class Store:
             StoreError: When the store is of another kind or settings.
         """
         header = json.loads(
-            _encode(
+            encode_json(
                 dict(
                     format_version=FORMAT_VERSION,
                     kind=kind,
@@ -243,7 +156,7 @@ class Store:
         if not self.exists() and self.recorded_scans():
             self._refuse_others(self._header_of_manifest(), header)
         if not write_new(
-                self.path(HEADER), _encode(header), self.backend_args):
+                self.path(HEADER), encode_json(header), self.backend_args):
             self._refuse_others(self.header(), header)
 
     def _refuse_others(self, old: Dict[str, Any], new: Dict[str, Any]) -> None:
@@ -259,7 +172,7 @@ class Store:
         path = self.path(MANIFEST)
         if exists(path, self.backend_args):
             try:
-                header = _decode(self.read(MANIFEST), path)
+                header = decode_json(self.read(MANIFEST), path)
                 header.pop('scans', None)
                 return header
             except StoreError:
@@ -288,12 +201,84 @@ class Store:
         if not exists(self.path(name), self.backend_args):
             return None
         path = self.path(name)
-        return _record_from(_decode(self.read(name), path), path)
+        return record_from(decode_json(self.read(name), path), path)
 
     def write_record(self, record: ScanRecord) -> None:
         """Say that a scan is complete."""
-        self.write({f'{RECORDS}/{record.scan}.json': _encode(asdict(record))},
-                   sync=True)
+        self.write(
+            {f'{RECORDS}/{record.scan}.json': encode_json(asdict(record))},
+            sync=True)
+
+    def journal(self, scan: str) -> Optional[ScanRecord]:
+        """What a run has finished of a scan.
+
+        Args:
+            scan (str): Name of the scan.
+
+        Returns:
+            Optional[ScanRecord]: None when no run is changing the scan, and
+            none was stopped while it did.
+
+        Raises:
+            StoreError: When the journal is damaged.
+        """
+        path = self._journal_path(scan)
+        if not self.has_journal(scan):
+            return None
+        return decode_journal(read_bytes(path, self.backend_args), path)
+
+    def has_journal(self, scan: str) -> bool:
+        """Whether there is a journal of a scan."""
+        return exists(self._journal_path(scan), self.backend_args)
+
+    def open_journal(self, record: ScanRecord) -> None:
+        """Begin to change a scan.
+
+        Args:
+            record (ScanRecord): What stays true whatever happens next.
+        """
+        journal = self._journal_path(record.scan)
+        path = self.path(RECORDS, f'{record.scan}.json')
+        is_new = not (self.has_journal(record.scan)
+                      or exists(path, self.backend_args))
+        write_bytes(journal, encode_line(asdict(record)), self.backend_args)
+        if not is_new:
+            remove(path, self.backend_args)
+            remove(self.path(MANIFEST), self.backend_args)
+
+    def append(self, scan: str, item: str, record: ItemRecord) -> None:
+        """Add a finished item to the journal of a scan."""
+        append_bytes(
+            self._journal_path(scan), encode_line({item: asdict(record)}),
+            self.backend_args)
+
+    def remove_journal(self, scan: str) -> None:
+        """Forget the journal of a scan that has a record."""
+        remove(self._journal_path(scan), self.backend_args)
+
+    def open_scans(self) -> List[str]:
+        """Names of the scans that are being changed or were left so."""
+        names = list_names(self.path(RECORDS), self.backend_args, '.jsonl')
+        stems = {PurePosixPath(name).stem for name in names}
+        return sorted(stems - set(self.recorded_scans()))
+
+    def check_complete(self, scan: str) -> None:
+        """Refuse a scan that is being changed or was left so.
+
+        Args:
+            scan (str): Name of the scan.
+
+        Raises:
+            FrameError: When it has a journal and no record.
+        """
+        record = self.path(RECORDS, f'{scan}.json')
+        if self.has_journal(scan) and not exists(record, self.backend_args):
+            folder = PurePosixPath(self.root).name
+            raise FrameError(f'{folder}: scan {scan} is incomplete; run the '
+                             'step that makes it to its end')
+
+    def _journal_path(self, scan: str) -> str:
+        return self.path(RECORDS, f'{scan}.jsonl')
 
     def recorded_scans(self) -> List[str]:
         """Names of the scans that are complete, sorted."""
@@ -312,32 +297,36 @@ class Store:
         path = self.path(MANIFEST)
         if not exists(path, self.backend_args):
             raise StoreError(f'{path} is missing; run the step to its end')
-        scans = _decode(self.read(MANIFEST), path).get('scans', {})
-        return {name: _record_from(scans[name], path) for name in scans}
+        scans = decode_json(self.read(MANIFEST), path).get('scans', {})
+        return {name: record_from(scans[name], path) for name in scans}
 
     def merge(self) -> Dict[str, ScanRecord]:
         """Merge all records into manifest.json.
 
         Two processes may do so at once: whoever writes last looks again
-        whether a record has come meanwhile, so that none is lost.
+        whether a record has come or gone meanwhile.
 
         Returns:
             Dict[str, ScanRecord]: By scan.
         """
         while True:
-            names = self.recorded_scans()
-            contents = {n: self.read(f'{RECORDS}/{n}.json') for n in names}
+            contents = self._read_records()
             values = {
-                n: _decode(c, self.path(RECORDS, f'{n}.json'))
+                n: decode_json(c, self.path(RECORDS, f'{n}.json'))
                 for n, c in contents.items()
             }
             manifest = dict(self.header(), scans=values)
-            self.write({MANIFEST: _encode(manifest)}, sync=True)
-            again = self.recorded_scans()
-            if again == names and all(
-                    contents[n] == self.read(f'{RECORDS}/{n}.json')
-                    for n in again):
+            self.write({MANIFEST: encode_json(manifest)}, sync=True)
+            if self._read_records() == contents:
                 return {
-                    n: _record_from(v, self.path(RECORDS, f'{n}.json'))
+                    n: record_from(v, self.path(RECORDS, f'{n}.json'))
                     for n, v in values.items()
                 }
+
+    def _read_records(self) -> Dict[str, bytes]:
+        """All records; one may vanish when its scan is changed."""
+        contents = {}
+        for scan in self.recorded_scans():
+            with suppress(FileNotFoundError):
+                contents[scan] = self.read(f'{RECORDS}/{scan}.json')
+        return contents

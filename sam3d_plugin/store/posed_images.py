@@ -27,6 +27,7 @@ from .errors import FrameError
 from .files import (BackendArgs, PathLike, exists, join, list_names,
                     read_bytes, write_bytes)
 from .frame_marks import read_frame_marks
+from .records import fingerprint
 
 INTRINSIC = 'intrinsic.txt'
 INTRINSIC_DEPTH = 'intrinsic_depth.txt'
@@ -234,20 +235,31 @@ class PosedImages:
         return sorted({PurePosixPath(file).stem for file in files})
 
     def mark(self, scan: str, frame: str) -> str:
-        """What tells a frame from all others of its name.
-
-        Args:
-            scan (str): Name of the scan.
-            frame (str): Name of the frame.
-
-        Returns:
-            str: See :func:`read_frame_marks`; empty without a record.
+        """What tells a frame from all others of its name; see :meth:`marks`.
         """
+        return self.marks(scan).get(frame, '')
+
+    def marks(self, scan: str) -> Dict[str, str]:
+        """What tells the frames of a scan from others; see
+        :func:`read_frame_marks`."""
         known, marks = self._marks
         if known != scan:
             marks = read_frame_marks(self.root, scan, self.backend_args)
             self._marks = scan, marks
-        return marks.get(frame, '')
+        return marks
+
+    def fingerprint(self, scan: str) -> str:
+        """What tells the present frames of a scan from others, together.
+
+        Args:
+            scan (str): Name of the scan.
+
+        Returns:
+            str: Empty without a record.
+        """
+        marks = self.marks(scan)
+        return fingerprint([[name, marks[name]] for name in self.frames(scan)
+                            if name in marks])
 
     def path(self, *names: str) -> str:
         """Path of a scan, or of a file in it."""

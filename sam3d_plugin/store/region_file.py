@@ -3,8 +3,7 @@
 A region file is an ``.npz`` of four arrays: ``region_ids`` (N,) uint32,
 ``scan`` (its name), ``num_points`` and ``points_hash``. The hash covers the
 xyz of the points in the order in which they are stored, so that ids of
-another scan, or of the same scan in another order, are noticed. A fifth
-entry, ``note``, is optional.
+another scan, or of the same scan in another order, are noticed.
 """
 import hashlib
 import io
@@ -68,17 +67,14 @@ def check_region_ids(region_ids: np.ndarray, name: str) -> np.ndarray:
     return region_ids.astype(np.uint32)
 
 
-def encode_region_file(region_ids: np.ndarray,
-                       xyz: np.ndarray,
-                       scan: str,
-                       note: str = '') -> bytes:
+def encode_region_file(region_ids: np.ndarray, xyz: np.ndarray,
+                       scan: str) -> bytes:
     """The region ids of one scan as a file.
 
     Args:
         region_ids (np.ndarray): (N,) integer ids, 0 = in no region.
         xyz (np.ndarray): (N, 3) coordinates as stored on disk, metres.
         scan (str): Name of the scan.
-        note (str): What :func:`region_file_note` will return.
 
     Returns:
         bytes: An ``.npz``, the same for the same arguments.
@@ -97,30 +93,8 @@ def encode_region_file(region_ids: np.ndarray,
         region_ids=region_ids,
         scan=np.array(scan),
         num_points=np.array(len(xyz)),
-        points_hash=np.array(hash_points(xyz)),
-        **(dict(note=np.array(note)) if note else {}))
+        points_hash=np.array(hash_points(xyz)))
     return buffer.getvalue()
-
-
-def region_file_note(content: bytes, path: str) -> str:
-    """What the maker of a region file has noted in it.
-
-    Args:
-        content (bytes): The ``.npz``.
-        path (str): What to call it in errors.
-
-    Returns:
-        str: Empty when there is no note.
-
-    Raises:
-        ValueError: When the file is damaged.
-    """
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return str(arrays['note']) if 'note' in arrays else ''
-    except _DAMAGES as error:
-        raise ValueError(f'{path} is no whole region file ({error})') from (
-            error)
 
 
 def write_region_file(path: Union[str, Path], region_ids: np.ndarray,

@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from .errors import FrameError
-from .files import (BackendArgs, PathLike, checksum, join, list_names,
-                    read_bytes)
-from .manifest import ScanRecord, Store
+from .files import BackendArgs, PathLike, join, list_names, read_bytes
+from .manifest import Store
 from .posed_images import decode_image
+from .records import ScanRecord, fingerprint
 
 MAX_REGIONS = np.iinfo(np.uint16).max
 
@@ -137,27 +137,39 @@ class RegionMaps:
         return decode_region_map(content, name)
 
     def mark(self, scan: str, frame: str) -> str:
-        """What tells an id map from all others of the frame.
+        """What tells an id map, and what it was made of, from all others.
 
         Args:
             scan (str): Name of the scan.
             frame (str): Name of the frame.
 
         Returns:
-            str: Its checksum as recorded; empty without a record.
+            str: Its fingerprint as recorded; empty without a record.
         """
         record = self.record(scan)
         item = record.items.get(frame) if record else None
-        return ' '.join(mark[1]
-                        for mark in item.files.values()) if item else ''
+        return item.fingerprint if item else ''
 
     def marks(self, scan: str) -> str:
         """The same of all id maps of a scan; empty without a record."""
         record = self.record(scan)
-        if record is None:
-            return ''
-        lines = [f'{frame} {self.mark(scan, frame)}' for frame in record.whole]
-        return checksum('\n'.join(lines).encode())
+        return fingerprint([[frame, item.fingerprint]
+                            for frame, item in record.whole.items()
+                            ]) if record else ''
+
+    def check_complete(self, scan: str) -> None:
+        """Refuse a scan whose id maps are missing or only partly made.
+
+        Args:
+            scan (str): Name of the scan.
+
+        Raises:
+            FrameError: When it has no record.
+        """
+        if self.record(scan) is None:
+            raise FrameError(
+                f'the id maps of {scan} are missing or incomplete; run '
+                'tools/preparation/generate_regions.py first')
 
     def record(self, scan: str) -> Optional[ScanRecord]:
         """The record of a scan, read once; None while it is not complete."""

@@ -99,10 +99,9 @@ def write_region_features(root, settings=SETTINGS, change=None):
                 mean = change(scan, frame, mean)
             areas = np.ones(len(mean), np.int32)
             frames[frame] = RegionFeatureArrays(mean, mean, areas)
-            (_, mark), = item.files.values()
             items[frame] = ItemRecord(
-                'ok', '', {},
-                dict(regions=len(mean), channels=mean.shape[1], source=mark))
+                'ok', '', {}, dict(regions=len(mean), channels=mean.shape[1]),
+                dict(id_map=item.fingerprint))
         marks = store.write({f'{scan}.safetensors': pack_features(frames)})
         store.write_record(ScanRecord(scan, items, marks))
     store.merge()

@@ -73,8 +73,8 @@ def test_features_of_other_regions(root):
 def test_features_of_an_older_id_map(root):
     path = root / 'region_features' / 'manifest.json'
     text = path.read_text()
-    item = json.loads(text)['scans']['beta']['items']['00001']['fields']
-    path.write_text(text.replace(item['source'], 'of another map'))
+    item = json.loads(text)['scans']['beta']['items']['00001']['inputs']
+    path.write_text(text.replace(item['id_map'], 'of another map'))
     refused(root, 'the features of beta/00001 are of an older id map')
 
 

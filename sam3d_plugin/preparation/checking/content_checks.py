@@ -8,6 +8,7 @@ Axis legend: N points, R regions, H W pixels.
 """
 import io
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Callable, Dict, Iterator, Optional, Tuple
@@ -18,10 +19,11 @@ from PIL import Image, UnidentifiedImageError
 from ...store.errors import FrameError, StoreError
 from ...store.files import (BackendArgs, checksum, exists, join, list_names,
                             read_bytes, size_of)
-from ...store.manifest import HEADER, ItemRecord, ScanRecord, Store, is_made_of
+from ...store.manifest import HEADER, Store
 from ...store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
                                    PosedImages, check_pose, decode_color,
                                    decode_depth, decode_image, decode_matrix)
+from ...store.records import ItemRecord, ScanRecord
 from ...store.region_features import unpack_features
 from ...store.region_file import decode_region_file
 from ...store.region_groups import GROUPS_FILE, RegionGroups, decode_groups
@@ -63,6 +65,12 @@ class Checked:
         """Path of something else of the data set."""
         return join(self.data, *names)
 
+    def images(self) -> PosedImages:
+        """The frames of the data set."""
+        return self.shared.setdefault(
+            'posed_images',
+            PosedImages(self.beside('posed_images'), self.backend_args))
+
 
 # Path of the file, and what is wrong with it.
 Complaint = Tuple[str, str]
@@ -101,10 +109,9 @@ def _check_matrix(content: bytes, name: str) -> None:
 
 def _is_single(checked: Checked, stem: PurePosixPath) -> bool:
     images = PosedImages(checked.beside(checked.folder), checked.backend_args)
-    try:
+    with suppress(*_UNUSABLE, OSError):  # which have their own complaint
         return images.cameras(str(stem.parent)).is_single
-    except (StoreError, OSError):
-        return False  # the camera files have their own complaint
+    return False
 
 
 def check_region_maps(checked: Checked) -> Iterator[Complaint]:
@@ -120,12 +127,9 @@ def check_region_maps(checked: Checked) -> Iterator[Complaint]:
             yield path, (f'it has {int(ids.max())} regions, its record says '
                          f'{recorded}')
         frame = PurePosixPath(path).stem
-        images = checked.shared.setdefault(
-            'posed_images',
-            PosedImages(checked.beside('posed_images'), checked.backend_args))
-        if _is_outdated(checked, frame, images.mark(checked.record.scan,
-                                                    frame)):
-            yield path, 'it was made of another frame than the present one'
+        with suppress(FrameError):  # incomplete, as its own store tells
+            mark = checked.images().mark(checked.record.scan, frame)
+            yield from _check_inputs(checked, path, frame, frame=mark)
         image = str(PurePosixPath(path).with_suffix('.jpg'))
         size = _size_in_header(
             checked.beside('posed_images', image), checked.backend_args)
@@ -184,18 +188,18 @@ def _rows_fit(checked: Checked, path: str, scan: str,
         elif count != record.whole[frame].fields.get('regions', count):
             yield path, (f'frame {frame} has {count} rows, its id map '
                          f'{record.whole[frame].fields["regions"]} regions')
-        elif _is_outdated(checked, frame, maps.mark(scan, frame)):
-            yield path, _outdated(frame)
+        else:
+            mark = maps.mark(scan, frame)
+            yield from _check_inputs(checked, path, frame, id_map=mark)
 
 
-def _is_outdated(checked: Checked, frame: str, mark: str) -> bool:
-    """Whether a frame's record names another id map than the present one."""
-    item = checked.item or checked.record.items.get(frame)
-    return item is not None and not is_made_of(item.fields, mark)
-
-
-def _outdated(frame: str) -> str:
-    return f'frame {frame} was made of another id map than the present one'
+def _check_inputs(checked: Checked, path: str, name: str,
+                  **inputs: str) -> Iterator[Complaint]:
+    """Compare what an item was made of with what is there now."""
+    item = checked.record.items.get(name)
+    if item and not item.is_made_of(inputs):
+        what = ' and '.join(inputs).replace('_', ' ')
+        yield path, f'the {what} of {name} changed after it was made'
 
 
 def _id_maps(checked: Checked) -> Optional[RegionMaps]:
@@ -217,9 +221,8 @@ def _find_id_maps(checked: Checked) -> Optional[RegionMaps]:
             return None
         settings = features.header()['settings']
     wanted = settings.get('regions', settings.get('region_maps'))
-    maps = _find_store(
-        checked, 'region_maps', lambda store: wanted in
-        (None, store.header()['settings']))
+    maps = _find_store(checked, 'region_maps',
+                       lambda store: wanted == store.header()['settings'])
     return RegionMaps(maps.root, checked.backend_args) if maps else None
 
 
@@ -309,8 +312,8 @@ def check_scan_regions(checked: Checked) -> Iterator[Complaint]:
         except _UNUSABLE as error:
             yield path, str(error)
         maps = _id_maps(checked)
-        if maps and _is_outdated(checked, scan, maps.marks(scan)):
-            yield path, 'it was made of other id maps than the present ones'
+        marks = maps.marks(scan) if maps else ''
+        yield from _check_inputs(checked, path, scan, id_maps=marks)
 
 
 def check_frame_regions(checked: Checked) -> Iterator[Complaint]:
@@ -327,8 +330,8 @@ def check_frame_regions(checked: Checked) -> Iterator[Complaint]:
             yield path, f'it has {count} ids, its record says {recorded}'
         maps, scan = _id_maps(checked), checked.record.scan
         frame = PurePosixPath(path).stem
-        if maps and _is_outdated(checked, frame, maps.mark(scan, frame)):
-            yield path, _outdated(frame)
+        mark = maps.mark(scan, frame) if maps else ''
+        yield from _check_inputs(checked, path, frame, id_map=mark)
 
 
 def check_points(checked: Checked) -> Iterator[Complaint]:
@@ -339,6 +342,11 @@ def check_points(checked: Checked) -> Iterator[Complaint]:
                          'points with 6 values')
         elif not np.isfinite(np.frombuffer(content, '<f4')).all():
             yield path, 'a coordinate or colour is not finite'
+        scan = PurePosixPath(path).stem
+        if checked.item and 'frames' in checked.item.inputs:
+            with suppress(FrameError):  # incomplete, as its own store tells
+                frames = checked.images().fingerprint(scan)
+                yield from _check_inputs(checked, path, scan, frames=frames)
 
 
 def check_masks(checked: Checked) -> Iterator[Complaint]:
@@ -374,8 +382,7 @@ def check_json(checked: Checked) -> Iterator[Complaint]:
             yield path, f'it is no JSON ({error})'
 
 
-# By the folder that files lie in, which is named like the store's kind where
-# a store has a folder of its own.
+# By the folder of the files, or by the kind of a store with its own folder.
 CONTENT_CHECKS: Dict[str, ContentCheck] = dict(
     posed_images=check_posed_images,
     region_maps=check_region_maps,

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from ...store.errors import FrameError, StoreError
 from ...store.files import BackendArgs, PathLike, is_local
-from ...store.manifest import ItemRecord, Store
+from ...store.manifest import Store
+from ...store.records import ItemRecord, ScanRecord
 from ...visualization.scan_page import evenly
 from ..running.frame_steps import FrameStep
 from ..running.runs import RunOptions, worker_count
@@ -262,12 +263,13 @@ def _make(step: FrameStep, store: Store, scan: str,
     # Libraries that use all cores here use one each in worker processes.
     begin, cpu = time.perf_counter(), time.process_time()
     try:
+        store.open_journal(ScanRecord(scan))
         store.write(step.begin(scan))
-        outcomes = make_items(step, store, scan, names)
+        records = make_items(step, store, scan, names)
     except FrameError as error:
         raise StoreError(f'{scan} cannot be used: {error}') from error
     seconds = max(time.perf_counter() - begin, time.process_time() - cpu)
-    return _Timed(seconds, [outcome.record for outcome in outcomes])
+    return _Timed(seconds, [*records.values()])
 
 
 def published_sam(size: float) -> Sample:

@@ -5,8 +5,8 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 from ...store.errors import StoreError
 from ...store.files import BackendArgs, PathLike, join, read_bytes
-from ...store.manifest import (HEADER, FileMark, ItemRecord, ScanRecord, Store,
-                               mark_of)
+from ...store.manifest import HEADER, Store
+from ...store.records import FileMark, ItemRecord, ScanRecord, mark_of
 from .content_checks import CONTENT_CHECKS, Checked
 from .verification_books import (AGAIN, REMOVE, Problem, StoreReport,
                                  find_stores, find_strays, half_copied,

@@ -8,7 +8,8 @@ from typing import Dict, Iterator, List, Sequence, Set
 from ...store.errors import StoreError
 from ...store.files import (BackendArgs, PathLike, exists, is_local, join,
                             list_names)
-from ...store.manifest import HEADER, MANIFEST, RECORDS, ScanRecord, Store
+from ...store.manifest import HEADER, MANIFEST, RECORDS, Store
+from ...store.records import ScanRecord
 from ...store.region_groups import KIND as GROUPS_KIND
 from .content_checks import CONTENT_CHECKS
 
@@ -202,6 +203,10 @@ def _read_records(data: str, store: Store, report: StoreReport) -> None:
             continue
         assert record is not None
         report.records[scan] = record
+    for scan in store.open_scans():
+        report.complain(f'{RECORDS}/{scan}.jsonl',
+                        f'scan {scan} is incomplete: its run was stopped',
+                        AGAIN)
 
 
 def _compare_manifest(data: str, store: Store, report: StoreReport) -> None:

@@ -7,11 +7,12 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 import numpy as np
 from torch import Tensor
 
-from ...store.errors import FrameError, StoreError
+from ...store.errors import FrameError
 from ...store.files import BackendArgs, PathLike, join
 from ...store.frame_rows import SUFFIX
-from ...store.manifest import Store, is_made_of
+from ...store.manifest import Store
 from ...store.posed_images import PosedImages
+from ...store.records import ItemRecord
 from ...store.region_features import (KIND, RegionFeatureArrays, pack_features,
                                       to_feature_arrays, unpack_features)
 from ...store.region_maps import RegionMaps
@@ -30,7 +31,7 @@ class RegionFeatureStep(PosedFramesStep):
         backend_args (BackendArgs): Arguments of the file backend of both.
     """
     kind = KIND
-    removes_parts = True
+    packs_items = True
 
     def __init__(self,
                  images: PathLike,
@@ -61,11 +62,9 @@ class RegionFeatureStep(PosedFramesStep):
             List[str]: Names.
 
         Raises:
-            FrameError: When no frame of the scan has an id map.
+            FrameError: When the scan's id maps are missing or incomplete.
         """
-        if not self.maps.frames(scan):
-            raise FrameError(f'{scan} has no id map; run tools/preparation/'
-                             'generate_regions.py first')
+        self.maps.check_complete(scan)
         return super().items(scan)
 
     def paths(self, scan: str, item: str) -> List[str]:
@@ -82,7 +81,7 @@ class RegionFeatureStep(PosedFramesStep):
 
         Returns:
             List[Union[Product, FrameError]]: Features each, with the number
-            of regions and channels, and the mark of the id map.
+            of regions and channels.
         """
         inputs = [self._read(scan, item) for item in items]
         images = [i[0] for i in inputs if not isinstance(i, FrameError)]
@@ -116,81 +115,39 @@ class RegionFeatureStep(PosedFramesStep):
             arrays = to_feature_arrays(*pooled, path)
         except FrameError as error:
             return error
+        count, channels = arrays.mean.shape
         return Product({path: pack_features({frame: arrays})},
-                       self._fields(scan, frame, arrays))
+                       dict(regions=count, channels=channels))
 
-    def adopt(self, scan: str, item: str,
-              files: Dict[str, bytes]) -> Dict[str, Any]:
-        """Fields of the features of a frame that have no record.
+    def inputs(self, scan: str, item: str) -> Dict[str, str]:
+        """The id map, and with it the frame that it was made of."""
+        return dict(id_map=self.maps.mark(scan, item))
 
-        Args:
-            scan (str): Name of the scan.
-            item (str): Name of the frame.
-            files (Dict[str, bytes]): The part.
-
-        Returns:
-            Dict[str, Any]: As :meth:`process` gives.
-
-        Raises:
-            FrameError: When the part is damaged or another frame's.
-        """
-        (path, content), = files.items()
-        return self._fields(scan, item, _part(content, item, path))
-
-    def _fields(self, scan: str, frame: str,
-                arrays: RegionFeatureArrays) -> Dict[str, Any]:
-        regions, channels = arrays.mean.shape
-        return dict(
-            regions=regions,
-            channels=channels,
-            source=self.maps.mark(scan, frame))
-
-    def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
-        """Whether the id map is still the one of which this was made."""
-        return is_made_of(fields, self.maps.mark(scan, item))
-
-    def finish(self, scan: str, fields: Dict[str, Dict[str, Any]],
+    def finish(self, scan: str, items: Dict[str, ItemRecord],
                read: Callable[[str], bytes]) -> Dict[str, bytes]:
-        """Pack the parts of all frames into one file.
+        """Pack the features of all frames into one file.
 
         Args:
             scan (str): Name of the scan.
-            fields (Dict[str, Dict[str, Any]]): Of each whole frame.
+            items (Dict[str, ItemRecord]): Each whole frame. One without
+                files is in the file that an earlier run has packed.
             read (Callable[[str], bytes]): Reads a file by relative path.
 
         Returns:
             Dict[str, bytes]: The file of the scan; none without frames.
         """
-        frames = {}
-        for frame in fields:
-            path, = self.paths(scan, frame)
-            frames[frame] = _part(read(path), frame, path)
-        return {f'{scan}{SUFFIX}': pack_features(frames)} if frames else {}
-
-    def restore(self, scan: str, item: str,
-                read: Callable[[str], bytes]) -> Dict[str, bytes]:
-        """The part of a frame from the file of its scan.
-
-        Args:
-            scan (str): Name of the scan.
-            item (str): Name of the frame.
-            read (Callable[[str], bytes]): Reads a file by relative path.
-
-        Returns:
-            Dict[str, bytes]: The part.
-        """
-        name = f'{scan}{SUFFIX}'
-        arrays = _part(read(name), item, name)
-        return {self.paths(scan, item)[0]: pack_features({item: arrays})}
-
-
-def _part(content: bytes, frame: str, path: str) -> RegionFeatureArrays:
-    try:
-        return unpack_features(content, path)[frame]
-    except StoreError as error:
-        raise FrameError(str(error)) from error
-    except KeyError:
-        raise FrameError(f'{path} lacks frame {frame}') from None
+        name, frames = f'{scan}{SUFFIX}', {}
+        packed: Dict[str, RegionFeatureArrays] = {}
+        for frame, item in items.items():
+            if not item.files and not packed:
+                packed = unpack_features(read(name), name)
+            own = {
+                frame: arrays
+                for path in item.files
+                for frame, arrays in unpack_features(read(path), path).items()
+            }
+            frames[frame] = (own or packed)[frame]
+        return {name: pack_features(frames)} if frames else {}
 
 
 def default_folders(data: PathLike, regions: Optional[PathLike],

@@ -16,7 +16,8 @@ from ...store.errors import StoreError
 from ...store.files import BackendArgs, PathLike, checksum, exists, remove
 from ...store.frame_rows import SUFFIX
 from ...store.locks import scan_lock
-from ...store.manifest import HEADER, ItemRecord, ScanRecord, Store
+from ...store.manifest import HEADER, Store
+from ...store.records import ItemRecord, ScanRecord
 from ...store.region_features import RegionFeatures
 from ...store.region_groups import (GROUPS, GROUPS_FILE, KIND, Groups,
                                     RegionGroups, balanced_weights,

@@ -10,15 +10,13 @@ that do not read id maps.
 Axis legend: N points, H W pixels of the depth image.
 """
 import io
-import zipfile
-import zlib
 from typing import Any, Dict, List, Optional, Sequence, Union
 
 import numpy as np
 
 from ...store.errors import FrameError
 from ...store.files import BackendArgs, PathLike, join
-from ...store.manifest import Store, is_made_of
+from ...store.manifest import Store
 from ...store.posed_images import PosedImages
 from ...store.region_maps import RegionMaps
 from ..running.frame_steps import PosedFramesStep, Product, call_each
@@ -77,45 +75,13 @@ class FrameRegionsStep(PosedFramesStep):
             buffer,
             region_ids=region_ids,
             depth_shape=np.array(frame.depth.shape))
-        return Product({self.paths(scan, name)[0]: buffer.getvalue()},
-                       self._fields(scan, name, region_ids))
-
-    def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
-        """Whether the id map is still the one of which this was made."""
-        return is_made_of(fields, self.maps.mark(scan, item))
-
-    def adopt(self, scan: str, item: str,
-              files: Dict[str, bytes]) -> Dict[str, Any]:
-        """Fields of a file that a killed run has left.
-
-        Args:
-            scan (str): Name of the scan.
-            item (str): Name of the frame.
-            files (Dict[str, bytes]): The file.
-
-        Returns:
-            Dict[str, Any]: As :meth:`process` gives them.
-
-        Raises:
-            FrameError: When it is damaged or of another depth image.
-        """
-        (path, content), = files.items()
-        try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                region_ids = arrays['region_ids']
-        except (EOFError, KeyError, ValueError, zipfile.BadZipFile,
-                zlib.error) as error:
-            raise FrameError(f'{path} is not whole ({error})') from error
-        depth = self.images.read_depth(scan, item)
-        if len(region_ids) != np.count_nonzero(depth):
-            raise FrameError(f'{path} belongs to another depth image')
-        return self._fields(scan, item, region_ids)
-
-    def _fields(self, scan: str, frame: str,
-                region_ids: np.ndarray) -> Dict[str, Any]:
         covered = np.count_nonzero(region_ids) / max(len(region_ids), 1)
-        return dict(
-            points=len(region_ids),
-            regions=len(np.unique(region_ids[region_ids > 0])),
-            covered=round(covered, 4),
-            source=self.maps.mark(scan, frame))
+        return Product({self.paths(scan, name)[0]: buffer.getvalue()},
+                       dict(
+                           points=len(region_ids),
+                           regions=len(np.unique(region_ids[region_ids > 0])),
+                           covered=round(covered, 4)))
+
+    def inputs(self, scan: str, item: str) -> Dict[str, str]:
+        """The id map, and with it the frame that it was made of."""
+        return dict(id_map=self.maps.mark(scan, item))

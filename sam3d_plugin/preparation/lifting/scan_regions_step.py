@@ -2,7 +2,6 @@
 
 Axis legend: N points.
 """
-import json
 from dataclasses import asdict
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
@@ -10,10 +9,10 @@ import numpy as np
 
 from ...store.errors import FrameError
 from ...store.files import BackendArgs, PathLike, join, read_bytes
-from ...store.manifest import Store, is_made_of
+from ...store.manifest import Store
 from ...store.posed_images import PosedImages
-from ...store.region_file import (decode_region_file, encode_region_file,
-                                  region_file_note)
+from ...store.records import ItemRecord
+from ...store.region_file import encode_region_file, hash_points
 from ...store.region_maps import RegionMaps
 from ..running.frame_steps import FrameStep, Product, call_each
 from .lifting import DEPTH_TOLERANCE, read_frame, see_points
@@ -97,49 +96,26 @@ class ScanRegionsStep(FrameStep):
         return call_each(self._make, items)
 
     def _make(self, scan: str) -> Product:
-        if self.maps.record(scan) is None:
-            raise FrameError(f'the id maps of {scan} are not complete; run '
-                             'generate_regions.py to its end')
+        self.maps.check_complete(scan)
         xyz = self.read_points(scan)
         region_ids, fields = lift_scan(xyz, scan, self.images, self.maps,
                                        self.options, self.depth_tolerance)
-        fields['source'] = self.maps.marks(scan)
-        content = encode_region_file(region_ids, xyz, scan, json.dumps(fields))
+        content = encode_region_file(region_ids, xyz, scan)
         return Product({self.paths(scan, scan)[0]: content}, fields)
 
-    def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
-        """Whether the id maps are still those of which this was made."""
-        record = self.maps.record(scan)
-        usable = record.whole if record else {}
-        if any(frame in usable for frame in fields.get('left_out', ())):
+    def inputs(self, scan: str, item: str) -> Dict[str, str]:
+        """The points, and the id maps with the frames they were made of."""
+        return dict(
+            id_maps=self.maps.marks(scan),
+            points=hash_points(self.read_points(scan)))
+
+    def is_up_to_date(self, scan: str, item: str, record: ItemRecord) -> bool:
+        """Whether points and id maps are still those it was made of."""
+        maps = self.maps.record(scan)
+        usable = maps.whole if maps else {}
+        if any(frame in usable for frame in record.fields.get('left_out', ())):
             return False  # tried again, like frames of other steps
-        return is_made_of(fields, self.maps.marks(scan))
-
-    def adopt(self, scan: str, item: str,
-              files: Dict[str, bytes]) -> Dict[str, Any]:
-        """Fields of a region file that a killed run has left.
-
-        Args:
-            scan (str): Name of the scan.
-            item (str): The same.
-            files (Dict[str, bytes]): The region file.
-
-        Returns:
-            Dict[str, Any]: As :meth:`process` gives them.
-
-        Raises:
-            FrameError: When the file is damaged, belongs to other points, or
-                was not made by this step.
-        """
-        (path, content), = files.items()
-        try:
-            decode_region_file(content, path, self.read_points(scan))
-            fields = json.loads(region_file_note(content, path))
-            if not self.is_current(scan, item, fields):
-                raise ValueError('it was made of other id maps')
-            return fields
-        except ValueError as error:
-            raise FrameError(f'{path} is not of this step: {error}') from error
+        return super().is_up_to_date(scan, item, record)
 
     def read_points(self, scan: str) -> np.ndarray:
         """Points of a scan as they lie on disk.

@@ -8,10 +8,8 @@ import numpy as np
 
 from ...store.errors import FrameError
 from ...store.files import BackendArgs, PathLike, join
-from ...store.manifest import is_made_of
 from ...store.posed_images import PosedImages, RGBDFrame
-from ...store.region_maps import (check_region_map, decode_region_map,
-                                  encode_region_map)
+from ...store.region_maps import check_region_map, encode_region_map
 from ..running.frame_steps import PosedFramesStep, Product
 from .generators import RegionGenerator
 
@@ -54,8 +52,7 @@ class RegionMapStep(PosedFramesStep):
 
         Returns:
             List[Union[Product, FrameError]]: One id map each, with the
-            number of regions, the share of pixels in one, and the frame's
-            mark.
+            number of regions and the share of pixels in one.
         """
         frames = [self._read(scan, item) for item in items]
         usable = [frame for frame in frames if isinstance(frame, RGBDFrame)]
@@ -65,32 +62,11 @@ class RegionMapStep(PosedFramesStep):
             if isinstance(frame, RGBDFrame) else frame for frame in frames
         ]
 
-    def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
-        """Whether the frame is still the one of which this was made."""
-        return is_made_of(fields, self.images.mark(scan, item))
-
-    def adopt(self, scan: str, item: str,
-              files: Dict[str, bytes]) -> Dict[str, Any]:
-        """Fields of an id map that is there without a record.
-
-        Args:
-            scan (str): Name of the scan.
-            item (str): Name of the frame.
-            files (Dict[str, bytes]): The PNG.
-
-        Returns:
-            Dict[str, Any]: As :meth:`process` gives.
-
-        Raises:
-            FrameError: When it is damaged or its colour image has another
-                size.
-        """
-        (path, content), = files.items()
-        ids = decode_region_map(content, path)
-        shape = self.images.read_color(scan, item).shape[:2]
-        if ids.shape != shape:
-            raise FrameError(f'{path} is {ids.shape}, the image {shape}')
-        return self._fields(scan, item, ids)
+    def inputs(self, scan: str, item: str) -> Dict[str, str]:
+        """The frame, and what the generator reads besides."""
+        return dict(
+            self.generator.inputs(scan, item),
+            frame=self.images.mark(scan, item))
 
     def _read(self, scan: str, name: str) -> Union[RGBDFrame, FrameError]:
         try:
@@ -119,16 +95,9 @@ class RegionMapStep(PosedFramesStep):
         if ids.shape != frame.color.shape[:2]:
             raise AssertionError(f'{self.generator.name} made a map of '
                                  f'{ids.shape} for {frame.color.shape[:2]}')
-        return Product({path: encode_region_map(ids)},
-                       self._fields(frame.scan, frame.name, ids))
-
-    def _fields(self, scan: str, frame: str,
-                ids: np.ndarray) -> Dict[str, Any]:
         covered = np.count_nonzero(ids) / ids.size
-        return dict(
-            regions=int(ids.max()),
-            covered=round(covered, 4),
-            source=self.images.mark(scan, frame))
+        return Product({path: encode_region_map(ids)},
+                       dict(regions=int(ids.max()), covered=round(covered, 4)))
 
 
 def default_folder(data: PathLike, out: Optional[PathLike]) -> str:

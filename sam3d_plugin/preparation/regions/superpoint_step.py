@@ -11,7 +11,7 @@ from rich.console import Console
 from ...store.errors import FrameError
 from ...store.files import BackendArgs, PathLike, join, list_names, read_bytes
 from ...store.manifest import Store
-from ...store.region_file import decode_region_file, encode_region_file
+from ...store.region_file import encode_region_file, hash_points
 from ..lifting.region_paths import name_all_region_files
 from ..running.frame_steps import FrameStep, Product, call_each
 from ..running.runs import RunOptions, run_step
@@ -73,18 +73,16 @@ class SuperpointStep(FrameStep):
         except ValueError as error:
             raise FrameError(f'{scan}: {error}') from error
         content = encode_region_file(ids, points[:, :3], scan)
-        return Product({self.paths(scan, scan)[0]: content}, _fields(ids))
+        covered = np.count_nonzero(ids) / len(ids)
+        return Product({self.paths(scan, scan)[0]: content},
+                       dict(
+                           num_points=len(ids),
+                           regions=int(ids.max()),
+                           covered=round(covered, 4)))
 
-    def adopt(self, scan: str, item: str,
-              files: Dict[str, bytes]) -> Dict[str, Any]:
-        """Fields of a region file; FrameError when it is of other points."""
-        (path, content), = files.items()
-        try:
-            return _fields(
-                decode_region_file(content, path,
-                                   self._read(scan)[:, :3]))
-        except ValueError as error:
-            raise FrameError(str(error)) from error
+    def inputs(self, scan: str, item: str) -> Dict[str, str]:
+        """The points, with their colors."""
+        return dict(points=hash_points(self._read(scan)))
 
     def _read(self, scan: str) -> np.ndarray:
         """(N, 6) float32 xyz in metres and rgb from 0 to 255."""
@@ -98,12 +96,6 @@ class SuperpointStep(FrameStep):
             raise FrameError(
                 f'points/{name} is no array of six float32 per point')
         return np.frombuffer(content, '<f4').reshape(-1, 6)
-
-
-def _fields(ids: np.ndarray) -> Dict[str, Any]:
-    covered = np.count_nonzero(ids) / len(ids)
-    return dict(
-        num_points=len(ids), regions=int(ids.max()), covered=round(covered, 4))
 
 
 def make_regions(step: SuperpointStep,

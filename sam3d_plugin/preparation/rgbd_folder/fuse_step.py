@@ -6,9 +6,10 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 import numpy as np
 
 from ...store.errors import FrameError, StoreError
-from ...store.files import BackendArgs, PathLike, checksum, is_local, join
-from ...store.manifest import Store, is_made_of
+from ...store.files import BackendArgs, PathLike, is_local, join
+from ...store.manifest import Store
 from ...store.posed_images import PosedImages, RGBDFrame
+from ...store.records import ItemRecord
 from ..lifting.region_paths import name_region_files
 from ..running.frame_steps import FrameStep, Product, call_each
 from ..scans.infos import StoredScan, describe_scan, scan_files, write_split
@@ -68,7 +69,8 @@ class FuseStep(FrameStep):
         return scans
 
     def items(self, scan: str) -> List[str]:
-        """The scan itself."""
+        """The scan itself; FrameError while its frames are incomplete."""
+        self._fingerprint(scan)
         return [scan]
 
     def paths(self, scan: str, item: str) -> List[str]:
@@ -88,10 +90,7 @@ class FuseStep(FrameStep):
         xyz, rgb = fuse_frames(
             self._frames(scan, left_out), **vars(self.fusion))
         fused = _unlabelled(scan, xyz, rgb)
-        fields = dict(
-            describe_scan(fused).to_fields(),
-            left_out=left_out,
-            source=self._source(scan))
+        fields = dict(describe_scan(fused).to_fields(), left_out=left_out)
         return Product(scan_files(fused), fields)
 
     def _frames(self, scan: str, left_out: Dict[str,
@@ -102,27 +101,19 @@ class FuseStep(FrameStep):
             except FrameError as error:
                 left_out[name] = str(error)
 
-    def _source(self, scan: str) -> str:
-        """What tells a scan's frames from all others; empty if unknown."""
-        marks = [
-            f'{name} {self.images.mark(scan, name)}'
-            for name in self.images.frames(scan)
-            if self.images.mark(scan, name)
-        ]
-        return checksum('\n'.join(marks).encode()) if marks else ''
+    def inputs(self, scan: str, item: str) -> Dict[str, str]:
+        """The scan's frames."""
+        return dict(frames=self._fingerprint(scan))
 
-    def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
+    def _fingerprint(self, scan: str) -> str:
+        """Of the frames; empty if none of our steps has written them."""
+        store = Store(self.images.root, self.images.backend_args)
+        return self.images.fingerprint(scan) if store.exists() else ''
+
+    def is_up_to_date(self, scan: str, item: str, record: ItemRecord) -> bool:
         """Whether it is of all present frames; bad ones are tried again."""
-        try:
-            source = self._source(scan)
-        except FrameError:
-            return False  # fusing says why
-        return not fields.get('left_out') and is_made_of(fields, source)
-
-    def adopt(self, scan: str, item: str,
-              files: Dict[str, bytes]) -> Dict[str, Any]:
-        """Fuse again: which frames were skipped is not in the files."""
-        raise FrameError('a fused scan is made again')
+        return not record.fields.get('left_out') and super().is_up_to_date(
+            scan, item, record)
 
 
 def _unlabelled(name: str, xyz: np.ndarray, rgb: np.ndarray) -> Scan:

@@ -9,12 +9,13 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from ...store.errors import FrameError, StoreError
-from ...store.files import BackendArgs, join
+from ...store.files import BackendArgs, fingerprint_of_files, join
 from ...store.manifest import Store, differences
 from ...store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
                                    Cameras, check_pose, decode_color,
-                                   decode_depth, decode_image, decode_matrix,
-                                   encode_color, encode_matrix, frame_files)
+                                   decode_image, decode_matrix, encode_color,
+                                   encode_matrix, frame_files)
+from ...store.records import fingerprint
 from ..running.frame_steps import FrameStep, Product, call_each
 from ..scans.source_files import read_source_file
 from .frames import FrameFiles, Recording
@@ -157,7 +158,7 @@ class RGBDFolderStep(FrameStep):
         return list(self.frames)
 
     def paths(self, scan: str, item: str) -> List[str]:
-        """Files of a frame; the pose comes last."""
+        """Files of a frame."""
         return [
             f'{scan}/{item}{ending}' for ending in ('.jpg', '.png', '.txt')
         ]
@@ -193,9 +194,22 @@ class RGBDFolderStep(FrameStep):
             content = encode_color(color)
         self._check_sizes(frame, color.shape[:2], millimetres.shape)
         files = frame_files(content, millimetres, self._pose(frame))
+        share = np.count_nonzero(millimetres) / millimetres.size
         return Product(
             dict(zip(self.paths(self.scan, name), files.values())),
-            _fields(frame, millimetres))
+            dict(source=frame.source, with_depth=round(share, 4)))
+
+    def inputs(self, scan: str, item: str) -> Dict[str, str]:
+        """The frame's files, and its pose if that comes from a list."""
+        frame = self.frames[item]
+        files = [
+            join(self.source, path)
+            for path in (frame.color, frame.depth, frame.pose_file) if path
+        ]
+        pose = [] if frame.pose is None else frame.pose.tolist()
+        return dict(
+            files=fingerprint_of_files(files, self.backend_args),
+            pose=fingerprint(pose))
 
     def _check_sizes(self, frame: FrameFiles, color: Tuple[int, ...],
                      depth: Tuple[int, ...]) -> None:
@@ -232,19 +246,6 @@ class RGBDFolderStep(FrameStep):
     def _read(self, path: str) -> bytes:
         return read_source_file(
             join(self.source, path), path, 'copy it again', self.backend_args)
-
-    def adopt(self, scan: str, item: str,
-              files: Dict[str, bytes]) -> Dict[str, Any]:
-        """See :meth:`FrameStep.adopt`."""
-        (color, content), (depth, millimetres), (pose, text) = files.items()
-        decode_color(content, color)
-        check_pose(decode_matrix(text, pose), pose)
-        return _fields(self.frames[item], decode_depth(millimetres, depth))
-
-
-def _fields(frame: FrameFiles, millimetres: np.ndarray) -> Dict[str, Any]:
-    share = np.count_nonzero(millimetres) / millimetres.size
-    return dict(source=frame.source, with_depth=round(share, 4))
 
 
 def to_millimetres(image: np.ndarray, unit: float, path: str) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, List, Sequence, Union
 
 from ...store.errors import FrameError
 from ...store.posed_images import PosedImages
+from ...store.records import ItemRecord
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,7 @@ class Product:
     """What a step made of one item.
 
     Args:
-        files (dict): Content by path relative to the store's root. They are
-            written in this order; the last one marks the item as whole.
+        files (dict): Content by path relative to the store's root.
         fields (dict): JSON values for the record, e.g. ``regions=57``.
     """
     files: Dict[str, bytes]
@@ -40,7 +40,7 @@ class FrameStep(abc.ABC):
     #: Whether the step must stay in the main process (models on a GPU).
     in_process: bool = False
     #: Whether items' files are removed once :meth:`finish` has packed them.
-    removes_parts: bool = False
+    packs_items: bool = False
 
     @abc.abstractmethod
     def settings(self) -> Dict[str, Any]:
@@ -59,7 +59,7 @@ class FrameStep(abc.ABC):
 
     @abc.abstractmethod
     def paths(self, scan: str, item: str) -> List[str]:
-        """Files of an item, relative to the store; the last marks it."""
+        """Files of an item, relative to the store."""
 
     @abc.abstractmethod
     def process(self, scan: str,
@@ -78,35 +78,39 @@ class FrameStep(abc.ABC):
             StoreError: When the whole run has to stop.
         """
 
-    @abc.abstractmethod
-    def adopt(self, scan: str, item: str,
-              files: Dict[str, bytes]) -> Dict[str, Any]:
-        """Fields of a product that a killed run has left without a record.
+    def inputs(self, scan: str, item: str) -> Dict[str, str]:
+        """Fingerprints of what an item is made of.
+
+        The run records them with the product; see :meth:`is_up_to_date`.
 
         Args:
             scan (str): Name of the scan.
             item (str): Name of the item.
-            files (Dict[str, bytes]): All of its files.
 
         Returns:
-            Dict[str, Any]: Exactly the fields that :meth:`process` gives.
+            Dict[str, str]: By the name of the input. An empty fingerprint
+            is unknown.
 
         Raises:
-            FrameError: When a file is not whole; the item is made again.
+            FrameError: When an input is missing.
         """
+        return {}
 
-    def is_current(self, scan: str, item: str, fields: Dict[str, Any]) -> bool:
-        """Whether a whole product still belongs to its input.
+    def is_up_to_date(self, scan: str, item: str, record: ItemRecord) -> bool:
+        """Whether a product is made of the present inputs.
 
         Args:
             scan (str): Name of the scan.
             item (str): Name of the item.
-            fields (Dict[str, Any]): Of the item's record.
+            record (ItemRecord): Of the product.
 
         Returns:
             bool: If not, the item is made again.
         """
-        return True
+        try:
+            return record.is_made_of(self.inputs(scan, item))
+        except FrameError:
+            return False  # making it again says why
 
     def begin(self, scan: str) -> Dict[str, bytes]:
         """Files of the scan that come before its items.
@@ -122,35 +126,20 @@ class FrameStep(abc.ABC):
         """
         return {}
 
-    def finish(self, scan: str, fields: Dict[str, Dict[str, Any]],
+    def finish(self, scan: str, items: Dict[str, ItemRecord],
                read: Callable[[str], bytes]) -> Dict[str, bytes]:
         """Files of the scan that come from all of its whole items.
 
         Args:
             scan (str): Name of the scan.
-            fields (Dict[str, Dict[str, Any]]): Of each whole item, in order.
+            items (Dict[str, ItemRecord]): The whole items, in order. One
+                without files of its own was packed by an earlier run.
             read (Callable[[str], bytes]): Reads a file by relative path.
 
         Returns:
             Dict[str, bytes]: By relative path.
         """
         return {}
-
-    def restore(self, scan: str, item: str,
-                read: Callable[[str], bytes]) -> Dict[str, bytes]:
-        """Files of an item from what :meth:`finish` has packed.
-
-        Needed when items are added to a scan whose parts are removed.
-
-        Args:
-            scan (str): Name of the scan.
-            item (str): Name of the item.
-            read (Callable[[str], bytes]): Reads a file by relative path.
-
-        Returns:
-            Dict[str, bytes]: As in the item's :class:`Product`.
-        """
-        raise NotImplementedError(f'{type(self).__name__} packs no items')
 
 
 class PosedFramesStep(FrameStep):
@@ -173,8 +162,10 @@ class PosedFramesStep(FrameStep):
             List[str]: Names.
 
         Raises:
-            FrameError: When the scan's cameras or names cannot be used.
+            FrameError: When the scan's cameras or names cannot be used, or
+                its frames are incomplete.
         """
+        self.images.marks(scan)
         self.images.cameras(scan)
         return self.images.frames(scan)
 

@@ -161,9 +161,9 @@ def _run_jobs(step: FrameStep, store: Store, jobs: List[ScanJob],
         results = (
             workers.run_in_workers(step, store, tasks(), count)
             if count else workers.run_here(step, store, tasks()))
-        for job, outcomes in results:
-            progress.advance(bar, len(outcomes))
-            if job.add(outcomes):
+        for job, records in results:
+            progress.advance(bar, len(records))
+            if job.add(records):
                 done(job)
 
 

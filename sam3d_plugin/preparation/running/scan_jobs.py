@@ -2,79 +2,48 @@
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 from ...store.atomic import remove_drafts, remove_empty
 from ...store.errors import FrameError, StoreError
-from ...store.files import is_local, remove, size_of
+from ...store.files import is_local, remove
 from ...store.locks import scan_lock
-from ...store.manifest import (RECORDS, FileMark, ItemRecord, ScanRecord,
-                               Store, mark_of)
+from ...store.manifest import RECORDS, Store
+from ...store.records import FileMark, ItemRecord, ScanRecord
 from .frame_steps import FrameStep
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one item.
-
-    Args:
-        item (str): Its name.
-        record (ItemRecord): For the scan's record.
-    """
-    item: str
-    record: ItemRecord
-
-
 def make_items(step: FrameStep, store: Store, scan: str,
-               items: Sequence[str]) -> List[Outcome]:
-    """Make some items of a scan and write their files.
+               items: Sequence[str]) -> Dict[str, ItemRecord]:
+    """Make some items of a scan, write their files, then their lines.
 
     Args:
         step (FrameStep): What to do.
         store (Store): Where to.
-        scan (str): Name of the scan.
+        scan (str): Name of the scan, whose journal is open.
         items (Sequence[str]): Names of at most ``step.batch_size`` items.
 
     Returns:
-        List[Outcome]: One for each item, in order.
+        Dict[str, ItemRecord]: What became of each item, in order.
     """
-    outcomes = []
-    for item, result in zip(items, step.process(scan, items)):
+    # Looked at before they are read: a change in between is noticed later.
+    inputs = [_inputs(step, scan, item) for item in items]
+    records = {}
+    for item, result, made_of in zip(items, step.process(scan, items), inputs):
         if isinstance(result, FrameError):
-            record = ItemRecord('skipped', str(result))
+            records[item] = ItemRecord('skipped', str(result))
         else:
-            record = ItemRecord('ok', '', store.write(result.files),
-                                result.fields)
-        outcomes.append(Outcome(item, record))
-    return outcomes
+            records[item] = ItemRecord('ok', '', store.write(result.files),
+                                       result.fields, made_of)
+        store.append(scan, item, records[item])
+    return records
 
 
-def adopt_item(step: FrameStep, store: Store, scan: str,
-               item: str) -> Optional[ItemRecord]:
-    """Take over the files of an item that a killed run has left.
-
-    Args:
-        step (FrameStep): What made them.
-        store (Store): Where they are.
-        scan (str): Name of the scan.
-        item (str): Name of the item.
-
-    Returns:
-        Optional[ItemRecord]: None when it has to be made again.
-    """
-    paths = step.paths(scan, item)
-    # The marker comes last, so it is the first to look for.
-    if any(
-            size_of(store.path(path), store.backend_args) < 0
-            for path in reversed(paths)):
-        return None
-    files = {path: store.read(path) for path in paths}
+def _inputs(step: FrameStep, scan: str, item: str) -> Dict[str, str]:
     try:
-        fields = step.adopt(scan, item, files)
+        return step.inputs(scan, item)
     except FrameError:
-        return None
-    marks = {path: mark_of(content) for path, content in files.items()}
-    return ItemRecord('ok', '', marks, fields)
+        return {}  # making the item says why
 
 
 @dataclass
@@ -95,92 +64,83 @@ class ScanJob:
     reason: str = ''
     made: int = 0
     kept: int = 0
-    _old: Optional[ScanRecord] = None
-    _scan_files: Optional[Dict[str, FileMark]] = None
-    _outcomes: Dict[str, ItemRecord] = field(default_factory=dict)
+    _is_open: bool = False
+    _records: Dict[str, ItemRecord] = field(default_factory=dict)
+    _scan_files: Dict[str, FileMark] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def start(self) -> List[str]:
-        """Lock the scan and see what exists.
+        """Lock the scan, see what exists, and open its journal.
 
         Returns:
             List[str]: Items that are left to make.
         """
         self._stack.enter_context(
             scan_lock(self.store.root, self.scan, self.store.backend_args))
-        if self.reason:
-            return []
         self._remove_drafts()
-        self._old = self._read_record()
-        for item, record in self._whole_items().items():
-            self._outcomes[item] = record
-        self.kept = len(self._outcomes)
-        left = [item for item in self.items if item not in self._outcomes]
-        if left:
-            self._begin()
+        closed = self._read(self.store.record)
+        old = closed or self._read(self.store.journal) or ScanRecord(self.scan)
+        if not self.reason:
+            self._records = {
+                item: old.items[item]
+                for item in self.items if self._is_kept(item, old)
+            }
+        self.kept = len(self._records)
+        left = [item for item in self.items if item not in self._records]
+        kept = ScanRecord(self.scan, self._records, old.files, self.reason)
+        if left or kept != closed or not self.store.is_there(old.files):
+            self._open(kept)
         return [] if self.reason else left
 
     def _remove_drafts(self) -> None:
         if is_local(self.store.root, self.store.backend_args):
-            names = [f'{RECORDS}/{self.scan}.json']
+            names = [
+                f'{RECORDS}/{self.scan}.{end}' for end in ('json', 'jsonl')
+            ]
             for item in self.items:
                 names += self.step.paths(self.scan, item)
             remove_drafts(self.store.path(name) for name in names)
 
-    def _read_record(self) -> Optional[ScanRecord]:
-        """The record; a damaged one counts as none, since files are read."""
+    def _read(
+            self,
+            read: Callable[[str],
+                           Optional[ScanRecord]]) -> Optional[ScanRecord]:
+        """A record or journal; a damaged one counts as none."""
         try:
-            return self.store.record(self.scan)
+            return read(self.scan)
         except StoreError:
             return None
 
-    def _whole_items(self) -> Dict[str, ItemRecord]:
-        """Records of the items that need not be made.
+    def _is_kept(self, item: str, old: ScanRecord) -> bool:
+        """Whether an item is whole and of the present inputs."""
+        record = old.whole.get(item)
+        files = (record.files or old.files) if record else {}
+        return (record is not None and bool(files)
+                and self.store.is_there(files)
+                and self.step.is_up_to_date(self.scan, item, record))
 
-        What was made of another input is made again, not adopted.
-        """
-        old = self._old.whole if self._old else {}
-        is_packed = (
-            self._old is not None and self.step.removes_parts
-            and bool(self._old.files) and self.store.is_there(self._old.files))
-        found = {}
-        for item in self.items:
-            record = old.get(item)
-            if record is not None and not self.step.is_current(
-                    self.scan, item, record.fields):
-                continue
-            is_there = record is not None and (is_packed or bool(
-                record.files) and self.store.is_there(record.files))
-            if record is None or not is_there:
-                record = adopt_item(self.step, self.store, self.scan, item)
-            if record is not None:
-                found[item] = record
-        return found
-
-    def _begin(self) -> None:
+    def _open(self, kept: ScanRecord) -> None:
+        self.store.open_journal(kept)
+        self._is_open = True
+        if self.reason:
+            return
         try:
             self._scan_files = self.store.write(self.step.begin(self.scan))
         except FrameError as error:
             self.reason = str(error)
 
-    def add(self, outcomes: Sequence[Outcome]) -> bool:
+    def add(self, records: Dict[str, ItemRecord]) -> bool:
         """Take in results.
 
         Args:
-            outcomes (Sequence[Outcome]): Of some of the scan's items.
+            records (Dict[str, ItemRecord]): Of some of the scan's items.
 
         Returns:
             bool: Whether all items are accounted for.
         """
-        for outcome in outcomes:
-            self._outcomes[outcome.item] = outcome.record
-            self.made += outcome.record.status == 'ok'
-        return self.is_done
-
-    @property
-    def is_done(self) -> bool:
-        """Whether nothing is left to make."""
-        return bool(self.reason) or len(self._outcomes) == len(self.items)
+        self._records.update(records)
+        self.made += sum(r.status == 'ok' for r in records.values())
+        return len(self._records) == len(self.items)
 
     @property
     def skipped(self) -> Dict[str, str]:
@@ -189,7 +149,7 @@ class ScanJob:
             return {self.scan: self.reason}
         return {
             f'{self.scan}/{item}': record.reason
-            for item, record in self._outcomes.items()
+            for item, record in self._records.items()
             if record.status == 'skipped'
         }
 
@@ -198,72 +158,42 @@ class ScanJob:
         """Reasons of what items were made without, by name."""
         return {
             f'{self.scan}/{name}': reason
-            for record in self._outcomes.values()
+            for record in self._records.values()
             for name, reason in record.fields.get('left_out', {}).items()
         }
 
     def finish(self) -> None:
         """Write the scan's own files and its record, and let go of it."""
-        items = {} if self.reason else {
-            item: self._outcomes[item]
-            for item in self.items
-        }
-        record = ScanRecord(self.scan, items, reason=self.reason)
-        if not self._is_unchanged(record):
-            self._write(record)
-        if self.step.removes_parts:
-            self._remove_parts(record)
+        if self._is_open:
+            self._close()
+        if self.store.has_journal(self.scan):
+            self._remove_parts()
+            self.store.remove_journal(self.scan)
         self._stack.close()
 
-    def _is_unchanged(self, record: ScanRecord) -> bool:
-        old = self._old
-        return (old is not None and old.items == record.items
-                and old.reason == record.reason
-                and self.store.is_there(old.files))
-
-    def _write(self, record: ScanRecord) -> None:
-        if self._scan_files is None and not self.reason:
-            self._begin()
-        if self.reason:
-            record.reason, record.items = self.reason, {}
-        else:
-            record.files = dict(self._scan_files or {})
-            record.files.update(self._pack(record))
+    def _close(self) -> None:
+        record = ScanRecord(self.scan, reason=self.reason)
+        if not self.reason:
+            record.items = {item: self._records[item] for item in self.items}
+            files = self.step.finish(self.scan, record.whole, self.store.read)
+            record.files = {**self._scan_files, **self.store.write(files)}
+            if self.step.packs_items:
+                for item in record.items.values():
+                    item.files = {}
         self.store.write_record(record)
 
-    def _pack(self, record: ScanRecord) -> Dict[str, FileMark]:
-        """Let the step make the scan's files of its items."""
-        if self.step.removes_parts:
-            self._restore_parts(record)
-        fields = {name: item.fields for name, item in record.whole.items()}
-        files = self.step.finish(self.scan, fields, self.store.read)
-        if self.step.removes_parts:
-            for item in record.items.values():
-                item.files = {}
-        return self.store.write(files)
-
-    def _restore_parts(self, record: ScanRecord) -> None:
-        """Unpack kept items, so that all can be packed together."""
-        for item in record.whole:
-            paths = self.step.paths(self.scan, item)
-            if any(
-                    size_of(self.store.path(p), self.store.backend_args) < 0
-                    for p in paths):
-                self.store.write(
-                    self.step.restore(self.scan, item, self.store.read))
-
-    def _remove_parts(self, record: ScanRecord) -> None:
-        for item in record.whole:
-            for path in self.step.paths(self.scan, item):
-                remove(self.store.path(path), self.store.backend_args)
+    def _remove_parts(self) -> None:
+        if not self.step.packs_items:
+            return
+        paths = [
+            self.store.path(path) for item in self.items
+            for path in self.step.paths(self.scan, item)
+        ]
+        for path in paths:
+            remove(path, self.store.backend_args)
         if is_local(self.store.root, self.store.backend_args):
-            folders = {
-                Path(self.store.path(path)).parent
-                for item in record.whole
-                for path in self.step.paths(self.scan, item)
-            }
-            remove_empty(folders)
+            remove_empty({Path(path).parent for path in paths})
 
     def abandon(self) -> None:
-        """Let go of the scan without a record."""
+        """Let go of the scan; what its journal tells is kept."""
         self._stack.close()

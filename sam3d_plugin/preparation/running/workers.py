@@ -10,12 +10,13 @@ from typing import Dict, Iterator, List, Optional, Tuple
 
 from ...store.errors import StoreError
 from ...store.manifest import Store
+from ...store.records import ItemRecord
 from .frame_steps import FrameStep
-from .scan_jobs import Outcome, ScanJob, make_items
+from .scan_jobs import ScanJob, make_items
 
 # Batches of one scan that are left to do.
 Task = Tuple[ScanJob, List[str]]
-Result = Tuple[ScanJob, List[Outcome]]
+Result = Tuple[ScanJob, Dict[str, ItemRecord]]
 
 # Tasks waiting per worker: enough to keep it busy, few enough to stop soon.
 _WAITING = 2
@@ -94,7 +95,7 @@ def _ready(waiting: Dict[Future, ScanJob]) -> Iterator[Result]:
         yield waiting.pop(future), future.result()
 
 
-def _make(scan: str, items: List[str]) -> List[Outcome]:
+def _make(scan: str, items: List[str]) -> Dict[str, ItemRecord]:
     assert _worker is not None
     step, store = _worker
     return make_items(step, store, scan, items)

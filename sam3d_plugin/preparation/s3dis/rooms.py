@@ -14,15 +14,14 @@ from typing import Any, Dict, List, Sequence, Union
 import numpy as np
 
 from ...store.errors import FrameError
-from ...store.files import BackendArgs, PathLike
+from ...store.files import (BackendArgs, PathLike, fingerprint_of_files, join,
+                            list_names)
 from ..running.frame_steps import FrameStep, Product, call_each
 from .raw import CLASSES, Room, find_rooms, read_room
 
 # Classes of mmdet3d.datasets.S3DISDataset, which finds furniture.
 DETECTION_CLASSES = ('table', 'chair', 'sofa', 'bookcase', 'board')
 FOLDERS = ('points', 'instance_mask', 'semantic_mask')
-# Of one point in each of them.
-_BYTES = (6 * 4, 8, 8)
 
 
 class RoomStep(FrameStep):
@@ -54,7 +53,7 @@ class RoomStep(FrameStep):
         return [scan]
 
     def paths(self, scan: str, item: str) -> List[str]:
-        """Arrays and, last, what the infos say."""
+        """Arrays and what the infos say."""
         return [
             *(f'{folder}/{scan}.bin' for folder in FOLDERS),
             f'infos/{scan}.json'
@@ -64,6 +63,15 @@ class RoomStep(FrameStep):
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
         """The files of a room, or why there are none."""
         return call_each(self._prepare, items)
+
+    def inputs(self, scan: str, item: str) -> Dict[str, str]:
+        """The files of the room."""
+        folder = join(self.folders[scan], 'Annotations')
+        files = [
+            join(folder, name)
+            for name in list_names(folder, self.backend_args)
+        ]
+        return dict(files=fingerprint_of_files(files, self.backend_args))
 
     def _prepare(self, name: str) -> Product:
         room = read_room(self.folders[name], self.backend_args)
@@ -75,19 +83,6 @@ class RoomStep(FrameStep):
         contents = [array.tobytes() for array in arrays]
         contents.append(json.dumps(fields).encode())
         return Product(dict(zip(self.paths(name, name), contents)), fields)
-
-    def adopt(self, scan: str, item: str,
-              files: Dict[str, bytes]) -> Dict[str, Any]:
-        """Fields of whole files; FrameError when they do not fit."""
-        *arrays, infos = files.values()
-        try:
-            fields = json.loads(infos)
-            sizes = [fields['num_points'] * n for n in _BYTES]
-        except (KeyError, TypeError, ValueError) as error:
-            raise FrameError(f'{scan}: the infos are damaged') from error
-        if [len(array) for array in arrays] != sizes:
-            raise FrameError(f'{scan}: the infos are of other points')
-        return fields
 
 
 def describe_room(name: str, room: Room, xyz: np.ndarray) -> Dict[str, Any]:

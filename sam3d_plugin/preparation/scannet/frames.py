@@ -16,12 +16,11 @@ from PIL import Image, UnidentifiedImageError
 
 from ...ops.projection import scale_intrinsics
 from ...store.errors import FrameError, StoreError
-from ...store.files import BackendArgs, PathLike, exists, join
+from ...store.files import (BackendArgs, PathLike, exists,
+                            fingerprint_of_files, join)
 from ...store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
-                                   JPEG_QUALITY, check_pose, decode_color)
-from ...store.posed_images import decode_depth as decode_depth_png
-from ...store.posed_images import (decode_matrix, encode_color, encode_matrix,
-                                   frame_files)
+                                   JPEG_QUALITY, check_pose, decode_color,
+                                   encode_color, encode_matrix, frame_files)
 from ..running.frame_steps import FrameStep, Product, call_each
 from .layout import find_folders, relative_names
 from .sens import SensFile, SensHeader, decode_depth
@@ -112,7 +111,7 @@ class SensFrames(FrameStep):
         return [f'{i:0{digits}}' for i in range(0, count, self.stride)]
 
     def paths(self, scan: str, item: str) -> List[str]:
-        """Colour, depth and pose, which comes last."""
+        """Colour, depth and pose."""
         return [f'{scan}/{item}{end}' for end in ('.jpg', '.png', '.txt')]
 
     def begin(self, scan: str) -> Dict[str, bytes]:
@@ -144,15 +143,13 @@ class SensFrames(FrameStep):
                                name)
         contents = frame_files(color, depth, pose).values()
         return Product(
-            dict(zip(self.paths(scan, item), contents)), _fields(depth))
+            dict(zip(self.paths(scan, item), contents)),
+            dict(depth_share=np.count_nonzero(depth) / depth.size))
 
-    def adopt(self, scan: str, item: str,
-              files: Dict[str, bytes]) -> Dict[str, Any]:
-        """Fields of three whole files."""
-        color, depth, pose = files.items()
-        jpeg_size(color[1], color[0])
-        check_pose(decode_matrix(pose[1], pose[0]), pose[0])
-        return _fields(decode_depth_png(depth[1], depth[0]))
+    def inputs(self, scan: str, item: str) -> Dict[str, str]:
+        """The recording."""
+        path = self._open(scan).path
+        return dict(recording=fingerprint_of_files([path], self.backend_args))
 
     def _open(self, scan: str) -> SensFile:
         """The scan's file, kept open until another scan's is needed."""
@@ -165,10 +162,6 @@ class SensFrames(FrameStep):
                 self._file = None
             self._file = SensFile(path, self.backend_args)
         return self._file
-
-
-def _fields(depth: np.ndarray) -> Dict[str, Any]:
-    return dict(depth_share=np.count_nonzero(depth) / depth.size)
 
 
 def camera_matrices(header: SensHeader, resize_color: bool,

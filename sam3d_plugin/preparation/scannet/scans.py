@@ -19,8 +19,8 @@ from mmengine.fileio import get_local_path
 from plyfile import PlyData, PlyParseError
 
 from ...store.errors import FrameError, StoreError
-from ...store.files import (BackendArgs, PathLike, checksum, exists, join,
-                            read_bytes)
+from ...store.files import (BackendArgs, PathLike, checksum, exists,
+                            fingerprint_of_files, join, read_bytes)
 from ..running.frame_steps import FrameStep, Product, call_each
 from ..scans.frames import read_axis_align
 from ..scans.infos import describe_scan, scan_files
@@ -31,7 +31,8 @@ from .annotations import (VertexLabels, label_vertices, parse_groups,
                           parse_label_map, parse_segments)
 from .layout import WITHOUT_ANNOTATIONS, Splits, find_folders, relative_names
 
-_POINT_BYTES, _MASK_BYTES = 6 * 4, 8
+_MESH = '_vh_clean_2.ply'
+_SEGMENTS = '_vh_clean_2.0.010000.segs.json'
 _UNREADABLE = (PlyParseError, ValueError, KeyError, OSError, OverflowError,
                MemoryError)
 
@@ -90,7 +91,7 @@ class ScanNetScans(FrameStep):
         return [scan]
 
     def paths(self, scan: str, item: str) -> List[str]:
-        """Three arrays and, last, what the infos say."""
+        """Three arrays and what the infos say."""
         return [
             *(f'{folder}/{scan}.bin'
               for folder in ('points', 'instance_mask', 'semantic_mask')),
@@ -101,24 +102,6 @@ class ScanNetScans(FrameStep):
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
         """The files of a scan, or why there are none."""
         return call_each(self._prepare, items)
-
-    def adopt(self, scan: str, item: str,
-              files: Dict[str, bytes]) -> Dict[str, Any]:
-        """Fields of whole files; FrameError when they do not fit."""
-        *arrays, (name, content) = files.items()
-        try:
-            fields = json.loads(content)
-            sizes = [
-                fields['num_points'] * n
-                for n in (_POINT_BYTES, _MASK_BYTES, _MASK_BYTES)
-            ]
-        except (KeyError, TypeError, ValueError) as error:
-            raise FrameError(f'{name} is damaged ({error!r})') from error
-        if [len(array) for _, array in arrays] != sizes:
-            raise FrameError(f'{name} is of other points')
-        if fields.get('is_annotated') != self._is_annotated[scan]:
-            raise FrameError(f'{name} is of another split')
-        return fields
 
     def _prepare(self, name: str) -> Product:
         with relative_names(self.source):
@@ -149,7 +132,7 @@ class ScanNetScans(FrameStep):
         """
         folder = self.folders[name]
         is_annotated = self._is_annotated[name]
-        mesh = join(folder, f'{name}_vh_clean_2.ply')
+        mesh = join(folder, name + _MESH)
         vertices = read_vertices(mesh, self.backend_args)
         scan = Scan(
             name=name,
@@ -175,11 +158,20 @@ class ScanNetScans(FrameStep):
                 'check its aggregation.json')
         return scan, labels
 
+    def inputs(self, scan: str, item: str) -> Dict[str, str]:
+        """The files of the scan."""
+        folder = self.folders[scan]
+        files = [
+            join(folder, scan + end) for end in (_MESH, _SEGMENTS, '.txt')
+        ]
+        files.append(self._aggregation(folder, scan))
+        return dict(files=fingerprint_of_files(files, self.backend_args))
+
     def _read_file(self, path: str) -> bytes:
         return read_source_file(path, path, 'download it', self.backend_args)
 
     def _read_labels(self, folder: str, name: str, count: int) -> VertexLabels:
-        segments = join(folder, f'{name}_vh_clean_2.0.010000.segs.json')
+        segments = join(folder, name + _SEGMENTS)
         groups = self._aggregation(folder, name)
         return label_vertices(
             parse_segments(self._read_file(segments), count, segments),

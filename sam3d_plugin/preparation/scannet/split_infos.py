@@ -7,7 +7,8 @@ from rich.console import Console
 
 from ...store.errors import StoreError
 from ...store.files import is_local
-from ...store.manifest import ScanRecord, Store
+from ...store.manifest import Store
+from ...store.records import ScanRecord
 from ..lifting.region_paths import name_region_files
 from ..scans.infos import StoredScan, write_split
 from .layout import WITHOUT_ANNOTATIONS, Splits

@@ -144,6 +144,13 @@ class OfficialSource(SunSource):
             incomplete[version] = table.incomplete
         return SunLabels(self._calibration(scan), boxes, incomplete)
 
+    def files(self, scan: str) -> List[str]:
+        """See :meth:`SunSource.files`."""
+        annotations = [BOXES_3D, BOXES_2D]
+        if 'v1' in self.versions:
+            annotations.append(BOXES_V1)
+        return [*annotations, *self._images[int(scan) - 1]]
+
     def frame(self, scan: str) -> SunFrame:
         """See :meth:`SunSource.frame`."""
         paths = self._images[int(scan) - 1]

@@ -15,6 +15,7 @@ import numpy as np
 
 from ...ops.projection import back_project, project, transform
 from ...store.errors import FrameError
+from ...store.files import BackendArgs
 
 #: The two sets of boxes: mmdet3d's default, and the older one.
 VERSIONS = ('v2', 'v1')
@@ -155,6 +156,8 @@ class SunSource(abc.ABC):
     root: str
     #: Sets of boxes that are read, of ``VERSIONS``.
     versions: Tuple[str, ...]
+    #: Arguments of the folder's backend.
+    backend_args: BackendArgs
 
     @abc.abstractmethod
     def splits(self) -> Dict[str, List[str]]:
@@ -163,6 +166,10 @@ class SunSource(abc.ABC):
     @abc.abstractmethod
     def labels(self, scan: str) -> SunLabels:
         """Calibration and boxes; FrameError when they cannot be read."""
+
+    @abc.abstractmethod
+    def files(self, scan: str) -> List[str]:
+        """Paths of what labels and frame are read from, in the folder."""
 
     @abc.abstractmethod
     def frame(self, scan: str) -> SunFrame:

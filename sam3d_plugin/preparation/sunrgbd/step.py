@@ -4,16 +4,15 @@ from typing import Any, Dict, List, Sequence, Union
 import numpy as np
 
 from ...store.errors import FrameError, StoreError
-from ...store.posed_images import (INTRINSIC, check_pose, decode_color,
-                                   decode_depth, encode_matrix, frame_files)
+from ...store.files import fingerprint_of_files, join
+from ...store.posed_images import (INTRINSIC, check_pose, encode_matrix,
+                                   frame_files)
 from ..running.frame_steps import FrameStep, Product, call_each
 from .infos import instances_of, scan_info
 from .scan import SunFrame, SunLabels, SunSource
 
 # The one frame of a scan.
 FRAME = '00000'
-
-_POINT_BYTES = 6 * 4
 
 
 class SunRGBDStep(FrameStep):
@@ -68,7 +67,7 @@ class SunRGBDStep(FrameStep):
         return [scan]
 
     def paths(self, scan: str, item: str) -> List[str]:
-        """Files of a scan; the pose comes last."""
+        """Files of a scan."""
         folder = f'posed_images/{scan}'
         paths = [f'points/{scan}.bin']
         if self.with_images:
@@ -82,6 +81,12 @@ class SunRGBDStep(FrameStep):
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
         """See :meth:`FrameStep.process`."""
         return call_each(self._make, items)
+
+    def inputs(self, scan: str, item: str) -> Dict[str, str]:
+        """The files of the scan."""
+        files = [join(self.source.root, f) for f in self.source.files(scan)]
+        return dict(
+            files=fingerprint_of_files(files, self.source.backend_args))
 
     def _make(self, scan: str) -> Product:
         labels = self.source.labels(scan)
@@ -104,17 +109,6 @@ class SunRGBDStep(FrameStep):
         chosen = np.random.default_rng([self.seed, int(scan)]).choice(
             count, self.num_points, replace=count < self.num_points)
         return frame.points[chosen]
-
-    def adopt(self, scan: str, item: str,
-              files: Dict[str, bytes]) -> Dict[str, Any]:
-        """See :meth:`FrameStep.adopt`."""
-        contents = list(files.values())
-        size = len(contents[0])
-        if not size or size % _POINT_BYTES:
-            raise FrameError(f'points/{scan}.bin is cut short')
-        decode_color(contents[-3], f'{scan}.jpg')
-        depth = decode_depth(contents[-2], f'{scan}.png')
-        return _fields(scan, self.source.labels(scan), depth)
 
 
 def _fields(scan: str, labels: SunLabels,

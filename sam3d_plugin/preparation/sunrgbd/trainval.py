@@ -101,6 +101,16 @@ class TrainvalSource(SunSource):
             self._calibration(scan), boxes, {v: 0
                                              for v in self.versions})
 
+    def files(self, scan: str) -> List[str]:
+        """See :meth:`SunSource.files`."""
+        labels = [
+            f'{_FOLDERS[version]}/{scan}.txt' for version in self.versions
+        ]
+        return [
+            f'depth/{scan}.mat', f'image/{scan}.jpg', f'calib/{scan}.txt',
+            *labels
+        ]
+
     def frame(self, scan: str) -> SunFrame:
         """See :meth:`SunSource.frame`."""
         path = f'depth/{scan}.mat'

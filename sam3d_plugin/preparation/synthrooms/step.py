@@ -59,7 +59,7 @@ class SynthRoomsStep(FrameStep):
         return [scan]
 
     def paths(self, scan: str, item: str) -> List[str]:
-        """Frames, scan and, at last, the scene's numbers."""
+        """Frames, scan and the scene's numbers."""
         paths = [f'posed_images/{scan}/intrinsic.txt']
         for index in range(self.options.num_frames):
             stem = frame_name(index)
@@ -83,14 +83,6 @@ class SynthRoomsStep(FrameStep):
         files = scene_files(scene)
         files[f'scenes/{scan}.json'] = json.dumps(fields).encode()
         return Product(files, fields)
-
-    def adopt(self, scan: str, item: str,
-              files: Dict[str, bytes]) -> Dict[str, Any]:
-        """The scene's numbers, which are written last."""
-        try:
-            return json.loads(files[f'scenes/{scan}.json'])
-        except ValueError as error:
-            raise FrameError(f'scenes/{scan}.json is no JSON') from error
 
 
 def write_lists(step: SynthRoomsStep,

@@ -13,19 +13,24 @@ from sam3d_plugin.preparation.checking.verification_books import (data_folder,
 from sam3d_plugin.store import encode_region_file
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.manifest import ItemRecord, ScanRecord, Store
-from sam3d_plugin.store.posed_images import (encode_color, encode_matrix,
-                                             frame_files)
+from sam3d_plugin.store.posed_images import (PosedImages, encode_color,
+                                             encode_matrix, frame_files)
 from sam3d_plugin.store.region_features import pack_features, to_feature_arrays
 from sam3d_plugin.store.region_groups import (GROUPS, GROUPS_FILE, Groups,
                                               encode_groups, pack_group_ids)
-from sam3d_plugin.store.region_maps import encode_region_map
+from sam3d_plugin.store.region_maps import RegionMaps, encode_region_map
 
 SCANS, FRAMES = ('a', 'b'), ('00000', '00025')
 IDS = np.repeat(np.array([0, 1, 2, 3], np.uint16), 6).reshape(4, 6).T
 POINTS = np.random.default_rng(0).normal(size=(10, 6)).astype('<f4')
 
 
-def write_store(root, kind, files_of, scan_files=lambda scan: {}):
+def write_store(root,
+                kind,
+                files_of,
+                scan_files=lambda scan: {},
+                inputs=lambda scan, frame: {},
+                **settings):
     """Write a store of all scans.
 
     Args:
@@ -33,15 +38,17 @@ def write_store(root, kind, files_of, scan_files=lambda scan: {}):
         kind (str): Its kind.
         files_of (Callable): Scan and frame to files, fields.
         scan_files (Callable): Scan to the scan's own files.
+        inputs (Callable): Scan and frame to fingerprints of what it is of.
+        settings (Any): Of the store.
     """
     store = Store(root)
-    store.open(kind, dict(made_by='a test'))
+    store.open(kind, dict(made_by='a test', **settings))
     for scan in SCANS:
         record = ScanRecord(scan, files=store.write(scan_files(scan)))
         for frame in FRAMES:
             files, fields = files_of(scan, frame)
             record.items[frame] = ItemRecord('ok', '', store.write(files),
-                                             fields)
+                                             fields, inputs(scan, frame))
         store.write_record(record)
     store.merge()
 
@@ -63,11 +70,14 @@ def write_posed_images(root):
 
 
 def write_region_maps(root, ids=IDS, regions=3):
+    images = PosedImages(root / 'posed_images')
     write_store(
-        root / 'region_maps', 'region_maps', lambda scan, frame:
-        ({
+        root / 'region_maps',
+        'region_maps',
+        lambda scan, frame: ({
             f'{scan}/{frame}.png': encode_region_map(ids)
-        }, dict(regions=regions)))
+        }, dict(regions=regions)),
+        inputs=lambda scan, frame: dict(frame=images.mark(scan, frame)))
 
 
 def write_region_features(root, rows=3, value=1.0):
@@ -75,8 +85,14 @@ def write_region_features(root, rows=3, value=1.0):
         np.ones((rows, 4)), np.ones((rows, 4)), np.full(rows, 6), 'x')
     arrays.mean[0, 0] = value
     content = pack_features({frame: arrays for frame in FRAMES})
-    write_store(root / 'region_features', 'region_features', lambda *_:
-                ({}, {}), lambda scan: {f'{scan}.safetensors': content})
+    maps = RegionMaps(root / 'region_maps')
+    write_store(
+        root / 'region_features',
+        'region_features',
+        lambda *_: ({}, {}),
+        lambda scan: {f'{scan}.safetensors': content},
+        lambda scan, frame: dict(id_map=maps.mark(scan, frame)),
+        regions=dict(made_by='a test'))
 
 
 def write_groups(root, ids=(0, 1, 1), counts=(4, 8)):

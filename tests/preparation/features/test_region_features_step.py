@@ -13,6 +13,7 @@ from sam3d_plugin.store.errors import FrameError, StoreError
 from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.posed_images import (Cameras, PosedImages,
                                              encode_color, frame_files)
+from sam3d_plugin.store.records import ItemRecord, ScanRecord
 from sam3d_plugin.store.region_features import RegionFeatures
 from sam3d_plugin.store.region_maps import encode_region_map
 
@@ -28,9 +29,11 @@ def write_frame(data, scan, name, color, ids):
     folder = data / 'posed_images' / scan
     for ending, content in files.items():
         (folder / f'{name}{ending}').write_bytes(content)
-    path = data / 'region_maps' / scan / f'{name}.png'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_region_map(ids))
+    store = Store(data / 'region_maps')
+    record = store.record(scan) or ScanRecord(scan)
+    record.items[name] = ItemRecord(
+        'ok', '', store.write({f'{scan}/{name}.png': encode_region_map(ids)}))
+    store.write_record(record)
 
 
 def stripes(height=48, width=64, regions=4):
@@ -82,8 +85,8 @@ def test_one_container_per_scan_and_no_parts(data):
     assert arrays.areas.tolist() == [48 * 15, 48 * 16, 48 * 16, 48 * 16]
     assert not list((data / 'region_features').glob('s?/*'))
     record = Store(data / 'region_features').record('s0').whole['00000']
-    assert record.fields == dict(
-        regions=4, channels=60, source=record.fields['source'])
+    assert record.fields == dict(regions=4, channels=60)
+    assert record.inputs['id_map']
 
 
 # Sizes at which cropping, squashing, or rounding a pixel's index of another
@@ -164,20 +167,6 @@ def test_features_that_are_not_finite_are_refused(data):
     product, = step.process('s0', ['00000'])
     assert isinstance(product, FrameError)
     assert 's0/00000.safetensors: a mean feature is NaN' in str(product)
-
-
-def test_whole_parts_of_a_killed_run_are_kept(data):
-    step = make_step(data)
-    first, second = step.process('s0', ['00000', '00001'])
-    (path, content), = first.files.items()
-    assert step.adopt('s0', '00000', first.files) == first.fields
-    with pytest.raises(FrameError, match='damaged'):
-        step.adopt('s0', '00000', {path: content[:-1]})
-    with pytest.raises(FrameError, match='lacks frame 00000'):
-        step.adopt('s0', '00000', {path: next(iter(second.files.values()))})
-    Store(data / 'region_features').write(first.files)
-    report, _ = run(step, data)
-    assert (report.made, report.kept) == (5, 1)
 
 
 def test_a_new_frame_joins_a_packed_scan(data):

@@ -15,7 +15,7 @@ from sam3d_plugin.preparation.regions.superpoints import (SuperpointOptions,
                                                           point_normals)
 from sam3d_plugin.preparation.running.runs import RunOptions
 from sam3d_plugin.store import read_region_file
-from sam3d_plugin.store.errors import FrameError, StoreError
+from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.shards import Shard
 
@@ -147,16 +147,6 @@ def test_the_infos_wait_for_the_last_shard(data):
     assert '1 scan(s) are left' in run(step, data, shard=Shard(0, 2))
     assert (data / 'x_infos_train.pkl').read_bytes() == before
     assert '2 of 3' in run(step, data, shard=Shard(1, 2))
-
-
-def test_what_a_killed_run_left_is_adopted_or_refused(data):
-    step = SuperpointStep(data, QUICK)
-    product, = step.process('a', ['a'])
-    assert step.adopt('a', 'a', product.files) == product.fields
-    with pytest.raises(FrameError, match='other points'):
-        step.adopt('b', 'b', product.files)
-    with pytest.raises(FrameError, match='no whole region file'):
-        step.adopt('a', 'a', {'a.npz': b'half'})
 
 
 def test_scans_that_cannot_be_used_are_skipped(data):

@@ -15,6 +15,7 @@ from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.store.errors import FrameError, StoreError
 from sam3d_plugin.store.locks import scan_lock
 from sam3d_plugin.store.manifest import Store
+from sam3d_plugin.store.records import fingerprint
 from sam3d_plugin.store.shards import Shard
 
 HERE = RunOptions(workers=0)
@@ -25,10 +26,10 @@ class Doubling(FrameStep):
     kind = 'doubles'
     batch_size = 2
 
-    def __init__(self, source, factor=2, removes_parts=False, log=None):
+    def __init__(self, source, factor=2, packs_items=False, log=None):
         self.source = Path(source)
         self.factor = factor
-        self.removes_parts = removes_parts
+        self.packs_items = packs_items
         self.log = log
 
     def settings(self):
@@ -56,6 +57,8 @@ class Doubling(FrameStep):
         text = (self.source / scan / f'{item}.txt').read_text()
         if text == 'die':
             os._exit(9)
+        if text == 'stop':
+            raise KeyboardInterrupt
         if not text.isdigit():
             raise FrameError(f'{item} is no number')
         value = int(text) * self.factor
@@ -63,26 +66,25 @@ class Doubling(FrameStep):
         files = {path: content for path in self.paths(scan, item)}
         return Product(files, dict(value=value))
 
-    def adopt(self, scan, item, files):
-        values = {content.decode() for content in files.values()}
-        if len(values) != 1 or not values.copy().pop().isdigit():
-            raise FrameError('half')
-        return dict(value=int(values.pop()))
+    def inputs(self, scan, item):
+        text = (self.source / scan / f'{item}.txt').read_text()
+        return dict(text=fingerprint(text))
 
     def begin(self, scan):
         if scan == 'closed':
             raise FrameError('closed on Mondays')
         return {f'{scan}.first': b'begins'}
 
-    def finish(self, scan, fields, read):
-        if not self.removes_parts:
+    def finish(self, scan, items, read):
+        if not self.packs_items:
             return {}
-        values = {n: read(self.paths(scan, n)[0]).decode() for n in fields}
+        values = {
+            name:
+            read(next(iter(item.files))).decode()
+            if item.files else json.loads(read(f'{scan}.json'))[name]
+            for name, item in items.items()
+        }
         return {f'{scan}.json': json.dumps(values).encode()}
-
-    def restore(self, scan, item, read):
-        value = json.loads(read(f'{scan}.json'))[item].encode()
-        return {path: value for path in self.paths(scan, item)}
 
 
 @pytest.fixture
@@ -147,17 +149,73 @@ def test_a_second_run_makes_nothing(source, out, tmp_path):
     assert files_of(out) == before
 
 
-def test_whole_files_without_a_record_are_adopted(source, out, tmp_path):
-    run_step(Doubling(source), out, HERE, quiet())
-    expected = files_of(out)
-    (out / 'records/b.json').unlink()
-    (out / 'manifest.json').unlink()
-    (out / 'b/0.b').unlink()
-    (out / 'b/2.b').write_bytes(b'2')  # truncated, and it shows
+def stop_at(source, out, item, **options):
+    """A run that is stopped when it comes to an item of scan b."""
+    path = source / f'b/{item}.txt'
+    text = path.read_text()
+    path.write_text('stop')
+    with pytest.raises(KeyboardInterrupt):
+        run_step(Doubling(source, **options), out, HERE, quiet())
+    path.write_text(text)
+
+
+@pytest.mark.parametrize('packs_items', [False, True])
+def test_a_stopped_run_is_resumed_at_its_item(source, out, tmp_path,
+                                              packs_items):
     log = tmp_path / 'log'
-    report = run_step(Doubling(source, log=log), out, HERE, quiet())
-    assert (report.made, report.kept) == (2, 7)
-    assert log.read_text().split() == ['b/0', 'b/2']
+    step = Doubling(source, packs_items=packs_items, log=log)
+    run_step(step, tmp_path / 'expected', HERE, quiet())
+    log.unlink()
+    stop_at(source, out, '2', packs_items=packs_items)
+    assert Store(out).open_scans() == ['b']
+    assert Store(out).record('b') is None
+    report = run_step(step, out, HERE, quiet())
+    assert (report.made, report.kept) == (4, 5)
+    assert log.read_text().split() == ['b/2', 'c/0', 'c/1', 'c/2']
+    assert files_of(out) == files_of(tmp_path / 'expected')
+
+
+def test_a_torn_line_costs_its_item_only(source, out, tmp_path):
+    stop_at(source, out, '2')
+    journal = out / 'records/b.jsonl'
+    content = journal.read_bytes()
+    assert content.count(b'\n') == 3
+    for length in range(content.index(b'\n') + 1, len(content)):
+        journal.write_bytes(content[:length])
+        assert list(Store(out).journal('b').items) == [
+            str(i) for i in range(content[:length].count(b'\n') - 1)
+        ]
+    journal.write_bytes(content[:-5])
+    log = tmp_path / 'log'
+    run_step(Doubling(source, log=log), out, HERE, quiet())
+    assert log.read_text().split()[:2] == ['b/1', 'b/2']
+
+
+@pytest.mark.parametrize('packs_items', [False, True])
+def test_what_was_made_of_an_input_that_changed_is_made_again(
+        source, out, tmp_path, packs_items):
+    stop_at(source, out, '2', packs_items=packs_items)
+    (source / 'b/0.txt').write_text('99')  # as long, and so is the product
+    step = Doubling(source, packs_items=packs_items)
+    run_step(step, out, HERE, quiet())
+    run_step(step, tmp_path / 'expected', HERE, quiet())
+    assert files_of(out) == files_of(tmp_path / 'expected')
+
+
+@pytest.mark.parametrize('packs_items', [False, True])
+def test_an_input_may_change_and_change_back(source, out, packs_items):
+    """The file of the second input is there, the record of the first not."""
+    step = Doubling(source, packs_items=packs_items)
+    run_step(step, out, HERE, quiet())
+    expected = files_of(out)
+    (source / 'b/0.txt').write_text('99')
+    (source / 'b/1.txt').write_text('98')
+    stop_at(source, out, '2', packs_items=packs_items)
+    with pytest.raises(StoreError, match='manifest'):
+        Store(out).manifest()
+    (source / 'b/0.txt').write_text('10')
+    (source / 'b/1.txt').write_text('11')
+    run_step(step, out, HERE, quiet())
     assert files_of(out) == expected
 
 
@@ -181,11 +239,13 @@ def test_a_lost_or_short_file_is_made_again(source, out):
     assert files_of(out) == expected
 
 
-def test_a_damaged_record_costs_no_item(source, out):
+@pytest.mark.parametrize('name', ['a.json', 'a.jsonl'])
+def test_a_damaged_record_or_journal_costs_its_scan_only(source, out, name):
     run_step(Doubling(source), out, HERE, quiet())
     expected = files_of(out)
-    (out / 'records/a.json').write_text('{"scan": ')
-    assert run_step(Doubling(source), out, HERE, quiet()).made == 0
+    (out / 'records/a.json').unlink()
+    (out / f'records/{name}').write_text('{"scan": ')
+    assert run_step(Doubling(source), out, HERE, quiet()).made == 3
     assert files_of(out) == expected
 
 
@@ -219,7 +279,7 @@ def test_bad_items_are_skipped_named_and_tried_again(source, out):
 
 
 def test_parts_are_packed_and_removed(source, out, tmp_path):
-    step = Doubling(source, removes_parts=True)
+    step = Doubling(source, packs_items=True)
     run_step(step, out, HERE, quiet())
     assert json.loads((out / 'a.json').read_text()) == {
         '0': '20',
@@ -233,7 +293,7 @@ def test_parts_are_packed_and_removed(source, out, tmp_path):
     assert files_of(out) == before
     (source / 'a/3.txt').write_text('50')
     log = tmp_path / 'log'
-    step = Doubling(source, removes_parts=True, log=log)
+    step = Doubling(source, packs_items=True, log=log)
     assert run_step(step, out, HERE, quiet()).made == 1
     assert log.read_text().split() == ['a/3']
     assert json.loads((out / 'a.json').read_text())['3'] == '100'

@@ -11,9 +11,7 @@ import pytest
 from sam3d_plugin.preparation.s3dis import rooms
 from sam3d_plugin.preparation.s3dis.area_infos import area_files
 from sam3d_plugin.preparation.s3dis.raw import CLASSES, RELEASE
-from sam3d_plugin.preparation.s3dis.rooms import RoomStep
 from sam3d_plugin.store import read_region_file
-from sam3d_plugin.store.errors import FrameError
 from sam3d_plugin.store.manifest import Store
 
 TOOL = Path(__file__).parents[3] / 'tools/preparation/prepare_s3dis.py'
@@ -215,15 +213,3 @@ def test_a_bad_room_is_skipped_and_left_out(source, tmp_path, capsys):
         (tmp_path / 'out/s3dis_infos_Area_1.pkl').read_bytes())
     assert len(infos['data_list']) == 1
     assert 'pts_region_path' not in infos['data_list'][0]
-
-
-def test_what_a_killed_run_left_is_adopted_or_refused(source):
-    step = RoomStep(source)
-    room = 'Area_1_office_1'
-    product, = step.process(room, [room])
-    assert step.adopt(room, room, product.files) == product.fields
-    for path in step.paths(room, room):
-        half = dict(product.files)
-        half[path] = half[path][:-8]
-        with pytest.raises(FrameError, match='infos are'):
-            step.adopt(room, room, half)

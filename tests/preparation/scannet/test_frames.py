@@ -16,7 +16,7 @@ from sam3d_plugin.preparation.scannet.frames import (SensFrames,
                                                      camera_matrices,
                                                      count_reasons)
 from sam3d_plugin.preparation.scannet.sens import SensFile
-from sam3d_plugin.store.errors import FrameError, StoreError
+from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.posed_images import (DEPTH_TO_COLOR, INTRINSIC,
                                              PosedImages)
@@ -165,7 +165,7 @@ def test_a_truncated_recording_keeps_its_whole_frames(raw, tmp_path):
                for text in report.skipped.values())
     path.write_bytes(content)  # copied again
     report = extract(tmp_path)
-    assert (report.made, report.kept, report.skipped) == (4, 2, {})
+    assert (report.made, report.kept, report.skipped) == (6, 0, {})
 
 
 def test_a_damaged_header_skips_only_its_scan(raw, tmp_path):
@@ -177,18 +177,6 @@ def test_a_damaged_header_skips_only_its_scan(raw, tmp_path):
     assert report.made == 1
     assert report.skipped[SCAN].startswith(
         f'scans/{SCAN}/{SCAN}.sens is empty or cut off in its header')
-
-
-def test_a_killed_run_goes_on(raw, tmp_path):
-    raw.write_sens(sens_path(tmp_path), raw.frames(3))
-    extract(tmp_path)
-    before = Store(tmp_path / 'out').manifest()[SCAN]
-    (tmp_path / f'out/records/{SCAN}.json').unlink()
-    (tmp_path / f'out/{SCAN}/00001.txt').unlink()
-    (tmp_path / f'out/{SCAN}/00002.jpg').write_bytes(b'half')
-    report = extract(tmp_path)
-    assert (report.made, report.kept) == (2, 1)
-    assert Store(tmp_path / 'out').manifest()[SCAN] == before
 
 
 def test_a_step_in_use_goes_to_workers(raw, tmp_path):
@@ -222,17 +210,6 @@ def test_asked_scans_must_have_recordings(raw, tmp_path):
         SensFrames(tmp_path / 'raw').scans()
 
 
-def test_adopt_checks_every_file(raw, tmp_path):
-    raw.write_sens(sens_path(tmp_path), raw.frames(1))
-    step = SensFrames(tmp_path / 'raw', stride=1)
-    step.scans()
-    product = step.process(SCAN, ['00000'])[0]
-    assert step.adopt(SCAN, '00000', product.files) == product.fields
-    for path in product.files:
-        with pytest.raises(FrameError):
-            step.adopt(SCAN, '00000', dict(product.files, **{path: b'x'}))
-
-
 def test_tool(raw, tmp_path, tool, capsys):
     frames = raw.frames(5)
     frames[2].pose[:] = np.nan
@@ -253,8 +230,7 @@ def test_tool(raw, tmp_path, tool, capsys):
     assert 'error: ' in capsys.readouterr().err
 
 
-def test_frames_of_others_are_neither_adopted_nor_replaced(
-        raw, tmp_path, tool, capsys):
+def test_frames_of_others_are_not_replaced(raw, tmp_path, tool, capsys):
     raw.write_sens(sens_path(tmp_path), raw.frames(2))
     other = tmp_path / f'out/{SCAN}/00000.txt'
     other.parent.mkdir(parents=True)

@@ -10,7 +10,6 @@ from sam3d_plugin.preparation.scans.scan import DETECTION_CLASSES
 from sam3d_plugin.preparation.synthrooms import (SynthOptions, SynthRoomsStep,
                                                  write_lists)
 from sam3d_plugin.preparation.synthrooms.step import class_notes
-from sam3d_plugin.store.errors import FrameError
 from sam3d_plugin.store.posed_images import PosedImages
 from sam3d_plugin.store.shards import Shard
 
@@ -85,17 +84,6 @@ def test_lists_are_written(folder):
     assert len(lines) == 1
     assert (folder / 'scannet_infos_train_10.pkl').exists()
     assert (folder / 'seg_info' / 'train_10_label_weight.npy').exists()
-
-
-def test_a_scene_without_record_is_adopted(folder):
-    step = SynthRoomsStep(5, 2, 0, TINY)
-    paths = step.paths('scene0000_00', 'scene0000_00')
-    files = {path: (folder / path).read_bytes() for path in paths}
-    fields = step.adopt('scene0000_00', 'scene0000_00', files)
-    assert fields['num_points'] * 24 == len(files['points/scene0000_00.bin'])
-    files[paths[-1]] = b'{"num'
-    with pytest.raises(FrameError, match='no JSON'):
-        step.adopt('scene0000_00', 'scene0000_00', files)
 
 
 def test_rare_classes_are_named():

@@ -10,6 +10,7 @@ import pytest
 from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.posed_images import (Cameras, PosedImages,
                                              encode_color, frame_files)
+from sam3d_plugin.store.records import ItemRecord, ScanRecord
 from sam3d_plugin.store.region_features import RegionFeatures
 from sam3d_plugin.store.region_maps import encode_region_map
 
@@ -37,6 +38,7 @@ def data(tmp_path):
     for scan in 'ab':
         images.write_cameras(scan,
                              Cameras(np.eye(3), np.eye(3), np.eye(4), True))
+        record = ScanRecord(scan)
         for frame in ('00000', '00025'):
             files = frame_files(
                 encode_color(rng.integers(0, 256, (*SIZE, 3), np.uint8)),
@@ -44,7 +46,10 @@ def data(tmp_path):
             for ending, content in files.items():
                 (tmp_path / 'posed_images' / scan /
                  f'{frame}{ending}').write_bytes(content)
-            maps.write({f'{scan}/{frame}.png': encode_region_map(ids)})
+            record.items[frame] = ItemRecord(
+                'ok', '',
+                maps.write({f'{scan}/{frame}.png': encode_region_map(ids)}))
+        maps.write_record(record)
     return tmp_path
 
 

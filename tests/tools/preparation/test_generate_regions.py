@@ -59,8 +59,7 @@ def test_maps_of_all_frames_and_their_records(data):
     assert (ids[:, :18] == 1).all() and (ids[:, 24:] == ids[0, -1]).all()
     assert ids[0, -1] > 1
     record = Store(data / 'region_maps').manifest()['a'].items['00001']
-    assert record.fields == dict(
-        regions=int(ids.max()), covered=1.0, source='')
+    assert record.fields == dict(regions=int(ids.max()), covered=1.0)
 
 
 def test_a_second_run_keeps_everything(data, capsys):
@@ -131,8 +130,7 @@ def test_colour_is_enough_for_generators_without_depth(data):
     assert [type(product).__name__
             for product in products] == ['Product', 'FrameError', 'Product']
     # RGB, not BGR: the red half is dark in green.
-    assert products[0].fields == dict(regions=2, covered=1.0, source='')
-    assert step.adopt('a', '00000', products[0].files) == products[0].fields
+    assert products[0].fields == dict(regions=2, covered=1.0)
 
 
 def test_a_bad_frame_does_not_take_its_batch_with_it(data):
@@ -153,14 +151,3 @@ def test_a_map_that_is_no_map_is_skipped(data):
     step = RegionMapStep(data / 'posed_images', Gaps())
     found, = step.process('a', ['00000'])
     assert 'not contiguous' in str(found)
-
-
-def test_a_map_of_another_image_is_not_adopted(data):
-    step = RegionMapStep(data / 'posed_images', HalfRegions())
-    product, = step.process('a', ['00000'])
-    small = encode_color(np.zeros((8, 8, 3), np.uint8))
-    (data / 'posed_images/a/00000.jpg').write_bytes(small)
-    with pytest.raises(FrameError, match='the image'):
-        step.adopt('a', '00000', product.files)
-    with pytest.raises(FrameError, match='no whole image'):
-        step.adopt('a', '00000', {'a/00000.png': b'half'})

@@ -51,6 +51,18 @@ class RegionGenerator(abc.ABC):
             Dict[str, Any]: For the store, which refuses to mix settings.
         """
 
+    def inputs(self, scan: str, frame: str) -> Dict[str, str]:
+        """Fingerprints of files that a frame's map is read from.
+
+        Args:
+            scan (str): Name of the scan.
+            frame (str): Name of the frame.
+
+        Returns:
+            Dict[str, str]: See ``FrameStep.inputs``; without the frame.
+        """
+        return {}
+
     @abc.abstractmethod
     def generate(
             self, frames: Sequence[RGBDFrame]

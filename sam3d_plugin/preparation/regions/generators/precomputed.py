@@ -7,7 +7,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from ....store.errors import FrameError, StoreError
-from ....store.files import BackendArgs, PathLike, join, read_bytes
+from ....store.files import (BackendArgs, PathLike, fingerprint_of_files, join,
+                             read_bytes)
 from ....store.posed_images import RGBDFrame, decode_image
 from .base import (OVERLAP_RULES, RegionGenerator, check_areas, merge_masks,
                    number_regions)
@@ -95,6 +96,13 @@ class PrecomputedRegions(RegionGenerator):
             return dict(shared, resize=self.resize, overlap=self.overlap)
         return dict(shared, **self.groups.settings())
 
+    def inputs(self, scan: str, frame: str) -> Dict[str, str]:
+        """See :class:`RegionGenerator`."""
+        files = (
+            self.groups.files(scan)
+            if self.form == 'vertices' else [self._find(scan, frame)[0]])
+        return dict(files=fingerprint_of_files(files, self.backend_args))
+
     def generate(
             self, frames: Sequence[RGBDFrame]
     ) -> List[Union[np.ndarray, FrameError]]:
@@ -137,12 +145,16 @@ class PrecomputedRegions(RegionGenerator):
             self.groups.read(frame), f'{frame.scan}/{frame.name}',
             self.min_area, self.max_area)
 
-    def _read_file(self, frame: RGBDFrame) -> Tuple[bytes, str]:
-        """Content of a frame's file and its name in errors."""
+    def _find(self, scan: str, frame: str) -> Tuple[str, str]:
+        """Path of a frame's file and its name in errors."""
         pattern = self.path
         if '{' not in pattern:
             pattern = join(pattern, '{scan}', '{frame}' + FORMS[self.form])
-        path, name = fill_pattern(pattern, frame.scan, frame.name)
+        return fill_pattern(pattern, scan, frame)
+
+    def _read_file(self, frame: RGBDFrame) -> Tuple[bytes, str]:
+        """Content of a frame's file and its name in errors."""
+        path, name = self._find(frame.scan, frame.name)
         try:
             return read_bytes(path, self.backend_args), name
         except FileNotFoundError:

@@ -5,7 +5,7 @@ Frames of reference: camera, world (of the poses), scan (of the vertices).
 Axis legend: N vertices, H W pixels.
 """
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 from mmengine import fileio
@@ -77,6 +77,15 @@ class VertexGroups:
             region_key=self.region_key,
             has_points=self.points is not None,
             world_to_scan=matrix)
+
+    def files(self, scan: str) -> List[str]:
+        """Paths of a scan's files; FrameError when it has no groups."""
+        files = [self._find(scan)[0]]
+        if self.points is not None:
+            files.append(join(self.points, f'{scan}.bin'))
+        if self.world_to_scan is not None:
+            files.append(fill_pattern(self.world_to_scan, scan)[0])
+        return files
 
     def read(self, frame: RGBDFrame) -> np.ndarray:
         """Render the groups of a frame's scan into it.

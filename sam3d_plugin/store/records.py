@@ -1,0 +1,167 @@
+"""What became of the items of a scan, as JSON.
+
+A record is one JSON object. A journal holds the same in lines: a record of
+what was there at the start, then one line for each item that is finished.
+"""
+import json
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Tuple
+
+from .errors import StoreError
+from .files import checksum
+
+# Size in bytes and checksum of a file.
+FileMark = Tuple[int, str]
+
+
+@dataclass
+class ItemRecord:
+    """What became of one item.
+
+    Args:
+        status (str): ``'ok'`` or ``'skipped'``.
+        reason (str): Why it was skipped.
+        files (dict): :data:`FileMark` of its files, by relative path.
+        fields (dict): Numbers of the step, e.g. ``regions``.
+        inputs (dict): Fingerprints of what it was made of, by name; see
+            :meth:`FrameStep.inputs`.
+    """
+    status: str
+    reason: str = ''
+    files: Dict[str, FileMark] = field(default_factory=dict)
+    fields: Dict[str, Any] = field(default_factory=dict)
+    inputs: Dict[str, str] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells the item from all others: its files and its inputs."""
+        return fingerprint(
+            [*(mark[1] for mark in self.files.values()), self.inputs])
+
+    def is_made_of(self, inputs: Mapping[str, str]) -> bool:
+        """Whether the item was made of these inputs.
+
+        Args:
+            inputs (Mapping[str, str]): Fingerprints by name. One that is
+                empty is unknown and is not compared.
+
+        Returns:
+            bool: False when one differs or was unknown at the time.
+        """
+        return all(not value or self.inputs.get(name) == value
+                   for name, value in inputs.items())
+
+
+@dataclass
+class ScanRecord:
+    """What became of one scan.
+
+    Args:
+        scan (str): Its name.
+        items (dict): Records of its items, by name.
+        files (dict): :data:`FileMark` of the scan's own files.
+        reason (str): Why the whole scan was skipped; empty if it was not.
+    """
+    scan: str
+    items: Dict[str, ItemRecord] = field(default_factory=dict)
+    files: Dict[str, FileMark] = field(default_factory=dict)
+    reason: str = ''
+
+    @property
+    def whole(self) -> Dict[str, ItemRecord]:
+        """The items that were made, by name."""
+        return {n: r for n, r in self.items.items() if r.status == 'ok'}
+
+
+def mark_of(content: bytes) -> FileMark:
+    """Size and checksum of a file's content."""
+    return len(content), checksum(content)
+
+
+def fingerprint(value: Any) -> str:
+    """Checksum of a JSON value; empty for an empty one."""
+    text = json.dumps(value, sort_keys=True)
+    return checksum(text.encode()) if value else ''
+
+
+def encode_json(value: Dict[str, Any]) -> bytes:
+    """A JSON object as a file."""
+    return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) +
+            '\n').encode()
+
+
+def decode_json(content: bytes, path: str) -> Dict[str, Any]:
+    """The inverse of :func:`encode_json`; StoreError for other files."""
+    try:
+        value = json.loads(content)
+    except ValueError as error:
+        raise StoreError(f'{path} is damaged ({error}); remove it and run '
+                         'the step again') from error
+    if not isinstance(value, dict):
+        raise StoreError(f'{path} holds no record; remove it and run the '
+                         'step again')
+    return value
+
+
+def _item_from(value: Dict[str, Any]) -> ItemRecord:
+    return ItemRecord(value['status'], value['reason'],
+                      _marks_from(value['files']), value['fields'],
+                      value.get('inputs', {}))
+
+
+def _marks_from(files: Dict[str, List]) -> Dict[str, FileMark]:
+    return {name: (int(s), str(c)) for name, (s, c) in files.items()}
+
+
+def record_from(value: Dict[str, Any], path: str) -> ScanRecord:
+    """A record from its JSON, in which marks are lists.
+
+    Args:
+        value (Dict[str, Any]): As :func:`dataclasses.asdict` gives.
+        path (str): What to call it in the error.
+
+    Returns:
+        ScanRecord: The record.
+
+    Raises:
+        StoreError: When a part is missing or of another type.
+    """
+    try:
+        items = {n: _item_from(item) for n, item in value['items'].items()}
+        return ScanRecord(value['scan'], items, _marks_from(value['files']),
+                          value['reason'])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(f'{path} is no record of a scan ({error!r}); remove '
+                         'it and run the step again') from error
+
+
+def encode_line(value: Dict[str, Any]) -> bytes:
+    """A line of a journal."""
+    return (json.dumps(value, sort_keys=True, allow_nan=False) + '\n').encode()
+
+
+def decode_journal(content: bytes, path: str) -> ScanRecord:
+    """What a journal tells.
+
+    Args:
+        content (bytes): The file.
+        path (str): What to call it in the error.
+
+    Returns:
+        ScanRecord: A later line replaces an earlier one. A torn line is
+        ignored: its item is not finished.
+
+    Raises:
+        StoreError: When the first line, which is written at once with the
+            file, is damaged.
+    """
+    head, _, lines = content.partition(b'\n')
+    record = record_from(decode_json(head, path), path)
+    for line in lines.splitlines(keepends=True):
+        try:
+            (name, value), = json.loads(line).items()
+            if line.endswith(b'\n'):
+                record.items[name] = _item_from(value)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            continue
+    return record
