@@ -1,4 +1,5 @@
 """The runner of ``tools/train.py`` and ``tools/test.py``."""
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Union
 
@@ -204,7 +205,8 @@ class PointRunner(Runner):
             raise unwritable(f'checkpoint {filename} in {out_dir}',
                              error) from error
         finally:
-            Path(out_dir, temporary).unlink(missing_ok=True)
+            with suppress(OSError):  # which would hide the first one
+                Path(out_dir, temporary).unlink(missing_ok=True)
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:

@@ -2,7 +2,7 @@
 import os
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Dict, Iterable, Iterator, Set, Union
 
@@ -43,7 +43,8 @@ def atomic_write(path: Union[str, Path],
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        with suppress(OSError):  # which would hide the first one
+            os.unlink(temporary)
         raise
 
 
