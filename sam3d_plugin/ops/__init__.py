@@ -1,8 +1,8 @@
 """Point operations for CPU and CUDA tensors, with mmcv's signatures.
 
-On the CPU numba kernels and torch run, on a GPU mmcv's kernels; the device of
-the tensors decides at every call. :mod:`sam3d_plugin.ops.install` puts these
-functions in the place of mmcv's.
+On the CPU numba kernels and torch run, on a GPU mmcv's kernels, or torch and
+Triton where mmcv has none; the device of the tensors decides at every call.
+:mod:`sam3d_plugin.ops.install` puts these functions in the place of mmcv's.
 
 There is no ``sigmoid_focal_loss`` here: ``mmdet.FocalLoss`` computes it in
 plain torch for tensors that are not on a GPU. ``nms3d``, ``nms3d_normal`` and

@@ -1,7 +1,13 @@
-"""mmcv's own point operations, kept for tensors on a GPU."""
+"""mmcv's own point operations, and what runs where."""
+import warnings
+from functools import lru_cache
 from importlib import import_module
+from importlib.machinery import ExtensionFileLoader
+from subprocess import CalledProcessError
 from types import SimpleNamespace
 from typing import Any, Dict
+
+from torch import Tensor
 
 # mmcv's autograd functions and plain functions that have no CPU kernel.
 FUNCTION_CLASSES = ('FurthestPointSampling', 'BallQuery', 'KNN',
@@ -64,3 +70,51 @@ def originals() -> Dict[str, Any]:
                 forward=cls.forward, backward=cls.backward)
         setattr(package, _ATTRIBUTE, found)
     return getattr(package, _ATTRIBUTE)
+
+
+def backend_of(tensor: Tensor) -> str:
+    """Name what runs an operation on a tensor.
+
+    Args:
+        tensor (Tensor): One that the operation reads.
+
+    Returns:
+        str: ``cpu`` for the numba kernels; on a GPU ``mmcv`` where mmcv has
+        CUDA kernels, else ``torch``.
+    """
+    if not tensor.is_cuda:
+        return 'cpu'
+    return 'mmcv' if has_kernels() else 'torch'
+
+
+@lru_cache(maxsize=None)
+def has_kernels() -> bool:
+    """Return whether mmcv was compiled with its CUDA kernels."""
+    try:
+        extension = import_module('mmcv._ext')
+    except ImportError:
+        return False
+    loader = getattr(extension.__spec__, 'loader', None)
+    return (isinstance(loader, ExtensionFileLoader)
+            and extension.get_compiling_cuda_version() != 'not available')
+
+
+@lru_cache(maxsize=None)
+def has_triton() -> bool:
+    """Return whether Triton can build and start kernels on this machine.
+
+    It compiles a small C module for that, once per machine.
+    """
+    try:
+        import triton
+        assert triton.runtime.driver.active.utils
+    except (ImportError, OSError, RuntimeError, AssertionError,
+            CalledProcessError) as error:
+        warnings.warn(
+            'Point sampling and kNN are slow on this GPU, because Triton '
+            f'cannot start ({error}); install a C compiler and the headers '
+            'of Python.',
+            RuntimeWarning,
+            stacklevel=2)
+        return False
+    return True

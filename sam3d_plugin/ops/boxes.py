@@ -3,6 +3,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import _mmcv, _torch_ops
 from ._arrays import as_float_array
 from ._box_kernels import mark_all, mark_first
 from ._mmcv import originals
@@ -36,9 +37,12 @@ def points_in_boxes_all(points: Tensor, boxes: Tensor) -> Tensor:
         ValueError: If the shapes are others.
     """
     _check(points, boxes)
-    if points.is_cuda:
+    backend = _mmcv.backend_of(points)
+    if backend == 'mmcv':
         return originals()['points_in_boxes_all'](points.float(),
                                                   boxes.float())
+    if backend == 'torch':
+        return _torch_ops.points_in_boxes_all(points.float(), boxes.float())
     # numpy asks the system for huge pages, torch does not: the output is
     # large and the first touch of its pages takes most of the time.
     output = np.empty((points.size(0), boxes.size(1), points.size(1)),
@@ -68,9 +72,12 @@ def points_in_boxes_part(points: Tensor, boxes: Tensor) -> Tensor:
         ValueError: If the shapes are others.
     """
     _check(points, boxes)
-    if points.is_cuda:
+    backend = _mmcv.backend_of(points)
+    if backend == 'mmcv':
         return originals()['points_in_boxes_part'](points.float(),
                                                    boxes.float())
+    if backend == 'torch':
+        return _torch_ops.points_in_boxes_part(points.float(), boxes.float())
     first = torch.full(points.shape[:2], -1, dtype=torch.int32)
     xyz = as_float_array(points.transpose(1, 2))
     box_array = as_float_array(boxes)

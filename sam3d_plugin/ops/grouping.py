@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from . import _mmcv, _torch_ops
 from ._interpolation_kernel import mix_three
 from ._mmcv import originals
 from ._numba import run_in_chunks
@@ -40,6 +41,10 @@ def _interpolate(features: Tensor, indices: Tensor, weight: Tensor) -> Tensor:
     """Mix (B, C, M) features by (B, N, 3); half types count in float32."""
     is_double = features.dtype == torch.float64
     dtype = torch.float64 if is_double else torch.float32
+    if _mmcv.backend_of(features) == 'torch':
+        mixed = _torch_ops.interpolate(
+            features.to(dtype), indices, weight.to(dtype))
+        return mixed.to(features.dtype)
     sources, weights = (
         tensor.detach().to(dtype).contiguous().numpy()
         for tensor in (features, weight))
@@ -75,7 +80,7 @@ class GatherPoints(Function):
         Returns:
             Tensor: (B, C, M).
         """
-        if features.is_cuda:
+        if _mmcv.backend_of(features) == 'mmcv':
             return originals()['GatherPoints'].forward(
                 ctx, _for_mmcv(features),
                 indices.int().contiguous()).to(features.dtype)
@@ -95,7 +100,7 @@ class GatherPoints(Function):
             Tuple[Tensor, None]: Gradient of the features (B, C, N), none for
             the indices.
         """
-        if grad_out.is_cuda:
+        if _mmcv.backend_of(grad_out) == 'mmcv':
             grad, _ = originals()['GatherPoints'].backward(
                 ctx, _for_mmcv(grad_out))
             return grad.to(grad_out.dtype), None
@@ -125,15 +130,15 @@ class GroupingOperation(Function):
         Returns:
             Tensor: (B, C, M, K).
         """
-        if features.is_cuda:
+        if _mmcv.backend_of(features) == 'mmcv':
             return originals()['GroupingOperation'].forward(
                 ctx, _for_mmcv(features),
                 indices.int().contiguous(), features_batch_cnt,
                 indices_batch_cnt).to(features.dtype)
         if features_batch_cnt is not None or indices_batch_cnt is not None:
             raise NotImplementedError(
-                'grouping_operation of stacked scenes runs on a GPU only; '
-                'give scenes of equal size as (B, C, N).')
+                'grouping_operation of stacked scenes needs CUDA kernels of '
+                'mmcv; give scenes of equal size as (B, C, N).')
         ctx.save_for_backward(indices)
         ctx.num_points = features.size(2)
         return _gather(features,
@@ -151,7 +156,7 @@ class GroupingOperation(Function):
             Tuple[Optional[Tensor], ...]: Gradient of the features (B, C, N),
             none for the others.
         """
-        if grad_out.is_cuda:
+        if _mmcv.backend_of(grad_out) == 'mmcv':
             grad = originals()['GroupingOperation'].backward(
                 ctx, _for_mmcv(grad_out))[0].to(grad_out.dtype)
         else:
@@ -178,7 +183,7 @@ class ThreeInterpolate(Function):
         Returns:
             Tensor: (B, C, N), in the features' type.
         """
-        if features.is_cuda:
+        if _mmcv.backend_of(features) == 'mmcv':
             known = _for_mmcv(features)
             return originals()['ThreeInterpolate'].forward(
                 ctx, known,
@@ -200,7 +205,7 @@ class ThreeInterpolate(Function):
             Tuple[Tensor, None, None]: Gradient of the features (B, C, M),
             none for the others: mmcv, too, takes the weights as constants.
         """
-        if grad_out.is_cuda:
+        if _mmcv.backend_of(grad_out) == 'mmcv':
             grad = originals()['ThreeInterpolate'].backward(
                 ctx, _for_mmcv(grad_out))[0]
             return grad.to(grad_out.dtype), None, None

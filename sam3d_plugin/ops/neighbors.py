@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from . import _mmcv, _torch_ops
 from ._arrays import as_float_array, build_trees, check_points
 from ._ball_kernels import query_by_scan, query_by_tree
 from ._mmcv import originals
@@ -23,8 +24,6 @@ _SEARCH_STEPS = 2000
 _POINTS_PER_STEP = 5
 # mmcv's CUDA kernel keeps its heap in an array of this size.
 _MMCV_MAX_NEIGHBORS = 100
-# Distances held at once by the fall-back for more neighbours than that.
-_MAX_DISTANCES = 1 << 26
 
 
 class BallQuery(Function):
@@ -54,7 +53,8 @@ class BallQuery(Function):
         Returns:
             Tensor: (B, M, K) int32.
         """
-        if xyz.is_cuda:
+        backend = _mmcv.backend_of(xyz)
+        if backend == 'mmcv':
             return originals()['BallQuery'].forward(
                 ctx, min_radius, max_radius, sample_num,
                 xyz.float().contiguous(),
@@ -62,8 +62,8 @@ class BallQuery(Function):
                 center_xyz_batch_cnt)
         if xyz_batch_cnt is not None or center_xyz_batch_cnt is not None:
             raise NotImplementedError(
-                'ball_query of stacked scenes runs on a GPU only; give '
-                'scenes of equal size as (B, N, 3).')
+                'ball_query of stacked scenes needs CUDA kernels of mmcv; '
+                'give scenes of equal size as (B, N, 3).')
         if not min_radius < max_radius:
             raise ValueError(f'min_radius {min_radius} must be below '
                              f'max_radius {max_radius}.')
@@ -71,10 +71,14 @@ class BallQuery(Function):
         check_points('xyz', xyz, center_xyz.size(1) > 0)
         batch_size, num_centers = center_xyz.shape[:2]
         members = torch.empty((batch_size, num_centers, sample_num),
-                              dtype=torch.int32)
-        ctx.mark_non_differentiable(members)
-        if members.numel() > 0:
+                              dtype=torch.int32,
+                              device=xyz.device)
+        if members.numel() > 0 and backend == 'torch':
+            members = _torch_ops.ball_query(min_radius, max_radius, sample_num,
+                                            xyz.float(), center_xyz.float())
+        elif members.numel() > 0:
             _query_balls(min_radius, max_radius, xyz, center_xyz, members)
+        ctx.mark_non_differentiable(members)
         return members
 
     @staticmethod
@@ -145,14 +149,15 @@ class KNN(Function):
             raise ValueError(f'k must be at least 1, got {k}.')
         check_points('center_xyz', center_xyz, False)
         check_points('xyz', xyz, center_xyz.size(1) > 0)
-        if xyz.is_cuda and k < _MMCV_MAX_NEIGHBORS:
+        backend = _mmcv.backend_of(xyz)
+        if backend == 'mmcv' and k < _MMCV_MAX_NEIGHBORS:
             return originals()['KNN'].forward(ctx, k,
                                               xyz.float().contiguous(),
                                               center_xyz.float().contiguous())
-        if xyz.is_cuda:
-            neighbors = _knn_by_topk(k, xyz.float(), center_xyz.float())
-        else:
+        if backend == 'cpu':
             neighbors = _knn_by_tree(k, xyz, center_xyz)
+        else:
+            neighbors = _torch_ops.knn(k, xyz.float(), center_xyz.float())
         ctx.mark_non_differentiable(neighbors)
         return neighbors
 
@@ -186,27 +191,6 @@ def _knn_by_tree(k: int, xyz: Tensor, center_xyz: Tensor) -> Tensor:
     return neighbors
 
 
-def _knn_by_topk(k: int, xyz: Tensor, center_xyz: Tensor) -> Tensor:
-    """Find more neighbours than mmcv's kernel can, in chunks of centres.
-
-    Equally far neighbours come in the order that torch.topk happens to give.
-    """
-    batch_size, num_points = xyz.shape[:2]
-    found = min(k, num_points)
-    neighbors = xyz.new_zeros((batch_size, k, center_xyz.size(1)),
-                              dtype=torch.int32)
-    chunk = max(1, _MAX_DISTANCES // (batch_size * num_points))
-    for start in range(0, center_xyz.size(1), chunk):
-        # Without matrix products, whose rounding would swap neighbours.
-        distances = torch.cdist(
-            center_xyz[:, start:start + chunk],
-            xyz,
-            compute_mode='donot_use_mm_for_euclid_dist')
-        nearest = distances.topk(found, largest=False).indices
-        neighbors[:, :found, start:start + chunk] = nearest.transpose(1, 2)
-    return neighbors
-
-
 class ThreeNN(Function):
     """Stands in for mmcv's class of this name; see :func:`three_nn`."""
 
@@ -226,16 +210,20 @@ class ThreeNN(Function):
         """
         check_points('target', target, False)
         check_points('source', source, target.size(1) > 0)
-        if target.is_cuda:
+        backend = _mmcv.backend_of(target)
+        if backend == 'mmcv':
             return originals()['ThreeNN'].forward(ctx,
                                                   target.float().contiguous(),
                                                   source.float().contiguous())
-        distances = torch.empty(target.shape)
-        indices = torch.empty(target.shape, dtype=torch.int32)
+        if backend == 'torch':
+            distances, indices = _torch_ops.three_nn(target.float(),
+                                                     source.float())
+        else:
+            distances = torch.empty(target.shape)
+            indices = torch.empty(target.shape, dtype=torch.int32)
+            if indices.numel() > 0:
+                _find_three(target, source, distances, indices)
         ctx.mark_non_differentiable(indices)
-        if indices.numel() == 0:
-            return distances, indices
-        _find_three(target, source, distances, indices)
         return distances, indices
 
     @staticmethod
@@ -321,9 +309,8 @@ def knn(k: int,
     """Find the K nearest points of each centre, nearest first.
 
     Among equally far points, those are kept, in that order, that the heap of
-    mmcv's CUDA kernel keeps when it sees the points in index order; only for
-    K of 100 and more on a GPU, where mmcv has no kernel, is their order
-    open. With fewer than K points, index 0 fills the end.
+    mmcv's CUDA kernel keeps when it sees the points in index order. With
+    fewer than K points, index 0 fills the end.
 
     Args:
         k (int): Number of neighbours.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from . import _mmcv, _torch_ops
 from ._arrays import as_float_array, build_trees, check_points
 from ._mmcv import originals
 from ._numba import run_in_chunks
@@ -35,15 +36,20 @@ class FurthestPointSampling(Function):
             Tensor: (B, num_points) int32.
         """
         check_points('points_xyz', points_xyz, num_points > 0)
-        if points_xyz.is_cuda:
+        backend = _mmcv.backend_of(points_xyz)
+        if backend == 'mmcv':
             return originals()['FurthestPointSampling'].forward(
                 ctx,
                 points_xyz.float().contiguous(), num_points)
         chosen = torch.empty((points_xyz.size(0), num_points),
-                             dtype=torch.int32)
-        ctx.mark_non_differentiable(chosen)
-        if chosen.numel() > 0:
+                             dtype=torch.int32,
+                             device=points_xyz.device)
+        if chosen.numel() > 0 and backend == 'torch':
+            chosen = _torch_ops.furthest_point_sample(points_xyz.float(),
+                                                      num_points)
+        elif chosen.numel() > 0:
             _sample(points_xyz, chosen)
+        ctx.mark_non_differentiable(chosen)
         return chosen
 
     @staticmethod

@@ -8,8 +8,6 @@ import torch
 from sam3d_plugin.ops import points_in_boxes_all, points_in_boxes_part
 from sam3d_plugin.ops._mmcv import has_kernels
 
-DEVICES = ['cpu'] + ['cuda'] * torch.cuda.is_available()
-
 
 def is_inside(point, box):
     x, y, z, size_x, size_y, size_z, yaw = box.tolist()
@@ -35,7 +33,6 @@ def make(num_points, num_boxes, batch_size=2, with_yaw=True):
     return torch.tensor(points).float(), torch.tensor(boxes).float()
 
 
-@pytest.mark.parametrize('device', DEVICES)
 @pytest.mark.parametrize('with_yaw', [True, False])
 @pytest.mark.parametrize('num_points, num_boxes', [(1, 1), (150, 20)])
 def test_all_and_part(num_points, num_boxes, with_yaw, device):
@@ -53,7 +50,6 @@ def test_all_and_part(num_points, num_boxes, with_yaw, device):
     assert num_points == 1 or any_box.any()
 
 
-@pytest.mark.parametrize('device', DEVICES)
 def test_faces_and_duplicates(device):
     box = torch.tensor([[[0, 0, 0, 2, 2, 2, 0], [0, 0, 0, 2, 2, 2, 0]]],
                        device=device).float()
@@ -68,6 +64,9 @@ def test_faces_and_duplicates(device):
 
 @pytest.mark.skipif(not has_kernels(), reason='mmcv-lite')
 def test_like_mmcv_on_cpu():
+    extension = pytest.importorskip('mmcv._ext')
+    if not str(getattr(extension, '__file__', '')).endswith('.so'):
+        pytest.skip('mmcv is not compiled')
     from mmcv.ops import points_in_boxes_cpu
     points, boxes = make(2000, 50, batch_size=1)
     assert torch.equal(
@@ -83,9 +82,9 @@ def test_threads_agree(monkeypatch):
     assert torch.equal(threaded[1], points_in_boxes_part(points, boxes))
 
 
-def test_half_precision_is_widened():
-    points, boxes = make(200, 10)
-    with torch.autocast('cpu', dtype=torch.bfloat16):
+def test_half_precision_is_widened(device):
+    points, boxes = (tensor.to(device) for tensor in make(200, 10))
+    with torch.autocast(device, dtype=torch.bfloat16):
         found = points_in_boxes_all(points.bfloat16(), boxes.half())
     assert torch.equal(
         found,
@@ -93,8 +92,9 @@ def test_half_precision_is_widened():
                             boxes.half().float()))
 
 
-def test_empty_and_bad_shapes():
-    points, boxes = torch.zeros(2, 4, 3), torch.zeros(2, 5, 7)
+def test_empty_and_bad_shapes(device):
+    points = torch.zeros(2, 4, 3, device=device)
+    boxes = torch.zeros(2, 5, 7, device=device)
     assert points_in_boxes_all(points, boxes[:, :0]).shape == (2, 4, 0)
     assert points_in_boxes_all(points[:, :0], boxes).shape == (2, 0, 5)
     assert points_in_boxes_part(points, boxes[:, :0]).eq(-1).all()
