@@ -131,6 +131,13 @@ def write_infos(path, infos, classes=CLASSES, dataset='scannet'):
         pickle.dump(dict(metainfo=metainfo, data_list=infos), file)
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        '--write-golden',
+        action='store_true',
+        help='write the losses that tests/test_golden.py compares with')
+
+
 @pytest.fixture(autouse=True)
 def short_runs():
     """No training of a test needs what :func:`short_start` leaves out."""

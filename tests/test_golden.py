@@ -1,0 +1,176 @@
+"""Twenty losses of every mini config, compared with those in the tree.
+
+Where a change of the code must not change any number, this file shows it.
+After a change that must, write the losses again and say why in the commit:
+``pytest tests/test_golden.py --write-golden``.
+"""
+import argparse
+import contextlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmdet3d.registry import MODELS, RUNNERS
+
+from sam3d_plugin.engine.options import load_config
+from tests.conftest import write_sunrgbd
+from tests.datasets.frame_store import write_data_set
+from tests.segmentation_stores import write_s3dis, write_scannet_seg
+from tests.short_runs import forget_runs
+
+ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = Path(__file__).with_name('golden_losses.json')
+CONFIGS = {
+    path.stem: path
+    for pattern in ('configs/sam3d/*_mini*.py',
+                    'projects/*/configs/*_mini*.py')
+    for path in sorted(ROOT.glob(pattern))
+}
+STEPS = 20
+# Another machine sums in another order: the first loss differs by float32's
+# rounding, and AdamW, whose first steps are as long for small gradients as
+# for large ones, multiplies that from step to step.
+FIRST, LATER = 1e-5, 1e-2
+SMALL_ENCODER = dict(embed_dims=64)
+
+
+@pytest.fixture(scope='module')
+def roots(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('golden')
+    write_scannet_seg(folder / 'scannet')
+    write_sunrgbd(folder / 'sunrgbd')
+    write_s3dis(folder / 's3dis')
+    write_data_set(folder / 'frames')
+    return folder
+
+
+def is_pretraining(name):
+    return not name.startswith(
+        ('groupfree3d', 'votenet', 'three_detr', 'segmentor'))
+
+
+def load(name, roots, work_dir):
+    """A mini config on the data of the tests, made small."""
+    kinds = ['frames'] if is_pretraining(name) else [
+        kind for kind in ('sunrgbd', 's3dis', 'scannet')
+        if kind in name.replace('synthrooms', 'scannet')
+    ]
+    cfg = load_config(
+        argparse.Namespace(
+            config=str(CONFIGS[name]),
+            cfg_options=dict(data_root=str(roots / kinds[0])),
+            launcher='none',
+            work_dir=str(work_dir),
+            local_rank=0))
+    if is_pretraining(name):
+        cfg.train_dataloader.dataset.ann_file = ''
+    shrink_data(cfg.train_dataloader.dataset)
+    shrink_model(cfg.model)
+    cfg.train_cfg.max_iters = STEPS
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    cfg.default_hooks.checkpoint.update(interval=-1, save_last=False)
+    cfg.visualizer.vis_backends = []
+    cfg.experiment_name = str(work_dir)
+    if 'teacher' in cfg:
+        write_teacher(cfg, roots, work_dir)
+    return cfg
+
+
+def shrink_data(dataset):
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    for step in dataset.pipeline:
+        if 'num_points' in step and step.type != 'KeepPointLabels':
+            step.num_points = 300
+
+
+def shrink_model(model):
+    """Fewer and narrower parts; their kinds and settings stay."""
+    backbone, head = model.get('backbone', model), model.get('bbox_head', {})
+    if 'tokenizer' in backbone:
+        backbone.tokenizer.num_tokens = 48
+        backbone.embedding.update(SMALL_ENCODER, hidden_dims=(16, 32, 64))
+        backbone.encoder.update(SMALL_ENCODER)
+    else:
+        backbone.backbone.update(
+            num_points=(128, 64, 32, 32), num_samples=(8, 8, 8, 8))
+    if backbone.get('tokenizer', {}).get('type') == 'KNNTokenizer':
+        backbone.tokenizer.num_neighbors = 8
+    if 'decoder' in model:
+        model.decoder.get('transformer', model.decoder).update(SMALL_ENCODER)
+        model.head.update(
+            dict(
+                RegionDistillHead=dict(in_channels=64, out_channels=3),
+                NeighborhoodHead=dict(in_channels=64, num_neighbors=8)).get(
+                    model.head.type, {}))
+    if 'decode_head' in model:
+        model.decode_head.update(in_channels=64, hidden_channels=(32, 32))
+    if 'global_head' in model:
+        model.global_head.update(in_channels=64, out_channels=64)
+    if 'num_proposal' in head:
+        head.update(num_proposal=32, num_decoder_layers=2)
+    if 'vote_aggregation_cfg' in head:
+        head.vote_aggregation_cfg.num_point = 32
+    if 'num_queries' in head:
+        head.num_queries = 32
+        head.decoder.num_layers = 2
+
+
+def write_teacher(cfg, roots, work_dir):
+    """The checkpoint of a stage 1 before its first step."""
+    model = load('stage1_synthrooms_mini', roots, work_dir).model
+    torch.manual_seed(0)
+    teacher = MODELS.build(model)
+    teacher.init_weights()
+    work_dir.mkdir(exist_ok=True)
+    cfg.model.target_generator.checkpoint = str(work_dir / 'teacher.pth')
+    torch.save(
+        dict(state_dict=teacher.state_dict()),
+        cfg.model.target_generator.checkpoint)
+
+
+def losses_of(name, roots, work_dir):
+    """The loss of each step."""
+    cfg = load(name, roots, work_dir)
+    forget_runs()
+    with contextlib.redirect_stdout(io.StringIO()):
+        runner = RUNNERS.build(cfg)
+        runner.train()
+    history, _ = runner.message_hub.get_scalar('train/loss').data
+    return history.tolist()
+
+
+@pytest.fixture(scope='module')
+def golden(request):
+    """Losses by config; what the tests put in is written with the option."""
+    losses = json.loads(GOLDEN.read_text()) if GOLDEN.is_file() else {}
+    yield losses
+    if request.config.getoption('--write-golden'):
+        lines = (f'"{name}": {json.dumps(losses[name])}'
+                 for name in sorted(set(CONFIGS) & set(losses)))
+        GOLDEN.write_text('{\n' + ',\n'.join(lines) + '\n}\n')
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_losses_are_those_in_the_tree(name, roots, golden, tmp_path, request):
+    losses = losses_of(name, roots, tmp_path)
+    if request.config.getoption('--write-golden'):
+        golden[name] = [float(f'{loss:.9g}') for loss in losses]
+    assert len(losses) == STEPS
+    np.testing.assert_allclose(losses[0], golden[name][0], rtol=FIRST)
+    np.testing.assert_allclose(losses, golden[name], rtol=LATER)
+
+
+@pytest.mark.parametrize('name', [
+    'stage2_scannet_mini', 'groupfree3d_sunrgbd_mini', 'segmentor_s3dis_mini'
+])
+def test_a_second_run_is_bitwise_the_first(name, roots, tmp_path):
+    runs = [losses_of(name, roots, tmp_path / part) for part in ('a', 'b')]
+    assert runs[0] == runs[1]
+
+
+def test_configs_that_are_gone_have_no_losses(golden):
+    assert set(golden) == set(CONFIGS)
