@@ -1,5 +1,5 @@
 """The order of samples, from which a run can be taken up anywhere."""
-from typing import Iterator
+from typing import Iterator, Optional, Sized
 
 import numpy as np
 from mmdet3d.registry import DATA_SAMPLERS
@@ -14,11 +14,28 @@ class SeededSampler(DefaultSampler):
 
     Its order is a function of (seed, epoch), and every sample one of (seed,
     epoch, index), so that neither the number of workers nor a resume changes
-    anything. Arguments are those of ``DefaultSampler``; the runner gives the
-    dataset and its own seed.
+    anything. Nor does the number of processes at an equal total batch: step k
+    takes the k-th batch of the order, dealt out sample by sample. Samples at
+    the end of the order that do not go round are skipped in that epoch, as
+    the loader's ``drop_last`` does with a batch that is not full; repeating
+    others in their place could make one step more.
+
+    Args:
+        dataset (Sized): The samples.
+        shuffle (bool): Whether each epoch has an order of its own. Defaults
+            to True.
+        seed (Optional[int]): Of the order; None draws one.
     """
 
     _num_skipped = 0
+
+    def __init__(self,
+                 dataset: Sized,
+                 shuffle: bool = True,
+                 seed: Optional[int] = None) -> None:
+        super().__init__(dataset, shuffle, seed, round_up=False)
+        self.num_samples = len(dataset) // self.world_size
+        self.total_size = self.num_samples * self.world_size
 
     def __iter__(self) -> Iterator[SampleKey]:
         """The samples of this process in this epoch.
@@ -30,8 +47,6 @@ class SeededSampler(DefaultSampler):
         if self.shuffle:
             order = np.random.default_rng([self.seed,
                                            self.epoch]).permutation(order)
-        if self.round_up:
-            order = np.resize(order, self.total_size)
         mine = order[self.rank:self.total_size:self.world_size]
         begin, self._num_skipped = self._num_skipped, 0
         for index in mine[begin:]:
