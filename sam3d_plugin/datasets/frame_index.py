@@ -5,12 +5,11 @@ Axis legend: R regions, C channels.
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from pickle import UnpicklingError
 from typing import Any, Dict, Iterable, List, Optional
 
 import mmengine
 
-from sam3d_plugin.store.errors import FrameError, StoreError
+from sam3d_plugin.store.errors import BROKEN_PICKLE, FrameError, StoreError
 from sam3d_plugin.store.files import read_bytes
 from sam3d_plugin.store.frame_marks import read_frame_marks
 from sam3d_plugin.store.manifest import Store
@@ -67,10 +66,9 @@ def read_scan_names(path: str,
     except FileNotFoundError:
         raise StoreError(f'{path} is missing; name a list of scans or an '
                          'annotation file in ann_file') from None
-    except (OSError, EOFError, AttributeError, ImportError, KeyError,
-            TypeError, ValueError, UnpicklingError) as error:
+    except (OSError, *BROKEN_PICKLE) as error:
         raise StoreError(
-            f'{path} cannot be read ({error!r}); give one scan name in a '
+            f'{path} cannot be read ({error!r:.100}); give one scan name in a '
             'line, or an annotation file of mmdet3d 1.x') from error
     if not names:
         raise StoreError(f'{path} names no scan; write one name in a line')

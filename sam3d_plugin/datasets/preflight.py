@@ -8,7 +8,6 @@ import inspect
 import math
 import os
 import os.path as osp
-import pickle
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
 
@@ -16,6 +15,7 @@ import mmengine
 from mmdet3d.registry import DATASETS
 from mmengine.logging import print_log
 
+from sam3d_plugin.store.errors import BROKEN_PICKLE
 from .frame_preflight import FRAME_DATASET
 from .preparation_commands import command_for_file, command_for_root
 
@@ -143,7 +143,7 @@ def read_infos(path: str) -> Dict[str, Any]:
             f'{command_for_file(path)}, or set ann_file in the config')
     try:
         infos = mmengine.load(path)
-    except (EOFError, pickle.UnpicklingError, ValueError) as error:
+    except BROKEN_PICKLE as error:
         raise ValueError(f'{path} is truncated or no pickle file; make it '
                          'again') from error
     if isinstance(infos, list):

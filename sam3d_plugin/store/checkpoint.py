@@ -28,8 +28,8 @@ _NUMPY_DTYPES = ('bool', 'uint8', 'int8', 'int16', 'int32', 'int64', 'float16',
 _FORCE_WEIGHTS_ONLY = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 # What torch's readers raise on damaged bytes.
 _BROKEN_FILE = (RuntimeError, EOFError, ValueError, LookupError, TypeError,
-                AttributeError, AssertionError, OSError, struct.error,
-                pickle.UnpicklingError)
+                AttributeError, AssertionError, ArithmeticError, MemoryError,
+                OSError, struct.error, pickle.UnpicklingError)
 _HISTORY_METHODS = ('min', 'max', 'current', 'mean')
 _STATE_KEYS = ('state_dict', 'model')
 _BACKBONE_PREFIX = 'backbone.'
@@ -126,8 +126,8 @@ def _reading_error(filename: str, error: Exception) -> CheckpointError:
     foreign = re.search(r'GLOBAL `?([\w.]+)', str(error))
     if foreign:
         return CheckpointError(
-            f'{filename} holds the class {foreign[1]}, which is not on the '
-            'allow-list and was not unpickled; re-save the file with tensors '
+            f'{filename} holds the class {foreign[1][:80]}, which is not on '
+            'the allow-list and was not unpickled; re-save the file with tensors '
             'only, as torch.save(dict(state_dict=model.state_dict()), FILE)')
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return CheckpointError(

@@ -1,4 +1,10 @@
 """What goes wrong with stored data, in sentences for the user."""
+import pickle
+
+# What reading a damaged pickle, or one of something else, raises.
+BROKEN_PICKLE = (pickle.UnpicklingError, EOFError, ImportError, LookupError,
+                 AttributeError, TypeError, ValueError, ArithmeticError,
+                 MemoryError, RecursionError)
 
 
 class StoreError(ValueError):

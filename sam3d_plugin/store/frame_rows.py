@@ -115,7 +115,9 @@ class _Container:
             raise _damaged(name, f'{error!r}') from error
         self.frames = {frame: i for i, frame in enumerate(frames)}
         lengths = {self._length(c) for c in self.columns.values()}
-        if (len(self.offsets) != len(frames) + 1
+        if (self.offsets.shape != (len(frames) + 1, )
+                or self.offsets.dtype != np.int64 or self.offsets[0] != 0
+                or (np.diff(self.offsets) < 0).any()
                 or len(self.frames) != len(frames)
                 or lengths != {int(self.offsets[-1])}):
             raise _damaged(name, 'frames, offsets and rows disagree')

@@ -7,8 +7,6 @@ another scan, or of the same scan in another order, are noticed.
 """
 import hashlib
 import io
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Union
 
@@ -16,14 +14,12 @@ import numpy as np
 from mmengine.fileio import get
 
 from .atomic import atomic_write
+from .npz import read_npz
 
 # Region ids travel as a float32 column of the points (DESIGN 4); float32
 # holds every integer up to here.
 MAX_REGION_ID = 2**24
-
-# What numpy raises for damaged archives and for files of another kind.
-_DAMAGES = (EOFError, KeyError, NotImplementedError, TypeError, ValueError,
-            zipfile.BadZipFile, zlib.error)
+_ARRAYS = ('region_ids', 'scan', 'num_points', 'points_hash')
 
 
 def hash_points(xyz: np.ndarray) -> str:
@@ -162,12 +158,12 @@ def decode_region_file(content: bytes, path: str,
     """
     remedy = 'write it again with the tool that made it'
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            region_ids = arrays['region_ids']
-            scan = str(arrays['scan'])
-            num_points = int(arrays['num_points'])
-            points_hash = str(arrays['points_hash'])
-    except _DAMAGES as error:
+        arrays, _ = read_npz(content, _ARRAYS)
+        region_ids = np.atleast_1d(arrays['region_ids'])
+        scan = str(arrays['scan'])
+        num_points = int(arrays['num_points'])
+        points_hash = str(arrays['points_hash'])
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f'{path} is no whole region file ({error}); '
                          f'{remedy}') from error
     if not len(region_ids) == num_points == len(xyz):

@@ -3,9 +3,10 @@ import pickle
 from pathlib import PurePosixPath
 from typing import Dict, Set, Tuple
 
-from ...store.errors import StoreError
+from ...store.errors import BROKEN_PICKLE, StoreError
 from ...store.files import (BackendArgs, PathLike, join, list_names,
                             read_bytes, write_bytes)
+from ..scans.source_files import brief
 
 
 def name_region_files(infos_path: PathLike,
@@ -44,10 +45,10 @@ def _name_files(infos_path: PathLike, names: Set[str],
         paths = [
             info['lidar_points']['lidar_path'] for info in infos['data_list']
         ]
-    except (KeyError, TypeError, ValueError, EOFError,
-            pickle.UnpicklingError) as error:
-        raise StoreError(f'{infos_path} holds no infos of mmdet3d 1.x '
-                         f'({error!r}); prepare the scans again') from error
+    except BROKEN_PICKLE as error:
+        raise StoreError(
+            f'{infos_path} holds no infos of mmdet3d 1.x '
+            f'({brief(error)}); prepare the scans again') from (error)
     found, is_changed = 0, False
     for info, path in zip(infos['data_list'], paths):
         name = f'{PurePosixPath(path).stem}.npz'

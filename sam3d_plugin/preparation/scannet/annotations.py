@@ -90,7 +90,7 @@ def parse_label_map(content: bytes, name: str) -> Dict[str, int]:
 def _parse_json(content: bytes, key: str, name: str) -> List[Any]:
     try:
         values = json.loads(content)[key]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise FrameError(f'{name} is no whole JSON file with {key!r} '
                          f'({brief(error)}); copy it again') from error
     if not isinstance(values, list):

@@ -26,6 +26,7 @@ from ..scans.frames import read_axis_align
 from ..scans.infos import describe_scan, scan_files
 from ..scans.instances import MAX_BOXES, instance_boxes
 from ..scans.scan import Scan, ScanError
+from ..scans.scan_readers import check_ply_counts
 from ..scans.source_files import brief, read_source_file
 from .annotations import (VertexLabels, label_vertices, parse_groups,
                           parse_label_map, parse_segments)
@@ -33,8 +34,7 @@ from .layout import WITHOUT_ANNOTATIONS, Splits, find_folders, relative_names
 
 _MESH = '_vh_clean_2.ply'
 _SEGMENTS = '_vh_clean_2.0.010000.segs.json'
-_UNREADABLE = (PlyParseError, ValueError, KeyError, OSError, OverflowError,
-               MemoryError)
+_UNREADABLE = (PlyParseError, ValueError, KeyError, OSError, OverflowError)
 
 
 class ScanNetScans(FrameStep):
@@ -243,6 +243,7 @@ def read_vertices(path: str, backend_args: BackendArgs = None) -> np.ndarray:
     names = ('x', 'y', 'z', 'red', 'green', 'blue')
     try:
         with get_local_path(path, backend_args=backend_args) as local:
+            check_ply_counts(local)
             # Without the length of its lists, plyfile reads face by face.
             ply = PlyData.read(
                 str(local), known_list_len={'face': {

@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 
 from .scan import ScanError, class_of, scan_name
+from .source_files import brief
 
 _BOX_KEYS = ('bbox', 'box', 'bbox_3d')
 _CLASS_KEYS = ('class', 'label', 'category', 'name')
@@ -68,9 +69,10 @@ def _read_json(path: Path) -> Tuple[np.ndarray, np.ndarray]:
     """Boxes of a JSON file in the form of ``_JSON_FORM``."""
     try:
         content = json.loads(path.read_text(encoding='utf-8-sig'))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ScanError(f'{path} is no whole JSON file ({error}); write it '
-                        f'again as {_JSON_FORM}') from error
+    except (ValueError, RecursionError) as error:
+        raise ScanError(
+            f'{path} is no whole JSON file ({brief(error)}); write it '
+            f'again as {_JSON_FORM}') from error
     entries = content.get('boxes') if isinstance(content, dict) else content
     if not isinstance(entries, list):
         raise ScanError(f'{path} has no list of boxes; write it as '
@@ -94,8 +96,10 @@ def _read_entry(entry: Any, index: int, path: Path) -> Tuple[np.ndarray, int]:
         yaw = numbers[6:]
         if numbers.shape != (6 + len(yaw), ) or len(yaw) > 1:
             raise ValueError
-    except (StopIteration, KeyError, TypeError, ValueError) as error:
-        raise ScanError(f'{path}: box {index} is {entry!r}; write it as in '
+    except (StopIteration, KeyError, TypeError, ValueError,
+            OverflowError) as error:
+        text = repr(entry)[:100]
+        raise ScanError(f'{path}: box {index} is {text}; write it as in '
                         f'{_JSON_FORM}') from error
     if yaw.any():
         raise ScanError(f'{path}: box {index} is turned by {yaw[0]:g}, but '

@@ -14,8 +14,10 @@ from typing import Any, Dict, Iterable, List, Sequence, Tuple
 import numpy as np
 
 from ...store import atomic_write
+from ...store.errors import BROKEN_PICKLE
 from .infos import label_weights, resampled_indices
 from .scan import MAX_NYU40_ID, SEGMENTATION_IDS, ScanError
+from .source_files import brief
 
 PERCENTAGES = (1, 5, 10, 20)
 _POINT_BYTES = 4
@@ -140,9 +142,9 @@ def _read_infos(path: Path) -> Dict[str, Any]:
         content = pickle.loads(path.read_bytes())
         for info in content['data_list']:
             _scan_of(info)
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
+    except BROKEN_PICKLE as error:
         raise ScanError(f'{path} is no info file of mmdet3d 1.1 '
-                        f'({error!r})') from error
+                        f'({brief(error)})') from error
     return content
 
 

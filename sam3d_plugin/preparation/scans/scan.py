@@ -117,4 +117,5 @@ def class_of(value: object, path: Path) -> int:
         return int(value)
     known = ', '.join(f'{name} ({number})'
                       for name, number in DETECTION_CLASSES.items())
-    raise ScanError(f'{path}: unknown box class {value!r}; known are {known}')
+    raise ScanError(
+        f'{path}: unknown box class {value!r:.40}; known are {known}')

@@ -5,20 +5,22 @@ Both give arrays under the same names (see ``FIELDS``), from which
 
 Axis legend: N points, R boxes.
 """
-import zipfile
-import zlib
+import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Collection, Dict, List, Optional, Tuple
+from typing import Collection, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 from plyfile import PlyData, PlyParseError
 
+from ...store.npz import read_npz
 from .box_readers import box_files, read_boxes
 from .frames import alignment_file, read_axis_align, to_metres_z_up
 from .point_fields import (check_lengths, read_colors, read_instances,
                            read_regions, read_semantic, without_invalid_points)
 from .scan import Scan, ScanError, scan_name
+from .source_files import brief
 
 # What an array or a vertex property may be called in the files.
 FIELDS: Dict[str, Tuple[str, ...]] = {
@@ -42,7 +44,10 @@ _LABELS = ('semantic', 'instance', 'bbox')
 _COUNTED_FROM_ZERO = ('sam3d_ensemble_group', 'sam3d_normal_vector_group')
 
 _UNREADABLE = (ValueError, KeyError, EOFError, OSError, OverflowError,
-               MemoryError, zipfile.BadZipFile, zlib.error, PlyParseError)
+               PlyParseError)
+# A header is shorter, but for one with a hundred thousand comments.
+_LONGEST_HEADER = 1 << 20
+_PLY_ELEMENT = re.compile(rb'^element\s+\S+\s+(\d+)', re.MULTILINE)
 
 # Arrays by their names in the file, and names of those not understood.
 Found = Tuple[Dict[str, np.ndarray], List[str]]
@@ -157,12 +162,11 @@ def _read_arrays(path: Path, options: ReadOptions,
     of_scan = {key for key in _SCAN_FIELDS if key not in skipped}
     if options.region_key is not None:
         fields['region'] = (options.region_key, )
-    reader = _read_ply if path.suffix.lower() == '.ply' else _read_npz
+    reader = _read_ply if path.suffix.lower() == '.ply' else read_npz
     try:
         found, unused = reader(path, {*sum(fields.values(), ()), *of_scan})
     except _UNREADABLE as error:
-        reason = str(error) or type(error).__name__
-        raise ScanError(f'{path} cannot be read ({reason}); it may be '
+        raise ScanError(f'{path} cannot be read ({brief(error)}); it may be '
                         'truncated: copy it again') from error
     arrays = {key: found.pop(key) for key in _SCAN_FIELDS if key in found}
     for field, names in fields.items():
@@ -182,16 +186,27 @@ def _read_arrays(path: Path, options: ReadOptions,
     return _split_points(arrays)
 
 
-def _read_npz(path: Path, wanted: Collection[str]) -> Found:
-    if not zipfile.is_zipfile(path):
-        raise ValueError('it is no .npz archive')
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files if name in wanted}
-        return arrays, [name for name in file.files if name not in arrays]
+def check_ply_counts(path: Union[str, Path]) -> None:
+    """Refuse a PLY that promises more rows than it has bytes.
+
+    Args:
+        path (Union[str, Path]): Local file.
+
+    Raises:
+        ValueError: Before anything is allocated for the rows.
+    """
+    with open(path, 'rb') as file:
+        header = file.read(_LONGEST_HEADER).partition(b'end_header')[0]
+        size = file.seek(0, io.SEEK_END)
+    for count in _PLY_ELEMENT.findall(header):
+        if int(count[:20]) > size:
+            raise ValueError(f'{int(count[:20])} elements do not fit into '
+                             f'{size} bytes')
 
 
 def _read_ply(path: Path, wanted: Collection[str]) -> Found:
     """Vertex properties, x y z and red green blue as one array each."""
+    check_ply_counts(path)
     ply = PlyData.read(str(path))
     if 'vertex' not in ply:
         raise ValueError('it has no element "vertex"')
