@@ -52,6 +52,7 @@ from tests.preparation.sunrgbd.conftest import (make_scan, write_official,
                                                 write_trainval)
 
 COUNT = 400
+pytestmark = pytest.mark.timeout(900)  # all readers are in a fixture
 RNG = np.random.default_rng(0)
 XYZ = RNG.uniform(0, 4, (60, 3)).astype(np.float32)
 RGB = RNG.integers(0, 256, (60, 3)).astype(np.uint8)
@@ -351,7 +352,7 @@ def folder(tmp_path_factory):
     names = list(READERS)
     while names:
         process = processes.start(fuzz, names, folder)
-        process.join(250)
+        process.join(600)
         process.kill()
         started = [name for name in names if (folder / name).is_dir()]
         assert started, 'no reader started'

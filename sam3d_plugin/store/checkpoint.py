@@ -127,8 +127,9 @@ def _reading_error(filename: str, error: Exception) -> CheckpointError:
     if foreign:
         return CheckpointError(
             f'{filename} holds the class {foreign[1][:80]}, which is not on '
-            'the allow-list and was not unpickled; re-save the file with tensors '
-            'only, as torch.save(dict(state_dict=model.state_dict()), FILE)')
+            'the allow-list and was not unpickled; re-save the file with '
+            'tensors only, as torch.save(dict(state_dict=model.state_dict()), '
+            'FILE)')
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return CheckpointError(
         f'{filename} is truncated or not a checkpoint ({reason[:100]}); take '
