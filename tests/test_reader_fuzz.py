@@ -39,7 +39,7 @@ from sam3d_plugin.store.posed_images import PosedImages, decode_color
 from sam3d_plugin.store.region_features import (RegionFeatureArrays,
                                                 RegionFeatures, pack_features,
                                                 unpack_features)
-from sam3d_plugin.store.region_file import decode_region_file, region_file_note
+from sam3d_plugin.store.region_file import decode_region_file
 from sam3d_plugin.store.region_groups import (Groups, decode_groups,
                                               encode_groups)
 from sam3d_plugin.store.region_maps import decode_region_map, encode_region_map
@@ -261,7 +261,7 @@ def segments(room):
 
 
 def region_reader(_, content):
-    region_file_note(content, 'a.npz')
+
     decode_region_file(content, 'a.npz', XYZ)
 
 
