@@ -1,0 +1,92 @@
+"""mmcv's CUDA kernels on the emulated device: ours for CPU tensors, bridged.
+
+A bridge refuses what mmcv's kernels refuse or misread: tensors of the CPU,
+tensors that are not contiguous, and types they are not compiled for.
+"""
+import contextlib
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any, Callable, Dict, Iterator
+from unittest import mock
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from sam3d_plugin.ops import boxes
+from sam3d_plugin.ops._mmcv import FUNCTION_CLASSES, PLAIN_FUNCTIONS, originals
+from tests.emulated_cuda import EmulatedTensor
+
+_TYPES = (torch.int32, torch.float16, torch.float32, torch.float64)
+
+
+@contextlib.contextmanager
+def emulated_kernels() -> Iterator[None]:
+    """Let mmcv's kernels take emulated tensors.
+
+    Yields:
+        None: While they do.
+    """
+    bridges: Dict[str, Any] = {
+        name: _bridge(getattr(boxes, name), True)
+        for name in PLAIN_FUNCTIONS
+    }
+    for name in FUNCTION_CLASSES:
+        ours = import_module('sam3d_plugin.ops.install')._CLASSES[name]
+        bridges[name] = SimpleNamespace(
+            forward=_bridge(ours.forward, True),
+            backward=_bridge(ours.backward, False))
+    extension = import_module('mmcv._ext')
+    compiled = {
+        name: _bridge(function, True)
+        for name, function in vars(extension).items()
+        if callable(function) and not name.startswith('_')
+    }
+    with mock.patch.dict(originals(), bridges), \
+            mock.patch.multiple(extension, **compiled):
+        yield
+
+
+def _bridge(function: Callable, is_strict: bool) -> Callable:
+    """A function of CPU tensors as one of emulated tensors.
+
+    Args:
+        function (Callable): Computes on CPU tensors.
+        is_strict (bool): Whether the kernel takes the tensors as they are,
+            without making them contiguous itself.
+
+    Returns:
+        Callable: On emulated tensors.
+    """
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        is_on_gpu = []
+
+        def strip(leaf: Any) -> Any:
+            if not isinstance(leaf, Tensor):
+                return leaf
+            is_on_gpu.append(isinstance(leaf, EmulatedTensor))
+            if is_on_gpu[-1] and is_strict:
+                _check(leaf)
+            return leaf.values if is_on_gpu[-1] else leaf
+
+        args, kwargs = tree_map(strip, (args, kwargs))
+        if any(is_on_gpu) and not all(is_on_gpu):
+            raise RuntimeError(f'{function.__qualname__}: tensors of two '
+                               'devices, cuda:0 and cpu')
+        # Below the device: the kernel is one operation.
+        with torch.utils._python_dispatch._disable_current_modes():
+            result = function(*args, **kwargs)
+        return tree_map(
+            lambda out: EmulatedTensor(out)
+            if isinstance(out, Tensor) and any(is_on_gpu) else out, result)
+
+    return run
+
+
+def _check(tensor: EmulatedTensor) -> None:
+    """Refuse what a kernel of mmcv does not take."""
+    if not tensor.is_contiguous():
+        raise RuntimeError('a kernel of mmcv needs contiguous tensors')
+    if tensor.dtype not in _TYPES:
+        raise RuntimeError(f'a kernel of mmcv does not know {tensor.dtype}')
