@@ -16,8 +16,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
@@ -122,6 +124,17 @@ class EmulatedTensor(Tensor):
                 **kwargs
             })
 
+    def new(self, *args: Any, **kwargs: Any) -> Tensor:
+        if args and type(args[0]) in (list, tuple):
+            return self.new_tensor(*args, **kwargs)
+        return super().new(*args, **kwargs)
+
+    def __getitem__(self, place: Any) -> Tensor:
+        return super().__getitem__(_to_index(place))
+
+    def __setitem__(self, place: Any, value: Any) -> None:
+        super().__setitem__(_to_index(place), value)
+
     def __deepcopy__(self, memo: Dict[int, Any]) -> 'EmulatedTensor':
         if not self.is_leaf:
             raise RuntimeError('Only Tensors created explicitly by the user '
@@ -148,6 +161,14 @@ class EmulatedTensor(Tensor):
                            args: Any = (),
                            kwargs: Any = None) -> Any:
         return DEVICE.run(func, args, kwargs or {})
+
+
+def _to_index(place: Any) -> Any:
+    """An index whose lists are tensors, which C++ would make itself."""
+    if isinstance(place, tuple):
+        return tuple(_to_index(part) for part in place)
+    is_list = isinstance(place, (list, np.ndarray, range))
+    return torch.tensor(place, device=CUDA) if is_list else place
 
 
 def _as_saved(tensor: EmulatedTensor) -> Tensor:
@@ -197,6 +218,9 @@ class EmulatedDevice:
         plain = tree_unflatten([_strip(leaf) for leaf in leaves], spec)
         with self._random_numbers(func, plain, target):
             result = func(*plain[0], **_without_pinning(name, plain[1]))
+        if on_gpu and torch.Tag.inplace_view in func.tags:
+            with no_dispatch():  # the shape that C++ knows
+                func(*args, **kwargs)
         given = {id(_strip(t)): t for t in tensors}
         return tree_map(lambda out: _wrap(out, given, target), result)
 

@@ -14,10 +14,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from sam3d_plugin.ops import boxes
-from sam3d_plugin.ops._mmcv import FUNCTION_CLASSES, PLAIN_FUNCTIONS, originals
+from sam3d_plugin.ops._mmcv import originals
 from tests.emulated_cuda import EmulatedTensor
-
-_TYPES = (torch.int32, torch.float16, torch.float32, torch.float64)
 
 
 @contextlib.contextmanager
@@ -27,18 +25,18 @@ def emulated_kernels() -> Iterator[None]:
     Yields:
         None: While they do.
     """
+    install: Any = import_module('sam3d_plugin.ops.install')
     bridges: Dict[str, Any] = {
-        name: _bridge(getattr(boxes, name), True)
-        for name in PLAIN_FUNCTIONS
+        name: _bridge(function)
+        for name, function in install._FUNCTIONS.items()
     }
-    for name in FUNCTION_CLASSES:
-        ours = import_module('sam3d_plugin.ops.install')._CLASSES[name]
+    for name, ours in install._CLASSES.items():
         bridges[name] = SimpleNamespace(
-            forward=_bridge(ours.forward, True),
-            backward=_bridge(ours.backward, False))
+            forward=_bridge(ours.forward, _check),
+            backward=_bridge(ours.backward))
     extension = import_module('mmcv._ext')
     compiled = {
-        name: _bridge(function, True)
+        name: _bridge(function, _check_compiled)
         for name, function in vars(extension).items()
         if callable(function) and not name.startswith('_')
     }
@@ -47,13 +45,13 @@ def emulated_kernels() -> Iterator[None]:
         yield
 
 
-def _bridge(function: Callable, is_strict: bool) -> Callable:
+def _bridge(function: Callable,
+            check: Callable = lambda tensor: None) -> Callable:
     """A function of CPU tensors as one of emulated tensors.
 
     Args:
         function (Callable): Computes on CPU tensors.
-        is_strict (bool): Whether the kernel takes the tensors as they are,
-            without making them contiguous itself.
+        check (Callable): Refuses tensors that the kernel would misread.
 
     Returns:
         Callable: On emulated tensors.
@@ -66,8 +64,8 @@ def _bridge(function: Callable, is_strict: bool) -> Callable:
             if not isinstance(leaf, Tensor):
                 return leaf
             is_on_gpu.append(isinstance(leaf, EmulatedTensor))
-            if is_on_gpu[-1] and is_strict:
-                _check(leaf)
+            if is_on_gpu[-1]:
+                check(leaf)
             return leaf.values if is_on_gpu[-1] else leaf
 
         args, kwargs = tree_map(strip, (args, kwargs))
@@ -84,9 +82,16 @@ def _bridge(function: Callable, is_strict: bool) -> Callable:
     return run
 
 
-def _check(tensor: EmulatedTensor) -> None:
-    """Refuse what a kernel of mmcv does not take."""
+def _check(tensor: Tensor) -> None:
+    """Refuse what mmcv's kernels for points do not take."""
+    _check_compiled(tensor)
+    if tensor.dtype == torch.int64:
+        raise RuntimeError('indices of mmcv are int32')
+
+
+def _check_compiled(tensor: Tensor) -> None:
+    """Refuse what no kernel of mmcv takes."""
     if not tensor.is_contiguous():
         raise RuntimeError('a kernel of mmcv needs contiguous tensors')
-    if tensor.dtype not in _TYPES:
-        raise RuntimeError(f'a kernel of mmcv does not know {tensor.dtype}')
+    if tensor.dtype == torch.bfloat16:
+        raise RuntimeError("not implemented for 'BFloat16'")

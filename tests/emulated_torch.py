@@ -10,7 +10,7 @@ from unittest import mock
 import mmengine.device.utils
 import mmengine.structures.instance_data as instance_data
 import torch
-import torch._dynamo  # noqa: F401  looks at torch.cuda, once
+import torch._dynamo  # looks at torch.cuda when imported, so before
 import torch.cuda.memory
 import torch.cuda.random
 from torch import Tensor
@@ -156,6 +156,7 @@ def patched_torch() -> Iterator[None]:
                     patch(module, name, new)
         patch(torch, 'Generator', Generator)
         patch(torch, 'load', _loader(torch.load))
+        patch(torch, 'tensor', _tensor_maker(torch.tensor))
         patch(mmengine.device.utils, 'DEVICE', 'cuda')
         for name in ('LongTypeTensor', 'BoolTypeTensor', 'IndexType'):
             types = getattr(instance_data, name).__args__
@@ -185,6 +186,19 @@ def _tag(storage: Any) -> Optional[str]:
     """Say that a saved storage was on the device."""
     is_mine = any(storage._cdata == s._cdata for s in DEVICE.saved)
     return 'cuda:0' if is_mine else None
+
+
+def _tensor_maker(tensor: Callable) -> Callable:
+    """Form of torch.tensor for lists of tensors of the device."""
+
+    def make(data: Any, **kwargs: Any) -> Tensor:
+        if isinstance(data, (list, tuple)):
+            data = tree_map(
+                lambda leaf: leaf.item()
+                if isinstance(leaf, EmulatedTensor) else leaf, data)
+        return tensor(data, **kwargs)
+
+    return make
 
 
 def _loader(load: Callable) -> Callable:

@@ -14,7 +14,7 @@ FUNCTION_CLASSES = ('FurthestPointSampling', 'BallQuery', 'KNN',
                     'GatherPoints', 'GroupingOperation', 'ThreeNN',
                     'ThreeInterpolate')
 PLAIN_FUNCTIONS = ('box_iou_rotated', 'points_in_boxes_all',
-                   'points_in_boxes_part')
+                   'points_in_boxes_part', 'sigmoid_focal_loss')
 _MODULES = dict(
     FurthestPointSampling='furthest_point_sample',
     BallQuery='ball_query',
@@ -26,15 +26,6 @@ _MODULES = dict(
 # Kept on mmcv's package and not here, so that a second import of this one
 # does not take its own replacements for the originals.
 _ATTRIBUTE = '_sam3d_plugin_originals'
-
-
-def has_kernels() -> bool:
-    """Tell whether mmcv came with compiled operations.
-
-    Returns:
-        bool: False with mmcv-lite.
-    """
-    return getattr(import_module('mmcv._ext'), 'HAS_KERNELS', True)
 
 
 def function_class(name: str) -> type:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ._mmcv import has_kernels, originals
+from ._mmcv import backend_of, originals
 
 # Divisors are kept away from zero by these (metres, cubic metres). Their
 # squares, which appear in gradients, are still normal float32 numbers.
@@ -108,7 +108,7 @@ def box_iou_rotated(bboxes1: Tensor,
     Raises:
         ValueError: If ``mode`` is invalid.
     """
-    if bboxes1.is_cuda and has_kernels():
+    if backend_of(bboxes1) == 'mmcv':
         return originals()['box_iou_rotated'](bboxes1, bboxes2, mode, aligned,
                                               clockwise)
     if mode not in ('iou', 'iof'):

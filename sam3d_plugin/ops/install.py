@@ -8,12 +8,13 @@ mmdet3d's detectors call ``mmcv.ops``, which has no CPU kernels for them.
 2. The plain functions in ``mmcv.ops`` and its modules.
 3. The same functions in modules that have imported them already.
 
-On a GPU the replacements call what they replaced.
+On a GPU the replacements call what they replaced, but for the focal loss,
+which is plain torch everywhere.
 """
 import sys
 from typing import Any
 
-from . import boxes, giou, grouping, neighbors, sampling
+from . import boxes, focal_loss, giou, grouping, neighbors, sampling
 from ._mmcv import FUNCTION_CLASSES, PLAIN_FUNCTIONS, function_class, originals
 
 _CLASSES = {
@@ -25,7 +26,7 @@ _CLASSES = {
 _FUNCTIONS = {
     function.__name__: function
     for function in (giou.box_iou_rotated, boxes.points_in_boxes_all,
-                     boxes.points_in_boxes_part)
+                     boxes.points_in_boxes_part, focal_loss.sigmoid_focal_loss)
 }
 
 

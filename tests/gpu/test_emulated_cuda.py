@@ -10,12 +10,6 @@ from torch import nn
 from tests.emulated_cuda import CUDA, EmulatedTensor, emulated_cuda
 
 
-@pytest.fixture
-def device():
-    with emulated_cuda() as found:
-        yield found
-
-
 def save_and_load(content, **kwargs):
     file = io.BytesIO()
     torch.save(content, file)
@@ -46,6 +40,21 @@ def test_tensors_of_the_device(device, make):
     assert made.device == CUDA and made.is_cuda and made.get_device() == 0
     assert type(made.cpu()) is torch.Tensor and not made.cpu().is_cuda
     assert made.to('cuda') is made and made.cuda() is made
+
+
+def test_values_of_lists_and_in_place_shapes(device):
+    values = torch.arange(6., device='cuda').reshape(2, 3)
+    assert values[:, [2, 0]].tolist() == [[2, 0], [5, 3]]
+    assert values[np.array([1, 1])].tolist() == [[3, 4, 5], [3, 4, 5]]
+    values[[1]] = 7
+    assert values.tolist() == [[0, 1, 2], [7, 7, 7]]
+    assert values.new([1, 2]).tolist() == [1, 2]
+    assert values.new(torch.Size([2, 5])).shape == (2, 5)
+    ones = [value for value in torch.ones(2, device='cuda')]
+    assert torch.tensor(ones, device='cuda').tolist() == [1, 1]
+    assert values.new_tensor([ones, ones]).shape == (2, 2)
+    assert values.unsqueeze_(0).squeeze_(0).t_().shape == (3, 2)
+    assert values.quantile(.5, 0, keepdim=True).tolist() == [[1, 7]]
 
 
 def on(device):

@@ -48,7 +48,8 @@ from sam3d_plugin.ops._mmcv import originals
 for name, original in originals().items():
     functions = vars(original) if name[0].isupper() else {name: original}
     for function in functions.values():
-        assert function.__module__.startswith('mmcv.'), function
+        owner = getattr(function, '__self__', function)
+        assert owner.__module__.startswith('mmcv.'), function
 points = torch.rand(1, 9, 3)
 box = torch.tensor([[[.5, .5, 0, 9, 9, 9, 0]]])
 assert early.renamed(points, box).sum() == 9

@@ -1,0 +1,24 @@
+"""A test of this folder that asks for ``device`` runs on an emulated GPU."""
+import pytest
+from mmdet3d.utils import register_all_modules
+from mmengine.logging import MMLogger
+
+from tests.emulated_cuda import emulated_cuda
+
+
+@pytest.fixture
+def device():
+    with emulated_cuda() as found:
+        yield found
+
+
+@pytest.fixture
+def models():
+    """tools/analysis/gpu_models.py, with mmdet3d's scope and no dumps."""
+    register_all_modules()
+    logger = MMLogger.get_instance('mmengine')
+    level = logger.level
+    logger.setLevel('WARNING')
+    from tools.analysis import gpu_models
+    yield gpu_models
+    logger.setLevel(level)
