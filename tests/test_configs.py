@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmdet3d.registry import RUNNERS
 
-from sam3d_plugin.engine.options import load_config
+from sam3d_plugin.engine.options import load_config, read_config
 from tests.conftest import (SUN_CLASSES, write_infos, write_scannet,
                             write_sunrgbd)
 from tests.short_runs import forget_runs
@@ -145,3 +145,9 @@ def test_rotated_scenes_with_no_box_and_one_train(tmp_path):
             dict(data_root=str(tmp_path / 'sunrgbd')), tmp_path / 'work'))
     loss, _ = run(cfg)
     assert np.isfinite(loss)
+
+
+def test_every_validation_leaves_the_training_alone():
+    for path in FOLDER.rglob('*.py'):
+        val_cfg = read_config(str(path), {}).get('val_cfg')
+        assert val_cfg is None or val_cfg.type == 'IndependentValLoop', path

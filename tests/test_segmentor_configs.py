@@ -198,6 +198,21 @@ def test_evaluation_is_the_same_every_time(roots, tmp_path):
     assert run.test() == first
 
 
+def test_validation_changes_nothing_of_the_training(roots, tmp_path):
+    """Points and dropout of later steps are drawn as without it."""
+    losses = []
+    for interval in (1, 9):
+        cfg = load_small('segmentor_scannet_mini', roots, tmp_path)
+        cfg.train_cfg.update(max_iters=4, val_interval=interval)
+        cfg.val_evaluator = dict(type='PresentClassSegMetric')
+        run = build(cfg)
+        run.train()
+        history, _ = run.message_hub.log_scalars['train/loss'].data
+        losses.append(history.tolist())
+        assert 'val/miou' in run.message_hub.log_scalars
+    assert len(losses[0]) == 4 and losses[0] == losses[1]
+
+
 def test_few_labels_train_on_exactly_these(roots, tmp_path):
     cfg = load_small('segmentor_synthrooms_mini_20points', roots, tmp_path)
     dataset = cfg.train_dataloader.dataset

@@ -16,5 +16,6 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
+val_cfg = dict(type='IndependentValLoop')
 # mmdet3d's: 8 GPUs with 16 scenes.
 auto_scale_lr = dict(base_batch_size=128)

@@ -6,6 +6,8 @@ from typing import Iterator, NamedTuple
 import numpy as np
 import torch
 
+from ..ops.random_state import keep_random_state
+
 
 class SampleKey(NamedTuple):
     """Which sample of a run: what :class:`SeededSampler` asks a dataset for.
@@ -34,17 +36,11 @@ def seeded(key: SampleKey) -> Iterator[None]:
         None: While the sample is made.
     """
     words = np.random.SeedSequence(list(key)).generate_state(12)
-    states = (np.random.get_state(), random.getstate(),
-              torch.default_generator.get_state())
-    np.random.seed(words[:4])
-    random.seed(words[4:8].tobytes())
-    torch.default_generator.manual_seed(int(words[8:10].view(np.int64)[0]))
-    try:
+    with keep_random_state():
+        np.random.seed(words[:4])
+        random.seed(words[4:8].tobytes())
+        torch.default_generator.manual_seed(int(words[8:10].view(np.int64)[0]))
         yield
-    finally:
-        np.random.set_state(states[0])
-        random.setstate(states[1])
-        torch.default_generator.set_state(states[2])
 
 
 def sample_generator() -> np.random.Generator:

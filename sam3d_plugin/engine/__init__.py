@@ -5,14 +5,15 @@ from .hooks import (CollapseAlarmHook, GroupWeightsCheckHook,
                     MaskRatioScheduleHook, RunSummaryHook, SafeCheckpointHook,
                     StopOnInvalidLossHook, TokenPictureHook)
 from .layer_decay import LayerDecayOptimWrapperConstructor
-from .loops import ResumableTrainLoop
+from .loops import IndependentValLoop, ResumableTrainLoop
 from .runner import PointRunner
 
 __all__ = [
     'CPUAmpOptimWrapper', 'CollapseAlarmHook', 'GroupWeightsCheckHook',
-    'LayerDecayOptimWrapperConstructor', 'MaskRatioScheduleHook',
-    'PointRunner', 'ResumableTrainLoop', 'RunSummaryHook',
-    'SafeCheckpointHook', 'StopOnInvalidLossHook', 'TokenPictureHook'
+    'IndependentValLoop', 'LayerDecayOptimWrapperConstructor',
+    'MaskRatioScheduleHook', 'PointRunner', 'ResumableTrainLoop',
+    'RunSummaryHook', 'SafeCheckpointHook', 'StopOnInvalidLossHook',
+    'TokenPictureHook'
 ]
 
 prepare_libraries()

@@ -10,6 +10,7 @@ from mmdet3d.registry import MODELS
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from ..ops.random_state import seeded
 from ..store.atomic import atomic_write
 from ..store.checkpoint import (CheckpointError, extract_state_dict,
                                 load_encoder, read_checkpoint)
@@ -215,8 +216,7 @@ def _state_of(parts: nn.ModuleDict, state: Dict[str, Tensor],
 def _fresh_state(settings: Dict[str, Any], source: str,
                  seed: int) -> Dict[str, Tensor]:
     """Tensors of an encoder that has not been trained."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         parts = _build_parts(settings, source)
         for part in parts.values():
             initialize: Any = part.init_weights

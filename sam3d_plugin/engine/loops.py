@@ -1,10 +1,12 @@
-"""Training that is taken up in the middle of an epoch."""
+"""Loops whose training is the same resumed and validated or not."""
 import math
-from typing import Optional, Union
+from typing import Dict, Optional, Union
 
 from mmdet3d.registry import LOOPS
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner, ValLoop
 from torch.utils.data import DataLoader
+
+from ..ops.random_state import keep_random_state
 
 
 @LOOPS.register_module()
@@ -73,3 +75,22 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
                 break
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
+
+
+@LOOPS.register_module()
+class IndependentValLoop(ValLoop):
+    """``ValLoop`` that leaves the random numbers of the training alone.
+
+    Loaders draw a seed for their workers, and pipelines sample points. With
+    mmengine's loop a training goes on differently after a validation.
+    """
+
+    def run(self) -> Dict[str, float]:
+        """Validate, then restore every generator that training draws from.
+
+        Returns:
+            Dict[str, float]: The metrics.
+        """
+        device = next(self.runner.model.parameters()).device
+        with keep_random_state(device):
+            return super().run()

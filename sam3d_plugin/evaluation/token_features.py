@@ -16,6 +16,7 @@ from ..datasets.seeding import SampleKey
 from ..models.target_generators import RegionFeatureTargets
 from ..models.tokenizers.region_majority import majority_regions
 from ..ops import three_nn
+from ..ops.random_state import keep_random_state
 from ..structures import PointTokens
 
 _TINY = 1e-8
@@ -55,9 +56,10 @@ class TokenEncoder(nn.Module):
 
     def __init__(self, meta: Dict[str, Any], state: Dict[str, Tensor]) -> None:
         super().__init__()
-        self.tokenizer = MODELS.build(meta['tokenizer'])
-        self.embedding = MODELS.build(meta['embedding'])
-        self.encoder = MODELS.build(meta['encoder'])
+        with keep_random_state():
+            self.tokenizer = MODELS.build(meta['tokenizer'])
+            self.embedding = MODELS.build(meta['embedding'])
+            self.encoder = MODELS.build(meta['encoder'])
         self.load_state_dict(state)
         self.eval().requires_grad_(False)
 

@@ -16,7 +16,6 @@ from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
-from mmengine.runner import set_random_seed
 from mmengine.structures import InstanceData
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from ..engine.compatibility import check_same_detector
 from ..engine.export import settings_of
 from ..engine.options import read_config
+from ..ops.random_state import keep_random_state, seeded
 from ..preparation.scans.scan import Scan
 from ..store.checkpoint import (extract_state_dict, load_encoder,
                                 read_checkpoint)
@@ -96,7 +96,8 @@ class Predictor:
         settings = self.cfg.model
         # All weights come from the checkpoint.
         (settings.get('backbone') or {}).pop('init_cfg', None)
-        model = MODELS.build(settings)
+        with keep_random_state():
+            model = MODELS.build(settings)
         load_encoder(model, state, source=self.checkpoint)
         return model.to(self.device).eval()
 
@@ -208,13 +209,12 @@ class Predictor:
     @torch.no_grad()
     def _run(self, scan: Scan) -> Det3DDataSample:
         """Read the scan through the test pipeline and predict."""
-        # Stock pipelines sample at random.
-        set_random_seed(0)
-        with tempfile.TemporaryDirectory() as folder:
+        # Stock pipelines sample at random, as do some of mmdet3d's heads.
+        with tempfile.TemporaryDirectory() as folder, seeded(0):
             write_scene(scan, Path(folder))
             dataset = build_dataset(self.cfg, folder)
             batch = pseudo_collate([dataset[0]])
-        return self.model.test_step(batch)[0]
+            return self.model.test_step(batch)[0]
 
     def _select(self, instances: InstanceData, score_thr: float,
                 origin: np.ndarray) -> LabelledBoxes:

@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.ops import pairwise_giou_3d  # noqa: E402
+from sam3d_plugin.ops.random_state import seeded  # noqa: E402
 from tools.analysis import benchmark_ops, giou_pairs  # noqa: E402
 
 CONFIGS = ('votenet_scannet', 'votenet_scannet_pointnet2',
@@ -115,12 +116,12 @@ def load_model(name: str, data: str, options: Dict[str, Any], device: str,
 
     from sam3d_plugin.engine.options import read_config
     register_all_modules()
-    torch.manual_seed(0)
     cfg = read_config(
         str(ROOT / 'configs' / 'sam3d' / f'{name}.py'),
         dict(options, data_root=data))
-    model = MODELS.build(cfg.model)
-    model.init_weights()
+    with seeded(0):
+        model = MODELS.build(cfg.model)
+        model.init_weights()
     batches = {}
     for split in ('train', 'val'):
         loader = cfg[f'{split}_dataloader']

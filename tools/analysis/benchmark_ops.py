@@ -36,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin import ops  # noqa: E402
+from sam3d_plugin.ops.random_state import seeded  # noqa: E402
 from tools.analysis import ops_cases as cases  # noqa: E402
 
 SCAN = (
@@ -227,8 +228,7 @@ def build_detector(name: str, num_points: int,
     from mmengine.registry import DefaultScope
     ops.install()
     folder = Path(mmdet3d.__file__).parent / '.mim' / 'configs'
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope('mmdet3d'):
+    with seeded(0), DefaultScope.overwrite_default_scope('mmdet3d'):
         model = MODELS.build(Config.fromfile(folder / name).model)
     model.to(device).eval()
     points = sample_room(load_room(), num_points, device)['xyz'][0]
@@ -285,7 +285,7 @@ def describe_machine(device: str) -> dict:
     cpu = next((line.split(':')[1].strip()
                 for line in Path('/proc/cpuinfo').read_text().splitlines()
                 if line.startswith('model name')), platform.machine())
-    commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'],
+    commit = subprocess.run(['git', 'describe', '--always', '--dirty'],
                             cwd=ROOT,
                             capture_output=True,
                             text=True,

@@ -28,6 +28,7 @@ from PIL import Image
 from segment_anything import SamAutomaticMaskGenerator
 from segment_anything.utils import amg
 
+from sam3d_plugin.ops.random_state import seeded
 from sam3d_plugin.preparation.regions.generators import (merge_masks,
                                                          sam_batched)
 from sam3d_plugin.preparation.regions.generators.sam import (ATTENTIONS,
@@ -63,7 +64,6 @@ def load_images(count: int, is_quick: bool) -> Tuple[str, List[np.ndarray]]:
 def write_random_checkpoint(model_type: str, is_quick: bool,
                             path: Path) -> None:
     """Write a SAM with seeded random weights; a tiny one when quick."""
-    torch.manual_seed(0)
     architecture = ARCHITECTURES[model_type]
     if is_quick:
         architecture = replace(
@@ -75,7 +75,8 @@ def write_random_checkpoint(model_type: str, is_quick: bool,
             image_size=64,
             prompt_dim=32,
             decoder_mlp=32)
-    sam = build_sam(architecture)
+    with seeded(0):
+        sam = build_sam(architecture)
     with torch.no_grad():
         for weight in sam.parameters():
             if not weight.any():

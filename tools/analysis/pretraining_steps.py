@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from sam3d_plugin.ops.random_state import seeded
 from tools.analysis.benchmark_loader import ManyEpochs
 
 # What a step consists of, in the order of a step.
@@ -151,9 +152,8 @@ def build_case(cfg: Config, device: str, dtype: str) -> Case:
     Returns:
         Case: Ready to train.
     """
-    torch.manual_seed(0)
     config = cfg.model.to_dict()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, seeded(0):
         if 'checkpoint' in (config.get('target_generator') or {}):
             path = f'{folder}/teacher.pth'
             write_teacher(config, path)

@@ -23,10 +23,10 @@ from mmengine.fileio import get
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
-from mmengine.runner import set_random_seed
 
 import sam3d_plugin  # noqa: F401 registers our types, and CPU operations
 from sam3d_plugin.engine.options import SettingAction, read_config
+from sam3d_plugin.ops.random_state import seeded
 from sam3d_plugin.store import read_region_file
 from sam3d_plugin.store.checkpoint import (extract_state_dict, load_encoder,
                                            read_checkpoint)
@@ -306,10 +306,10 @@ def predict_scene(model: BaseModel, dataset: BaseDataset, index: int,
     info = dataset.get_data_info(index)
     name, classes = Path(points_file(info)).stem, dataset.metainfo['classes']
     # Seeded per scan, so that its picture does not depend on --scan.
-    set_random_seed(args.seed)
-    points, colors = read_points(info, args.color)
-    batch = pseudo_collate([dataset[index]])
-    instances = model.test_step(batch)[0].pred_instances_3d
+    with seeded(args.seed):
+        points, colors = read_points(info, args.color)
+        batch = pseudo_collate([dataset[index]])
+        instances = model.test_step(batch)[0].pred_instances_3d
     instances = instances[instances.scores_3d >= args.score_thr]
     instances = instances[instances.scores_3d.argsort(
         descending=True, stable=True)]

@@ -22,6 +22,6 @@ param_scheduler = [
         gamma=0.1)
 ]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=80, val_interval=1)
-val_cfg = dict(type='ValLoop')
+val_cfg = dict(type='IndependentValLoop')
 test_cfg = dict(type='TestLoop')
 auto_scale_lr = dict(enable=False, base_batch_size=32)

@@ -15,5 +15,5 @@ param_scheduler = [
         end=1500)
 ]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=1500, val_interval=1500)
-val_cfg = dict(type='ValLoop')
+val_cfg = dict(type='IndependentValLoop')
 test_cfg = dict(type='TestLoop')

@@ -16,6 +16,6 @@ param_scheduler = [
         end=30000)
 ]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=30000, val_interval=3000)
-val_cfg = dict(type='ValLoop')
+val_cfg = dict(type='IndependentValLoop')
 test_cfg = dict(type='TestLoop')
 auto_scale_lr = dict(enable=False, base_batch_size=8)

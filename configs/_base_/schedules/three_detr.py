@@ -21,6 +21,6 @@ param_scheduler = [
         convert_to_iter_based=True)
 ]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=120, val_interval=10)
-val_cfg = dict(type='ValLoop')
+val_cfg = dict(type='IndependentValLoop')
 test_cfg = dict(type='TestLoop')
 auto_scale_lr = dict(enable=False, base_batch_size=8)

@@ -2,9 +2,10 @@
 import zlib
 from typing import Any
 
-import numpy as np
 from mmdet3d.datasets import PointSample
 from mmdet3d.registry import TRANSFORMS
+
+from sam3d_plugin.ops.random_state import seeded
 
 
 @TRANSFORMS.register_module()
@@ -45,9 +46,5 @@ class SeededPointSample(PointSample):
             dict: The same with fewer points.
         """
         name = results['lidar_points']['lidar_path'].rsplit('/', 1)[-1]
-        state = np.random.get_state()
-        np.random.seed((zlib.crc32(name.encode()) + self.seed) % 2**32)
-        try:
+        with seeded((zlib.crc32(name.encode()) + self.seed) % 2**32):
             return super().transform(results)
-        finally:
-            np.random.set_state(state)

@@ -3,7 +3,6 @@ from pathlib import Path
 from typing import List
 
 import numpy as np
-import torch
 from mmdet3d.registry import HOOKS
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import master_only
@@ -11,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from scipy.spatial import cKDTree
 
+from ...ops.random_state import keep_random_state
 from ...visualization.features import pca_colors
 from ...visualization.render import render_scene
 from .token_view import TokenView, unwrapped, view_tokens
@@ -46,7 +46,7 @@ class TokenPictureHook(Hook):
         dataset = runner.train_dataloader.dataset
         frames = range(min(self.num_frames, len(dataset)))
         folder = Path(runner.work_dir, FOLDER)
-        with torch.random.fork_rng(devices=[]):
+        with keep_random_state():
             for index in frames:
                 batch = pseudo_collate([dataset[index]])
                 view = view_tokens(unwrapped(runner.model), batch)

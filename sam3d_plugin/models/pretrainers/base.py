@@ -12,6 +12,7 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from sam3d_plugin.ops.random_state import seeded
 from sam3d_plugin.store import MAX_REGION_ID
 from sam3d_plugin.structures import PointTokens
 from ..tokenizers.region_majority import majority_regions
@@ -230,9 +231,7 @@ class BasePointPretrainer(BaseModel):
     @contextmanager
     def _seeded(self, points: Tensor) -> Iterator[None]:
         """Seed torch for one step and give its state back afterwards."""
-        devices = [points.device] if points.is_cuda else []
         entropy = (self.seed, self.frame_numbers(len(points))[0], 1)
         step_seed = np.random.SeedSequence(entropy).generate_state(1)[0]
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(int(step_seed))
+        with seeded(int(step_seed), points.device):
             yield

@@ -10,6 +10,8 @@ from mmdet3d.models.segmentors import EncoderDecoder3D
 from mmdet3d.registry import MODELS
 from torch import Tensor
 
+from sam3d_plugin.ops.random_state import seeded
+
 _MODE = 'sample'
 
 
@@ -44,25 +46,28 @@ class PointTokenSegmentor(EncoderDecoder3D):
         """
         path = str(batch_input_metas[0].get('lidar_path') or '')
         name = path.rsplit('/', 1)[-1].encode()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(zlib.crc32(name, self.test_cfg.get('seed', 0)))
-            if self.test_cfg.mode != _MODE:
+        seed = zlib.crc32(name, self.test_cfg.get('seed', 0))
+        if self.test_cfg.mode != _MODE:
+            with seeded(seed):
                 return super().inference(points, batch_input_metas, rescale)
-            return torch.stack(
-                [self.sample_inference(scan) for scan in points])
+        generator = torch.Generator().manual_seed(seed)
+        return torch.stack(
+            [self.sample_inference(scan, generator) for scan in points])
 
-    def sample_inference(self, points: Tensor) -> Tensor:
+    def sample_inference(self, points: Tensor,
+                         generator: torch.Generator) -> Tensor:
         """Average the logits of samples that together hold every point.
 
         Args:
             points (Tensor): (N, 3 + C).
+            generator (torch.Generator): Deals out the points, on the CPU.
 
         Returns:
             Tensor: (num_classes, N).
         """
         samples = deal_out(
             len(points), self.test_cfg.num_points,
-            self.test_cfg.get('votes', 1)).to(points.device)
+            self.test_cfg.get('votes', 1), generator).to(points.device)
         logits = points.new_zeros((len(points), self.num_classes))
         votes = points.new_zeros(len(points))
         for sample in samples:
@@ -72,7 +77,8 @@ class PointTokenSegmentor(EncoderDecoder3D):
         return (logits / votes[:, None]).t()
 
 
-def deal_out(num_points: int, sample_size: int, votes: int) -> Tensor:
+def deal_out(num_points: int, sample_size: int, votes: int,
+             generator: torch.Generator) -> Tensor:
     """Deal out points to samples.
 
     No point is twice in a sample: each round deals a new order of the
@@ -82,15 +88,15 @@ def deal_out(num_points: int, sample_size: int, votes: int) -> Tensor:
         num_points (int): N.
         sample_size (int): K; a sample has no more than N points.
         votes (int): Samples that each point is at least in.
+        generator (torch.Generator): Draws the orders, on the CPU.
 
     Returns:
-        Tensor: (S, K) int64 indices of points, drawn with torch's CPU
-        generator.
+        Tensor: (S, K) int64 indices of points.
     """
     size = min(sample_size, num_points)
     rounds = []
     for _ in range(votes):
-        order = torch.randperm(num_points)
+        order = torch.randperm(num_points, generator=generator)
         missing = -num_points % size
         rounds.append(torch.cat((order, order[:missing])).reshape(-1, size))
     return torch.cat(rounds)

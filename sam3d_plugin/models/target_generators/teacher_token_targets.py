@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from sam3d_plugin.ops.random_state import keep_random_state
 from sam3d_plugin.store.checkpoint import (CheckpointError, LoadReport,
                                            extract_state_dict, load_encoder,
                                            read_checkpoint)
@@ -115,7 +116,7 @@ class TeacherTokenTargets(BaseModule):
                 'from training with masked tokens: name a checkpoint of stage '
                 '1 (RegionDistillPretrainer) with --cfg-options teacher=FILE')
         # Whenever it is read, the student's random numbers stay the same.
-        with torch.random.fork_rng(devices=[]):
+        with keep_random_state():
             teacher = nn.ModuleDict({
                 name: MODELS.build(config)
                 for name, config in self._configs.items()

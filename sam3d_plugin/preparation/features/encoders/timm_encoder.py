@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ....ops.random_state import seeded
 from ....store.errors import StoreError
 from ...running.devices import find_device
 from ._timm_checkpoint import load_weights, read_fitting, sha256_of
@@ -171,8 +172,7 @@ class TimmEncoder(ImageEncoder):
     def _load(self) -> nn.Module:
         """The model with its weights, ready to use."""
         outline = self._outline()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.random_weights_seed or 0)
+        with seeded(self.random_weights_seed or 0):
             network = self._create(_size_options(outline))
         if self.checkpoint is not None:
             load_weights(network, self.checkpoint, self.model)
