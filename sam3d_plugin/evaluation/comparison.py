@@ -1,14 +1,26 @@
-"""When a difference between two arms counts.
+"""Tests of the difference between two arms.
 
-An arm is one configuration, trained with several seeds. Trainings are what
-is independent: several evaluations of one training are averaged first.
+An arm is one configuration, trained with several seeds. Trainings are
+independent; several evaluations of one training are averaged first.
+
+A seed fixes the order of the scenes, their points and the labeled ones, and
+the fresh weights. So arms with the same seeds are compared pair by pair
+(paired t test), others by Welch's t test. The choice depends on the seeds
+alone, never on the scores. Both tests are two-sided at ``LEVEL``.
+
+A table makes many comparisons, so verdicts follow Holm's correction over all
+of its rows (Holm, Scandinavian Journal of Statistics 1979).
 """
 import math
-from dataclasses import dataclass
-from typing import Mapping, Optional, Sequence
+from dataclasses import dataclass, replace
+from typing import List, Mapping, Optional, Sequence
 
-# A difference counts beyond so many standard errors.
-ERRORS_OF_A_GAIN = 2.
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.05
+# Relative to the scores: a smaller spread is rounding.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -25,11 +37,6 @@ class Summary:
     mean: float
     std: Optional[float]
 
-    @property
-    def standard_error(self) -> Optional[float]:
-        """Standard error of the mean; None for a single training."""
-        return None if self.std is None else self.std / math.sqrt(self.count)
-
 
 @dataclass(frozen=True)
 class Difference:
@@ -37,25 +44,42 @@ class Difference:
 
     Attributes:
         mean (float): Difference of the means, positive when it is better.
-        standard_error (Optional[float]): Its standard error; None when an
-            arm, or every pair, is a single training.
-        count (int): Trainings of the smaller arm, or pairs.
-        is_paired (bool): Whether runs of the same seed were compared.
+        test (str): ``'paired'`` or ``'Welch'``.
+        low (Optional[float]): Lower end of the 95 % confidence interval, not
+            corrected; None where no test is possible.
+        high (Optional[float]): Upper end.
+        p_value (Optional[float]): Of the test alone.
+        adjusted_p (Optional[float]): After Holm's correction, see
+            :func:`judge`.
+        verdict (Optional[str]): 'gain', 'loss' or 'unclear', see
+            :func:`judge`; where no test is possible 'one run', 'equal', or
+            'no spread' for a difference without any spread over seeds.
     """
     mean: float
-    standard_error: Optional[float]
-    count: int
-    is_paired: bool
+    test: str
+    low: Optional[float] = None
+    high: Optional[float] = None
+    p_value: Optional[float] = None
+    adjusted_p: Optional[float] = None
+    verdict: Optional[str] = None
 
-    @property
-    def verdict(self) -> str:
-        """'gain', 'loss', 'unclear', or 'one run' without an error."""
-        if self.standard_error is None:
-            return 'one run'
-        margin = ERRORS_OF_A_GAIN * self.standard_error
-        if abs(self.mean) <= margin or self.mean == 0:
-            return 'unclear'
-        return 'gain' if self.mean > 0 else 'loss'
+    def text(self, digits: int = 1, scale: float = 1.) -> str:
+        """Difference, interval, corrected p and verdict for a table.
+
+        Args:
+            digits (int): After the decimal point. Defaults to 1.
+            scale (float): Factor of the scores. Defaults to 1.
+
+        Returns:
+            str: Such as ``+1.2 [+0.4, +2.0], p 0.012: gain``.
+        """
+        text = f'{scale * self.mean:+.{digits}f}'
+        if self.low is not None and self.high is not None:
+            p_value = max(self.adjusted_p or 0, .001)
+            text += (f' [{scale * self.low:+.{digits}f}, '
+                     f'{scale * self.high:+.{digits}f}], '
+                     f'p {"≤" * (p_value == .001)}{p_value:.3f}')
+        return f'{text}: {self.verdict}'
 
 
 def summarize(scores: Sequence[float]) -> Summary:
@@ -75,51 +99,73 @@ def summarize(scores: Sequence[float]) -> Summary:
     if not all(map(math.isfinite, scores)):
         raise ValueError(f'a score is not finite: {list(scores)}; look at '
                          'that run before comparing')
-    mean = math.fsum(scores) / len(scores)
-    if len(scores) == 1:
-        return Summary(1, mean, None)
-    squares = math.fsum((score - mean)**2 for score in scores)
-    return Summary(len(scores), mean, math.sqrt(squares / (len(scores) - 1)))
+    std = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
+    return Summary(len(scores), math.fsum(scores) / len(scores), std)
 
 
-def compare(arm: Sequence[float], baseline: Sequence[float]) -> Difference:
-    """Compare two arms whose trainings do not belong together.
-
-    Args:
-        arm (Sequence[float]): One score per training.
-        baseline (Sequence[float]): One score per training.
-
-    Returns:
-        Difference: The errors of both means add as squares.
-    """
-    ours, theirs = summarize(arm), summarize(baseline)
-    error = None
-    if ours.standard_error is not None and theirs.standard_error is not None:
-        error = math.hypot(ours.standard_error, theirs.standard_error)
-    return Difference(ours.mean - theirs.mean, error,
-                      min(ours.count, theirs.count), False)
-
-
-def compare_pairs(arm: Mapping[int, float],
-                  baseline: Mapping[int, float]) -> Difference:
-    """Compare the trainings of two arms that share a seed.
-
-    What a seed changes in both arms, the order of the scenes or the few
-    labelled ones, cancels out.
+def compare(arm: Mapping[int, float], baseline: Mapping[int,
+                                                        float]) -> Difference:
+    """Test the difference between two arms.
 
     Args:
         arm (Mapping[int, float]): Score of the training of each seed.
         baseline (Mapping[int, float]): The same of the other arm.
 
     Returns:
-        Difference: Over the seeds that both arms have.
+        Difference: Paired when both arms have the same seeds. Without a
+        verdict where one waits for :func:`judge`.
 
     Raises:
-        ValueError: When they share no seed.
+        ValueError: When an arm has no score, or one is not finite.
     """
-    seeds = sorted(set(arm) & set(baseline))
-    if not seeds:
-        raise ValueError(f'no training pairs: the seeds of one arm are '
-                         f'{sorted(arm)}, of the other {sorted(baseline)}')
-    gaps = summarize([arm[seed] - baseline[seed] for seed in seeds])
-    return Difference(gaps.mean, gaps.standard_error, gaps.count, True)
+    ours, theirs = list(arm.values()), list(baseline.values())
+    mean = summarize(ours).mean - summarize(theirs).mean
+    is_paired = set(arm) == set(baseline)
+    if is_paired:
+        theirs = [baseline[seed] for seed in arm]
+        spreads = [np.ptp(np.subtract(ours, theirs))]
+    else:
+        spreads = [np.ptp(ours), np.ptp(theirs)]
+    difference = Difference(mean, 'paired' if is_paired else 'Welch')
+    if min(len(ours), len(theirs)) < 2:
+        return replace(difference, verdict='one run')
+    rounding = _ROUNDING * np.abs(ours + theirs).max()
+    if max(spreads) <= rounding:
+        is_equal = abs(mean) <= rounding
+        return replace(
+            difference, verdict='equal' if is_equal else 'no spread')
+    if is_paired:
+        result = stats.ttest_rel(ours, theirs)
+    else:
+        result = stats.ttest_ind(ours, theirs, equal_var=False)
+    interval = result.confidence_interval(1 - LEVEL)
+    return replace(
+        difference,
+        low=float(interval.low),
+        high=float(interval.high),
+        p_value=float(result.pvalue))
+
+
+def judge(differences: Sequence[Difference]) -> List[Difference]:
+    """Correct the tests of one table for their number, and give verdicts.
+
+    Args:
+        differences (Sequence[Difference]): All comparisons of the table.
+
+    Returns:
+        List[Difference]: The same with ``adjusted_p`` and ``verdict``. Those
+        that were not tested stay as they are and do not count.
+    """
+    judged = list(differences)
+    places = [i for i, d in enumerate(judged) if d.p_value is not None]
+    places.sort(key=lambda i: judged[i].p_value or 0)
+    adjusted = 0.
+    for rank, i in enumerate(places):
+        p_value = judged[i].p_value
+        assert p_value is not None
+        adjusted = max(adjusted, min(1, (len(places) - rank) * p_value))
+        verdict = 'unclear'
+        if adjusted <= LEVEL:
+            verdict = 'gain' if judged[i].mean > 0 else 'loss'
+        judged[i] = replace(judged[i], adjusted_p=adjusted, verdict=verdict)
+    return judged

@@ -203,7 +203,7 @@ def describe_machine() -> Dict[str, Any]:
         for line in Path('/proc/cpuinfo').read_text().splitlines()
         if line.startswith('model name')
     ]
-    commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'],
+    commit = subprocess.run(['git', 'describe', '--always', '--dirty'],
                             cwd=ROOT,
                             capture_output=True,
                             text=True,

@@ -176,7 +176,7 @@ def measure_manifests(scans: int, frames: int) -> Dict[str, Any]:
 
 def describe_machine() -> Dict[str, Any]:
     """Return what the times depend on."""
-    commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'],
+    commit = subprocess.run(['git', 'describe', '--always', '--dirty'],
                             capture_output=True,
                             text=True,
                             check=False).stdout.strip()

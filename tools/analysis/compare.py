@@ -3,8 +3,12 @@
     python tools/analysis/compare.py results/fresh results/pretrained
 
 The first arm is the baseline, unless --baseline names another. Scores are
-means and standard deviations over trainings, in percent. A difference is
-called a gain or a loss only beyond twice its standard error. What authors
+means and standard deviations over trainings, in percent. A difference has
+its 95 % confidence interval and the p value after Holm's correction over all
+differences of the table; at 0.05 or less it is called a gain or a loss. Arms
+with the same seeds are compared in pairs, since a seed fixes the order of the
+scenes, their points and the few labeled ones; others by Welch's t test
+(sam3d_plugin/evaluation/comparison.py). What authors
 reported stands in a column of its own: it was measured elsewhere, with other
 code and on the full data set, and is compared with nothing. Arms that were
 evaluated on different data are refused; what else they differ in, apart from
@@ -13,6 +17,7 @@ the encoder that they start from, is said under the table.
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -53,10 +58,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         nargs='+',
         help='keys of the scores (default: those there are of '
         f'{", ".join(METRICS)})')
-    parser.add_argument(
-        '--paired',
-        action='store_true',
-        help='compare trainings of the same seed with each other')
     parser.add_argument('--json', type=Path, help='write the table here too')
     return parser.parse_args(argv)
 
@@ -90,26 +91,18 @@ def scores_of(arm: Arm, checkpoint: str, metric: str) -> Dict[int, float]:
     return found
 
 
-def difference(arm: Dict[int, float], baseline: Dict[int, float],
-               paired: bool) -> comparison.Difference:
-    """Compare the trainings of two arms, in percent."""
-    if paired:
-        return comparison.compare_pairs(arm, baseline)
-    return comparison.compare(list(arm.values()), list(baseline.values()))
-
-
-def compare_arms(arms: Dict[str, Arm], baseline: str, metrics: Sequence[str],
-                 paired: bool) -> List[Dict[str, Any]]:
+def compare_arms(arms: Dict[str, Arm], baseline: str,
+                 metrics: Sequence[str]) -> List[Dict[str, Any]]:
     """Put every arm, checkpoint and metric beside the baseline.
 
     Args:
         arms (Dict[str, Arm]): Runs by name.
         baseline (str): One of the names.
         metrics (Sequence[str]): Keys of the scores.
-        paired (bool): Whether trainings of the same seed are compared.
 
     Returns:
-        List[Dict[str, Any]]: One entry per cell of the table.
+        List[Dict[str, Any]]: One entry per cell of the tables; see
+        :func:`judge` for its ``difference``.
     """
     reported = json.loads(REPORTED.read_text())
     cells = []
@@ -130,13 +123,25 @@ def compare_arms(arms: Dict[str, Arm], baseline: str, metrics: Sequence[str],
                     std=summary.std,
                     reported=_reported(reported, arm[0], metric))
                 if name != baseline and theirs:
-                    gap = difference(scores, theirs, paired)
-                    cell.update(
-                        difference=gap.mean,
-                        standard_error=gap.standard_error,
-                        verdict=gap.verdict)
+                    cell['difference'] = asdict(
+                        comparison.compare(scores, theirs))
                 cells.append(cell)
+        judge([cell for cell in cells if cell['checkpoint'] == checkpoint])
     return cells
+
+
+def judge(cells: List[Dict[str, Any]]) -> None:
+    """Write corrected p values and verdicts into the cells of one table.
+
+    Args:
+        cells (List[Dict[str, Any]]): Those that are not of the baseline have
+            the fields of a ``comparison.Difference`` in ``difference``.
+    """
+    tested = [cell for cell in cells if 'difference' in cell]
+    judged = comparison.judge(
+        [comparison.Difference(**cell['difference']) for cell in tested])
+    for cell, difference in zip(tested, judged):
+        cell['difference'] = asdict(difference)
 
 
 def _reported(reported: Dict[str, Any], run: Dict[str, Any],
@@ -182,12 +187,10 @@ def _cell_texts(cell: Dict[str, Any]) -> List[str]:
     """Score, difference and what was reported, as text."""
     spread = '' if cell['std'] is None else f' ± {cell["std"]:.1f}'
     texts = [f'{cell["mean"]:.1f}{spread}']
-    if 'difference' not in cell:
-        texts.append('–')
+    if 'difference' in cell:
+        texts.append(comparison.Difference(**cell['difference']).text())
     else:
-        error = cell['standard_error']
-        margin = '' if error is None else f' ± {2 * error:.1f}'
-        texts.append(f'{cell["difference"]:+.1f}{margin}: {cell["verdict"]}')
+        texts.append('–')
     reported = cell['reported']
     return [*texts, '–' if reported is None else f'({reported:.1f})']
 
@@ -258,7 +261,8 @@ def describe_differences(arms: Dict[str, Arm]) -> List[str]:
     for key in dict.fromkeys(key for arm in marks.values() for key in arm):
         if len({arm[key] for arm in marks.values() if key in arm}) > 1:
             notes.append(f'Arms differ in the content of {key}.')
-    return notes
+    commits = {n: [run['commit'] for run in runs] for n, runs in arms.items()}
+    return notes + run_records.describe_commits(commits)
 
 
 def _settings(runs: Arm) -> Dict[str, str]:
@@ -296,20 +300,24 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             raise ValueError(f'--baseline {baseline} is none of '
                              f'{", ".join(arms)}')
         metrics = args.metrics or shared_metrics(arms)
-        cells = compare_arms(arms, baseline, metrics, args.paired)
+        cells = compare_arms(arms, baseline, metrics)
     except ValueError as error:
         sys.exit(f'error: {error}')
     tables = [table(cells, name, metrics, baseline) for name in CHOICES]
     print('\n\n'.join(text for text in tables if text))
-    print('\n± after a score: standard deviation over trainings; after a '
-          'difference: twice its standard error. Reported: by the authors, '
-          'not measured here.')
-    for note in describe_differences(arms):
-        print(note)
+    print('\n± is the standard deviation over trainings, [ ] the 95 % '
+          "confidence interval, p is after Holm's correction over the table. "
+          'Reported: by the authors, not measured here.')
+    notes = describe_differences(arms)
+    print('\n'.join(notes))
     if args.json:
         with atomic_write(args.json, 'w') as file:
             json.dump(
-                dict(baseline=baseline, metrics=metrics, cells=cells),
+                dict(
+                    baseline=baseline,
+                    metrics=metrics,
+                    cells=cells,
+                    notes=notes),
                 file,
                 indent=1)
 

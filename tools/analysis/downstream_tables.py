@@ -1,6 +1,7 @@
 """Tables of docs/results on detection and segmentation."""
 from typing import Any, Dict, List
 
+from sam3d_plugin.evaluation.comparison import Difference
 from tools.analysis import preparation_tables as tables
 
 _TITLES = {
@@ -74,14 +75,18 @@ def few_labels_table(results: Dict[str, Any]) -> str:
             rows.append(
                 [f'{_TASKS.get(task, task)}, {_TITLES[metric]}'] +
                 [_arm_text(mine[arm]) if arm in mine else '–' for arm in arms])
-    return tables.table(['a tenth of the labels', *arms], rows)
+    notes = [
+        f'\n{_TASKS.get(task, task)}: {note}\n'
+        for task, comparison in results.items() for note in comparison['notes']
+    ]
+    return tables.table(['a tenth of the labels', *arms],
+                        rows) + ''.join(notes)
 
 
 def _arm_text(cell: Dict[str, Any]) -> str:
     text = f'{cell["mean"]:.1f} ± {cell["std"]:.1f}'
     if 'difference' in cell:
-        text += (f' ({cell["difference"]:+.1f} ± '
-                 f'{2 * cell["standard_error"]:.1f}: {cell["verdict"]})')
+        text += f' ({Difference(**cell["difference"]).text()})'
     return text
 
 

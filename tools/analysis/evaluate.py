@@ -40,7 +40,8 @@ from tools.analysis import run_records  # noqa: E402
 SEEDED, TEST_PIPELINE = 'SeededPointSample', 'test_dataloader.dataset.pipeline'
 # Deals out all points of a scan at random when it infers.
 SEEDED_MODEL = 'PointTokenSegmentor'
-# What a record depends on.
+# What a record depends on. The commit is noted in it, and compare.py says
+# where arms differ in it: most commits change no result.
 DECISIVE = ('config_hash', 'data', 'encoder', 'start', 'best', 'checkpoint',
             'evaluations')
 
@@ -158,14 +159,8 @@ def is_current(path: Path, description: Dict[str, Any]) -> bool:
         return False
     found = json.loads(path.read_text())
     for key in DECISIVE:
-        # Older records lack some keys: they pass for runs without --best,
-        # --checkpoints and load_from, never for runs with them.
         old, new = found.get(key), description[key]
-        if key == 'data' and old and run_records.is_same_data(old, new):
-            if len(old) < len(new):
-                print(f'# {path} is older than the checksums of regions, '
-                      'which are not compared')
-        elif old != new:
+        if old != new:
             raise run_records.RecordError(
                 f'{path} was made with another {key} ({old}, now {new}); '
                 'choose another --out, or remove the file and the training '
@@ -196,6 +191,7 @@ def train(args: argparse.Namespace, seed: int, cfg: Config,
         return json.loads(times.read_text()) if times.is_file() else None
     is_fresh = not list(work_dir.glob('*.pth'))
     begin = time.time()
+    run_records.note_commit(work_dir / run_records.TRAINING)
     steps.run_steps([step])
     seconds = round(time.time() - begin, 1) if is_fresh else None
     times.write_text(json.dumps(seconds))
@@ -311,7 +307,8 @@ def run_seed(args: argparse.Namespace, index: int) -> None:
             scores=scores,
             seconds=dict(
                 training=seconds, evaluation=round(time.time() - begin, 1)),
-            commit=run_records.commit(),
+            commit=run_records.commit() if args.checkpoints else
+            run_records.commits_of(work_dir / run_records.TRAINING),
             hardware=run_records.hardware()))
     print(f'# written: {path}', flush=True)
 

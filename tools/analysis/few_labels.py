@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.store import atomic_write  # noqa: E402
 from tools import steps  # noqa: E402
+from tools.analysis import compare  # noqa: E402
 
 
 class Task(NamedTuple):
@@ -170,6 +171,18 @@ def compare_step(args: argparse.Namespace, task: str) -> steps.Step:
         output)
 
 
+def judge(results: Dict[str, Any]) -> None:
+    """Give the verdicts of the table that all tasks stand in.
+
+    Args:
+        results (Dict[str, Any]): What compare.py wrote, by task; changed.
+    """
+    compare.judge([
+        cell for task in results.values() for cell in task['cells']
+        if cell['checkpoint'] == 'last'
+    ])
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run what is asked for and write the comparison."""
     args = parse_args(argv)
@@ -184,6 +197,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         results[task] = dict(
             json.loads(Path(comparison.output).read_text()),
             config=Path(TASKS[task].config).stem)
+    judge(results)
     with atomic_write(args.json, 'w') as file:
         json.dump(results, file, indent=1)
         file.write('\n')

@@ -3,15 +3,15 @@
 Trains every arm with every seed and probes the frozen encoder on scenes that
 no training saw (tools/analysis/linear_probe.py). Each pre-training arm sees
 the same number of frames in total; the two_full_stages arms see twice as many.
-Each step is a plain command, printed before it runs. The same command goes on
-where it was broken off, and computes anew what was made with other settings or
-other data. Several of them may run side by side with different --seeds.
+Each step is a plain command, printed before it runs. Rerun the command to
+resume. Trainings of other settings or data are kept under another name, and
+taken back when their settings return. Several ladders may run side by side
+with different --seeds.
 """
 import argparse
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -27,6 +27,7 @@ from sam3d_plugin.engine.cli import run_tool  # noqa: E402
 from sam3d_plugin.engine.options import read_config  # noqa: E402
 from sam3d_plugin.store import atomic_write  # noqa: E402
 from sam3d_plugin.store.checkpoint import read_checkpoint  # noqa: E402
+from tools.analysis import run_records  # noqa: E402
 from tools.analysis import ladder_arms, ladder_results  # noqa: E402
 from tools.steps import last_checkpoint, option_list  # noqa: E402
 
@@ -147,16 +148,25 @@ def is_finished(run: Run) -> bool:
 
 
 def prepare_folder(run: Run) -> None:
-    """Make the folder; remove what other settings left in it."""
+    """Make the folder; set aside what other settings left in it."""
     known = read_json(run.folder / SETTINGS).get('hash')
     if run.folder.exists() and known != run.digest:
-        if known is None and any(run.folder.iterdir()):
+        if known is not None:
+            print(f'# {run.folder}: of other settings or data, kept as '
+                  f'{run.folder.rename(aside(run.folder, known))}')
+        elif any(run.folder.iterdir()):
             raise SystemExit(f'error: {run.folder} holds files of something '
                              'else; choose another --work-dir')
-        print(f'# {run.folder}: of other settings or data, made anew')
-        shutil.rmtree(run.folder)
+    if aside(run.folder, run.digest).exists():
+        aside(run.folder, run.digest).rename(run.folder)
     run.folder.mkdir(parents=True, exist_ok=True)
-    write_json(run.folder / SETTINGS, dict(hash=run.digest))
+    if not (run.folder / SETTINGS).is_file():
+        write_json(run.folder / SETTINGS, dict(hash=run.digest))
+
+
+def aside(folder: Path, digest: str) -> Path:
+    """Where a folder goes when its settings are not those of the run."""
+    return folder.with_name(f'{folder.name}.{digest}')
 
 
 def execute(command: List[str], log: Path, device: str) -> float:
@@ -205,6 +215,7 @@ def train(run: Run, args: argparse.Namespace) -> List[str]:
         command = ['python', 'tools/train.py', step.config, '--work-dir']
         command += [str(work_dir.resolve()), '--resume']
         command += option_list(options) + step.extra
+        run_records.note_commit(run.folder / SETTINGS)
         seconds[step.name] = execute(command, run.folder / f'{step.name}.log',
                                      args.device)
         seconds['was_resumed'] = was_started or seconds.get(
@@ -219,10 +230,10 @@ def train(run: Run, args: argparse.Namespace) -> List[str]:
 
 def run_arm(run: Run, args: argparse.Namespace) -> None:
     """Train and probe an arm with a seed, unless that was done."""
+    prepare_folder(run)
     if is_finished(run):
         print(f'# done: {run.arm}, seed {run.seed}', flush=True)
         return
-    prepare_folder(run)
     source, *options = train(run, args)
     scores_file = run.folder / 'probe.json'
     seconds = execute([
@@ -247,7 +258,7 @@ def run_arm(run: Run, args: argparse.Namespace) -> None:
         frames_seen=frames_seen(run),
         frames=scores['frames'],
         tokens_per_frame=scores['tokens_per_frame'],
-        commit=commit())
+        commit=run_records.commits_of(run.folder / SETTINGS))
     write_json(run.folder / RESULT, result)
 
 
@@ -260,15 +271,6 @@ def frames_seen(run: Run) -> int:
         state = read_checkpoint(str(path))['state_dict']
         total += int(state['frames_seen'])
     return total
-
-
-def commit() -> str:
-    """Name of the version that runs."""
-    return subprocess.run(['git', 'describe', '--always', '--dirty'],
-                          cwd=ROOT,
-                          capture_output=True,
-                          text=True,
-                          check=False).stdout.strip() or 'unknown'
 
 
 def collect(args: argparse.Namespace, data: Dict[str, str]) -> Dict[str, Any]:
@@ -286,7 +288,8 @@ def collect(args: argparse.Namespace, data: Dict[str, str]) -> Dict[str, Any]:
         path.parent for path in Path(args.work_dir).glob(f'*/*/{SETTINGS}')
     ]
     begun = {(path.parent.name, int(path.name.split('_')[1]))
-             for path in found if path.parent.name in ladder_arms.ARMS}
+             for path in found
+             if path.parent.name in ladder_arms.ARMS and not path.suffix}
     asked = {(arm, seed) for arm in args.arms for seed in args.seeds}
     results: ladder_results.Results = {}
     missing = []
@@ -330,7 +333,7 @@ def machine(device: str) -> Dict[str, Any]:
         cores=os.cpu_count(),
         threads=torch.get_num_threads(),
         torch=torch.__version__,
-        commit=commit())
+        commit=run_records.commit())
 
 
 def main(args: argparse.Namespace) -> None:

@@ -1,10 +1,13 @@
 """What the arms of the ladder scored, and which differences count."""
+from dataclasses import asdict
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from rich.console import Console
 from rich.table import Table
 
-from sam3d_plugin.evaluation.comparison import compare_pairs, summarize
+from sam3d_plugin.evaluation.comparison import (Difference, compare, judge,
+                                                summarize)
+from tools.analysis import run_records
 from tools.analysis.preparation_tables import machine_line, table
 
 # Arms of which the first should be the better.
@@ -71,39 +74,28 @@ def aggregate(results: Results) -> Dict[str, Any]:
 
 
 def comparisons(arms: Dict[str, Any]) -> List[Dict[str, Any]]:
-    """Compare arms seed by seed, in both read-outs.
+    """Compare arms in both read-outs, as rows of one table.
 
     Args:
         arms (Dict[str, Any]): See :func:`aggregate`.
 
     Returns:
-        List[Dict[str, Any]]: ``arm``, ``baseline``, ``read_out``, ``seeds``,
-        ``differences`` of the mIoU, their ``mean`` and ``standard_error``
-        (None for one seed), ``gain`` (whether the mean is beyond twice the
-        standard error) and ``verdict``.
+        List[Dict[str, Any]]: ``arm``, ``baseline``, ``read_out`` and the
+        fields of a ``Difference`` of the mIoU.
     """
-    found = []
+    found: List[Dict[str, Any]] = []
+    differences: List[Difference] = []
     for better, worse in COMPARISONS:
         if better not in arms or worse not in arms:
             continue
         for read_out, key in MIOU.items():
             ours, theirs = (_by_seed(arms[a], key) for a in (better, worse))
-            seeds = sorted(set(ours) & set(theirs))
-            if not seeds:
-                continue
-            difference = compare_pairs(ours, theirs)
-            found.append(
-                dict(
-                    arm=better,
-                    baseline=worse,
-                    read_out=read_out,
-                    seeds=seeds,
-                    differences=[ours[s] - theirs[s] for s in seeds],
-                    mean=difference.mean,
-                    standard_error=difference.standard_error,
-                    gain=difference.verdict == 'gain',
-                    verdict=difference.verdict))
-    return found
+            found.append(dict(arm=better, baseline=worse, read_out=read_out))
+            differences.append(compare(ours, theirs))
+    return [
+        dict(entry, difference=asdict(difference))
+        for entry, difference in zip(found, judge(differences))
+    ]
 
 
 def _by_seed(arm: Dict[str, Any], key: str) -> Dict[int, float]:
@@ -143,18 +135,15 @@ def comparison_rows(results: Dict[str, Any]) -> List[List[str]]:
         results (Dict[str, Any]): The result file.
 
     Returns:
-        List[List[str]]: Arms, difference ± standard error in per cent and
+        List[List[str]]: Arms, difference with interval in percent and
         verdict by own token, and the same by interpolation.
     """
-    lines: Dict[str, Dict[str, Tuple[str, str]]] = {}
+    lines: Dict[str, Dict[str, str]] = {}
     for entry in results['comparisons']:
         name = f'{entry["arm"]} – {entry["baseline"]}'
-        text = f'{100 * entry["mean"]:+.2f}'
-        if entry['standard_error'] is not None:
-            text += f' ± {100 * entry["standard_error"]:.2f}'
-        lines.setdefault(name,
-                         {})[entry['read_out']] = (text, entry['verdict'])
-    return [[name, *cells['own'], *cells['three_nn']]
+        text = Difference(**entry['difference']).text(2, 100)
+        lines.setdefault(name, {})[entry['read_out']] = text
+    return [[name, cells['own'], cells['three_nn']]
             for name, cells in lines.items()]
 
 
@@ -162,7 +151,7 @@ _ARM_HEADER = [
     'arm', 'seeds', 'mIoU own', 'mAcc own', 'mIoU 3-NN', 'mAcc 3-NN', 'min'
 ]
 _COMPARISON_HEADER = [
-    'mIoU difference, same seeds', 'own ± SE', '', '3-NN ± SE', ''
+    'mIoU difference [95 % interval], p after Holm', 'own', '3-NN'
 ]
 
 
@@ -205,5 +194,8 @@ def ladder_table(results: Dict[str, Any]) -> str:
     counts = ', '.join(f'{count} frames of {split} scenes'
                        for split, count in data['frames'].items())
     frames = f'\nProbe: {counts}.\n'
-    return (arms + '\n' + differences + note + frames +
+    commits = {n: arm['commits'] for n, arm in results['arms'].items()}
+    notes = ''.join(f'\n{text}\n'
+                    for text in run_records.describe_commits(commits))
+    return (arms + '\n' + differences + note + notes + frames +
             machine_line(results['machine']))

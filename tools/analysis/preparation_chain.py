@@ -14,9 +14,9 @@ import json
 import os
 import platform
 import shlex
-import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
@@ -263,23 +263,23 @@ def measure(data: Path) -> Dict[str, Any]:
         })
 
 
-def make_synthrooms(data: Path) -> Dict[str, Any]:
-    """Make 30 scenes of 12 frames with two workers, anew.
+def make_synthrooms(folder: Path) -> Dict[str, Any]:
+    """Make 30 scenes of 12 frames with two workers, and drop them.
 
     Args:
-        data (Path): Folder to make them in.
+        folder (Path): Folder of a disk with space for them.
 
     Returns:
         Dict[str, Any]: Number of scenes and workers, and seconds.
     """
-    shutil.rmtree(data, ignore_errors=True)
-    report = data.parent / 'reports/synthrooms.json'
-    run([
-        'tools/preparation/make_synthrooms.py', '--scenes', '30', '--frames',
-        '12', '--seed', '0', '--workers', '2', '--out',
-        str(data), '--report',
-        str(report)
-    ])
+    report = folder / 'reports/synthrooms.json'
+    with tempfile.TemporaryDirectory(dir=folder) as data:
+        run([
+            'tools/preparation/make_synthrooms.py', '--scenes', '30',
+            '--frames', '12', '--seed', '0', '--workers', '2', '--out', data,
+            '--report',
+            str(report)
+        ])
     made = json.loads(report.read_text())
     return dict(scenes=made['made'], workers=2, seconds=made['seconds'])
 
@@ -307,15 +307,17 @@ def main() -> int:
                 ]
             })
         results[name] = measure(data)
-    commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'],
-                            capture_output=True,
-                            text=True).stdout.strip()
-    machine = dict(cpu=platform.machine(), cores=os.cpu_count(), commit=commit)
+    machine = dict(
+        cpu=platform.machine(),
+        cores=os.cpu_count(),
+        commit=subprocess.run(['git', 'describe', '--always', '--dirty'],
+                              capture_output=True,
+                              text=True).stdout.strip())
     content = dict(
         machine=machine,
         reference_bytes=REFERENCE_BYTES,
         recordings=results,
-        synthrooms=make_synthrooms(args.data / 'synthrooms'))
+        synthrooms=make_synthrooms(args.data))
     Path(args.json).write_text(json.dumps(content, indent=2) + '\n')
     return 0
 

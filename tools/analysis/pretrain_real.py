@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -32,6 +31,7 @@ from sam3d_plugin.engine.export import settings_of  # noqa: E402
 from sam3d_plugin.engine.hooks import collapse_alarm_hook  # noqa: E402
 from sam3d_plugin.engine.hooks import token_view  # noqa: E402
 from sam3d_plugin.store import checkpoint as files  # noqa: E402
+from tools.analysis import run_records  # noqa: E402
 from tools.steps import Step, run_steps, training  # noqa: E402
 
 CONFIGS = {
@@ -260,13 +260,10 @@ def find_risen(recordings: Dict[str, Any]) -> List[str]:
 
 def machine() -> Dict[str, Any]:
     """Name the hardware and the commit."""
-    commit = subprocess.run(['git', 'describe', '--always', '--dirty'],
-                            capture_output=True,
-                            text=True).stdout.strip()
     return dict(
         cpu=platform.processor() or platform.machine(),
         cores=os.cpu_count(),
-        commit=commit)
+        commit=run_records.commit())
 
 
 if __name__ == '__main__':

@@ -4,7 +4,9 @@
     config_hash, data, encoder     what its result depends on, with
       start, best, checkpoint      load_from, --best, --checkpoints if any
     scored_on                      names of the data that its scores are of
-    commit, hardware, seconds      where and how long
+    commit                         of the code that trained and evaluated,
+                                   with -dirty where files differed from it
+    hardware, seconds              where and how long
     scores                         by checkpoint (last, best), one dict of
                                    metrics per evaluation
 """
@@ -15,7 +17,7 @@ import pickle
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 import torch
 from mmengine.config import Config
@@ -33,7 +35,7 @@ _LOADERS = ('train_dataloader', 'test_dataloader')
 _MANIFEST, _REGIONS = 'manifest.json', 'regions of '
 # What a training depends on, and where its work directory says so.
 _OF_TRAINING = ('config_hash', 'data', 'encoder', 'start', 'best')
-_TRAINING = 'training.json'
+TRAINING = 'training.json'
 
 
 class RecordError(ValueError):
@@ -181,25 +183,6 @@ def arm_kind(cfg: Config) -> str:
     return 'fresh' if 'tokenizer' in backbone else 'stock'
 
 
-def is_same_data(found: Dict[str, Any], wanted: Dict[str, Any]) -> bool:
-    """Whether a record was made of these data.
-
-    Args:
-        found (Dict[str, Any]): Marks in the record. Records of before
-            regions had marks are compared without them.
-        wanted (Dict[str, Any]): See :func:`data_marks`.
-
-    Returns:
-        bool: As far as the record says.
-    """
-    unknown = {
-        name: mark
-        for name, mark in wanted.items()
-        if name.startswith(_REGIONS) and name not in found
-    }
-    return {**found, **unknown} == wanted
-
-
 def claim_work_dir(work_dir: Path, description: Dict[str, Any]) -> None:
     """Note in a work directory what its training depends on.
 
@@ -211,17 +194,19 @@ def claim_work_dir(work_dir: Path, description: Dict[str, Any]) -> None:
         RecordError: When it holds checkpoints of other settings or data, or
             nothing says of which.
     """
-    note = work_dir / _TRAINING
+    note = work_dir / TRAINING
     keys = ('config', 'options', *_OF_TRAINING)
     wanted = {key: description[key] for key in keys}
     with locked_work_dir(work_dir):
         if not list(work_dir.glob('*.pth')):
             write_record(note, wanted)
             return
-    if note.is_file():
-        found = json.loads(note.read_text())
-    else:
-        found = _claim_of_before(work_dir, wanted)
+    if not note.is_file():
+        raise RecordError(
+            f'{work_dir} holds checkpoints, and nothing says of which '
+            'settings and data; name them with --checkpoints, or choose '
+            'another --work-dir')
+    found = json.loads(note.read_text())
     if any(found.get(key) != wanted[key] for key in _OF_TRAINING):
         # The hash says nothing more than a config or an option that differs.
         ordered = ('config', 'options', *_OF_TRAINING[1:], 'config_hash')
@@ -235,29 +220,43 @@ def claim_work_dir(work_dir: Path, description: Dict[str, Any]) -> None:
             'the folder; --checkpoints evaluates files that exist')
 
 
-def _claim_of_before(work_dir: Path, wanted: Dict[str, Any]) -> Dict[str, Any]:
-    """What is known of a training from before there were such notes.
+def note_commit(note: Path) -> None:
+    """Add the code's commit to those that trained in a work directory.
 
-    Its settings are in the config that it left behind; of its data and
-    encoder nothing is known, and they pass for those that are wanted.
+    Args:
+        note (Path): JSON file about the training.
     """
-    dumped = [Config.fromfile(str(path)) for path in work_dir.glob('*.py')]
-    if not dumped:
-        raise RecordError(
-            f'{work_dir} holds checkpoints, and nothing says of which '
-            'settings and data; name them with --checkpoints, or choose '
-            'another --work-dir')
-    for cfg in dumped:
-        # Where a run that resumes keeps it.
-        cfg.load_from = cfg.get('start_from') or cfg.get('load_from')
-        found = dict(wanted, config_hash=config_hash(cfg))
-        if found['config_hash'] != wanted['config_hash']:
-            return found
-    print(
-        f'# {work_dir} is of a version that noted no checksums of data and '
-        'encoder: only its settings are compared',
-        flush=True)
-    return found
+    found = json.loads(note.read_text())
+    found['commits'] = _unique([*found.get('commits', ()), commit()])
+    write_record(note, found)
+
+
+def commits_of(note: Path) -> str:
+    """Commits of :func:`note_commit`, if any, and that of now."""
+    found = json.loads(note.read_text()) if note.is_file() else {}
+    return ', '.join(_unique([*found.get('commits', ()), commit()]))
+
+
+def _unique(names: Sequence[str]) -> List[str]:
+    return list(dict.fromkeys(names))
+
+
+def describe_commits(arms: Mapping[str, Sequence[str]]) -> List[str]:
+    """A sentence for tables whose arms are not all of one known commit.
+
+    Args:
+        arms (Mapping[str, Sequence[str]]): Commits of each arm's trainings.
+
+    Returns:
+        List[str]: Empty for one commit of which no file differed.
+    """
+    found = {name: ', '.join(_unique(names)) for name, names in arms.items()}
+    texts = set(found.values())
+    if len(texts) > 1 or ',' in ''.join(texts):
+        listed = '; '.join(f'{text} ({name})' for name, text in found.items())
+        return [f'Trained or evaluated by different commits: {listed}.']
+    changed = [t for t in texts if t.endswith('-dirty') or t == 'unknown']
+    return [f'The code may differ from its commit: {t}.' for t in changed]
 
 
 def commit() -> str:
@@ -306,6 +305,7 @@ def read_records(folder: Path) -> List[Dict[str, Any]]:
             record = json.loads(path.read_text())
             records.append({key: record[key] for key in record})
             int(record['seed']), record['scores']['last'], record['data']
+            record['scored_on'], record['commit']
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f'{path} is no whole record of a run '
                              f'({error!r}); remove it and evaluate '
@@ -337,9 +337,7 @@ def _difference(first: Dict[str, Any], other: Dict[str, Any]) -> str:
         names = {*scored_marks(first), *scored_marks(other)}
     for name in sorted(names):
         marks = [run['data'].get(name, '') for run in (first, other)]
-        # Older records lack the marks of regions.
-        if marks[0] != marks[1] and not (name.startswith(_REGIONS)
-                                         and '' in marks):
+        if marks[0] != marks[1]:
             return f'data ({name})'
     return ''
 
@@ -354,18 +352,11 @@ def scored_marks(record: Dict[str, Any]) -> Dict[str, str]:
     """Checksums of the data that a run's scores are of.
 
     Args:
-        record (Dict[str, Any]): Of the run. An older one does not tell
-            training data from others but by their names.
+        record (Dict[str, Any]): Of the run.
 
     Returns:
         Dict[str, str]: By name, where there are any. Regions are not among
         them: they are made for a model, and arms may differ in them.
     """
-    names = record.get('scored_on') or [
-        name for name in record['data'] if '_train' not in name
-    ]
-    return {
-        name: record['data'][name]
-        for name in names
-        if record['data'].get(name) and not name.startswith(_REGIONS)
-    }
+    marks = {name: record['data'].get(name) for name in record['scored_on']}
+    return {name: mark for name, mark in marks.items() if mark}

@@ -1,8 +1,10 @@
 """The table that puts arms side by side, and what it refuses."""
 import json
+import re
 from pathlib import Path
 
 import pytest
+from scipy import stats
 
 from tools.analysis import compare, few_labels, run_records
 
@@ -20,7 +22,9 @@ def write_arm(folder, values, config='votenet_scannet', kind='fresh', **more):
             kind=kind,
             options={},
             data={},
+            scored_on=['infos_val.pkl'],
             encoder=None,
+            commit='abc',
             scores=dict(last=[{
                 'mAP_0.25': score,
                 'mAP_0.50': score / 2
@@ -34,7 +38,7 @@ def test_table_by_hand(tmp_path, capsys):
     write_arm(
         tmp_path / 'pretrained', {
             0: .60,
-            1: .62
+            1: .63
         },
         'groupfree3d_scannet',
         'pretrained',
@@ -46,26 +50,44 @@ def test_table_by_hand(tmp_path, capsys):
         str(out)
     ])
     shown = capsys.readouterr().out
-    # means 51 and 61, deviation 1.414, error of the difference 1.414
-    assert ('| pretrained | 2 | 61.0 ± 1.4 | +10.0 ± 2.8: gain | (72.3) | '
-            '30.5 ± 0.7 | +5.0 ± 1.4: gain | (55.7) |') in shown
+    # Differences 10 and 11: mean 10.5, error 0.5, one degree of freedom,
+    # t = 21; twice the p value, since the table has two tests.
+    p_value = 2 * stats.t.sf(21, 1)
+    margin = stats.t.ppf(.975, 1) / 2
+    text = f'+10.5 [{10.5 - margin:+.1f}, {10.5 + margin:+.1f}], p '
+    assert (f'| pretrained | 2 | 61.5 ± 2.1 | {text}{2 * p_value:.3f}: '
+            'unclear | (72.3) |') in shown
     assert '| fresh | 2 | 51.0 ± 1.4 | – | (66.1) |' in shown
     assert 'AP25 reported' in shown and 'optimistic' not in shown
-    cells = json.loads(out.read_text())['cells']
-    assert cells[-1]['standard_error'] == pytest.approx(.5**.5)
+    found = json.loads(out.read_text())['cells'][-1]['difference']
+    assert found['p_value'] == pytest.approx(p_value)
+    assert found['test'] == 'paired'
 
 
-def test_small_differences_and_single_runs_are_no_gain(tmp_path, capsys):
-    write_arm(tmp_path / 'a', {0: .50, 1: .54})
-    write_arm(tmp_path / 'b', {0: .51, 1: .55})
-    write_arm(tmp_path / 'c', {0: .90})
-    arms = [str(tmp_path / name) for name in 'abc']
-    compare.main(arms)
-    shown = capsys.readouterr().out
-    assert '+1.0 ± 5.7: unclear' in shown and '+38.0: one run' in shown
-    # the seeds explain everything: pairs differ by exactly one point
-    compare.main([*arms[:2], '--paired'])
-    assert '+1.0 ± 0.0: gain' in capsys.readouterr().out
+def test_verdicts_depend_on_seeds_and_on_the_size_of_the_table(
+        tmp_path, capsys):
+    """Welch's t test, and Holm's correction over the rows."""
+
+    def verdicts(*names):
+        compare.main([str(tmp_path / name)
+                      for name in names] + ['--metrics', 'mAP_0.25'])
+        shown = capsys.readouterr().out.splitlines()
+        return {
+            line.split(' | ')[0][2:]: line.split(': ')[-1].split(' |')[0]
+            for line in shown if line[:3] in {f'| {n}'
+                                              for n in names[1:]}
+        }
+
+    write_arm(tmp_path / 'a', {0: .50, 1: .55, 2: .60})
+    write_arm(tmp_path / 'b', {0: .51, 1: .564, 2: .611})
+    write_arm(tmp_path / 'c', {5: .51, 6: .564, 7: .611})
+    write_arm(tmp_path / 'd', {0: .90})
+    assert verdicts('a', 'b') == dict(b='gain')
+    # The same scores, with seeds that the baseline does not have.
+    assert verdicts('a', 'c', 'd') == dict(c='unclear', d='one run')
+    for name in 'efgh':
+        write_arm(tmp_path / name, {0: .49, 1: .57, 2: .60})
+    assert set(verdicts('a', *'befgh').values()) == {'unclear'}
 
 
 def test_evaluations_of_a_training_are_not_independent(tmp_path, capsys):
@@ -123,12 +145,10 @@ def marks(val='v', train='t', **more):
     }
 
 
-@pytest.mark.parametrize('scored', [dict(), dict(scored_on=['infos_val.pkl'])])
-def test_arms_on_different_data_are_refused(tmp_path, scored):
-    """Also those of older records, which do not say what is test data."""
+def test_arms_on_different_data_are_refused(tmp_path):
     for name, data in dict(
             a=marks(), b=marks('other'), c=marks(None), d={}).items():
-        write_arm(tmp_path / name, {0: .5}, data=data, **scored)
+        write_arm(tmp_path / name, {0: .5}, data=data)
     text = error_of(tmp_path / 'a', tmp_path / 'b')
     assert text == ('error: a and b were evaluated on different data: the '
                     'checksum of infos_val.pkl is v in one and other in the '
@@ -158,15 +178,36 @@ def test_differences_are_said_under_the_table(tmp_path, capsys):
     ]
 
 
-def test_published_records_go_on_giving_the_published_table(tmp_path, capsys):
+@pytest.mark.parametrize('commits, note', [
+    (['abc', 'abc', 'abc'], None),
+    (['abc', 'abc', 'def'], 'abc .a.; abc, def .b.'),
+    (['abc', 'def', 'def'], 'abc .a.; def .b.'),
+    (['abc, def', 'abc, def', 'abc, def'], 'abc, def .a.; abc, def .b.'),
+    (['abc-dirty'] * 3, 'may differ.*abc-dirty'),
+    (['unknown'] * 3, 'may differ.*unknown'),
+])
+def test_commits_are_said_under_the_table(tmp_path, capsys, commits, note):
+    """Of one training of arm a, and of two of arm b."""
+    for name, seed, commit in zip('abb', (0, 0, 1), commits):
+        write_arm(tmp_path / name, {seed: .5}, commit=commit)
+    compare.main([str(tmp_path / 'a'), str(tmp_path / 'b')])
+    shown = capsys.readouterr().out
+    assert ('commit' in shown) == (note is not None)
+    assert note is None or re.search(note, shown)
+
+
+def test_published_records_give_the_published_table(tmp_path, capsys):
     folder = ROOT / 'docs/results/few_labels'
     published = json.loads((ROOT / 'docs/results/few_labels.json').read_text())
+    found = {}
     for task in few_labels.TASKS:
         arms = [folder / task / n for n in ('fresh', 'stage1', 'stage1_2')]
         out = tmp_path / 'table.json'
         compare.main([*map(str, arms), '--json', str(out)])
-        table = json.loads(out.read_text())
-        assert table == {key: published[task][key] for key in table}
+        found[task] = json.loads(out.read_text())
+        found[task]['config'] = published[task]['config']
+    few_labels.judge(found)
+    assert found == published
     assert 'Arms differ' not in capsys.readouterr().out
 
 

@@ -1,4 +1,5 @@
 """Several seeds of an arm: commands, records, resuming."""
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -206,47 +207,37 @@ def test_half_a_training_is_not_resumed_with_other_settings(commands):
         run('results/a', '--seeds', 0)
 
 
-def test_trainings_of_older_versions_tell_their_settings(commands, capsys):
-    """By the config that tools/train.py leaves in the work directory."""
+def test_checkpoints_of_unknown_settings_are_refused(commands):
     folder = Path('work_dirs/evaluate/a/seed_0')
     folder.mkdir(parents=True)
     torch.save({}, folder / 'epoch_36.pth')
     with pytest.raises(ValueError, match='nothing says of which settings'):
         run('results/a', '--seeds', 0)
-    options = ['load_from=start.pth']
-    args = evaluate.parse_args([
-        CONFIG, '--out', 'results/a', '--cfg-options', 'data_root=rooms/',
-        *options
-    ])
-    cfg = evaluate.read_settings(args, 0)
-    cfg.start_from, cfg.load_from = cfg.load_from, None  # as after --resume
-    cfg.dump(folder / 'votenet_scannet.py')
-    run('results/a', '--seeds', 0, options=options)
-    assert not commands.of(steps.TRAIN)
-    assert 'only its settings are compared' in capsys.readouterr().out
-    assert not (folder / 'training.json').exists()
-    with pytest.raises(ValueError, match='config_hash .*now'):
-        run('other/a', '--seeds', 0)
+    assert not commands.ran
 
 
-def test_regions_are_data(commands, capsys):
+def test_record_names_every_commit_that_made_it(commands, monkeypatch):
+    """Training, resumed training, and evaluation."""
+    for commit, fail_at in (('abc', 0), ('def', 0), ('abc', 1),
+                            ('fed-dirty', None), ('later', None)):
+        monkeypatch.setattr(run_records, 'commit', lambda name=commit: name)
+        commands.fail_at = fail_at
+        with contextlib.suppress(SystemExit):
+            run('results/a', '--seeds', 0)
+        # What is left of a training that was stopped.
+        torch.save({}, 'work_dirs/evaluate/a/seed_0/epoch_1.pth')
+    assert record('results/a', 0)['commit'] == 'abc, def, fed-dirty'
+
+
+def test_regions_are_data(commands):
     """They are a model's input where its tokens are regions."""
     run('results/a', '--seeds', 0)
     marks = record('results/a', 0)['data']
     names = [f'regions of scannet_infos_{s}.pkl' for s in ('train', 'val')]
     assert marks[names[0]] == marks[names[1]] != None  # noqa: E711
-    old = {name: mark for name, mark in marks.items() if name not in names}
     path = Path('rooms/regions/a.npz')
     content = path.read_bytes()
     path.write_bytes(content + b'other')
-    with pytest.raises(ValueError, match='another data'):
-        run('results/a', '--seeds', 0)
-    # Records of before there were marks of regions stay valid.
-    run_records.write_record(
-        Path('results/a/seed_0.json'), dict(record('results/a', 0), data=old))
-    run('results/a', '--seeds', 0)
-    assert 'older than the checksums of regions' in capsys.readouterr().out
-    Path('rooms/scannet_infos_val.pkl').write_bytes(b'other')
     with pytest.raises(ValueError, match='another data'):
         run('results/a', '--seeds', 0)
     path.unlink()
@@ -318,14 +309,6 @@ def test_seeds_of_one_list_share_it(commands):
     run_records.write_record(Path('results/a/seed_1.json'), changed)
     with pytest.raises(ValueError, match=r'data \(scannet_infos_train.pkl'):
         run_records.read_records(Path('results/a'))
-    # Older records lack the marks of regions.
-    changed['data'] = {
-        name: mark
-        for name, mark in record('results/a', 0)['data'].items()
-        if 'regions' not in name
-    }
-    run_records.write_record(Path('results/a/seed_1.json'), changed)
-    assert len(run_records.read_records(Path('results/a'))) == 2
 
 
 def steps_config(step):

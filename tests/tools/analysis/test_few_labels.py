@@ -90,12 +90,14 @@ def test_table_says_what_was_gained():
         cell,
         arm='stage 1',
         mean=25.,
-        difference=5.,
-        standard_error=1.,
-        verdict='gain')
-    text = downstream_tables.few_labels_table({
-        'segmentation':
-        dict(config='c', baseline='fresh', cells=[cell, better])
-    })
+        difference=dict(mean=5., test='paired', low=3., high=7., p_value=.02))
+    results = {
+        task: dict(cells=[dict(cell), dict(better)], notes=['Two commits.'])
+        for task in ('segmentation', 'detection')
+    }
+    few_labels.judge(results)
+    text = downstream_tables.few_labels_table(results)
     assert '| segmentation, mIoU | 20.0 ± 1.0 |' in text
-    assert '25.0 ± 1.0 (+5.0 ± 2.0: gain)' in text
+    # Twice 0.02, since the table has two differences.
+    assert '25.0 ± 1.0 (+5.0 [+3.0, +7.0], p 0.040: gain)' in text
+    assert 'segmentation: Two commits.' in text

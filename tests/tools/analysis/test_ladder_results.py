@@ -54,20 +54,20 @@ def test_lists_are_in_the_order_of_seeds(content):
 
 def test_comparisons_are_paired_by_seed(content):
     found = {
-        (c['arm'], c['baseline'], c['read_out']): c
+        (c['arm'], c['baseline'], c['read_out']): c['difference']
         for c in content['comparisons']
     }
     own = found['stage1_knn', 'random_knn', 'own']
-    assert own['differences'] == pytest.approx([0.03, 0.02, 0.04])
+    # Differences 3, 2, 4 points; two rows can be tested, so p is doubled.
+    p_value = 1 - 3 * math.sqrt(3) / math.sqrt(2 + 27)
     assert own['mean'] == pytest.approx(0.03)
-    assert own['standard_error'] == pytest.approx(0.01 / math.sqrt(3))
-    assert own['gain'] and own['verdict'] == 'gain'
+    assert own['p_value'] == pytest.approx(p_value)
+    assert own['adjusted_p'] == pytest.approx(2 * p_value)
+    assert (own['test'], own['verdict']) == ('paired', 'unclear')
     other = found['stage1_knn', 'random_knn', 'three_nn']
     assert other['mean'] == pytest.approx(0.1 / 3)
-    assert not other['gain'] and other['verdict'] == 'unclear'
-    single = found['full_knn', 'stage1_knn', 'own']
-    assert single['seeds'] == [1] and single['standard_error'] is None
-    assert not single['gain'] and single['verdict'] == 'one run'
+    assert other['verdict'] == 'unclear'
+    assert found['full_knn', 'stage1_knn', 'own']['verdict'] == 'one run'
     # Nothing is said of arms that were not run.
     assert len(found) == 4
 
@@ -81,8 +81,11 @@ def test_tables_name_mean_and_spread(content, tmp_path, capsys):
     text = module.ladder_table(content)
     row = next(line for line in text.splitlines() if '`random_knn`' in line)
     assert row.split(' | ')[1:3] == ['3', '11.00 ± 1.00']
-    assert '| stage1_knn – random_knn | +3.00 ± 0.58 | gain |' in text
-    assert '| full_knn – stage1_knn | -1.00 | one run |' in text
+    assert '| stage1_knn – random_knn | +3.00 [+0.52, +5.48], p 0.0' in text
+    assert '| full_knn – stage1_knn | -2.00: one run |' in text
+    assert 'different commits' not in text
+    content['arms']['full_knn']['commits'] = ['def']
+    assert 'def (full_knn)' in module.ladder_table(content)
     assert 'Not finished: full_knn seed 0.' in text
     assert '720 frames of train scenes, 240 frames of val scenes' in text
     module.show(content)
@@ -93,4 +96,4 @@ def test_readme_has_a_table_for_it(content, tmp_path):
     import json
     (tmp_path / 'ladder.json').write_text(json.dumps(content))
     text = update_readme.fill('<!-- table: ladder -->\n<!-- end -->', tmp_path)
-    assert '`stage1_knn`' in text and 'gain' in text
+    assert '`stage1_knn`' in text and 'one run' in text
