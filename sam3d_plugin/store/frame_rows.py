@@ -106,7 +106,6 @@ class _Container:
     def __init__(self, name: str, columns: Sequence[str], get: Callable,
                  metadata: Dict) -> None:
         self.name = name
-        self._get = get
         try:
             frames = json.loads(metadata[_FRAMES])
             self.offsets = np.asarray(get(_OFFSETS)[:])

@@ -2,7 +2,7 @@
 
 ``python tools/analysis/benchmark_sam.py --json FILE`` finds the regions of
 some frames with ``segment_anything.SamAutomaticMaskGenerator`` and with
-``SAMRegions``, with each of its attentions, in turns, from the same
+``SAMRegions``, in turns, from the same
 checkpoint with the same settings, and compares the id maps pixel by pixel.
 
 Without ``--checkpoint`` the weights are random. Thresholds are then chosen so
@@ -31,8 +31,7 @@ from segment_anything.utils import amg
 from sam3d_plugin.ops.random_state import seeded
 from sam3d_plugin.preparation.regions.generators import (merge_masks,
                                                          sam_batched)
-from sam3d_plugin.preparation.regions.generators.sam import (ATTENTIONS,
-                                                             SAMRegions)
+from sam3d_plugin.preparation.regions.generators.sam import SAMRegions
 from sam3d_plugin.preparation.regions.generators.sam_models import (
     ARCHITECTURES, build_sam, load_sam)
 from sam3d_plugin.store.errors import FrameError
@@ -115,50 +114,46 @@ def clock(device: str) -> np.ndarray:
     return np.array([time.perf_counter(), time.process_time()])
 
 
-def compare(stock: StockMap, ours: Dict[str, OurMaps],
-            images: List[np.ndarray], batch_size: int, device: str) -> dict:
-    """Time all on the same images, in turns, and compare their maps.
+def compare(stock: StockMap, ours: OurMaps, images: List[np.ndarray],
+            batch_size: int, device: str) -> dict:
+    """Time both on the same images, in turns, and compare their maps.
 
     Args:
         stock (StockMap): Map of one image.
-        ours (Dict[str, OurMaps]): By name, what makes maps of some images.
+        ours (OurMaps): Maps of some images.
         images (List[np.ndarray]): (H, W, 3) uint8 RGB.
         batch_size (int): How many images ours gets at once.
         device (str): ``cpu`` or ``cuda``.
 
     Returns:
-        dict: Seconds per frame of stock SAM and, under their names, seconds
-        of ours, the ratios, and how the maps differ.
+        dict: Seconds per frame of both, the ratios, and how the maps differ.
     """
-    seconds = {name: np.zeros(2) for name in ('stock', *ours)}
-    differing: Dict[str, List[int]] = {name: [] for name in ours}
+    stock_seconds, our_seconds = np.zeros(2), np.zeros(2)
+    differing: List[int] = []
     regions: List[int] = []
     for start in range(0, len(images), batch_size):
         batch = images[start:start + batch_size]
         before = clock(device)
         expected = [stock(image) for image in batch]
-        seconds['stock'] += clock(device) - before
+        between = clock(device)
+        found = ours(batch)
+        our_seconds += clock(device) - between
+        stock_seconds += between - before
         regions += [int(ids.max()) for ids in expected]
-        for name, make in ours.items():
-            before = clock(device)
-            found = make(batch)
-            seconds[name] += clock(device) - before
-            differing[name] += [
-                int((a != b).sum()) for a, b in zip(expected, found)
-            ]
-    wall, processor = seconds['stock'] / len(images)
-    result: Dict[str, Any] = dict(
-        stock_s=wall, stock_cpu_s=processor, regions=regions)
-    for name in ours:
-        mine = seconds[name] / len(images)
-        result[name] = dict(
+        differing += [int((a != b).sum()) for a, b in zip(expected, found)]
+    wall, processor = stock_seconds / len(images)
+    mine = our_seconds / len(images)
+    return dict(
+        stock_s=wall,
+        stock_cpu_s=processor,
+        regions=regions,
+        ours=dict(
             s=mine[0],
             cpu_s=mine[1],
             speed_ratio=wall / mine[0],
             cpu_speed_ratio=processor / mine[1],
-            are_maps_equal=not any(differing[name]),
-            differing_pixels=differing[name])
-    return result
+            are_maps_equal=not any(differing),
+            differing_pixels=differing))
 
 
 def as_frame(color: np.ndarray) -> RGBDFrame:
@@ -185,24 +180,19 @@ def maps_of(generator: SAMRegions) -> OurMaps:
 
 
 def measure(args: argparse.Namespace, checkpoint: Path) -> dict:
-    """Build all generators and compare them."""
+    """Build both generators and compare them."""
     source, images = load_images(args.frames, args.quick)
     options: Options = dict(points_per_side=args.points_per_side)
     if args.checkpoint is None:
         options.update(
             thresholds_for(checkpoint, images[0], args.points_per_side,
                            args.device))
-    ours = {
-        attention:
-        SAMRegions(
-            checkpoint,
-            device=args.device,
-            attention=attention,
-            batch_size=args.batch_size,
-            points_per_batch=args.points_per_batch,
-            **options)
-        for attention in ATTENTIONS
-    }
+    ours = SAMRegions(
+        checkpoint,
+        device=args.device,
+        batch_size=args.batch_size,
+        points_per_batch=args.points_per_batch,
+        **options)
     stock = SamAutomaticMaskGenerator(
         load_sam(checkpoint).to(args.device),
         points_per_batch=STOCK_POINTS_PER_BATCH,
@@ -212,21 +202,17 @@ def measure(args: argparse.Namespace, checkpoint: Path) -> dict:
         masks = [mask['segmentation'] for mask in stock.generate(image)]
         return merge_masks(masks, 'stock')
 
-    first = ours[ATTENTIONS[0]]
-    result = compare(
-        stock_map, {
-            f'ours_{attention}': maps_of(generator)
-            for attention, generator in ours.items()
-        }, images, first.batch_size, args.device)
+    result = compare(stock_map, maps_of(ours), images, ours.batch_size,
+                     args.device)
     return dict(
         result,
-        model=first.settings()['model'],
+        model=ours.settings()['model'],
         weights='random' if args.checkpoint is None else 'given',
         images=source,
         frames=len(images),
         image_size=list(images[0].shape[:2]),
-        batch_size=first.batch_size,
-        points_per_batch=first.points_per_batch,
+        batch_size=ours.batch_size,
+        points_per_batch=ours.points_per_batch,
         stock_points_per_batch=STOCK_POINTS_PER_BATCH,
         options=options)
 

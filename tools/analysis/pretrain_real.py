@@ -167,16 +167,18 @@ def look_at(checkpoint: str, num_frames: int = 8) -> Dict[str, float]:
         [dataset[i] for i in frames[:num_frames]])
     view = token_view.view_tokens(model, batch)
     targets, is_target = find_targets(model, view, batch)
-    is_compared = view.is_predicted & is_target
+    assert view.predictions is not None
+    predictions, is_predicted = view.predictions
+    is_compared = is_predicted & is_target
     token_spread = collapse_alarm_hook.token_spread
     spreads = dict(
         features=token_spread(view.features, ~view.tokens.is_padding),
-        predictions=token_spread(view.predictions, is_compared),
+        predictions=token_spread(predictions, is_compared),
         targets=token_spread(targets, is_target),
         targets_normalized=token_spread(
             F.layer_norm(targets, targets.shape[-1:]), is_target))
     figures = {name: float(spread) for name, spread in spreads.items()}
-    figures['learnt'] = learnt_share(view.predictions, targets, is_compared)
+    figures['learnt'] = learnt_share(predictions, targets, is_compared)
     return figures
 
 

@@ -73,8 +73,9 @@ class CollapseAlarmHook(Hook):
             return
         view = view_tokens(unwrapped(runner.model), data_batch or {})
         spreads = dict(
-            features=token_spread(view.features, ~view.tokens.is_padding),
-            predictions=token_spread(view.predictions, view.is_predicted))
+            features=token_spread(view.features, ~view.tokens.is_padding))
+        if view.predictions is not None:
+            spreads['predictions'] = token_spread(*view.predictions)
         for name, spread in spreads.items():
             if torch.isfinite(spread):
                 runner.message_hub.update_scalar(f'train/spread_{name}',
@@ -82,10 +83,10 @@ class CollapseAlarmHook(Hook):
         if runner.iter < self.begin:
             return
         if any(spread < self.threshold for spread in spreads.values()):
+            found = ' and of '.join(f'{name} is {spread:.3f}'
+                                    for name, spread in spreads.items())
             runner.logger.warning(
                 f'collapse: at step {runner.iter + 1} the spread of token '
-                f'features is {spreads["features"]:.3f} and of predictions '
-                f'{spreads["predictions"]:.3f}, where 0 means that all tokens '
-                f'of a frame are alike; one is below {self.threshold:g}: '
-                'look at the token pictures and the targets, or lower the '
-                'learning rate')
+                f'{found}, where 0 means that all tokens of a frame are '
+                f'alike; one is below {self.threshold:g}: look at the token '
+                'pictures and the targets, or lower the learning rate')

@@ -64,16 +64,17 @@ def draw_tokens(view: TokenView, folder: Path, stem: str) -> List[Path]:
         stem (str): Begin of their names.
 
     Returns:
-        List[Path]: The pictures, of features and of predictions.
+        List[Path]: The pictures, of features and of predictions, if any.
     """
     is_token = ~view.tokens.is_padding[0].cpu().numpy()
-    is_predicted = view.is_predicted[0].cpu().numpy()
     points = view.points[0].cpu().numpy()
     token_of_point = nearest_tokens(view, points, is_token)
+    shown = [('features', view.features, is_token)]
+    if view.predictions is not None:
+        is_predicted = view.predictions.is_predicted[0].cpu().numpy()
+        shown.append(('predictions', view.predictions.values, is_predicted))
     pictures = []
-    for name, values, is_shown in (('features', view.features, is_token),
-                                   ('predictions', view.predictions,
-                                    is_predicted)):
+    for name, values, is_shown in shown:
         colors = np.tile(_GREY, (len(is_token), 1))
         if is_shown.any():
             colors[is_shown] = pca_colors(values[0].cpu().numpy()[is_shown])

@@ -3,13 +3,13 @@
 Axis legend: B scenes, N points, G tokens, C channels.
 """
 from contextlib import contextmanager
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Iterator, NamedTuple, Optional
 
 import torch
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
-from ...models.pretrainers import MaskedPrediction
+from ...models.pretrainers import TokenPredictions
 from ...structures import PointTokens
 
 
@@ -20,18 +20,14 @@ class TokenView(NamedTuple):
         points (Tensor): (B, N, 3) xyz, metres.
         tokens (PointTokens): All tokens.
         features (Tensor): (B, G, C) encoder features when all are seen.
-        predictions (Tensor): (B, G, C') what the head makes of the decoder's
-            tokens; the decoder's tokens for a head that has nothing learnt.
-        is_predicted (Tensor): (B, G) bool, the tokens that predictions are
-            made for: the masked ones; all that are no padding for a method
-            that masks nothing.
+        predictions (Optional[TokenPredictions]): What the method predicts
+            for them, if anything.
     """
 
     points: Tensor
     tokens: PointTokens
     features: Tensor
-    predictions: Tensor
-    is_predicted: Tensor
+    predictions: Optional[TokenPredictions]
 
 
 def unwrapped(model: nn.Module) -> Any:
@@ -73,11 +69,8 @@ def view_tokens(model: Any, batch: dict) -> TokenView:
         inputs = model.data_preprocessor(batch)['inputs']
         points, tokens = model.tokenize(inputs['points'])
         features = model.encode_tokens(points, tokens)
-        decoded = model.reconstruct(points, tokens)
-        is_predicted = ~tokens.is_padding
-        if isinstance(decoded, MaskedPrediction):
-            is_predicted, decoded = decoded.is_masked, decoded.decoded
-        if 'forward' in vars(type(model.head)):
-            decoded = model.head(decoded)
-    return TokenView(points, tokens, features.float(), decoded.float(),
-                     is_predicted)
+        predictions = model.predict_tokens(
+            model.reconstruct(points, tokens), tokens)
+    if predictions is not None:
+        predictions = predictions._replace(values=predictions.values.float())
+    return TokenView(points, tokens, features.float(), predictions)

@@ -24,6 +24,10 @@ class MaskedTokenHead(BaseModule):
         super().__init__()
         self.item_loss = MODELS.build(loss)
 
+    def forward(self, decoded: Tensor) -> Tensor:
+        """Return decoder tokens (B, G, C): they are the predictions."""
+        return decoded
+
     def loss(self, decoded: Tensor, targets: Tensor,
              is_masked: Tensor) -> Dict[str, Tensor]:
         """Compare masked tokens with their targets.
@@ -36,5 +40,5 @@ class MaskedTokenHead(BaseModule):
         Returns:
             Dict[str, Tensor]: ``loss_token``.
         """
-        losses = self.item_loss(decoded, targets.float())
+        losses = self.item_loss(self(decoded), targets.float())
         return dict(loss_token=frame_mean(losses, is_masked))

@@ -1,5 +1,5 @@
 """Pre-training methods, one file each."""
-from .base import BasePointPretrainer
+from .base import BasePointPretrainer, TokenPredictions
 from .frame_preprocessor import FramePreprocessor
 from .masked import MaskedPointPretrainer, MaskedPrediction
 from .masked_region_distill import MaskedRegionDistillPretrainer
@@ -9,5 +9,5 @@ from .region_distill import RegionDistillPretrainer
 __all__ = [
     'BasePointPretrainer', 'FramePreprocessor', 'MaskedPointPretrainer',
     'MaskedPrediction', 'MaskedRegionDistillPretrainer',
-    'MaskedTokenPretrainer', 'RegionDistillPretrainer'
+    'MaskedTokenPretrainer', 'RegionDistillPretrainer', 'TokenPredictions'
 ]

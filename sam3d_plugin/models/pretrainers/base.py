@@ -2,7 +2,8 @@
 from abc import abstractmethod
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+from typing import (Any, Dict, Iterator, List, NamedTuple, Optional, Tuple,
+                    Union)
 
 import numpy as np
 import torch
@@ -23,10 +24,24 @@ def _build_slot(config: Optional[dict]) -> Any:
     return None if config is None else MODELS.build(config)
 
 
+class TokenPredictions(NamedTuple):
+    """What a method predicts for the tokens of a batch.
+
+    Attributes:
+        values (Tensor): (B, G, C') predictions of the head.
+        is_predicted (Tensor): (B, G) bool, the tokens that they are made
+            for, never padding.
+    """
+
+    values: Tensor
+    is_predicted: Tensor
+
+
 class BasePointPretrainer(BaseModel):
     """Tokenize, make targets, reconstruct, compare.
 
-    A method overrides :meth:`reconstruct` and :meth:`compute_losses`.
+    A method overrides :meth:`reconstruct` and :meth:`compute_losses`, and
+    :meth:`predict_tokens` where it predicts something for each token.
 
     ``frames_seen``, a buffer and so part of every checkpoint, counts the
     frames that all processes trained on. All randomness of a step (masks,
@@ -150,6 +165,20 @@ class BasePointPretrainer(BaseModel):
         Returns:
             Dict[str, Tensor]: Losses by name.
         """
+
+    def predict_tokens(self, outputs: Any,
+                       tokens: PointTokens) -> Optional[TokenPredictions]:
+        """Predictions for hooks that watch whether tokens become alike.
+
+        Args:
+            outputs (Any): Of :meth:`reconstruct`.
+            tokens (PointTokens): All tokens.
+
+        Returns:
+            Optional[TokenPredictions]: None, the default, for a method whose
+            tokens have no predictions.
+        """
+        return None
 
     def encode(self, points: Tensor) -> Tuple[PointTokens, Tensor]:
         """Encode all tokens.

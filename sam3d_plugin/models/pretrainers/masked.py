@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from sam3d_plugin.structures import PointTokens
-from .base import BasePointPretrainer
+from .base import BasePointPretrainer, TokenPredictions
 from .masking import (VisibleTokens, frame_generators, random_mask,
                       select_tokens)
 
@@ -81,3 +81,16 @@ class MaskedPointPretrainer(BasePointPretrainer):
                                visible.tokens.is_padding, tokens.centers,
                                tokens.is_padding)
         return MaskedPrediction(visible, encoded, decoded, is_masked)
+
+    def predict_tokens(self, outputs: MaskedPrediction,
+                       tokens: PointTokens) -> TokenPredictions:
+        """Let the head predict the masked tokens.
+
+        Args:
+            outputs (MaskedPrediction): Of :meth:`reconstruct`.
+            tokens (PointTokens): All tokens.
+
+        Returns:
+            TokenPredictions: Of all tokens; the masked ones count.
+        """
+        return TokenPredictions(self.head(outputs.decoded), outputs.is_masked)

@@ -5,7 +5,7 @@ from mmdet3d.registry import MODELS
 from torch import Tensor
 
 from sam3d_plugin.structures import PointTokens
-from .base import BasePointPretrainer
+from .base import BasePointPretrainer, TokenPredictions
 
 
 @MODELS.register_module()
@@ -32,6 +32,19 @@ class RegionDistillPretrainer(BasePointPretrainer):
         if self.decoder is None:
             return encoded
         return self.decoder(encoded, tokens.centers, tokens.is_padding)
+
+    def predict_tokens(self, outputs: Tensor,
+                       tokens: PointTokens) -> TokenPredictions:
+        """Let the head predict all tokens.
+
+        Args:
+            outputs (Tensor): (B, G, C) decoder tokens.
+            tokens (PointTokens): All tokens.
+
+        Returns:
+            TokenPredictions: All that are no padding count.
+        """
+        return TokenPredictions(self.head(outputs), ~tokens.is_padding)
 
     def compute_losses(self, outputs: Tensor, tokens: PointTokens,
                        targets: Any) -> Dict[str, Tensor]:

@@ -21,8 +21,6 @@ from ..running.scan_jobs import make_items
 SAM_SECONDS = 5.6
 SAM_SOURCE = ('published, not measured: SAM ViT-H takes 5 to 6 s per 640x480 '
               'image on a desktop GPU, 39 GPU-hours for 25,000 frames')
-# A full disk makes everything on it slow and fragile.
-_SPARE = 0.05
 
 # Names of items by scan.
 Items = Dict[str, List[str]]
@@ -117,27 +115,6 @@ def free_space(out: PathLike,
     while not os.path.isdir(folder):
         folder = os.path.dirname(folder)
     return shutil.disk_usage(folder).free
-
-
-def check_space(size: int,
-                out: PathLike,
-                backend_args: BackendArgs = None) -> None:
-    """Refuse to start what will not fit on the disk.
-
-    Args:
-        size (int): Bytes that will be written.
-        out (PathLike): Where to.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Raises:
-        StoreError: When they do not fit with a twentieth to spare.
-    """
-    free = free_space(out, backend_args)
-    if free is not None and size * (1 + _SPARE) > free:
-        raise StoreError(
-            f'{out}: about {size / 1e9:.2f} GB will be written and '
-            f'{free / 1e9:.2f} GB are free; make room or choose another '
-            '--out')
 
 
 def list_items(step: FrameStep, options: RunOptions) -> Items:

@@ -1,9 +1,12 @@
 """The alarm rings when tokens become alike, and changes nothing."""
 import pytest
 import torch
+from mmdet3d.registry import MODELS
 
 from sam3d_plugin.engine.hooks.collapse_alarm_hook import token_spread
 from sam3d_plugin.engine.hooks.token_view import view_tokens
+from sam3d_plugin.models.heads import RegionDistillHead
+from sam3d_plugin.models.pretrainers import BasePointPretrainer
 from tests.models.pretraining_cases import (JOINT, STAGE1, build, losses_of,
                                             make_batch)
 from tests.random_states import unchanged_random_state
@@ -43,10 +46,51 @@ def test_looking_changes_nothing(config):
     losses = losses_of(model)
     for name, value in losses_of(twin).items():
         assert torch.equal(value, losses[name])
-    assert view.predictions.shape[-1] == model.head.proj.out_features
-    assert not (view.is_predicted & view.tokens.is_padding).any()
+    values, is_predicted = view.predictions
+    assert values.shape[-1] == model.head.proj.out_features
+    assert not (is_predicted & view.tokens.is_padding).any()
     if config is JOINT:
-        assert view.is_predicted.sum() < (~view.tokens.is_padding).sum()
+        assert is_predicted.sum() < (~view.tokens.is_padding).sum()
+
+
+@MODELS.register_module()
+class InheritedHead(RegionDistillHead):
+    """Has no ``forward`` of its own."""
+
+
+@MODELS.register_module()
+class ScenePretrainer(BasePointPretrainer):
+    """Compares scenes; no token has a prediction."""
+
+    def reconstruct(self, points, tokens):
+        return dict(scene=self.encode_tokens(points, tokens).mean(1))
+
+    def compute_losses(self, outputs, tokens, targets):
+        return dict(loss=outputs['scene'].square().mean())
+
+
+def test_a_head_that_inherits_predicts_like_its_parent():
+    config = dict(STAGE1, head=dict(STAGE1['head'], type='InheritedHead'))
+    batch = make_batch()
+    found, expected = (
+        view_tokens(build(c), batch).predictions for c in (config, STAGE1))
+    assert found.values.equal(expected.values)
+
+
+def test_a_method_without_predictions_is_watched_by_its_features(
+        tmp_path, capsys):
+    model = dict(STAGE1, type='ScenePretrainer')
+    hooks = [HOOK, dict(type='TokenPictureHook', interval=1, num_frames=1)]
+    run = build_run(tmp_path, HOOK, model, custom_hooks=hooks)
+    run.train()
+    scalars = run.message_hub.log_scalars
+    assert 'train/spread_features' in scalars
+    assert 'train/spread_predictions' not in scalars
+    pictures = {path.name for path in tmp_path.rglob('*.png')}
+    assert pictures == {
+        f'epoch_00{epoch}_frame_0_features.png'
+        for epoch in (1, 2)
+    }
 
 
 def test_collapsed_tokens_are_reported_with_numbers(tmp_path, capsys):

@@ -14,13 +14,11 @@ from ....store.files import BackendArgs, PathLike
 from ....store.posed_images import RGBDFrame
 from ...running.devices import find_device
 from .base import OVERLAP_RULES, RegionGenerator, check_areas, merge_masks
-from .sam_attention import fold_attention
 from .sam_masks import BatchedMaskGenerator, MaskSettings
 from .sam_models import check_model_type, describe_checkpoint, load_sam
 
 DTYPES = dict(
     float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)
-ATTENTIONS = ('stock', 'folded')
 
 
 class SAMRegions(RegionGenerator):
@@ -38,9 +36,6 @@ class SAMRegions(RegionGenerator):
         device (str): see :func:`find_device`.
         dtype (str): What the image encoder computes in; only ``'float32'``
             gives the stock masks.
-        attention (str): ``'stock'``, or ``'folded'`` for fewer
-            multiplications in the decoder and masks that are the same up to
-            rounding; see :class:`FoldedAttention`.
         batch_size (Optional[int]): Images that the encoder gets at once;
             None is 8 on a GPU and 1 on the CPU. Halved when memory runs out.
         points_per_batch (Optional[int]): Prompts that the decoder gets at
@@ -70,7 +65,6 @@ class SAMRegions(RegionGenerator):
                  model_type: str = 'auto',
                  device: str = 'auto',
                  dtype: str = 'float32',
-                 attention: str = 'stock',
                  batch_size: Optional[int] = None,
                  points_per_batch: Optional[int] = None,
                  overlap: str = 'smaller',
@@ -97,7 +91,6 @@ class SAMRegions(RegionGenerator):
              for field in fields(MaskSettings)})
         check_model_type(model_type)
         _check_choice('dtype', dtype, DTYPES)
-        _check_choice('attention', attention, ATTENTIONS)
         _check_choice('overlap', overlap, OVERLAP_RULES)
         check_areas(min_area, max_area)
         self.checkpoint = str(checkpoint)
@@ -105,7 +98,6 @@ class SAMRegions(RegionGenerator):
         self.backend_args = backend_args
         self.device = find_device(device)
         self.dtype = dtype
-        self.attention = attention
         self.overlap = overlap
         self.min_area = min_area
         self.max_area = max_area
@@ -138,7 +130,6 @@ class SAMRegions(RegionGenerator):
         return dict(
             **self._described,
             dtype=self.dtype,
-            attention=self.attention,
             overlap=self.overlap,
             min_area=self.min_area,
             max_area=self.max_area,
@@ -183,8 +174,6 @@ class SAMRegions(RegionGenerator):
             # Workers share the cores; each is one.
             torch.set_num_threads(1)
         sam = load_sam(self.checkpoint, self.model_type, self.backend_args)
-        if self.attention == 'folded':
-            fold_attention(sam)
         return BatchedMaskGenerator(
             sam.to(self.device), self.masks, self.batch_size,
             self.points_per_batch, DTYPES[self.dtype])

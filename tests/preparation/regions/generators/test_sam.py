@@ -9,9 +9,6 @@ from segment_anything import SamAutomaticMaskGenerator, build_sam_vit_b
 from sam3d_plugin.preparation.regions.generators import (build_generator,
                                                          merge_masks)
 from sam3d_plugin.preparation.regions.generators import sam as sam_module
-from sam3d_plugin.preparation.regions.generators.sam_attention import \
-    FoldedAttention
-from sam3d_plugin.preparation.regions.generators.sam_models import load_sam
 from sam3d_plugin.store.errors import FrameError, StoreError
 from .sam_cases import (LENIENT, color_image, frame_of, islands_image,
                         save_sam, small_sam)
@@ -281,7 +278,6 @@ def test_published_sizes_are_known_by_their_shapes(tmp_path):
 @pytest.mark.parametrize('options, message', [
     (dict(model_type='vit_x'), "model_type 'vit_x' is unknown"),
     (dict(overlap='biggest'), "overlap 'biggest' is unknown"),
-    (dict(attention='flash'), "attention 'flash' is unknown"),
     (dict(dtype='int8'), "dtype 'int8' is unknown"),
     (dict(device='tpu9'), 'device=tpu9 is unknown'),
     (dict(min_area=5, max_area=2), 'leave no region'),
@@ -321,29 +317,3 @@ def test_half_precision_is_near(checkpoint, frames):
         checkpoint, pred_iou_thresh=0.0,
         dtype='bfloat16').generate(frames[:1])[0]
     assert ((half > 0) == (exact > 0)).mean() > 0.9
-
-
-def test_folded_attention_is_the_same_up_to_rounding(checkpoint, frames):
-    sam = load_sam(checkpoint).double()
-    attention = sam.mask_decoder.transformer.layers[1]
-    tokens, pixels, others = (
-        torch.rand(shape, dtype=torch.float64)
-        for shape in ((4, 7, 32), (4, 64, 32), (1, 64, 32)))
-    for part, inputs in (('cross_attn_token_to_image',
-                          (tokens, pixels,
-                           pixels + 1)), ('cross_attn_token_to_image',
-                                          (tokens, others, others + 1)),
-                         ('cross_attn_image_to_token',
-                          (pixels, tokens,
-                           tokens + 1)), ('cross_attn_image_to_token',
-                                          (others, tokens, tokens + 1))):
-        module = getattr(attention, part)
-        torch.testing.assert_close(
-            FoldedAttention(module)(*inputs), module(*inputs))
-    exact = build(checkpoint).generate(frames)
-    folded = build(checkpoint, attention='folded').generate(frames)
-    for ids, other in zip(folded, exact):
-        assert (ids != other).mean() < 0.01
-    assert build(
-        checkpoint,
-        attention='folded').settings() != build(checkpoint).settings()
