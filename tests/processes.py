@@ -17,9 +17,10 @@ _CONTEXT = multiprocessing.get_context('forkserver')
 # With what a run imports at first use: a second of every process.
 _MODULES = [
     'mmengine.testing', 'sam3d_plugin', 'tests.short_runs',
-    'sam3d_plugin.engine.cli', 'tests.datasets.frame_store',
-    'tests.models.pretraining_cases', 'projects.point_mae', 'torch._dynamo',
-    'mmdet3d.engine', 'mmdet3d.visualization'
+    'sam3d_plugin.cli.tool', 'sam3d_plugin.engine.cli',
+    'tests.datasets.frame_store', 'tests.models.pretraining_cases',
+    'projects.point_mae', 'torch._dynamo', 'mmdet3d.engine',
+    'mmdet3d.visualization'
 ]
 _ENVIRONMENT = dict(
     PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')

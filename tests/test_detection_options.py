@@ -8,9 +8,10 @@ from mmdet3d.registry import MODELS
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
+from sam3d_plugin.cli.arguments import SettingAction
 from sam3d_plugin.datasets.preflight import check_datasets
 from sam3d_plugin.engine.cli import scene_limits
-from sam3d_plugin.engine.options import SettingAction, read_config
+from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.store.checkpoint import CheckpointError
 from tests import test_configs
 from tests.conftest import (CLASSES, SUN_CLASSES, write_infos, write_scannet,

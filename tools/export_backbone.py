@@ -9,7 +9,7 @@ import sys
 from typing import List, Optional
 
 import sam3d_plugin  # noqa: F401  registers the plugin
-from sam3d_plugin.engine.cli import run_tool
+from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.engine.export import export_backbone
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import List, Optional, Sequence
 
 import sam3d_plugin  # noqa: F401 registers our types, and CPU operations
+from sam3d_plugin.cli.arguments import SettingAction
 from sam3d_plugin.engine.errors import explain
-from sam3d_plugin.engine.options import SettingAction
 from sam3d_plugin.inference import (Predictor, SceneOptions, read_scene,
                                     write_detections, write_segmentation)
 from sam3d_plugin.preparation.scans.frames import UP_AXES

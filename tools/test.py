@@ -7,13 +7,9 @@ import json
 import sys
 from typing import List, Optional
 
-from mmengine.dist import is_main_process
-
 import sam3d_plugin  # noqa: F401  registers the plugin for stock configs
-from sam3d_plugin.engine.cli import add_common_options, build_runner, run_tool
-from sam3d_plugin.engine.compatibility import check_checkpoint
-from sam3d_plugin.engine.options import enable_tta, load_config
-from sam3d_plugin.store import atomic_write
+from sam3d_plugin.cli.arguments import add_common_options
+from sam3d_plugin.cli.tool import run_tool
 
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
@@ -32,6 +28,12 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     """Evaluate."""
+    from mmengine.dist import is_main_process
+
+    from sam3d_plugin.engine.cli import build_runner
+    from sam3d_plugin.engine.compatibility import check_checkpoint
+    from sam3d_plugin.engine.options import enable_tta, load_config
+    from sam3d_plugin.store import atomic_write
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
     cfg.resume = False

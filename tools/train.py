@@ -4,9 +4,8 @@ import sys
 from typing import List, Optional
 
 import sam3d_plugin  # noqa: F401  registers the plugin for stock configs
-from sam3d_plugin.engine.cli import add_common_options, build_runner, run_tool
-from sam3d_plugin.engine.options import apply_train_options, load_config
-from sam3d_plugin.engine.work_dir import locked_work_dir
+from sam3d_plugin.cli.arguments import add_common_options
+from sam3d_plugin.cli.tool import run_tool
 
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
@@ -18,8 +17,8 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='continue from CHECKPOINT, or without one from the newest whole '
-        'checkpoint of the work directory')
+        help='continue from CHECKPOINT, or without one from the newest '
+        'complete checkpoint of the work directory')
     parser.add_argument(
         '--amp',
         action='store_true',
@@ -39,6 +38,9 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     """Train."""
+    from sam3d_plugin.engine.cli import build_runner
+    from sam3d_plugin.engine.options import apply_train_options, load_config
+    from sam3d_plugin.engine.work_dir import locked_work_dir
     cfg = load_config(args)
     apply_train_options(cfg, args)
     with locked_work_dir(cfg.work_dir):

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Optional, Set
 
 from mmdet3d import registry as mmdet3d_registry
-from mmengine.registry import Registry
+from mmengine.registry import Registry, build_from_cfg
+
+from .option_checks import arguments_of
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
@@ -26,8 +28,6 @@ def explain(error: BaseException) -> Optional[str]:
         Optional[str]: None for an error nobody foresaw, of which the
         traceback must be seen.
     """
-    if isinstance(error, KeyboardInterrupt):
-        return 'interrupted'
     text = _text(error)
     if isinstance(error, KeyError) and ' registry. Please check ' in text:
         return _explain_unregistered(text)
@@ -42,7 +42,30 @@ def explain(error: BaseException) -> Optional[str]:
         return text
     if isinstance(error, FileNotFoundError):
         return text if not error.filename else f'{error.filename} is missing'
-    return None
+    return _explain_building(error)
+
+
+def _explain_building(error: BaseException) -> Optional[str]:
+    """Sentence for a component that its settings could not make."""
+    component = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code is build_from_cfg.__code__:
+            component = frame.f_locals.get('obj_cls')
+    if component is None:
+        return None
+    name = getattr(component, '__name__', str(component))
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    if isinstance(error, TypeError) and unknown:
+        known = [
+            key for key in arguments_of(component)
+            if key not in ('self', 'args', 'kwargs')
+        ]
+        close = difflib.get_close_matches(unknown[1], known, n=3) or known
+        return (f'the config gives {name} the setting {unknown[1]}, which it '
+                f'does not take; it takes {", ".join(close[:12])}')
+    return (f'{name} cannot be built from its settings in the config: '
+            f'{_text(error) or type(error).__name__} (--traceback shows '
+            'where)')
 
 
 def _text(error: BaseException) -> str:

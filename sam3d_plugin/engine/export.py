@@ -3,13 +3,14 @@ import ast
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Tuple
 
 import torch
 from mmdet3d.registry import MODELS
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from ..literals import literal_value
 from ..ops.random_state import seeded
 from ..store.atomic import atomic_write
 from ..store.checkpoint import (CheckpointError, extract_state_dict,
@@ -163,37 +164,6 @@ def parse_settings(text: str) -> Dict[str, Any]:
             except ValueError:
                 continue
     return settings
-
-
-def literal_value(node: ast.expr) -> Any:
-    """Value of a literal, of ``dict(...)`` or of a list of them.
-
-    Args:
-        node (ast.expr): Parsed text.
-
-    Returns:
-        Any: The value.
-
-    Raises:
-        ValueError: If the text is no literal.
-    """
-    if isinstance(node, ast.Call) and isinstance(
-            node.func, ast.Name) and node.func.id == 'dict':
-        if node.args:
-            raise ValueError('dict() takes names and values here')
-        pairs: List[Tuple[Any, Any]] = []
-        for keyword in node.keywords:
-            value = literal_value(keyword.value)
-            pairs += [(keyword.arg, value)] if keyword.arg else value.items()
-        return dict(pairs)
-    if isinstance(node, ast.Dict):
-        return {
-            literal_value(key): literal_value(value)
-            for key, value in zip(node.keys, node.values) if key is not None
-        }
-    if isinstance(node, (ast.List, ast.Tuple)):
-        return [literal_value(item) for item in node.elts]
-    return ast.literal_eval(node)
 
 
 def _build_parts(settings: Dict[str, Any], source: str) -> nn.ModuleDict:

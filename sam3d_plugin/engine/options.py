@@ -1,44 +1,16 @@
 """What the command lines' options do to a config."""
 import argparse
-import ast
+import difflib
 import os
-import re
 from pathlib import Path
 from typing import Any, Dict, List
 
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 
-from .export import literal_value
+from .option_checks import check_options
 from .projects import make_projects_importable
 
-# Where a dict begins: dict( or a brace, at the beginning or as an item; but
-# the {seed} of tools/analysis/evaluate.py is a text.
-_DICT = re.compile(r'(?<![^\s\[(,:=])(dict\(|\{(?!\w+\}))')
-
-
-class SettingAction(DictAction):
-    """mmengine's KEY=VALUE options, whose VALUE may also hold a dict.
-
-    A dict is written as in a config, ``dict(type='LN')``, or with braces;
-    mmengine itself breaks down on one with a comma.
-    """
-
-    def __call__(self, parser: Any, namespace: Any, values: Any, *args:
-                 Any) -> None:
-        """Parse options; say what is wrong in a sentence."""
-        try:
-            super().__call__(parser, namespace, values, *args)
-        except (SyntaxError, ValueError) as error:
-            raise argparse.ArgumentError(
-                self, f'{" ".join(values)}: write KEY=VALUE, and a dict as in '
-                f'a config, with quotes around texts ({error})') from error
-
-    @staticmethod
-    def _parse_iterable(val: str) -> Any:
-        """Parse the value of one option."""
-        if _DICT.search(val):
-            return literal_value(ast.parse(val, mode='eval').body)
-        return DictAction._parse_iterable(val)
+_CONFIG_SUFFIXES = ('.py', '.yml', '.yaml', '.json')
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -82,8 +54,10 @@ def read_config(filename: str, options: Dict[str, Any]) -> Config:
         ValueError: If an option does not fit the config.
     """
     make_projects_importable()
+    _check_config_file(Path(filename))
     cfg = Config.fromfile(filename)
     old_roots = _data_roots(cfg)
+    options = check_options(cfg, options)
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError) as error:
@@ -98,6 +72,20 @@ def read_config(filename: str, options: Dict[str, Any]) -> Config:
     if 'teacher' in options:
         set_teacher(cfg, options['teacher'])
     return cfg
+
+
+def _check_config_file(path: Path) -> None:
+    """Refuse what cannot be a config before mmengine reads it."""
+    if path.suffix not in _CONFIG_SUFFIXES:
+        hint = ('; are config and checkpoint swapped?'
+                if path.suffix in ('.pth', '.safetensors') else '')
+        raise ValueError(f'{path} is not a config (.py){hint}')
+    if path.is_file():
+        return
+    names = [p.name for p in path.parent.glob('*.py')]
+    close = difflib.get_close_matches(path.name, names, n=3)
+    hint = f'; did you mean {" or ".join(close)}?' if close else ''
+    raise FileNotFoundError(f'config {path} is missing{hint}')
 
 
 def set_teacher(cfg: Config, checkpoint: str) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Union
 
 import torch
-from mmdet3d.registry import RUNNERS
+from mmdet3d.registry import MODELS, RUNNERS, TRANSFORMS
 from mmengine.dist import is_distributed, master_only
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
@@ -124,6 +124,23 @@ class PointRunner(Runner):
         if isinstance(hook, dict) and hook.get('type') == 'CheckpointHook':
             hook = dict(hook, type='SafeCheckpointHook')
         super().register_hook(hook, priority)
+
+    def train(self) -> nn.Module:
+        """Train, after the parts that run later have been built once."""
+        self._build_test_parts()
+        return super().train()
+
+    def _build_test_parts(self) -> None:
+        """Build what a test needs, so that its settings are checked now."""
+        if self._test_loop is None:
+            return
+        if self._test_dataloader != self._val_dataloader:
+            self.build_dataloader(self._test_dataloader)
+        self.build_evaluator(self._test_evaluator)
+        if 'tta_model' in self.cfg:
+            MODELS.build(dict(self.cfg.tta_model, module=self.model))
+        for step in self.cfg.get('tta_pipeline', []):
+            TRANSFORMS.build(step)
 
     def load_or_resume(self) -> None:
         """Load or resume; automatic resuming takes what is whole."""

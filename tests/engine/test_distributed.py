@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
+from sam3d_plugin.cli.tool import leave_process_group
 from sam3d_plugin.engine import distributed
-from sam3d_plugin.engine.cli import leave_process_group
 from sam3d_plugin.engine.distributed import (check_gpu_count, export_ranks,
                                              init_gloo)
 

@@ -4,9 +4,10 @@ import argparse
 import pytest
 from mmengine.config import Config
 
-from sam3d_plugin.engine.options import (SettingAction, apply_train_options,
-                                         enable_tta, load_config,
-                                         move_data_root, read_config)
+from sam3d_plugin.cli.arguments import SettingAction
+from sam3d_plugin.engine.options import (apply_train_options, enable_tta,
+                                         load_config, move_data_root,
+                                         read_config)
 
 
 def test_data_root_moves_everywhere_and_nothing_else_does():
@@ -145,3 +146,18 @@ def test_braces_around_a_name_are_no_dict():
 def test_other_options_are_refused(option):
     with pytest.raises(argparse.ArgumentError, match='as in a config'):
         parse_options(option)
+
+
+def test_blanks_commas_and_home_stay_in_a_path(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', '/home/me')
+    folder = tmp_path / 'a, b'
+    folder.mkdir()
+    assert parse_options('a=my data/x', 'b=~/rooms', f'c={folder}', "d='1,2'",
+                         'e=None', 'f=1e-3') == {
+                             'a': 'my data/x',
+                             'b': '/home/me/rooms',
+                             'c': str(folder),
+                             'd': '1,2',
+                             'e': None,
+                             'f': 1e-3
+                         }

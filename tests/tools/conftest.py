@@ -47,7 +47,7 @@ def small_options(root):
 def run(tmp_path, scannet_root, monkeypatch):
     """Function that runs a tool on the small VoteNet and returns its status.
     """
-    from sam3d_plugin.engine.cli import run_tool
+    from sam3d_plugin.cli.tool import run_tool
     monkeypatch.chdir(tmp_path)
     # mmengine leaves it behind; it must not reach the next test.
     monkeypatch.setenv('LOCAL_RANK', '0')

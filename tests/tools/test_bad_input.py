@@ -51,7 +51,7 @@ def regions_of(scan, points_of, num_points=2048):
 ])
 def test_bad_scan_is_one_sentence(break_data, parts, scannet_root, tmp_path,
                                   capsys):
-    from sam3d_plugin.engine.cli import run_tool
+    from sam3d_plugin.cli.tool import run_tool
     break_data(scannet_root)
     module = load_tool('train')
     args = module.parse_args([

@@ -6,7 +6,7 @@ import torch
 from mmdet3d.registry import MODELS
 from mmengine.config import Config
 
-from sam3d_plugin.engine.cli import run_tool
+from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.engine.export import parse_settings
 from sam3d_plugin.store.checkpoint import read_checkpoint
 from tests.models.pretraining_cases import KNN, STAGE1, build

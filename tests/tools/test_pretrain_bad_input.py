@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from sam3d_plugin.engine.cli import run_tool
+from sam3d_plugin.cli.tool import run_tool
 from tests.datasets import frame_store
 from . import pretraining_runs
 from .conftest import load_tool

@@ -24,7 +24,7 @@ DECODER = dict(
 
 def train(folder, arguments, rank, port):
     """What a process does; without rank it is the only one."""
-    from sam3d_plugin.engine.cli import run_tool
+    from sam3d_plugin.cli.tool import run_tool
     from .conftest import load_tool
     os.chdir(folder)
     if rank is not None:

@@ -20,7 +20,7 @@ from mmengine.config import Config
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from sam3d_plugin.engine.options import SettingAction  # noqa: E402
+from sam3d_plugin.cli.arguments import SettingAction  # noqa: E402
 from tools import steps  # noqa: E402
 from tools.analysis import preparation_tables  # noqa: E402
 

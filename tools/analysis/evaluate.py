@@ -33,7 +33,8 @@ sys.path.insert(0, str(ROOT))
 
 import sam3d_plugin.engine  # noqa: E402,F401  knows the projects' configs
 import sam3d_plugin.engine.options as engine_options  # noqa: E402
-from sam3d_plugin.engine.cli import run_tool  # noqa: E402
+from sam3d_plugin.cli.arguments import SettingAction  # noqa: E402
+from sam3d_plugin.cli.tool import run_tool  # noqa: E402
 from tools import steps  # noqa: E402
 from tools.analysis import run_records  # noqa: E402
 
@@ -79,7 +80,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=engine_options.SettingAction,
+        action=SettingAction,
         default={},
         help='settings of training and evaluation, as key=value')
     parser.add_argument('--traceback', action='store_true')

@@ -23,7 +23,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from sam3d_plugin.engine.cli import run_tool  # noqa: E402
+from sam3d_plugin.cli.tool import run_tool  # noqa: E402
 from sam3d_plugin.engine.options import read_config  # noqa: E402
 from sam3d_plugin.store import atomic_write  # noqa: E402
 from sam3d_plugin.store.checkpoint import read_checkpoint  # noqa: E402

@@ -21,11 +21,12 @@ from rich.table import Table
 from torch import nn
 
 import sam3d_plugin  # noqa: F401  registers the plugin
+from sam3d_plugin.cli.arguments import SettingAction
+from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.datasets.frame_index import read_scan_names
 from sam3d_plugin.datasets.transforms.load_frame_labels import CLASSES
-from sam3d_plugin.engine.cli import run_tool
 from sam3d_plugin.engine.export import fresh_encoder, read_encoder
-from sam3d_plugin.engine.options import SettingAction, read_config
+from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.evaluation import knn_probe, token_features
 from sam3d_plugin.evaluation.knn_probe import NeighborSettings
 from sam3d_plugin.evaluation.linear_probe import (READ_OUTS, ProbeSettings,

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import sam3d_plugin.engine.options as engine_options  # noqa: E402
+from sam3d_plugin.cli.arguments import SettingAction  # noqa: E402
 from tools import steps  # noqa: E402
 from tools.analysis import run_records  # noqa: E402
 
@@ -92,7 +93,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=engine_options.SettingAction,
+        action=SettingAction,
         default={},
         help='further settings of every training and evaluation')
     parser.add_argument(

@@ -25,7 +25,8 @@ from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 
 import sam3d_plugin  # noqa: F401 registers our types, and CPU operations
-from sam3d_plugin.engine.options import SettingAction, read_config
+from sam3d_plugin.cli.arguments import SettingAction
+from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.ops.random_state import seeded
 from sam3d_plugin.store import read_region_file
 from sam3d_plugin.store.checkpoint import (extract_state_dict, load_encoder,

@@ -22,9 +22,9 @@ from mmengine.registry import init_default_scope
 from scipy.spatial import cKDTree
 
 import sam3d_plugin  # noqa: F401  registers the plugin
+from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.datasets import RGBDFrameDataset
 from sam3d_plugin.engine.checkpoint import find_newest_checkpoint
-from sam3d_plugin.engine.cli import run_tool
 from sam3d_plugin.engine.export import read_encoder
 from sam3d_plugin.evaluation.token_features import TokenEncoder, read_tokens
 from sam3d_plugin.ops.projection import back_project, transform

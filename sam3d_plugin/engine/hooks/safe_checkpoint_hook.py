@@ -3,9 +3,12 @@ from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List
 
 from mmdet3d.registry import HOOKS
+from mmengine.dist import is_main_process
 from mmengine.fileio.backends import BaseStorageBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
+
+_TRIAL_NAME = 'trial.pth'
 
 
 class _LateRemovals:
@@ -35,6 +38,20 @@ class SafeCheckpointHook(CheckpointHook):
     :class:`PointRunner` puts it. A run killed while it saves keeps the
     checkpoint before, also with ``max_keep_ckpts=1``.
     """
+
+    def before_train(self, runner: Runner) -> None:
+        """Write a checkpoint and remove it: what fails, fails now."""
+        super().before_train(runner)
+        runner.save_checkpoint(
+            self.out_dir,
+            _TRIAL_NAME,
+            file_client_args=self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            backend_args=self.backend_args)
+        if is_main_process():
+            self.file_backend.remove(
+                self.file_backend.join_path(self.out_dir, _TRIAL_NAME))
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int,
                                    meta: Dict[str, int]) -> None:

@@ -4,7 +4,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from sam3d_plugin.engine.cli import run_tool
+from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.store.checkpoint import read_checkpoint
 from tests.datasets import frame_store
 from tests.short_runs import forget_runs

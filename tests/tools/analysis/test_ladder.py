@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from sam3d_plugin.engine.cli import run_tool
+from sam3d_plugin.cli.tool import run_tool
 from tests.datasets import frame_store
 from tests.evaluation.labelled_store import write_labels
 from tests.short_runs import forget_runs

@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from sam3d_plugin.engine.cli import run_tool
+from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.engine.export import export_backbone
 from tests.evaluation.labelled_store import write_labelled_set
 from tests.models.pretraining_cases import STAGE1, build

@@ -9,7 +9,7 @@ from mmengine.config import config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
-from sam3d_plugin.engine.cli import run_tool
+from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.engine.options import read_config
 from tests.segmentation_stores import write_scannet_seg
 from tests.tools.conftest import TOOLS, load_tool

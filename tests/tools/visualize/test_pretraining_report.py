@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from sam3d_plugin.engine.cli import run_tool
+from sam3d_plugin.cli.tool import run_tool
 from tests.datasets import frame_store
 from tests.models.pretraining_cases import KNN, STAGE1, build
 from tests.tools.conftest import load_tool

@@ -1,0 +1,108 @@
+"""Types and actions of command-line arguments; imports in a moment."""
+import argparse
+import ast
+import os
+import re
+from pathlib import Path
+from typing import Any, Optional
+
+from ..literals import literal_value
+
+# Where a dict begins: dict( or a brace, at the beginning or as an item; but
+# the {seed} of tools/analysis/evaluate.py is a text.
+_DICT = re.compile(r'(?<![^\s\[(,:=])(dict\(|\{(?!\w+\}))')
+_LIST = re.compile(r'[\[(,]')
+_WORDS = {
+    'True': True,
+    'true': True,
+    'False': False,
+    'false': False,
+    'None': None
+}
+
+
+class SettingAction(argparse.Action):
+    """mmengine's KEY=VALUE options, for dicts and paths as well.
+
+    A dict is written as in a config, ``dict(type='LN')``, or with braces;
+    mmengine's own action fails on one with a comma. Blanks in a text are
+    kept, and a leading ``~`` is the home directory.
+    """
+
+    def __call__(self,
+                 parser: argparse.ArgumentParser,
+                 namespace: argparse.Namespace,
+                 values: Any,
+                 option_string: Optional[str] = None) -> None:
+        """Parse options; say what is wrong in a sentence."""
+        options = dict(getattr(namespace, self.dest) or {})
+        for text in values:
+            key, is_there, value = text.partition('=')
+            try:
+                if not is_there:
+                    raise ValueError('= is missing')
+                options[key] = _parse_value(value)
+            except (SyntaxError, ValueError, AssertionError) as error:
+                raise argparse.ArgumentError(
+                    self, f'{text}: write KEY=VALUE, and a dict as in a '
+                    f'config, with quotes around texts ({error})') from error
+        setattr(namespace, self.dest, options)
+
+
+def _parse_value(text: str) -> Any:
+    """Value of an option: a dict, a list, a number, a text."""
+    if _DICT.search(text):
+        return literal_value(ast.parse(text, mode='eval').body)
+    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in '\'"'
+    if is_quoted and text[0] not in text[1:-1]:
+        return text[1:-1]
+    if _LIST.search(text) and not user_path(text).exists():
+        from mmengine.config import DictAction
+        return DictAction._parse_iterable(text)
+    if text in _WORDS:
+        return _WORDS[text]
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            pass
+    return os.path.expanduser(text)
+
+
+def user_path(text: str) -> Path:
+    """A path from the command line, with ``~`` for the home directory.
+
+    The shell replaces it only where an argument begins, not in
+    ``--out=~/rooms``.
+    """
+    return Path(text).expanduser()
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that both tools take.
+
+    Args:
+        parser (argparse.ArgumentParser): Receives them.
+    """
+    parser.add_argument(
+        '--work-dir',
+        help='where logs and checkpoints go (default: '
+        'work_dirs/CONFIG)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=SettingAction,
+        default={},
+        help='settings over those of the config, as key=value; data_root='
+        'PATH moves everything that lies in the old data root, teacher=FILE '
+        'names the stage-1 checkpoint that stage 2 predicts')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how several processes are started (torchrun: pytorch)')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    parser.add_argument(
+        '--traceback',
+        action='store_true',
+        help='show where an error came from, not only its sentence')
