@@ -14,7 +14,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Sequence, Tuple, Union
+from typing import (Any, Callable, Dict, Iterable, Iterator, List, Sequence,
+                    Tuple, Union)
 
 import numpy as np
 import torch
@@ -31,7 +32,10 @@ _BROKEN_FILE = (RuntimeError, EOFError, ValueError, LookupError, TypeError,
                 AttributeError, AssertionError, ArithmeticError, MemoryError,
                 OSError, struct.error, pickle.UnpicklingError)
 _HISTORY_METHODS = ('min', 'max', 'current', 'mean')
-_STATE_KEYS = ('state_dict', 'model')
+_STATE_KEYS = ('state_dict', 'model', 'model_state_dict', 'base_model', 'net')
+# Put before every name by torch.compile, DataParallel and Lightning.
+_COMPILED = '_orig_mod.'
+_WRAPPERS = ('module.', 'model.')
 _BACKBONE_PREFIX = 'backbone.'
 
 
@@ -107,6 +111,8 @@ def _load(filename: str, map_location: Any) -> Any:
         if not path.is_file():
             raise FileNotFoundError(
                 f'checkpoint {filename} is missing; check the path')
+        if path.suffix == '.safetensors':
+            return _load_safetensors(path)
         return torch.load(path, map_location=map_location, weights_only=True)
     # mmengine's loaders of addresses leave weights_only to torch, and torch
     # hub switches it off; the variable has the last word.
@@ -119,6 +125,17 @@ def _load(filename: str, map_location: Any) -> Any:
         os.environ.pop(_FORCE_WEIGHTS_ONLY)
         if before is not None:
             os.environ[_FORCE_WEIGHTS_ONLY] = before
+
+
+def _load_safetensors(path: Path) -> Dict[str, Any]:
+    """Tensors and metadata of a safetensors file, as a checkpoint."""
+    from safetensors import SafetensorError, safe_open
+    try:
+        with safe_open(path, framework='pt') as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            return dict(state_dict=tensors, meta=file.metadata() or {})
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
 
 
 def _reading_error(filename: str, error: Exception) -> CheckpointError:
@@ -141,13 +158,14 @@ def extract_state_dict(checkpoint: Dict[str, Any],
     """Find the model's tensors in a checkpoint.
 
     Args:
-        checkpoint (Dict[str, Any]): Content of the file; the tensors lie under
-            ``state_dict``, under ``model`` or at the top.
+        checkpoint (Dict[str, Any]): Content of the file; the tensors are under
+            ``state_dict``, ``model`` or a name that other libraries use, or
+            at the top.
         filename (str): Its name, for errors.
 
     Returns:
-        Dict[str, Tensor]: Tensors by name, without the ``module.`` of a
-        wrapped model.
+        Dict[str, Tensor]: Tensors by name, without what torch.compile,
+        DataParallel and Lightning put before the names.
 
     Raises:
         CheckpointError: If there are no tensors by name.
@@ -159,11 +177,23 @@ def extract_state_dict(checkpoint: Dict[str, Any],
             break
     if not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise CheckpointError(
-            f'{filename} has no model tensors under "state_dict", "model" or '
-            f'at the top; it holds {", ".join(map(str, checkpoint))}')
-    if all(name.startswith('module.') for name in state):
-        return select_prefix(state, 'module.')
-    return dict(state)
+            f'{filename} has no model tensors under {", ".join(_STATE_KEYS)} '
+            f'or at the top; it holds {", ".join(map(str, checkpoint))}')
+    state = {name.replace(_COMPILED, ''): t for name, t in state.items()}
+    for wrapper in _wrappers_of(state):
+        state = select_prefix(state, wrapper)
+    return state
+
+
+def _wrappers_of(names: Iterable[str]) -> Iterator[str]:
+    """Prefixes of wrappers that all names share, the outermost first."""
+    names = list(names)
+    while True:
+        shared = [w for w in _WRAPPERS if all(n.startswith(w) for n in names)]
+        if not shared:
+            return
+        names = [name[len(shared[0]):] for name in names]
+        yield shared[0]
 
 
 def select_prefix(state_dict: Dict[str, Tensor],
@@ -272,12 +302,14 @@ def load_encoder(module: nn.Module,
     selected = select_prefix(state_dict, prefix)
     expected = module.state_dict()
     mismatched = _find_mismatched(selected, expected)
+    _check_finite(selected, expected, source)
     fitting = {k: v for k, v in selected.items() if k not in mismatched}
     outcome = module.load_state_dict(fitting, strict=False)
     # Files older than the counter of BatchNorm lack it; nothing reads it.
+    counters = {n for n in expected if n.endswith('num_batches_tracked')}
     absent = [
         name for name in outcome.missing_keys
-        if name not in mismatched and not name.endswith('num_batches_tracked')
+        if name not in mismatched and name not in counters
     ]
     allowed = [
         name for name in (*absent, *mismatched)
@@ -286,7 +318,9 @@ def load_encoder(module: nn.Module,
     taken = set(selected) - set(outcome.unexpected_keys)
     report = LoadReport(
         source=source,
-        matched=tuple(k for k in expected if k not in {*absent, *mismatched}),
+        matched=tuple(k for k in expected
+                      if k not in {*absent, *mismatched} and (
+                          k in selected or k not in counters)),
         missing=tuple(k for k in absent if k not in allowed),
         mismatched=tuple(text for k, text in mismatched.items()
                          if k not in allowed),
@@ -296,6 +330,19 @@ def load_encoder(module: nn.Module,
             if not (k.startswith(prefix) and k[len(prefix):] in taken)))
     report.raise_if_incomplete()
     return report
+
+
+def _check_finite(given: Dict[str, Tensor], expected: Iterable[str],
+                  source: str) -> None:
+    """Refuse weights that are NaN or infinite."""
+    broken = [
+        name for name in expected
+        if name in given and not given[name].isfinite().all()
+    ]
+    if broken:
+        raise CheckpointError(
+            f'{source} has NaN or infinite values in {_listed(broken, 5)}: '
+            'its training diverged; take an earlier checkpoint')
 
 
 def _find_mismatched(given: Dict[str, Tensor],

@@ -78,7 +78,7 @@ def test_errors_of_loading_workers_are_unwrapped():
 @pytest.mark.parametrize('registry, settings, hints', [
     (OPTIMIZERS, dict(type='AdamW', learning_rate=0.1), ['AdamW', 'lr']),
     (MODELS, dict(type='KNNTokenizer', num_token=8), ['num_tokens']),
-    (HOOKS, dict(type='CheckpointHook', intervall=1), ['interval']),
+    (HOOKS, dict(type='SafeCheckpointHook', intervall=1), ['interval']),
     (MODELS, dict(type='VoteNet', backbone=dict(type='PointNet2SASSG')),
      ['PointNet2SASSG', 'in_channels']),
     (TRANSFORMS, dict(type='PointSample', num_points='a',

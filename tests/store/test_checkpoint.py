@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
+from safetensors.torch import save_file
 from torch import nn
 
 from sam3d_plugin.store.checkpoint import (CheckpointError, extract_state_dict,
@@ -156,3 +157,66 @@ def test_prefix_must_be_unambiguous(tmp_path):
         load_pretrained(nn.Bilinear(1, 1, 1), cfg)
     with pytest.raises(CheckpointError, match='unknown keys.*strict'):
         load_pretrained(_encoder(), dict(cfg, strict=False))
+
+
+WRAPPED = ('module.', 'module.module.', '_orig_mod.', 'module._orig_mod.',
+           'model.', 'model._orig_mod.module.')
+
+
+@pytest.mark.parametrize('prefix', WRAPPED)
+def test_names_of_wrappers_are_removed(tmp_path, prefix):
+    """torch.compile, DataParallel and Lightning, also inside each other."""
+    torch.manual_seed(0)
+    trained, fresh = (
+        nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)) for _ in range(2))
+    state = {prefix + k: v for k, v in trained.state_dict().items()}
+    torch.save(dict(state_dict=state), tmp_path / 'a.pth')
+    report = load_pretrained(
+        fresh, dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth')))
+    assert report.summary() == '7/7 tensors'
+    assert torch.equal(fresh[0].weight, trained[0].weight)
+
+
+def test_compiled_part_of_a_model_is_found():
+    model = nn.Sequential(nn.Linear(3, 4))
+    state = {'0._orig_mod.weight': torch.ones(4, 3)}
+    assert list(extract_state_dict(dict(state_dict=state),
+                                   'a')) == ['0.weight']
+    assert load_encoder(model, extract_state_dict(state, 'a'), '', ['0.bias'])
+
+
+@pytest.mark.parametrize('key', ['model', 'model_state_dict', 'net'])
+def test_tensors_under_the_names_of_other_libraries(key):
+    state = dict(weight=torch.ones(1))
+    assert extract_state_dict({key: state, 'epoch': 3}, 'a') == state
+
+
+def test_safetensors_are_read_and_damaged_ones_named(tmp_path):
+    path = tmp_path / 'encoder.safetensors'
+    save_file(dict(weight=torch.ones(2, 3)), path, dict(method='stage1'))
+    content = read_checkpoint(path)
+    assert content['meta'] == dict(method='stage1')
+    assert torch.equal(
+        extract_state_dict(content, 'a')['weight'], torch.ones(2, 3))
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(CheckpointError, match='encoder.safetensors'):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_weights_that_are_not_finite_are_refused(value):
+    model = nn.Linear(3, 4)
+    state = {k: v.clone() for k, v in model.state_dict().items()}
+    state['bias'][1] = value
+    with pytest.raises(CheckpointError, match='bias'):
+        load_encoder(model, state)
+
+
+def test_foreign_names_are_said_even_with_batch_norm():
+    """Its counters, which may be missing, do not count as loaded."""
+    state = {
+        'other.' + k: v
+        for k, v in nn.BatchNorm1d(4).state_dict().items()
+    }
+    with pytest.raises(CheckpointError, match=r'other \(5\)'):
+        load_encoder(nn.Sequential(nn.BatchNorm1d(4)), state)

@@ -62,7 +62,7 @@ def test_bad_input_is_one_sentence(run, capsys, tmp_path):
     assert 'cut.pth is truncated' in _error(capsys)
     run.options = ['train_dataloader.dataset.dataset.pipeline.99.x=1']
     assert run('train') == 2
-    assert '--cfg-options do not fit votenet.py' in _error(capsys)
+    assert '--cfg-options: train_dataloader' in _error(capsys)
 
 
 def test_unwritable_work_dir_is_one_sentence(run, capsys):
@@ -78,7 +78,7 @@ def test_full_disk_is_one_sentence(run, capsys, monkeypatch):
     monkeypatch.setattr(LocalBackend, 'put', full)
     assert run('train') == 2
     message = _error(capsys)
-    assert 'epoch_1.pth' in message and 'no space left' in message
+    assert 'trial.pth' in message and 'no space left' in message
 
 
 def _hold(ready):

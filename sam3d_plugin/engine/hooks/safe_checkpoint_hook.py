@@ -8,6 +8,8 @@ from mmengine.fileio.backends import BaseStorageBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
+from ..option_checks import arguments_of
+
 _TRIAL_NAME = 'trial.pth'
 
 
@@ -39,6 +41,12 @@ class SafeCheckpointHook(CheckpointHook):
     checkpoint before, also with ``max_keep_ckpts=1``.
     """
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        # mmengine keeps what it does not know until the first saving.
+        for name in set(self.args) - set(arguments_of(Runner.save_checkpoint)):
+            raise TypeError(f"unexpected keyword argument '{name}'")
+
     def before_train(self, runner: Runner) -> None:
         """Write a checkpoint and remove it: what fails, fails now."""
         super().before_train(runner)
@@ -48,7 +56,8 @@ class SafeCheckpointHook(CheckpointHook):
             file_client_args=self.file_client_args,
             save_optimizer=self.save_optimizer,
             save_param_scheduler=self.save_param_scheduler,
-            backend_args=self.backend_args)
+            backend_args=self.backend_args,
+            **self.args)
         if is_main_process():
             self.file_backend.remove(
                 self.file_backend.join_path(self.out_dir, _TRIAL_NAME))
