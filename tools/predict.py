@@ -16,16 +16,17 @@ In Python: from sam3d_plugin import Predictor
 import argparse
 import sys
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import TYPE_CHECKING, List, Optional, Sequence
 
 import sam3d_plugin  # noqa: F401 registers our types, and CPU operations
 from sam3d_plugin.cli.arguments import SettingAction
-from sam3d_plugin.engine.errors import explain
-from sam3d_plugin.inference import (Predictor, SceneOptions, read_scene,
-                                    write_detections, write_segmentation)
-from sam3d_plugin.preparation.scans.frames import UP_AXES
-from sam3d_plugin.preparation.scans.scan import Scan
-from sam3d_plugin.visualization.render import ViewOptions
+from sam3d_plugin.cli.tool import run_tool
+from sam3d_plugin.preparation.scans import UP_AXES
+
+if TYPE_CHECKING:
+    from sam3d_plugin.inference import Predictor
+    from sam3d_plugin.preparation.scans.scan import Scan
+    from sam3d_plugin.visualization.render import ViewOptions
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -94,13 +95,15 @@ def _add_view_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--azimuth',
         type=float,
-        default=ViewOptions.azimuth,
+        default=-60.,
         help='where the camera stands, degrees counter-clockwise from the x '
         'axis (default: %(default)s)')
 
 
-def run(args: argparse.Namespace) -> None:
+def main(args: argparse.Namespace) -> None:
     """Predict and write, one scan after the other."""
+    from sam3d_plugin.inference import Predictor, SceneOptions, read_scene
+    from sam3d_plugin.visualization.render import ViewOptions
     options = SceneOptions(args.scale, args.up, args.region_key,
                            args.drop_invalid)
     # A file that cannot be read is known before the model is built.
@@ -116,9 +119,10 @@ def run(args: argparse.Namespace) -> None:
             _detect(predict, scan, args, view)
 
 
-def _detect(predict: Predictor, scan: Scan, args: argparse.Namespace,
-            view: ViewOptions) -> None:
+def _detect(predict: 'Predictor', scan: 'Scan', args: argparse.Namespace,
+            view: 'ViewOptions') -> None:
     """Find the boxes of a scan and write them."""
+    from sam3d_plugin.inference import write_detections
     detections = predict(scan, score_thr=args.score_thr)
     paths = write_detections(detections, args.out, view, args.max_boxes)
     for note in detections.notes:
@@ -128,9 +132,10 @@ def _detect(predict: Predictor, scan: Scan, args: argparse.Namespace,
           f'{" ".join(str(path) for path in paths.values())}')
 
 
-def _segment(predict: Predictor, scan: Scan, out: Path,
-             view: ViewOptions) -> None:
+def _segment(predict: 'Predictor', scan: 'Scan', out: Path,
+             view: 'ViewOptions') -> None:
     """Find the classes of a scan's points and write them."""
+    from sam3d_plugin.inference import write_segmentation
     segmentation = predict.segment(scan)
     paths = write_segmentation(segmentation, out, view)
     for note in segmentation.notes:
@@ -148,14 +153,5 @@ def _check_names(names: List[str]) -> None:
                          'and their results would be too; rename one file')
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Run the tool; a user's mistake ends in one sentence."""
-    args = parse_args(argv)
-    try:
-        run(args)
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {explain(error) or error}')
-
-
 if __name__ == '__main__':
-    main()
+    sys.exit(run_tool(main, parse_args()))

@@ -12,7 +12,8 @@ from mmengine.registry import Registry, build_from_cfg
 
 from .option_checks import arguments_of
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
+_OURS = [_ROOT / name for name in ('sam3d_plugin', 'tools', 'projects')]
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 _SENTENCES = (ValueError, OSError, KeyError, TypeError, RuntimeError,
               NotImplementedError)
@@ -85,9 +86,10 @@ def _is_own(error: BaseException) -> bool:
 
 
 def _is_our_raise(filename: str, line: str) -> bool:
-    """Whether a line of a traceback is a raise statement of this package."""
-    return line.strip().startswith('raise ') and _PACKAGE in Path(
-        filename).resolve().parents
+    """Whether a line of a traceback is a raise statement of ours."""
+    folders = Path(filename).resolve().parents
+    return line.strip().startswith('raise ') and any(folder in folders
+                                                     for folder in _OURS)
 
 
 def _explain_worker(text: str) -> Optional[str]:

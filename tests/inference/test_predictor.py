@@ -14,6 +14,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from plyfile import PlyData, PlyElement
 
+from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.inference import (Predictor, SceneOptions, scene_of_arrays,
                                     write_detections)
@@ -82,6 +83,12 @@ def room(tmp_path):
     xyz, rgb = np.hsplit(points.reshape(-1, 6), 2)
     regions = (xyz > np.median(xyz, axis=0)) @ np.array([1, 2, 4])
     return xyz, rgb, regions
+
+
+def predict_by_tool(*arguments):
+    """Exit status of tools/predict.py."""
+    tool = load_tool('predict')
+    return run_tool(tool.main, tool.parse_args(arguments))
 
 
 def write_scan(path, xyz, rgb=None, regions=None):
@@ -301,21 +308,18 @@ def test_stock_config_of_mmdet3d(room, tmp_path):
 
 
 def test_command_line(files, room, tmp_path, capsys):
-    path = write_scan(tmp_path / 'a.ply', *room)
-    tool = load_tool('predict')
-    tool.main([*files, str(path), '--out', str(tmp_path / 'out')])
+    path = str(write_scan(tmp_path / 'a.ply', *room))
+    assert predict_by_tool(*files, path, '--out', str(tmp_path / 'out')) == 0
     assert 'a: ' in capsys.readouterr().out
     assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == [
         'a.html', 'a.json', 'a.ply', 'a.png'
     ]
-    with pytest.raises(SystemExit, match='error: .*missing'):
-        tool.main([*files, str(tmp_path / 'b.ply'), '--out', str(tmp_path)])
-    with pytest.raises(SystemExit, match='error: two scans are named a'):
-        tool.main(
-            [*files,
-             str(path),
-             str(path), '--out',
-             str(tmp_path / 'out')])
+    for arguments, hint in (([*files, f'{path}b'], 'missing'),
+                            ([*files, path, path], 'two scans are named a'),
+                            ([*files[::-1], path], 'swapped')):
+        assert predict_by_tool(*arguments, '--out', str(tmp_path)) == 2
+        message = capsys.readouterr().err
+        assert message.count('\n') == 1 and hint in message
 
 
 def test_importing_the_plugin_stays_cheap():

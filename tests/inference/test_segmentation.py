@@ -11,9 +11,9 @@ from plyfile import PlyData
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.inference import Predictor
 from tests.conftest import write_scannet
-from tests.inference.test_predictor import save_model, write_scan
+from tests.inference.test_predictor import (predict_by_tool, save_model,
+                                             write_scan)
 from tests.random_states import unchanged_random_state
-from tests.tools.conftest import load_tool
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'sam3d'
 
@@ -117,10 +117,8 @@ def test_pipeline_that_leaves_out_points(files, room, tmp_path):
 
 
 def test_command_line_writes_what_was_found(files, room, tmp_path, capsys):
-    path = write_scan(tmp_path / 'a.ply', *room)
-    load_tool('predict').main(
-        [*files, str(path), '--out',
-         str(tmp_path / 'out')])
+    path = str(write_scan(tmp_path / 'a.ply', *room))
+    assert predict_by_tool(*files, path, '--out', str(tmp_path / 'out')) == 0
     assert 'a: 2048 points of ' in capsys.readouterr().out
     out = tmp_path / 'out'
     found = json.loads((out / 'a.json').read_text())

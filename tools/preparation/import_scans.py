@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
-from sam3d_plugin.preparation.scans.frames import UP_AXES
+from sam3d_plugin.preparation.scans import UP_AXES
 from sam3d_plugin.preparation.scans.import_scans import (ImportOptions,
                                                          import_scans)
 from sam3d_plugin.preparation.scans.scan import ScanError

@@ -20,7 +20,6 @@ _TO_Z_UP: Dict[str, np.ndarray] = {
     'x': np.array([[0, 0, -1.0], [0, 1, 0], [1, 0, 0]]),
     '-x': np.array([[0, 0, 1.0], [0, 1, 0], [-1, 0, 0]]),
 }
-UP_AXES = tuple(_TO_Z_UP)
 
 # A room in metres is larger than the first and smaller than the second.
 _SMALLEST_EXTENT, _LARGEST_EXTENT = 0.5, 100.0
