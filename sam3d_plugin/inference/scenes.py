@@ -125,7 +125,7 @@ def scene_of_arrays(xyz: ArrayLike,
             raise ScanError(f'{name}: {argument} must be {shape}, got '
                             f'{arrays[field].shape}')
     for field, values in arrays.items():
-        if not np.isfinite(values).all():
+        if field != 'rgb' and not np.isfinite(values).all():
             raise ScanError(f'{name}: a number of {field} is not finite; '
                             'leave such points out')
     path = Path(name)
@@ -136,7 +136,7 @@ def scene_of_arrays(xyz: ArrayLike,
         arrays['xyz'],
         read_colors(arrays, path, True, notes),
         np.eye(4),
-        regions=read_regions(arrays, path),
+        regions=read_regions(arrays, path, notes),
         notes=notes)
     scan = to_metres_z_up(scan,
                           1.0 if options.scale is None else options.scale,

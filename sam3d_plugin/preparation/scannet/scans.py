@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from mmengine.fileio import get_local_path
-from plyfile import PlyData, PlyParseError
+from plyfile import PlyParseError
 
 from ...store.errors import FrameError, StoreError
 from ...store.files import (BackendArgs, PathLike, checksum, exists,
@@ -26,7 +26,7 @@ from ..scans.frames import read_axis_align
 from ..scans.infos import describe_scan, scan_files
 from ..scans.instances import MAX_BOXES, instance_boxes
 from ..scans.scan import Scan, ScanError
-from ..scans.scan_readers import check_ply_counts
+from ..scans.ply_text import read_ply
 from ..scans.source_files import brief, read_source_file
 from .annotations import (VertexLabels, label_vertices, parse_groups,
                           parse_label_map, parse_segments)
@@ -243,12 +243,7 @@ def read_vertices(path: str, backend_args: BackendArgs = None) -> np.ndarray:
     names = ('x', 'y', 'z', 'red', 'green', 'blue')
     try:
         with get_local_path(path, backend_args=backend_args) as local:
-            check_ply_counts(local)
-            # Without the length of its lists, plyfile reads face by face.
-            ply = PlyData.read(
-                str(local), known_list_len={'face': {
-                    'vertex_indices': 3
-                }})
+            ply = read_ply(local, {'face': {'vertex_indices': 3}})
             vertices = np.stack([ply['vertex'][n] for n in names], axis=1)
     except FileNotFoundError:
         raise FrameError(f'{path} is missing; download it') from None

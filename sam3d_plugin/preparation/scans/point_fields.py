@@ -3,12 +3,20 @@
 Axis legend: N points.
 """
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ...store import check_region_ids
+from .colors import scale_colors
 from .scan import MAX_NYU40_ID, ScanError
+
+# More points than these at exactly one place are no measurements.
+_MANY_AT_ONE_PLACE, _SHARE_AT_ONE_PLACE, _MANY_TIMES = 20, 0.001, 10
+# A point this many extents of the scan away from its middle is none of it.
+_FAR_EXTENTS = 10
+# What stands for "none" where ids begin at 0.
+_NO_ID = (-1, 65535, 2**32 - 1, 2**31 - 1, 255)
 
 POINT_FIELDS = ('xyz', 'rgb', 'semantic', 'instance', 'region')
 
@@ -20,89 +28,218 @@ def check_lengths(arrays: Dict[str, np.ndarray], path: Path) -> None:
         raise ScanError(f'{path} holds no points; remove it from the folder')
     for field in POINT_FIELDS:
         shape = (count, 3) if field in ('xyz', 'rgb') else (count, )
-        if field in arrays and arrays[field].shape != shape:
+        fits = {shape, (count, 4)} if field == 'rgb' else {shape}
+        if field in arrays and arrays[field].shape not in fits:
             raise ScanError(
                 f'{path}: {field} has shape {arrays[field].shape}, but '
                 f'{count} points need {shape}; store one row per point')
 
 
-def without_invalid_points(arrays: Dict[str, np.ndarray], path: Path,
-                           drop_invalid: bool,
-                           notes: List[str]) -> Dict[str, np.ndarray]:
-    """Refuse or leave out points with a NaN or infinite number."""
-    columns = [arrays[key] for key in ('xyz', 'rgb') if key in arrays]
+def without_invalid_points(
+    arrays: Dict[str, np.ndarray],
+    path: Path,
+    drop_invalid: bool,
+    notes: List[str],
+    needed: Sequence[str] = ('xyz', 'rgb')
+) -> Dict[str, np.ndarray]:
+    """Refuse or leave out what sensors write for no measurement.
+
+    Those are points with a number that is NaN or infinite, points at a
+    position that a program writes for none (many at one place, such as the
+    sensor itself), and single points far outside of the scan.
+
+    Args:
+        arrays (Dict[str, np.ndarray]): Arrays of the scan, ``xyz`` (N, 3) in
+            any unit.
+        path (Path): Its file, for messages.
+        drop_invalid (bool): Whether to leave such points out.
+        notes (List[str]): Receives what was left out, and doubled points.
+        needed (Sequence[str]): Arrays whose numbers must be finite.
+
+    Returns:
+        Dict[str, np.ndarray]: The arrays of the points that are left.
+
+    Raises:
+        ScanError: When there are such points and none may be left out, or
+            when no others are left.
+    """
+    columns = [arrays[key] for key in needed if key in arrays]
     is_valid = np.isfinite(np.concatenate(columns, axis=1)).all(axis=1)
-    invalid = int((~is_valid).sum())
-    if invalid == 0:
+    found = [('that are NaN or infinite', ~is_valid)]
+    if is_valid.any():
+        xyz = arrays['xyz'].astype(np.float64)
+        is_placeholder, doubled = _find_placeholders(xyz, is_valid)
+        found.append(('at one position, a placeholder', is_placeholder))
+        is_valid &= ~is_placeholder
+        is_far = _find_far(xyz, is_valid)
+        found.append(('far outside of the scan', is_far))
+        is_valid &= ~is_far
+        if doubled:
+            notes.append(f'{doubled:,} points are at the position of another')
+    kinds = [
+        f'{mask.sum():,} points {what}' for what, mask in found if mask.any()
+    ]
+    if not kinds:
         return arrays
-    if not drop_invalid:
-        raise ScanError(f'{path}: {invalid:,} of {len(is_valid):,} points are '
-                        'NaN or infinite; add --drop-invalid to leave them '
-                        'out')
     if not is_valid.any():
-        raise ScanError(f'{path}: every point is NaN or infinite; remove the '
-                        'file from the folder')
-    notes.append(f'left out {invalid:,} points that are NaN or infinite')
+        raise ScanError(f'{path}: every point is invalid ({kinds[0]}); '
+                        'remove the file from the folder')
+    if not drop_invalid:
+        raise ScanError(f'{path}: {" and ".join(kinds)}, of {len(is_valid):,} '
+                        'points; add --drop-invalid to leave them out')
+    notes.append(f'left out {" and ".join(kinds)}')
     return {
         key: value[is_valid] if key in POINT_FIELDS else value
         for key, value in arrays.items()
     }
 
 
-def read_colors(arrays: Dict[str, np.ndarray], path: Path, without_color: bool,
-                notes: List[str]) -> np.ndarray:
-    """(N, 3) colours from 0 to 255."""
-    if 'rgb' not in arrays:
-        if not without_color:
-            raise ScanError(f'{path} has no colours; add --without-color to '
-                            'store mid-grey for all points')
-        notes.append('no colours: stored mid-grey')
-        return np.full((len(arrays['xyz']), 3), 128, dtype=np.float32)
-    rgb = arrays['rgb']
-    if rgb.dtype.kind == 'f' and rgb.max() <= 1:
-        notes.append('colours from 0 to 1, stored as 0 to 255')
-        rgb = rgb * 255
-    if rgb.min() < 0 or rgb.max() > 255:
-        raise ScanError(f'{path}: colours reach from {rgb.min():g} to '
-                        f'{rgb.max():g}; store them as 0 to 255')
-    return rgb.astype(np.float32)
+def _find_placeholders(xyz: np.ndarray,
+                       is_valid: np.ndarray) -> Tuple[np.ndarray, int]:
+    """Points at a position that far too many share.
+
+    Args:
+        xyz (np.ndarray): (N, 3).
+        is_valid (np.ndarray): (N,) bool, points to look at.
+
+    Returns:
+        Tuple[np.ndarray, int]: (N,) bool, and how many other points are at
+        the position of an earlier one.
+    """
+    index = np.flatnonzero(is_valid)
+    _, inverse, counts = np.unique(
+        xyz[index], axis=0, return_inverse=True, return_counts=True)
+    # A scan whose every point is there several times has no such position.
+    limit = max(_MANY_AT_ONE_PLACE, _MANY_TIMES * float(np.median(counts)),
+                _SHARE_AT_ONE_PLACE * len(index))
+    is_crowded = counts > limit
+    mask = np.zeros(len(xyz), dtype=bool)
+    mask[index] = is_crowded[inverse.reshape(-1)]
+    return mask, int((counts[~is_crowded] - 1).sum())
 
 
-def _read_ids(arrays: Dict[str, np.ndarray], field: str,
-              path: Path) -> Optional[np.ndarray]:
-    """(N,) int64 ids from 0, or None where the file has none."""
+def _find_far(xyz: np.ndarray, is_valid: np.ndarray) -> np.ndarray:
+    """The few points that are many extents of the scan away from it."""
+    inside = xyz[is_valid]
+    low, high = np.percentile(inside, [1, 99], axis=0)
+    reach = _FAR_EXTENTS * max(float((high - low).max()), 1e-9)
+    is_far = (np.abs(xyz - (low + high) / 2) > reach).any(axis=1) & is_valid
+    return is_far if is_far.mean() < 0.01 else np.zeros_like(is_far)
+
+
+def read_colors(arrays: Dict[str, np.ndarray],
+                path: Path,
+                without_color: bool,
+                notes: List[str],
+                others: Sequence[str] = ()) -> np.ndarray:
+    """Colours of the points, mid-grey where they cannot be read.
+
+    Args:
+        arrays (Dict[str, np.ndarray]): Arrays of the scan.
+        path (Path): Its file, for messages.
+        without_color (bool): Whether a scan without usable colours passes.
+        notes (List[str]): Receives what was done.
+        others (Sequence[str]): What else the file holds, for messages.
+
+    Returns:
+        np.ndarray: (N, 3) float32, 0 to 255.
+
+    Raises:
+        ScanError: When there are no usable colours and there must be.
+    """
+    if 'rgb' in arrays:
+        try:
+            rgb, note = scale_colors(arrays['rgb'])
+        except ValueError as error:
+            problem = str(error)
+        else:
+            notes += [note] if note else []
+            return rgb
+    else:
+        held = f' (it has {", ".join(others)})' if others else ''
+        problem = f'no colours{held}'
+    if not without_color:
+        raise ScanError(f'{path}: {problem}; add --without-color to store '
+                        'mid-grey for all points')
+    notes.append(f'{problem}: mid-grey for all points')
+    return np.full((len(arrays['xyz']), 3), 128, dtype=np.float32)
+
+
+def _read_ids(arrays: Dict[str, np.ndarray], field: str, path: Path,
+              notes: List[str]) -> Optional[np.ndarray]:
+    """(N,) int64 ids with 0 for none, or None where the file has none.
+
+    Some programs count from 0 and write -1, or the largest number of the
+    type, for points in none.
+    """
     if field not in arrays:
         return None
     values = arrays[field]
     if not np.isfinite(values).all() or (values != np.round(values)).any():
         raise ScanError(f'{path}: {field} ids must be whole numbers')
-    if values.min() < 0:
-        raise ScanError(f'{path}: {field} id {values.min():g} is negative; '
+    ids = values.astype(np.int64)
+    none = find_no_id(ids)
+    if none is not None:
+        is_none = ids == none
+        ids = np.where(is_none, 0, ids + 1)
+        notes.append(f'{field} ids: {none} is none ({is_none.sum():,} '
+                     'points), and the others are counted from 0')
+    if ids.min() < 0:
+        raise ScanError(f'{path}: {field} id {ids.min()} is negative; '
                         f'use 0 for points without one')
-    return values.astype(np.int64)
+    return ids
 
 
-def read_instances(arrays: Dict[str, np.ndarray],
-                   path: Path) -> Optional[np.ndarray]:
-    """(N,) int64 instance ids, or None."""
-    return _read_ids(arrays, 'instance', path)
+def find_no_id(ids: np.ndarray) -> Optional[int]:
+    """The id that stands for none where ids are counted from 0.
+
+    Args:
+        ids (np.ndarray): Integers of any shape.
+
+    Returns:
+        Optional[int]: -1, or the largest number of an integer type if it is
+        far above all others; None where 0 stands for none.
+    """
+    present = np.unique(ids)
+    if present[0] == -1 and (len(present) == 1 or present[1] >= 0):
+        return -1
+    highest = int(present[-1])
+    below = int(present[-2]) if len(present) > 1 else 0
+    if highest in _NO_ID and below < highest // 2:
+        return highest
+    return None
 
 
-def read_semantic(arrays: Dict[str, np.ndarray],
-                  path: Path) -> Optional[np.ndarray]:
-    """(N,) int64 NYU40 ids, or None."""
-    semantic = _read_ids(arrays, 'semantic', path)
-    if semantic is not None and semantic.max() > MAX_NYU40_ID:
-        raise ScanError(
-            f'{path}: semantic id {semantic.max()} is no NYU40 id; known are '
-            f'0 (unlabelled) and 1 to {MAX_NYU40_ID}')
-    return semantic
+def read_instances(arrays: Dict[str, np.ndarray], path: Path,
+                   notes: List[str]) -> Optional[np.ndarray]:
+    """(N,) int64 instance ids, 0 for none, or None."""
+    return _read_ids(arrays, 'instance', path, notes)
 
 
-def read_regions(arrays: Dict[str, np.ndarray],
-                 path: Path) -> Optional[np.ndarray]:
+def read_semantic(arrays: Dict[str, np.ndarray], path: Path,
+                  notes: List[str]) -> Optional[np.ndarray]:
+    """(N,) int64 NYU40 ids, or None; unknown ids become 0, unlabelled."""
+    if 'semantic' not in arrays:
+        return None
+    values = arrays['semantic']
+    if not np.isfinite(values).all() or (values != np.round(values)).any():
+        raise ScanError(f'{path}: semantic ids must be whole numbers')
+    ids = values.astype(np.int64)
+    is_unknown = (ids < 0) | (ids > MAX_NYU40_ID)
+    if is_unknown.all():
+        raise ScanError(f'{path}: none of the semantic ids, such as {ids[0]}, '
+                        f'is a NYU40 id (0 to {MAX_NYU40_ID}); map them first')
+    if is_unknown.any():
+        unknown = ', '.join(map(str, np.unique(ids[is_unknown])[:5]))
+        notes.append(f'{is_unknown.sum():,} points with ids that NYU40 does '
+                     f'not have ({unknown}) stored as unlabelled')
+    return np.where(is_unknown, 0, ids)
+
+
+def read_regions(arrays: Dict[str, np.ndarray], path: Path,
+                 notes: List[str]) -> Optional[np.ndarray]:
     """(N,) uint32 region ids up to 2^24, or None."""
-    regions = _read_ids(arrays, 'region', path)
+    regions = _read_ids(arrays, 'region', path, notes)
     if regions is None:
         return None
     try:

@@ -5,18 +5,18 @@ Both give arrays under the same names (see ``FIELDS``), from which
 
 Axis legend: N points, R boxes.
 """
-import io
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Collection, Dict, List, Optional, Tuple, Union
+from typing import Collection, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
-from plyfile import PlyData, PlyParseError
+from plyfile import PlyParseError
 
 from ...store.npz import read_npz
 from .box_readers import box_files, read_boxes
+from .colors import CHANNEL_NAMES, find_colors
 from .frames import alignment_file, read_axis_align, to_metres_z_up
+from .ply_text import check_pointer, read_ply
 from .point_fields import (check_lengths, read_colors, read_instances,
                            read_regions, read_semantic, without_invalid_points)
 from .scan import Scan, ScanError, scan_name
@@ -31,8 +31,6 @@ FIELDS: Dict[str, Tuple[str, ...]] = {
     'region': ('region', 'region_id', 'regions', 'sam3d_ensemble_group'),
 }
 
-_PLY_COLUMNS = {'xyz': ('x', 'y', 'z'), 'rgb': ('red', 'green', 'blue')}
-
 # What concerns the scan as a whole.
 _SCAN_FIELDS = ('bbox', 'axis_align_matrix')
 
@@ -45,9 +43,8 @@ _COUNTED_FROM_ZERO = ('sam3d_ensemble_group', 'sam3d_normal_vector_group')
 
 _UNREADABLE = (ValueError, KeyError, EOFError, OSError, OverflowError,
                PlyParseError)
-# A header is shorter, but for one with a hundred thousand comments.
-_LONGEST_HEADER = 1 << 20
-_PLY_ELEMENT = re.compile(rb'^element\s+\S+\s+(\d+)', re.MULTILINE)
+# In errors about files that end too early.
+_CUT_OFF = ('early end', 'truncated', 'zip', 'eof', 'end of file')
 
 # Arrays by their names in the file, and names of those not understood.
 Found = Tuple[Dict[str, np.ndarray], List[str]]
@@ -131,21 +128,23 @@ def read_scan(path: Path, options: ReadOptions) -> Scan:
         ScanError: When the file is damaged or its arrays do not fit.
     """
     notes: List[str] = []
-    arrays = _read_arrays(path, options, notes)
+    arrays, others = _read_arrays(path, options, notes)
     check_lengths(arrays, path)
-    arrays = without_invalid_points(arrays, path, options.drop_invalid, notes)
+    needed = ('xyz', ) if options.without_color else ('xyz', 'rgb')
+    arrays = without_invalid_points(arrays, path, options.drop_invalid, notes,
+                                    needed)
     boxes, box_classes = ((None, None) if options.without_labels else
                           read_boxes(path, arrays))
-    rgb = read_colors(arrays, path, options.without_color, notes)
+    rgb = read_colors(arrays, path, options.without_color, notes, others)
     scan = Scan(
         name=scan_name(path),
         path=path,
         xyz=np.asarray(arrays['xyz'], dtype=np.float64),
         rgb=rgb,
         axis_align=read_axis_align(path, arrays, notes),
-        semantic=read_semantic(arrays, path),
-        instance=read_instances(arrays, path),
-        regions=read_regions(arrays, path),
+        semantic=read_semantic(arrays, path, notes),
+        instance=read_instances(arrays, path, notes),
+        regions=read_regions(arrays, path, notes),
         boxes=boxes,
         box_classes=box_classes,
         notes=notes,
@@ -154,20 +153,22 @@ def read_scan(path: Path, options: ReadOptions) -> Scan:
     return to_metres_z_up(scan, options.scale, options.up)
 
 
-def _read_arrays(path: Path, options: ReadOptions,
-                 notes: List[str]) -> Dict[str, np.ndarray]:
-    """The known arrays of a file by their names in ``FIELDS``."""
+def _read_arrays(path: Path, options: ReadOptions, notes: List[str]) -> Found:
+    """The known arrays of a file by their names in ``FIELDS``, and others."""
     skipped = _LABELS if options.without_labels else ()
     fields = {k: names for k, names in FIELDS.items() if k not in skipped}
     of_scan = {key for key in _SCAN_FIELDS if key not in skipped}
     if options.region_key is not None:
         fields['region'] = (options.region_key, )
-    reader = _read_ply if path.suffix.lower() == '.ply' else read_npz
+    reader = _read_ply if path.suffix.lower() == '.ply' else _read_npz
     try:
         found, unused = reader(path, {*sum(fields.values(), ()), *of_scan})
     except _UNREADABLE as error:
-        raise ScanError(f'{path} cannot be read ({brief(error)}); it may be '
-                        'truncated: copy it again') from error
+        hint = ('; it may be truncated: copy it again' if any(
+            word in str(error).lower() for word in _CUT_OFF) else '')
+        raise ScanError(
+            f'{path} cannot be read ({brief(error)}){hint}') from error
+    _join_colors(found, fields['rgb'], notes)
     arrays = {key: found.pop(key) for key in _SCAN_FIELDS if key in found}
     for field, names in fields.items():
         name = next((name for name in names if name in found), None)
@@ -178,50 +179,57 @@ def _read_arrays(path: Path, options: ReadOptions,
             arrays[field] = arrays[field].astype(np.int64) + 1
         if name == 'xyz_aligned':
             arrays['axis_align_matrix'] = np.eye(4)
-    if unused or found:
-        notes.append(f'not used: {", ".join([*found, *unused])}')
+    others = [*found, *unused]
+    if others:
+        notes.append(f'not used: {", ".join(others)}')
     if 'xyz' not in arrays:
         raise ScanError(f'{path} has no coordinates; it needs an array '
                         f'named {" or ".join(FIELDS["xyz"])}, or x, y, z')
-    return _split_points(arrays)
+    return _split_points(arrays), others
 
 
-def check_ply_counts(path: Union[str, Path]) -> None:
-    """Refuse a PLY that promises more rows than it has bytes.
-
-    Args:
-        path (Union[str, Path]): Local file.
-
-    Raises:
-        ValueError: Before anything is allocated for the rows.
-    """
+def _read_npz(path: Path, wanted: Collection[str]) -> Found:
+    """Arrays with known names, and those that colours may be in."""
     with open(path, 'rb') as file:
-        header = file.read(_LONGEST_HEADER).partition(b'end_header')[0]
-        size = file.seek(0, io.SEEK_END)
-    for count in _PLY_ELEMENT.findall(header):
-        if int(count[:20]) > size:
-            raise ValueError(f'{int(count[:20])} elements do not fit into '
-                             f'{size} bytes')
+        check_pointer(file.read(100))
+    return read_npz(path, {*wanted, *sum(CHANNEL_NAMES, ())})
+
+
+def _join_colors(found: Dict[str, np.ndarray], names: Sequence[str],
+                 notes: List[str]) -> None:
+    """Make one array of colours that are in several, in place."""
+    if any(name in found and found[name].ndim > 1 for name in names):
+        return
+    rgb, used = find_colors({
+        name: values
+        for name, values in found.items()
+        if values.ndim == 1 and values.dtype.kind in 'iuf'
+    })
+    if rgb is None:
+        return
+    for name in used:
+        del found[name]
+    found['rgb'] = rgb
+    if tuple(used) != CHANNEL_NAMES[0]:
+        notes.append(f'colours from {", ".join(used)}')
 
 
 def _read_ply(path: Path, wanted: Collection[str]) -> Found:
-    """Vertex properties, x y z and red green blue as one array each."""
-    check_ply_counts(path)
-    ply = PlyData.read(str(path))
+    """Scalar properties of the vertices, and x y z as one array."""
+    ply = read_ply(path)
     if 'vertex' not in ply:
         raise ValueError('it has no element "vertex"')
     vertices = ply['vertex'].data
-    unused = list(vertices.dtype.names)
-    arrays = {}
-    for target, columns in _PLY_COLUMNS.items():
-        if all(column in unused for column in columns):
-            arrays[target] = np.stack([vertices[c] for c in columns], axis=1)
-            unused = [name for name in unused if name not in columns]
-    for name in wanted:
-        if name in unused:
-            arrays[name] = np.array(vertices[name])
-            unused.remove(name)
-    return arrays, unused
+    names = {name.lower(): name for name in vertices.dtype.names}
+    arrays = {
+        name: np.array(vertices[name])
+        for name in vertices.dtype.names if vertices[name].dtype.kind != 'O'
+    }
+    lists = [name for name in vertices.dtype.names if name not in arrays]
+    axes = [names.get(axis, '') for axis in 'xyz']
+    if all(axis in arrays for axis in axes):
+        arrays['xyz'] = np.stack([arrays.pop(axis) for axis in axes], axis=1)
+    return arrays, lists
 
 
 def _split_points(arrays: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ from sam3d_plugin.preparation.rgbd_folder.matrices import (read_intrinsics,
                                                            read_numbers,
                                                            rotation_to_z)
 from sam3d_plugin.preparation.rgbd_folder.timestamps import associate
-from sam3d_plugin.preparation.scans.frames import UP_AXES
+from sam3d_plugin.preparation.scans import UP_AXES
 from sam3d_plugin.store.errors import StoreError
 
 

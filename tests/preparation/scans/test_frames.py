@@ -3,8 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sam3d_plugin.preparation.scans.frames import (UP_AXES, check_units,
-                                                   check_up_axis, find_up_axis,
+from sam3d_plugin.preparation.scans import UP_AXES
+from sam3d_plugin.preparation.scans.frames import (check_units, check_up_axis,
+                                                   find_up_axis,
                                                    read_axis_align,
                                                    to_metres_z_up)
 from sam3d_plugin.preparation.scans.scan import Scan, ScanError
