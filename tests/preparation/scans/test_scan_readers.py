@@ -311,7 +311,7 @@ def test_doubled_points_are_said_and_kept(tmp_path, room):
     assert '2,900 points are at the position of another' in scan.notes
 
 
-@pytest.mark.parametrize('rgb', [np.nan, 1000, -3.])
+@pytest.mark.parametrize('rgb', [np.nan, 1000, -300.])
 def test_colours_that_nobody_needs_stop_nothing(tmp_path, room, rgb):
     """Prediction reads so."""
     colors = room['rgb'].astype(float)
