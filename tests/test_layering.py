@@ -12,6 +12,7 @@ PACKAGE = 'sam3d_plugin'
 # A module imports lower numbers and its own folder only.
 LAYERS = {
     'structures': 0,
+    'literals': 0,
     'mmcv_ext': 0,
     'ops': 0,
     'store': 0,
@@ -34,6 +35,7 @@ LAYERS = {
     'engine': 7,
     'evaluation': 7,
     'inference': 8,
+    'cli': 9,
 }
 # Pictures and pages are written as atomically as everything else; a trained
 # model reads the scans that can be imported.

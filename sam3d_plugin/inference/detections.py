@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
+from ..preparation.scans.box_readers import FRAME
 from ..visualization.boxes import LabelledBoxes
 
 
@@ -50,7 +51,7 @@ class Detections:
         assert scores is not None
         return dict(
             scan=self.scan,
-            frame='axis-aligned, metres, z up',
+            frame=FRAME,
             axis_align=self.axis_align.tolist(),
             tokens=self.tokens,
             score_thr=self.score_thr,

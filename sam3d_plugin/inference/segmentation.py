@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
+from ..preparation.scans.box_readers import FRAME
 from ..visualization.segments import count_labels
 
 
@@ -60,7 +61,7 @@ class Segmentation:
             found[name] = dict(points=count, confidence=round(confidence, 4))
         return dict(
             scan=self.scan,
-            frame='axis-aligned, metres, z up',
+            frame=FRAME,
             axis_align=self.axis_align.tolist(),
             tokens=self.tokens,
             notes=self.notes,

@@ -78,7 +78,7 @@ def write_segmentation(segmentation: Segmentation,
     Returns:
         Dict[str, Path]: ``<scan>.json``, ``.ply``, ``.png`` and ``.html``
         by their ending. The PLY holds the points in one colour per class,
-        and the class as the property ``label``.
+        and its index as the property ``class_index``.
     """
     paths = _paths(out, segmentation.scan)
     with atomic_write(paths['json'], 'w') as file:
@@ -88,7 +88,8 @@ def write_segmentation(segmentation: Segmentation,
         paths['ply'],
         points,
         label_colors(labels, segmentation.palette),
-        labels=labels)
+        labels=labels,
+        classes=segmentation.classes)
     for ending, write in (('png', render_labels), ('html', write_labels_html)):
         write(paths[ending], points, labels, segmentation.classes,
               segmentation.palette, segmentation.scan, view)

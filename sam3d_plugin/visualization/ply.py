@@ -4,7 +4,7 @@ Axes: N points.
 """
 import io
 from pathlib import Path
-from typing import Optional, Union
+from typing import Optional, Sequence, Union
 
 import numpy as np
 from plyfile import PlyData, PlyElement
@@ -12,14 +12,24 @@ from plyfile import PlyData, PlyElement
 from sam3d_plugin.store.files import BackendArgs, write_bytes
 from .points import check_points
 
+# Before an index and the name of its class, in the comments of a file.
+CLASS_COMMENT = 'class_index'
+# What float32 may change of a coordinate, metres.
+_TOLERANCE = 1e-4
 
-def write_ply(path: Union[str, Path],
-              points: np.ndarray,
-              colors: np.ndarray,
-              region_ids: Optional[np.ndarray] = None,
-              backend_args: BackendArgs = None,
-              labels: Optional[np.ndarray] = None) -> None:
+
+def write_ply(
+    path: Union[str, Path],
+    points: np.ndarray,
+    colors: np.ndarray,
+    region_ids: Optional[np.ndarray] = None,
+    backend_args: BackendArgs = None,
+    labels: Optional[np.ndarray] = None,
+    classes: Sequence[str] = ()) -> None:
     """Write points with colours, binary and little endian.
+
+    Coordinates far from the origin are written in double precision. Comments
+    say what the numbers mean.
 
     Args:
         path (Union[str, Path]): PLY file to write; its folder is made.
@@ -28,21 +38,24 @@ def write_ply(path: Union[str, Path],
         region_ids (Optional[np.ndarray]): (N,) ids, kept as the property
             ``region``.
         backend_args (BackendArgs): Arguments of the file backend.
-        labels (Optional[np.ndarray]): (N,) classes, kept as the property
-            ``label``.
+        labels (Optional[np.ndarray]): (N,) indices into ``classes``, kept as
+            the property ``class_index``.
+        classes (Sequence[str]): Names of the classes.
 
     Raises:
         ValueError: When there is no point, a coordinate is not finite, or
             colours or ids are not as many as points.
     """
     points = check_points(points)
-    columns = [(name, '<f4', points[:, i]) for i, name in enumerate('xyz')]
+    is_exact = np.abs(points.astype(np.float32) - points).max() < _TOLERANCE
+    kind = '<f4' if is_exact else '<f8'
+    columns = [(name, kind, points[:, i]) for i, name in enumerate('xyz')]
     if np.shape(colors) != points.shape:
         raise ValueError(f'{path}: {len(points)} points came with colours of '
                          f'shape {np.shape(colors)}')
     columns += [(name, 'u1', np.asarray(colors)[:, i])
                 for i, name in enumerate(('red', 'green', 'blue'))]
-    for name, ids in (('region', region_ids), ('label', labels)):
+    for name, ids in (('region', region_ids), ('class_index', labels)):
         if ids is None:
             continue
         if np.shape(ids) != (len(points), ):
@@ -54,6 +67,13 @@ def write_ply(path: Union[str, Path],
     for name, _, values in columns:
         vertices[name] = values
     buffer = io.BytesIO()
+    comments = ['x y z in metres, z up']
+    if region_ids is not None:
+        comments.append('region 0: in none')
+    comments += [
+        f'{CLASS_COMMENT} {i} {name}' for i, name in enumerate(classes)
+    ]
     PlyData([PlyElement.describe(vertices, 'vertex')],
-            byte_order='<').write(buffer)
+            byte_order='<',
+            comments=comments).write(buffer)
     write_bytes(path, buffer.getvalue(), backend_args)

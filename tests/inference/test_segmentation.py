@@ -10,6 +10,8 @@ from plyfile import PlyData
 
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.inference import Predictor
+from sam3d_plugin.preparation.scans.scan import NYU40_IDS
+from sam3d_plugin.preparation.scans.scan_readers import ReadOptions, read_scan
 from tests.conftest import write_scannet
 from tests.inference.test_predictor import (predict_by_tool, save_model,
                                              write_scan)
@@ -124,7 +126,11 @@ def test_command_line_writes_what_was_found(files, room, tmp_path, capsys):
     found = json.loads((out / 'a.json').read_text())
     assert sum(kind['points'] for kind in found['found'].values()) == 2048
     vertices = PlyData.read(str(out / 'a.ply'))['vertex']
-    assert vertices['label'].tolist() == found['labels']
+    assert vertices['class_index'].tolist() == found['labels']
+    # What import_scans.py reads from it are the same classes.
+    read = read_scan(out / 'a.ply', ReadOptions())
+    names = np.array(found['classes'])[found['labels']]
+    assert read.semantic.tolist() == [NYU40_IDS[name] for name in names]
     assert (out / 'a.png').read_bytes().startswith(b'\x89PNG')
     name = next(iter(found['found']))
     assert name in (out / 'a.html').read_text()

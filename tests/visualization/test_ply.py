@@ -36,3 +36,11 @@ def test_wrong_arrays_are_refused(tmp_path, points, colors, ids, message):
     with pytest.raises(ValueError, match=message):
         write_ply(tmp_path / 'points.ply', points, colors, ids)
     assert not list(tmp_path.iterdir())
+
+
+def test_points_far_from_the_origin_keep_their_place(tmp_path):
+    points = POINTS + np.array([451234.7, 5411876.46, 312.19])
+    write_ply(tmp_path / 'far.ply', points, COLORS)
+    vertices = PlyData.read(str(tmp_path / 'far.ply'))['vertex']
+    read = np.stack([vertices[axis] for axis in 'xyz'], axis=1)
+    assert np.array_equal(read, points)

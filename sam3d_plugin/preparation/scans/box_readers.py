@@ -15,6 +15,8 @@ _BOX_KEYS = ('bbox', 'box', 'bbox_3d')
 _CLASS_KEYS = ('class', 'label', 'category', 'name')
 _JSON_FORM = ('{"boxes": [{"class": "chair", "center": [x, y, z], '
               '"size": [dx, dy, dz]}]}')
+# Said by the JSON files of tools/predict.py.
+FRAME = 'axis-aligned, metres, z up'
 
 Boxes = Tuple[Optional[np.ndarray], Optional[np.ndarray]]
 
@@ -74,6 +76,10 @@ def _read_json(path: Path) -> Tuple[np.ndarray, np.ndarray]:
             f'{path} is no whole JSON file ({brief(error)}); write it '
             f'again as {_JSON_FORM}') from error
     entries = content.get('boxes') if isinstance(content, dict) else content
+    frame = content.get('frame', FRAME) if isinstance(content, dict) else FRAME
+    if frame != FRAME:
+        raise ScanError(f'{path}: boxes in the frame {frame!r}; they must be '
+                        f'{FRAME}')
     if not isinstance(entries, list):
         raise ScanError(f'{path} has no list of boxes; write it as '
                         f'{_JSON_FORM}')

@@ -39,6 +39,14 @@ CLASS_NAMES: Dict[int, str] = {
 SEGMENTATION_IDS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33,
                     34, 36, 39)
 
+# NYU40 ids by the names of both.
+NYU40_IDS: Dict[str, int] = {
+    'wall': 1,
+    'floor': 2,
+    'otherfurniture': 39,
+    **DETECTION_CLASSES
+}
+
 # mmdet3d's label maps have one entry for each of 0 (unlabelled) to 40.
 MAX_NYU40_ID = 40
 

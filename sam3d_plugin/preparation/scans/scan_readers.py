@@ -19,7 +19,7 @@ from .frames import alignment_file, read_axis_align, to_metres_z_up
 from .ply_text import check_pointer, read_ply
 from .point_fields import (check_lengths, read_colors, read_instances,
                            read_regions, read_semantic, without_invalid_points)
-from .scan import Scan, ScanError, scan_name
+from .scan import NYU40_IDS, Scan, ScanError, scan_name
 from .source_files import brief
 
 # What an array or a vertex property may be called in the files.
@@ -43,6 +43,10 @@ _COUNTED_FROM_ZERO = ('sam3d_ensemble_group', 'sam3d_normal_vector_group')
 
 _UNREADABLE = (ValueError, KeyError, EOFError, OSError, OverflowError,
                PlyParseError)
+# What tools/predict.py writes, now and before it said what the labels are.
+_CLASS_INDEX = 'class_index'
+_OLD_PREDICTION = {'x', 'y', 'z', 'red', 'green', 'blue', 'label'}
+
 # In errors about files that end too early.
 _CUT_OFF = ('early end', 'truncated', 'zip', 'eof', 'end of file')
 
@@ -225,11 +229,48 @@ def _read_ply(path: Path, wanted: Collection[str]) -> Found:
         name: np.array(vertices[name])
         for name in vertices.dtype.names if vertices[name].dtype.kind != 'O'
     }
+    if _CLASS_INDEX in arrays:
+        arrays['semantic'] = _ids_of_classes(
+            arrays.pop(_CLASS_INDEX), ply.comments)
+    elif {*arrays} == _OLD_PREDICTION and arrays['label'].dtype == np.uint32:
+        raise ValueError(
+            'its "label" may be class indices of a prediction or NYU40 ids; '
+            'predict again, or rename the property to "semantic" for NYU40')
     lists = [name for name in vertices.dtype.names if name not in arrays]
     axes = [names.get(axis, '') for axis in 'xyz']
     if all(axis in arrays for axis in axes):
         arrays['xyz'] = np.stack([arrays.pop(axis) for axis in axes], axis=1)
     return arrays, lists
+
+
+def _ids_of_classes(indices: np.ndarray,
+                    comments: Sequence[str]) -> np.ndarray:
+    """NYU40 ids of the class indices that tools/predict.py writes.
+
+    Args:
+        indices (np.ndarray): (N,) class indices.
+        comments (Sequence[str]): Of the file; they name the classes.
+
+    Returns:
+        np.ndarray: (N,) int64; 0 for classes that NYU40 does not have.
+
+    Raises:
+        ValueError: When an index has no name.
+    """
+    words = [comment.split(maxsplit=2) for comment in comments]
+    names = {
+        int(word[1]): word[2]
+        for word in words
+        if len(word) == 3 and word[0] == _CLASS_INDEX and word[1].isdigit()
+    }
+    unknown = set(np.unique(indices).tolist()) - set(names)
+    if unknown:
+        raise ValueError(f'its comments name no class for {_CLASS_INDEX} '
+                         f'{min(unknown)}')
+    ids = np.zeros(max(names) + 1, dtype=np.int64)
+    for index, name in names.items():
+        ids[index] = NYU40_IDS.get(name, 0)
+    return ids[indices.astype(np.int64)]
 
 
 def _split_points(arrays: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:

@@ -2,10 +2,12 @@ import json
 
 import numpy as np
 import pytest
+from plyfile import PlyData, PlyElement
 
 from sam3d_plugin.preparation.scans.scan import ScanError
 from sam3d_plugin.preparation.scans.scan_readers import (ReadOptions,
                                                          find_scans, read_scan)
+from sam3d_plugin.visualization.ply import write_ply
 
 PLAIN = ReadOptions()
 
@@ -322,3 +324,37 @@ def test_colours_that_nobody_needs_stop_nothing(tmp_path, room, rgb):
     scan = read_scan(path, ReadOptions(without_color=True))
     assert (scan.rgb == 128).all() and 'mid-grey' in scan.notes[-1]
     assert len(scan.xyz) == 2900
+
+
+def test_class_indices_of_a_prediction_become_nyu40_ids(tmp_path):
+    xyz = np.random.default_rng(0).uniform(0, 4, (600, 3))
+    indices = np.arange(600) % 3
+    write_ply(
+        tmp_path / 'a.ply',
+        xyz,
+        np.zeros((600, 3), np.uint8),
+        labels=indices,
+        classes=['floor', 'table', 'ceiling'])
+    scan = read_scan(tmp_path / 'a.ply', PLAIN)
+    assert np.array_equal(scan.semantic, np.array([2, 7, 0])[indices])
+
+
+def test_labels_of_unknown_meaning_are_refused(tmp_path, rooms, room):
+    """As tools/predict.py once wrote them, without saying what they are."""
+    columns = {
+        **{
+            axis: room['xyz'][:, i]
+            for i, axis in enumerate('xyz')
+        },
+        **{
+            c: room['rgb'][:, i].astype('u1')
+            for i, c in enumerate(('red', 'green', 'blue'))
+        }, 'label': room['semantic'].astype('u4')
+    }
+    vertices = np.empty(2900, [(k, v.dtype) for k, v in columns.items()])
+    for name, values in columns.items():
+        vertices[name] = values
+    PlyData([PlyElement.describe(vertices,
+                                 'vertex')]).write(str(tmp_path / 'a.ply'))
+    with pytest.raises(ScanError, match='semantic'):
+        read_scan(tmp_path / 'a.ply', PLAIN)
