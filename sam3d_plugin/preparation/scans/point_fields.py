@@ -8,6 +8,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from ...store import check_region_ids
+from ..ids import find_no_id
 from .colors import scale_colors
 from .scan import MAX_NYU40_ID, ScanError
 
@@ -15,9 +16,6 @@ from .scan import MAX_NYU40_ID, ScanError
 _MANY_AT_ONE_PLACE, _SHARE_AT_ONE_PLACE, _MANY_TIMES = 20, 0.001, 10
 # A point this many extents of the scan away from its middle is none of it.
 _FAR_EXTENTS = 10
-# What stands for "none" where ids begin at 0.
-_NO_ID = (-1, 65535, 2**32 - 1, 2**31 - 1, 255)
-
 POINT_FIELDS = ('xyz', 'rgb', 'semantic', 'instance', 'region')
 
 
@@ -188,26 +186,6 @@ def _read_ids(arrays: Dict[str, np.ndarray], field: str, path: Path,
         raise ScanError(f'{path}: {field} id {ids.min()} is negative; '
                         f'use 0 for points without one')
     return ids
-
-
-def find_no_id(ids: np.ndarray) -> Optional[int]:
-    """The id that stands for none where ids are counted from 0.
-
-    Args:
-        ids (np.ndarray): Integers of any shape.
-
-    Returns:
-        Optional[int]: -1, or the largest number of an integer type if it is
-        far above all others; None where 0 stands for none.
-    """
-    present = np.unique(ids)
-    if present[0] == -1 and (len(present) == 1 or present[1] >= 0):
-        return -1
-    highest = int(present[-1])
-    below = int(present[-2]) if len(present) > 1 else 0
-    if highest in _NO_ID and below < highest // 2:
-        return highest
-    return None
 
 
 def read_instances(arrays: Dict[str, np.ndarray], path: Path,

@@ -10,6 +10,7 @@ from ....store.errors import FrameError, StoreError
 from ....store.files import (BackendArgs, PathLike, fingerprint_of_files, join,
                              read_bytes)
 from ....store.posed_images import RGBDFrame, decode_image
+from ...ids import find_no_id
 from .base import (OVERLAP_RULES, RegionGenerator, check_areas, merge_masks,
                    number_regions)
 from .mask_lists import decode_mask_list
@@ -36,8 +37,9 @@ class PrecomputedRegions(RegionGenerator):
         resize (str): What to do with label images and masks of another size
             than the colour image: ``'none'`` skips the frame, ``'nearest'``
             takes the nearest pixel.
-        background (Optional[int]): Label that means no region; None makes
-            all labels regions.
+        background (Union[int, str, None]): Label that means no region; None
+            makes all labels regions; ``'auto'`` takes 0, and stops the run
+            at labels that look as if another stood for none.
         overlap (str): Which mask gets a pixel of several; see
             :func:`merge_masks`. ``'score'`` goes by ``predicted_iou``.
         min_area (int): Smallest region, pixels.
@@ -55,7 +57,7 @@ class PrecomputedRegions(RegionGenerator):
                  path: PathLike,
                  form: str,
                  resize: str = 'none',
-                 background: Optional[int] = 0,
+                 background: Union[int, str, None] = 'auto',
                  overlap: str = 'smaller',
                  min_area: int = 1,
                  max_area: Optional[int] = None,
@@ -91,7 +93,8 @@ class PrecomputedRegions(RegionGenerator):
             min_area=self.min_area,
             max_area=self.max_area)
         if self.form == 'labels':
-            return dict(shared, resize=self.resize, background=self.background)
+            background = 0 if self.background == 'auto' else self.background
+            return dict(shared, resize=self.resize, background=background)
         if self.form == 'rle':
             return dict(shared, resize=self.resize, overlap=self.overlap)
         return dict(shared, **self.groups.settings())
@@ -123,10 +126,14 @@ class PrecomputedRegions(RegionGenerator):
         content, name = self._read_file(frame)
         labels = decode_labels(content, name)
         labels = self._fit(labels, frame, name).astype(np.int64)
-        if self.background is None:
+        background = self.background
+        if background == 'auto':
+            background = 0
+            _check_background(labels, name)
+        if background is None:
             ids = labels + 1
         else:  # so that a label of 0 can be a region
-            ids = np.where(labels == self.background, 0, labels + 1)
+            ids = np.where(labels == background, 0, labels + 1)
         return number_regions(ids, name, self.min_area, self.max_area)
 
     def _read_masks(self, frame: RGBDFrame) -> np.ndarray:
@@ -172,6 +179,17 @@ class PrecomputedRegions(RegionGenerator):
                 f'colour image {width} x {height}; set resize=nearest if '
                 'they show the same')
         return resize_nearest(image, (height, width))
+
+
+def _check_background(labels: np.ndarray, name: str) -> None:
+    """Stop at labels that look as if not 0 but another meant no region."""
+    none = find_no_id(labels)
+    if none is not None:
+        share = (labels == none).mean()
+        raise StoreError(
+            f'{name}: label {none} ({share:.0%} of the pixels) looks like '
+            f'"no region": set -O background={none}, or background=0 if it '
+            'is a region')
 
 
 def decode_labels(content: bytes, name: str) -> np.ndarray:

@@ -299,3 +299,17 @@ def test_settings_tell_sources_apart(tmp_path):
 def test_bad_options(tmp_path, options, message):
     with pytest.raises(StoreError, match=message):
         build_generator('precomputed', dict(path=tmp_path, **options))
+
+
+@pytest.mark.parametrize('none', [255, 65535])
+def test_another_label_than_0_for_none_is_asked_for(tmp_path, frame, none):
+    """SAM3D counts masks from 0 and stores -1 as 65535."""
+    labels = np.full(SIZE, none, np.uint16)
+    labels[:6], labels[6:9] = 0, 1
+    root = write_labels(tmp_path, labels)
+    with pytest.raises(StoreError, match=f'background={none}'):
+        generate(frame, root, 'labels')
+    ids = generate(frame, root, 'labels', background=none)
+    assert [ids[0, 0], ids[6, 0], ids[9, 0]] == [1, 2, 0]
+    ids = generate(frame, root, 'labels', background=0)
+    assert [ids[0, 0], ids[6, 0], ids[9, 0]] == [0, 1, 2]
