@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from sam3d_plugin.ops import boxes
 from sam3d_plugin.ops._mmcv import originals
 from tests.emulated_cuda import EmulatedTensor
 

@@ -14,7 +14,7 @@ from sam3d_plugin.preparation.scans.scan import NYU40_IDS
 from sam3d_plugin.preparation.scans.scan_readers import ReadOptions, read_scan
 from tests.conftest import write_scannet
 from tests.inference.test_predictor import (predict_by_tool, save_model,
-                                             write_scan)
+                                            write_scan)
 from tests.random_states import unchanged_random_state
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'sam3d'

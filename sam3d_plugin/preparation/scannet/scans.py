@@ -25,8 +25,8 @@ from ..running.frame_steps import FrameStep, Product, call_each
 from ..scans.frames import read_axis_align
 from ..scans.infos import describe_scan, scan_files
 from ..scans.instances import MAX_BOXES, instance_boxes
-from ..scans.scan import Scan, ScanError
 from ..scans.ply_text import read_ply
+from ..scans.scan import Scan, ScanError
 from ..scans.source_files import brief, read_source_file
 from .annotations import (VertexLabels, label_vertices, parse_groups,
                           parse_label_map, parse_segments)

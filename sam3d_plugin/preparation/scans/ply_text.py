@@ -17,9 +17,9 @@ _NAN = re.compile(rb'[-+]?(1\.#(QNAN|SNAN|IND|INF)0*|nan\((ind|snan)\))',
                   re.IGNORECASE)
 
 
-def read_ply(path: Union[str, Path],
-             list_lengths: Optional[Dict[str, Dict[str, int]]] = None
-             ) -> PlyData:
+def read_ply(
+        path: Union[str, Path],
+        list_lengths: Optional[Dict[str, Dict[str, int]]] = None) -> PlyData:
     """Read a PLY file, also with comments or numbers that plyfile refuses.
 
     Comments in any encoding, a byte order mark, numbers with decimal commas
