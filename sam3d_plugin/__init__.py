@@ -21,8 +21,11 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 # Where mmdet3d's registries find components, and where they find ours.
 COMPONENTS = {
-    f'mmdet3d.{name}': f'{__name__}.{name}'
-    for name in ('models', 'datasets', 'evaluation', 'engine')
+    'mmdet3d.models': 'sam3d_plugin.models',
+    'mmdet3d.datasets': 'sam3d_plugin.datasets',
+    'mmdet3d.evaluation': 'sam3d_plugin.evaluation',
+    'mmdet3d.engine': 'sam3d_plugin.engine',
+    'mmdet3d.visualization': 'sam3d_plugin.engine',
 }
 
 

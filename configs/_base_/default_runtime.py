@@ -17,7 +17,7 @@ env_cfg = dict(
 
 # Loss curves: tensorboard --logdir work_dirs
 visualizer = dict(
-    type='Visualizer',
+    type='ScanVisualizer',
     vis_backends=[
         dict(type='LocalVisBackend'),
         dict(type='TensorboardVisBackend')

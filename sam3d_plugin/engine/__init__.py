@@ -7,12 +7,14 @@ from .hooks import (CollapseAlarmHook, GroupWeightsCheckHook,
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .loops import IndependentValLoop, ResumableTrainLoop
 from .runner import PointRunner
+from .scan_visualizer import ScanVisualizer
 
 __all__ = [
     'CPUAmpOptimWrapper', 'CollapseAlarmHook', 'GroupWeightsCheckHook',
     'IndependentValLoop', 'LayerDecayOptimWrapperConstructor',
     'MaskRatioScheduleHook', 'PointRunner', 'ResumableTrainLoop',
-    'RunSummaryHook', 'SafeCheckpointHook', 'StopOnInvalidLossHook',
+    'RunSummaryHook', 'SafeCheckpointHook', 'ScanVisualizer',
+    'StopOnInvalidLossHook',
     'TokenPictureHook'
 ]
 

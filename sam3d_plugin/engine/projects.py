@@ -2,15 +2,15 @@
 import sys
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parents[2]
+# Links to the folders of the repository; in an installed package, copies.
+_ROOT = str(Path(__file__).resolve().parents[1] / '.mim')
 
 
 def make_projects_importable() -> None:
     """Let configs name ``projects.NAME`` in ``custom_imports``.
 
-    Python looks beside the tool that it runs, not in the root of the
-    repository. The root goes last, so that it hides no other package; where
-    the plugin is installed without the repository, nothing changes.
+    Python looks beside the tool that it runs. The folder of ``projects`` goes
+    last, so that it hides no other package.
     """
-    if (_ROOT / 'projects').is_dir() and str(_ROOT) not in sys.path:
-        sys.path.append(str(_ROOT))
+    if _ROOT not in sys.path:
+        sys.path.append(_ROOT)

@@ -2,7 +2,9 @@
 
 On the CPU numba kernels and torch run, on a GPU mmcv's kernels, or torch and
 Triton where mmcv has none; the device of the tensors decides at every call.
-:mod:`sam3d_plugin.ops.install` puts these functions in the place of mmcv's.
+:func:`install` puts these functions in the place of mmcv's; importing a
+package of components, as mmdet3d's registries do at their first lookup, calls
+it.
 
 There is no ``sigmoid_focal_loss`` here: ``mmdet.FocalLoss`` computes it in
 plain torch for tensors that are not on a GPU. ``nms3d``, ``nms3d_normal`` and

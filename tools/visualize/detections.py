@@ -27,6 +27,7 @@ from mmengine.registry import init_default_scope
 import sam3d_plugin  # noqa: F401 registers our types, and CPU operations
 from sam3d_plugin.cli.arguments import SettingAction
 from sam3d_plugin.engine.options import read_config
+from sam3d_plugin.engine.scan_visualizer import to_boxes
 from sam3d_plugin.ops.random_state import seeded
 from sam3d_plugin.store import read_region_file
 from sam3d_plugin.store.checkpoint import (extract_state_dict, load_encoder,
@@ -259,31 +260,6 @@ def _read_regions(info: Dict[str, Any], xyz: np.ndarray) -> np.ndarray:
                          'file; choose --color rgb or height')
     root = Path(points_file(info)).parent.parent
     return read_region_file(root / 'regions' / info['pts_region_path'], xyz)
-
-
-def to_boxes(boxes: Any,
-             labels: Any,
-             classes: Sequence[str],
-             scores: Optional[Any] = None) -> LabelledBoxes:
-    """Convert mmdet3d's boxes.
-
-    Args:
-        boxes (Any): M boxes.
-        labels (Any): (M,) class indices; boxes of other
-            indices are left out.
-        classes (Sequence[str]): Class names.
-        scores (Optional[Any]): (M,) scores.
-
-    Returns:
-        LabelledBoxes: Boxes by gravity centre, on the CPU.
-    """
-    values = torch.cat([boxes.gravity_center, boxes.dims, boxes.yaw[:, None]],
-                       dim=1).cpu().numpy()
-    labels = torch.as_tensor(labels).cpu().numpy()
-    keep = np.flatnonzero((labels >= 0) & (labels < len(classes)))
-    kept_scores = None if scores is None else scores.cpu().numpy()[keep]
-    return LabelledBoxes(values[keep], [classes[i] for i in labels[keep]],
-                         kept_scores)
 
 
 @torch.no_grad()

@@ -4,6 +4,18 @@ from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
 
+def points_path(results: dict) -> str:
+    """File of a scan's points, '' when they were given as an array.
+
+    Args:
+        results (dict): Result dict of the pipeline.
+
+    Returns:
+        str: The path.
+    """
+    return results.get('lidar_points', {}).get('lidar_path', '')
+
+
 @TRANSFORMS.register_module()
 class CheckPoints(BaseTransform):
     """Refuse scans with non-finite points or too few of them.
@@ -13,7 +25,7 @@ class CheckPoints(BaseTransform):
     Required Keys:
 
     - points (:obj:`BasePoints`)
-    - lidar_points (dict), with ``lidar_path``
+    - lidar_points (dict, optional), with ``lidar_path``
 
     Args:
         min_points (int): Points that the scan must have at least.
@@ -36,7 +48,7 @@ class CheckPoints(BaseTransform):
             ValueError: When the scan is not fit for training.
         """
         points = results['points']
-        path = results['lidar_points']['lidar_path']
+        path = points_path(results) or 'the scan'
         if len(points) < self.min_points:
             raise ValueError(
                 f'{path} holds {len(points)} points, fewer than the '

@@ -6,6 +6,7 @@ from mmdet3d.datasets import PointSample
 from mmdet3d.registry import TRANSFORMS
 
 from sam3d_plugin.ops.random_state import seeded
+from .check_points import points_path
 
 
 @TRANSFORMS.register_module()
@@ -19,7 +20,7 @@ class SeededPointSample(PointSample):
     Required Keys:
 
     - points (:obj:`BasePoints`)
-    - lidar_points (dict), with ``lidar_path``
+    - lidar_points (dict, optional), with ``lidar_path``
 
     Modified Keys:
 
@@ -45,6 +46,6 @@ class SeededPointSample(PointSample):
         Returns:
             dict: The same with fewer points.
         """
-        name = results['lidar_points']['lidar_path'].rsplit('/', 1)[-1]
+        name = points_path(results).rsplit('/', 1)[-1]
         with seeded((zlib.crc32(name.encode()) + self.seed) % 2**32):
             return super().transform(results)

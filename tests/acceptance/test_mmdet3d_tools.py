@@ -1,0 +1,177 @@
+"""mmdet3d's own train.py, test.py and others with our configs."""
+import re
+import socket
+
+import pytest
+import torch
+from mmcv import imread
+
+from tests.conftest import write_scannet
+from .mmdet3d_tools import CONFIG, OPTIONS, ROOT, TOOLS, python, run
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """A directory of a user, with data and a config of his own."""
+    folder = tmp_path_factory.mktemp('user')
+    write_scannet(folder / 'rooms')
+    (folder / 'mine.py').write_text(CONFIG)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def options(folder):
+    return [
+        '--cfg-options',
+        *(option.format(root=folder / 'rooms') for option in OPTIONS)
+    ]
+
+
+@pytest.fixture(scope='module')
+def trained(folder, options):
+    """What train.py shows of two steps and a validation."""
+    return run(python(TOOLS / 'train.py', 'mine.py', *options), folder)
+
+
+def scores(shown):
+    """The metrics of a validation or test."""
+    return re.findall(r'(m?A[PR]_[\d.]+: [\d.]+)', shown.split('[2/2]')[-1])
+
+
+def read(path):
+    """A checkpoint, by torch alone."""
+    return torch.load(path, weights_only=False, map_location='cpu')
+
+
+def test_train_saves_and_resumes(folder, options, trained):
+    before = read(folder / 'work_dirs/mine/iter_2.pth')
+    command = python(TOOLS / 'train.py', 'mine.py', '--resume', *options,
+                     'train_cfg.max_iters=3')
+    assert 'resumed at step 2' in run(command, folder)
+    after = read(folder / 'work_dirs/mine/iter_3.pth')
+    assert (before['meta']['iter'], after['meta']['iter']) == (2, 3)
+    assert before['state_dict'].keys() == after['state_dict'].keys()
+
+
+def test_test_scores_a_checkpoint_as_the_training_did(folder, options,
+                                                      trained):
+    tested = run(
+        python(TOOLS / 'test.py', 'mine.py', 'work_dirs/mine/iter_2.pth',
+               *options), folder)
+    assert 'mAP_0.25' in str(scores(trained))
+    assert scores(tested) == scores(trained)
+
+
+def test_dist_train_on_two_processes_without_a_gpu(folder, options):
+    with socket.socket() as found:
+        found.bind(('localhost', 0))
+        port = str(found.getsockname()[1])
+    shown = run([
+        'bash',
+        str(TOOLS / 'dist_train.sh'), 'mine.py', '2', '--work-dir', 'two',
+        *options
+    ],
+                folder,
+                PORT=port)
+    assert '× 2 processes' in shown
+    state = read(folder / 'two/iter_2.pth')['state_dict']
+    assert all(torch.isfinite(tensor).all() for tensor in state.values())
+
+
+def test_browse_dataset_draws_every_scan(folder, options):
+    command = python(TOOLS / 'misc/browse_dataset.py', 'mine.py', '--not-show',
+                     '--task', 'lidar_det', '--output-dir', 'browsed',
+                     *options)
+    run(command, folder)
+    paths = [folder / f'browsed/{i}.jpg' for i in range(2)]
+    assert all(imread(path).std() > 0 for path in paths)
+    assert paths[0].read_bytes() != paths[1].read_bytes()
+
+
+INFERENCE = """
+import sys
+import numpy as np
+from mmdet3d.apis import inference_detector, init_model
+config, checkpoint, scan = sys.argv[1:]
+model = init_model(config, checkpoint, device='cpu')
+points = np.fromfile(scan, np.float32).reshape(-1, 6)[:, :3]
+results = [inference_detector(model, scan)[0]]
+results += inference_detector(model, [scan, scan])[0]
+# Arrays last: they change the config of the model.
+results += inference_detector(model, [points])[0]
+scores = [result.pred_instances_3d.scores_3d for result in results]
+assert all(len(values) and values.isfinite().all() for values in scores)
+assert all(values.equal(scores[0]) for values in scores[:3])
+print('predicted', *(type(model).__name__, type(model.backbone).__name__))
+"""
+# Scans without region files, whose points tokens of neighbors take.
+NEIGHBORS = """
+_base_ = ['./mine.py']
+model = dict(
+    backbone=dict(
+        tokenizer=dict(
+            _delete_=True,
+            type='KNNTokenizer',
+            num_tokens=64,
+            num_neighbors=8)))
+"""
+
+
+def test_init_model_and_inference_detector(folder, options):
+    (folder / 'neighbors.py').write_text(NEIGHBORS)
+    run(python(TOOLS / 'train.py', 'neighbors.py', *options), folder)
+    command = python('-c', INFERENCE, 'neighbors.py',
+                     'work_dirs/neighbors/iter_2.pth', 'rooms/points/a.bin')
+    assert 'predicted VoteNet PointTokenBackbone' in run(command, folder)
+
+
+STOCK = """
+_base_ = [
+    'mmdet3d::votenet/votenet_8xb8_scannet-3d.py',
+]
+custom_imports = dict(imports=['sam3d_plugin'], allow_failed_imports=False)
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='PointTokenBackbone',
+        tokenizer=dict(type='KNNTokenizer', num_tokens=64, num_neighbors=8),
+        embedding=dict(type='PointPatchEmbed'),
+        encoder=dict(type='PlainPointTransformer', depth=1),
+        out_channels=256),
+    bbox_head=dict(vote_aggregation_cfg=dict(num_point=16, num_sample=8)))
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(times=1, dataset=dict(data_root='rooms/')))
+val_dataloader = dict(
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(data_root='rooms/'))
+test_dataloader = val_dataloader
+val_evaluator = dict(type='PresentClassIndoorMetric')
+test_evaluator = val_evaluator
+train_cfg = dict(max_epochs=1, val_interval=1)
+"""
+
+
+def test_a_config_of_mmdet3d_takes_our_backbone_with_its_own_runner(folder):
+    (folder / 'stock.py').write_text(STOCK)
+    shown = run(python(TOOLS / 'train.py', 'stock.py'), folder)
+    assert 'Epoch(val) [1][2/2]' in shown
+    command = python(TOOLS / 'train.py', 'stock.py', '--resume',
+                     '--cfg-options', 'train_cfg.max_epochs=2')
+    assert 'resumed epoch: 1' in run(command, folder)
+    command = python(TOOLS / 'test.py', 'stock.py',
+                     'work_dirs/stock/epoch_2.pth')
+    assert 'mAP_0.25' in run(command, folder)
+
+
+def test_a_base_that_is_named_by_our_package_trains(folder, options):
+    """As ``mim train sam3d_plugin by_name.py`` starts it."""
+    (folder / 'by_name.py').write_text(
+        CONFIG.replace(f'{ROOT}/configs/', 'sam3d_plugin::'))
+    tools = ROOT / 'sam3d_plugin/.mim/tools'
+    shown = run(python(tools / 'train.py', 'by_name.py', *options), folder)
+    assert 'Failed to search registry' not in shown
+    assert (folder / 'work_dirs/by_name/iter_2.pth').is_file()
