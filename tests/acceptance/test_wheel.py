@@ -71,7 +71,7 @@ def wheel(tmp_path_factory):
             source / name,
             symlinks=True,
             ignore=shutil.ignore_patterns('__pycache__'))
-    for name in ('pyproject.toml', 'README.md', 'LICENSE', 'model-index.yml'):
+    for name in ('pyproject.toml', 'README.md', 'LICENSE'):
         shutil.copy(ROOT / name, source)
     pip('wheel', '--no-deps', '--no-build-isolation', '-w', folder, source)
     return next(folder.glob('*.whl'))
