@@ -10,7 +10,7 @@ NEWEST_CANDIDATES = python3.13 $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/pyth
 
 VENV = .venv
 VENV_PYTHON = $(VENV)/bin/python
-STYLED = $(wildcard sam3d_plugin tools tests configs projects)
+STYLED = setup.py $(wildcard sam3d_plugin tools tests configs projects)
 DOCUMENTED = sam3d_plugin tools
 
 # Idle OpenMP threads sleep: where another process has the core, a spinning one

@@ -1,7 +1,9 @@
 """mmcv without compiled operations, imported before and after the plugin."""
 import os
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import mmcv
@@ -87,3 +89,22 @@ def test_nothing_happens_without_mmcv(lite):
                             capture_output=True,
                             text=True)
     assert result.stdout == 'passed\n', result.stderr
+
+
+def test_the_wheel_brings_the_file(tmp_path):
+    source = tmp_path / 'source'
+    source.mkdir()
+    for name in ('pyproject.toml', 'setup.py', 'README.md', 'LICENSE'):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / 'sam3d_plugin', source / 'sam3d_plugin')
+    subprocess.run([
+        sys.executable, '-m', 'pip', 'wheel', '--no-build-isolation',
+        '--no-deps', '--quiet', '-w',
+        str(tmp_path),
+        str(source)
+    ],
+                   check=True)
+    wheel, = tmp_path.glob('*.whl')
+    with zipfile.ZipFile(wheel) as content:
+        text = content.read('mmcv/_ext.py').decode()
+    assert text == Path(mmcv_ext.__file__).read_text()

@@ -2,7 +2,7 @@
 from functools import partial
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple
 
-import fpsample
+import numpy as np
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch.autograd import Function
 from torch.nn.functional import embedding_bag
 
 from sam3d_plugin import ops
-from sam3d_plugin.ops._mmcv import originals
+from sam3d_plugin.ops._mmcv import has_kernels, originals
 
 Call = Callable[[], Any]
 
@@ -107,6 +107,24 @@ def backward_of(call: Callable, features: Tensor, *others: Tensor) -> Call:
     return partial(torch.autograd.grad, output, leaf, grad, retain_graph=True)
 
 
+def fpsample_calls(points: np.ndarray, num_points: int) -> Dict[str, Call]:
+    """Sample a scene (N, 3) down by ``pip install .[bench]``, if it is."""
+    try:
+        import fpsample
+    except ImportError:
+        return {}
+    return {
+        f'fpsample bucket, h={height}':
+        partial(
+            fpsample.bucket_fps_kdline_sampling,
+            points,
+            num_points,
+            h=height,
+            start_idx=0)
+        for height in (3, 5, 6, 7) if 2**height <= len(points)
+    }
+
+
 def sampling_case(points: Tensor, num_points: int) -> Case:
     """Sample a scene down."""
     if points.is_cuda:
@@ -115,16 +133,7 @@ def sampling_case(points: Tensor, num_points: int) -> Case:
             partial(mmcv_apply('FurthestPointSampling'), points, num_points)
         }
     else:
-        libraries = {
-            f'fpsample bucket, h={height}':
-            partial(
-                fpsample.bucket_fps_kdline_sampling,
-                points[0].numpy(),
-                num_points,
-                h=height,
-                start_idx=0)
-            for height in (3, 5, 6, 7) if 2**height <= points.size(1)
-        }
+        libraries = fpsample_calls(points[0].numpy(), num_points)
     return Case(f'furthest_point_sample {points.size(1)}→{num_points}',
                 partial(ops.furthest_point_sample, points, num_points),
                 partial(torch_fps, points, num_points), libraries)
@@ -204,7 +213,8 @@ def box_cases(points: Tensor, boxes: Tensor) -> List[Case]:
         }
     else:
         from mmcv.ops import points_in_boxes_cpu
-        every = {'mmcv, C++': partial(points_in_boxes_cpu, points, boxes)}
+        call = partial(points_in_boxes_cpu, points, boxes)
+        every = {'mmcv, C++': call} if has_kernels() else {}
         first = {}
     return [
         Case(f'points_in_boxes_all {size}',
