@@ -9,6 +9,9 @@ from sam3d_plugin.datasets.frame_index import describe_skipped, index_frames
 from sam3d_plugin.datasets.frame_preflight import (FrameFolders,
                                                    check_frame_loader)
 from sam3d_plugin.store.errors import StoreError
+from sam3d_plugin.store.manifest import Store
+from sam3d_plugin.store.posed_images import PosedImages
+from sam3d_plugin.store.records import ItemRecord, ScanRecord
 from tests.datasets import frame_store
 
 
@@ -163,3 +166,53 @@ def test_long_lists_of_skipped_frames_are_cut():
     text = describe_skipped({f'a/{i}': 'bad' for i in range(12)})
     assert text.startswith('12 skipped: a/0 (bad); a/1 (bad)')
     assert text.endswith('a/9 (bad); and 2 more')
+
+
+def record_frames(root, change=''):
+    """Give the frames a store, of which the id maps know."""
+    store = Store(root / 'posed_images')
+    store.open('posed_images', {})
+    maps = Store(root / 'region_maps')
+    for scan in frame_store.SCANS:
+        items = {
+            frame:
+            ItemRecord('ok', '',
+                       {f'{scan}/{frame}.txt': (1, f'{frame}{change}')})
+            for frame in frame_store.FRAMES
+        }
+        store.write_record(ScanRecord(scan, items))
+    if not change:
+        for scan in frame_store.SCANS:
+            marks = PosedImages(store.root).marks(scan)
+            record = maps.record(scan)
+            for frame, item in record.items.items():
+                item.inputs = dict(frame=marks[frame])
+            maps.write_record(record)
+        maps.merge()
+        shutil.rmtree(root / 'region_features')
+        shutil.rmtree(root / 'region_groups')
+        frame_store.write_region_features(root)
+        frame_store.write_region_groups(root)
+
+
+def test_id_maps_of_an_older_frame(root):
+    record_frames(root)
+    assert index_frames(folders(root)).frames
+    record_frames(root, ' changed')
+    refused(root, 'the id map of alpha/00000 is of an older frame')
+
+
+def test_scans_whose_frames_are_incomplete_are_left_out(root):
+    record_frames(root)
+    store = Store(root / 'posed_images')
+    store.open_journal(ScanRecord('alpha'))
+    index = index_frames(folders(root))
+    assert list(index.frames) == ['beta']
+    assert 'scan alpha is incomplete' in index.skipped['alpha']
+
+
+@pytest.mark.parametrize('folder', ['region_maps', 'region_features'])
+def test_stores_that_are_being_changed(root, folder):
+    store = Store(root / folder)
+    store.open_journal(store.record('alpha'))
+    refused(root, folder, 'run the step to its end')

@@ -6,7 +6,7 @@ from typing import Callable, Dict, List, Optional, Sequence
 
 from ...store.atomic import remove_drafts, remove_empty
 from ...store.errors import FrameError, StoreError
-from ...store.files import is_local, remove
+from ...store.files import exists, is_local, remove
 from ...store.locks import scan_lock
 from ...store.manifest import RECORDS, Store
 from ...store.records import FileMark, ItemRecord, ScanRecord
@@ -114,10 +114,17 @@ class ScanJob:
     def _is_kept(self, item: str, old: ScanRecord) -> bool:
         """Whether an item is whole and of the present inputs."""
         record = old.whole.get(item)
-        files = (record.files or old.files) if record else {}
-        return (record is not None and bool(files)
-                and self.store.is_there(files)
+        return (record is not None and self._is_there(record, old)
                 and self.step.is_up_to_date(self.scan, item, record))
+
+    def _is_there(self, record: ItemRecord, old: ScanRecord) -> bool:
+        if record.files or not self.store.has_journal(self.scan):
+            files = record.files or old.files
+            return bool(files) and self.store.is_there(files)
+        # A run may have been stopped after it had packed the item again.
+        return bool(old.files) and all(
+            exists(self.store.path(path), self.store.backend_args)
+            for path in old.files)
 
     def _open(self, kept: ScanRecord) -> None:
         self.store.open_journal(kept)
