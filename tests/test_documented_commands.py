@@ -1,0 +1,158 @@
+"""Every command line in the documentation parses with its tool's parser."""
+import argparse
+import inspect
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from mmdet3d.registry import DATASETS, MODELS
+from mmdet3d.utils import register_all_modules
+
+from sam3d_plugin.engine.options import read_config
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [
+    ROOT / 'README.md', *sorted(ROOT.glob('docs/*.md')),
+    *sorted(ROOT.glob('projects/*/README.md'))
+]
+BLOCK = re.compile(r'(?:^(?: {4}|\t).*\n)+', re.MULTILINE)
+FENCE = re.compile(r'^```.*?\n(.*?)^```', re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r'`([^`]+)`')
+TOOL = re.compile(r'tools/[\w/]+\.py')
+OPTIONAL = re.compile(r'\[(--[^\]]*)\]')  # as in CHECKPOINT [--tta]
+# Words that stand for a file.
+NAMED_CONFIGS = re.compile(r'(?:configs|projects)/\S+\.py')
+
+
+def pieces_of(text):
+    """Command lines of a page: of blocks, joined, and of inline code."""
+    for pattern, group in ((FENCE, 1), (BLOCK, 0)):
+        for block in pattern.finditer(text):
+            yield from re.sub(r'\\\n\s*', ' ', block[group]).splitlines()
+        text = pattern.sub('\n', text)
+    for span in INLINE.findall(text):
+        yield ' '.join(span.split())
+
+
+def commands_of(page):
+    """Tool and arguments of each command line of a page."""
+    for piece in pieces_of(page.read_text()):
+        for part in piece.split(';'):
+            if not TOOL.search(part):
+                continue
+            words = shlex.split(OPTIONAL.sub(r'\1', part), comments=True)
+            place = next(
+                (i for i, word in enumerate(words) if TOOL.fullmatch(word)),
+                None)
+            is_run = place and re.search('python|torchrun',
+                                         words[place - 1] + words[0])
+            if is_run or place == 0 and words[1:]:
+                yield words[place], words[place + 1:], bool(is_run)
+
+
+COMMANDS = [
+    pytest.param(*command, id=f'{page.stem}{i}-{Path(command[0]).stem}')
+    for page in PAGES for i, command in enumerate(commands_of(page))
+]
+
+
+class Parsed(Exception):
+    """Ends a tool when its command line has been parsed."""
+
+
+@pytest.fixture
+def parse(monkeypatch):
+    """Function that runs a tool up to the end of its parsing."""
+    monkeypatch.chdir(ROOT)
+    parse_args = argparse.ArgumentParser.parse_args
+    before = set(sys.modules)
+
+    def stop(parser, *arguments):
+        if is_run:
+            raise Parsed(parse_args(parser, *arguments))
+        # A few options, named in a sentence.
+        words = {word for word in sys.argv if word.startswith('--')}
+        assert words <= set(parser._option_string_actions)
+        raise Parsed(None)
+
+    is_run = True
+
+    def parse(tool, arguments, complete):
+        nonlocal is_run
+        is_run = complete
+        monkeypatch.setattr(sys, 'argv', [tool, *arguments])
+        monkeypatch.syspath_prepend((ROOT / tool).parent)
+        with pytest.raises(Parsed) as stopped:
+            runpy.run_path(tool, run_name='__main__')
+        return stopped.value.args[0]
+
+    monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', stop)
+    yield parse
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], '__file__', None)
+        if file and Path(file).is_relative_to(ROOT / 'tools'):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize('tool, arguments, complete', COMMANDS)
+def test_tool_takes_the_arguments(tool, arguments, complete, parse):
+    args = parse(tool, arguments, complete)
+    configs = [word for word in arguments if NAMED_CONFIGS.fullmatch(word)]
+    for config in configs:
+        assert (ROOT / config).is_file(), config
+    options = getattr(args, 'cfg_options', None)
+    if options and configs:
+        check_options(configs[0], options)
+
+
+def check_options(config, options):
+    """Each key is one of the config, or an argument of the class above it."""
+    register_all_modules(init_default_scope=False)
+    cfg = read_config(str(ROOT / config), {})
+    for option in options:
+        node = cfg
+        for key in option.split('.'):
+            assert key in node or takes(node, key), f'{config} has no {option}'
+            node = node.get(key) or {}
+    read_config(str(ROOT / config), options)
+
+
+def takes(node, argument):
+    """Whether the class that a part of a config names has an argument."""
+    found = 'type' in node and (MODELS.get(node['type'])
+                                or DATASETS.get(node['type']))
+    return bool(found) and argument in inspect.signature(found).parameters
+
+
+def test_make_targets_are_there():
+    makefile = (ROOT / 'Makefile').read_text()
+    targets = set(re.findall(r'^([\w-]+):', makefile, re.MULTILINE))
+    named = {
+        word
+        for page in PAGES
+        for piece in pieces_of(page.read_text())
+        for word in re.findall(r'\bmake ([a-z][\w-]*)', piece)
+    }
+    assert len(named) > 4 and named <= targets
+
+
+def test_tools_that_are_named_are_there():
+    named = {tool for page in PAGES for tool in TOOL.findall(page.read_text())}
+    missing = [
+        tool for tool in named
+        if not (ROOT / tool).is_file() and not (ROOT / 'tests' /
+                                                tool).is_file()
+    ]
+    assert len(named) > 30 and not missing
+
+
+def test_a_wrong_command_is_noticed(parse, capsys):
+    with pytest.raises(SystemExit):
+        parse('tools/train.py', ['config.py', '--no-such-option'], True)
+    assert 'no-such-option' in capsys.readouterr().err
+    with pytest.raises(AssertionError, match='no model.backbone.depth'):
+        check_options('configs/sam3d/votenet_scannet.py',
+                      {'model.backbone.depth': 3})
