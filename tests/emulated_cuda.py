@@ -154,6 +154,9 @@ class EmulatedTensor(Tensor):
     def __repr__(self) -> str:  # type: ignore[override]
         return f'{self.values!r} on cuda:0'
 
+    def __format__(self, form: str) -> str:
+        return format(self.item() if self.dim() == 0 else str(self), form)
+
     @classmethod
     def __torch_dispatch__(cls,
                            func: Any,

@@ -158,10 +158,12 @@ def patched_torch() -> Iterator[None]:
         patch(torch, 'load', _loader(torch.load))
         patch(torch, 'tensor', _tensor_maker(torch.tensor))
         patch(mmengine.device.utils, 'DEVICE', 'cuda')
-        for name in ('LongTypeTensor', 'BoolTypeTensor', 'IndexType'):
+        for name, kind in (('LongTypeTensor', torch.cuda.LongTensor),
+                           ('BoolTypeTensor', torch.cuda.BoolTensor),
+                           ('IndexType', EmulatedTensor)):
             types = getattr(instance_data, name).__args__
             patch(instance_data, name,
-                  SimpleNamespace(__args__=(*types, EmulatedTensor)))
+                  SimpleNamespace(__args__=(*types, kind)))
         patch(
             import_module('torch.optim.optimizer'), '_foreach_supported_types',
             [torch.Tensor, torch.nn.Parameter, EmulatedTensor])

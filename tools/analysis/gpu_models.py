@@ -83,9 +83,9 @@ def load_config(name: str, tiny: bool) -> Config:
         Config: The config.
     """
     cfg = read_config(str(ROOT / f'{CONFIGS[name]}.py'), {})
-    loss = (cfg.model.get('head') or {}).get('loss') or {}
+    loss: Any = (cfg.model.get('head') or {}).get('loss') or {}
     if loss.pop('groups', None):
-        loss.counts = [1, 2, 3]
+        loss['counts'] = [1, 2, 3]
     if tiny:
         _shrink(cfg.model)
     return cfg
@@ -131,9 +131,9 @@ def build_case(name: str,
         batch = make_batch([REGIONS, REGIONS // 2] * (num_scenes // 2),
                            num_points, channels)
         return ModelCase(case.model, case.optimizer, batch, False)
-    head = cfg.model.get('bbox_head') or {}
+    head = cfg.model.get('bbox_head') or cfg.model.decode_head
     with_rot = head.get('bbox_coder', {}).get('with_rot', False)
-    num_classes = (head or cfg.model.decode_head).num_classes
+    num_classes = head.num_classes
     scenes = [
         make_scene(num_points, num_classes, with_rot, seed)
         for seed in range(num_scenes)
