@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
+import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
+import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import torch
 from mmengine.config import DictAction
 

@@ -21,6 +21,7 @@ import zlib
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
+import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import numpy as np
 import torch
 from PIL import Image

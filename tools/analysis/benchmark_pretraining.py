@@ -24,6 +24,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
+import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import torch
 from mmdet3d.utils import register_all_modules
 from mmengine.config import Config

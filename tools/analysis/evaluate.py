@@ -26,6 +26,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
+import sam3d_plugin  # isort: skip  before torch loads
 from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]

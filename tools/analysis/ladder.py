@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
+import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,13 +14,13 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
+import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import torch
 from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-import sam3d_plugin  # noqa: F401  registers the plugin
 from sam3d_plugin.cli.arguments import SettingAction
 from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.datasets.frame_index import read_scan_names

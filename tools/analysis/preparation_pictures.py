@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import mmengine
 import numpy as np
 from PIL import Image

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
+import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import torch
 import torch.nn.functional as F
 from mmdet3d.registry import DATASETS, MODELS
@@ -25,7 +26,6 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-import sam3d_plugin  # noqa: E402, F401  registers the plugin
 from sam3d_plugin.datasets import frame_batch  # noqa: E402
 from sam3d_plugin.engine.export import settings_of  # noqa: E402
 from sam3d_plugin.engine.hooks import collapse_alarm_hook  # noqa: E402

@@ -72,6 +72,31 @@ def loader_table(results: Dict[str, Any]) -> str:
     return table(header, rows) + machine_line(results['machine'])
 
 
+def busy_table(results: Dict[str, Any]) -> str:
+    """Return seconds of a step beside processes that spin.
+
+    Args:
+        results (Dict[str, Any]): Content of benchmark_busy.json.
+
+    Returns:
+        str: Markdown.
+    """
+    rows = []
+    for row in results['rows']:
+        cells = [
+            f'{entry["median_s"]:.2f} ({entry["least_s"]:.2f} to '
+            f'{entry["largest_s"]:.2f})'
+            for entry in (row['default'], row['PASSIVE'])
+        ]
+        ratio = row['default']['median_s'] / row['PASSIVE']['median_s']
+        rows.append([str(row['spinning']), *cells, f'{ratio:.1f}'])
+    header = [
+        f'processes beside `{results["config"]}`', 's per step, default',
+        'OMP_WAIT_POLICY=PASSIVE', 'ratio'
+    ]
+    return table(header, rows) + machine_line(results['machine'])
+
+
 def real_table(results: Dict[str, Any]) -> str:
     """Return losses and spreads of both stages on real frames.
 

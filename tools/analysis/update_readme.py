@@ -102,6 +102,7 @@ TABLES: Dict[str, Tuple[str, Callable[[dict], str]]] = {
     'pretraining':
     ('benchmark_pretraining.json', pretraining_tables.pretraining_table),
     'pretrain_real': ('pretrain_real.json', pretraining_tables.real_table),
+    'busy': ('benchmark_busy.json', pretraining_tables.busy_table),
     'loader': ('benchmark_loader.json', pretraining_tables.loader_table),
 }
 DOCUMENTS = ('README.md', 'docs/preparation.md', 'docs/benchmarks.md')

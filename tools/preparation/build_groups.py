@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from pickle import UnpicklingError
 from typing import List, Optional, Sequence
 
+import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import mmengine
 from rich.console import Console
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
+import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import numpy as np
 import torch
 from mmdet3d.registry import DATASETS, MODELS
@@ -24,7 +25,6 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 
-import sam3d_plugin  # noqa: F401 registers our types, and CPU operations
 from sam3d_plugin.cli.arguments import SettingAction
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.engine.scan_visualizer import to_boxes

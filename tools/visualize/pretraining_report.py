@@ -15,13 +15,13 @@ import sys
 from pathlib import Path
 from typing import Dict, List, Optional
 
+import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import numpy as np
 import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from scipy.spatial import cKDTree
 
-import sam3d_plugin  # noqa: F401  registers the plugin
 from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.datasets import RGBDFrameDataset
 from sam3d_plugin.engine.checkpoint import find_newest_checkpoint

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
+import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 from mmengine.config import Config
 from PIL import Image
 
