@@ -1,8 +1,12 @@
 """A small stock VoteNet for the command line tools."""
 import importlib.util
+import resource
 from pathlib import Path
 
 import pytest
+
+from tests.short_runs import forget_runs
+from tools import steps
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 
@@ -65,3 +69,30 @@ def run(tmp_path, scannet_root, monkeypatch):
 
     run_it.options, run_it.runs = [], []
     return run_it
+
+
+@pytest.fixture
+def run_here(monkeypatch):
+    """Run tools without starting Python; return the names of those that ran.
+
+    In the root of the repository, as a user would.
+    """
+    monkeypatch.chdir(TOOLS.parent)
+    # mmengine leaves it behind; it must not reach the next test.
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    called = []
+
+    def call(command, environment):
+        from sam3d_plugin.engine.cli import run_tool
+        forget_runs()
+        path = Path(command[1])
+        tool = load_tool(str(path.relative_to('tools').with_suffix('')))
+        called.append(path.stem)
+        if path.parent.name == 'preparation':
+            status = tool.main(command[2:])
+        else:
+            status = run_tool(tool.main, tool.parse_args(command[2:]))
+        return status, resource.getrusage(resource.RUSAGE_SELF)
+
+    monkeypatch.setattr(steps, 'run_command', call)
+    return called

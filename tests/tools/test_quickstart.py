@@ -18,30 +18,13 @@ def steps_of(quickstart, *options):
 
 @pytest.mark.parametrize('options', [[], ['--gpus', '4', '--steps', '9']])
 def test_every_command_parses_with_its_own_tool(quickstart, options):
-    seen = []
+    """Running them is `make quickstart`."""
     for step in steps_of(quickstart, *options, '--work-dir', 'w'):
         script = next(i for i, part in enumerate(step.command)
                       if part.startswith('tools/'))
         name = step.command[script]
         tool = load_tool(str(Path(name).relative_to('tools').with_suffix('')))
-        args = tool.parse_args(step.command[script + 1:])
-        seen.append((step.name, args))
-        assert step.output and step.purpose.endswith('.')
-    named = dict(seen)
-    assert named['stage 1'].resume == named['stage 2'].resume == 'auto'
-    steps = 9 if options else 500
-    assert named['stage 2'].cfg_options[
-        'teacher'] == f'w/stage1/iter_{steps}.pth'
-    assert named['encoder: stage 2'].source == f'w/stage2/iter_{steps}.pth'
-    assert list(named['report'].probes) == ['untrained', 'stage 1', 'stage 2']
-    for kind, steps in (('detector', 18 if options else 1000),
-                        ('segmentor', 8 if options else 300)):
-        trained, scored = named[kind], named[f'{kind}: scores']
-        assert trained.cfg_options['model.backbone.init_cfg.checkpoint'] == (
-            named['encoder: stage 2'].out)
-        assert scored.checkpoint == f'w/{kind}/iter_{steps}.pth'
-        assert scored.json == f'w/{kind}/scores.json'
-        assert getattr(named['report'], kind) == trained.work_dir
+        tool.parse_args(step.command[script + 1:])
 
 
 def test_several_gpus_share_the_batch_of_one(quickstart):
@@ -64,15 +47,6 @@ def test_a_missing_gpu_is_a_sentence(quickstart, monkeypatch):
     assert quickstart.check_gpus(1) == ['one']
     with pytest.raises(SystemExit, match='GPU=2 asks.*without GPU='):
         quickstart.check_gpus(2)
-
-
-def test_trainings_are_shortened_alike(quickstart):
-    args = quickstart.parse_args(['--steps', '50'])
-    assert [
-        training.length(args)
-        for training in (quickstart.STAGE2, quickstart.DETECTOR,
-                         quickstart.SEGMENTOR)
-    ] == [50, 100, 30]
 
 
 @pytest.mark.parametrize('name', ['STAGE1', 'STAGE2', 'DETECTOR', 'SEGMENTOR'])

@@ -1,14 +1,11 @@
 """Tests of tools/analysis/ablation.py and of the steps it runs."""
+import json
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 
-from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.store.checkpoint import read_checkpoint
 from tests.datasets import frame_store
-from tests.short_runs import forget_runs
-from tests.tools.conftest import load_tool
 from tools import steps
 from tools.analysis import ablation
 
@@ -79,25 +76,6 @@ def test_rows_of_both_tables_share_stages():
     assert commands('table4_two_stage') == commands('table3_full')
 
 
-def test_fresh_encoder_is_exported_from_the_config():
-    export = commands('table3_none', '--seed', '3')[0]
-    assert export == (
-        'python tools/export_backbone.py configs/sam3d/ablations/'
-        'table3_none.py --out w/table3_none/encoder.pth --seed 3')
-
-
-def test_fine_tuning_takes_encoder_and_tokens(monkeypatch):
-    monkeypatch.setattr(ablation, 'DOWNSTREAM',
-                        dict(synthrooms=dict(detection='votenet_scannet')))
-    *_, train, test = commands('table3_distill', '--data-root', 'rooms')
-    for part in ('data_root=rooms', 'KNNTokenizer', 'num_tokens=1024',
-                 'num_neighbors=32', 'w/table3_distill/encoder.pth'):
-        assert part in train
-    assert 'KNNTokenizer' in test and 'init_cfg' not in test
-    *_, train, test = commands('table4_stage1')
-    assert 'tokenizer' not in train and 'encoder.pth' in train
-
-
 def test_rows_without_fine_tuning_say_so(monkeypatch, capsys):
     monkeypatch.setattr(ablation, 'DOWNSTREAM',
                         dict(synthrooms=dict(detection='none_such')))
@@ -114,41 +92,15 @@ def test_unknown_row_is_refused(capsys):
     assert 'it has table4_stage1, ' in capsys.readouterr().err
 
 
-def test_measured_figures_stand_beside_reported_ones(tmp_path):
-    folder = tmp_path / 'table3_full' / 'detection'
-    folder.mkdir(parents=True)
-    (folder / 'metrics.json').write_text('{"mAP_0.25": 0.5, "mAP_0.50": 0.25}')
-    args = ablation.parse_args(['--work-dir', str(tmp_path)])
-    assert '| all | 50.0 | 25.0 | – | – | 68.2 |' in ablation.table(args)
-
-
 def test_options_read_back_as_they_were():
     options = {
         'a': dict(type='LN', b=dict(c=[1, 'x'], d=None)),
         'e': 0.5,
         'f': 'data/rooms/',
     }
-    action = ablation.SettingAction(['--cfg-options'], 'cfg_options')
-    namespace = Mock(cfg_options=None)
-    action(None, namespace, steps.option_list(options)[1:])
-    assert namespace.cfg_options == options
-
-
-@pytest.fixture
-def run_here(monkeypatch):
-    """Run tools in this process; return the tools that were run."""
-    monkeypatch.setenv('LOCAL_RANK', '0')
-    called = []
-
-    def call(command, environment):
-        forget_runs()
-        tool = load_tool(Path(command[1]).stem)
-        called.append(Path(command[1]).stem)
-        status = run_tool(tool.main, tool.parse_args(command[2:]))
-        return status, None
-
-    monkeypatch.setattr(steps, 'run_command', call)
-    return called
+    args = ablation.parse_args(
+        ['--pretrain-options', *steps.option_list(options)[1:]])
+    assert args.pretrain_options == options
 
 
 SMALL = [
@@ -189,7 +141,7 @@ def test_fine_tuning_runs(tmp_path, scannet_root, run_here, monkeypatch):
         ablation, 'DOWNSTREAM',
         dict(synthrooms=dict(detection='groupfree3d_scannet_mini')))
     ablation.main([
-        '--row', 'table3_none', '--run', '--data-root',
+        '--row', 'table3_none', '--run', '--seed', '3', '--data-root',
         str(scannet_root), '--work-dir',
         str(tmp_path / 'work'), '--finetune-options', 'train_cfg.max_iters=2',
         'train_cfg.val_interval=9', 'default_hooks.checkpoint.interval=2',
@@ -198,8 +150,17 @@ def test_fine_tuning_runs(tmp_path, scannet_root, run_here, monkeypatch):
         'test_dataloader.dataset.pipeline.4.num_points=2048'
     ])
     assert run_here == ['export_backbone', 'train', 'test']
-    values = ablation.measured(
-        ROWS['table3_none'],
-        ablation.parse_args(['--work-dir',
-                             str(tmp_path / 'work')]))
-    assert values[0] is not None and values[2] is None
+    work = tmp_path / 'work' / 'table3_none'
+    config, = (work / 'detection').glob('*.py')
+    trained = ablation.read(str(config))
+    assert trained.randomness.seed == 3
+    backbone = trained.model.backbone
+    tokenizer = backbone.tokenizer
+    assert (tokenizer.type, tokenizer.num_tokens,
+            tokenizer.num_neighbors) == ('KNNTokenizer', 256, 32)
+    assert backbone.init_cfg.checkpoint == str(work / 'encoder.pth')
+    scores = json.loads((work / 'detection' / 'metrics.json').read_text())
+    args = ablation.parse_args(['--work-dir', str(tmp_path / 'work')])
+    values = [100 * scores[f'mAP_{t}'] for t in ('0.25', '0.50')]
+    measured = ' | '.join(f'{value:.1f}' for value in values)
+    assert f' | {measured} | – | – | ' in ablation.table(args)

@@ -1,11 +1,11 @@
 """Every overfit is a config that its options fit, collected once whole."""
 import json
-from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from sam3d_plugin.engine.options import read_config
-from tools import steps
+from tests.preparation.conftest import make_room
 from tools.analysis import overfit, run_records
 
 ROOTS = overfit.data_roots('data')
@@ -32,46 +32,51 @@ def test_training_and_evaluation_see_the_same_frames():
     assert trained == cfg.test_dataloader.dataset.ann_file
 
 
-def test_runs_are_collected_and_not_done_twice(tmp_path, monkeypatch):
-    commands = []
+def write_rooms(folder):
+    """A room with regions, and its rescan without them."""
+    folder.mkdir(parents=True)
+    room = make_room()
+    np.savez(folder / 'scene0000_00.npz', **room)
+    del room['region']
+    np.savez(folder / 'scene0000_01.npz', **room)
 
-    def leave_output(some, record=None):
-        for step in some:
-            if not step.is_done:
-                commands.append(step.command)
-                content = dict.fromkeys(overfit.DETECTION, 0.5)
-                path = overfit.Path(step.output)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(content))
-                if record:
-                    usage = SimpleNamespace(
-                        ru_utime=60., ru_stime=1., ru_maxrss=1024)
-                    record.add(step, 75., usage, True)
 
+SMALL = [
+    'train_cfg.max_iters=2', 'default_hooks.checkpoint.interval=2',
+    'default_hooks.logger.interval=1',
+    'train_dataloader.dataset.dataset.pipeline.6.num_points=1024',
+    'test_dataloader.dataset.pipeline.4.num_points=1024',
+    'val_dataloader.dataset.pipeline.4.num_points=1024'
+]
+
+
+def test_a_room_is_imported_trained_and_evaluated_once(tmp_path, run_here,
+                                                       monkeypatch):
+    write_rooms(tmp_path / 'source' / 'scannet_scene0000')
     monkeypatch.setattr(run_records, 'commit', lambda: 'at training')
-    monkeypatch.setattr(steps, 'run_steps', leave_output)
     command = [
-        '--data',
+        '--source',
+        str(tmp_path / 'source'), '--data',
         str(tmp_path / 'data'), '--work-dir',
         str(tmp_path / 'work'), '--json',
-        str(tmp_path / 'overfit.json'), '--cfg-options',
-        'train_cfg.max_iters=7', '--runs'
+        str(tmp_path / 'overfit.json'), '--cfg-options', *SMALL, '--runs',
+        'votenet_scannet_mini'
     ]
-    overfit.main(command + ['votenet_scannet_mini'])
-    assert [c[1].split('/')[-1] for c in commands] == [
-        'import_scans.py', 'import_scans.py', 'make_superpoints.py',
-        'train.py', 'test.py', 'test.py', 'test.py'
+    overfit.main(command)
+    assert run_here == [
+        'import_scans', 'import_scans', 'make_superpoints', 'train', 'test',
+        'test', 'test'
     ]
     monkeypatch.setattr(run_records, 'commit', lambda: 'later')
-    overfit.main(command + ['votenet_scannet_mini'])
-    assert len(commands) == 7
-    overfit.main(command + ['three_detr_scannet_mini'])
+    overfit.main(command)
+    assert len(run_here) == 7
     runs = json.loads((tmp_path / 'overfit.json').read_text())['runs']
-    assert list(runs) == ['votenet_scannet_mini', 'three_detr_scannet_mini']
     run = runs['votenet_scannet_mini']
-    assert run['steps'] == 7
-    assert run['scores']['rescan_knn'] == {'mAP_0.25': 0.5, 'mAP_0.50': 0.5}
-    assert run['training']['seconds'] == 75
-    assert run['training']['cpu_s'] == 61
+    assert run['steps'] == 2 and run['training']['seconds'] > 0
+    assert set(
+        run['scores']) == {'trained_on', 'rescan_knn', 'rescan_superpoints'}
+    for scores in run['scores'].values():
+        assert set(scores) == set(overfit.DETECTION)
+        assert all(0 <= score <= 1 for score in scores.values())
     assert run['hardware']['commit'] == 'at training'
-    assert runs['three_detr_scannet_mini']['hardware']['commit'] == 'later'
+    assert 'regions of scannet_infos_val.pkl' in run['data']
