@@ -5,8 +5,7 @@ import torch
 from mmdet3d.registry import METRICS, MODELS
 from mmengine.logging import MMLogger
 
-from sam3d_plugin.evaluation import knn_probe, linear_probe
-from sam3d_plugin.evaluation import token_features
+from sam3d_plugin.evaluation import knn_probe, linear_probe, token_features
 from sam3d_plugin.inference import Predictor
 from tests.conftest import CLASSES
 from tests.datasets.frame_store import PIPELINE  # noqa: F401 (registers)

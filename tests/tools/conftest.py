@@ -83,7 +83,7 @@ def run_here(monkeypatch):
     called = []
 
     def call(command, environment):
-        from sam3d_plugin.engine.cli import run_tool
+        from sam3d_plugin.cli.tool import run_tool
         forget_runs()
         path = Path(command[1])
         tool = load_tool(str(path.relative_to('tools').with_suffix('')))
