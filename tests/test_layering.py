@@ -13,6 +13,7 @@ PACKAGE = 'sam3d_plugin'
 LAYERS = {
     'structures': 0,
     'literals': 0,
+    'registry': 0,
     'mmcv_ext': 0,
     'ops': 0,
     'store': 0,
@@ -36,6 +37,7 @@ LAYERS = {
     'evaluation': 7,
     'inference': 8,
     'cli': 9,
+    'cli.arguments': 0,  # types of arguments, which import nothing of ours
 }
 # Pictures and pages are written as atomically as everything else; a trained
 # model reads the scans that can be imported.

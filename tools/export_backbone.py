@@ -9,13 +9,14 @@ import sys
 from typing import List, Optional
 
 import sam3d_plugin  # noqa: F401  registers the plugin
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.engine.export import export_backbone
 
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         'source',
         help='checkpoint of a pre-training, or a config (.py) for an encoder '

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional, Sequence
 
 import sam3d_plugin  # noqa: F401 registers our types, and CPU operations
-from sam3d_plugin.cli.arguments import SettingAction
+from sam3d_plugin.cli.arguments import SettingAction, ToolParser
 from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.preparation.scans import UP_AXES
 
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('config', help='config of a detector or segmentor')
     parser.add_argument('checkpoint', help='its weights')
     parser.add_argument(

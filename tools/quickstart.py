@@ -20,6 +20,7 @@ from typing import Any, Dict, List, Optional
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
 from tools.steps import RECORD, Record, Step, run_steps  # noqa: E402
 
 ROOMS = ('--size', 'quick', '--seed', '0')
@@ -82,9 +83,7 @@ SEGMENTOR = Training(
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--gpus',
         type=int,

@@ -4,13 +4,13 @@ import sys
 from typing import List, Optional
 
 import sam3d_plugin  # noqa: F401  registers the plugin for stock configs
-from sam3d_plugin.cli.arguments import add_common_options
+from sam3d_plugin.cli.arguments import ToolParser, add_common_options
 from sam3d_plugin.cli.tool import run_tool
 
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--resume',

@@ -3,8 +3,8 @@ import argparse
 import ast
 import os
 import re
-from pathlib import Path
-from typing import Any, Optional
+import sys
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from ..literals import literal_value
 
@@ -19,6 +19,54 @@ _WORDS = {
     'false': False,
     'None': None
 }
+
+_HOME = re.compile(r'(--?[\w-]+=)(~.*)', re.DOTALL)
+
+
+class ToolParser(argparse.ArgumentParser):
+    """Parser of a tool.
+
+    ``~`` is the home directory in ``--out=~/rooms`` too, where the shell
+    leaves it. The text of the help keeps its lines.
+
+    Args:
+        description (Optional[str]): Text above the arguments.
+        describe_options (Optional[Callable]): Makes the text below them;
+            called for ``--help`` only, since it may import.
+        **kwargs (Any): As of ``argparse.ArgumentParser``.
+    """
+
+    def __init__(self,
+                 description: Optional[str] = None,
+                 describe_options: Optional[Callable[[], str]] = None,
+                 **kwargs: Any) -> None:
+        super().__init__(
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **kwargs)
+        self.describe_options = describe_options
+
+    def parse_known_args(  # type: ignore[override]
+            self,
+            args: Optional[Sequence[str]] = None,
+            namespace: Any = None) -> Tuple[Any, List[str]]:
+        """Parse arguments after replacing the home directory in them."""
+        given = sys.argv[1:] if args is None else args
+        return super().parse_known_args([_expand(str(a)) for a in given],
+                                        namespace)
+
+    def format_help(self) -> str:
+        """The help, with the options of exchangeable parts."""
+        if self.describe_options is not None:
+            self.epilog = self.describe_options()
+        return super().format_help()
+
+
+def _expand(argument: str) -> str:
+    found = _HOME.fullmatch(argument)
+    if found:
+        return found[1] + os.path.expanduser(found[2])
+    return os.path.expanduser(argument)
 
 
 class SettingAction(argparse.Action):
@@ -56,7 +104,7 @@ def _parse_value(text: str) -> Any:
     is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in '\'"'
     if is_quoted and text[0] not in text[1:-1]:
         return text[1:-1]
-    if _LIST.search(text) and not user_path(text).exists():
+    if _LIST.search(text) and not os.path.exists(text):
         from mmengine.config import DictAction
         return DictAction._parse_iterable(text)
     if text in _WORDS:
@@ -67,15 +115,6 @@ def _parse_value(text: str) -> Any:
         except ValueError:
             pass
     return os.path.expanduser(text)
-
-
-def user_path(text: str) -> Path:
-    """A path from the command line, with ``~`` for the home directory.
-
-    The shell replaces it only where an argument begins, not in
-    ``--out=~/rooms``.
-    """
-    return Path(text).expanduser()
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:

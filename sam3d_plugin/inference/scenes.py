@@ -5,6 +5,7 @@ was evaluated with, whatever that does.
 
 Axes: N points.
 """
+import os
 import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,6 +67,11 @@ def read_scene(path: Union[str, Path],
             look like a room in metres with z up.
     """
     path = Path(path)
+    if path.is_dir():
+        raise ScanError(f'scan {path} is a folder; give one of its files')
+    if path.is_symlink() and not path.exists():
+        raise FileNotFoundError(f'scan {path} is a link to {os.readlink(path)}'
+                                ', which is missing')
     if not path.is_file():
         raise FileNotFoundError(f'scan {path} is missing; check the path')
     if path.suffix.lower() not in _ENDINGS:

@@ -21,7 +21,7 @@ from mmengine.config import Config
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from sam3d_plugin.cli.arguments import SettingAction  # noqa: E402
+from sam3d_plugin.cli.arguments import SettingAction, ToolParser  # noqa: E402
 from tools import steps  # noqa: E402
 from tools.analysis import preparation_tables  # noqa: E402
 
@@ -100,7 +100,7 @@ MINI = {'model.tokenizer.num_neighbors': 32}
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(__doc__)
     parser.add_argument('--table', type=int, choices=list(TABLES), default=3)
     parser.add_argument(
         '--data', choices=list(DOWNSTREAM), default='synthrooms')

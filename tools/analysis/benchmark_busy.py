@@ -27,6 +27,7 @@ from mmdet3d.utils import register_all_modules
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
 from sam3d_plugin.engine.options import read_config  # noqa: E402
 from sam3d_plugin.store import atomic_write  # noqa: E402
 from tools.analysis import pretraining_ratios as ratios  # noqa: E402
@@ -45,9 +46,7 @@ OPTIONS = {'model.head.loss': dict(_delete_=True, type='DistillLoss')}
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('--rounds', type=int, default=10)
     parser.add_argument('--steps', type=int, default=3, help='of a turn')
     parser.add_argument(

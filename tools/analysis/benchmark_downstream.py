@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Lets a script started as a file find the tools beside it.
 sys.path.insert(0, str(ROOT))
 
+from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
 from sam3d_plugin.ops import pairwise_giou_3d  # noqa: E402
 from sam3d_plugin.ops.random_state import seeded  # noqa: E402
 from tools.analysis import benchmark_ops, giou_pairs  # noqa: E402
@@ -225,9 +226,7 @@ def run_config(name: str, args: argparse.Namespace) -> Dict[str, Any]:
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('--data', required=True, help='prepared data set')
     parser.add_argument('--configs', nargs='*', default=list(CONFIGS))
     parser.add_argument('--batch-size', type=int, default=1)

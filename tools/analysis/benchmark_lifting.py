@@ -9,7 +9,6 @@ camera, once with colour images of ScanNet's size. One thread, so the figures
 are per core; times are the shortest of some rounds, files come from the page
 cache. frames_per_s is of all of it: reading, lifting, merging.
 """
-import argparse
 import json
 import os
 import platform
@@ -21,6 +20,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.ops.projection import back_project
 from sam3d_plugin.preparation.lifting.lifting import (frame_points,
                                                       lift_to_points,
@@ -218,7 +218,7 @@ def describe_machine() -> Dict[str, Any]:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ToolParser(__doc__.split('\n')[0])
     parser.add_argument('--json', type=Path, help='file for the results')
     parser.add_argument('--points', type=int, default=50_000)
     parser.add_argument('--frames', type=int, default=16)

@@ -25,6 +25,7 @@ from mmdet3d.utils import register_all_modules
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.datasets import SeededSampler
 from sam3d_plugin.datasets.seeding import SampleKey, seeded
 
@@ -135,9 +136,7 @@ def measure_rate(loader: Any, frames: int) -> Dict[str, float]:
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('--data', required=True, help='prepared data set')
     parser.add_argument('--ann-file', default='', help='list of scans')
     parser.add_argument('--groups', default='region_groups/train')

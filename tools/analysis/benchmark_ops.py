@@ -37,6 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin import ops  # noqa: E402
+from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
 from sam3d_plugin.ops.random_state import seeded  # noqa: E402
 from tools.analysis import ops_cases as cases  # noqa: E402
 
@@ -346,7 +347,7 @@ def print_table(result: dict) -> None:
 
 def main(argv: Optional[List[str]] = None) -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ToolParser(__doc__.split('\n')[0])
     parser.add_argument('--json', type=Path, help='file for the results')
     parser.add_argument(
         '--repeat', type=int, default=5, help='timed runs per turn')

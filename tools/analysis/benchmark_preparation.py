@@ -8,7 +8,6 @@ Extracting a .sens recording against decoding its images alone; pooling a
 ViT-B's features inside regions against pooling the upsampled map; merging
 the manifests of as many scans as ScanNet has. One process, one thread.
 """
-import argparse
 import io
 import json
 import os
@@ -28,6 +27,7 @@ from PIL import Image
 from rich.console import Console
 from torch.nn import functional as F
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.features.region_pooling import pool_regions
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.preparation.scannet.frames import SensFrames
@@ -190,9 +190,7 @@ def describe_machine() -> Dict[str, Any]:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('--json', type=Path, help='file for the results')
     parser.add_argument('--frames', type=int, default=200)
     parser.add_argument('--scans', type=int, default=1500)

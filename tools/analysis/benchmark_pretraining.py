@@ -34,6 +34,7 @@ from mmengine.registry import DefaultScope
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
 from sam3d_plugin.engine.options import read_config  # noqa: E402
 from tools.analysis import pretraining_ratios as ratios  # noqa: E402
 from tools.analysis import pretraining_steps as steps  # noqa: E402
@@ -50,9 +51,7 @@ FULL_BATCH = 64
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line; what is left out follows from the others."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--config', nargs='+', help='instead of the two stages')
     parser.add_argument('--data', default='data/synthrooms')

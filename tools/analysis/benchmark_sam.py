@@ -29,6 +29,7 @@ from PIL import Image
 from segment_anything import SamAutomaticMaskGenerator
 from segment_anything.utils import amg
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.ops.random_state import seeded
 from sam3d_plugin.preparation.regions.generators import (merge_masks,
                                                          sam_batched)
@@ -230,7 +231,7 @@ def describe_machine(device: str) -> dict:
 
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ToolParser(__doc__.split('\n')[0])
     parser.add_argument('--json', type=Path, help='file for the results')
     parser.add_argument(
         '--checkpoint', type=Path, help="a SAM's weights (default: random)")

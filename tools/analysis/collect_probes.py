@@ -17,6 +17,7 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
 from sam3d_plugin.store import atomic_write  # noqa: E402
 from tools.analysis import preparation_tables as tables  # noqa: E402
 
@@ -25,9 +26,7 @@ READ_OUTS = ('own', 'three_nn')
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('probes', nargs='+', metavar='NAME=FILE')
     parser.add_argument('--json', required=True, metavar='FILE')
     return parser.parse_args(argv)

@@ -24,6 +24,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
 from sam3d_plugin.evaluation import comparison  # noqa: E402
 from sam3d_plugin.store import atomic_write  # noqa: E402
 from tools.analysis import run_records  # noqa: E402
@@ -46,9 +47,7 @@ Arm = List[Dict[str, Any]]
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         'arms', nargs='+', type=Path, help='folders of seed_*.json')
     parser.add_argument(

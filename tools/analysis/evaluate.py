@@ -34,7 +34,7 @@ sys.path.insert(0, str(ROOT))
 
 import sam3d_plugin.engine  # noqa: E402,F401  knows the projects' configs
 import sam3d_plugin.engine.options as engine_options  # noqa: E402
-from sam3d_plugin.cli.arguments import SettingAction  # noqa: E402
+from sam3d_plugin.cli.arguments import SettingAction, ToolParser  # noqa: E402
 from sam3d_plugin.cli.tool import run_tool  # noqa: E402
 from tools import steps  # noqa: E402
 from tools.analysis import run_records  # noqa: E402
@@ -50,9 +50,7 @@ DECISIVE = ('config_hash', 'data', 'encoder', 'start', 'best', 'checkpoint',
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('config', help='config of a detector or segmentor')
     parser.add_argument(
         '--out', type=Path, required=True, help='folder of the arm')

@@ -24,6 +24,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
 from sam3d_plugin.cli.tool import run_tool  # noqa: E402
 from sam3d_plugin.engine.options import read_config  # noqa: E402
 from sam3d_plugin.store import atomic_write  # noqa: E402
@@ -38,7 +39,7 @@ SETTINGS, RESULT, SECONDS = 'settings.json', 'result.json', 'seconds.json'
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--arms',
         nargs='*',

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from sam3d_plugin.cli.arguments import SettingAction
+from sam3d_plugin.cli.arguments import SettingAction, ToolParser
 from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.datasets.frame_index import read_scan_names
 from sam3d_plugin.datasets.transforms.load_frame_labels import CLASSES
@@ -36,7 +36,7 @@ from sam3d_plugin.store import atomic_write
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         'source',
         help='checkpoint of tools/train.py, file of tools/export_backbone.py,'

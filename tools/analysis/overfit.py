@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import sam3d_plugin.engine.options as engine_options  # noqa: E402
-from sam3d_plugin.cli.arguments import SettingAction  # noqa: E402
+from sam3d_plugin.cli.arguments import SettingAction, ToolParser  # noqa: E402
 from tools import steps  # noqa: E402
 from tools.analysis import run_records  # noqa: E402
 
@@ -81,9 +81,7 @@ RUNS = {
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--source', default='../shared/data', help='folder of the recordings')
     parser.add_argument(

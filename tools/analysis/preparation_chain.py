@@ -23,6 +23,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.store.manifest import Store
 
 # Per frame, 640x480: a mask file of three uint8 channels and one fp32 grid of
@@ -32,9 +33,7 @@ REFERENCE_BYTES = 1.97e6
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('--source', type=Path, default='../shared/data')
     parser.add_argument('--data', type=Path, default='data/chain')
     parser.add_argument(

@@ -6,7 +6,6 @@
 
 Runs the steps of preparation on the set first, unless that was done.
 """
-import argparse
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import mmengine
 import numpy as np
 from PIL import Image
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.ops.projection import transform
 from sam3d_plugin.store import read_region_file
 from sam3d_plugin.visualization.boxes import LabelledBoxes
@@ -85,9 +85,7 @@ def shrink(path: Path) -> None:
 
 def main() -> int:
     """Make the pictures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('--data', type=Path, required=True)
     parser.add_argument('--scan', default='scene0000_00')
     parser.add_argument('--out', type=Path, default='docs/pictures')

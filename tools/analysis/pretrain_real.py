@@ -26,6 +26,7 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
 from sam3d_plugin.datasets import frame_batch  # noqa: E402
 from sam3d_plugin.engine.export import settings_of  # noqa: E402
 from sam3d_plugin.engine.hooks import collapse_alarm_hook  # noqa: E402
@@ -48,7 +49,7 @@ ENDS = 10  # steps at both ends of a training that are compared
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--data', default='data/chain', help='folder of the recordings')
     parser.add_argument(

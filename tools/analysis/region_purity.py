@@ -17,7 +17,6 @@ points; their purity is of memberships.
 Of SynthRooms, after generate_regions.py: regions of single frames, merged
 over the frames by our rule and by SAM3D's, and the same from true masks.
 """
-import argparse
 import json
 import sys
 from dataclasses import asdict
@@ -26,6 +25,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.lifting.lifting import read_frame, see_points
 from sam3d_plugin.preparation.lifting.purity import (RegionPurity,
                                                      instance_labels,
@@ -198,9 +198,7 @@ def mean_of(results: Sequence[RegionPurity]) -> Dict[str, float]:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Measure and write the results."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('--scannet', type=Path, help='folder of the room')
     parser.add_argument('--synthrooms', type=Path, help='prepared SynthRooms')
     parser.add_argument('--limit', type=int, help='most scans of SynthRooms')

@@ -25,6 +25,7 @@ import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import mmengine
 from rich.console import Console
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.features.region_groups import (POOLS,
                                                              GroupOptions,
                                                              build_groups)
@@ -40,9 +41,7 @@ from sam3d_plugin.store.shards import shard_of_process
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--data',
         required=True,

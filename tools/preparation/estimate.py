@@ -27,6 +27,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from rich.console import Console
 from rich.table import Table
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.checking import estimates
 from sam3d_plugin.preparation.regions.generators import build_generator
 from sam3d_plugin.preparation.regions.region_maps_step import RegionMapStep
@@ -67,10 +68,7 @@ def parse_args(
     """
     tools = '\n'.join(f'    {step:12}{tool}.py'
                       for step, tool in STEPS.items())
-    parser = argparse.ArgumentParser(
-        description=f'{__doc__}\n{tools}',
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(f'{__doc__}\n{tools}', allow_abbrev=False)
     parser.add_argument('--step', required=True, choices=list(STEPS))
     parser.add_argument(
         '--sample',

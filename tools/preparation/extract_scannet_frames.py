@@ -18,6 +18,7 @@ from typing import List, Optional, Sequence
 
 from rich.console import Console
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
                                                   run_options)
 from sam3d_plugin.preparation.running.runs import run_step
@@ -31,9 +32,7 @@ from sam3d_plugin.store.manifest import Store
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--source',
         required=True,

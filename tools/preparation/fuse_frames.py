@@ -9,6 +9,7 @@ import argparse
 import sys
 from typing import Dict, List, Optional, Sequence
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.rgbd_folder.fuse_step import (FuseStep,
                                                             FusionSettings,
                                                             check_splits,
@@ -22,9 +23,7 @@ from sam3d_plugin.store.manifest import Store
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('--data', required=True, help='folder of the data set')
     parser.add_argument('--out', help='where to write (default: --data)')
     parser.add_argument(

@@ -19,6 +19,7 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.regions.generators import (GENERATORS,
                                                          build_generator)
 from sam3d_plugin.preparation.regions.region_maps_step import (RegionMapStep,
@@ -26,15 +27,16 @@ from sam3d_plugin.preparation.regions.region_maps_step import (RegionMapStep,
 from sam3d_plugin.preparation.running.cli import (add_option_argument,
                                                   add_run_arguments, run_main,
                                                   run_options)
+from sam3d_plugin.preparation.running.named_parts import describe_parts
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.store.files import join
+
+_PACKAGE = 'sam3d_plugin.preparation.regions.generators'
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__, lambda: describe_parts(GENERATORS, _PACKAGE))
     parser.add_argument(
         '--data',
         required=True,

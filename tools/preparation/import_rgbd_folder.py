@@ -25,6 +25,7 @@ from typing import Optional, Sequence, Tuple
 import numpy as np
 from rich.console import Console
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.rgbd_folder.layouts import LAYOUTS
 from sam3d_plugin.preparation.rgbd_folder.matrices import read_numbers
 from sam3d_plugin.preparation.rgbd_folder.step import (FolderOptions,
@@ -41,9 +42,7 @@ _AXES = {'x': (1, 0, 0), 'y': (0, 1, 0), 'z': (0, 0, 1)}
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line; ``out`` is the folder of the frames."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--source', required=True, help='folder of the recording')
     parser.add_argument('--out', required=True, help='folder of the data set')

@@ -15,10 +15,12 @@ _vh_clean_2 at its end. A 4x4 matrix in <scan>_axis_align.txt turns it about z
 until walls are parallel to the axes; boxes are given in that turned frame.
 """
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.scans import UP_AXES
 from sam3d_plugin.preparation.scans.import_scans import (ImportOptions,
                                                          import_scans)
@@ -28,9 +30,7 @@ from sam3d_plugin.preparation.scans.splits import parse_split, read_list
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--source', type=Path, required=True, help='folder of the scans')
     parser.add_argument(
@@ -130,8 +130,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return 1
     has_regions = any(Path(args.out, 'regions').glob('*.npz'))
     tokens = '' if has_regions else '_knn'
+    option = shlex.quote(f'data_root={args.out}/')
     print('Next: python tools/train.py configs/sam3d/groupfree3d_scannet_mini'
-          f'{tokens}.py --cfg-options data_root={args.out}/')
+          f'{tokens}.py --cfg-options {option}')
     return 0
 
 

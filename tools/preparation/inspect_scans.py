@@ -19,6 +19,7 @@ from typing import List, Optional, Sequence
 
 import numpy as np
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.checking.inspection import ScanInspection
 from sam3d_plugin.preparation.checking.inspection_page import page_content
 from sam3d_plugin.preparation.running.cli import run_main
@@ -34,9 +35,7 @@ from sam3d_plugin.visualization.scan_page import PageContent, write_scan_page
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--data', required=True, metavar='DIR', help='data set')
     parser.add_argument(

@@ -17,6 +17,7 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.lifting import scan_regions_step
 from sam3d_plugin.preparation.lifting.frame_regions_step import \
     FrameRegionsStep
@@ -35,9 +36,7 @@ from sam3d_plugin.store.files import join
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--data', required=True, metavar='DIR', help='data set')
     parser.add_argument(

@@ -20,15 +20,14 @@ import sys
 from pathlib import Path
 from typing import Optional, Sequence
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.scans import few_labels
 from sam3d_plugin.preparation.scans.scan import ScanError
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         'sources', nargs='+', type=Path, help='infos (.pkl) or lists (.txt)')
     parser.add_argument(

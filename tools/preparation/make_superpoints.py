@@ -9,6 +9,7 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.regions.superpoint_step import (SuperpointStep,
                                                               make_regions)
 from sam3d_plugin.preparation.regions.superpoints import build_options
@@ -20,9 +21,7 @@ from sam3d_plugin.store.files import join
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--data',
         required=True,

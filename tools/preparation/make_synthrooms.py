@@ -11,6 +11,7 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
                                                   run_options)
 from sam3d_plugin.preparation.running.runs import run_step
@@ -22,9 +23,7 @@ from sam3d_plugin.store.errors import StoreError
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('--out', required=True, help='folder of the set')
     size = parser.add_mutually_exclusive_group(required=True)
     size.add_argument(

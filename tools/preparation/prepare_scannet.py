@@ -19,6 +19,7 @@ from typing import Dict, Optional, Sequence
 
 from rich.console import Console
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
                                                   run_options)
 from sam3d_plugin.preparation.running.runs import run_step
@@ -35,9 +36,7 @@ LABELS = 'scannetv2-labels.combined.tsv'
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--source', required=True, metavar='DIR', help='the release')
     parser.add_argument(

@@ -24,6 +24,7 @@ from rich.progress import (BarColumn, MofNCompleteColumn, Progress, TextColumn,
                            TimeRemainingColumn)
 from rich.table import Table
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.checking.verification import Verifier
 from sam3d_plugin.preparation.checking.verification_books import (StoreReport,
                                                                   data_folder)
@@ -35,9 +36,7 @@ from sam3d_plugin.store.files import exists
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--data',
         required=True,
@@ -132,9 +131,26 @@ def print_reports(reports: Sequence[StoreReport], max_problems: int,
         if left > 0:
             console.print(f'{report.folder}: {left:,} more problems; --json '
                           'FILE writes all')
+    for report in empty_stores(reports):
+        console.print(f'{report.folder or "."} is empty: no {report.kind} '
+                      'were made')
     count = sum(len(report.problems) for report in reports)
-    console.print(f'{count:,} problems'
-                  if count else 'every file is there, whole and as recorded')
+    if count:
+        console.print(f'{count:,} problems')
+    elif not empty_stores(reports):
+        console.print('every file is there, complete and as recorded')
+
+
+def empty_stores(reports: Sequence[StoreReport]) -> List[StoreReport]:
+    """Stores of runs that made nothing.
+
+    Args:
+        reports (Sequence[StoreReport]): What was found.
+
+    Returns:
+        List[StoreReport]: Those without a single item.
+    """
+    return [report for report in reports if not report.items]
 
 
 def write_json(path: str, reports: Sequence[StoreReport]) -> None:
@@ -171,7 +187,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             write_json(args.json, found)
 
     status = run_main(work)
-    return status or int(any(report.problems for report in found))
+    is_bad = empty_stores(found) or any(r.problems for r in found)
+    return status or int(bool(is_bad))
 
 
 if __name__ == '__main__':

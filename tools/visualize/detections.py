@@ -25,7 +25,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 
-from sam3d_plugin.cli.arguments import SettingAction
+from sam3d_plugin.cli.arguments import SettingAction, ToolParser
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.engine.scan_visualizer import to_boxes
 from sam3d_plugin.ops.random_state import seeded
@@ -59,9 +59,7 @@ class Scene:
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('config', help='config of a detector')
     parser.add_argument('checkpoint', help='its weights')
     parser.add_argument('--out', type=Path, required=True, help='folder')

@@ -22,6 +22,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from scipy.spatial import cKDTree
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.datasets import RGBDFrameDataset
 from sam3d_plugin.engine.checkpoint import find_newest_checkpoint
@@ -53,9 +54,7 @@ _REGION_GAP, _REACH = 100.0, 0.5
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('--out', required=True, help='HTML file to write')
     parser.add_argument(
         '--title', default='What the pre-training did', help='of the page')

@@ -23,6 +23,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
 from sam3d_plugin.store import atomic_write  # noqa: E402
 from sam3d_plugin.visualization import training_curves  # noqa: E402
 from tools.analysis import run_records  # noqa: E402
@@ -33,9 +34,7 @@ _DIGITS = 5
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         'work_dirs', nargs='*', metavar='WORK_DIR', help='of tools/train.py')
     parser.add_argument(

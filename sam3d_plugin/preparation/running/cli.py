@@ -5,8 +5,8 @@ import sys
 from typing import Any, Callable, Dict
 
 from mmengine import fileio
-from mmengine.config import DictAction
 
+from ...cli.arguments import SettingAction
 from ...store.errors import FrameError, StoreError
 from ...store.shards import parse_shard, shard_of_process
 from .runs import RunOptions
@@ -46,7 +46,7 @@ def add_option_argument(parser: argparse.ArgumentParser, what: str) -> None:
         '--option',
         dest='options',
         nargs='+',
-        action=DictAction,
+        action=SettingAction,
         default={},
         metavar='KEY=VALUE',
         help=f'options of the {what}')

@@ -1,6 +1,7 @@
 """Parts of steps that the command line names: generators, encoders."""
 import importlib
 import inspect
+import textwrap
 from typing import Any, Dict, Mapping, Tuple
 
 from ...store.errors import StoreError
@@ -48,6 +49,34 @@ def build_by_name(what: str, classes: Dict[str, Tuple[str, str]], package: str,
         if isinstance(error, StoreError):
             raise
         raise StoreError(f'{name}: {error}') from error
+
+
+def describe_parts(classes: Dict[str, Tuple[str, str]], package: str) -> str:
+    """The options of all parts, for ``--help``.
+
+    Args:
+        classes (Dict[str, Tuple[str, str]]): As for :func:`build_by_name`.
+        package (str): Package of the modules.
+
+    Returns:
+        str: A paragraph for each part.
+    """
+    lines = ['options (-O key=value):']
+    for name, (module, class_name) in classes.items():
+        try:
+            part = getattr(
+                importlib.import_module(f'{package}.{module}'), class_name)
+        except ImportError as error:
+            lines.append(f'  {name}: install {error.name} to see them')
+            continue
+        options = _describe(inspect.signature(part).parameters)
+        lines += textwrap.wrap(
+            f'{name}: {options}',
+            78,
+            initial_indent='  ',
+            subsequent_indent='      ',
+            break_on_hyphens=False)
+    return '\n'.join(lines)
 
 
 def _describe(parameters: Mapping[str, inspect.Parameter]) -> str:

@@ -94,7 +94,8 @@ def run_step(step: FrameStep,
 
     Raises:
         StoreError: When the run cannot start or go on: other settings,
-            another writer, a full disk, no scan.
+            another writer, a full disk, no scan; and when nothing could be
+            made. A shard without scans is no error.
     """
     console = console or Console(soft_wrap=True, markup=False, highlight=False)
     store = Store(out, options.backend_args)
@@ -119,6 +120,9 @@ def run_step(step: FrameStep,
         write_bytes(options.report,
                     json.dumps(asdict(report), indent=1).encode())
     _summarize(report, step, store, options.shard, console)
+    if report.scans and not report.made and not report.kept:
+        raise StoreError(f'{step.kind}: nothing was made, since everything '
+                         'was skipped for the reasons above')
     return report
 
 
@@ -229,6 +233,9 @@ def _summarize(report: RunReport, step: FrameStep, store: Store, shard: Shard,
                console: Console) -> None:
     part = '' if shard.count == 1 else f' (shard {shard})'
     console.print(f'{step.kind}: {report.scans} scan(s) in {store.root}{part}')
+    if not report.scans:
+        console.print('  this shard has no scans: there are fewer than shards')
+        return
     speed = report.made / max(report.seconds, 1e-9)
     console.print(
         f'  {report.made} {step.unit} made' +

@@ -5,6 +5,7 @@ Both give arrays under the same names (see ``FIELDS``), from which
 
 Axis legend: N points, R boxes.
 """
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Collection, Dict, List, Optional, Sequence, Tuple
@@ -164,6 +165,9 @@ def _read_arrays(path: Path, options: ReadOptions, notes: List[str]) -> Found:
     of_scan = {key for key in _SCAN_FIELDS if key not in skipped}
     if options.region_key is not None:
         fields['region'] = (options.region_key, )
+    if path.is_symlink() and not path.exists():
+        raise ScanError(f'{path} is a link to {os.readlink(path)}, which is '
+                        'missing; copy the file or remove the link')
     reader = _read_ply if path.suffix.lower() == '.ply' else _read_npz
     try:
         found, unused = reader(path, {*sum(fields.values(), ()), *of_scan})

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from sam3d_plugin.preparation.running import runs
+from sam3d_plugin.preparation.running.cli import run_main
 from sam3d_plugin.preparation.running.frame_steps import (FrameStep, Product,
                                                           call_each)
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
@@ -387,3 +388,26 @@ def test_a_step_may_stay_in_the_main_process(source, out):
 def test_negative_workers_are_refused(source, out):
     with pytest.raises(StoreError, match='--workers -1'):
         run_step(Doubling(source), out, RunOptions(workers=-1), quiet())
+
+
+def test_a_run_that_makes_nothing_is_an_error(tmp_path, out):
+    """Exit status 1, so that a script stops."""
+    source = tmp_path / 'bad'
+    (source / 'a').mkdir(parents=True)
+    (source / 'a' / '0.txt').write_text('bad')
+    console = Console(file=io.StringIO())
+    for _ in range(2):
+        with pytest.raises(StoreError, match='nothing'):
+            run_step(Doubling(source), out, HERE, console)
+    assert 'skipped a/0' in console.file.getvalue()
+    assert run_main(lambda: run_step(Doubling(source), out, HERE)) == 1
+    (source / 'a' / '0.txt').write_text('4')
+    assert run_step(Doubling(source), out, HERE).made == 1
+    assert run_step(Doubling(source), out, HERE).kept == 1
+
+
+def test_a_shard_without_scans_is_no_error(source, out):
+    console = Console(file=io.StringIO())
+    report = run_step(
+        Doubling(source), out, RunOptions(Shard(7, 9), workers=0), console)
+    assert report.scans == 0 and 'no scans' in console.file.getvalue()

@@ -36,7 +36,7 @@ def data(tmp_path):
 def test_status_tells_whether_all_is_well(tool, data, tmp_path, capsys):
     assert tool.main([f'--data={data}', '--workers=2']) == 0
     output = capsys.readouterr().out
-    assert 'every file is there, whole and as recorded' in output
+    assert 'every file is there, complete' in output
     (data / 'points/b.bin').write_bytes(b'')
     path = tmp_path / 'problems.json'
     assert tool.main([f'--data={data}', f'--json={path}']) == 1
@@ -63,3 +63,11 @@ def test_errors_end_in_one_sentence(tool, tmp_path, capsys):
     assert 'none does not exist; check --data' in capsys.readouterr().err
     assert tool.main([f'--data={tmp_path}']) == 1
     assert 'has no store' in capsys.readouterr().err
+
+
+def test_a_store_of_nothing_is_empty_not_complete(tool, tmp_path, capsys):
+    Store(tmp_path / 'region_maps').open('region_maps', {})
+    Store(tmp_path / 'region_maps').merge()
+    assert tool.main(['--data', str(tmp_path)]) == 1
+    text = capsys.readouterr().out
+    assert 'empty' in text and 'complete' not in text
