@@ -12,7 +12,6 @@ PACKAGE = 'sam3d_plugin'
 # A module imports lower numbers and its own folder only.
 LAYERS = {
     'structures': 0,
-    'literals': 0,
     'registry': 0,
     'mmcv_ext': 0,
     'ops': 0,

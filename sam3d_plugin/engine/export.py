@@ -10,7 +10,7 @@ from mmdet3d.registry import MODELS
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from ..literals import literal_value
+from ..cli.arguments import literal_value
 from ..ops.random_state import seeded
 from ..store.atomic import atomic_write
 from ..store.checkpoint import (CheckpointError, extract_state_dict,
