@@ -57,7 +57,6 @@ class ScanVisualizer(Visualizer):
             out_file (Optional[str]): Image file.
             pred_score_thr (float): Lowest score drawn.
             step (int): Step in the logs.
-            **_ (Any): What only mmdet3d's visualizers use.
 
         Raises:
             ValueError: When a window is asked for.
