@@ -103,7 +103,8 @@ def build(source: Path, variables: Dict[str, str], log: Path) -> Path:
             env=variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True) as process:
+            text=True,
+            close_fds=False) as process:
         for line in process.stdout or []:
             file.write(line)
             step = re.match(r'\s*\[(\d+/\d+)\]', line)
@@ -132,7 +133,9 @@ def main() -> None:
     folder = Path(cache, 'sam3d_plugin', 'build', target)
     store.mkdir(parents=True, exist_ok=True)
     with open(store / 'lock', 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another clone may be building
+        # Another clone may be building, or a compiler outlive its build.
+        os.set_inheritable(lock.fileno(), True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if not any(store.glob('*.whl')):
             print(
                 f'Building {MMCV} for {target} with {variables["MAX_JOBS"]} '
