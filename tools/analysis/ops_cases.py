@@ -127,6 +127,7 @@ def fpsample_calls(points: np.ndarray, num_points: int) -> Dict[str, Call]:
 
 def sampling_case(points: Tensor, num_points: int) -> Case:
     """Sample a scene down."""
+    libraries: Dict[str, Call]
     if points.is_cuda:
         libraries = {
             'mmcv':
