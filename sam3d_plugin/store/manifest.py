@@ -153,8 +153,11 @@ class Store:
                     settings=settings)))
         if is_local(self.root, self.backend_args):
             remove_drafts([self.path(HEADER), self.path(MANIFEST)], _OLD)
-        if not self.exists() and self.recorded_scans():
-            self._refuse_others(self._header_of_manifest(), header)
+        # Looked at in this order, since another shard may start the store.
+        if self.recorded_scans() and not self.exists():
+            raise StoreError(f'{self.root} is incomplete: {HEADER} is missing;'
+                             ' copy it again, or remove the folder and run '
+                             'the step again')
         if not write_new(
                 self.path(HEADER), encode_json(header), self.backend_args):
             self._refuse_others(self.header(), header)
@@ -166,24 +169,6 @@ class Store:
                 f'{self.root} was made with other settings: '
                 f'{"; ".join(found[:5])}. Use the old ones, or choose '
                 'another --out')
-
-    def _header_of_manifest(self) -> Dict[str, Any]:
-        """The header as the manifest repeats it."""
-        path = self.path(MANIFEST)
-        if exists(path, self.backend_args):
-            try:
-                header = decode_json(self.read(MANIFEST), path)
-                header.pop('scans', None)
-                return header
-            except StoreError:
-                pass  # it can be merged again, but tells nothing now
-        # Only a run that writes its first record may have been faster.
-        if self.exists():
-            return self.header()
-        raise StoreError(
-            f'{self.root} has records but no {HEADER}, so it was copied by '
-            'half and nobody knows its settings; copy it again, or remove it '
-            'and make it anew')
 
     def record(self, scan: str) -> Optional[ScanRecord]:
         """The record of a scan.
