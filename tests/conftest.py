@@ -3,9 +3,15 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from sam3d_plugin.store import write_region_file
 from tests.short_runs import short_start
+
+# The same examples at each run; others: pytest --hypothesis-profile=default.
+settings.register_profile(
+    'fixed', derandomize=True, database=None, deadline=None, max_examples=60)
+settings.load_profile('fixed')
 
 CLASSES = ('cabinet', 'bed', 'chair', 'sofa', 'table', 'door', 'window',
            'bookshelf', 'picture', 'counter', 'desk', 'curtain',
@@ -136,6 +142,13 @@ def pytest_addoption(parser):
         '--write-golden',
         action='store_true',
         help='write the losses that tests/test_golden.py compares with')
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Say how to repeat the order of the tests; -q hides the header."""
+    seed = config.getoption('randomly_seed', None)
+    if seed is not None:
+        terminalreporter.write_line(f'same order: --randomly-seed={seed}')
 
 
 @pytest.fixture(autouse=True)
