@@ -8,114 +8,191 @@ from ._tree import LEAF_SIZE, PointTree, box_distance
 LANES = 64
 # Squared distance from which mmcv's knn no longer sees a point.
 KNN_LIMIT = np.float32(1e10)
+_NUM_BUCKETS = 128
+# Squared distances that differ by less count as equal when put into buckets.
+_MIN_RANGE = np.float32(1e-30)
 
 
 @jit
-def _select(keys, count, size):
-    """Move the ``size`` lowest of ``count`` keys to the front, last one last.
-
-    Hoare's selection.
-    """
-    low = 0
-    high = count - 1
-    while low < high:
-        pivot = keys[(low + high) // 2]
-        i = low
-        j = high
-        while i <= j:
-            while keys[i] < pivot:
-                i += 1
-            while keys[j] > pivot:
-                j -= 1
-            if i <= j:
-                keys[i], keys[j] = keys[j], keys[i]
-                i += 1
-                j -= 1
-        if size - 1 <= j:
-            high = j
-        elif size - 1 >= i:
-            low = i
-        else:
-            return
-
-
-@jit
-def _visit_leaf(xyz, index, leaf, x, y, z, work, pattern, bound, keys, count):
-    """Append the keys below ``bound``; returns the new count."""
+def _visit_leaf(xyz, index, leaf, x, y, z, bound, work, square, members,
+                count):
+    """Append the points below ``bound``; returns the new count."""
     for i in range(LEAF_SIZE):
         dx = x - xyz[0, leaf, i]
         dy = y - xyz[1, leaf, i]
         dz = z - xyz[2, leaf, i]
         work[i] = dx * dx + dy * dy + dz * dz
     for i in range(LEAF_SIZE):
-        key = (np.int64(pattern[i]) << 32) | index[leaf, i]
         # Written always and kept sometimes: no branch to mispredict.
-        keys[count] = key
-        count += key < bound
+        square[count] = work[i]
+        members[count] = index[leaf, i]
+        count += work[i] < bound
     return count
 
 
 @jit
-def _search(tree, x, y, z, stack, waiting, work, limit, size, keys):
-    """Find the nearest points in order of distance, then of index.
+def _fill_buckets(square, count, size, starts):
+    """Cut the range of distances into buckets, evenly.
+
+    On a surface the squared distances to its points are spread evenly.
+
+    Returns:
+        tuple: The lowest distance, the buckets per unit of distance, the
+        first bucket up to which there are ``size`` points, and how many there
+        are; ``starts`` counts those before each bucket.
+    """
+    lowest = np.float32(np.inf)
+    highest = np.float32(0)
+    for i in range(count):
+        lowest = min(lowest, square[i])
+        highest = max(highest, square[i])
+    scale = np.float32(0)
+    if highest - lowest > _MIN_RANGE:
+        scale = np.float32(_NUM_BUCKETS - 1) / (highest - lowest)
+    starts[:] = 0
+    for i in range(count):
+        starts[np.int32((square[i] - lowest) * scale)] += 1
+    last = -1
+    total = 0
+    while total < size:
+        last += 1
+        added = starts[last]
+        starts[last] = total
+        total += added
+    return lowest, scale, last, total
+
+
+@jit
+def _tighten(bound, square, members, count, size, starts):
+    """Drop points that are not among the ``size`` nearest, but few others.
+
+    Returns:
+        tuple: A distance that ``size`` points stay below, and the points
+        left.
+    """
+    lowest, scale, last, _ = _fill_buckets(square, count, size, starts)
+    if scale == 0:
+        return bound, count
+    # A little more than where the bucket ends, for what rounding does.
+    end = lowest + np.float32(last + 1) / scale
+    bound = min(bound, end * np.float32(1.00001))
+    left = 0
+    for i in range(count):
+        square[left] = square[i]
+        members[left] = members[i]
+        left += square[i] < bound
+    return bound, left
+
+
+@jit
+def _sort_nearest(square, members, count, size, starts, keys):
+    """Write the nearest points in order; may write more than ``size``.
 
     A key holds the bit pattern of a squared distance, which has the order of
-    the distances, above the index of the point. Keys below the bound pile up
-    until a selection throws out all but the ``size`` lowest.
+    the distances, above the index of the point.
+    """
+    lowest, scale, last, total = _fill_buckets(square, count, size, starts)
+    pattern = square.view(np.int32)
+    for i in range(count):
+        bucket = np.int32((square[i] - lowest) * scale)
+        if bucket <= last:
+            keys[starts[bucket]] = (np.int64(pattern[i]) << 32) | members[i]
+            starts[bucket] += 1
+    if total > 2 * (size + _NUM_BUCKETS):  # unevenly spread
+        keys[:total].sort()
+        return
+    for i in range(1, total):
+        key = keys[i]
+        place = i
+        while place > 0 and keys[place - 1] > key:
+            keys[place] = keys[place - 1]
+            place -= 1
+        keys[place] = key
+
+
+@jit
+def _work_space(tree):
+    """Allocate what a search needs besides its keys."""
+    num_nodes = tree.bounds.shape[0]
+    capacity = tree.indices.size + LEAF_SIZE
+    return (np.empty(num_nodes, np.int32), np.empty(num_nodes, np.float32),
+            np.empty(LEAF_SIZE, np.float32), np.empty(capacity, np.float32),
+            np.empty(capacity, np.int32), np.empty(_NUM_BUCKETS, np.int32))
+
+
+@jit
+def _search(tree, x, y, z, work_space, limit, size, keys):
+    """Find the nearest points in order of distance, then of index.
+
+    Points below the bound pile up until there are enough to tighten it.
 
     Args:
         tree (PointTree): Points of the scene.
         x (float): Coordinate of the centre; likewise y and z.
-        stack (np.ndarray): (nodes,) int32, work space.
-        waiting (np.ndarray): (nodes,) float32, work space.
-        work (np.ndarray): (LEAF_SIZE,) float32, work space.
+        work_space (tuple): Arrays of :func:`_work_space`.
         limit (float): Squared distance that a point must stay below.
         size (int): Number of points to find.
-        keys (np.ndarray): Longer than ``size + LEAF_SIZE``; the first
-            ``size`` are filled in place.
+        keys (np.ndarray): (points + size,) int64; the first ``size`` are
+            filled in place, with the limit and index 0 where points lack.
     """
     xyz, index, bounds, first_leaf = tree
-    pattern = work.view(np.int32)
-    work[0] = limit
-    limit_key = np.int64(pattern[0]) << 32
-    bound = limit_key
+    stack, waiting, work, square, members, starts = work_space
+    bound = limit
     count = 0
+    # More would keep the bound high for long, less tighten it often.
+    wanted = size + size // 2 + LEAF_SIZE
     stack[0] = 0
     waiting[0] = 0
-    waiting_pattern = waiting.view(np.int32)
     height = 1
     while height > 0:
         height -= 1
         node = stack[height]
-        if waiting_pattern[height] > bound >> 32:
+        if waiting[height] >= bound:
             continue
         if node >= first_leaf:
-            count = _visit_leaf(xyz, index, node - first_leaf, x, y, z, work,
-                                pattern, bound, keys, count)
-            is_full = count > keys.shape[0] - LEAF_SIZE
-            if is_full or (bound == limit_key and count >= size):
-                _select(keys, count, size)
-                bound = keys[size - 1]
-                count = size
+            count = _visit_leaf(xyz, index, node - first_leaf, x, y, z, bound,
+                                work, square, members, count)
+            if count >= wanted:
+                bound, count = _tighten(bound, square, members, count, size,
+                                        starts)
+                wanted = count + size + size // 2 + LEAF_SIZE
             continue
-        near = 2 * node + 1
-        far = near + 1
-        near_bound = box_distance(bounds, near, x, y, z)
-        far_bound = box_distance(bounds, far, x, y, z)
-        if far_bound < near_bound:
-            near, far = far, near
-            near_bound, far_bound = far_bound, near_bound
-        if far_bound < limit:
+        near, far, near_bound, far_bound = _sort_children(
+            bounds, node, x, y, z)
+        if far_bound < bound:
             stack[height] = far
             waiting[height] = far_bound
             height += 1
-        if near_bound < limit:
+        if near_bound < bound:
             stack[height] = near
             waiting[height] = near_bound
             height += 1
-    keys[count:size] = limit_key
-    _select(keys, count, size)
-    keys[:size].sort()
+    _sort_nearest(square, members, count, min(size, count), starts, keys)
+    work[0] = limit
+    keys[count:size] = np.int64(work.view(np.int32)[0]) << 32
+
+
+@jit
+def _sort_children(bounds, node, x, y, z):
+    """Return the nearer and the further child and their distances."""
+    left = 2 * node + 1
+    right = left + 1
+    left_bound = box_distance(bounds, left, x, y, z)
+    right_bound = box_distance(bounds, right, x, y, z)
+    if right_bound < left_bound or (right_bound == left_bound and
+                                    _center_distance(bounds, right, x, y, z)
+                                    < _center_distance(bounds, left, x, y, z)):
+        return right, left, right_bound, left_bound
+    return left, right, left_bound, right_bound
+
+
+@jit
+def _center_distance(bounds, node, x, y, z):
+    """Return four times the squared distance to the middle of a node."""
+    dx = bounds[node, 0] + bounds[node, 3] - x - x
+    dy = bounds[node, 1] + bounds[node, 4] - y - y
+    dz = bounds[node, 2] + bounds[node, 5] - z - z
+    return dx * dx + dy * dy + dz * dz
 
 
 @jit
@@ -163,9 +240,10 @@ def _sink_through_equals(distances, indices, size, distance, index):
 
 
 @jit
-def _has_tie(keys, limit_key):
+def _has_tie(keys):
+    # Equal keys stand for what lies at the limit or beyond it.
     for i in range(keys.shape[0] - 1):
-        if keys[i] >> 32 == keys[i + 1] >> 32 and keys[i] < limit_key:
+        if keys[i] >> 32 == keys[i + 1] >> 32 and keys[i] != keys[i + 1]:
             return True
     return False
 
@@ -184,24 +262,20 @@ def find_neighbors(tree: PointTree, points: np.ndarray, centers: np.ndarray,
         neighbors (np.ndarray): (K, M) int32, filled in place.
     """
     num_neighbors = neighbors.shape[0]
-    stack = np.empty(tree.bounds.shape[0], np.int32)
-    waiting = np.empty(tree.bounds.shape[0], np.float32)
-    work = np.empty(LEAF_SIZE, np.float32)
+    work_space = _work_space(tree)
     # One more than asked for shows whether the last one has equals.
     size = num_neighbors + 1
-    keys = np.empty(size + max(size // 2, 32) + LEAF_SIZE, np.int64)
-    work[0] = KNN_LIMIT
-    limit_key = np.int64(work.view(np.int32)[0]) << 32
+    keys = np.empty(points.shape[0] + size, np.int64)
     distances = np.empty(num_neighbors, np.float32)
     indices = np.empty(num_neighbors, np.int32)
     for i in range(start, stop):
         x = centers[i, 0]
         y = centers[i, 1]
         z = centers[i, 2]
-        _search(tree, x, y, z, stack, waiting, work, KNN_LIMIT, size, keys)
+        _search(tree, x, y, z, work_space, KNN_LIMIT, size, keys)
         for k in range(num_neighbors):
             neighbors[k, i] = keys[k] & 0x7fffffff
-        if _has_tie(keys[:size], limit_key):
+        if _has_tie(keys[:size]):
             _search_like_mmcv(points, x, y, z, distances, indices)
             neighbors[:, i] = indices
 
@@ -220,14 +294,12 @@ def find_three_by_tree(tree: PointTree, targets: np.ndarray, start: int,
         distances (np.ndarray): (N, 3) float32, not squared; in place.
         indices (np.ndarray): (N, 3) int32, filled in place.
     """
-    stack = np.empty(tree.bounds.shape[0], np.int32)
-    waiting = np.empty(tree.bounds.shape[0], np.float32)
-    work = np.empty(LEAF_SIZE, np.float32)
-    keys = np.empty(3 + 2 * LEAF_SIZE, np.int64)
+    work_space = _work_space(tree)
+    keys = np.empty(tree.indices.size + 3, np.int64)
     square = np.empty(3, np.float32)
     for i in range(start, stop):
-        _search(tree, targets[i, 0], targets[i, 1], targets[i, 2], stack,
-                waiting, work, np.float32(np.inf), 3, keys)
+        _search(tree, targets[i, 0], targets[i, 1], targets[i, 2], work_space,
+                np.float32(np.inf), 3, keys)
         for k in range(3):
             square.view(np.int32)[k] = keys[k] >> 32
             distances[i, k] = np.sqrt(square[k])

@@ -7,7 +7,7 @@ import torch
 
 from sam3d_plugin.ops import ball_query, knn, three_nn
 
-KINDS = ['random', 'grid', 'same']
+KINDS = ['random', 'grid', 'same', 'clusters']
 
 
 def square_distances(points, center):
@@ -75,6 +75,10 @@ def make_points(kind, count, seed=0):
         return generator.normal(size=(count, 3)).astype(np.float32)
     if kind == 'grid':  # exact arithmetic and many equal distances
         return generator.integers(0, 8, (count, 3)).astype(np.float32) / 4
+    if kind == 'clusters':  # distances in lumps
+        offsets = generator.integers(0, 3, (count, 3)) * 2**-16
+        places = generator.choice([1, 4, 64], (count, 1))
+        return (places + offsets).astype(np.float32)
     return np.ones((count, 3), np.float32)
 
 
@@ -84,7 +88,7 @@ def on_device(kind, device, *arrays):
 
 def skip_rounding(kind, device):
     # The GPU fuses multiplications: only exact arithmetic can agree.
-    return 'grid' if device == 'cuda' and kind == 'random' else kind
+    return 'grid' if device == 'cuda' and kind != 'same' else kind
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -102,7 +106,7 @@ def test_ball_query(kind, count, sample_num, radii, device):
 
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('count, k', [(1, 1), (3, 5), (300, 2), (500, 32),
-                                      (300, 120)])
+                                      (300, 120), (2500, 7)])
 def test_knn(kind, count, k, device):
     kind = skip_rounding(kind, device)
     points, centers = make_points(kind, count), make_points(kind, 15, 1)
