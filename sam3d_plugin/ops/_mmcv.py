@@ -2,7 +2,6 @@
 import warnings
 from functools import lru_cache
 from importlib import import_module
-from importlib.machinery import ExtensionFileLoader
 from subprocess import CalledProcessError
 from types import SimpleNamespace
 from typing import Any, Dict
@@ -70,24 +69,31 @@ def backend_of(tensor: Tensor) -> str:
         tensor (Tensor): One that the operation reads.
 
     Returns:
-        str: ``cpu`` for the numba kernels; on a GPU ``mmcv`` where mmcv has
-        CUDA kernels, else ``torch``.
+        str: ``cpu`` for the kernels of this package; on a GPU ``mmcv`` where
+        mmcv has CUDA kernels, else ``torch``.
     """
     if not tensor.is_cuda:
         return 'cpu'
-    return 'mmcv' if has_kernels() else 'torch'
+    return 'mmcv' if has_cuda_kernels() else 'torch'
+
+
+def has_kernels() -> bool:
+    """Tell whether mmcv came with compiled operations.
+
+    Returns:
+        bool: False with mmcv-lite, and without mmcv.
+    """
+    try:
+        return getattr(import_module('mmcv._ext'), 'HAS_KERNELS', True)
+    except ImportError:
+        return False
 
 
 @lru_cache(maxsize=None)
-def has_kernels() -> bool:
-    """Return whether mmcv was compiled with its CUDA kernels."""
-    try:
-        extension = import_module('mmcv._ext')
-    except ImportError:
-        return False
-    loader = getattr(extension.__spec__, 'loader', None)
-    return (isinstance(loader, ExtensionFileLoader)
-            and extension.get_compiling_cuda_version() != 'not available')
+def has_cuda_kernels() -> bool:
+    """Tell whether mmcv's operations were compiled for GPUs, too."""
+    return has_kernels() and import_module(
+        'mmcv._ext').get_compiling_cuda_version() != 'not available'
 
 
 @lru_cache(maxsize=None)

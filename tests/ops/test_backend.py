@@ -1,38 +1,32 @@
 """Which implementation an operation takes."""
 import sys
-from importlib.machinery import ExtensionFileLoader, ModuleSpec
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 
+from sam3d_plugin import mmcv_ext
 from sam3d_plugin.ops import _mmcv
 
 
-def make_extension(cuda_version):
-    """Return a module as Python makes it from a compiled file."""
-    module = ModuleType('mmcv._ext')
-    loader = ExtensionFileLoader('mmcv._ext', 'mmcv/_ext.so')
-    module.__spec__ = ModuleSpec('mmcv._ext', loader)
-    module.get_compiling_cuda_version = lambda: cuda_version
-    return module
+def compiled_for(cuda_version):
+    return SimpleNamespace(get_compiling_cuda_version=lambda: cuda_version)
 
 
-@pytest.mark.parametrize('extension, expected', [
-    (make_extension('13.0'), True),
-    (make_extension('not available'), False),
-    (ModuleType('mmcv._ext'), False),
-    (None, False),
-], ids=['cuda', 'cpu only', 'stub', 'missing'])  # yapf: disable
+@pytest.mark.parametrize(
+    'extension, expected', [(compiled_for('13.0'), True),
+                            (compiled_for('not available'), False),
+                            (mmcv_ext, False), (None, False)],
+    ids=['cuda', 'cpu only', 'stub', 'missing'])
 def test_kernels_of_mmcv(monkeypatch, extension, expected):
     monkeypatch.setitem(sys.modules, 'mmcv._ext', extension)
-    assert _mmcv.has_kernels.__wrapped__() is expected
+    assert _mmcv.has_cuda_kernels.__wrapped__() is expected
 
 
 @pytest.mark.parametrize('is_cuda, has_kernels, expected',
                          [(False, True, 'cpu'), (True, True, 'mmcv'),
                           (True, False, 'torch')])
 def test_backend(monkeypatch, is_cuda, has_kernels, expected):
-    monkeypatch.setattr(_mmcv, 'has_kernels', lambda: has_kernels)
+    monkeypatch.setattr(_mmcv, 'has_cuda_kernels', lambda: has_kernels)
     tensor = SimpleNamespace(is_cuda=is_cuda)
     assert _mmcv.backend_of(tensor) == expected
 
