@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ._mmcv import backend_of, originals
+from . import _mmcv
 
 # Divisors are kept away from zero by these (metres, cubic metres). Their
 # squares, which appear in gradients, are still normal float32 numbers.
@@ -108,9 +108,9 @@ def box_iou_rotated(bboxes1: Tensor,
     Raises:
         ValueError: If ``mode`` is invalid.
     """
-    if backend_of(bboxes1) == 'mmcv':
-        return originals()['box_iou_rotated'](bboxes1, bboxes2, mode, aligned,
-                                              clockwise)
+    if _mmcv.backend_of(bboxes1) == 'mmcv':
+        return _mmcv.originals()['box_iou_rotated'](bboxes1, bboxes2, mode,
+                                                    aligned, clockwise)
     if mode not in ('iou', 'iof'):
         raise ValueError(f'mode must be iou or iof, got {mode}')
     if not clockwise:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from . import _mmcv
 from . import _region_kernels as kernels
 
 
@@ -26,7 +27,7 @@ def sort_by_segment(segments: Tensor,
         Tuple[Tensor, Tensor]: The order (P,) int64 that sorts the rows, and
         the offsets (S + 1,) int64 of the segments in it.
     """
-    if not segments.is_cuda:
+    if _mmcv.backend_of(segments) == 'cpu':
         order, offsets = kernels.counting_sort(segments.numpy(), num_segments)
         return torch.from_numpy(order), torch.from_numpy(offsets)
     counts = torch.bincount(segments, minlength=num_segments)
@@ -82,7 +83,7 @@ def segment_max(features: Tensor, offsets: Tensor) -> Tensor:
     Returns:
         Tensor: (S, C); zero for an empty segment.
     """
-    if not features.is_cuda:
+    if _mmcv.backend_of(features) == 'cpu':
         return _SegmentMax.apply(features, offsets)
     maxima = torch.segment_reduce(
         features.float(), 'max', offsets=offsets, axis=0)
@@ -104,7 +105,7 @@ def segment_centers(points: Tensor, order: Tensor,
         the index (S,) int64 of the point nearest to the centre, the first of
         equally near ones; 0 for an empty segment.
     """
-    if not points.is_cuda:
+    if _mmcv.backend_of(points) == 'cpu':
         centers, anchors = kernels.segment_centers(points.contiguous().numpy(),
                                                    order.numpy(),
                                                    offsets.numpy())
@@ -154,11 +155,11 @@ def split_segments(points: Tensor, segments: Tensor,
     Returns:
         Tensor: (P,) int64, the part of each point within its segment.
     """
-    if points.is_cuda:
-        return _split_segments_torch(points, segments, num_parts)
-    return torch.from_numpy(
-        kernels.split_segments(points.contiguous().numpy(), segments.numpy(),
-                               num_parts.numpy()))
+    if _mmcv.backend_of(points) == 'cpu':
+        parts = kernels.split_segments(points.contiguous().numpy(),
+                                       segments.numpy(), num_parts.numpy())
+        return torch.from_numpy(parts)
+    return _split_segments_torch(points, segments, num_parts)
 
 
 def _split_segments_torch(points: Tensor, segments: Tensor,
@@ -171,18 +172,21 @@ def _split_segments_torch(points: Tensor, segments: Tensor,
     parts = torch.zeros_like(segments)
     distances = points.new_full((len(points), ), float('inf'))
     centers = offsets[:-1].clamp(max=len(points) - 1)
+    rows = torch.arange(len(points), device=points.device)
     for part in range(int(num_parts.max())):
-        is_active = num_parts > part
-        offset = points - points[centers][segments]
+        # No boolean index, which would wait for the GPU every round.
+        is_active = (num_parts > part)[segments]
+        middle = centers[segments]
+        offset = points - points[middle]
         new = (
             offset[:, 0].square() + offset[:, 1].square() +
             offset[:, 2].square())
-        closer = (new < distances) & is_active[segments]
+        closer = (new < distances) & is_active
         distances = torch.where(closer, new, distances)
         parts = torch.where(closer, part, parts)
-        chosen = centers[is_active]
-        distances[chosen] = -1.
-        parts[chosen] = part
+        is_center = (rows == middle) & is_active
+        distances = distances.masked_fill(is_center, -1.)
+        parts = parts.masked_fill(is_center, part)
         centers = _segment_argmin(-distances, segments, len(centers))
     return torch.empty_like(parts).scatter(0, order, parts)
 

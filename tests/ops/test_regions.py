@@ -5,8 +5,6 @@ import torch
 
 from sam3d_plugin.ops import regions
 
-DEVICES = ['cpu'] + (['cuda'] if torch.cuda.is_available() else [])
-
 
 def make_segments(seed=0, num_segments=7, num_rows=200):
     """Points sorted by segment; segment 3 is empty, some points repeat."""
@@ -18,7 +16,6 @@ def make_segments(seed=0, num_segments=7, num_rows=200):
     return torch.from_numpy(points), torch.from_numpy(offsets)
 
 
-@pytest.mark.parametrize('device', DEVICES)
 def test_sort_by_segment_is_stable(device):
     segments = torch.tensor([2, 0, 2, 1, 0, 2], device=device)
     order, offsets = regions.sort_by_segment(segments, 4)
@@ -26,14 +23,12 @@ def test_sort_by_segment_is_stable(device):
     assert offsets.tolist() == [0, 2, 3, 6, 6]
 
 
-@pytest.mark.parametrize('device', DEVICES)
 def test_sort_by_segment_of_nothing(device):
     order, offsets = regions.sort_by_segment(
         torch.zeros(0, dtype=torch.int64, device=device), 2)
     assert order.tolist() == [] and offsets.tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize('device', DEVICES)
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_segment_max_and_its_gradient(device, dtype):
     _, offsets = make_segments()
@@ -61,7 +56,6 @@ def test_segment_max_and_its_gradient(device, dtype):
                                    weight[offsets.diff() > 0].sum())
 
 
-@pytest.mark.parametrize('device', DEVICES)
 def test_segment_centers(device):
     points, offsets = make_segments()
     order = torch.randperm(len(points), generator=torch.manual_seed(0))
@@ -101,35 +95,30 @@ def split_by_loops(points, segments, num_parts):
 
 
 @pytest.mark.parametrize('seed', range(3))
-@pytest.mark.parametrize('version', ['cpu', 'torch', 'cuda'])
-def test_split_segments(seed, version):
+def test_split_segments(seed, device):
     points, offsets = make_segments(seed)
     segments = regions.segment_ids(offsets, len(points))
     segments = segments[torch.randperm(
         len(points), generator=torch.manual_seed(seed))]
     num_parts = torch.tensor([1, 5, 20, 0, 2, 3, 1])
     expected = split_by_loops(points, segments, num_parts.tolist())
-    arguments = points, segments, num_parts
-    if version == 'cuda' and torch.cuda.is_available():
-        arguments = tuple(argument.cuda() for argument in arguments)
-    split = regions.split_segments if version == 'cpu' else \
-        regions._split_segments_torch
-    assert split(*arguments).tolist() == expected.tolist()
+    parts = regions.split_segments(*(array.to(device)
+                                     for array in (points, segments,
+                                                   num_parts)))
+    assert parts.tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize(
-    'split', [regions.split_segments, regions._split_segments_torch])
-def test_split_segments_leaves_no_part_empty(split):
+def test_split_segments_leaves_no_part_empty(device):
     """All points equal: every part still has its own centre."""
-    parts = split(
-        torch.zeros(6, 3), torch.tensor([0, 0, 0, 0, 1, 1]),
-        torch.tensor([4, 1]))
+    parts = regions.split_segments(
+        torch.zeros(6, 3, device=device),
+        torch.tensor([0, 0, 0, 0, 1, 1], device=device),
+        torch.tensor([4, 1], device=device))
     assert sorted(parts[:4].tolist()) == [0, 1, 2, 3]
     assert parts[4:].tolist() == [0, 0]
-    assert len(
-        split(
-            torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64),
-            torch.zeros(0, dtype=torch.int64))) == 0
+    none = torch.zeros(0, dtype=torch.int64, device=device)
+    empty = torch.zeros(0, 3, device=device)
+    assert len(regions.split_segments(empty, none, none)) == 0
 
 
 def test_allocate_parts_one_by_one():

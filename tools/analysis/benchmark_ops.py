@@ -6,10 +6,10 @@ the fastest library found (on ``--device cuda`` with mmcv's kernels), and
 times the tokenizers and prediction of both detectors with random weights.
 Each of these parts runs in a process of its own.
 
-Times are the shortest of several runs. Memory is the growth
-of the peak resident set (VmHWM of /proc/self/status) during one call; on a
-GPU, of the allocated memory. For the detectors it is the peak of the whole
-process, libraries included.
+Times are the shortest of several runs; medians are in the JSON. Memory is the
+growth of the peak resident set (VmHWM of /proc/self/status) during one call;
+on a GPU, of the allocated memory. For the detectors it is the peak of the
+whole process, libraries included.
 
 Scenes are the real scan of ../shared/data/scannet_scene0000 when it is there,
 else a generated room; the JSON says which.
@@ -17,9 +17,9 @@ else a generated room; the JSON says which.
 import argparse
 import ctypes
 import json
-import math
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -48,9 +48,9 @@ VOTENET = 'votenet/votenet_8xb8_scannet-3d.py'
 GROUPFREE3D = 'groupfree3d/groupfree3d_head-L6-O256_4xb8_scannet-seg.py'
 # Set abstraction of both detectors: centres, radius in metres, neighbours.
 LAYERS = ((2048, 0.2, 64), (1024, 0.4, 32), (512, 0.8, 16), (256, 1.2, 16))
-# Implementations take turns, so that a busy moment hits all of them; one after
-# the other would leave each the caches and clock of another.
-ROUNDS = 2
+# Implementations take turns, so that a busy moment hits all of them. In a turn
+# each runs several times: the first run finds the caches of another.
+RUNS_IN_A_ROW = 3
 
 
 def load_room() -> Dict[str, np.ndarray]:
@@ -107,10 +107,19 @@ def build_cases(device: str, is_quick: bool) -> List[cases.Case]:
         points = centers
     _, first, second, third, fourth = levels
     few = sample_room(room, 20_000 // shrink, device)['xyz']
+    chosen = ops.furthest_point_sample(few, 512 // shrink)
+    places = few[:, chosen[0].long()].contiguous()
+    # Turned scenes, so that a batch holds different points.
+    scenes, targets = (
+        torch.cat([tensor, tensor[..., [1, 0, 2]]] * 2)
+        for tensor in (few, places))
     found += [
         cases.ball_case(second, fourth, 0.3, 16),
-        cases.knn_case(few, fourth, 128),
-        cases.knn_case(levels[0], third, 32),
+        cases.knn_case(few, places, 32),
+        cases.knn_case(few, places, 64),
+        cases.knn_case(few, places, 128),
+        cases.knn_case(scenes, targets, 64),
+        cases.knn_case(levels[0], second, 32),
         cases.three_nn_case(levels[0][:, :8192 // shrink].contiguous(),
                             second),
         cases.three_nn_case(second, third),
@@ -164,22 +173,24 @@ def measure_case(case: cases.Case, device: str, repeat: int) -> dict:
     Args:
         case (cases.Case): What to measure.
         device (str): ``cpu`` or ``cuda``.
-        repeat (int): Number of timed runs in a row.
+        repeat (int): Number of turns.
 
     Returns:
         dict: Seconds and megabytes of ours, plain torch and the fastest
-        library, None where there is no library.
+        library, None where there is no library; and under ``seconds`` of
+        every implementation the shortest and the median run.
     """
     calls = {'ours': case.ours, 'torch': case.torch, **case.libraries}
-    best = dict.fromkeys(calls, math.inf)
+    times: Dict[str, List[float]] = {name: [] for name in calls}
     memory = {}
     for name, call in calls.items():
         call()  # compiles, fills caches
         memory[name] = added_bytes(call, device) / 1e6
-    for _ in range(ROUNDS):
+    for _ in range(repeat):
         for name, call in calls.items():
-            for _ in range(repeat):
-                best[name] = min(best[name], run_once(call, device))
+            for _ in range(RUNS_IN_A_ROW):
+                times[name].append(run_once(call, device))
+    best = {name: min(runs) for name, runs in times.items()}
     library = min(case.libraries, key=best.__getitem__, default=None)
     return dict(
         ours_s=best['ours'],
@@ -188,7 +199,11 @@ def measure_case(case: cases.Case, device: str, repeat: int) -> dict:
         library=library,
         ours_mb=memory['ours'],
         torch_mb=memory['torch'],
-        library_mb=None if library is None else memory[library])
+        library_mb=None if library is None else memory[library],
+        seconds={
+            name: [min(runs), statistics.median(runs)]
+            for name, runs in times.items()
+        })
 
 
 def measure_ops(device: str, repeat: int, is_quick: bool) -> dict:
@@ -297,6 +312,7 @@ def describe_machine(device: str) -> dict:
         cpu=cpu,
         cores=os.cpu_count(),
         threads=torch.get_num_threads(),
+        load_before=round(os.getloadavg()[0], 1),
         python=platform.python_version(),
         torch=torch.__version__,
         scan='scene0000_00' if SCAN.exists() else 'generated room',
@@ -350,7 +366,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     parser = ToolParser(__doc__.split('\n')[0])
     parser.add_argument('--json', type=Path, help='file for the results')
     parser.add_argument(
-        '--repeat', type=int, default=5, help='timed runs per turn')
+        '--repeat', type=int, default=5, help='turns of timed runs')
     parser.add_argument(
         '--quick', action='store_true', help='small scenes, to try it out')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')

@@ -1,8 +1,9 @@
 """The operations that benchmark_ops.py measures, in every implementation."""
-from functools import partial
+import sys
+from functools import lru_cache, partial
+from importlib import import_module
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple
 
-import numpy as np
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch.autograd import Function
 from torch.nn.functional import embedding_bag
 
 from sam3d_plugin import ops
-from sam3d_plugin.ops._mmcv import has_kernels, originals
+from sam3d_plugin.ops._mmcv import originals
 
 Call = Callable[[], Any]
 
@@ -107,22 +108,31 @@ def backward_of(call: Callable, features: Tensor, *others: Tensor) -> Call:
     return partial(torch.autograd.grad, output, leaf, grad, retain_graph=True)
 
 
-def fpsample_calls(points: np.ndarray, num_points: int) -> Dict[str, Call]:
-    """Sample a scene (N, 3) down by ``pip install .[bench]``, if it is."""
+@lru_cache(maxsize=None)
+def load_optional(name: str) -> Any:
+    """Import a library, or say that it is left out and return None."""
     try:
-        import fpsample
+        return import_module(name)
     except ImportError:
-        return {}
-    return {
-        f'fpsample bucket, h={height}':
-        partial(
-            fpsample.bucket_fps_kdline_sampling,
-            points,
-            num_points,
-            h=height,
-            start_idx=0)
-        for height in (3, 5, 6, 7) if 2**height <= len(points)
-    }
+        print(f'{name} is not installed and is skipped', file=sys.stderr)
+        return None
+
+
+def sampling_libraries(points: Tensor, num_points: int) -> Dict[str, Call]:
+    """Return libraries that sample (1, N, 3) points, in several settings."""
+    fpsample = load_optional('fpsample')
+    quickfps = load_optional('torch_quickfps')
+    calls: Dict[str, Call] = {}
+    for height in (3, 5, 6, 7):
+        settings = dict(h=height, start_idx=0)
+        if fpsample and 2**height <= points.size(1):
+            calls[f'fpsample bucket, h={height}'] = partial(
+                fpsample.bucket_fps_kdline_sampling, points[0].numpy(),
+                num_points, **settings)
+        if quickfps and 2**height <= points.size(1):
+            calls[f'torch_quickfps, h={height}'] = partial(
+                quickfps.sample_idx, points, num_points, **settings)
+    return calls
 
 
 def sampling_case(points: Tensor, num_points: int) -> Case:
@@ -134,7 +144,7 @@ def sampling_case(points: Tensor, num_points: int) -> Case:
             partial(mmcv_apply('FurthestPointSampling'), points, num_points)
         }
     else:
-        libraries = fpsample_calls(points[0].numpy(), num_points)
+        libraries = sampling_libraries(points, num_points)
     return Case(f'furthest_point_sample {points.size(1)}→{num_points}',
                 partial(ops.furthest_point_sample, points, num_points),
                 partial(torch_fps, points, num_points), libraries)
@@ -162,30 +172,40 @@ def ball_case(points: Tensor, centers: Tensor, radius: float,
         partial(torch_ball, radius, num, points, centers), libraries)
 
 
-def scipy_neighbors(points: Tensor, centers: Tensor,
-                    num: int) -> Dict[str, Call]:
-    """Return scipy's kd-tree, built in both of its ways."""
-    xyz, places = points[0].numpy(), centers[0].numpy()
+def neighbor_libraries(points: Tensor, centers: Tensor,
+                       num: int) -> Dict[str, Call]:
+    """Return kd-trees that are built and searched scene by scene."""
+    scenes = list(zip(points.numpy(), centers.numpy()))
 
-    def find(balanced: bool) -> Any:
-        tree = cKDTree(xyz, balanced_tree=balanced, compact_nodes=balanced)
-        return tree.query(places, num, workers=torch.get_num_threads())
+    def scipy(balanced: bool) -> Any:
+        return [
+            cKDTree(xyz, balanced_tree=balanced, compact_nodes=balanced).query(
+                places, num, workers=torch.get_num_threads())
+            for xyz, places in scenes
+        ]
 
-    return {
-        'scipy cKDTree': partial(find, False),
-        'scipy cKDTree, balanced': partial(find, True)
+    calls: Dict[str, Call] = {
+        'scipy cKDTree': partial(scipy, False),
+        'scipy cKDTree, balanced': partial(scipy, True)
     }
+    kdtree = load_optional('pykdtree.kdtree')
+    if kdtree:
+        calls['pykdtree'] = lambda: [
+            kdtree.KDTree(xyz).query(places, num) for xyz, places in scenes
+        ]
+    return calls
 
 
 def knn_case(points: Tensor, centers: Tensor, num: int) -> Case:
     """Find neighbours."""
     if not points.is_cuda:
-        libraries = scipy_neighbors(points, centers, num)
+        libraries = neighbor_libraries(points, centers, num)
     elif num < 100:
         libraries = {'mmcv': partial(mmcv_apply('KNN'), num, points, centers)}
     else:
         libraries = {}  # mmcv refuses so many
-    return Case(f'knn {points.size(1)}→{centers.size(1)}×{num}',
+    scenes = f'{len(points)}×' if len(points) > 1 else ''
+    return Case(f'knn {scenes}{points.size(1)}→{centers.size(1)}×{num}',
                 partial(ops.knn, num, points, centers),
                 partial(torch_knn, points, centers, num), libraries)
 
@@ -196,7 +216,7 @@ def three_nn_case(targets: Tensor, sources: Tensor) -> Case:
     if targets.is_cuda:
         libraries = {'mmcv': partial(mmcv_apply('ThreeNN'), targets, sources)}
     else:
-        libraries = scipy_neighbors(sources, targets, 3)
+        libraries = neighbor_libraries(sources, targets, 3)
     return Case(f'three_nn {targets.size(1)} of {sources.size(1)}',
                 partial(ops.three_nn, targets, sources),
                 partial(torch_knn, sources, targets, 3), libraries)
@@ -214,8 +234,7 @@ def box_cases(points: Tensor, boxes: Tensor) -> List[Case]:
         }
     else:
         from mmcv.ops import points_in_boxes_cpu
-        call = partial(points_in_boxes_cpu, points, boxes)
-        every = {'mmcv, C++': call} if has_kernels() else {}
+        every = {'mmcv, C++': partial(points_in_boxes_cpu, points, boxes)}
         first = {}
     return [
         Case(f'points_in_boxes_all {size}',

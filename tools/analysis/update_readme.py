@@ -8,7 +8,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Callable, Dict, Tuple
+from typing import Callable, Dict, List, Tuple
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -27,15 +27,28 @@ def milliseconds(seconds: float) -> str:
     return '–' if seconds is None else f'{seconds * 1000:.3g}'
 
 
+def times_ours(seconds: Dict[str, List[float]], library: str) -> str:
+    """Return a library's time over ours, of shortest runs and medians."""
+    if library is None:
+        return '–'
+    pairs = list(zip(seconds[library], seconds['ours']))
+    best, median = (theirs / ours for theirs, ours in pairs)
+    return f'{best:.2f} ({median:.2f})'
+
+
 def ops_table(results: dict) -> str:
     """Return time per operation, in milliseconds."""
     rows = [[
         f'`{name.split()[0]}` {entry["size"]}',
         milliseconds(entry['ours_s']),
         milliseconds(entry['torch_s']),
-        milliseconds(entry['library_s']), entry['library'] or '–'
+        milliseconds(entry['library_s']), entry['library'] or '–',
+        times_ours(entry['seconds'], entry['library'])
     ] for name, entry in results['ops'].items()]
-    header = ['CPU, ms', 'ours', 'plain torch', 'best library', 'which']
+    header = [
+        'CPU, ms', 'ours', 'plain torch', 'best library', 'which',
+        'times ours (of medians)'
+    ]
     return tables.table(header, rows) + tables.machine_line(results['machine'])
 
 
