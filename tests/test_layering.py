@@ -41,7 +41,6 @@ LAYERS = {
 # Pictures and pages are written as atomically as everything else; a trained
 # model reads the scans that can be imported.
 EXCEPTIONS = {('visualization', 'store'), ('inference', 'preparation')}
-LOADS_OPENMP = {'mmcv', 'mmdet', 'mmdet3d', 'mmengine', 'sklearn', 'torch'}
 OFFLINE_ONLY = {'segment_anything', 'timm'}
 
 
@@ -115,19 +114,6 @@ def test_tools_that_train_import_nothing_offline():
         tree = ast.parse((ROOT / 'tools' / name).read_text())
         tops = {target.split('.')[0] for target in imported_modules(tree, '')}
         assert not tops & OFFLINE_ONLY
-
-
-def test_tools_import_the_plugin_before_what_loads_openmp():
-    """Its setting of OMP_WAIT_POLICY is read when torch is loaded."""
-    for path in (ROOT / 'tools').rglob('*.py'):
-        if '__main__' not in path.read_text():
-            continue
-        tops = [
-            target.split('.')[0]
-            for target in imported_modules(ast.parse(path.read_text()), '')
-        ]
-        late = LOADS_OPENMP & set(tops[:(tops + [PACKAGE]).index(PACKAGE)])
-        assert not late, f'{path} imports {late} before {PACKAGE}'
 
 
 @pytest.mark.parametrize('module, line', [

@@ -61,13 +61,11 @@ def test_probes_are_those_of_the_cpu(device, tmp_path, config):
         assert all(value.is_cuda == (place == 'cuda')
                    for value in vars(train).values())
         names = [str(i) for i in range(20)]
-        results.append((
-            linear_probe.probe(
-                train, test, names,
-                linear_probe.ProbeSettings(
-                    points_per_frame=50, max_iterations=5)),
-            knn_probe.probe(train, test, names,
-                            knn_probe.NeighborSettings())))
+        results.append((linear_probe.probe(
+            train, test, names,
+            linear_probe.ProbeSettings(points_per_frame=50, max_iterations=5)),
+                        knn_probe.probe(train, test, names,
+                                        knn_probe.NeighborSettings())))
     for mine, theirs in zip(*results):
         for read_out in theirs:
             assert mine[read_out]['miou'] == pytest.approx(
@@ -84,8 +82,8 @@ def test_predictor_finds_the_boxes_of_the_cpu(device, tmp_path):
     files = save_model(small_config(), tmp_path)
     xyz, regions = room()
     found = [
-        Predictor(*files, device=place)(
-            xyz, region_ids=regions, score_thr=0.) for place in ('cpu', None)
+        Predictor(*files, device=place)(xyz, region_ids=regions, score_thr=0.)
+        for place in ('cpu', None)
     ]
     assert len(found[0]) == len(found[1]) > 0
     np.testing.assert_allclose(
@@ -98,8 +96,8 @@ def test_predictor_segments_as_on_the_cpu(device, tmp_path):
     files = make_files('segmentor_scannet_mini', tmp_path)
     xyz, regions = room()
     labels = [
-        Predictor(*files, device=place).segment(
-            xyz, region_ids=regions).labels for place in ('cpu', 'cuda')
+        Predictor(*files, device=place).segment(xyz, region_ids=regions).labels
+        for place in ('cpu', 'cuda')
     ]
     assert (labels[0] == labels[1]).mean() > .99
 
@@ -115,9 +113,11 @@ def test_metrics_take_predictions_to_the_cpu(models, device, name, metric):
     samples = case.batch['data_samples'][:1]
     if metric == 'PresentClassIndoorMetric':
         truth = samples[0].gt_instances_3d
-        samples[0].set_metainfo(dict(eval_ann_info=dict(
-            gt_bboxes_3d=truth.bboxes_3d,
-            gt_labels_3d=truth.labels_3d.numpy())))
+        samples[0].set_metainfo(
+            dict(
+                eval_ann_info=dict(
+                    gt_bboxes_3d=truth.bboxes_3d,
+                    gt_labels_3d=truth.labels_3d.numpy())))
         classes = CLASSES[:10] if 'rotated' in name else CLASSES
         meta = dict(classes=classes, box_type_3d='depth')
     else:

@@ -54,8 +54,7 @@ def build_runner(tmp_path, model, epochs, precision=None, **changes):
                                              ('stage2', 'float16')])
 def test_a_run_with_every_hook_and_its_resume(device, tmp_path, name,
                                               precision, capsys):
-    model = MODELS.get(name) or stage2(
-        save_teacher(tmp_path / 'teacher.pth'))
+    model = MODELS.get(name) or stage2(save_teacher(tmp_path / 'teacher.pth'))
     runner = build_runner(tmp_path, model, 1, precision)
     runner.train()
     assert all(p.is_cuda for p in runner.model.parameters())
@@ -100,8 +99,7 @@ def test_moving_averages_follow_the_model(device):
             parameter += 1
     averaged.update_parameters(model)
     averaged.update_parameters(model)
-    for mine, theirs in zip(averaged.module.parameters(),
-                            model.parameters()):
+    for mine, theirs in zip(averaged.module.parameters(), model.parameters()):
         assert mine.is_cuda and mine is not theirs
         assert mine.equal(theirs)
 
