@@ -14,8 +14,7 @@ __all__ = [
     'IndependentValLoop', 'LayerDecayOptimWrapperConstructor',
     'MaskRatioScheduleHook', 'PointRunner', 'ResumableTrainLoop',
     'RunSummaryHook', 'SafeCheckpointHook', 'ScanVisualizer',
-    'StopOnInvalidLossHook',
-    'TokenPictureHook'
+    'StopOnInvalidLossHook', 'TokenPictureHook'
 ]
 
 prepare_libraries()
