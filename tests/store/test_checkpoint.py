@@ -1,15 +1,18 @@
 """Tests of reading checkpoints safely and loading them strictly."""
 import fractions
 import os
+import pickle
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
 from safetensors.torch import save_file
 from torch import nn
 
+from sam3d_plugin.libraries import prepare_libraries
 from sam3d_plugin.store.checkpoint import (CheckpointError, extract_state_dict,
                                            load_encoder, load_pretrained,
                                            read_checkpoint)
@@ -220,3 +223,15 @@ def test_foreign_names_are_said_even_with_batch_norm():
     }
     with pytest.raises(CheckpointError, match=r'other \(5\)'):
         load_encoder(nn.Sequential(nn.BatchNorm1d(4)), state)
+
+
+def test_the_loader_of_mmengine_reads_its_own_classes_and_no_others(tmp_path):
+    """As mmdet3d's tools and ``init_model`` read a file."""
+    prepare_libraries()
+    history = HistoryBuffer([2.], [1])
+    read = CheckpointLoader.load_checkpoint
+    content = read(_save(tmp_path / 'a.pth', history=history))
+    assert content['history'].mean() == 2
+    foreign = _save(tmp_path / 'b.pth', extra=fractions.Fraction(1, 2))
+    with pytest.raises(pickle.UnpicklingError, match='fractions.Fraction'):
+        read(foreign)
