@@ -1,8 +1,4 @@
-"""Triton kernels for what plain torch does in a loop on a GPU.
-
-Launch them with ``enable_fp_fusion=False``: fused multiplications would round
-distances otherwise than on the CPU.
-"""
+"""Triton kernels for what plain torch does in a loop on a GPU."""
 import math
 
 import torch
@@ -13,6 +9,8 @@ from torch import Tensor
 _MAX_SAMPLING_BLOCK = 4096
 _POINTS_PER_WARP = 128
 _HEAP_BLOCK = 1024
+# Fused multiplications would round distances otherwise than on the CPU.
+LAUNCH_OPTIONS = dict(enable_fp_fusion=False)
 
 
 @triton.jit
@@ -82,7 +80,7 @@ def sample_positions(columns: Tensor, num_points: int) -> Tensor:
         num_points,
         BLOCK=block,
         num_warps=max(1, block // _POINTS_PER_WARP),
-        enable_fp_fusion=False)
+        **LAUNCH_OPTIONS)
     return chosen
 
 
@@ -170,5 +168,5 @@ def replay_heap(square: Tensor, is_tied: Tensor, neighbors: Tensor,
         SIZE=triton.next_power_of_2(k),
         BLOCK=_HEAP_BLOCK,
         num_warps=4,
-        enable_fp_fusion=False)
+        **LAUNCH_OPTIONS)
     return neighbors

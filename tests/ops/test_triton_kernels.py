@@ -56,12 +56,13 @@ for kernel, signature, constants in (
         (kernels.heap_kernel,
          ('*fp32', '*i1', '*i32', 'i32', 'i32', 'fp32'),
          dict(SIZE=32, BLOCK=128))):
-    names = [*kernel.arg_names]
-    types = dict(zip(names, (*signature, *['constexpr'] * len(constants))))
+    types = dict(zip(kernel.arg_names, (*signature, 'constexpr', 'constexpr')))
     source = ASTSource(kernel, types, constants)
     found = triton.compile(source, GPUTarget('cuda', 80, 32),
-                           dict(enable_fp_fusion=False, num_warps=4))
-    assert found.asm['cubin'] and 'fma' not in found.asm['ptx']
+                           dict(kernels.LAUNCH_OPTIONS, num_warps=4))
+    sass = found.asm['sass']
+    assert ('FMUL' in sass) == (kernel is kernels.sampling_kernel)
+    assert 'FFMA' not in sass
 print('passed')
 """
 
