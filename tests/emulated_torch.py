@@ -16,7 +16,8 @@ import torch.cuda.random
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from tests.emulated_cuda import CPU, CUDA, DEVICE, EmulatedTensor
+from tests.emulated_cuda import DEVICE, EmulatedTensor
+from tests.emulated_rules import CPU, CUDA
 
 _AUTOCAST = torch._C.DispatchKey.AutocastCUDA
 # The policies of CUDA's autocast. The dispatcher knows which operations have

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.emulated_cuda import CUDA, EmulatedTensor, emulated_cuda
+from tests.emulated_cuda import EmulatedTensor, emulated_cuda
+from tests.emulated_rules import CUDA
 
 
 def save_and_load(content, **kwargs):
