@@ -81,14 +81,14 @@ def pixel_indices(uv: np.ndarray, height: int,
     return whole[:, 1] * width + whole[:, 0], inside
 
 
-def scale_intrinsics(intrinsics: np.ndarray, old: Tuple[int, int],
-                     new: Tuple[int, int]) -> np.ndarray:
+def scale_intrinsics(intrinsics: np.ndarray, old: Tuple[float, float],
+                     new: Tuple[float, float]) -> np.ndarray:
     """Intrinsics of an image after it was resized.
 
     Args:
         intrinsics (np.ndarray): (3, 3) or (4, 4), pixels of the old image.
-        old (Tuple[int, int]): H, W before.
-        new (Tuple[int, int]): H, W after.
+        old (Tuple[float, float]): H, W before.
+        new (Tuple[float, float]): H, W after.
 
     Returns:
         np.ndarray: The same shape, pixels of the new image. Centres of pixels

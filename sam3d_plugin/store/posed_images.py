@@ -12,27 +12,30 @@ Frames of reference: the pose takes the depth camera's frame to the world;
 
 Axis legend: H W pixels.
 """
-import io
-import struct
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Dict, List, Optional, Tuple
 
-import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from .errors import FrameError
 from .files import (BackendArgs, PathLike, exists, join, list_names,
                     read_bytes, write_bytes)
 from .frame_marks import read_frame_marks
+# Also for those who look for them here.
+from .image_files import JPEG_QUALITY as JPEG_QUALITY
+from .image_files import decode_color as decode_color
+from .image_files import decode_depth as decode_depth
+from .image_files import decode_image as decode_image
+from .image_files import encode_color as encode_color
+from .image_files import encode_depth as encode_depth
+from .image_files import is_plain_jpeg as is_plain_jpeg
 from .records import fingerprint
 
 INTRINSIC = 'intrinsic.txt'
 INTRINSIC_DEPTH = 'intrinsic_depth.txt'
 DEPTH_TO_COLOR = 'depth_to_color.txt'
-JPEG_QUALITY = 95
 _COLOR = ('.jpg', '.jpeg')
 _IMAGES = (*_COLOR, '.png')
 
@@ -76,67 +79,6 @@ class RGBDFrame:
     depth: np.ndarray
     pose: np.ndarray
     cameras: Cameras
-
-
-def decode_image(content: bytes, name: str) -> np.ndarray:
-    """Pixels of an image file, whole or not at all.
-
-    Args:
-        content (bytes): The file.
-        name (str): What to call it in the error.
-
-    Returns:
-        np.ndarray: (H, W) or (H, W, C), dtype of the file, RGB order.
-
-    Raises:
-        FrameError: When it is no image, or truncated.
-    """
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            return np.asarray(image)
-    except UnidentifiedImageError:
-        raise FrameError(
-            f'{name} is no whole image (of no known kind)') from None
-    except (OSError, SyntaxError, ValueError, struct.error,
-            Image.DecompressionBombError) as error:
-        raise FrameError(f'{name} is no whole image ({error})') from error
-
-
-def decode_color(content: bytes, name: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of an image file; FrameError for other kinds."""
-    image = decode_image(content, name)
-    if image.ndim == 3 and image.shape[2] == 4:
-        image = image[..., :3]
-    if image.ndim != 3 or image.dtype != np.uint8:
-        raise FrameError(f'{name} is no 8-bit colour image: {image.dtype}, '
-                         f'shape {image.shape}')
-    return image
-
-
-def decode_depth(content: bytes, name: str) -> np.ndarray:
-    """(H, W) uint16 millimetres; FrameError for other kinds or no depth."""
-    image = decode_image(content, name)
-    if image.ndim != 2 or image.dtype not in (np.uint16, np.int32):
-        raise FrameError(f'{name} is no 16-bit depth image: {image.dtype}, '
-                         f'shape {image.shape}')
-    if not image.any():
-        raise FrameError(f'{name} has no pixel with depth')
-    return image.astype(np.uint16)
-
-
-def encode_color(image: np.ndarray) -> bytes:
-    """(H, W, 3) uint8 RGB as JPEG of quality 95 without chroma loss."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(
-        buffer, 'JPEG', quality=JPEG_QUALITY, subsampling=0)
-    return buffer.getvalue()
-
-
-def encode_depth(millimetres: np.ndarray) -> bytes:
-    """(H, W) uint16 as PNG; OpenCV is three times as fast here as PIL."""
-    done, buffer = cv2.imencode('.png', millimetres.astype(np.uint16))
-    assert done
-    return buffer.tobytes()
 
 
 def encode_matrix(matrix: np.ndarray) -> bytes:

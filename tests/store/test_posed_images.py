@@ -93,12 +93,13 @@ def test_depth_must_be_there():
         decode_depth(buffer.getvalue(), 'x')
 
 
-@pytest.mark.parametrize('decode', [decode_depth, decode_color])
-def test_grey_images_are_refused(decode):
+def test_gray_images_are_colors_but_not_depth():
+    gray = np.arange(16, dtype=np.uint8).reshape(4, 4)
     buffer = io.BytesIO()
-    Image.fromarray(np.ones((4, 4), np.uint8)).save(buffer, 'PNG')
-    with pytest.raises(FrameError, match='is no'):
-        decode(buffer.getvalue(), 'x')
+    Image.fromarray(gray).save(buffer, 'PNG')
+    assert (decode_color(buffer.getvalue(), 'a.png') == gray[..., None]).all()
+    with pytest.raises(FrameError, match='16-bit'):
+        decode_depth(buffer.getvalue(), 'a.png')
 
 
 def test_duplicate_frames_are_refused(tmp_path):

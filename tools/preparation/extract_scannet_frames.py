@@ -19,7 +19,10 @@ from typing import List, Optional, Sequence
 from rich.console import Console
 
 from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
+from sam3d_plugin.preparation.checking.scan_checks import (read_checks,
+                                                           summarize_checks)
+from sam3d_plugin.preparation.running.cli import (add_check_argument,
+                                                  add_run_arguments, run_main,
                                                   run_options)
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.preparation.scannet.frames import (DEFAULT_STRIDE,
@@ -28,6 +31,7 @@ from sam3d_plugin.preparation.scannet.layout import (read_list,
                                                      source_backend_args)
 from sam3d_plugin.preparation.scans.source_files import check_unclaimed
 from sam3d_plugin.store.manifest import Store
+from sam3d_plugin.store.posed_images import PosedImages
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -63,6 +67,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--list',
         metavar='FILE',
         help='only the scans of a list, e.g. scannetv2_train.txt')
+    add_check_argument(parser)
     add_run_arguments(parser)
     return parser.parse_args(argv)
 
@@ -75,7 +80,7 @@ def build_step(args: argparse.Namespace) -> SensFrames:
         only = read_list(args.list,
                          source_backend_args(args.list, args.backend_args))
     return SensFrames(args.source, args.stride, args.resize_color, only,
-                      backend_args)
+                      backend_args, not args.unchecked)
 
 
 def extract(args: argparse.Namespace) -> None:
@@ -86,6 +91,10 @@ def extract(args: argparse.Namespace) -> None:
     report = run_step(step, args.out, options, console)
     for reason, count in count_reasons(report.skipped).items():
         console.print(f'  {count:,} skipped: {reason}')
+    images = PosedImages(args.out, options.backend_args)
+    checks = {scan: read_checks(images, scan) for scan in step.scans()}
+    for line in summarize_checks(checks):
+        console.print(f'  {line}')
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

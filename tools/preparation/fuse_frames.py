@@ -13,8 +13,10 @@ from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.rgbd_folder.fuse_step import (FuseStep,
                                                             FusionSettings,
                                                             check_splits,
+                                                            describe_checks,
                                                             write_infos)
-from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
+from sam3d_plugin.preparation.running.cli import (add_check_argument,
+                                                  add_run_arguments, run_main,
                                                   run_options)
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.preparation.scans.source_files import check_unclaimed
@@ -49,6 +51,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
             metavar='SCAN',
             default=[],
             help=f'scans of {split} (without both: all in both)')
+    add_check_argument(parser)
     add_run_arguments(parser)
     return parser.parse_args(argv)
 
@@ -57,7 +60,7 @@ def build_step(args: argparse.Namespace) -> FuseStep:
     """The step that the command line asks for."""
     settings = FusionSettings(args.voxel, args.max_depth, args.min_pixels,
                               args.max_points)
-    return FuseStep(args.data, settings, args.backend_args)
+    return FuseStep(args.data, settings, args.backend_args, not args.unchecked)
 
 
 def split_lists(args: argparse.Namespace) -> Dict[str, List[str]]:
@@ -78,6 +81,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             Store(out, args.backend_args),
             [f'points/{scan}.bin' for scan in step.scans()])
         run_step(step, out, run_options(args))
+        for line in describe_checks(out, args.backend_args):
+            print(f'  {line}')
         infos = write_infos(out, splits, args.backend_args)
         print('\n'.join(f'  {path}' for path in infos.values()))
 

@@ -6,12 +6,18 @@
 Layouts (--layout; found by itself):
   7scenes  frame-000000.{color.png,depth.png,pose.txt}; depth in mm, pose of
            the depth camera; camera-intrinsics.txt is the depth camera's, and
-           the colour camera has to be given
+           the colour camera has to be given. 3RScan and BundleFusion, with
+           .depth.pgm or .png, say both in _info.txt or info.txt
   tum      rgb.txt, depth.txt, groundtruth.txt, paired by time within 0.02 s;
            depth in 1/5000 m, registered to colour
   icl      rgb/0.png, depth/0.png, *.gt.freiburg; depth in 1/5000 m;
            left-handed with a negative fy, turned into a right-handed world
   scannet  0.{jpg,png,txt}, or color/ depth/ pose/; depth in mm
+  replica  traj.txt, results/frame000000.jpg and depth000000.png,
+           cam_params.json there or above
+
+Frames must agree with each other, and the floor must lie at the low end of
+z: see docs/checks.md.
 
 Cameras are numbers or files: intrinsics fx,fy,cx,cy or a 3x3 or 4x4 matrix;
 --depth-to-color a translation x,y,z or a 4x4 matrix, metres, from the depth
@@ -26,11 +32,13 @@ import numpy as np
 from rich.console import Console
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.preparation.rgbd_folder.conventions import CAMERA_AXES, POSES
 from sam3d_plugin.preparation.rgbd_folder.layouts import LAYOUTS
 from sam3d_plugin.preparation.rgbd_folder.matrices import read_numbers
 from sam3d_plugin.preparation.rgbd_folder.step import (FolderOptions,
                                                        RGBDFolderStep)
-from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
+from sam3d_plugin.preparation.running.cli import (add_check_argument,
+                                                  add_run_arguments, run_main,
                                                   run_options)
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.preparation.scans.source_files import check_unclaimed
@@ -55,6 +63,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         metavar='N',
         help='take every N-th frame (default: 1)')
     _add_camera_arguments(parser)
+    add_check_argument(parser)
     add_run_arguments(parser)
     args = parser.parse_args(argv)
     args.out = join(args.out, 'posed_images')
@@ -75,6 +84,28 @@ def _add_camera_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar='X',
         help='units of the depth images per metre')
+    group.add_argument(
+        '--pose-scale',
+        type=float,
+        default=1.0,
+        metavar='X',
+        help='metres per unit of the poses, e.g. 0.001 for millimeters')
+    group.add_argument(
+        '--camera-axes',
+        default='opencv',
+        metavar='AXES',
+        help=f'{", ".join(CAMERA_AXES)}, or where x, y and z of the camera '
+        'point, as in right,up,backward (default: opencv)')
+    group.add_argument(
+        '--poses',
+        choices=POSES,
+        default='camera-to-world',
+        help='what a pose says (default: camera-to-world)')
+    group.add_argument(
+        '--depth-along',
+        choices=('axis', 'ray'),
+        default='axis',
+        help='whether depth is z, or the distance from the camera')
     vertical = group.add_mutually_exclusive_group()
     vertical.add_argument(
         '--up',
@@ -104,7 +135,9 @@ def build_step(args: argparse.Namespace) -> RGBDFolderStep:
     """The step of a command line."""
     options = FolderOptions(args.layout, args.color_intrinsics,
                             args.depth_intrinsics, args.depth_to_color,
-                            args.depth_scale, args.stride, _direction(args))
+                            args.depth_scale, args.pose_scale,
+                            args.camera_axes, args.poses, args.depth_along,
+                            args.stride, _direction(args), not args.unchecked)
     return RGBDFolderStep(args.source, args.scan, options, args.backend_args)
 
 
@@ -116,7 +149,8 @@ def import_folder(args: argparse.Namespace) -> None:
     store = Store(args.out, options.backend_args)
     check_unclaimed(store, step.scans())
     step.check_store(store)
-    for note in (f'layout {step.layout}', *step.notes):
+    checks = step.check()
+    for note in (f'layout {step.layout}', *step.notes, *checks.notes):
         console.print(note)
     run_step(step, args.out, options, console)
 

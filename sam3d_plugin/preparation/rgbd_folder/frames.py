@@ -11,6 +11,8 @@ from ...store.files import BackendArgs, join, list_names
 
 #: Endings of colour images.
 IMAGES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp')
+#: Endings of depth images.
+DEPTH_IMAGES = ('.png', '.pgm', '.tif', '.tiff')
 
 
 @dataclass
@@ -119,7 +121,7 @@ def _source_name(files: Dict[str, List[str]]) -> str:
 
 def image_pattern(stem: str, endings: Sequence[str] = IMAGES) -> str:
     """Pattern of an image's name; ``stem`` has the one group."""
-    return f'{stem}(?:{"|".join(re.escape(e) for e in endings)})'
+    return f'{stem}(?i:{"|".join(re.escape(e) for e in endings)})'
 
 
 def require(frames: Sequence[FrameFiles], root: str, form: str) -> None:

@@ -1,5 +1,5 @@
 """The step that gives scans of RGB-D frames a cloud of points."""
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 
@@ -10,6 +10,10 @@ from ...store.files import BackendArgs, PathLike, is_local, join
 from ...store.manifest import Store
 from ...store.posed_images import PosedImages, RGBDFrame
 from ...store.records import ItemRecord
+from ..checking.frame_agreement import sample_frames
+from ..checking.scan_checks import (Checks, check_source, read_checks,
+                                    summarize_checks)
+from ..checking.source_frames import Source, SourceFrame, thin_out
 from ..lifting.region_paths import name_region_files
 from ..running.frame_steps import FrameStep, Product, call_each
 from ..scans.infos import StoredScan, describe_scan, scan_files, write_split
@@ -45,6 +49,8 @@ class FuseStep(FrameStep):
         data (PathLike): Folder of the data set.
         settings (FusionSettings): See :func:`fuse_frames`.
         backend_args (BackendArgs): Arguments of the file backend.
+        is_checked (bool): Whether scans whose frames disagree, or which do
+            not have z up, are refused.
     """
     kind = KIND
     unit = 'scans'
@@ -52,8 +58,10 @@ class FuseStep(FrameStep):
     def __init__(self,
                  data: PathLike,
                  settings: FusionSettings = FusionSettings(),
-                 backend_args: BackendArgs = None) -> None:
+                 backend_args: BackendArgs = None,
+                 is_checked: bool = True) -> None:
         self.images = PosedImages(join(data, 'posed_images'), backend_args)
+        self.is_checked = is_checked
         self.fusion = settings
 
     def settings(self) -> Dict[str, Any]:
@@ -87,11 +95,31 @@ class FuseStep(FrameStep):
 
     def _fuse(self, scan: str) -> Product:
         left_out: Dict[str, str] = {}
+        checks = self._check(scan)
         xyz, rgb = fuse_frames(
             self._frames(scan, left_out), **vars(self.fusion))
         fused = _unlabelled(scan, xyz, rgb)
-        fields = dict(describe_scan(fused).to_fields(), left_out=left_out)
+        fields = dict(
+            describe_scan(fused).to_fields(),
+            left_out=left_out,
+            checks=asdict(checks))
         return Product(scan_files(fused), fields)
+
+    def _check(self, scan: str) -> Checks:
+        """Compare some frames; what an import let through stays so."""
+        imported = read_checks(self.images, scan)
+        frames, cameras = [], self.images.cameras(scan)
+        thin = cameras
+        for name in sample_frames(self.images.frames(scan)):
+            try:
+                frame = self.images.read(scan, name)
+            except FrameError:
+                continue
+            color, thin = thin_out(frame.color, cameras)
+            frames.append(SourceFrame(color, frame.depth * 1000, frame.pose))
+        return check_source(
+            Source(scan, frames, thin), imported.up == 'given', self.is_checked
+            and imported.is_checked)
 
     def _frames(self, scan: str, left_out: Dict[str,
                                                 str]) -> Iterator[RGBDFrame]:
@@ -148,6 +176,15 @@ def check_splits(splits: Dict[str, List[str]], scans: Sequence[str],
             raise StoreError(f'{data}: split {split} names {missing[0]}, '
                              'which is no fused scan; it has '
                              f'{", ".join(list(scans)[:5])}')
+
+
+def describe_checks(out: PathLike, backend_args: BackendArgs) -> List[str]:
+    """What the checks of the fused scans found; see summarize_checks."""
+    return summarize_checks({
+        scan: Checks(**item.fields['checks'])
+        for scan, record in Store(out, backend_args).manifest().items()
+        for item in record.whole.values() if 'checks' in item.fields
+    })
 
 
 def write_infos(out: PathLike, splits: Dict[str, List[str]],

@@ -1,45 +1,176 @@
 """The ways of storing recordings that ``import_rgbd_folder.py`` knows."""
+import json
 import re
-from typing import Callable, Dict, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
+
+import numpy as np
 
 from ...store.errors import StoreError
-from ...store.files import BackendArgs, exists, join, list_names
-from .frames import Recording, image_pattern, match_files, require
+from ...store.files import BackendArgs, exists, join, list_names, read_bytes
+from .frames import (DEPTH_IMAGES, Recording, image_pattern, match_files,
+                     require)
+from .matrices import read_numbers
 from .timestamps import find_icl, find_tum
 
 _7SCENES_FORM = 'frame-000000.{color.png,depth.png,pose.txt}'
+_7SCENES_CAMERA = '585,585,320,240'
+# Where frames may lie in a recording.
+_INNER = ('frames', 'sequence')
+_IDENTITY = '1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1'
+# What cannot be read, by a file or folder that tells.
+_OTHERS = {
+    'lowres_wide': 'an ARKitScenes recording, in which every frame has its '
+    'own camera',
+    'transforms.json': 'cameras of NeRF programs',
+    'images.txt': 'a reconstruction of COLMAP',
+}
 _NUMBER = r'(?:frame-)?(\d+)'
 _NUMBERED_FORM = ('0.{jpg,png,txt}, 0.{color.jpg,depth.png,pose.txt}, or '
                   'color/0.jpg, depth/0.png, pose/0.txt')
 
 
 def find_7scenes(root: str, backend_args: BackendArgs = None) -> Recording:
-    """Frames of 7-Scenes and 3DMatch.
+    """Frames of 7-Scenes, 3DMatch, 3RScan and BundleFusion.
 
-    The pose is the depth camera's. Neither data set says where the colour
+    The pose is the depth camera's. The first two do not say where the colour
     camera is, and depth is not registered to colour.
 
     Args:
-        root (str): Folder of a sequence, or the one above ``frames/``.
+        root (str): Folder of a sequence, or the one above ``frames/`` or
+            ``sequence/``.
         backend_args (BackendArgs): Arguments of the file backend.
 
     Returns:
-        Recording: ``camera-intrinsics.txt`` is the depth camera's; without
-        it, 7-Scenes' own 585, 585, 320, 240.
+        Recording: With the cameras of ``info.txt`` or ``_info.txt``;
+        otherwise ``camera-intrinsics.txt`` is the depth camera's, and
+        without it, 7-Scenes' own 585, 585, 320, 240.
 
     Raises:
         StoreError: When there is no frame.
     """
-    folder = 'frames' if exists(join(root, 'frames'), backend_args) else ''
+    folder = _inner_folder(root, backend_args)
     frames = match_files(
         root,
         dict(
             color=(folder, image_pattern(r'frame-(\d+)\.color')),
-            depth=(folder, r'frame-(\d+)\.depth\.png'),
+            depth=(folder, image_pattern(r'frame-(\d+)\.depth', DEPTH_IMAGES)),
             pose=(folder, r'frame-(\d+)\.pose\.txt')), backend_args)
     require(frames, root, _7SCENES_FORM)
+    places = ('', f'{folder}/') if folder else ('', )
+    info = _first_file(root, [
+        place + name for place in places for name in ('_info.txt', 'info.txt')
+    ], backend_args)
+    if info:
+        return Recording(frames, **read_info(info, backend_args))
     camera = _first_file(root, ('camera-intrinsics.txt', ), backend_args)
-    return Recording(frames, depth_intrinsics=camera or '585,585,320,240')
+    if camera:
+        return Recording(frames, depth_intrinsics=camera)
+    return Recording(
+        frames, [
+            'no camera-intrinsics.txt; depth camera, unless given: '
+            f'{_7SCENES_CAMERA}'
+        ],
+        depth_intrinsics=_7SCENES_CAMERA)
+
+
+def _inner_folder(root: str, backend_args: BackendArgs) -> str:
+    return next(
+        (name for name in _INNER if exists(join(root, name), backend_args)),
+        '')
+
+
+def read_info(path: str, backend_args: BackendArgs = None) -> Dict[str, Any]:
+    """The cameras of BundleFusion's ``info.txt``, which 3RScan has, too.
+
+    Args:
+        path (str): The file: lines ``m_calibrationColorIntrinsic = ...``.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        Dict[str, Any]: Fields of :class:`Recording`.
+
+    Raises:
+        StoreError: When a camera is missing.
+    """
+    text = read_bytes(path, backend_args).decode(errors='replace')
+    pairs = [line.partition('=') for line in text.splitlines()]
+    values = {name.strip(): value for name, _, value in pairs}
+    try:
+        found = {
+            kind: _matrix(values[f'm_calibration{kind}'])
+            for kind in ('ColorIntrinsic', 'DepthIntrinsic')
+        }
+        color, depth = (
+            _matrix(values.get(f'm_calibration{kind}Extrinsic', _IDENTITY))
+            for kind in ('Color', 'Depth'))
+        scale = float(values.get('m_depthShift', 1000))
+    except (KeyError, ValueError) as error:
+        raise StoreError(f'{path} does not hold the cameras ({error}); give '
+                         '--color-intrinsics and --depth-intrinsics') from None
+    motion = np.linalg.inv(color) @ depth
+    return dict(
+        depth_scale=scale,
+        color_intrinsics=_words(found['ColorIntrinsic'][:3, :3]),
+        depth_intrinsics=_words(found['DepthIntrinsic'][:3, :3]),
+        depth_to_color=_words(motion))
+
+
+def _matrix(text: str) -> np.ndarray:
+    return np.array([float(word) for word in text.split()]).reshape(4, 4)
+
+
+def _words(matrix: np.ndarray) -> str:
+    return ','.join(repr(float(x)) for x in matrix.reshape(-1))
+
+
+def find_replica(root: str, backend_args: BackendArgs = None) -> Recording:
+    """Frames of Replica as NICE-SLAM renders them.
+
+    Args:
+        root (str): Folder with ``traj.txt``, ``results/frame000000.jpg`` and
+            ``results/depth000000.png``; ``cam_params.json`` lies there or
+            above.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        Recording: One camera; line i of the trajectory is frame i's pose.
+
+    Raises:
+        StoreError: When the camera or a pose cannot be read.
+    """
+    frames = match_files(
+        root,
+        dict(
+            color=('results', image_pattern(r'frame(\d+)')),
+            depth=('results', image_pattern(r'depth(\d+)', DEPTH_IMAGES))),
+        backend_args)
+    require(frames, root, 'results/frame000000.jpg and depth000000.png')
+    rows = np.array(read_numbers(join(root, 'traj.txt'), backend_args))
+    if len(rows) % 16:
+        raise StoreError(f'{root}/traj.txt does not hold 4x4 matrices; copy '
+                         'it again')
+    poses = rows.reshape(-1, 4, 4)
+    for frame in frames:
+        if int(frame.name) < len(poses):
+            frame.pose = poses[int(frame.name)]
+        else:
+            frame.problem = f'traj.txt has no pose of frame {frame.name}'
+    names = ('cam_params.json', '../cam_params.json')
+    path = _first_file(root, names, backend_args)
+    if path is None:
+        return Recording(frames, depth_scale=6553.5, pose_of='color')
+    try:
+        camera = json.loads(read_bytes(path, backend_args))['camera']
+        numbers = [float(camera[key]) for key in ('fx', 'fy', 'cx', 'cy')]
+        scale = float(camera['scale'])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f'{path} does not hold a camera ({error!r}); give '
+                         '--color-intrinsics and --depth-scale') from None
+    return Recording(
+        frames,
+        depth_scale=scale,
+        pose_of='color',
+        color_intrinsics=','.join(map(repr, numbers)))
 
 
 def find_numbered(root: str, backend_args: BackendArgs = None) -> Recording:
@@ -54,36 +185,44 @@ def find_numbered(root: str, backend_args: BackendArgs = None) -> Recording:
 
     Returns:
         Recording: With ``intrinsic_color.txt`` (or ``intrinsic.txt``) and
-        ``intrinsic_depth.txt`` of that folder or of ``intrinsic/``. If only
+        ``intrinsic_depth.txt`` of that folder or of ``intrinsic/``, or, as in
+        scannet_frames_25k, ``intrinsics_color.txt`` and so on. If only
         the latter is there, it is for both images.
 
     Raises:
         StoreError: When there is no frame.
     """
     has_folders = exists(join(root, 'color'), backend_args)
-    folder = 'frames' if exists(join(root, 'frames'), backend_args) else ''
+    folder = _inner_folder(root, backend_args)
     places = (('color', 'depth', 'pose') if has_folders else
               (folder, folder, folder))
     # A plain .png beside the colour image is the depth image.
     color = (
         image_pattern(_NUMBER)
-        if has_folders else rf'{_NUMBER}(?:(?:\.color)?\.jpe?g|\.color\.png)')
-    patterns = (color, rf'{_NUMBER}(?:\.depth)?\.png',
+        if has_folders else rf'{_NUMBER}(?i:(?:\.color)?\.jpe?g|\.color\.png)')
+    patterns = (color, image_pattern(rf'{_NUMBER}(?:\.depth)?', DEPTH_IMAGES),
                 rf'{_NUMBER}(?:\.pose)?\.txt')
     frames = match_files(
         root, dict(zip(('color', 'depth', 'pose'), zip(places, patterns))),
         backend_args)
     require(frames, root, _NUMBERED_FORM)
-    names = ('intrinsic_color.txt', 'intrinsic.txt')
-    color_camera, depth_camera = [
-        _first_file(root, [f + n for f in ('', 'intrinsic/')
-                           for n in group], backend_args)
-        for group in (names, ('intrinsic_depth.txt', ))
+    color_camera, depth_camera, motion = [
+        _first_file(
+            root,
+            [place + name for place in ('', 'intrinsic/')
+             for name in names], backend_args)
+        for names in (('intrinsic_color.txt', 'intrinsics_color.txt',
+                       'intrinsic.txt', 'intrinsics.txt'),
+                      ('intrinsic_depth.txt',
+                       'intrinsics_depth.txt'), ('depth_to_color.txt', ))
     ]
     if color_camera is None:
-        return Recording(frames, color_intrinsics=depth_camera)
+        color_camera, depth_camera = depth_camera, None
     return Recording(
-        frames, color_intrinsics=color_camera, depth_intrinsics=depth_camera)
+        frames,
+        color_intrinsics=color_camera,
+        depth_intrinsics=depth_camera,
+        depth_to_color=motion)
 
 
 def _first_file(root: str, names: Sequence[str],
@@ -100,6 +239,7 @@ LAYOUTS: Dict[str, _Finder] = {
     'tum': find_tum,
     'icl': find_icl,
     'scannet': find_numbered,
+    'replica': find_replica,
 }
 
 
@@ -122,8 +262,14 @@ def guess_layout(root: str, backend_args: BackendArgs = None) -> str:
         return 'icl'
     if 'groundtruth.txt' in files:
         return 'tum'
-    inside = list_names(join(root, 'frames'), backend_args)
-    files += inside
+    if 'traj.txt' in files and 'results' in folders:
+        return 'replica'
+    for name, what in _OTHERS.items():
+        if name in files or name in folders:
+            raise StoreError(f'{root} holds {what}; write its frames as '
+                             'color/, depth/, pose/ and intrinsic/')
+    for name in _INNER:
+        files += list_names(join(root, name), backend_args)
     if any(re.fullmatch(r'frame-.*\.pose\.txt', name) for name in files):
         return '7scenes'
     if {'color', 'depth', 'pose'} <= set(folders) or any(

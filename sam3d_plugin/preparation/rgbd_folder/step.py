@@ -3,7 +3,8 @@
 Axis legend: H W pixels.
 """
 import json
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -14,10 +15,15 @@ from ...store.manifest import Store, differences
 from ...store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
                                    Cameras, check_pose, decode_color,
                                    decode_image, decode_matrix, encode_color,
-                                   encode_matrix, frame_files)
+                                   encode_matrix, frame_files, is_plain_jpeg)
 from ...store.records import fingerprint
+from ..checking.frame_agreement import sample_frames
+from ..checking.scan_checks import CHECKS, Checks, check_source
+from ..checking.source_frames import (Source, SourceFrame, camera_misfit,
+                                      thin_out)
 from ..running.frame_steps import FrameStep, Product, call_each
 from ..scans.source_files import read_source_file
+from .conventions import Convention, to_millimetres, without_invalid
 from .frames import FrameFiles, Recording
 from .layouts import find_recording
 from .matrices import (make_right_handed, mirror_pose, read_intrinsics,
@@ -26,11 +32,8 @@ from .matrices import (make_right_handed, mirror_pose, read_intrinsics,
 #: How a scan was imported; what its files depend on.
 IMPORT = 'import.json'
 
-# What the sensors and their drivers write where there is no depth.
-_INVALID = (0, 65535)
-_FARTHEST_MM = 65534
-
-_JPEG = b'\xff\xd8\xff'
+# H, W of the color and the depth image of a frame.
+_Sizes = Tuple[Tuple[int, ...], Tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -46,17 +49,27 @@ class FolderOptions:
             :func:`~.matrices.read_transform`; the same.
         depth_scale (float, optional): Units of the depth images per metre;
             None takes the layout's.
+        pose_scale (float): See :class:`Convention`.
+        camera_axes (str): See :class:`Convention`.
+        poses (str): See :class:`Convention`.
+        depth_along (str): See :class:`Convention`.
         stride (int): Take every so manieth frame.
         up (tuple, optional): Direction in the recording's world that becomes
             z; None leaves the world as it is.
+        is_checked (bool): Whether frames that disagree are refused.
     """
     layout: str = 'auto'
     color_intrinsics: Optional[str] = None
     depth_intrinsics: Optional[str] = None
     depth_to_color: Optional[str] = None
     depth_scale: Optional[float] = None
+    pose_scale: float = 1.0
+    camera_axes: str = 'opencv'
+    poses: str = 'camera-to-world'
+    depth_along: str = 'axis'
     stride: int = 1
     up: Optional[Tuple[float, ...]] = None
+    is_checked: bool = True
 
 
 class RGBDFolderStep(FrameStep):
@@ -93,13 +106,13 @@ class RGBDFolderStep(FrameStep):
         self.is_mirrored = bool(cameras.color_intrinsics[1, 1] < 0)
         self.cameras = make_right_handed(cameras)
         self.world = _world(options.up, self.is_mirrored)
-        self.depth_scale = recording.depth_scale
-        if options.depth_scale is not None:
-            self.depth_scale = options.depth_scale
-        if not 0 < self.depth_scale < np.inf:
-            raise StoreError(
-                f'--depth-scale {self.depth_scale:g} is no number of '
-                'units per metre')
+        self.convention = Convention(
+            recording.depth_scale if options.depth_scale is None else
+            options.depth_scale, options.pose_scale, options.camera_axes,
+            options.poses, options.depth_along)
+        self.options = options
+        self.checks: Optional[Checks] = None
+        self.sizes: Optional[_Sizes] = None
         self.pose_of = recording.pose_of
         self.stride = options.stride
         self.notes = recording.notes
@@ -117,7 +130,7 @@ class RGBDFolderStep(FrameStep):
         return dict(
             layout=self.layout,
             stride=self.stride,
-            depth_scale=self.depth_scale,
+            **asdict(self.convention),
             is_mirrored=self.is_mirrored,
             world=self.world.tolist(),
             color_intrinsics=self.cameras.color_intrinsics.tolist(),
@@ -142,6 +155,8 @@ class RGBDFolderStep(FrameStep):
         except ValueError as error:
             raise StoreError(f'{store.path(name)} is damaged ({error}); '
                              'remove it') from error
+        # Imported before there were other conventions.
+        old = {**asdict(Convention()), **old}
         found = differences(old, self.scan_settings())
         if found:
             raise StoreError(
@@ -170,10 +185,46 @@ class RGBDFolderStep(FrameStep):
             matrices[INTRINSIC_DEPTH] = self.cameras.depth_intrinsics
             matrices[DEPTH_TO_COLOR] = self.cameras.depth_to_color
         text = json.dumps(self.scan_settings(), indent=1, sort_keys=True)
-        files = {f'{scan}/{IMPORT}': f'{text}\n'.encode()}
+        files = {
+            f'{scan}/{IMPORT}': f'{text}\n'.encode(),
+            f'{scan}/{CHECKS}': self.check().to_json()
+        }
         files.update((f'{scan}/{file}', encode_matrix(matrix))
                      for file, matrix in matrices.items())
         return files
+
+    def check(self) -> Checks:
+        """Compare some frames, once; FrameError when they disagree."""
+        if self.checks is None:
+            self.checks = check_source(self.sample(), self.options.up
+                                       is not None, self.options.is_checked)
+        return self.checks
+
+    def sample(self) -> Source:
+        """Some frames as the recording has them; bad ones are left out."""
+        names = list(self.frames)
+        frames, cameras = [], self.cameras
+        sizes: List[_Sizes] = []
+        for name in sample_frames(names):
+            index, frame = names.index(name), self.frames[name]
+            try:
+                color = self._color(frame)[0]
+                depth = without_invalid(
+                    decode_image(self._read(frame.depth or ''), frame.source))
+                pose = self._raw_pose(frame)
+            except FrameError:
+                continue
+            sizes.append((color.shape[:2], depth.shape))
+            color, cameras = thin_out(color, self.cameras)
+            frames.append(
+                SourceFrame(color, depth, pose,
+                            self._neighbor(names, index - 1),
+                            self._neighbor(names, index + 1)))
+        if sizes:
+            self.sizes = Counter(sizes).most_common(1)[0][0]
+            frames = [f for f, s in zip(frames, sizes) if s == self.sizes]
+        return Source(self.scan, frames, cameras, self.convention, self._place,
+                      ', or --unchecked')
 
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
@@ -182,15 +233,12 @@ class RGBDFolderStep(FrameStep):
 
     def _make(self, name: str) -> Product:
         frame = self.frames[name]
-        if frame.problem:
-            raise FrameError(frame.problem)
-        assert frame.color and frame.depth
-        content = self._read(frame.color)
-        color = decode_color(content, frame.color)
+        color, content = self._color(frame)
+        assert frame.depth
         millimetres = to_millimetres(
             decode_image(self._read(frame.depth), frame.depth),
-            self.depth_scale, frame.depth)
-        if not content.startswith(_JPEG):
+            self.convention, self.cameras.depth_intrinsics, frame.depth)
+        if not is_plain_jpeg(content):
             content = encode_color(color)
         self._check_sizes(frame, color.shape[:2], millimetres.shape)
         files = frame_files(content, millimetres, self._pose(frame))
@@ -218,58 +266,58 @@ class RGBDFolderStep(FrameStep):
                 f'{frame.depth} is {depth[1]}x{depth[0]}, but {frame.color} '
                 f'{color[1]}x{color[0]}; give --depth-intrinsics for the '
                 'depth images and --color-intrinsics for the colour images')
-        for path, (height,
-                   width), intrinsics in ((frame.color, color,
-                                           self.cameras.color_intrinsics),
-                                          (frame.depth, depth,
-                                           self.cameras.depth_intrinsics)):
-            u, v = intrinsics[:2, 2]
-            if not (0 < u < width and 0 < v < height):
-                raise FrameError(
-                    f'{path} is {width}x{height}, and the intrinsics put its '
-                    f'centre at {u:g}, {v:g}: they are those of another size')
+        if (color, depth) == self.sizes:
+            return  # as of the frames that were checked
+        for path, size, intrinsics in ((frame.color, color,
+                                        self.cameras.color_intrinsics),
+                                       (frame.depth, depth,
+                                        self.cameras.depth_intrinsics)):
+            misfit = camera_misfit(intrinsics, *size)
+            if misfit:
+                raise FrameError(f'{path}: {misfit}')
 
-    def _pose(self, frame: FrameFiles) -> np.ndarray:
-        """(4, 4) from the depth camera to the world of the data set."""
-        pose, name = frame.pose, f'pose of {frame.source}'
-        if pose is None:
-            assert frame.pose_file
-            name = frame.pose_file
-            pose = decode_matrix(self._read(name), name)
-        pose = check_pose(pose, name)
+    def _color(self, frame: FrameFiles) -> Tuple[np.ndarray, bytes]:
+        """Pixels and file of the color image."""
+        if frame.problem:
+            raise FrameError(frame.problem)
+        assert frame.color
+        content = self._read(frame.color)
+        return decode_color(content, frame.color), content
+
+    def _neighbor(self, names: List[str], index: int) -> Optional[np.ndarray]:
+        """(4, 4) pose of a frame, as read; None if there is none."""
+        if not 0 <= index < len(names):
+            return None
+        try:
+            return self._raw_pose(self.frames[names[index]])
+        except FrameError:
+            return None
+
+    def _raw_pose(self, frame: FrameFiles) -> np.ndarray:
+        """(4, 4) as the recording has it."""
+        if frame.pose is not None:
+            return frame.pose
+        if frame.pose_file is None:
+            raise FrameError(frame.problem)
+        return decode_matrix(self._read(frame.pose_file), frame.pose_file)
+
+    def _place(self, pose: np.ndarray) -> np.ndarray:
+        """(4, 4) of the depth camera, in a right-handed world."""
         if self.is_mirrored:
             pose = mirror_pose(pose)
         if self.pose_of == 'color':
             pose = pose @ self.cameras.depth_to_color
         return self.world @ pose
 
+    def _pose(self, frame: FrameFiles) -> np.ndarray:
+        """(4, 4) from the depth camera to the world of the data set."""
+        name = frame.pose_file or f'pose of {frame.source}'
+        pose = self.convention.pose(self._raw_pose(frame))
+        return self._place(check_pose(pose, name))
+
     def _read(self, path: str) -> bytes:
         return read_source_file(
             join(self.source, path), path, 'copy it again', self.backend_args)
-
-
-def to_millimetres(image: np.ndarray, unit: float, path: str) -> np.ndarray:
-    """Depth in millimetres, 0 where there is none.
-
-    Args:
-        image (np.ndarray): (H, W) of 16 bits; 0 and 65535 are no depth.
-        unit (float): Its units per metre.
-        path (str): The file, for the error.
-
-    Returns:
-        np.ndarray: (H, W) uint16. Depth beyond 65.5 m is none.
-
-    Raises:
-        FrameError: When it is another kind of image or has no depth.
-    """
-    if image.ndim != 2 or image.dtype not in (np.uint16, np.int32):
-        raise FrameError(f'{path} is no 16-bit depth image: {image.dtype}, '
-                         f'shape {image.shape}')
-    millimetres = np.round(image * (1000 / unit))
-    is_none = np.isin(image, _INVALID) | (millimetres > _FARTHEST_MM)
-    if (is_none | (millimetres < 1)).all():
-        raise FrameError(f'{path} has no pixel with depth')
-    return np.where(is_none, 0, millimetres).astype(np.uint16)
 
 
 def read_cameras(recording: Recording, options: FolderOptions,
@@ -292,10 +340,9 @@ def read_cameras(recording: Recording, options: FolderOptions,
     motion = options.depth_to_color or recording.depth_to_color
     if color is None:
         raise StoreError(
-            'the recording does not say what its colour camera is; give '
-            '--color-intrinsics, and --depth-to-color if it is another than '
-            'the depth camera (usual for a Kinect: --color-intrinsics '
-            '525,525,319.5,239.5 --depth-to-color=-0.025,0,0)')
+            'the recording does not say what its color camera is; give '
+            '--color-intrinsics fx,fy,cx,cy, and --depth-to-color if it is '
+            'another than the depth camera')
     intrinsics = read_intrinsics(color, backend_args)
     return Cameras(
         color_intrinsics=intrinsics,

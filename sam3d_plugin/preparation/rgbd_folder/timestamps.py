@@ -62,7 +62,8 @@ def find_tum(root: str, backend_args: BackendArgs = None) -> Recording:
     notes = [
         f'{len(color)} colour and {len(depth)} depth images make '
         f'{len(partners)} pairs within {MAX_DIFFERENCE} s; '
-        f'{sum("no pose" in f.problem for f in frames)} of them have no pose'
+        f'{sum("no pose" in f.problem for f in frames)} of them have no pose',
+        f'camera, unless --color-intrinsics is given: {_TUM_CAMERA}'
     ]
     return Recording(
         frames,

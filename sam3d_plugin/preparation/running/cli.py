@@ -39,6 +39,15 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help='write counts, seconds and what was skipped as JSON')
 
 
+def add_check_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--unchecked``."""
+    parser.add_argument(
+        '--unchecked',
+        action='store_true',
+        help='keep recordings whose frames disagree, or whose floor does not '
+        'lie at the low end of z; what is wrong is noted')
+
+
 def add_option_argument(parser: argparse.ArgumentParser, what: str) -> None:
     """Add ``-O key=value`` for the options of a generator or encoder."""
     parser.add_argument(

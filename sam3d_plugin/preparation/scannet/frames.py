@@ -19,8 +19,12 @@ from ...store.errors import FrameError, StoreError
 from ...store.files import (BackendArgs, PathLike, exists,
                             fingerprint_of_files, join)
 from ...store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
-                                   JPEG_QUALITY, check_pose, decode_color,
-                                   encode_color, encode_matrix, frame_files)
+                                   JPEG_QUALITY, Cameras, check_pose,
+                                   decode_color)
+from ...store.posed_images import (encode_color, encode_matrix, frame_files)
+from ..checking.frame_agreement import sample_frames
+from ..checking.scan_checks import CHECKS, check_source
+from ..checking.source_frames import Source, SourceFrame, thin_out
 from ..running.frame_steps import FrameStep, Product, call_each
 from .layout import find_folders, relative_names
 from .sens import SensFile, SensHeader, decode_depth
@@ -44,6 +48,7 @@ class SensFrames(FrameStep):
         only (Optional[Sequence[str]]): Names of the scans to take; None takes
             every scan that has a recording.
         backend_args (BackendArgs): Arguments of the source's backend.
+        is_checked (bool): Whether scans whose frames disagree are refused.
 
     Raises:
         StoreError: When the stride is not positive.
@@ -56,7 +61,8 @@ class SensFrames(FrameStep):
                  stride: int = DEFAULT_STRIDE,
                  resize_color: bool = False,
                  only: Optional[Sequence[str]] = None,
-                 backend_args: BackendArgs = None) -> None:
+                 backend_args: BackendArgs = None,
+                 is_checked: bool = True) -> None:
         if stride < 1:
             raise StoreError(f'a stride of {stride} takes no frame; 1 takes '
                              'every one')
@@ -65,6 +71,7 @@ class SensFrames(FrameStep):
         self.resize_color = resize_color
         self.only = only
         self.backend_args = backend_args
+        self.is_checked = is_checked
         self._folders: Dict[str, str] = {}
         self._file: Optional[SensFile] = None
 
@@ -120,10 +127,36 @@ class SensFrames(FrameStep):
             file = self._open(scan)
             matrices = camera_matrices(file.header, self.resize_color,
                                        file.path)
-        return {
+        files = {
             f'{scan}/{name}': encode_matrix(matrix)
             for name, matrix in matrices.items()
         }
+        checks = check_source(self._sample(scan), is_checked=self.is_checked)
+        return dict(files, **{f'{scan}/{CHECKS}': checks.to_json()})
+
+    def _sample(self, scan: str) -> Source:
+        """Some frames; bad ones are left out."""
+        frames = []
+        with relative_names(self.source):
+            file = self._open(scan)
+            header, name = file.header, file.path
+            cameras = cameras_of(camera_matrices(header, False, name))
+            thin = cameras
+            for item in sample_frames(self.items(scan)):
+                try:
+                    frame = file.frame(int(item))
+                    depth = decode_depth(frame.depth, header, name)
+                    color = color_pixels(frame.color, header, name)
+                except FrameError:
+                    continue
+                color, thin = thin_out(color, cameras)
+                frames.append(SourceFrame(color, depth, frame.pose))
+        return Source(
+            scan,
+            frames,
+            thin,
+            remedy='; copy it again, or add '
+            '--unchecked')
 
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
@@ -201,6 +234,13 @@ def camera_matrices(header: SensHeader, resize_color: bool,
     }
 
 
+def cameras_of(matrices: Dict[str, np.ndarray]) -> Cameras:
+    """The result of :func:`camera_matrices` as cameras."""
+    return Cameras(matrices[INTRINSIC][:3, :3],
+                   matrices[INTRINSIC_DEPTH][:3, :3], matrices[DEPTH_TO_COLOR],
+                   False)
+
+
 def color_jpeg(content: bytes, header: SensHeader, resize: bool,
                name: str) -> bytes:
     """Colour of one frame as a JPEG file.
@@ -222,6 +262,27 @@ def color_jpeg(content: bytes, header: SensHeader, resize: bool,
         size = jpeg_size(content, name)
         if size == header.color_size and not resize:
             return content
+    image = color_pixels(content, header, name)
+    if resize:
+        image = cv2.resize(
+            image, header.depth_size[::-1], interpolation=cv2.INTER_AREA)
+    return encode_color(image)
+
+
+def color_pixels(content: bytes, header: SensHeader, name: str) -> np.ndarray:
+    """Color of one frame.
+
+    Args:
+        content (bytes): As in the recording.
+        header (SensHeader): Of the recording.
+        name (str): What to call the frame in the error.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8 RGB.
+
+    Raises:
+        FrameError: When it is damaged or not of the header's size.
+    """
     if header.color_format == 'raw':
         if len(content) != 3 * header.color_size[0] * header.color_size[1]:
             raise FrameError(f'{name}: the colour is not of the size '
@@ -234,10 +295,7 @@ def color_jpeg(content: bytes, header: SensHeader, resize: bool,
         raise FrameError(f'{name}: the colour is {image.shape[:2]}, not of '
                          f'the size {header.color_size} that the header '
                          'tells')
-    if resize:
-        image = cv2.resize(
-            image, header.depth_size[::-1], interpolation=cv2.INTER_AREA)
-    return encode_color(image)
+    return image
 
 
 def jpeg_size(content: bytes, name: str) -> Tuple[int, int]:

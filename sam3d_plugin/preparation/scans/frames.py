@@ -8,6 +8,8 @@ from typing import Dict, List
 
 import numpy as np
 
+from .orientation import (UNITS, count_stray, estimate_up, may_be_feet,
+                          plausible_units, robust_lengths)
 from .scan import Scan, ScanError
 from .source_files import brief
 
@@ -21,11 +23,10 @@ _TO_Z_UP: Dict[str, np.ndarray] = {
     '-x': np.array([[0, 0, 1.0], [0, 1, 0], [-1, 0, 0]]),
 }
 
-# A room in metres is larger than the first and smaller than the second.
-_SMALLEST_EXTENT, _LARGEST_EXTENT = 0.5, 100.0
+# A room in metres with all its points is smaller.
+_LARGEST_EXTENT = 100.0
 # float32 keeps a tenth of a millimetre up to here.
 _LARGEST_OFFSET = 1000.0
-_BIN = 0.05
 
 
 def alignment_file(path: Path) -> Path:
@@ -121,87 +122,54 @@ def check_units(scan: Scan) -> None:
     """Refuse a scan that cannot be a room in metres.
 
     Args:
-        scan (Scan): With the coordinates as they would be stored.
+        scan (Scan): With the coordinates as they would be stored; gets a
+            note if feet are as likely as metres.
 
     Raises:
-        ScanError: When its extent or its distance from the origin says so.
+        ScanError: When its size, stray points or its distance from the origin
+            say so.
     """
-    extent = float(np.ptp(scan.xyz, axis=0).max())
-    offset = float(np.abs(scan.xyz).max())
-    if extent > _LARGEST_EXTENT:
-        unit, scale = (('millimetres', 0.001) if extent > 1000 else
-                       ('centimetres', 0.01))
-        raise ScanError(f'{scan.path}: extent {extent:,.0f}: {unit}? Add '
-                        f'--scale {scale:g} (--scale 1 if these are metres)')
-    if extent < _SMALLEST_EXTENT:
+    size = float(robust_lengths(scan.xyz).max())
+    units = plausible_units(scan.xyz)
+    if units != [1.0]:
+        hint = ' or '.join(f'--scale {u:g} ({UNITS[u]})' for u in units)
+        raise ScanError(f'{scan.path}: extent {size:.4g}, which no room has '
+                        f'in metres; add {hint or "--scale X"} (--scale 1 if '
+                        'these are metres)')
+    stray = count_stray(scan.xyz)
+    reach = float(np.ptp(scan.xyz, axis=0).max())
+    if stray and reach > _LARGEST_EXTENT:
         raise ScanError(
-            f'{scan.path}: extent {extent:.3g}, too small for a room in '
-            'metres; add --scale with the metres per unit (--scale 1 if '
-            'these are metres)')
+            f'{scan.path}: {stray} of {len(scan.xyz):,} points '
+            f'lie up to {reach:,.0f} m away from the others, which '
+            f'span {size:.2f} m; remove them (--scale 1 keeps '
+            'them)')
+    offset = float(np.abs(scan.xyz).max())
     if offset > _LARGEST_OFFSET:
         raise ScanError(
             f'{scan.path} lies {offset:,.0f} m from the origin, where '
             'float32 is too coarse; subtract an offset first (--scale 1 to '
             'import it as it is)')
-
-
-def floor_share(heights: np.ndarray) -> float:
-    """How much of a scan lies in one plane near the low end of an axis.
-
-    Args:
-        heights (np.ndarray): (N,) coordinates along the axis, metres.
-
-    Returns:
-        float: Share of the points in the fullest 10 cm of the lowest
-        quarter of the axis.
-    """
-    low, high = np.percentile(heights, [0.2, 99.8])
-    bins = max(int(np.ceil((high - low) / _BIN)), 2)
-    counts = np.histogram(heights, bins=bins, range=(low, high))[0]
-    slabs = counts[:-1] + counts[1:]
-    return float(slabs[:max(len(slabs) // 4, 1)].max() / len(heights))
-
-
-def find_up_axis(xyz: np.ndarray) -> str:
-    """Guess which axis of a room points up.
-
-    z unless the evidence against it is strong: the room is much lower along
-    another axis, and a plane at an end of that axis (the floor) holds more
-    points than any at either end of z, by a factor of 2. Upside-down
-    scans are not noticed: ceilings are often fuller than floors.
-
-    Args:
-        xyz (np.ndarray): (N, 3) metres.
-
-    Returns:
-        str: One of ``UP_AXES``.
-    """
-    extents = np.ptp(np.percentile(xyz, [0.2, 99.8], axis=0), axis=0)
-    shares = {
-        sign + axis: floor_share((-1 if sign else 1) * xyz[:, i])
-        for i, axis in enumerate('xyz')
-        for sign in ('', '-')
-    }
-    lower = [axis for axis, e in zip('xy', extents) if e < 0.9 * extents[2]]
-    strongest = 2 * max(shares['z'], shares['-z'])
-    others = [
-        sign + axis for axis in lower for sign in ('', '-')
-        if shares[sign + axis] > strongest
-    ]
-    return max(others, key=lambda axis: shares[axis], default='z')
+    if may_be_feet(scan.xyz):
+        scan.notes.append('a room in feet, or a hall in metres? For feet, add '
+                          '--scale 0.3048')
 
 
 def check_up_axis(scan: Scan) -> None:
     """Refuse a scan whose floor lies along another axis than z.
 
     Args:
-        scan (Scan): With the coordinates as they would be stored.
+        scan (Scan): With the coordinates as they would be stored; gets a
+            note if nothing can be told.
 
     Raises:
-        ScanError: When :func:`find_up_axis` finds another axis.
+        ScanError: When :func:`estimate_up` finds another axis.
     """
-    up = find_up_axis(scan.xyz)
-    if up != 'z':
+    up = estimate_up(scan.xyz)
+    if up is None:
+        scan.notes.append('cannot tell what points up; it has to be z, see '
+                          '--up')
+    elif up != 'z':
         raise ScanError(f'{scan.path}: the floor seems to lie at the low end '
                         f'of axis {up}; add --up={up} (--up=z if z points '
                         'up)')

@@ -123,7 +123,7 @@ def record(tmp_path):
     def write(layout, frames=None, **kwargs):
         writer, unit, camera = WRITERS[layout]
         if frames is None:
-            frames = make_frames(unit=unit, **kwargs)
+            frames = make_frames(**dict(dict(unit=unit), **kwargs))
         root = tmp_path / layout
         root.mkdir()
         writer(root, frames)

@@ -146,7 +146,7 @@ def test_values_without_depth_become_zero(record, run, wall, tmp_path, layout):
 
 
 def test_stride_and_scale(record, run, tmp_path):
-    root, frames, _ = record('scannet')
+    root, frames, _ = record('scannet', unit=2000)
     assert run(root, '--stride', '2', '--depth-scale', '2000') == 0
     images = reader(tmp_path)
     assert images.frames('scan') == ['00000', '00050']
@@ -209,7 +209,7 @@ def break_frame(root, frames, what, save):
     ('zero depth', 'no pixel with depth'),
     ('all invalid', 'no pixel with depth'),
     ('eight bits', 'no 16-bit depth image: uint8'),
-    ('smaller', 'depth.png is 12x10, and the intrinsics put its centre'),
+    ('smaller', 'depth.png: the principal point .* of 12x10'),
     ('twice', 'frame 20 has two colour images, .*jpg and .*png; remove one'),
     ('nan', '^frame-000020.pose.txt: the pose is not finite'),
     ('scaled', 'no rotation with a translation'),
@@ -288,14 +288,15 @@ def test_scans_share_a_store_but_not_their_settings(record, run, tmp_path,
 
 
 @pytest.mark.parametrize('layout, options, message', [
-    ('7scenes', [], 'give --color-intrinsics, and --depth-to-color'),
+    ('7scenes', [],
+     'give --color-intrinsics fx,fy,cx,cy, and --depth-to-color'),
     ('7scenes', ['--color-intrinsics', '1,2,3'], '1,2,3 holds no intrinsics'),
     ('7scenes', ['--color-intrinsics', 'nowhere.txt'], 'is no file, nor'),
     ('7scenes', ['--color-intrinsics', '9,-9,5,5'], 'in one camera only'),
     ('scannet', ['--depth-to-color', '1,2'], 'no rigid motion'),
     ('scannet', ['--depth-to-color', ','.join('2' * 16)], 'no rigid motion'),
     ('scannet', ['--stride', '0'], 'takes no frame'),
-    ('scannet', ['--depth-scale', '-1'], 'no number of units'),
+    ('scannet', ['--depth-scale', '-1'], 'must be positive'),
     ('scannet', ['--up', '0,0,0'], 'points nowhere'),
     ('scannet', ['--up', '1,2'], 'give 3 numbers'),
     ('scannet', ['--layout', 'tum'], 'rgb.txt is missing'),

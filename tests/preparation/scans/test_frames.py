@@ -5,10 +5,10 @@ import pytest
 
 from sam3d_plugin.preparation.scans import UP_AXES
 from sam3d_plugin.preparation.scans.frames import (check_units, check_up_axis,
-                                                   find_up_axis,
                                                    read_axis_align,
                                                    to_metres_z_up)
 from sam3d_plugin.preparation.scans.scan import Scan, ScanError
+from tests.preparation.box_room import cloud
 
 # What each file axis becomes when the named axis is turned up.
 TURNS = {
@@ -42,11 +42,10 @@ def test_turning_up_undoes_the_frame(up):
     assert np.allclose(scan.boxes, box)
 
 
-@pytest.mark.parametrize('up', ['x', '-x', 'y', '-y'])
-def test_a_room_that_lies_is_noticed(room, up):
-    assert find_up_axis(lay_down(room['xyz'], up)) == up
+@pytest.mark.parametrize('up', ['x', '-x', 'y', '-y', '-z'])
+def test_a_room_that_lies_is_noticed(up):
     with pytest.raises(ScanError, match=f'a.ply.*--up={up} '):
-        check_up_axis(make_scan(lay_down(room['xyz'], up)))
+        check_up_axis(make_scan(lay_down(cloud(), up)))
 
 
 def test_upright_rooms_raise_no_alarm(room):
@@ -54,18 +53,33 @@ def test_upright_rooms_raise_no_alarm(room):
     rng = np.random.default_rng(0)
     for extents in ((4, 3, 2.5), (1.5, 20, 3), (20, 2, 3), (1, 1, 2)):
         check_up_axis(make_scan(rng.uniform(0, extents, (2000, 3))))
-    check_up_axis(make_scan(np.zeros((1, 3))))
+    scan = make_scan(np.zeros((1, 3)))
+    check_up_axis(scan)
+    assert '--up' in scan.notes[0]
 
 
 @pytest.mark.parametrize('factor, hint', [
-    (1000, r'extent 4,\d+: millimetres\? Add --scale 0.001'),
-    (100, r'extent \d+: centimetres\? Add --scale 0.01'),
-    (0.01, 'too small.*--scale'),
+    (1000, r'--scale 0.001 \(millimeters\)'),
+    (100, r'--scale 0.01 \(centimeters\)'),
+    (1 / 0.0254, r'--scale 0.0254 \(inches\)'),
+    (0.01, '--scale'),
 ])
-def test_units_are_guessed(room, factor, hint):
-    with pytest.raises(ScanError, match=f'a.ply: .*{hint}'):
-        check_units(make_scan(room['xyz'] * factor))
-    check_units(make_scan(room['xyz']))
+def test_units_are_guessed(factor, hint):
+    with pytest.raises(ScanError, match=f'a.ply: extent .*{hint}'):
+        check_units(make_scan(cloud() * factor))
+    check_units(make_scan(cloud()))
+
+
+def test_a_stray_point_is_no_unit():
+    xyz = np.concatenate([cloud(), [[0, 0, 480]]])
+    with pytest.raises(ScanError, match='1 of 2.* points lie up to 480 m'):
+        check_units(make_scan(xyz))
+
+
+def test_a_room_in_feet_is_a_doubt():
+    scan = make_scan(cloud() / 0.3048)
+    check_units(scan)
+    assert '--scale 0.3048' in scan.notes[0]
 
 
 def test_far_clouds_are_too_coarse(room):

@@ -278,7 +278,7 @@ def test_unusable_folders_are_named(tmp_path, source, monkeypatch):
 def test_units_and_axes_may_be_confirmed(tmp_path, source, room):
     room['xyz'] *= 1000
     np.savez(source / 'a.npz', **room)
-    with pytest.raises(ScanError, match='a.npz: .*millimetres'):
+    with pytest.raises(ScanError, match='a.npz: .*millimeters'):
         run_import(source, tmp_path / 'data')
     run_import(source, tmp_path / 'data', scale=1.0, overwrite=True)
 

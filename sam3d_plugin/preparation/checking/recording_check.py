@@ -1,0 +1,258 @@
+"""Refuse a recording whose frames disagree, and say what would fix it.
+
+Axis legend: H W pixels.
+"""
+from typing import List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from ...ops.projection import back_project, transform
+from ...store.errors import FrameError
+from ...store.posed_images import RGBDFrame
+from ..scans.orientation import estimate_up
+from .changes_to_try import changes_to_try
+from .frame_agreement import GOOD_CORRELATION, GOOD_SHARE, Agreement, measure
+from .source_frames import Source, misfit_of
+
+# Median depth of indoor frames, metres.
+# The first is rare, the last two do not occur.
+_NEAR, _NEAREST, _FARTHEST = 0.75, 0.3, 12.0
+# Median depths between the cameras of a room, at most.
+_SPREAD = 8.0
+# A change must raise the share, or the correlation of colors, by so much.
+_GAIN, _COLOR_GAIN = 0.2, 0.25
+# Points with which all changes are tried, the best of which are tried again
+# with all points, and a difference of two ranks that means nothing.
+_FEW_POINTS, _FINALISTS, _TIE = 3000, 4, 0.01
+# Points confirmed with a change, of all, that are hardly an accident, and that
+# cannot be one.
+_LIKELY_SHARE, _SURE = 0.1, 0.25
+# Length of the mean direction of cameras that look around, and of the mean
+# direction of the tops of their images along an axis, alone and with a floor.
+_AROUND, _UPRIGHT, _LIKELY = 0.6, 0.85, 0.5
+# Points that are looked at for a floor.
+_CLOUD = 200_000
+
+Changes = List[Tuple[str, Agreement]]
+
+
+def find_changes(source: Source,
+                 agreement: Agreement,
+                 is_odd: bool = False) -> Changes:
+    """The single changes with which the frames agree.
+
+    Args:
+        source (Source): As it is now.
+        agreement (Agreement): Of its frames as they are now.
+        is_odd (bool): Whether twice as many confirmed points are better, too.
+
+    Returns:
+        Changes: Best first; those that agree equally well.
+    """
+    tried = []
+    for change, changed in changes_to_try(source):
+        views = changed.views()
+        if len(views) > 1 and _is_plausible(views) and not misfit_of(changed):
+            few = measure(views, _FEW_POINTS)
+            rank = round(_rank(few), 2), few.confirmed
+            tried.append((rank, change, views))
+    tried.sort(key=lambda one: one[0], reverse=True)
+    found = []
+    for _, change, views in tried[:_FINALISTS]:
+        other = measure(views)
+        if _is_better(
+                other,
+                agreement) or (is_odd and other.agrees
+                               and other.confirmed > 2 * agreement.confirmed):
+            found.append((change, other))
+    found.sort(key=lambda one: -_rank(one[1]))
+    return [(change, other) for change, other in found
+            if _rank(other) > _rank(found[0][1]) - _TIE]
+
+
+def _has_odd_size(views: Sequence[RGBDFrame]) -> bool:
+    """Whether depth is no room's, or too small for the cameras' distances.
+
+    Frames of a camera that turns on the spot agree in any unit.
+    """
+    if not views:
+        return False
+    places = np.stack([view.pose[:3, 3] for view in views])
+    spread = float(np.median(np.ptp(places, axis=0)))
+    depth = typical_depth(views)
+    return bool(_size(views)) or spread > _SPREAD * depth
+
+
+def _is_plausible(views: Sequence[RGBDFrame]) -> bool:
+    return _NEAREST < typical_depth(views) < _FARTHEST
+
+
+def typical_depth(views: Sequence[RGBDFrame]) -> float:
+    """Median depth of some frames, metres; NaN without any."""
+    parts = [view.depth[::8, ::8].reshape(-1) for view in views]
+    depth = np.concatenate([np.zeros(0), *parts])
+    return float(np.median(depth[depth > 0])) if depth.any() else np.nan
+
+
+def _is_better(other: Agreement, now: Agreement) -> bool:
+    """Whether a change is what was missing, and no accident."""
+    if not other.is_telling or other.share < GOOD_SHARE:
+        return False
+    if not now.is_telling:
+        return other.confirmed > 10 * now.counted
+    gain = other.share - now.share
+    if gain >= _GAIN:
+        return not other.correlation < now.correlation - _COLOR_GAIN
+    return (gain > -0.05 and other.correlation >= GOOD_CORRELATION
+            and other.correlation - now.correlation >= _COLOR_GAIN)
+
+
+def _rank(agreement: Agreement) -> float:
+    """Frames that agree in colors, too, are the better explanation."""
+    if not agreement.is_telling:
+        return -1.0
+    return agreement.share + 0.5 * float(np.nan_to_num(agreement.correlation))
+
+
+def check_agreement(source: Source) -> Tuple[Agreement, str]:
+    """Compare the frames of a recording.
+
+    Args:
+        source (Source): Some of its frames, as they are to be imported.
+
+    Returns:
+        Tuple[Agreement, str]: Of frames that agree, or that do not overlap
+        enough to tell, and a line for the log.
+
+    Raises:
+        FrameError: When they disagree, with the change that would help.
+    """
+    views = source.views()
+    agreement = measure(views)
+    misfit = '' if agreement.agrees else misfit_of(source)
+    if misfit:
+        raise FrameError(f'{source.name}: {misfit}{source.remedy}')
+    is_odd = _has_odd_size(views)
+    if (agreement.agrees and not is_odd) or len(source.frames) < 2:
+        return agreement, f'{agreement}{_size(views)}'
+    changes = find_changes(source, agreement, is_odd)
+    advice = 'check the poses, cameras and depth unit'
+    if changes:
+        names = ' or '.join(change for change, _ in changes[:2])
+        advice = f'with {names} {changes[0][1].share:.0%} do'
+    if agreement.is_telling and (agreement.disagrees or changes):
+        what = 'frames'
+        if agreement.share >= GOOD_SHARE:
+            what = 'units of the frames' if is_odd else 'colors of the frames'
+        raise FrameError(f'{source.name}: the {what} disagree '
+                         f'({_shares(agreement)}{_size(views)}); {advice}'
+                         f'{source.remedy}')
+    if changes and (looks_upside_down(views)
+                    or changes[0][1].confirmed > _SURE * agreement.points):
+        what = ('frames see no place in common'
+                if views else 'poses are no rigid motions')
+        raise FrameError(f'{source.name}: the {what}{_size(views)}; {advice}'
+                         f'{source.remedy}')
+    is_likely = changes and changes[0][1].confirmed > (
+        _LIKELY_SHARE * agreement.points)
+    doubt = f'; {advice}: check that' if is_likely else ''
+    return agreement, f'{agreement}{_size(views)}{doubt}'
+
+
+def _shares(agreement: Agreement) -> str:
+    text = f'{agreement.share:.0%} of the points agree'
+    if not np.isnan(agreement.correlation):
+        text += f', colors correlate by {agreement.correlation:.2f}'
+    return text
+
+
+def _size(views: Sequence[RGBDFrame]) -> str:
+    """Note a depth that no room has."""
+    depth = typical_depth(views)
+    if np.isnan(depth) or _NEAR < depth < _FARTHEST:
+        return ''
+    return f', and depth is typically {depth:.2g} m'
+
+
+def looks_upside_down(views: Sequence[RGBDFrame]) -> bool:
+    """Whether most images have their bottom up, if z is up.
+
+    Args:
+        views (Sequence[RGBDFrame]): Some frames.
+
+    Returns:
+        bool: Whether the y axes of the cameras point up, which people who
+        record rooms do not do.
+    """
+    downs = [view.pose[2, 1] for view in views]
+    return bool(downs) and float(np.mean(downs)) > 0.5
+
+
+def check_up(source: Source) -> Tuple[str, str]:
+    """Find out which axis of a recording's world points up.
+
+    Args:
+        source (Source): Some of its frames, as they are to be imported.
+
+    Returns:
+        Tuple[str, str]: An axis or ``'unknown'``, and a line for the log.
+
+    Raises:
+        FrameError: When the floor, or the cameras of frames that look around,
+            say that another axis than z points up.
+    """
+    views = source.views()
+    if not views:
+        return 'unknown', ''
+    floor, (cameras, tops) = estimate_up(_cloud(views)), camera_up(views)
+    up = floor or cameras
+    if cameras is None and floor and _along(tops, floor) < _LIKELY:
+        up = None
+    if up not in (None, 'z') and cameras in (None, up):
+        raise FrameError(f'{source.name}: the floor seems to lie at the low '
+                         f'end of axis {up}; give --up={up} (--up=z if z '
+                         f'points up){source.remedy}')
+    if up is None or cameras not in (None, up):
+        direction = ','.join(f'{x:.2f}' for x in tops)
+        return 'unknown', ("cannot tell what points up (the cameras' mean: "
+                           f'{direction}); it has to be z, see --up')
+    return up, ''
+
+
+def _along(vector: np.ndarray, axis: str) -> float:
+    """Component of (3,) along an axis such as ``-y``."""
+    value = float(vector['xyz'.index(axis[-1])])
+    return -value if axis[0] == '-' else value
+
+
+def _cloud(views: Sequence[RGBDFrame]) -> np.ndarray:
+    """(N, 3) points of some frames, world frame, metres."""
+    parts = []
+    for view in views:
+        pixels = np.flatnonzero(view.depth.reshape(-1) > 0)
+        pixels = pixels[::max(len(pixels) * len(views) // _CLOUD, 1)]
+        points = back_project(
+            view.depth.astype(np.float64), view.cameras.depth_intrinsics,
+            pixels)
+        parts.append(transform(points, view.pose))
+    return np.concatenate(parts)
+
+
+def camera_up(views: Sequence[RGBDFrame]) -> Tuple[Optional[str], np.ndarray]:
+    """What the cameras hold up while they look around.
+
+    Args:
+        views (Sequence[RGBDFrame]): Some frames.
+
+    Returns:
+        Tuple[Optional[str], np.ndarray]: The axis that all images have at
+        their top, None when they look in one direction or are held in
+        different ways; and (3,) the mean direction of their tops.
+    """
+    tops = -np.mean([view.pose[:3, 1] for view in views], axis=0)
+    ahead = np.mean([view.pose[:3, 2] for view in views], axis=0)
+    axis = int(np.abs(tops).argmax())
+    is_clear = (
+        np.linalg.norm(ahead) < _AROUND and np.abs(tops[axis]) > _UPRIGHT)
+    sign = '-' if tops[axis] < 0 else ''
+    return f'{sign}{"xyz"[axis]}' if is_clear else None, tops

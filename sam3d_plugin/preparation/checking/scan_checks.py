@@ -1,0 +1,125 @@
+"""What the checks of a recording found, as it is stored and printed."""
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Dict, List
+
+from ...store.errors import FrameError
+from ...store.files import exists, read_bytes
+from ...store.posed_images import PosedImages
+from .recording_check import check_agreement, check_up
+from .source_frames import Source
+
+#: File of a scan's folder in posed_images.
+CHECKS = 'checks.json'
+
+# Scans whose notes are printed one by one.
+_FEW = 20
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What is known about a recording.
+
+    Args:
+        agreement (dict): See :meth:`Agreement.to_fields`.
+        up (str): ``'given'``, ``'z'``, or ``'unknown'``.
+        is_checked (bool): Whether a failed check would have stopped it.
+        notes (list): Lines for the log.
+    """
+    agreement: Dict[str, Any] = field(default_factory=dict)
+    up: str = 'unknown'
+    is_checked: bool = True
+    notes: List[str] = field(default_factory=list)
+
+    def to_json(self) -> bytes:
+        """The content of :data:`CHECKS`."""
+        text = json.dumps(asdict(self), indent=1, sort_keys=True)
+        return f'{text}\n'.encode()
+
+
+def read_checks(images: PosedImages, scan: str) -> Checks:
+    """What was found when a scan was imported.
+
+    Args:
+        images (PosedImages): Where it lies.
+        scan (str): Its name.
+
+    Returns:
+        Checks: Nothing for scans from elsewhere.
+
+    Raises:
+        FrameError: When the file is damaged.
+    """
+    path = images.path(scan, CHECKS)
+    if not exists(path, images.backend_args):
+        return Checks()
+    try:
+        return Checks(**json.loads(read_bytes(path, images.backend_args)))
+    except (TypeError, ValueError) as error:
+        raise FrameError(f'{images.label(scan, CHECKS)} is damaged; remove '
+                         'it') from error
+
+
+def summarize_checks(checks: Dict[str, Checks]) -> List[str]:
+    """Lines for the log.
+
+    Args:
+        checks (Dict[str, Checks]): By scan.
+
+    Returns:
+        List[str]: The notes of a few scans, of more the median share and the
+        scan that agrees least.
+    """
+    if len(checks) <= _FEW:
+        return [
+            f'{scan}: {note}' for scan, found in checks.items()
+            for note in found.notes
+        ]
+    shares = {
+        scan: found.agreement['share']
+        for scan, found in checks.items() if found.agreement.get('is_telling')
+    }
+    lines = [
+        f'{len(checks) - len(shares)} of {len(checks)} scans overlap '
+        'too little to tell whether their frames agree'
+    ]
+    if shares:
+        worst = min(shares, key=lambda scan: shares[scan])
+        median = sorted(shares.values())[len(shares) // 2]
+        lines.append(f'frames agree on {median:.0%} of their points (median); '
+                     f'{worst} has the least, {shares[worst]:.0%}')
+    return lines
+
+
+def check_source(source: Source,
+                 is_up_given: bool = False,
+                 is_checked: bool = True) -> Checks:
+    """Check a recording.
+
+    Args:
+        source (Source): Some of its frames.
+        is_up_given (bool): Whether the user says what points up.
+        is_checked (bool): Whether to refuse a bad one; if not, the reason
+            becomes a note.
+
+    Returns:
+        Checks: What was found.
+
+    Raises:
+        FrameError: When its frames disagree, or it lies on its side.
+    """
+    notes: List[str] = []
+    fields: Dict[str, Any] = {}
+    up = 'given' if is_up_given else 'unknown'
+    try:
+        agreement, note = check_agreement(source)
+        fields = agreement.to_fields()
+        notes.append(note)
+        if not is_up_given:
+            up, note = check_up(source)
+            notes.append(note)
+    except FrameError as error:
+        if is_checked:
+            raise
+        notes.append(f'not checked: {error}')
+    return Checks(fields, up, is_checked, [note for note in notes if note])

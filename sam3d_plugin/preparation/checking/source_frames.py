@@ -1,0 +1,153 @@
+"""Frames of a recording and what they are thought to mean.
+
+Axis legend: H W pixels.
+"""
+from dataclasses import dataclass, replace
+from typing import Callable, List, Optional, Tuple
+
+import numpy as np
+
+from ...ops.projection import scale_intrinsics
+from ...store.errors import FrameError
+from ...store.posed_images import Cameras, RGBDFrame, check_pose
+from ..rgbd_folder.conventions import Convention
+
+# Pixels of a color image that are looked at.
+_PIXELS = 1_000_000
+# Where principal points lie, as shares of width and height, and the larger
+# field of view of a camera, degrees.
+_CENTERS, _FIELDS = (0.3, 0.7), (20.0, 150.0)
+# Difference of the two shares up to which images were resized, not cropped.
+_SCALED = 0.1
+
+
+@dataclass(frozen=True)
+class SourceFrame:
+    """A frame as a recording has it, before any convention is applied.
+
+    Args:
+        color (np.ndarray): (H, W, 3) uint8, RGB.
+        depth (np.ndarray): (H', W') in the recording's unit, 0 = none.
+        pose (np.ndarray): (4, 4), as read.
+        earlier (np.ndarray, optional): (4, 4) pose of the frame before.
+        later (np.ndarray, optional): (4, 4) pose of the frame after.
+    """
+    color: np.ndarray
+    depth: np.ndarray
+    pose: np.ndarray
+    earlier: Optional[np.ndarray] = None
+    later: Optional[np.ndarray] = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Some frames of a recording and what they are thought to mean.
+
+    Args:
+        name (str): What messages call it.
+        frames (list): Some of its frames.
+        cameras (Cameras): For the images as they are.
+        convention (Convention): As it is now.
+        place (Callable): Takes a (4, 4) pose of the convention to that of
+            the depth camera; the world is free.
+        remedy (str): What to do with the options that messages name.
+    """
+    name: str
+    frames: List[SourceFrame]
+    cameras: Cameras
+    convention: Convention = Convention()
+    place: Callable[[np.ndarray], np.ndarray] = lambda pose: pose
+    remedy: str = '; import it again, or add --unchecked'
+
+    def views(self) -> List[RGBDFrame]:
+        """The frames in metres; those without a rigid pose are left out."""
+        depth_camera = self.cameras.depth_intrinsics
+        views = []
+        for index, frame in enumerate(self.frames):
+            try:
+                pose = check_pose(self.convention.pose(frame.pose), self.name)
+            except FrameError:
+                continue
+            depth = self.convention.metres(frame.depth, depth_camera)
+            views.append(
+                RGBDFrame(self.name, str(index), frame.color, depth,
+                          self.place(pose), self.cameras))
+        return views
+
+
+def thin_out(color: np.ndarray,
+             cameras: Cameras) -> Tuple[np.ndarray, Cameras]:
+    """Drop pixels of large color images.
+
+    Args:
+        color (np.ndarray): (H, W, 3).
+        cameras (Cameras): For these images.
+
+    Returns:
+        Tuple[np.ndarray, Cameras]: Every n-th row and column, and the cameras
+        for them.
+    """
+    step = int(np.ceil(np.sqrt(color.shape[0] * color.shape[1] / _PIXELS)))
+    if step == 1:
+        return color, cameras
+    intrinsics = cameras.color_intrinsics.copy()
+    intrinsics[:2] /= step
+    return color[::step, ::step], replace(cameras, color_intrinsics=intrinsics)
+
+
+def misfit_of(source: Source) -> str:
+    """See :func:`camera_misfit`; of both cameras and the first frame."""
+    for what in ('color', 'depth') if source.frames else ():
+        height, width = getattr(source.frames[0], what).shape[:2]
+        intrinsics = getattr(source.cameras, f'{what}_intrinsics')
+        misfit = camera_misfit(intrinsics, height, width)
+        if misfit:
+            return f'{misfit}; give --{what}-intrinsics of that size'
+    return ''
+
+
+def camera_misfit(intrinsics: np.ndarray, height: int, width: int) -> str:
+    """What tells that intrinsics are of images of another size.
+
+    Cropped images have an off-center principal point, too, but hardly by the
+    same factor in both directions.
+
+    Args:
+        intrinsics (np.ndarray): (3, 3), pixels.
+        height (int): H.
+        width (int): W.
+
+    Returns:
+        str: Words for a message; empty for a camera that fits.
+    """
+    size = np.array([width, height])
+    center = (intrinsics[:2, 2] + 0.5) / size
+    views = 2 * np.degrees(np.arctan(size / 2 / intrinsics[[0, 1], [0, 1]]))
+    is_scaled = np.ptp(center) < _SCALED * np.abs(center).mean()
+    if (is_scaled and not _CENTERS[0] <= center.mean() <= _CENTERS[1]) or (
+        (center <= 0) | (center >= 1)).all():
+        u, v = intrinsics[:2, 2]
+        text = (f'the principal point {u:g}, {v:g} lies off the center of '
+                f'{width}x{height} images')
+        if is_scaled:
+            factor = 0.5 / center.mean()
+            scaled = scale_intrinsics(intrinsics, (1, 1), (factor, factor))
+            text += f' (they need {_numbers(scaled)})'
+        return text
+    if not _FIELDS[0] <= views.max() <= _FIELDS[1]:
+        return (f'the focal length {intrinsics[0, 0]:g} gives '
+                f'{views.max():.0f} degrees of view')
+    return ''
+
+
+def camera_options(color: np.ndarray, depth: Optional[np.ndarray]) -> str:
+    """Intrinsics as options of the command line; one camera without depth."""
+    return ' '.join(f'--{kind}-intrinsics {_numbers(matrix)}'
+                    for kind, matrix in (('color', color), ('depth', depth))
+                    if matrix is not None)
+
+
+def _numbers(matrix: np.ndarray) -> str:
+    """Intrinsics as on the command line."""
+    places = ((0, 0), (1, 1), (0, 2), (1, 2))
+    return ','.join(f'{matrix[place]:.6g}' for place in places)

@@ -1,0 +1,212 @@
+"""Which axis of a cloud points up, and in which unit it is.
+
+Shares of areas and of points, never extremes, so that neither a street seen
+through a window nor one stray point decides. What cannot be told is None.
+
+Axis legend: N points, C columns along an axis, L levels of 5 cm.
+"""
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Tuple
+
+import numpy as np
+
+# Points are thinned to voxels of this edge; levels are as thick, metres.
+_LEVEL = 0.05
+_POINTS = 60_000
+# What lies outside these percentiles by more than the margin is left out.
+_PERCENTILES, _MARGIN = (4, 96), 0.3
+# A floor lies under so much of the scan.
+_FLOOR = 0.5
+# Nothing along the other axes, and nothing at the other end, is as full.
+_WALLS, _OPPOSITE = 0.7, 0.5
+# Levels above a floor in which furniture stands (0.2 to 1.1 m), how full they
+# are, and how much fuller than those below a ceiling.
+_FURNITURE, _FULL, _FULLER = slice(4, 22), 0.05, 1.15
+# Rooms are rarely as high as the first; upside-down ones are at least as high
+# as the second, metres.
+_HIGHEST, _LOWEST = 3.2, 1.8
+
+#: Metres per unit, and what it is called.
+UNITS: Dict[float, str] = {
+    0.001: 'millimeters',
+    0.01: 'centimeters',
+    0.0254: 'inches',
+    0.3048: 'feet'
+}
+# Longest side of a scan in metres, and height of a room that shows its unit.
+_LONGEST, _ROOM_HEIGHT = (0.5, 100.0), (1.9, 4.5)
+# Height and length of what is rather a room in feet than a hall in metres.
+_FEET_HEIGHT, _FEET_LENGTH = (6.5, 11.0), (9.0, 60.0)
+
+
+@dataclass(frozen=True)
+class _End:
+    """What lies at one end of an axis.
+
+    Args:
+        cover (float): Share of the columns that the fullest level meets.
+        above (float): Mean share of the levels that furniture would fill,
+            counted from the fullest level.
+        end (float): The same, counted from the end of the axis.
+    """
+    cover: float
+    above: float
+    end: float
+
+
+def estimate_up(xyz: np.ndarray) -> Optional[str]:
+    """Which axis of a scan points up, if it can be told.
+
+    A floor is a level that lies under at least half of the scan, with
+    furniture above it, while nothing of the kind lies at the other end or
+    along the other axes. If the other end is as full (a ceiling), or if the
+    answer is -z, the side with the furniture is down. An answer other than z
+    and -z needs a scan that is longer along z than rooms are high, since one
+    view of a wall looks like a floor.
+
+    Args:
+        xyz (np.ndarray): (N, 3) metres.
+
+    Returns:
+        Optional[str]: ``'z'``, ``'-z'``, ``'x'``, ``'-x'``, ``'y'``,
+        ``'-y'``, or None.
+    """
+    if len(xyz) < 100 or not np.isfinite(xyz).all():
+        return None
+    points = _thin_out(np.asarray(xyz, dtype=np.float64))
+    lengths = np.ptp(points, axis=0)
+    if lengths.max() > _LONGEST[1]:
+        return None
+    ends: Dict[str, _End] = {}
+    for i, axis in enumerate('xyz'):
+        ends[axis], ends[f'-{axis}'] = _ends(points, i)
+    up = max(ends, key=lambda name: ends[name].cover)
+    other = up[1:] if up[0] == '-' else f'-{up}'
+    beside = max(end.cover for name, end in ends.items() if name[-1] != up[-1])
+    if ends[up].cover < _FLOOR or beside > _WALLS * ends[up].cover:
+        return None
+    if ends[other].cover > _OPPOSITE * ends[up].cover or up == '-z':
+        sides = [(up, other), (other, up)]
+        up = next(
+            (this for this, that in sides
+             if ends[this].cover >= _FLOOR and ends[this].above >= _FULLER *
+             ends[that].end), '')
+    if not up or ends[up].above < _FULL:
+        return None
+    height = lengths['xyz'.index(up[-1])]
+    if (up == '-z' and height < _LOWEST) or (up[-1] != 'z'
+                                             and lengths[2] < _HIGHEST):
+        return None
+    return up
+
+
+def _thin_out(xyz: np.ndarray) -> np.ndarray:
+    """Centers of the voxels that are not far from all others."""
+    xyz = xyz[::max(-(-len(xyz) // _POINTS), 1)]
+    _, first = np.unique(
+        np.floor(xyz / _LEVEL).astype(np.int64), axis=0, return_index=True)
+    xyz = xyz[first]
+    low, high = np.percentile(xyz, _PERCENTILES, axis=0)
+    is_near = ((xyz >= low - _MARGIN) & (xyz <= high + _MARGIN)).all(axis=1)
+    return xyz[is_near]
+
+
+def _ends(xyz: np.ndarray, axis: int) -> Tuple[_End, _End]:
+    """The low and the high end of an axis.
+
+    Args:
+        xyz (np.ndarray): (N, 3) thinned points, metres.
+        axis (int): 0, 1 or 2.
+
+    Returns:
+        Tuple[_End, _End]: Low, high.
+    """
+    x, y, z = lengths = np.ptp(xyz, axis=0) + _LEVEL
+    spacing = np.sqrt(2 * (x * y + y * z + z * x) / len(xyz))
+    cell = max(2 * _LEVEL, 2 * spacing)
+    low = xyz.min(axis=0)
+    cells = np.floor((xyz - low) / cell).astype(np.int64)
+    cells[:, axis] = 0
+    columns = np.unique(cells, axis=0, return_inverse=True)[1].reshape(-1)
+    levels = np.floor((xyz[:, axis] - low[axis]) / _LEVEL).astype(np.int64)
+    is_filled = np.zeros((levels.max() + 2, columns.max() + 1), dtype=bool)
+    is_filled[levels, columns] = True
+    fill = (is_filled[:-1] | is_filled[1:]).mean(axis=1)
+    count = max(int((lengths[axis] / 4 + _MARGIN) / _LEVEL), 1)
+    return _end(fill, count), _end(fill[::-1], count)
+
+
+def _end(fill: np.ndarray, count: int) -> _End:
+    """What the first of (L,) shares of filled columns tell."""
+    floor = int(fill[:count].argmax())
+    above = fill[floor:][_FURNITURE]
+    end = fill[_FURNITURE]
+    return _End(
+        float(fill[floor]),
+        float(above.mean()) if len(above) else 0.0,
+        float(end.mean()) if len(end) else 0.0)
+
+
+def robust_lengths(xyz: np.ndarray) -> np.ndarray:
+    """Lengths of a scan along the axes without stray points.
+
+    Args:
+        xyz (np.ndarray): (N, 3).
+
+    Returns:
+        np.ndarray: (3,) in the unit of the scan, between the 2nd and the 98th
+        percentile.
+    """
+    return np.ptp(np.percentile(xyz, [2, 98], axis=0), axis=0)
+
+
+def plausible_units(xyz: np.ndarray) -> List[float]:
+    """Metres per unit that would make a scan a room.
+
+    Args:
+        xyz (np.ndarray): (N, 3) in any unit.
+
+    Returns:
+        List[float]: ``[1.0]`` for a scan that can be in metres. Otherwise the
+        ``UNITS`` that give one of the lengths the height of a room; without
+        any, those that give a plausible size.
+    """
+    lengths = robust_lengths(xyz)
+    longest = float(lengths.max())
+    if _LONGEST[0] <= longest <= _LONGEST[1]:
+        return [1.0]
+    low, high = _ROOM_HEIGHT
+    fits = [u for u in UNITS if 1 <= longest * u <= _LONGEST[1] / 3]
+    rooms = [u for u in fits if low <= u * lengths.min() <= high]
+    return rooms or fits
+
+
+def may_be_feet(xyz: np.ndarray) -> bool:
+    """Whether a scan is rather a room in feet than a hall in metres.
+
+    Args:
+        xyz (np.ndarray): (N, 3), z up.
+
+    Returns:
+        bool: True for 2 to 3.3 m of height and 2.7 to 18 m of length, if the
+        unit is feet. A hall of that size in metres looks the same, so this is
+        a doubt.
+    """
+    x, y, z = robust_lengths(xyz)
+    return (_FEET_HEIGHT[0] <= z <= _FEET_HEIGHT[1]
+            and all(_FEET_LENGTH[0] <= n <= _FEET_LENGTH[1] for n in (x, y)))
+
+
+def count_stray(xyz: np.ndarray) -> int:
+    """How many points lie far from all others.
+
+    Args:
+        xyz (np.ndarray): (N, 3).
+
+    Returns:
+        int: Points further outside the 2nd to 98th percentile than its
+        longest side, twice.
+    """
+    low, high = np.percentile(xyz, [2, 98], axis=0)
+    reach = 2 * (high - low).max()
+    return int((np.maximum(low - xyz, xyz - high).max(axis=1) > reach).sum())
