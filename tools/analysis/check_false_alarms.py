@@ -22,6 +22,7 @@ from typing import Callable, Dict, List, Optional, Sequence
 
 import numpy as np
 
+from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.checking.scan_checks import check_source
 from sam3d_plugin.preparation.checking.source_frames import Source, SourceFrame
 from sam3d_plugin.preparation.rgbd_folder.conventions import (camera_axes,
@@ -50,9 +51,7 @@ SPOILED_DEPTH = {'units of 5000': 5.0, 'units of 256': 0.256}
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('--synthrooms', type=Path)
     parser.add_argument('--recording', action='append', default=[])
     parser.add_argument('--scans', type=Path, action='append', default=[])

@@ -19,13 +19,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple
 
-import torch
-from mmdet3d.utils import register_all_modules
-from mmengine.logging import MMLogger
-
 ROOT = Path(__file__).resolve().parents[2]
-# Lets a script started as a file find the tools beside it.
+# Runs from a checkout that is not installed.
 sys.path.insert(0, str(ROOT))
+
+from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402 isort: skip
+import torch  # noqa: E402
+from mmdet3d.utils import register_all_modules  # noqa: E402
+from mmengine.logging import MMLogger  # noqa: E402
 
 from tools.analysis import run_records  # noqa: E402
 from tools.analysis import gpu_models, gpu_parity  # noqa: E402
@@ -214,9 +215,7 @@ def versions() -> Dict[str, str]:
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cuda')
     parser.add_argument(
         '--tiny', action='store_true', help='small models and sizes')
