@@ -10,6 +10,8 @@ from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from typing import Any, Callable
 
+HAS_KERNELS = False
+
 
 def get_compiler_version() -> str:
     """Return what mmcv's ``collect_env`` shows."""

@@ -24,7 +24,7 @@ from mmcv.utils import collect_env
 from mmdet3d.utils import register_all_modules
 register_all_modules()
 assert mmcv.__file__.startswith(LITE), mmcv.__file__
-assert _ext.__file__.endswith(".py")
+assert not _ext.HAS_KERNELS
 assert collect_env()['MMCV CUDA Compiler'] == 'not available'
 boxes = torch.rand(3, 5)
 try:

@@ -14,6 +14,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from ..ops.random_state import keep_random_state
 from ..store.checkpoint import (LoadReport, extract_state_dict, load_encoder,
                                 read_checkpoint)
 from .checkpoint import find_newest_checkpoint, publish, temporary_name
@@ -127,7 +128,8 @@ class PointRunner(Runner):
 
     def train(self) -> nn.Module:
         """Train, after the parts that run later have been built once."""
-        self._build_test_parts()
+        with keep_random_state():
+            self._build_test_parts()
         return super().train()
 
     def _build_test_parts(self) -> None:

@@ -24,6 +24,7 @@ from ..engine.compatibility import check_same_detector
 from ..engine.export import settings_of
 from ..engine.options import read_config
 from ..ops.random_state import keep_random_state, seeded
+from ..preparation.scans.frames import move_near_origin
 from ..preparation.scans.scan import Scan
 from ..store.checkpoint import (extract_state_dict, load_encoder,
                                 read_checkpoint)
@@ -129,7 +130,9 @@ class Predictor:
         """
         scan = _as_scan(scan, rgb, region_ids, options)
         tokens = self._choose_tokens(scan)
-        placed, origin = place_scan(scan, single_dataset(self.cfg)['pipeline'])
+        near = move_near_origin(scan)
+        placed, origin = place_scan(near, single_dataset(self.cfg)['pipeline'])
+        origin = origin + near.aligned_offset
         sample = self._run(placed)
         if 'pred_instances_3d' not in sample:
             raise ValueError('the config is no detector: it predicts '
@@ -162,7 +165,8 @@ class Predictor:
         """
         scan = _as_scan(scan, rgb, region_ids, options)
         tokens = self._choose_tokens(scan)
-        sample = self._run(scan)
+        near = move_near_origin(scan)
+        sample = self._run(near)
         if 'pts_seg_logits' not in sample:
             raise ValueError('the config is no segmentor: it predicts '
                              f'{", ".join(sample.keys())}')
@@ -176,7 +180,7 @@ class Predictor:
                             best.indices.cpu().numpy(),
                             best.values.cpu().numpy(), self.classes,
                             self.palette, scan.aligned_xyz, scan.axis_align,
-                            tokens, list(scan.notes))
+                            tokens, list(near.notes))
 
     def _choose_tokens(self, scan: Scan) -> str:
         """Set the tokenizers for a scan and say what they are."""

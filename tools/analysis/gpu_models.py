@@ -16,6 +16,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from sam3d_plugin.engine.options import read_config
+from sam3d_plugin.ops.random_state import seeded
 from tools.analysis import pretraining_steps as steps
 from tools.analysis.pretraining_ratios import make_batch
 
@@ -138,9 +139,9 @@ def build_case(name: str,
         make_scene(num_points, num_classes, with_rot, seed)
         for seed in range(num_scenes)
     ]
-    torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
-    model.init_weights()
+    with seeded(0):
+        model = MODELS.build(cfg.model)
+        model.init_weights()
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     return ModelCase(
         model.train(), wrapper.optimizer,

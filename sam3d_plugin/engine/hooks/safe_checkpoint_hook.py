@@ -10,7 +10,8 @@ from mmengine.runner import Runner
 
 from ..option_checks import arguments_of
 
-_TRIAL_NAME = 'trial.pth'
+# Hidden, so that no run resumes from one that a kill left behind.
+_TRIAL_NAME = '.trial.pth'
 
 
 class _LateRemovals:

@@ -20,8 +20,8 @@ from ...store.files import (BackendArgs, PathLike, exists,
                             fingerprint_of_files, join)
 from ...store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
                                    JPEG_QUALITY, Cameras, check_pose,
-                                   decode_color)
-from ...store.posed_images import (encode_color, encode_matrix, frame_files)
+                                   decode_color, encode_color, encode_matrix,
+                                   frame_files)
 from ..checking.frame_agreement import sample_frames
 from ..checking.scan_checks import CHECKS, check_source
 from ..checking.source_frames import Source, SourceFrame, thin_out

@@ -126,8 +126,7 @@ def check_units(scan: Scan) -> None:
             note if feet are as likely as metres.
 
     Raises:
-        ScanError: When its size, stray points or its distance from the origin
-            say so.
+        ScanError: When its size or stray points say so.
     """
     size = float(robust_lengths(scan.xyz).max())
     units = plausible_units(scan.xyz)
@@ -144,15 +143,45 @@ def check_units(scan: Scan) -> None:
             f'lie up to {reach:,.0f} m away from the others, which '
             f'span {size:.2f} m; remove them (--scale 1 keeps '
             'them)')
-    offset = float(np.abs(scan.xyz).max())
-    if offset > _LARGEST_OFFSET:
-        raise ScanError(
-            f'{scan.path} lies {offset:,.0f} m from the origin, where '
-            'float32 is too coarse; subtract an offset first (--scale 1 to '
-            'import it as it is)')
     if may_be_feet(scan.xyz):
         scan.notes.append('a room in feet, or a hall in metres? For feet, add '
                           '--scale 0.3048')
+
+
+def move_near_origin(scan: Scan) -> Scan:
+    """Take a large offset out of coordinates before they become float32.
+
+    Coordinates of maps, such as UTM, are so large that float32 keeps half a
+    metre of them.
+
+    Args:
+        scan (Scan): Coordinates in float64, metres.
+
+    Returns:
+        Scan: As given, or with a whole number of metres subtracted, which
+        ``offset`` and ``aligned_offset`` hold and a note says.
+    """
+    if np.abs(scan.xyz).max() <= _LARGEST_OFFSET:
+        return scan
+    offset = np.round(np.median(scan.xyz, axis=0))
+    aligned = scan.aligned_xyz
+    aligned_offset = np.round(np.median(aligned, axis=0)) * (
+        np.abs(aligned).max() > _LARGEST_OFFSET)
+    axis_align, boxes = scan.axis_align.copy(), scan.boxes
+    axis_align[:3, 3] += axis_align[:3, :3] @ offset - aligned_offset
+    if boxes is not None:
+        boxes = boxes - np.append(aligned_offset, np.zeros(3))
+    x, y, z = offset
+    note = (f'moved by ({-x:.0f}, {-y:.0f}, {-z:.0f}) m before rounding to '
+            'float32, which is too coarse that far from the origin')
+    return replace(
+        scan,
+        xyz=scan.xyz - offset,
+        axis_align=axis_align,
+        boxes=boxes,
+        offset=scan.offset + offset,
+        aligned_offset=scan.aligned_offset + aligned_offset,
+        notes=[*scan.notes, note])
 
 
 def check_up_axis(scan: Scan) -> None:

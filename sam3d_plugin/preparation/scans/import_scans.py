@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from .frames import check_units, check_up_axis
+from .frames import check_units, check_up_axis, move_near_origin
 from .infos import FOLDERS, StoredScan, info_path, store_scan, write_split
 from .instances import complete_labels
 from .scan import CLASS_NAMES, Scan, ScanError
@@ -109,7 +109,7 @@ def prepare_scan(path: Path, options: ImportOptions) -> Scan:
         check_units(scan)
     if options.up is None:
         check_up_axis(scan)
-    return complete_labels(scan)
+    return complete_labels(move_near_origin(scan))
 
 
 def check_regions(scans: Sequence[StoredScan],

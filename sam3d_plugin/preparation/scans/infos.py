@@ -120,7 +120,8 @@ def scene_info(scan: Scan) -> Dict[str, Any]:
 
     Returns:
         Dict[str, Any]: Names of its files, its alignment and its instances;
-        with ``pts_region_path`` when it has regions.
+        with ``pts_region_path`` when it has regions, and ``offset``, metres
+        to add to the stored points, when one was subtracted.
     """
     assert scan.boxes is not None and scan.box_classes is not None
     labels = {number: label for label, number in enumerate(CLASS_NAMES)}
@@ -133,6 +134,8 @@ def scene_info(scan: Scan) -> Dict[str, Any]:
             dict(bbox_3d=box.tolist(), bbox_label_3d=labels[int(number)])
             for box, number in zip(scan.boxes, scan.box_classes)
         ])
+    if scan.offset.any():
+        info['offset'] = scan.offset.tolist()
     if scan.regions is not None:
         info['pts_region_path'] = f'{scan.name}.npz'
     return info

@@ -78,6 +78,9 @@ class Scan:
         notes (list[str]): What was done to the scan, for the log.
         is_aligned (bool): Whether its files say what ``axis_align`` is, be
             it the identity.
+        offset (np.ndarray): (3,) metres that were subtracted from ``xyz``.
+        aligned_offset (np.ndarray): (3,) metres by which this moved the
+            aligned frame.
     """
     name: str
     path: Path
@@ -91,6 +94,8 @@ class Scan:
     box_classes: Optional[np.ndarray] = None
     notes: List[str] = field(default_factory=list)
     is_aligned: bool = False
+    offset: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    aligned_offset: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
     @property
     def aligned_xyz(self) -> np.ndarray:

@@ -5,6 +5,7 @@ import pytest
 
 from sam3d_plugin.preparation.scans import UP_AXES
 from sam3d_plugin.preparation.scans.frames import (check_units, check_up_axis,
+                                                   move_near_origin,
                                                    read_axis_align,
                                                    to_metres_z_up)
 from sam3d_plugin.preparation.scans.scan import Scan, ScanError
@@ -82,11 +83,6 @@ def test_a_room_in_feet_is_a_doubt():
     assert '--scale 0.3048' in scan.notes[0]
 
 
-def test_far_clouds_are_too_coarse(room):
-    with pytest.raises(ScanError, match='400,00. m from the origin'):
-        check_units(make_scan(room['xyz'] + [400_000, 0, 0]))
-
-
 def test_alignment_lies_beside_the_scan(tmp_path):
     matrix = np.array([[0, -1, 0, 2], [1, 0, 0, 3], [0, 0, 1, 4.],
                        [0, 0, 0, 1]])
@@ -113,3 +109,32 @@ def test_bad_alignments_are_named(tmp_path, text):
 def test_scale_is_positive(scale):
     with pytest.raises(ScanError, match='--scale'):
         to_metres_z_up(make_scan([[0, 0, 0]]), scale, 'z')
+
+
+@pytest.mark.parametrize('shift', [np.zeros(3), np.array([2e5, 3e6, 40])])
+@pytest.mark.parametrize('turn', [0., .7])
+def test_large_offsets_leave_before_rounding(shift, turn):
+    """Whether the alignment takes them out or not, boxes keep their place."""
+    rng = np.random.default_rng(0)
+    axis_align = np.eye(4)
+    axis_align[:2, :2] = [[np.cos(turn), -np.sin(turn)],
+                          [np.sin(turn), np.cos(turn)]]
+    utm = np.array([451234.7, 5411876.46, 312.19])
+    axis_align[:3, 3] = shift * (shift > 0) - axis_align[:3, :3] @ utm
+    scan = Scan('a', Path('a'),
+                rng.uniform(-2, 2, (99, 3)) + utm, np.zeros((99, 3)),
+                axis_align)
+    scan.boxes = np.append(scan.aligned_xyz[:1], [[1, 1, 1]], axis=1)
+    moved = move_near_origin(scan)
+    assert np.abs(moved.xyz).max() < 5 and np.abs(moved.aligned_xyz).max() < 5
+    assert np.array_equal(moved.xyz + moved.offset, scan.xyz)
+    assert np.allclose(
+        moved.aligned_xyz + moved.aligned_offset, scan.aligned_xyz, atol=1e-6)
+    assert np.allclose(moved.boxes[0, :3], moved.aligned_xyz[0], atol=1e-6)
+    assert any('float32' in note for note in moved.notes)
+
+
+def test_rooms_near_the_origin_stay():
+    scan = Scan('a', Path('a'), np.full((9, 3), 900.), np.zeros((9, 3)),
+                np.eye(4))
+    assert move_near_origin(scan) is scan
