@@ -20,7 +20,7 @@ _NEAR, _NEAREST, _FARTHEST = 0.75, 0.3, 12.0
 # Median depths between the cameras of a room, at most.
 _SPREAD = 8.0
 # A change must raise the share, or the correlation of colors, by so much.
-_GAIN, _COLOR_GAIN = 0.2, 0.25
+_GAIN, _COLOR_GAIN = 0.25, 0.25
 # Points with which all changes are tried, the best of which are tried again
 # with all points, and a difference of two ranks that means nothing.
 _FEW_POINTS, _FINALISTS, _TIE = 3000, 4, 0.01

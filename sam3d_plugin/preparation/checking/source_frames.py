@@ -16,9 +16,9 @@ from ..rgbd_folder.conventions import Convention
 _PIXELS = 1_000_000
 # Where principal points lie, as shares of width and height, and the larger
 # field of view of a camera, degrees.
-_CENTERS, _FIELDS = (0.3, 0.7), (20.0, 150.0)
+_CENTERS, _FIELDS = (0.3, 0.8), (20.0, 150.0)
 # Difference of the two shares up to which images were resized, not cropped.
-_SCALED = 0.1
+_SCALED = 0.05
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ _WALLS, _OPPOSITE = 0.7, 0.5
 # Levels above a floor in which furniture stands (0.2 to 1.1 m), how full they
 # are, and how much fuller than those below a ceiling.
 _FURNITURE, _FULL, _FULLER = slice(4, 22), 0.05, 1.15
-# Rooms are rarely as high as the first; upside-down ones are at least as high
-# as the second, metres.
+# Rooms are rarely as high as the first; upside-down ones are at least as high,
+# long and wide as the second, metres.
 _HIGHEST, _LOWEST = 3.2, 1.8
 
 #: Metres per unit, and what it is called.
@@ -93,9 +93,8 @@ def estimate_up(xyz: np.ndarray) -> Optional[str]:
              ends[that].end), '')
     if not up or ends[up].above < _FULL:
         return None
-    height = lengths['xyz'.index(up[-1])]
-    if (up == '-z' and height < _LOWEST) or (up[-1] != 'z'
-                                             and lengths[2] < _HIGHEST):
+    if (up == '-z' and lengths.min() < _LOWEST) or (up[-1] != 'z'
+                                                    and lengths[2] < _HIGHEST):
         return None
     return up
 
