@@ -29,8 +29,8 @@ class ToolParser(argparse.ArgumentParser):
 
     Args:
         description (Optional[str]): Text above the arguments.
-        describe_options (Optional[Callable]): Makes the text below them;
-            called for ``--help`` only, since it may import.
+        describe_options (Optional[Callable[[], str]]): Makes the text below
+            them; called for ``--help`` only, since it may import.
         **kwargs (Any): As of ``argparse.ArgumentParser``.
     """
 
