@@ -43,7 +43,7 @@ def find_7scenes(root: str, backend_args: BackendArgs = None) -> Recording:
     Returns:
         Recording: With the cameras of ``info.txt`` or ``_info.txt``;
         otherwise ``camera-intrinsics.txt`` is the depth camera's, and
-        without it, 7-Scenes' own 585, 585, 320, 240.
+        without it, for PNG images, 7-Scenes' own 585, 585, 320, 240.
 
     Raises:
         StoreError: When there is no frame.
@@ -65,6 +65,8 @@ def find_7scenes(root: str, backend_args: BackendArgs = None) -> Recording:
     camera = _first_file(root, ('camera-intrinsics.txt', ), backend_args)
     if camera:
         return Recording(frames, depth_intrinsics=camera)
+    if not all((f.color or '.png').endswith('.png') for f in frames):
+        return Recording(frames)  # 7-Scenes has PNG images only
     return Recording(
         frames, [
             'no camera-intrinsics.txt; depth camera, unless given: '

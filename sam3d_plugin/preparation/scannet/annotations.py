@@ -67,19 +67,27 @@ def parse_label_map(content: bytes, name: str) -> Dict[str, int]:
         name (str): What to call it in the error.
 
     Returns:
-        Dict[str, int]: NYU40 id of each raw label.
+        Dict[str, int]: NYU40 id of each raw label, 0 (unlabelled) where the
+        table has none.
 
     Raises:
         StoreError: When it has not the columns or numbers it should have.
     """
     try:
-        rows = csv.DictReader(io.StringIO(content.decode()), delimiter='\t')
-        numbers = {row[_RAW]: int(row[_NYU40]) for row in rows}
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        text = content.decode('utf-8-sig', errors='replace')
+        rows = list(csv.DictReader(io.StringIO(text), delimiter='\t'))
+        labels = [(row[_RAW], (row[_NYU40] or '').strip()) for row in rows]
+    except (KeyError, csv.Error) as error:
         raise StoreError(
-            f'{name} has no columns {_RAW} and {_NYU40} of '
-            f"labels and numbers ({brief(error)}); give ScanNet's "
-            'scannetv2-labels.combined.tsv') from error
+            f'{name} has no columns {_RAW} and {_NYU40} ({brief(error)}); '
+            "give ScanNet's scannetv2-labels.combined.tsv") from error
+    numbers = {}
+    for row, (label, number) in enumerate(labels, 2):
+        if number and not number.isdecimal():
+            raise StoreError(
+                f'{name}: row {row}, {label!r}: {number!r} is not '
+                'a NYU40 id; correct the row, or leave it blank')
+        numbers[label] = int(number or 0)
     if not numbers or not 0 <= min(numbers.values()) <= max(
             numbers.values()) <= MAX_NYU40_ID:
         raise StoreError(f'{name} has no NYU40 ids from 0 to {MAX_NYU40_ID}; '

@@ -119,10 +119,29 @@ def test_damaged_groups_are_refused(entry):
 
 @pytest.mark.parametrize('content', [
     b'raw_category\tid\nchair\t5\n',
-    b'raw_category\tnyu40id\nchair\tx\n',
     b'raw_category\tnyu40id\nchair\t41\n',
     b'',
 ])
 def test_other_label_maps_are_refused(content):
     with pytest.raises(StoreError, match='labels.tsv.*combined.tsv'):
         parse_label_map(content, 'labels.tsv')
+
+
+@pytest.mark.parametrize('content', [
+    b'raw_category\tnyu40id\nchair\t5\nthing\t\n',
+    b'\xef\xbb\xbfraw_category\tnyu40id\r\nchair\t5\r\nthing\t \r\n',
+    b'raw_category\tnyu40id\nchair\t5\nthing\n',
+])
+def test_labels_without_an_id_are_unlabelled(content):
+    assert parse_label_map(content, 'a') == dict(chair=5, thing=0)
+
+
+def test_a_row_that_cannot_be_read_is_named():
+    content = b'raw_category\tnyu40id\nchair\t5\nlamp\tx\n'
+    with pytest.raises(StoreError, match="labels.tsv: row 3, 'lamp'.*'x'"):
+        parse_label_map(content, 'labels.tsv')
+
+
+def test_labels_in_another_encoding_are_read():
+    content = 'raw_category\tnyu40id\ncafé\t7\n'.encode('latin-1')
+    assert list(parse_label_map(content, 'a').values()) == [7]
