@@ -47,7 +47,7 @@ def ops_table(results: dict) -> str:
     ] for name, entry in results['ops'].items()]
     header = [
         'CPU, ms', 'ours', 'plain torch', 'best library', 'which',
-        'times ours (of medians)'
+        'over ours (of medians)'
     ]
     return tables.table(header, rows) + tables.machine_line(results['machine'])
 
