@@ -296,8 +296,13 @@ class _Mode(TorchDispatchMode):
 
 
 @contextlib.contextmanager
-def emulated_cuda() -> Iterator[EmulatedDevice]:
+def emulated_cuda(kernels: str = 'mmcv') -> Iterator[EmulatedDevice]:
     """Emulate a CUDA device.
+
+    Args:
+        kernels (str): What runs point operations on it: ``'mmcv'``, its
+            compiled kernels, or ``'torch'``, what runs without them.
+            Defaults to ``'mmcv'``.
 
     Yields:
         EmulatedDevice: The device, with the waits since the context began.
@@ -310,7 +315,7 @@ def emulated_cuda() -> Iterator[EmulatedDevice]:
     Generator('cuda')
     try:
         torch._C._set_only_lift_cpu_tensors(True)
-        with patched_torch(), emulated_kernels(), _Mode():
+        with patched_torch(), emulated_kernels(kernels), _Mode():
             yield DEVICE
     finally:
         torch._C._set_only_lift_cpu_tensors(lifts_cpu_only)

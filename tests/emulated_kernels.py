@@ -13,13 +13,18 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from sam3d_plugin.ops import _mmcv, _torch_ops
 from sam3d_plugin.ops._mmcv import originals
 from tests.emulated_cuda import EmulatedTensor
 
 
 @contextlib.contextmanager
-def emulated_kernels() -> Iterator[None]:
-    """Let mmcv's kernels take emulated tensors.
+def emulated_kernels(kernels: str) -> Iterator[None]:
+    """Let point operations take emulated tensors.
+
+    Args:
+        kernels (str): ``'mmcv'``, as if mmcv was compiled for CUDA, or
+            ``'torch'``, the plain torch that runs without, and no Triton.
 
     Yields:
         None: While they do.
@@ -40,7 +45,10 @@ def emulated_kernels() -> Iterator[None]:
         if callable(function) and not name.startswith('_')
     }
     with mock.patch.dict(originals(), bridges), \
-            mock.patch.multiple(extension, **compiled):
+            mock.patch.multiple(extension, **compiled), \
+            mock.patch.object(_torch_ops, 'has_triton', lambda: False), \
+            mock.patch.object(_mmcv, 'has_cuda_kernels',
+                              lambda: kernels == 'mmcv'):
         yield
 
 

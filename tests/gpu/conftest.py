@@ -7,8 +7,14 @@ from tests.emulated_cuda import emulated_cuda
 
 
 @pytest.fixture
-def device():
-    with emulated_cuda() as found:
+def kernels():
+    """What runs point operations; tests of both have it as a parameter."""
+    return 'mmcv'
+
+
+@pytest.fixture
+def device(kernels):
+    with emulated_cuda(kernels) as found:
         yield found
 
 

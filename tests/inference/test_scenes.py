@@ -56,7 +56,8 @@ def test_colors_from_0_to_1_as_in_files(tmp_path):
     assert np.abs(colors_of(from_array).astype(int) - RGB).max() <= 1
     np.testing.assert_array_equal(from_array.rgb, from_file.rgb)
     assert from_array.notes == from_file.notes
-    assert scene_of_arrays(XYZ, RGB).notes == []
+    notes = scene_of_arrays(XYZ, RGB).notes
+    assert not any('colo' in note for note in notes)
 
 
 @pytest.mark.parametrize('convert', [
