@@ -6,6 +6,7 @@ The copies are the same at each run. To see what a failure was read from, call
 import io
 import json
 import pickle
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from sam3d_plugin.preparation.scannet.annotations import (parse_groups,
 from sam3d_plugin.preparation.scannet.scans import read_vertices
 from sam3d_plugin.preparation.scannet.sens import SensFile, decode_depth
 from sam3d_plugin.preparation.scans.few_labels import write_infos
+from sam3d_plugin.preparation.scans.scan import ScanError
 from sam3d_plugin.preparation.scans.scan_readers import ReadOptions, read_scan
 from sam3d_plugin.preparation.sunrgbd.official import OfficialSource
 from sam3d_plugin.preparation.sunrgbd.trainval import TrainvalSource
@@ -367,3 +369,19 @@ def test_damage_is_told_in_a_sentence(name, folder):
     escapes = (folder / name / 'escapes.txt').read_text()
     assert not escapes, escapes
     assert refused > COUNT // 10  # the damage was real
+
+
+def test_a_trillion_points_are_refused_before_they_are_allocated(tmp_path):
+    """PLY as text, where nothing but our check counts, and an archive."""
+    ascii_mesh(tmp_path / 'a.ply')
+    content = (tmp_path / 'a.ply').read_bytes()
+    (tmp_path / 'a.ply').write_bytes(
+        content.replace(b'vertex 60\n', b'vertex 1000000000000\n'))
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, dict(descr='<f4', fortran_order=False, shape=(10**12, 3)))
+    with zipfile.ZipFile(tmp_path / 'b.npz', 'w') as archive:
+        archive.writestr('xyz.npy', header.getvalue())
+    for name in ('a.ply', 'b.npz'):
+        with pytest.raises(ScanError, match='not fit into'):
+            read_scan(tmp_path / name, ReadOptions())
