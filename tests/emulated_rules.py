@@ -112,7 +112,8 @@ def place() -> str:
     frame: Any = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if file.startswith(_ROOT) and '/tests/emulated_' not in file:
+        if (file.startswith(_ROOT) and '/tests/emulated_' not in file
+                and '/site-packages/' not in file):
             return f'{file[len(_ROOT) + 1:]}:{frame.f_lineno}'
         frame = frame.f_back
     return ''

@@ -170,8 +170,12 @@ class Environment:
         else:
             shutil.copy(ROOT / 'sam3d_plugin' / 'mmcv_ext.py',
                         packages / 'mmcv' / '_ext.py')
-        self.pip('Install this clone', 'install', '--no-deps',
-                 '--no-build-isolation', '-e', '.')
+        # mmengine looks for configs beside an installed package's files, which
+        # an editable installation does not have there.
+        if any(packages.glob('sam3d_plugin-*.dist-info')):
+            self.pip('Replace the editable installation', 'uninstall', '--yes',
+                     'sam3d_plugin')
+        (packages / 'sam3d_plugin.pth').write_text(f'{ROOT}\n')
         self._call('doctor.py', wanted)
         self.record.write_text(json.dumps(wanted))
 

@@ -80,14 +80,19 @@ def test_what_numpy_takes_is_a_scan(convert):
     ((torch.ones(5, 3, requires_grad=True), ), 'xyz is a Tensor .*grad'),
     ((None, ), 'xyz is a NoneType'),
     ((XYZ, 'red'), 'rgb is a str'),
-    ((XYZ, RGB * 2.), 'colours reach from 0 to'),
-    ((XYZ, RGB * np.nan), 'rgb is not finite'),
-    ((XYZ, RGB, REGIONS - 1), 'region id -1 is negative'),
+    ((XYZ, RGB, REGIONS - 9), 'region id -. is negative'),
     ((XYZ, RGB, REGIONS + .5), 'whole numbers'),
 ])
 def test_what_is_no_array_of_a_scan(arrays, message):
     with pytest.raises(ScanError, match=message):
         scene_of_arrays(*arrays)
+
+
+@pytest.mark.parametrize('rgb', [RGB * 2., RGB * np.nan])
+def test_colours_that_cannot_be_read_stop_nothing(rgb):
+    scan = scene_of_arrays(XYZ, rgb)
+    assert colors_of(scan) is None
+    assert any('mid-grey' in note for note in scan.notes)
 
 
 def test_units_and_axis_of_arrays():

@@ -97,7 +97,8 @@ def run_options(args: argparse.Namespace) -> RunOptions:
         StoreError: When the shard is none.
     """
     shard = parse_shard(args.shard) if args.shard else shard_of_process()
-    return RunOptions(shard, args.workers, args.backend_args, args.report)
+    return RunOptions(
+        shard, args.workers, args.backend_args, args.report, must_make=True)
 
 
 def run_main(function: Callable[[], None]) -> int:

@@ -35,11 +35,14 @@ class RunOptions:
             one for each core.
         backend_args (dict, optional): Arguments of the store's backend.
         report (str, optional): JSON file for the :class:`RunReport`.
+        must_make (bool): Whether a run that can make nothing is an error, as
+            it is for a tool.
     """
     shard: Shard = Shard()
     workers: Optional[int] = None
     backend_args: BackendArgs = None
     report: Optional[str] = None
+    must_make: bool = False
 
 
 @dataclass
@@ -120,7 +123,8 @@ def run_step(step: FrameStep,
         write_bytes(options.report,
                     json.dumps(asdict(report), indent=1).encode())
     _summarize(report, step, store, options.shard, console)
-    if report.scans and not report.made and not report.kept:
+    is_empty = report.scans and not report.made and not report.kept
+    if is_empty and options.must_make:
         raise StoreError(f'{step.kind}: nothing was made, since everything '
                          'was skipped for the reasons above')
     return report

@@ -390,20 +390,21 @@ def test_negative_workers_are_refused(source, out):
         run_step(Doubling(source), out, RunOptions(workers=-1), quiet())
 
 
-def test_a_run_that_makes_nothing_is_an_error(tmp_path, out):
+def test_a_tool_that_makes_nothing_fails(tmp_path, out):
     """Exit status 1, so that a script stops."""
     source = tmp_path / 'bad'
     (source / 'a').mkdir(parents=True)
     (source / 'a' / '0.txt').write_text('bad')
+    tool = RunOptions(workers=0, must_make=True)
     console = Console(file=io.StringIO())
     for _ in range(2):
         with pytest.raises(StoreError, match='nothing'):
-            run_step(Doubling(source), out, HERE, console)
+            run_step(Doubling(source), out, tool, console)
     assert 'skipped a/0' in console.file.getvalue()
-    assert run_main(lambda: run_step(Doubling(source), out, HERE)) == 1
+    assert run_main(lambda: run_step(Doubling(source), out, tool)) == 1
     (source / 'a' / '0.txt').write_text('4')
-    assert run_step(Doubling(source), out, HERE).made == 1
-    assert run_step(Doubling(source), out, HERE).kept == 1
+    assert run_step(Doubling(source), out, tool).made == 1
+    assert run_step(Doubling(source), out, tool).kept == 1
 
 
 def test_a_shard_without_scans_is_no_error(source, out):

@@ -283,7 +283,7 @@ def test_every_seed_may_have_its_own_labels(commands):
         1,
         options=[
             f'{name}.ann_file=scannet_infos_train_10_seed{{seed}}.pkl',
-            f'{name}.pipeline.0.seed={{seed}}', 'load_from=start_{seed}.pth'
+            f'+{name}.pipeline.0.seed={{seed}}', 'load_from=start_{seed}.pth'
         ])
     for seed, step in enumerate(commands.of(steps.TRAIN)):
         assert f'{name}.ann_file=scannet_infos_train_10_seed{seed}' in (
