@@ -263,7 +263,6 @@ def segments(room):
 
 
 def region_reader(_, content):
-
     decode_region_file(content, 'a.npz', XYZ)
 
 
@@ -305,8 +304,7 @@ READERS = dict(
     (label_image(), lambda _, content: decode_labels(content, 'a.png')),
     region_map=lambda _: (encode_region_map(np.arange(60).reshape(
         6, 10) + 1), lambda _, content: decode_region_map(content, 'a.png')),
-    region_file=lambda _:
-    (encode_region_file(IDS, XYZ, 'a', 'note'), region_reader),
+    region_file=lambda _: (encode_region_file(IDS, XYZ, 'a'), region_reader),
     color=lambda folder: posed_file(folder, '00000.jpg'),
     depth=lambda folder: posed_file(folder, '00000.png'),
     pose=lambda folder: posed_file(folder, '00000.txt'),

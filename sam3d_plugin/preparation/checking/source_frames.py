@@ -2,6 +2,7 @@
 
 Axis legend: H W pixels.
 """
+import errno
 from dataclasses import dataclass, replace
 from typing import Callable, List, Optional, Tuple
 
@@ -19,6 +20,20 @@ _PIXELS = 1_000_000
 _CENTERS, _FIELDS = (0.3, 0.8), (20.0, 150.0)
 # Difference of the two shares up to which images were resized, not cropped.
 _SCALED = 0.05
+
+
+def raise_if_disk_fails(error: FrameError) -> None:
+    """Let a failing disk stop a check, which leaves out damaged frames.
+
+    Args:
+        error (FrameError): Why a frame could not be read.
+
+    Raises:
+        FrameError: The same, if the system could not read an existing file.
+    """
+    code = getattr(error.__cause__, 'errno', None)
+    if code not in (None, errno.ENOENT):
+        raise error
 
 
 @dataclass(frozen=True)

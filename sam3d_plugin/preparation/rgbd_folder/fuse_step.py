@@ -13,7 +13,8 @@ from ...store.records import ItemRecord
 from ..checking.frame_agreement import sample_frames
 from ..checking.scan_checks import (Checks, check_source, read_checks,
                                     summarize_checks)
-from ..checking.source_frames import Source, SourceFrame, thin_out
+from ..checking.source_frames import (Source, SourceFrame, raise_if_disk_fails,
+                                      thin_out)
 from ..lifting.region_paths import name_region_files
 from ..running.frame_steps import FrameStep, Product, call_each
 from ..scans.infos import StoredScan, describe_scan, scan_files, write_split
@@ -113,7 +114,8 @@ class FuseStep(FrameStep):
         for name in sample_frames(self.images.frames(scan)):
             try:
                 frame = self.images.read(scan, name)
-            except FrameError:
+            except FrameError as error:
+                raise_if_disk_fails(error)
                 continue
             color, thin = thin_out(frame.color, cameras)
             frames.append(SourceFrame(color, frame.depth * 1000, frame.pose))

@@ -20,7 +20,7 @@ from ...store.records import fingerprint
 from ..checking.frame_agreement import sample_frames
 from ..checking.scan_checks import CHECKS, Checks, check_source
 from ..checking.source_frames import (Source, SourceFrame, camera_misfit,
-                                      thin_out)
+                                      raise_if_disk_fails, thin_out)
 from ..running.frame_steps import FrameStep, Product, call_each
 from ..scans.source_files import read_source_file
 from .conventions import Convention, to_millimetres, without_invalid
@@ -212,7 +212,8 @@ class RGBDFolderStep(FrameStep):
                 depth = without_invalid(
                     decode_image(self._read(frame.depth or ''), frame.source))
                 pose = self._raw_pose(frame)
-            except FrameError:
+            except FrameError as error:
+                raise_if_disk_fails(error)
                 continue
             sizes.append((color.shape[:2], depth.shape))
             color, cameras = thin_out(color, self.cameras)

@@ -24,7 +24,8 @@ from ...store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
                                    frame_files)
 from ..checking.frame_agreement import sample_frames
 from ..checking.scan_checks import CHECKS, check_source
-from ..checking.source_frames import Source, SourceFrame, thin_out
+from ..checking.source_frames import (Source, SourceFrame, raise_if_disk_fails,
+                                      thin_out)
 from ..running.frame_steps import FrameStep, Product, call_each
 from .layout import find_folders, relative_names
 from .sens import SensFile, SensHeader, decode_depth
@@ -147,7 +148,8 @@ class SensFrames(FrameStep):
                     frame = file.frame(int(item))
                     depth = decode_depth(frame.depth, header, name)
                     color = color_pixels(frame.color, header, name)
-                except FrameError:
+                except FrameError as error:
+                    raise_if_disk_fails(error)
                     continue
                 color, thin = thin_out(color, cameras)
                 frames.append(SourceFrame(color, depth, frame.pose))

@@ -154,13 +154,19 @@ def read_colors(arrays: Dict[str, np.ndarray],
             notes += [note] if note else []
             return rgb
     else:
-        held = f' (it has {", ".join(others)})' if others else ''
+        held = f' (it has {brief_names(others)})' if others else ''
         problem = f'no colours{held}'
     if not without_color:
         raise ScanError(f'{path}: {problem}; add --without-color to store '
                         'mid-grey for all points')
     notes.append(f'{problem}: mid-grey for all points')
     return np.full((len(arrays['xyz']), 3), 128, dtype=np.float32)
+
+
+def brief_names(names: Sequence[str]) -> str:
+    """A few names, none of them long, for an error."""
+    shown = [name[:30] for name in names[:10]]
+    return ', '.join(shown) + (', ...' if len(names) > 10 else '')
 
 
 def _read_ids(arrays: Dict[str, np.ndarray], field: str, path: Path,

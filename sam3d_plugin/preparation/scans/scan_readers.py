@@ -18,8 +18,9 @@ from .box_readers import box_files, read_boxes
 from .colors import CHANNEL_NAMES, find_colors
 from .frames import alignment_file, read_axis_align, to_metres_z_up
 from .ply_text import check_pointer, read_ply
-from .point_fields import (check_lengths, read_colors, read_instances,
-                           read_regions, read_semantic, without_invalid_points)
+from .point_fields import (brief_names, check_lengths, read_colors,
+                           read_instances, read_regions, read_semantic,
+                           without_invalid_points)
 from .scan import NYU40_IDS, Scan, ScanError, scan_name
 from .source_files import brief
 
@@ -189,7 +190,7 @@ def _read_arrays(path: Path, options: ReadOptions, notes: List[str]) -> Found:
             arrays['axis_align_matrix'] = np.eye(4)
     others = [*found, *unused]
     if others:
-        notes.append(f'not used: {", ".join(others)}')
+        notes.append(f'not used: {brief_names(others)}')
     if 'xyz' not in arrays:
         raise ScanError(f'{path} has no coordinates; it needs an array '
                         f'named {" or ".join(FIELDS["xyz"])}, or x, y, z')
