@@ -3,9 +3,12 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.acceptance import import_orders
 
 
+@pytest.mark.timeout(1200)
 def test_every_order_of_imports_and_every_first_lookup():
     result = subprocess.run(
         [sys.executable, '-W', 'ignore', import_orders.__file__],

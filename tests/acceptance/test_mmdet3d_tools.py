@@ -9,6 +9,9 @@ from mmcv import imread
 from tests.conftest import write_scannet
 from .mmdet3d_tools import CONFIG, OPTIONS, ROOT, TOOLS, python, run
 
+# A busy machine takes a minute for the imports of each process.
+pytestmark = pytest.mark.timeout(1200)
+
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
@@ -104,7 +107,8 @@ assert all(len(values) and values.isfinite().all() for values in scores)
 assert all(values.equal(scores[0]) for values in scores[:3])
 print('predicted', *(type(model).__name__, type(model.backbone).__name__))
 """
-# Scans without region files, whose points tokens of neighbors take.
+# For scans without region files. Tokenizers have no weights, so checkpoints
+# of the other config fit.
 NEIGHBORS = """
 _base_ = ['./mine.py']
 model = dict(
@@ -114,14 +118,14 @@ model = dict(
             type='KNNTokenizer',
             num_tokens=64,
             num_neighbors=8)))
+test_dataloader = dict(dataset=dict(data_root='rooms/'))
 """
 
 
-def test_init_model_and_inference_detector(folder, options):
+def test_init_model_and_inference_detector(folder, trained):
     (folder / 'neighbors.py').write_text(NEIGHBORS)
-    run(python(TOOLS / 'train.py', 'neighbors.py', *options), folder)
     command = python('-c', INFERENCE, 'neighbors.py',
-                     'work_dirs/neighbors/iter_2.pth', 'rooms/points/a.bin')
+                     'work_dirs/mine/iter_2.pth', 'rooms/points/a.bin')
     assert 'predicted VoteNet PointTokenBackbone' in run(command, folder)
 
 
@@ -162,9 +166,6 @@ def test_a_config_of_mmdet3d_takes_our_backbone_with_its_own_runner(folder):
     command = python(TOOLS / 'train.py', 'stock.py', '--resume',
                      '--cfg-options', 'train_cfg.max_epochs=2')
     assert 'resumed epoch: 1' in run(command, folder)
-    command = python(TOOLS / 'test.py', 'stock.py',
-                     'work_dirs/stock/epoch_2.pth')
-    assert 'mAP_0.25' in run(command, folder)
 
 
 def test_a_base_that_is_named_by_our_package_trains(folder, options):

@@ -77,6 +77,7 @@ def wheel(tmp_path_factory):
     return next(folder.glob('*.whl'))
 
 
+@pytest.mark.timeout(1200)
 def test_configs_of_the_wheel_are_found_from_anywhere(wheel, tmp_path):
     home = tmp_path / 'environment'
     venv.create(home)
