@@ -178,20 +178,22 @@ def measure(frames: Sequence[RGBDFrame], points: int = _POINTS) -> Agreement:
         return Agreement(0, 0, 0, 0, 0, np.nan, np.nan)
     samples = _sample(frames, max(points // len(frames), 1))
     counts = np.zeros(3, dtype=np.int64)
-    first: List[np.ndarray] = []
-    second: List[np.ndarray] = []
+    grays: List[np.ndarray] = []
     for index, frame in enumerate(frames):
         seen = transform(samples.xyz, np.linalg.inv(frame.pose))
         verdicts = _compare(frame, index, seen, samples)
         counts += [np.count_nonzero(verdict) for verdict in verdicts]
-        first.append(samples.gray[verdicts[0]])
-        second.append(_gray(frame, seen[verdicts[0]]))
-    same, correlation = _compare_colors(
-        np.concatenate(first), np.concatenate(second))
-    confirmed, contradicted, hidden = (int(n) for n in counts)
+        confirmed = verdicts[0]
+        grays.append(
+            np.stack([
+                samples.gray[confirmed],
+                _gray(frame, seen[confirmed]),
+                samples.frame[confirmed] * len(frames) + index
+            ]))
+    same, correlation = _compare_colors(np.concatenate(grays, axis=1))
     return Agreement(
-        len(frames), len(samples.xyz), confirmed, contradicted, hidden, same,
-        correlation)
+        len(frames), len(samples.xyz), int(counts[0]), int(counts[1]),
+        int(counts[2]), same, correlation)
 
 
 def _sample(frames: Sequence[RGBDFrame], wanted: int) -> _Samples:
@@ -254,14 +256,24 @@ def _gray(frame: RGBDFrame, points: np.ndarray) -> np.ndarray:
     return np.where(is_inside, gray, np.nan)
 
 
-def _compare_colors(first: np.ndarray,
-                    second: np.ndarray) -> Tuple[float, float]:
-    """Share of equal gray values, and correlation, of points seen twice."""
-    is_seen = np.isfinite(first) & np.isfinite(second)
-    first, second = first[is_seen], second[is_seen]
-    if len(first) < _COLORED:
+def _compare_colors(grays: np.ndarray) -> Tuple[float, float]:
+    """Share of equal gray values, and correlation, of points seen twice.
+
+    Args:
+        grays (np.ndarray): (3, N) gray values in the two frames, and the
+            number of the pair of frames, whose exposures may differ.
+
+    Returns:
+        Tuple[float, float]: NaN where too little is seen.
+    """
+    grays = grays[:, np.isfinite(grays).all(axis=0)]
+    if grays.shape[1] < _COLORED:
         return np.nan, np.nan
-    same = float((np.abs(first - second) < _SAME_COLOR).mean())
+    same = float((np.abs(grays[0] - grays[1]) < _SAME_COLOR).mean())
+    _, pair = np.unique(grays[2], return_inverse=True)
+    first, second = (
+        values - (np.bincount(pair, values) / np.bincount(pair))[pair]
+        for values in grays[:2])
     if min(first.std(), second.std()) < _TEXTURE:
         return same, np.nan
     return same, float(np.corrcoef(first, second)[0, 1])

@@ -21,6 +21,9 @@ _NEAR, _NEAREST, _FARTHEST = 0.75, 0.3, 12.0
 _SPREAD = 8.0
 # A change must raise the share, or the correlation of colors, by so much.
 _GAIN, _COLOR_GAIN = 0.25, 0.25
+# Share that frames which do not overlap reach with a change, and confirmed
+# points of which colors are told.
+_CERTAIN_SHARE, _COLORED = 0.95, 1000
 # Points with which all changes are tried, the best of which are tried again
 # with all points, and a difference of two ranks that means nothing.
 _FEW_POINTS, _FINALISTS, _TIE = 3000, 4, 0.01
@@ -99,11 +102,13 @@ def _is_better(other: Agreement, now: Agreement) -> bool:
     if not other.is_telling or other.share < GOOD_SHARE:
         return False
     if not now.is_telling:
-        return other.confirmed > 10 * now.counted
+        return (other.share >= _CERTAIN_SHARE
+                and other.confirmed > 10 * now.counted)
     gain = other.share - now.share
     if gain >= _GAIN:
         return not other.correlation < now.correlation - _COLOR_GAIN
-    return (gain > -0.05 and other.correlation >= GOOD_CORRELATION
+    return (gain > -0.05 and other.confirmed > _COLORED
+            and other.correlation >= GOOD_CORRELATION
             and other.correlation - now.correlation >= _COLOR_GAIN)
 
 

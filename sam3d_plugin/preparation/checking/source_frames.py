@@ -20,6 +20,8 @@ _PIXELS = 1_000_000
 _CENTERS, _FIELDS = (0.3, 0.8), (20.0, 150.0)
 # Difference of the two shares up to which images were resized, not cropped.
 _SCALED = 0.05
+# Share of width and height beyond which no crop leaves a principal point.
+_OUTSIDE = 1.25
 
 
 def raise_if_disk_fails(error: FrameError) -> None:
@@ -139,8 +141,8 @@ def camera_misfit(intrinsics: np.ndarray, height: int, width: int) -> str:
     center = (intrinsics[:2, 2] + 0.5) / size
     views = 2 * np.degrees(np.arctan(size / 2 / intrinsics[[0, 1], [0, 1]]))
     is_scaled = np.ptp(center) < _SCALED * np.abs(center).mean()
-    if (is_scaled and not _CENTERS[0] <= center.mean() <= _CENTERS[1]) or (
-        (center <= 0) | (center >= 1)).all():
+    is_off = not _CENTERS[0] <= center.mean() <= _CENTERS[1]
+    if (is_scaled and is_off) or (center > _OUTSIDE).all():
         u, v = intrinsics[:2, 2]
         text = (f'the principal point {u:g}, {v:g} lies off the center of '
                 f'{width}x{height} images')

@@ -19,7 +19,7 @@ from ...store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
 from ...store.records import fingerprint
 from ..checking.frame_agreement import sample_frames
 from ..checking.scan_checks import CHECKS, Checks, check_source
-from ..checking.source_frames import (Source, SourceFrame, camera_misfit,
+from ..checking.source_frames import (Source, SourceFrame,
                                       raise_if_disk_fails, thin_out)
 from ..running.frame_steps import FrameStep, Product, call_each
 from ..scans.source_files import read_source_file
@@ -267,15 +267,10 @@ class RGBDFolderStep(FrameStep):
                 f'{frame.depth} is {depth[1]}x{depth[0]}, but {frame.color} '
                 f'{color[1]}x{color[0]}; give --depth-intrinsics for the '
                 'depth images and --color-intrinsics for the colour images')
-        if (color, depth) == self.sizes:
-            return  # as of the frames that were checked
-        for path, size, intrinsics in ((frame.color, color,
-                                        self.cameras.color_intrinsics),
-                                       (frame.depth, depth,
-                                        self.cameras.depth_intrinsics)):
-            misfit = camera_misfit(intrinsics, *size)
-            if misfit:
-                raise FrameError(f'{path}: {misfit}')
+        if self.sizes and (color, depth) != self.sizes:
+            raise FrameError(
+                f'{frame.depth} {depth[1]}x{depth[0]} or {frame.color} '
+                f'{color[1]}x{color[0]} has another size than most frames')
 
     def _color(self, frame: FrameFiles) -> Tuple[np.ndarray, bytes]:
         """Pixels and file of the color image."""
