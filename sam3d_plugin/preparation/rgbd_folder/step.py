@@ -19,8 +19,8 @@ from ...store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
 from ...store.records import fingerprint
 from ..checking.frame_agreement import sample_frames
 from ..checking.scan_checks import CHECKS, Checks, check_source
-from ..checking.source_frames import (Source, SourceFrame,
-                                      raise_if_disk_fails, thin_out)
+from ..checking.source_frames import (Source, SourceFrame, raise_if_disk_fails,
+                                      thin_out)
 from ..running.frame_steps import FrameStep, Product, call_each
 from ..scans.source_files import read_source_file
 from .conventions import Convention, to_millimetres, without_invalid
