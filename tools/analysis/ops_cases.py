@@ -11,7 +11,7 @@ from torch.autograd import Function
 from torch.nn.functional import embedding_bag
 
 from sam3d_plugin import ops
-from sam3d_plugin.ops._mmcv import originals
+from sam3d_plugin.ops._mmcv import has_kernels, originals
 
 Call = Callable[[], Any]
 
@@ -232,10 +232,12 @@ def box_cases(points: Tensor, boxes: Tensor) -> List[Case]:
         first = {
             'mmcv': partial(originals()['points_in_boxes_part'], points, boxes)
         }
-    else:
+    elif has_kernels():
         from mmcv.ops import points_in_boxes_cpu
         every = {'mmcv, C++': partial(points_in_boxes_cpu, points, boxes)}
         first = {}
+    else:
+        every, first = {}, {}
     return [
         Case(f'points_in_boxes_all {size}',
              partial(ops.points_in_boxes_all, points, boxes),
