@@ -36,9 +36,8 @@ _SAME_COLOR = 25.0
 # Standard deviation of gray values below which a scene has no texture.
 _TEXTURE = 10.0
 
-#: Below this share of confirmed points frames disagree. Right recordings have
-#: 0.86 to 1.0, wrong ones up to 0.57; ``tools/analysis/check_false_alarms.py``
-#: measures both.
+#: Below this share of confirmed points frames disagree. What the bounds do is
+#: counted by ``tools/analysis/check_false_alarms.py``.
 LOWEST_SHARE = 0.6
 #: At least this share if all is right.
 GOOD_SHARE = 0.85
