@@ -135,9 +135,9 @@ def check_group_files(groups: Store, scans: Dict[str, Any],
                 f'{groups.root} has no groups of {scan}; run '
                 f'{_TOOLS["region_groups"]} for the same list of scans (with '
                 '--centroids for a set that is not trained on)')
-        for item in record.whole.values():
+        for item in record.completed.values():
             check_sizes(groups, item.files, 'region_groups')
-    check_sizes(groups, group_records[GROUPS].whole[GROUPS].files,
+    check_sizes(groups, group_records[GROUPS].completed[GROUPS].files,
                 'region_groups')
     centroids = RegionGroups(groups.root, groups.backend_args).groups()
     width = centroids.centroids.shape[1]

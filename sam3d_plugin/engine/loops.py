@@ -82,7 +82,7 @@ class IndependentValLoop(ValLoop):
     """``ValLoop`` that leaves the random numbers of the training alone.
 
     Loaders draw a seed for their workers, and pipelines sample points. With
-    mmengine's loop a training goes on differently after a validation.
+    mmengine's loop, training continues differently after a validation.
     """
 
     def run(self) -> Dict[str, float]:

@@ -21,7 +21,7 @@ _PGM = re.compile(rb'P5\s+(?:#[^\n]*\n\s*)*\d+\s+\d+\s+(\d+)\s')
 
 
 def decode_image(content: bytes, name: str) -> np.ndarray:
-    """Pixels of an image file, whole or not at all.
+    """Pixels of an image file, complete or not at all.
 
     Args:
         content (bytes): The file.
@@ -31,7 +31,7 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
         np.ndarray: (H, W) or (H, W, C), dtype of the file, RGB order.
 
     Raises:
-        FrameError: When it is no image, or truncated.
+        FrameError: When it is not an image, or truncated.
     """
     pixels = _decode(content, name, np.asarray)
     header = _PGM.match(content)
@@ -48,10 +48,10 @@ def _decode(content: bytes, name: str,
             return read(image)
     except UnidentifiedImageError:
         raise FrameError(
-            f'{name} is no whole image (of no known kind)') from None
+            f'{name} is not a readable image (unknown format)') from None
     except (OSError, SyntaxError, ValueError, struct.error,
             Image.DecompressionBombError) as error:
-        raise FrameError(f'{name} is no whole image ({error})') from error
+        raise FrameError(f'{name} is not a readable image ({error})') from error
 
 
 def decode_color(content: bytes, name: str) -> np.ndarray:
@@ -66,7 +66,7 @@ def decode_color(content: bytes, name: str) -> np.ndarray:
         an orientation in the EXIF data: cameras are those of the pixels.
 
     Raises:
-        FrameError: When it is no whole image, or of another kind.
+        FrameError: When it is not a readable image, or of another kind.
     """
 
     def read(image: Image.Image) -> np.ndarray:

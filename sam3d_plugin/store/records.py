@@ -60,7 +60,7 @@ class ScanRecord:
         scan (str): Its name.
         items (dict): Records of its items, by name.
         files (dict): :data:`FileMark` of the scan's own files.
-        reason (str): Why the whole scan was skipped; empty if it was not.
+        reason (str): Why all of the scan was skipped; empty if it was not.
     """
     scan: str
     items: Dict[str, ItemRecord] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class ScanRecord:
     reason: str = ''
 
     @property
-    def whole(self) -> Dict[str, ItemRecord]:
+    def completed(self) -> Dict[str, ItemRecord]:
         """The items that were made, by name."""
         return {n: r for n, r in self.items.items() if r.status == 'ok'}
 
@@ -131,7 +131,7 @@ def record_from(value: Dict[str, Any], path: str) -> ScanRecord:
         return ScanRecord(value['scan'], items, _marks_from(value['files']),
                           value['reason'])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise StoreError(f'{path} is no record of a scan ({error!r}); remove '
+        raise StoreError(f'{path} is not the record of a scan ({error!r}); remove '
                          'it and run the step again') from error
 
 

@@ -154,7 +154,7 @@ class RegionMaps:
         """The same of all id maps of a scan; empty without a record."""
         record = self.record(scan)
         return fingerprint([[frame, item.fingerprint]
-                            for frame, item in record.whole.items()
+                            for frame, item in record.completed.items()
                             ]) if record else ''
 
     def check_complete(self, scan: str) -> None:

@@ -93,7 +93,7 @@ def write_region_features(root, settings=SETTINGS, change=None):
     maps = Store(root / 'region_maps').manifest()
     for scan in SCANS:
         frames, items = {}, {}
-        for frame, item in maps[scan].whole.items():
+        for frame, item in maps[scan].completed.items():
             mean = planted_features(scan, frame)
             if change is not None:
                 mean = change(scan, frame, mean)
@@ -124,7 +124,7 @@ def write_region_groups(root, scans=SCANS, channels=3):
     for scan in scans:
         content = pack_group_ids({
             frame: planted_groups(scan, frame)
-            for frame in records[scan].whole
+            for frame in records[scan].completed
         })
         marks = store.write({f'{scan}.safetensors': content})
         store.write_record(

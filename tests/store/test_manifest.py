@@ -30,7 +30,7 @@ def test_records_survive_the_disk(store):
     store.write_record(record('a'))
     assert store.record('a') == record('a')
     assert store.record('b') is None
-    assert list(store.record('a').whole) == ['0']
+    assert list(store.record('a').completed) == ['0']
 
 
 def test_merging_collects_all_records(store):

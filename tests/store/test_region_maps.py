@@ -33,7 +33,7 @@ def test_uint16_holds_65535_regions():
 
 def test_a_truncated_png_is_refused():
     content = encode_region_map(np.arange(2500).reshape(50, 50))
-    with pytest.raises(FrameError, match='x is no whole image'):
+    with pytest.raises(FrameError, match='x is not a readable image'):
         decode_region_map(content[:-200], 'x')
 
 

@@ -133,7 +133,7 @@ def test_killed_runs_lose_and_repeat_nothing(tmp_path, name, folder, options,
     manifest = Store(out).manifest()
     assert len(manifest) == SCANS
     for record in manifest.values():
-        assert list(record.whole) == [f'{j:05d}' for j in range(FRAMES)]
+        assert list(record.completed) == [f'{j:05d}' for j in range(FRAMES)]
     # Drafts of the two shared files may belong to another process.
     assert not [p for p in out.glob('*/.*.tmp')]
     assert result['at_the_end'] > 0

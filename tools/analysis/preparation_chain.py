@@ -226,7 +226,7 @@ def field_mean(store: Path, field: str) -> Optional[float]:
         return None
     values = [
         item.fields[field] for record in Store(store).manifest().values()
-        for item in record.whole.values() if field in item.fields
+        for item in record.completed.values() if field in item.fields
     ]
     return float(np.mean(values)) if values else None
 

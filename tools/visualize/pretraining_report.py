@@ -230,7 +230,7 @@ def read_data_facts(data: str) -> Dict[str, str]:
     maps = Store(Path(data, 'region_maps'))
     counts = [
         item.fields.get('regions', 0) for record in maps.manifest().values()
-        for item in record.whole.values()
+        for item in record.completed.values()
     ]
     facts['rooms or scans'] = f'{len(maps.manifest()):,}'
     facts['frames'] = f'{len(counts):,}'
@@ -241,7 +241,7 @@ def read_data_facts(data: str) -> Dict[str, str]:
         channels = {
             item.fields['channels']
             for record in features.manifest().values()
-            for item in record.whole.values()
+            for item in record.completed.values()
         }
         facts['feature of a region'] = (
             f'{" or ".join(map(str, channels))} numbers, from the encoder '

@@ -42,7 +42,7 @@ class RegionDistillPretrainer(BasePointPretrainer):
             tokens (PointTokens): All tokens.
 
         Returns:
-            TokenPredictions: All that are no padding count.
+            TokenPredictions: All tokens but the padding count.
         """
         return TokenPredictions(self.head(outputs), ~tokens.is_padding)
 

@@ -159,8 +159,8 @@ def check_region_features(checked: Checked) -> Iterator[Complaint]:
         except _UNUSABLE as error:
             yield path, str(error)
             continue
-        if set(frames) != set(checked.record.whole):
-            yield path, _frames_differ(set(frames), set(checked.record.whole))
+        if set(frames) != set(checked.record.completed):
+            yield path, _frames_differ(set(frames), set(checked.record.completed))
         for frame, arrays in frames.items():
             if not (np.isfinite(arrays.mean).all()
                     and np.isfinite(arrays.max).all()):
@@ -183,11 +183,11 @@ def _rows_fit(checked: Checked, path: str, scan: str,
     record = maps.record(scan) if maps else None
     for frame, count in counts.items() if maps and record else ():
         assert maps is not None and record is not None
-        if frame not in record.whole:
+        if frame not in record.completed:
             yield path, f'frame {frame} has no id map'
-        elif count != record.whole[frame].fields.get('regions', count):
+        elif count != record.completed[frame].fields.get('regions', count):
             yield path, (f'frame {frame} has {count} rows, its id map '
-                         f'{record.whole[frame].fields["regions"]} regions')
+                         f'{record.completed[frame].fields["regions"]} regions')
         else:
             mark = maps.mark(scan, frame)
             yield from _check_inputs(checked, path, frame, id_map=mark)

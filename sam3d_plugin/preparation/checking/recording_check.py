@@ -74,7 +74,7 @@ def find_changes(source: Source,
 
 
 def _has_odd_size(views: Sequence[RGBDFrame]) -> bool:
-    """Whether depth is no room's, or too small for the cameras' distances.
+    """Whether depth cannot be of a room, or is too small for the cameras' distances.
 
     Frames of a camera that turns on the spot agree in any unit.
     """
@@ -155,7 +155,7 @@ def check_agreement(source: Source) -> Tuple[Agreement, str]:
     if changes and (looks_upside_down(views)
                     or changes[0][1].confirmed > _SURE * agreement.points):
         what = ('frames see no place in common'
-                if views else 'poses are no rigid motions')
+                if views else 'poses are not rigid motions')
         raise FrameError(f'{source.name}: the {what}{_size(views)}; {advice}'
                          f'{source.remedy}')
     is_likely = changes and changes[0][1].confirmed > (

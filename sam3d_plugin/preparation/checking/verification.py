@@ -96,7 +96,7 @@ class Verifier:
         read_books(self.data, store, report)
         tasks = []
         for record in report.records.values():
-            names: List[Optional[str]] = [*record.whole]
+            names: List[Optional[str]] = [*record.completed]
             tasks += [
                 _Task(report, store, record, names[i:i + _ITEMS_PER_TASK])
                 for i in range(0, len(names), _ITEMS_PER_TASK)

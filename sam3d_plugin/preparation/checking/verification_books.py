@@ -181,8 +181,8 @@ def read_books(data: str, store: Store, report: StoreReport) -> None:
     _compare_manifest(data, store, report)
     for scan, record in report.records.items():
         report.scans += 1
-        report.items += len(record.whole)
-        report.skipped += len(record.items) - len(record.whole)
+        report.items += len(record.completed)
+        report.skipped += len(record.items) - len(record.completed)
         _check_record(scan, record, report)
     if report.kind == 'posed_images':
         _note_copies(report)
@@ -256,7 +256,7 @@ def _note_copies(report: StoreReport) -> None:
     """Frames of one scan whose colour images are the same file."""
     for scan, record in report.records.items():
         first: Dict[str, str] = {}
-        for item, entry in record.whole.items():
+        for item, entry in record.completed.items():
             for path, (_, mark) in entry.files.items():
                 if path.endswith('.jpg') and first.setdefault(mark,
                                                               item) != item:
@@ -282,7 +282,7 @@ def note_incomplete(reports: Sequence[StoreReport]) -> None:
         missing += [
             f'{scan}/{item}' for scan, record in report.records.items()
             if scan in images and not record.reason
-            for item in images[scan].whole if item not in record.items
+            for item in images[scan].completed if item not in record.items
         ]
         if missing:
             more = ' ...' if len(missing) > _NAMED else ''

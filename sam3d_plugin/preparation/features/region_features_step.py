@@ -129,7 +129,7 @@ class RegionFeatureStep(PosedFramesStep):
 
         Args:
             scan (str): Name of the scan.
-            items (Dict[str, ItemRecord]): Each whole frame. One without
+            items (Dict[str, ItemRecord]): Each completed frame. One without
                 files is in the file that an earlier run has packed.
             read (Callable[[str], bytes]): Reads a file by relative path.
 

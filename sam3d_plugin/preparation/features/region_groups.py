@@ -318,7 +318,7 @@ def _assign_scan(store: Store, features: RegionFeatures, scan: str, pool: str,
                  centroids: np.ndarray) -> np.ndarray:
     """(sum R,) groups of a scan's regions, from its file if it is there."""
     record = store.record(scan)
-    if record is not None and store.is_there(record.whole[scan].files):
+    if record is not None and store.is_there(record.completed[scan].files):
         groups = RegionGroups(store.root, store.backend_args)
         return np.concatenate(list(groups.read_scan(scan).values()))
     rows = read_rows(features, scan, pool)

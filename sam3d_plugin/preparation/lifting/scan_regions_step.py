@@ -112,7 +112,7 @@ class ScanRegionsStep(FrameStep):
     def is_up_to_date(self, scan: str, item: str, record: ItemRecord) -> bool:
         """Whether points and id maps are still those it was made of."""
         maps = self.maps.record(scan)
-        usable = maps.whole if maps else {}
+        usable = maps.completed if maps else {}
         if any(frame in usable for frame in record.fields.get('left_out', ())):
             return False  # tried again, like frames of other steps
         return super().is_up_to_date(scan, item, record)

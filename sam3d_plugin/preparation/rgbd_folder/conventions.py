@@ -150,7 +150,7 @@ class Convention:
 
         Returns:
             np.ndarray: (4, 4) from a camera with x right, y down, z forward
-            to the world, metres. What is no rigid motion stays none.
+            to the world, metres. What is not a rigid motion stays unchanged.
         """
         if not np.isfinite(matrix).all() or (self.poses != 'column-major'
                                              and not _is_rotation(matrix)):
@@ -207,7 +207,7 @@ def to_millimetres(image: np.ndarray, convention: Convention,
     """Depth in millimetres, 0 where there is none.
 
     Args:
-        image (np.ndarray): (H, W) of 16 bits; 0 and 65535 are no depth.
+        image (np.ndarray): (H, W) of 16 bits; 0 and 65535 mean no depth.
         convention (Convention): What its values mean.
         intrinsics (np.ndarray): (3, 3) of the depth camera.
         path (str): The file, for the error.

@@ -185,7 +185,7 @@ def describe_checks(out: PathLike, backend_args: BackendArgs) -> List[str]:
     return summarize_checks({
         scan: Checks(**item.fields['checks'])
         for scan, record in Store(out, backend_args).manifest().items()
-        for item in record.whole.values() if 'checks' in item.fields
+        for item in record.completed.values() if 'checks' in item.fields
     })
 
 
@@ -212,7 +212,7 @@ def write_infos(out: PathLike, splits: Dict[str, List[str]],
     stored = {
         scan: StoredScan.from_fields(item.fields)
         for scan, record in Store(out, backend_args).manifest().items()
-        for item in record.whole.values()
+        for item in record.completed.values()
     }
     splits = splits or dict(train=sorted(stored), val=sorted(stored))
     check_splits(splits, sorted(stored), out)

@@ -132,7 +132,7 @@ class FrameStep(abc.ABC):
 
         Args:
             scan (str): Name of the scan.
-            items (Dict[str, ItemRecord]): The whole items, in order. One
+            items (Dict[str, ItemRecord]): The completed items, in order. One
                 without files of its own was packed by an earlier run.
             read (Callable[[str], bytes]): Reads a file by relative path.
 

@@ -112,8 +112,8 @@ class ScanJob:
             return None
 
     def _is_kept(self, item: str, old: ScanRecord) -> bool:
-        """Whether an item is whole and of the present inputs."""
-        record = old.whole.get(item)
+        """Whether an item is complete and of the present inputs."""
+        record = old.completed.get(item)
         return (record is not None and self._is_there(record, old)
                 and self.step.is_up_to_date(self.scan, item, record))
 
@@ -182,7 +182,7 @@ class ScanJob:
         record = ScanRecord(self.scan, reason=self.reason)
         if not self.reason:
             record.items = {item: self._records[item] for item in self.items}
-            files = self.step.finish(self.scan, record.whole, self.store.read)
+            files = self.step.finish(self.scan, record.completed, self.store.read)
             record.files = {**self._scan_files, **self.store.write(files)}
             if self.step.packs_items:
                 for item in record.items.values():

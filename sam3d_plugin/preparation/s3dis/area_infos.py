@@ -47,7 +47,7 @@ def write_areas(out: PathLike,
             continue
         fields = [
             manifest[name].items[name].fields for name in names
-            if name in manifest[name].whole
+            if name in manifest[name].completed
         ]
         if not fields:
             raise StoreError(f'{area}: all {len(names)} rooms were skipped; '
@@ -95,7 +95,7 @@ def describe_flaws(store: Store) -> List[str]:
     """
     totals: Counter = Counter()
     for record in store.manifest().values():
-        for item in record.whole.values():
+        for item in record.completed.values():
             for kind, value in item.fields['flaws'].items():
                 totals[kind] += value if isinstance(value, int) else len(value)
     return [

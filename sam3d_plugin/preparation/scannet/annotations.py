@@ -99,7 +99,7 @@ def _parse_json(content: bytes, key: str, name: str) -> List[Any]:
     try:
         values = json.loads(content)[key]
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise FrameError(f'{name} is no whole JSON file with {key!r} '
+        raise FrameError(f'{name} is not a complete JSON file with {key!r} '
                          f'({brief(error)}); copy it again') from error
     if not isinstance(values, list):
         raise FrameError(f'{name}: {key!r} is no list; copy it again')

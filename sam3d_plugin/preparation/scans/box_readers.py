@@ -73,7 +73,7 @@ def _read_json(path: Path) -> Tuple[np.ndarray, np.ndarray]:
         content = json.loads(path.read_text(encoding='utf-8-sig'))
     except (ValueError, RecursionError) as error:
         raise ScanError(
-            f'{path} is no whole JSON file ({brief(error)}); write it '
+            f'{path} is not a complete JSON file ({brief(error)}); write it '
             f'again as {_JSON_FORM}') from error
     entries = content.get('boxes') if isinstance(content, dict) else content
     frame = content.get('frame', FRAME) if isinstance(content, dict) else FRAME

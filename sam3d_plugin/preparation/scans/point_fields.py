@@ -12,9 +12,9 @@ from ..ids import find_no_id
 from .colors import scale_colors
 from .scan import MAX_NYU40_ID, ScanError
 
-# More points than these at exactly one place are no measurements.
+# More points than these at exactly one place were not measured.
 _MANY_AT_ONE_PLACE, _SHARE_AT_ONE_PLACE, _MANY_TIMES = 20, 0.001, 10
-# A point this many extents of the scan away from its middle is none of it.
+# A point this many extents of the scan away from it does not belong to it.
 _FAR_EXTENTS = 10
 POINT_FIELDS = ('xyz', 'rgb', 'semantic', 'instance', 'region')
 

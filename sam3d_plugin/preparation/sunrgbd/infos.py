@@ -121,7 +121,7 @@ def write_infos(source: SunSource, store: Store, partial: bool) -> List[str]:
         ]
     regions = set(list_names(store.path('regions'), store.backend_args))
     whole = {
-        split: [name for name in names if records[name].whole]
+        split: [name for name in names if records[name].completed]
         for split, names in splits.items()
     }
     check_totals({

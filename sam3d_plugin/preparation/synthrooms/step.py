@@ -108,7 +108,7 @@ def write_lists(step: SynthRoomsStep,
     fields = {
         scan: item.fields
         for scan, record in Store(out, backend_args).manifest().items()
-        for item in record.whole.values()
+        for item in record.completed.values()
     }
     missing = [scan for scan in step.scans() if scan not in fields]
     if missing:

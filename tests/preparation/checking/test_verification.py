@@ -234,7 +234,7 @@ def test_content_that_breaks_a_rule_is_named(data, write, path, what):
 @pytest.mark.parametrize('name, content, what', [
     ('00000.txt', encode_matrix(np.diag([1, 1, 2, 1.0])), 'no rotation'),
     ('00000.txt', encode_matrix(np.full((4, 4), np.nan)), 'not finite'),
-    ('00000.jpg', b'no image', 'is no whole image'),
+    ('00000.jpg', b'no image', 'is not a readable image'),
     ('00000.png', frame_files(b'', np.zeros(
         (6, 4)), np.eye(4))['.png'], 'has no pixel with depth'),
     ('00000.png', frame_files(b'', np.ones(

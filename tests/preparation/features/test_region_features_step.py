@@ -84,7 +84,7 @@ def test_one_container_per_scan_and_no_parts(data):
     assert arrays.mean.shape == arrays.max.shape == (4, 60)
     assert arrays.areas.tolist() == [48 * 15, 48 * 16, 48 * 16, 48 * 16]
     assert not list((data / 'region_features').glob('s?/*'))
-    record = Store(data / 'region_features').record('s0').whole['00000']
+    record = Store(data / 'region_features').record('s0').completed['00000']
     assert record.fields == dict(regions=4, channels=60)
     assert record.inputs['id_map']
 
@@ -137,7 +137,7 @@ def test_bad_frames_are_named_and_the_others_made(data):
     assert report.made == 3
     for name, reason in (('s0/00000', 'generate_regions'),
                          ('s0/00001', '60x40, the colour image 64x48'),
-                         ('s1/00002', 'no whole image')):
+                         ('s1/00002', 'not a readable image')):
         assert reason in report.skipped[name]
         assert f'skipped {name}' in text
     features = RegionFeatures(data / 'region_features')

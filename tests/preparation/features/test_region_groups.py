@@ -271,7 +271,7 @@ def test_the_manifest_has_every_file(root, tmp_path):
     named = {
         name
         for record in records.values()
-        for item in record.whole.values()
+        for item in record.completed.values()
         for name in item.files
     }
     assert named == {name

@@ -201,7 +201,7 @@ class Journal(RuleBasedStateMachine):
                     content = self.store.read(path)
                     assert mark_of(content) == mark
                     packed = json.loads(content)
-            for name, item in record.whole.items():
+            for name, item in record.completed.items():
                 files = [self.store.read(path) for path in item.files]
                 if packed:
                     files.append(packed[name].encode())

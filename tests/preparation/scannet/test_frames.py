@@ -154,7 +154,7 @@ def test_bad_frames_are_skipped_and_counted(raw, tmp_path):
     assert sum(counts.values()) == 7
     record = Store(tmp_path / 'out').manifest()[SCAN]
     assert record.items['00003'].status == 'skipped'
-    assert list(record.whole) == ['00000']
+    assert list(record.completed) == ['00000']
 
 
 def test_a_truncated_recording_keeps_its_whole_frames(raw, tmp_path):

@@ -139,7 +139,7 @@ def test_truncated_files_are_named(tmp_path, rooms, room, name, share):
 
 
 @pytest.mark.parametrize('content, message', [
-    ('{"boxes": [{"cl', 'no whole JSON'),
+    ('{"boxes": [{"cl', 'not a complete JSON'),
     ('{"box": 1}', 'no list of boxes'),
     ('[3]', 'box 0 is 3'),
     ('[{"class": "chair", "center": [0, 0, 0]}]', 'box 0'),

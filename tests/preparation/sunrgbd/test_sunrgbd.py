@@ -290,7 +290,7 @@ def break_official(source, what):
 
 
 @pytest.mark.parametrize('what, reason', [
-    ('truncated depth', 'no whole image'),
+    ('truncated depth', 'not a readable image'),
     ('zero depth', 'no pixel with depth'),
     ('other size', r'is \(30, 24\), but .*jpg \(32, 24\)'),
     ('no image', 'missing; unzip'),

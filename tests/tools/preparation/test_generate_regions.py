@@ -99,7 +99,7 @@ def test_bad_frames_are_skipped_and_named(data, capsys):
     (folder / '00001.txt').write_text('nan ' * 16)
     assert run(data) == 0
     text = capsys.readouterr().out
-    assert 'skipped a/00000: ' in text and 'no whole image' in text
+    assert 'skipped a/00000: ' in text and 'not a readable image' in text
     assert 'skipped a/00001: ' in text and 'pose is not finite' in text
     assert RegionMaps(data / 'region_maps').frames('a') == ['00002']
 
@@ -137,7 +137,7 @@ def test_a_bad_frame_does_not_take_its_batch_with_it(data):
     (data / 'posed_images/a/00000.jpg').write_bytes(b'')
     step = RegionMapStep(data / 'posed_images', HalfRegions())
     found = step.process('a', NAMES)
-    assert 'no whole image' in str(found[0]) and str(found[1]) == 'no'
+    assert 'not a readable image' in str(found[0]) and str(found[1]) == 'no'
     assert list(found[2].files) == ['a/00002.png']
 
 

@@ -117,7 +117,7 @@ def test_damage_is_shown_and_does_not_hide_the_rest(tool, data, capsys):
     (data / 'posed_images/a/1.jpg').write_bytes(b'')
     assert tool.main([f'--data={data}']) == 0
     output = capsys.readouterr().out
-    assert '0: damaged: region_maps/a/0.png is no whole image' in output
+    assert '0: damaged: region_maps/a/0.png is not a readable image' in output
     assert 'a.png: 2 frames' in output
 
 

@@ -113,7 +113,7 @@ def test_bad_label_images(tmp_path, frame):
     assert 'no label image' in str(generate(frame, root, 'labels'))
     path = root / 'a' / '00000.png'
     path.write_bytes(path.read_bytes()[:50])
-    assert 'no whole image' in str(generate(frame, root, 'labels'))
+    assert 'not a readable image' in str(generate(frame, root, 'labels'))
     root = write_labels(root, np.zeros(SIZE, np.uint8))
     error = generate(frame, root, 'labels')
     assert isinstance(error, FrameError) and 'no region' in str(error)
@@ -193,8 +193,8 @@ GOOD = dict(size=[4, 4], counts=[3, 5, 8])
 
 
 @pytest.mark.parametrize('content, message', [
-    ('{"annotations": [', 'no whole JSON file'),
-    ('[' * 5000, 'no whole JSON file'),
+    ('{"annotations": [', 'not a complete JSON file'),
+    ('[' * 5000, 'not a complete JSON file'),
     ('7', 'no list of annotations'),
     ('{"masks": []}', 'no list of annotations'),
     ('[3]', 'no list of annotations'),
