@@ -1,5 +1,7 @@
 """What of the log the console shows."""
 import logging
+import os
+import sys
 import warnings
 from contextlib import contextmanager
 from typing import Any, Iterator, Tuple
@@ -97,6 +99,24 @@ def warnings_in_log_file() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.showwarning = log  # type: ignore[assignment]
         yield
+
+
+@contextmanager
+def without_shell_messages() -> Iterator[None]:
+    """Hide what subprocesses write to the standard error.
+
+    mmengine describes the environment by asking a shell for programs, such as
+    a compiler, that need not be there.
+    """
+    sys.stderr.flush()
+    original = os.dup(2)
+    try:
+        with open(os.devnull, 'w') as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(original, 2)
+        os.close(original)
 
 
 def quieten(logger: logging.Logger) -> None:

@@ -206,18 +206,17 @@ def _check_kind(key: str, old: Any, new: Any) -> Optional[str]:
             for name, value in new.items()
         ]
         return '; '.join(filter(None, problems)) or None
-    wanted = None
+    if new is None:
+        return None
+    fits, wanted = True, ''
     if isinstance(old, bool):
-        wanted = None if isinstance(new, bool) else 'True or False'
+        fits, wanted = isinstance(new, bool), 'True or False'
     elif isinstance(old, numbers.Number):
         is_number = isinstance(new, numbers.Number)
-        wanted = None if is_number and not isinstance(new, bool) else 'number'
+        fits, wanted = is_number and not isinstance(new, bool), 'a number'
     elif isinstance(old, Mapping):
-        wanted = None if isinstance(new, (Mapping, list)) else 'dict'
-    if wanted is None or new is None:
-        return None
-    return f'{key}={new} is not a {wanted}, as {old!r} is' if (
-        wanted != 'True or False') else f'{key}={new} must be {wanted}'
+        fits, wanted = isinstance(new, (Mapping, list)), 'a dict'
+    return None if fits else f'{key}={new} must be {wanted}'
 
 
 def _find_below(node: Mapping, place: List[str], name: str,

@@ -18,7 +18,7 @@ from ..ops.random_state import keep_random_state
 from ..store.checkpoint import (LoadReport, extract_state_dict, load_encoder,
                                 read_checkpoint)
 from .checkpoint import find_newest_checkpoint, publish, temporary_name
-from .console import file_only, quieten
+from .console import file_only, quieten, without_shell_messages
 from .distributed import check_gpu_count, init_gloo
 from .work_dir import unwritable
 
@@ -77,6 +77,11 @@ class PointRunner(Runner):
         if getattr(model, 'follows_run_seed', False):
             model.seed = self.seed
         return model
+
+    def _log_env(self, env_cfg: Dict[str, Any]) -> None:
+        """Log the environment; a missing compiler is not worth a message."""
+        with without_shell_messages():
+            super()._log_env(env_cfg)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Build the logger; its console leaves out the page-long dumps."""

@@ -4,6 +4,7 @@ Axes: N points, M boxes.
 """
 import tempfile
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple, Union
 
@@ -18,11 +19,12 @@ from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from torch import nn
 
 from ..engine.compatibility import check_same_detector
 from ..engine.export import settings_of
 from ..engine.options import read_config
+from ..engine.scan_visualizer import to_boxes
 from ..ops.random_state import keep_random_state, seeded
 from ..preparation.scans.frames import move_near_origin
 from ..preparation.scans.scan import Scan
@@ -93,7 +95,6 @@ class Predictor:
             settings_of(content).get('model') or {}, self.cfg.model,
             self.checkpoint)
         state = extract_state_dict(content, self.checkpoint)
-        _check_finite(state, self.checkpoint)
         settings = self.cfg.model
         # All weights come from the checkpoint.
         (settings.get('backbone') or {}).pop('init_cfg', None)
@@ -226,15 +227,10 @@ class Predictor:
         instances = instances[instances.scores_3d >= score_thr]
         instances = instances[instances.scores_3d.argsort(
             descending=True, stable=True)]
-        boxes = instances.bboxes_3d
-        values = torch.cat(
-            [boxes.gravity_center, boxes.dims, boxes.yaw[:, None]],
-            dim=1).double().cpu().numpy()
-        values[:, :3] += origin
-        classes = self.classes
-        return LabelledBoxes(
-            values, [classes[label] for label in instances.labels_3d.tolist()],
-            instances.scores_3d.cpu().numpy())
+        found = to_boxes(instances.bboxes_3d, instances.labels_3d,
+                         self.classes, instances.scores_3d)
+        return replace(
+            found, boxes=found.boxes + np.append(origin, np.zeros(4)))
 
     @property
     def classes(self) -> Tuple[str, ...]:
@@ -261,15 +257,6 @@ def _as_scan(scan: Union[str, Path, Scan, ArrayLike], rgb: Optional[ArrayLike],
         raise ValueError('rgb and region_ids belong to an array of xyz; a '
                          'file or Scan brings its own')
     return scan if isinstance(scan, Scan) else read_scene(scan, options)
-
-
-def _check_finite(state: Dict[str, Tensor], checkpoint: str) -> None:
-    """Refuse weights that would find nothing in any scan."""
-    bad = [name for name, value in state.items() if not value.isfinite().all()]
-    if bad:
-        raise ValueError(f'{checkpoint} is not finite in {len(bad)} tensors, '
-                         f'{bad[0]} the first; take a checkpoint from before '
-                         'the training diverged')
 
 
 def single_dataset(cfg: Config) -> Dict[str, Any]:

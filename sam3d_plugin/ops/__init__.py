@@ -6,8 +6,7 @@ Triton where mmcv has none; the device of the tensors decides at every call.
 package of components, as mmdet3d's registries do at their first lookup, calls
 it.
 
-There is no ``sigmoid_focal_loss`` here: ``mmdet.FocalLoss`` computes it in
-plain torch for tensors that are not on a GPU. ``nms3d``, ``nms3d_normal`` and
+``nms3d``, ``nms3d_normal`` and
 ``furthest_point_sample_with_dist`` are left out because VoteNet, GroupFree3D
 and PointNet++ do not call them.
 """

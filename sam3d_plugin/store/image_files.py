@@ -51,7 +51,8 @@ def _decode(content: bytes, name: str,
             f'{name} is not a readable image (unknown format)') from None
     except (OSError, SyntaxError, ValueError, struct.error,
             Image.DecompressionBombError) as error:
-        raise FrameError(f'{name} is not a readable image ({error})') from error
+        raise FrameError(
+            f'{name} is not a readable image ({error})') from error
 
 
 def decode_color(content: bytes, name: str) -> np.ndarray:

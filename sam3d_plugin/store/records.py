@@ -94,7 +94,7 @@ def decode_json(content: bytes, path: str) -> Dict[str, Any]:
     """The inverse of :func:`encode_json`; StoreError for other files."""
     try:
         value = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(f'{path} is damaged ({error}); remove it and run '
                          'the step again') from error
     if not isinstance(value, dict):
@@ -131,8 +131,9 @@ def record_from(value: Dict[str, Any], path: str) -> ScanRecord:
         return ScanRecord(value['scan'], items, _marks_from(value['files']),
                           value['reason'])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise StoreError(f'{path} is not the record of a scan ({error!r}); remove '
-                         'it and run the step again') from error
+        raise StoreError(
+            f'{path} is not the record of a scan ({error!r}); remove '
+            'it and run the step again') from error
 
 
 def encode_line(value: Dict[str, Any]) -> bytes:
@@ -162,6 +163,7 @@ def decode_journal(content: bytes, path: str) -> ScanRecord:
             (name, value), = json.loads(line).items()
             if line.endswith(b'\n'):
                 record.items[name] = _item_from(value)
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError,
+                RecursionError):
             continue
     return record

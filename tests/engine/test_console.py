@@ -1,11 +1,13 @@
 """Tests of what the console shows."""
 import logging
+import subprocess
 import warnings
 
 import pytest
 
 from sam3d_plugin.engine.console import (ConsoleFilter, file_only,
-                                         shorten_losses, warnings_in_log_file)
+                                         shorten_losses, warnings_in_log_file,
+                                         without_shell_messages)
 
 
 def _shown(text, level=logging.INFO, function='train', **extra):
@@ -47,3 +49,10 @@ def test_library_warnings_stay_off_the_console(capsys):
         warnings.warn('of a library', stacklevel=1)
     shown = capsys.readouterr()
     assert 'of a library' not in shown.out + shown.err
+
+
+def test_messages_of_a_shell_are_hidden_and_later_ones_are_not(capfd):
+    with without_shell_messages():
+        subprocess.run('no_such_compiler --version', shell=True, check=False)
+    subprocess.run('echo later >&2', shell=True, check=True)
+    assert capfd.readouterr().err == 'later\n'

@@ -282,7 +282,7 @@ def test_diverged_weights_are_named(files, tmp_path):
     content = torch.load(files[1])
     content['state_dict']['bbox_head.conv_pred.conv_reg.bias'][0] = np.nan
     torch.save(content, tmp_path / 'nan.pth')
-    with pytest.raises(ValueError, match='nan.pth is not finite.*conv_reg'):
+    with pytest.raises(ValueError, match='nan.pth has NaN.*conv_reg'):
         Predictor(files[0], str(tmp_path / 'nan.pth'))
 
 

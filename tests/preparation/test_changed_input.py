@@ -212,7 +212,7 @@ def test_why_a_frame_has_no_id_map_is_told_downstream(data):
     report = make(data,
                   later_steps(data)['region_features'], 'region_features')
     reason = report.skipped['a/00002']
-    assert reason.startswith('a/00002 has no id map: a/00002.png is no whole')
+    assert reason.startswith('a/00002 has no id map: a/00002.png is not a')
     scan = make(data, later_steps(data)['regions'], 'regions')
     assert scan.made == 1
     fields = Store(data / 'regions').record('a').items['a'].fields

@@ -160,7 +160,8 @@ def check_region_features(checked: Checked) -> Iterator[Complaint]:
             yield path, str(error)
             continue
         if set(frames) != set(checked.record.completed):
-            yield path, _frames_differ(set(frames), set(checked.record.completed))
+            yield path, _frames_differ(
+                set(frames), set(checked.record.completed))
         for frame, arrays in frames.items():
             if not (np.isfinite(arrays.mean).all()
                     and np.isfinite(arrays.max).all()):
@@ -186,8 +187,9 @@ def _rows_fit(checked: Checked, path: str, scan: str,
         if frame not in record.completed:
             yield path, f'frame {frame} has no id map'
         elif count != record.completed[frame].fields.get('regions', count):
-            yield path, (f'frame {frame} has {count} rows, its id map '
-                         f'{record.completed[frame].fields["regions"]} regions')
+            yield path, (
+                f'frame {frame} has {count} rows, its id map '
+                f'{record.completed[frame].fields["regions"]} regions')
         else:
             mark = maps.mark(scan, frame)
             yield from _check_inputs(checked, path, frame, id_map=mark)

@@ -74,7 +74,7 @@ def find_changes(source: Source,
 
 
 def _has_odd_size(views: Sequence[RGBDFrame]) -> bool:
-    """Whether depth cannot be of a room, or is too small for the cameras' distances.
+    """Whether depth is too small for a room or the cameras' distances.
 
     Frames of a camera that turns on the spot agree in any unit.
     """

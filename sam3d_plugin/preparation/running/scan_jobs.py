@@ -182,7 +182,8 @@ class ScanJob:
         record = ScanRecord(self.scan, reason=self.reason)
         if not self.reason:
             record.items = {item: self._records[item] for item in self.items}
-            files = self.step.finish(self.scan, record.completed, self.store.read)
+            files = self.step.finish(self.scan, record.completed,
+                                     self.store.read)
             record.files = {**self._scan_files, **self.store.write(files)}
             if self.step.packs_items:
                 for item in record.items.values():

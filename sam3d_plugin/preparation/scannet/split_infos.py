@@ -100,7 +100,8 @@ def _split_records(
 def _summarize(path: Path, split: str, stored: List[StoredScan],
                records: Dict[str, ScanRecord], console: Console) -> None:
     fields = [
-        r.items[scan].fields for scan, r in records.items() if scan in r.completed
+        r.items[scan].fields for scan, r in records.items()
+        if scan in r.completed
     ]
     boxes = sum(entry['boxes'] for entry in fields)
     console.print(f'{path}: {len(stored):,} of {len(records):,} scans, '

@@ -8,7 +8,7 @@ from typing import Dict, List
 
 import numpy as np
 
-from .orientation import (UNITS, count_stray, estimate_up, may_be_feet,
+from .orientation import (UNITS, estimate_up, find_stray, may_be_feet,
                           plausible_units, robust_lengths)
 from .scan import Scan, ScanError
 from .source_files import brief
@@ -27,6 +27,8 @@ _TO_Z_UP: Dict[str, np.ndarray] = {
 _LARGEST_EXTENT = 100.0
 # float32 keeps a tenth of a millimetre up to here.
 _LARGEST_OFFSET = 1000.0
+# Stray points of a scan in metres are twice its longest side away.
+_STRAY_EXTENTS = 2
 
 
 def alignment_file(path: Path) -> Path:
@@ -135,7 +137,7 @@ def check_units(scan: Scan) -> None:
         raise ScanError(f'{scan.path}: extent {size:.4g}, which no room has '
                         f'in metres; add {hint or "--scale X"} (--scale 1 if '
                         'these are metres)')
-    stray = count_stray(scan.xyz)
+    stray = int(find_stray(scan.xyz, _STRAY_EXTENTS).sum())
     reach = float(np.ptp(scan.xyz, axis=0).max())
     if stray and reach > _LARGEST_EXTENT:
         raise ScanError(

@@ -196,16 +196,17 @@ def may_be_feet(xyz: np.ndarray) -> bool:
             and all(_FEET_LENGTH[0] <= n <= _FEET_LENGTH[1] for n in (x, y)))
 
 
-def count_stray(xyz: np.ndarray) -> int:
-    """How many points lie far from all others.
+def find_stray(xyz: np.ndarray, extents: float) -> np.ndarray:
+    """Which points lie far from all others.
 
     Args:
         xyz (np.ndarray): (N, 3).
+        extents (float): How far, in longest sides of the scan between the
+            2nd and the 98th percentile.
 
     Returns:
-        int: Points further outside the 2nd to 98th percentile than its
-        longest side, twice.
+        np.ndarray: (N,) bool.
     """
     low, high = np.percentile(xyz, [2, 98], axis=0)
-    reach = 2 * (high - low).max()
-    return int((np.maximum(low - xyz, xyz - high).max(axis=1) > reach).sum())
+    reach = extents * max(float((high - low).max()), 1e-9)
+    return np.maximum(low - xyz, xyz - high).max(axis=1) > reach

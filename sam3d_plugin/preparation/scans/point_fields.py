@@ -10,12 +10,13 @@ import numpy as np
 from ...store import check_region_ids
 from ..ids import find_no_id
 from .colors import scale_colors
+from .orientation import find_stray
 from .scan import MAX_NYU40_ID, ScanError
 
 # More points than these at exactly one place were not measured.
 _MANY_AT_ONE_PLACE, _SHARE_AT_ONE_PLACE, _MANY_TIMES = 20, 0.001, 10
 # A point this many extents of the scan away from it does not belong to it.
-_FAR_EXTENTS = 10
+_FAR_EXTENTS, _FEW = 10, 0.01
 POINT_FIELDS = ('xyz', 'rgb', 'semantic', 'instance', 'region')
 
 
@@ -69,9 +70,11 @@ def without_invalid_points(
         is_placeholder, doubled = _find_placeholders(xyz, is_valid)
         found.append(('at one position, a placeholder', is_placeholder))
         is_valid &= ~is_placeholder
-        is_far = _find_far(xyz, is_valid)
-        found.append(('far outside of the scan', is_far))
-        is_valid &= ~is_far
+        is_far = np.zeros_like(is_valid)
+        is_far[is_valid] = find_stray(xyz[is_valid], _FAR_EXTENTS)
+        if is_far.mean() < _FEW:
+            found.append(('far outside of the scan', is_far))
+            is_valid &= ~is_far
         if doubled:
             notes.append(f'{doubled:,} points are at the position of another')
     kinds = [
@@ -114,15 +117,6 @@ def _find_placeholders(xyz: np.ndarray,
     mask = np.zeros(len(xyz), dtype=bool)
     mask[index] = is_crowded[inverse.reshape(-1)]
     return mask, int((counts[~is_crowded] - 1).sum())
-
-
-def _find_far(xyz: np.ndarray, is_valid: np.ndarray) -> np.ndarray:
-    """The few points that are many extents of the scan away from it."""
-    inside = xyz[is_valid]
-    low, high = np.percentile(inside, [1, 99], axis=0)
-    reach = _FAR_EXTENTS * max(float((high - low).max()), 1e-9)
-    is_far = (np.abs(xyz - (low + high) / 2) > reach).any(axis=1) & is_valid
-    return is_far if is_far.mean() < 0.01 else np.zeros_like(is_far)
 
 
 def read_colors(arrays: Dict[str, np.ndarray],

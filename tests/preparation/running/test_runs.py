@@ -240,12 +240,14 @@ def test_a_lost_or_short_file_is_made_again(source, out):
     assert files_of(out) == expected
 
 
+@pytest.mark.parametrize('content', ['{"scan": ', '[' * 100000])
 @pytest.mark.parametrize('name', ['a.json', 'a.jsonl'])
-def test_a_damaged_record_or_journal_costs_its_scan_only(source, out, name):
+def test_a_damaged_record_or_journal_costs_its_scan_only(
+        source, out, name, content):
     run_step(Doubling(source), out, HERE, quiet())
     expected = files_of(out)
     (out / 'records/a.json').unlink()
-    (out / f'records/{name}').write_text('{"scan": ')
+    (out / f'records/{name}').write_text(content)
     assert run_step(Doubling(source), out, HERE, quiet()).made == 3
     assert files_of(out) == expected
 

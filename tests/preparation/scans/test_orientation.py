@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from sam3d_plugin.preparation.scans.orientation import (count_stray,
-                                                        estimate_up,
+from sam3d_plugin.preparation.scans.orientation import (estimate_up,
+                                                        find_stray,
                                                         may_be_feet,
                                                         plausible_units)
 from tests.preparation.box_room import cloud, look, see
@@ -79,7 +79,7 @@ def test_units_make_rooms(unit, found):
     assert plausible_units(xyz) == found
     stray = np.concatenate([xyz, [[480 / unit] * 3]])
     assert plausible_units(stray) == found
-    assert count_stray(stray) == 1 and count_stray(xyz) == 0
+    assert find_stray(stray, 2).sum() == 1 and not find_stray(xyz, 2).any()
 
 
 def test_feet_are_a_doubt():

@@ -44,7 +44,8 @@ def decode_mask_list(
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise FrameError(f'{name} is not a complete JSON file ({error})') from error
+        raise FrameError(
+            f'{name} is not a complete JSON file ({error})') from error
     if isinstance(found, dict):
         found = found.get('annotations')
     if not isinstance(found, list) or not all(
