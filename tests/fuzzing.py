@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sam3d_plugin.engine.errors import explain
-from sam3d_plugin.preparation.scans.scan import ScanError
+from sam3d_plugin.cli.errors import explain
+from sam3d_plugin.preparation.sources.scans.scan import ScanError
 from sam3d_plugin.store.checkpoint import CheckpointError
 from sam3d_plugin.store.errors import FrameError, StoreError
 

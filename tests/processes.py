@@ -17,7 +17,7 @@ _CONTEXT = multiprocessing.get_context('forkserver')
 # With what a run imports at first use: a second of every process.
 _MODULES = [
     'mmengine.testing', 'sam3d_plugin', 'tests.short_runs',
-    'sam3d_plugin.cli.tool', 'sam3d_plugin.engine.cli',
+    'sam3d_plugin.cli.tool', 'sam3d_plugin.cli.training',
     'tests.datasets.frame_store', 'tests.models.pretraining_cases',
     'projects.point_mae', 'torch._dynamo', 'mmdet3d.engine',
     'mmdet3d.visualization'

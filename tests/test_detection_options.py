@@ -9,8 +9,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
 from sam3d_plugin.cli.arguments import SettingAction
+from sam3d_plugin.cli.training import scene_limits
 from sam3d_plugin.datasets.preflight import check_datasets
-from sam3d_plugin.engine.cli import scene_limits
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.store.checkpoint import CheckpointError
 from tests import test_configs

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sam3d_plugin.preparation.scans.few_labels import choose_scans
+from sam3d_plugin.preparation.sources.scans.few_labels import choose_scans
 
 FOLDER = Path(__file__).parents[1] / 'configs' / 'few_labels'
 SCANS, FRAMES = 1201, 5285

@@ -18,6 +18,7 @@ LAYERS = {
     'store': 0,
     'visualization': 0,
     'preparation': 1,
+    'synthrooms': 2,  # rooms, stored as preparation stores scans
     'libraries': 1,
     'datasets': 2,
     'models.tokenizers': 3,
@@ -35,12 +36,14 @@ LAYERS = {
     'engine': 7,
     'evaluation': 7,
     'inference': 8,
+    'experiments': 8,
     'cli': 9,
     'cli.arguments': 0,  # types of arguments, which import nothing of ours
 }
 # Pictures and pages are written as atomically as everything else; a trained
 # model reads the scans that can be imported.
-EXCEPTIONS = {('visualization', 'store'), ('inference', 'preparation')}
+EXCEPTIONS = {('visualization', 'store'), ('inference', 'preparation'),
+              ('synthrooms', 'preparation')}
 OFFLINE_ONLY = {'segment_anything', 'timm'}
 
 

@@ -11,7 +11,7 @@ import torch
 from mmdet3d.registry import MODELS
 from mmengine.config import Config
 
-from sam3d_plugin.engine.cli import build_runner
+from sam3d_plugin.cli.training import build_runner
 from sam3d_plugin.engine.hooks.run_summary_hook import describe_model
 from sam3d_plugin.engine.options import load_config
 from tests.datasets import frame_store

@@ -24,17 +24,18 @@ from sam3d_plugin.preparation.regions.generators.mask_lists import \
     decode_mask_list
 from sam3d_plugin.preparation.regions.generators.precomputed import \
     decode_labels
-from sam3d_plugin.preparation.s3dis.raw import Flaws, parse_points
-from sam3d_plugin.preparation.scannet.annotations import (parse_groups,
-                                                          parse_label_map,
-                                                          parse_segments)
-from sam3d_plugin.preparation.scannet.scans import read_vertices
-from sam3d_plugin.preparation.scannet.sens import SensFile, decode_depth
-from sam3d_plugin.preparation.scans.few_labels import write_infos
-from sam3d_plugin.preparation.scans.scan import ScanError
-from sam3d_plugin.preparation.scans.scan_readers import ReadOptions, read_scan
-from sam3d_plugin.preparation.sunrgbd.official import OfficialSource
-from sam3d_plugin.preparation.sunrgbd.trainval import TrainvalSource
+from sam3d_plugin.preparation.sources.s3dis.raw import Flaws, parse_points
+from sam3d_plugin.preparation.sources.scannet.annotations import (
+    parse_groups, parse_label_map, parse_segments)
+from sam3d_plugin.preparation.sources.scannet.scans import read_vertices
+from sam3d_plugin.preparation.sources.scannet.sens import (SensFile,
+                                                           decode_depth)
+from sam3d_plugin.preparation.sources.scans.few_labels import write_infos
+from sam3d_plugin.preparation.sources.scans.scan import ScanError
+from sam3d_plugin.preparation.sources.scans.scan_readers import (ReadOptions,
+                                                                 read_scan)
+from sam3d_plugin.preparation.sources.sunrgbd.official import OfficialSource
+from sam3d_plugin.preparation.sources.sunrgbd.trainval import TrainvalSource
 from sam3d_plugin.store import encode_region_file
 from sam3d_plugin.store.checkpoint import extract_state_dict, read_checkpoint
 from sam3d_plugin.store.posed_images import PosedImages, decode_color
@@ -48,10 +49,11 @@ from sam3d_plugin.store.region_maps import decode_region_map, encode_region_map
 from tests import processes
 from tests.datasets.frame_store import write_frames
 from tests.fuzzing import read_damaged
-from tests.preparation.scannet.conftest import (make_frames, make_room,
-                                                write_mesh, write_sens)
-from tests.preparation.sunrgbd.conftest import (make_scan, write_official,
-                                                write_trainval)
+from tests.preparation.sources.scannet.conftest import (make_frames, make_room,
+                                                        write_mesh, write_sens)
+from tests.preparation.sources.sunrgbd.conftest import (make_scan,
+                                                        write_official,
+                                                        write_trainval)
 
 COUNT = 400
 pytestmark = pytest.mark.timeout(900)  # all readers are in a fixture

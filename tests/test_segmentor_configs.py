@@ -7,7 +7,7 @@ import torch
 from mmdet3d.registry import DATASETS, MODELS, RUNNERS
 from mmengine.registry import DefaultScope
 
-from sam3d_plugin.engine.cli import build_runner
+from sam3d_plugin.cli.training import build_runner
 from sam3d_plugin.engine.options import enable_tta
 from tests.conftest import write_infos
 from tests.segmentation_stores import write_s3dis, write_scannet_seg

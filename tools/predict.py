@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, List, Optional, Sequence
 import sam3d_plugin  # noqa: F401 registers our types, and CPU operations
 from sam3d_plugin.cli.arguments import SettingAction, ToolParser
 from sam3d_plugin.cli.tool import run_tool
-from sam3d_plugin.preparation.scans import UP_AXES
+from sam3d_plugin.preparation.sources.scans import UP_AXES
 
 if TYPE_CHECKING:
     from sam3d_plugin.inference import Predictor
-    from sam3d_plugin.preparation.scans.scan import Scan
+    from sam3d_plugin.preparation.sources.scans.scan import Scan
     from sam3d_plugin.visualization.render import ViewOptions
 
 

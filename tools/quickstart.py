@@ -21,7 +21,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
-from tools.steps import RECORD, Record, Step, run_steps  # noqa: E402
+from sam3d_plugin.experiments.steps import Step  # noqa: E402
+from sam3d_plugin.experiments.steps import (
+    RECORD,
+    Record,  # noqa: E402
+    run_steps)
 
 ROOMS = ('--size', 'quick', '--seed', '0')
 # Of a stage; the other trainings are shortened with it.
@@ -145,7 +149,7 @@ def build_steps(args: argparse.Namespace) -> List[Step]:
     for name, source in encoders.items():
         steps.append(
             Step([
-                'python', 'tools/analysis/linear_probe.py', source,
+                'python', 'tools/experiments/linear_probe.py', source,
                 '--data-root', args.data_root, '--json', probes[name]
             ], probes[name], f'linear probe: {name}',
                  'How well one linear layer reads classes from its features.'))

@@ -30,7 +30,7 @@ def main(args: argparse.Namespace) -> None:
     """Evaluate."""
     from mmengine.dist import is_main_process
 
-    from sam3d_plugin.engine.cli import build_runner
+    from sam3d_plugin.cli.training import build_runner
     from sam3d_plugin.engine.compatibility import check_checkpoint
     from sam3d_plugin.engine.options import enable_tta, load_config
     from sam3d_plugin.store import atomic_write

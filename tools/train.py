@@ -38,7 +38,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     """Train."""
-    from sam3d_plugin.engine.cli import build_runner
+    from sam3d_plugin.cli.training import build_runner
     from sam3d_plugin.engine.options import apply_train_options, load_config
     from sam3d_plugin.engine.work_dir import locked_work_dir
     cfg = load_config(args)

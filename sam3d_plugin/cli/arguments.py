@@ -7,7 +7,7 @@ import sys
 from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 # Where a dict begins: dict( or a brace, at the beginning or as an item; but
-# the {seed} of tools/analysis/evaluate.py is a text.
+# the {seed} of tools/experiments/evaluate.py is a text.
 _DICT = re.compile(r'(?<![^\s\[(,:=])(dict\(|\{(?!\w+\}))')
 _LIST = re.compile(r'[\[(,]')
 _WORDS = {

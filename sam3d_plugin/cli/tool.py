@@ -31,7 +31,7 @@ def run_tool(main: Callable[[argparse.Namespace], None],
     except (Exception, KeyboardInterrupt) as error:
         if was_interrupted(error):
             return _report_interruption(args)
-        from ..engine.errors import explain
+        from .errors import explain
         sentence = explain(error)
         if sentence is None or getattr(args, 'traceback', False):
             raise

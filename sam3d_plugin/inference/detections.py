@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from ..preparation.scans.box_readers import FRAME
+from ..preparation.sources.scans.box_readers import FRAME
 from ..visualization.boxes import LabelledBoxes
 
 

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 import numpy as np
 
 from ..ops.scene_origin import find_origin
-from ..preparation.scans.scan import Scan
+from ..preparation.sources.scans.scan import Scan
 
 # What goes without saying, metres.
 _TINY_MOVE = 0.3

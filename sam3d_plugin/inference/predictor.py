@@ -26,8 +26,8 @@ from ..engine.export import settings_of
 from ..engine.options import read_config
 from ..engine.scan_visualizer import to_boxes
 from ..ops.random_state import keep_random_state, seeded
-from ..preparation.scans.frames import move_near_origin
-from ..preparation.scans.scan import Scan
+from ..preparation.sources.scans.frames import move_near_origin
+from ..preparation.sources.scans.scan import Scan
 from ..store.checkpoint import (extract_state_dict, load_encoder,
                                 read_checkpoint)
 from ..visualization.boxes import LabelledBoxes

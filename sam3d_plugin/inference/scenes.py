@@ -14,13 +14,13 @@ from typing import List, Optional, Union
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..preparation.scans import infos
-from ..preparation.scans.frames import (check_units, check_up_axis,
-                                        to_metres_z_up)
-from ..preparation.scans.point_fields import read_colors, read_regions
-from ..preparation.scans.scan import Scan, ScanError
-from ..preparation.scans.scan_readers import ReadOptions, read_scan
-from ..preparation.scans.source_files import brief
+from ..preparation.sources.scans import infos
+from ..preparation.sources.scans.frames import (check_units, check_up_axis,
+                                                to_metres_z_up)
+from ..preparation.sources.scans.point_fields import read_colors, read_regions
+from ..preparation.sources.scans.scan import Scan, ScanError
+from ..preparation.sources.scans.scan_readers import ReadOptions, read_scan
+from ..preparation.sources.scans.source_files import brief
 from ..store import atomic_write
 
 INFOS = 'infos.pkl'

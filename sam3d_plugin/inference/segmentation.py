@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
-from ..preparation.scans.box_readers import FRAME
+from ..preparation.sources.scans.box_readers import FRAME
 from ..visualization.segments import count_labels
 
 

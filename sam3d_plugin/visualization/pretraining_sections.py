@@ -240,7 +240,7 @@ def probe_section(probes: Mapping[str, Dict[str, Any]]) -> Section:
 
     Args:
         probes (Mapping[str, Dict[str, Any]]): What
-            ``tools/analysis/linear_probe.py`` wrote, by encoder.
+            ``tools/experiments/linear_probe.py`` wrote, by encoder.
 
     Returns:
         Section: Totals, and the classes folded away.

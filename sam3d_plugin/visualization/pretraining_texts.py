@@ -67,8 +67,8 @@ own token, or a mixture of the three nearest, so that the borders of the
 regions are not what helps.
 
 A short training on few rooms with one seed says little: a difference of a
-point or two between rows may be chance. tools/analysis/ladder.py measures with
-several seeds.
+point or two between rows may be chance. tools/experiments/ladder.py measures
+with several seeds.
 """
 
 COSTS = """

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from sam3d_plugin.cli.errors import explain
 from sam3d_plugin.engine.checkpoint import find_newest_checkpoint
-from sam3d_plugin.engine.errors import explain
 from sam3d_plugin.store.checkpoint import CheckpointError
 from tests.file_faults import Faults, failing
 

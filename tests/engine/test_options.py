@@ -123,7 +123,7 @@ def test_dicts_are_options_as_a_config_writes_them():
 
 
 def test_braces_around_a_name_are_no_dict():
-    """{seed}, which tools/analysis/evaluate.py fills in."""
+    """{seed}, which tools/experiments/evaluate.py fills in."""
     values = dict(
         load_from='a_{seed}.pth',
         data_root='{seed}/rooms',

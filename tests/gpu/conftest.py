@@ -20,11 +20,11 @@ def device(kernels):
 
 @pytest.fixture
 def models():
-    """tools/analysis/gpu_models.py, with mmdet3d's scope and no dumps."""
+    """tools/benchmarks/gpu_models.py, with mmdet3d's scope and no dumps."""
     register_all_modules()
     logger = MMLogger.get_instance('mmengine')
     level = logger.level
     logger.setLevel('WARNING')
-    from tools.analysis import gpu_models
+    from tools.benchmarks import gpu_models
     yield gpu_models
     logger.setLevel(level)

@@ -7,7 +7,7 @@ import torch
 
 from sam3d_plugin.inference import SceneOptions, read_scene, scene_of_arrays
 from sam3d_plugin.inference.scenes import colors_of
-from sam3d_plugin.preparation.scans.scan import ScanError
+from sam3d_plugin.preparation.sources.scans.scan import ScanError
 from tests.inference.test_predictor import write_scan
 
 RNG = np.random.default_rng(0)

@@ -10,8 +10,9 @@ from plyfile import PlyData
 
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.inference import Predictor
-from sam3d_plugin.preparation.scans.scan import NYU40_IDS
-from sam3d_plugin.preparation.scans.scan_readers import ReadOptions, read_scan
+from sam3d_plugin.preparation.sources.scans.scan import NYU40_IDS
+from sam3d_plugin.preparation.sources.scans.scan_readers import (ReadOptions,
+                                                                 read_scan)
 from tests.conftest import write_scannet
 from tests.inference.test_predictor import (predict_by_tool, save_model,
                                             write_scan)

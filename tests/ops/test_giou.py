@@ -7,7 +7,7 @@ import torch
 from mmdet3d.structures import DepthInstance3DBoxes
 
 from sam3d_plugin.ops import paired_giou_3d, pairwise_giou_3d
-from tools.analysis.giou_pairs import giou_of_pair
+from tools.benchmarks.giou_pairs import giou_of_pair
 
 DEVICES = ['cpu'] + ['cuda'] * torch.cuda.is_available()
 UNIT = [0., 0, 0, 1, 1, 1, 0]

@@ -24,28 +24,28 @@ from sam3d_plugin.preparation.regions.generators import build_generator
 from sam3d_plugin.preparation.regions.region_maps_step import RegionMapStep
 from sam3d_plugin.preparation.regions.superpoint_step import SuperpointStep
 from sam3d_plugin.preparation.regions.superpoints import SuperpointOptions
-from sam3d_plugin.preparation.rgbd_folder.fuse_step import (FuseStep,
-                                                            FusionSettings)
-from sam3d_plugin.preparation.rgbd_folder.step import (FolderOptions,
-                                                       RGBDFolderStep)
 from sam3d_plugin.preparation.running.cli import run_main
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
-from sam3d_plugin.preparation.s3dis.raw import RELEASE
-from sam3d_plugin.preparation.s3dis.rooms import RoomStep
-from sam3d_plugin.preparation.scannet.frames import SensFrames
-from sam3d_plugin.preparation.scannet.scans import ScanNetScans
-from sam3d_plugin.preparation.sunrgbd.sources import open_source
-from sam3d_plugin.preparation.sunrgbd.step import SunRGBDStep
-from sam3d_plugin.preparation.synthrooms import SynthOptions, SynthRoomsStep
+from sam3d_plugin.preparation.sources.rgbd_folder.fuse_step import (
+    FuseStep, FusionSettings)
+from sam3d_plugin.preparation.sources.rgbd_folder.step import (FolderOptions,
+                                                               RGBDFolderStep)
+from sam3d_plugin.preparation.sources.s3dis.raw import RELEASE
+from sam3d_plugin.preparation.sources.s3dis.rooms import RoomStep
+from sam3d_plugin.preparation.sources.scannet.frames import SensFrames
+from sam3d_plugin.preparation.sources.scannet.scans import ScanNetScans
+from sam3d_plugin.preparation.sources.sunrgbd.sources import open_source
+from sam3d_plugin.preparation.sources.sunrgbd.step import SunRGBDStep
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.manifest import ItemRecord, ScanRecord, Store, mark_of
 from sam3d_plugin.store.posed_images import (Cameras, PosedImages,
                                              encode_color, frame_files)
 from sam3d_plugin.store.region_maps import encode_region_map
+from sam3d_plugin.synthrooms import SynthOptions, SynthRoomsStep
 from ..file_faults import Faults, contents, failing
-from .rgbd_folder import conftest as recordings
-from .scannet import conftest as scannet
-from .sunrgbd import conftest as sunrgbd
+from .sources.rgbd_folder import conftest as recordings
+from .sources.scannet import conftest as scannet
+from .sources.sunrgbd import conftest as sunrgbd
 
 SIZE = 8, 10
 INTRINSICS = np.array([[10.0, 0, 5], [0, 10, 4], [0, 0, 1]])

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sam3d_plugin.datasets import SeededSampler
-from sam3d_plugin.preparation.scans.few_labels import choose_scans
+from sam3d_plugin.preparation.sources.scans.few_labels import choose_scans
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.shards import Shard, parse_shard
 

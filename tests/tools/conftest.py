@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from sam3d_plugin.experiments import steps
 from tests.short_runs import forget_runs
-from tools import steps
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 

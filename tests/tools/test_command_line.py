@@ -110,7 +110,7 @@ def test_every_tool_takes_home_and_keeps_its_text():
     ]
     # Run before the package is installed, or without it.
     assert sorted(own) == [
-        'analysis/update_readme.py', 'doctor.py', 'setup_environment.py'
+        'docs/update_readme.py', 'doctor.py', 'setup_environment.py'
     ]
 
 

@@ -66,9 +66,9 @@ def test_every_tool_imports_the_plugin_first(tool):
 @pytest.mark.parametrize('lines, expected', [
     ('import os, torch\nimport sam3d_plugin', {'torch'}),
     ('from mmengine.config import Config', {'mmengine'}),
-    ('from tools.analysis import ops_cases', {'torch'}),
+    ('from tools.benchmarks import ops_cases', {'torch'}),
     ('import sam3d_plugin\nimport torch', set()),
-    ('from tools import steps\nimport torch', set()),
+    ('from sam3d_plugin.experiments import steps\nimport torch', set()),
 ])
 def test_what_comes_first_is_found(lines, expected):
     before, _ = imports_before_ours(lines)

@@ -30,8 +30,8 @@ from sam3d_plugin.preparation.features.region_groups import (POOLS,
                                                              GroupOptions,
                                                              build_groups)
 from sam3d_plugin.preparation.running.cli import json_object, run_main
-from sam3d_plugin.preparation.scans.scan import ScanError
-from sam3d_plugin.preparation.scans.splits import read_list
+from sam3d_plugin.preparation.sources.scans.scan import ScanError
+from sam3d_plugin.preparation.sources.scans.splits import read_list
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import join
 from sam3d_plugin.store.region_features import KIND as FEATURES

@@ -25,11 +25,12 @@ from sam3d_plugin.preparation.running.cli import (add_check_argument,
                                                   add_run_arguments, run_main,
                                                   run_options)
 from sam3d_plugin.preparation.running.runs import run_step
-from sam3d_plugin.preparation.scannet.frames import (DEFAULT_STRIDE,
-                                                     SensFrames, count_reasons)
-from sam3d_plugin.preparation.scannet.layout import (read_list,
-                                                     source_backend_args)
-from sam3d_plugin.preparation.scans.source_files import check_unclaimed
+from sam3d_plugin.preparation.sources.scannet.frames import (DEFAULT_STRIDE,
+                                                             SensFrames,
+                                                             count_reasons)
+from sam3d_plugin.preparation.sources.scannet.layout import (
+    read_list, source_backend_args)
+from sam3d_plugin.preparation.sources.scans.source_files import check_unclaimed
 from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.posed_images import PosedImages
 

@@ -10,16 +10,13 @@ import sys
 from typing import Dict, List, Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.preparation.rgbd_folder.fuse_step import (FuseStep,
-                                                            FusionSettings,
-                                                            check_splits,
-                                                            describe_checks,
-                                                            write_infos)
 from sam3d_plugin.preparation.running.cli import (add_check_argument,
                                                   add_run_arguments, run_main,
                                                   run_options)
 from sam3d_plugin.preparation.running.runs import run_step
-from sam3d_plugin.preparation.scans.source_files import check_unclaimed
+from sam3d_plugin.preparation.sources.rgbd_folder.fuse_step import (
+    FuseStep, FusionSettings, check_splits, describe_checks, write_infos)
+from sam3d_plugin.preparation.sources.scans.source_files import check_unclaimed
 from sam3d_plugin.store.manifest import Store
 
 

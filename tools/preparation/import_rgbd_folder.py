@@ -32,16 +32,17 @@ import numpy as np
 from rich.console import Console
 
 from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.preparation.rgbd_folder.conventions import CAMERA_AXES, POSES
-from sam3d_plugin.preparation.rgbd_folder.layouts import LAYOUTS
-from sam3d_plugin.preparation.rgbd_folder.matrices import read_numbers
-from sam3d_plugin.preparation.rgbd_folder.step import (FolderOptions,
-                                                       RGBDFolderStep)
 from sam3d_plugin.preparation.running.cli import (add_check_argument,
                                                   add_run_arguments, run_main,
                                                   run_options)
 from sam3d_plugin.preparation.running.runs import run_step
-from sam3d_plugin.preparation.scans.source_files import check_unclaimed
+from sam3d_plugin.preparation.sources.rgbd_folder.conventions import (
+    CAMERA_AXES, POSES)
+from sam3d_plugin.preparation.sources.rgbd_folder.layouts import LAYOUTS
+from sam3d_plugin.preparation.sources.rgbd_folder.matrices import read_numbers
+from sam3d_plugin.preparation.sources.rgbd_folder.step import (FolderOptions,
+                                                               RGBDFolderStep)
+from sam3d_plugin.preparation.sources.scans.source_files import check_unclaimed
 from sam3d_plugin.store.files import join
 from sam3d_plugin.store.manifest import Store
 

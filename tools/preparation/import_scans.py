@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.preparation.scans import UP_AXES
-from sam3d_plugin.preparation.scans.import_scans import (ImportOptions,
-                                                         import_scans)
-from sam3d_plugin.preparation.scans.scan import ScanError
-from sam3d_plugin.preparation.scans.splits import parse_split, read_list
+from sam3d_plugin.preparation.sources.scans import UP_AXES
+from sam3d_plugin.preparation.sources.scans.import_scans import (ImportOptions,
+                                                                 import_scans)
+from sam3d_plugin.preparation.sources.scans.scan import ScanError
+from sam3d_plugin.preparation.sources.scans.splits import (parse_split,
+                                                           read_list)
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

@@ -11,8 +11,8 @@ alone. The protocol: scans in the order of the SHA-256 of SEED/NAME, of which
 the first p percent, rounded, at least one. So a list depends on the names and
 the seed alone, and holds every shorter list of its seed. Names end with
 _seedN; lists of seed 0 are written without it, too. --seeds 0 1 2 writes what
-tools/analysis/evaluate.py needs to give every training its own labels. A list
-that is there with other scans is not replaced.
+tools/experiments/evaluate.py needs to give every training its own labels. An
+existing list with other scans is not replaced.
 """
 import argparse
 import itertools
@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.preparation.scans import few_labels
-from sam3d_plugin.preparation.scans.scan import ScanError
+from sam3d_plugin.preparation.sources.scans import few_labels
+from sam3d_plugin.preparation.sources.scans.scan import ScanError
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

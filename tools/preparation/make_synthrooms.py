@@ -15,10 +15,9 @@ from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
                                                   run_options)
 from sam3d_plugin.preparation.running.runs import run_step
-from sam3d_plugin.preparation.synthrooms import (PRESETS, SynthOptions,
-                                                 SynthRoomsStep, split_sizes,
-                                                 write_lists)
 from sam3d_plugin.store.errors import StoreError
+from sam3d_plugin.synthrooms import (PRESETS, SynthOptions, SynthRoomsStep,
+                                     split_sizes, write_lists)
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

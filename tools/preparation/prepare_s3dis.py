@@ -22,9 +22,9 @@ from sam3d_plugin.preparation.regions.superpoints import build_options
 from sam3d_plugin.preparation.running.cli import (add_option_argument,
                                                   add_run_arguments, run_main,
                                                   run_options)
-from sam3d_plugin.preparation.s3dis.area_infos import prepare_rooms
-from sam3d_plugin.preparation.s3dis.raw import check_total
-from sam3d_plugin.preparation.s3dis.rooms import RoomStep
+from sam3d_plugin.preparation.sources.s3dis.area_infos import prepare_rooms
+from sam3d_plugin.preparation.sources.s3dis.raw import check_total
+from sam3d_plugin.preparation.sources.s3dis.rooms import RoomStep
 from sam3d_plugin.store.files import join
 
 

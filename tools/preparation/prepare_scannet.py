@@ -23,11 +23,11 @@ from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
                                                   run_options)
 from sam3d_plugin.preparation.running.runs import run_step
-from sam3d_plugin.preparation.scannet import layout
-from sam3d_plugin.preparation.scannet.scans import ScanNetScans
-from sam3d_plugin.preparation.scannet.split_infos import (check_local,
-                                                          write_infos)
-from sam3d_plugin.preparation.scans.source_files import check_unclaimed
+from sam3d_plugin.preparation.sources.scannet import layout
+from sam3d_plugin.preparation.sources.scannet.scans import ScanNetScans
+from sam3d_plugin.preparation.sources.scannet.split_infos import (check_local,
+                                                                  write_infos)
+from sam3d_plugin.preparation.sources.scans.source_files import check_unclaimed
 from sam3d_plugin.store.files import join
 from sam3d_plugin.store.manifest import Store
 

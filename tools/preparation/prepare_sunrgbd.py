@@ -22,10 +22,11 @@ from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
                                                   run_options)
 from sam3d_plugin.preparation.running.runs import run_step
-from sam3d_plugin.preparation.scans.source_files import check_unclaimed
-from sam3d_plugin.preparation.sunrgbd.infos import check_totals, write_infos
-from sam3d_plugin.preparation.sunrgbd.sources import FORMS, open_source
-from sam3d_plugin.preparation.sunrgbd.step import SunRGBDStep
+from sam3d_plugin.preparation.sources.scans.source_files import check_unclaimed
+from sam3d_plugin.preparation.sources.sunrgbd.infos import (check_totals,
+                                                            write_infos)
+from sam3d_plugin.preparation.sources.sunrgbd.sources import FORMS, open_source
+from sam3d_plugin.preparation.sources.sunrgbd.step import SunRGBDStep
 from sam3d_plugin.store.manifest import Store
 
 

@@ -61,7 +61,8 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser.add_argument('--data', metavar='DIR', help='prepared data set')
     for name, what in (('runs', 'work directories, for the loss curves'),
                        ('models', 'encoders, for pictures of their features'),
-                       ('probes', 'files of tools/analysis/linear_probe.py')):
+                       ('probes',
+                        'files of tools/experiments/linear_probe.py')):
         parser.add_argument(
             f'--{name}', nargs='+', default=[], metavar='NAME=PATH', help=what)
     for name in ('detector', 'segmentor'):

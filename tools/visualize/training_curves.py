@@ -24,9 +24,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
+from sam3d_plugin.experiments import records  # noqa: E402
 from sam3d_plugin.store import atomic_write  # noqa: E402
 from sam3d_plugin.visualization import training_curves  # noqa: E402
-from tools.analysis import run_records  # noqa: E402
 from tools.visualize import report_inputs  # noqa: E402
 
 _DIGITS = 5
@@ -81,7 +81,7 @@ def read_training(work_dir: str) -> Dict[str, Any]:
     curves = report_inputs.read_curves(work_dir)
     return dict(
         config=configs[0].stem,
-        config_hash=run_records.config_hash(cfg),
+        config_hash=records.config_hash(cfg),
         seed=(cfg.get('randomness') or {}).get('seed'),
         steps=curves.steps,
         loss=[float(f'{loss:.{_DIGITS}g}') for loss in curves.losses['loss']],

@@ -9,8 +9,8 @@ from typing import Callable, Dict, Iterator, Tuple
 import numpy as np
 
 from ...ops.projection import scale_intrinsics
-from ..rgbd_folder.conventions import (CAMERA_AXES, POSES, Convention,
-                                       camera_axes)
+from ..sources.rgbd_folder.conventions import (CAMERA_AXES, POSES, Convention,
+                                               camera_axes)
 from .source_frames import Source, camera_options
 
 # Units in which depth images and poses are found.

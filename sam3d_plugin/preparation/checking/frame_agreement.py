@@ -37,7 +37,7 @@ _SAME_COLOR = 25.0
 _TEXTURE = 10.0
 
 #: Below this share of confirmed points frames disagree. What the bounds do is
-#: counted by ``tools/analysis/check_false_alarms.py``.
+#: counted by ``tools/experiments/check_false_alarms.py``.
 LOWEST_SHARE = 0.6
 #: At least this share if all is right.
 GOOD_SHARE = 0.85

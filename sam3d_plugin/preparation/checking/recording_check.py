@@ -9,7 +9,7 @@ import numpy as np
 from ...ops.projection import back_project, transform
 from ...store.errors import FrameError
 from ...store.posed_images import RGBDFrame
-from ..scans.orientation import estimate_up
+from ..sources.scans.orientation import estimate_up
 from .changes_to_try import changes_to_try
 from .frame_agreement import GOOD_CORRELATION, GOOD_SHARE, Agreement, measure
 from .source_frames import Source, misfit_of

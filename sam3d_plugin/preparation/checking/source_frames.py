@@ -11,7 +11,7 @@ import numpy as np
 from ...ops.projection import scale_intrinsics
 from ...store.errors import FrameError
 from ...store.posed_images import Cameras, RGBDFrame, check_pose
-from ..rgbd_folder.conventions import Convention
+from ..sources.rgbd_folder.conventions import Convention
 
 # Pixels of a color image that are looked at.
 _PIXELS = 1_000_000

@@ -6,7 +6,7 @@ from typing import Dict, Set, Tuple
 from ...store.errors import BROKEN_PICKLE, StoreError
 from ...store.files import (BackendArgs, PathLike, join, list_names,
                             read_bytes, write_bytes)
-from ..scans.source_files import brief
+from ..sources.scans.source_files import brief
 
 
 def name_region_files(infos_path: PathLike,

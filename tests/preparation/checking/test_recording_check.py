@@ -13,8 +13,8 @@ from sam3d_plugin.preparation.checking.source_frames import (Source,
                                                              SourceFrame,
                                                              camera_misfit,
                                                              thin_out)
-from sam3d_plugin.preparation.rgbd_folder.conventions import (Convention,
-                                                              ray_lengths)
+from sam3d_plugin.preparation.sources.rgbd_folder.conventions import (
+    Convention, ray_lengths)
 from sam3d_plugin.store.errors import FrameError
 from sam3d_plugin.store.posed_images import Cameras
 from tests.preparation.box_room import (INTRINSICS, SHAPE, change, look, see,

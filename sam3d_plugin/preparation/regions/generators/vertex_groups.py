@@ -18,8 +18,8 @@ from ....store.errors import FrameError
 from ....store.files import BackendArgs, PathLike, exists, join, read_bytes
 from ....store.posed_images import Cameras, RGBDFrame, decode_matrix
 from ....store.region_file import decode_region_file
-from ...scans.scan import ScanError
-from ...scans.scan_readers import ReadOptions, read_scan
+from ...sources.scans.scan import ScanError
+from ...sources.scans.scan_readers import ReadOptions, read_scan
 
 # Coordinates and colour, as in the files of mmdet3d's ScanNet.
 _POINT_COLUMNS = 6

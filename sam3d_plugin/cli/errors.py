@@ -1,0 +1,138 @@
+"""Errors as users see them: one sentence, no traceback."""
+import difflib
+import errno
+import os
+import re
+import traceback
+from pathlib import Path
+from typing import Optional, Set
+
+from mmdet3d import registry as mmdet3d_registry
+from mmengine.registry import Registry, build_from_cfg
+
+from ..engine.option_checks import arguments_of
+
+_ROOT = Path(__file__).resolve().parents[2]
+_OURS = [_ROOT / name for name in ('sam3d_plugin', 'tools', 'projects')]
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+_SENTENCES = (ValueError, OSError, KeyError, TypeError, RuntimeError,
+              NotImplementedError)
+
+
+def explain(error: BaseException) -> Optional[str]:
+    """The sentence that tells a user what went wrong.
+
+    Args:
+        error (BaseException): What ended the run.
+
+    Returns:
+        Optional[str]: None for an error nobody foresaw, of which the
+        traceback must be seen.
+    """
+    text = _text(error)
+    if isinstance(error, KeyError) and ' registry. Please check ' in text:
+        return _explain_unregistered(text)
+    if 'in DataLoader worker process' in text:
+        return _explain_worker(text)
+    if (isinstance(error, OSError) and error.errno in _DISK
+            and error.strerror == os.strerror(error.errno)):
+        name = error.filename or 'the work directory'
+        return (f'{name} cannot be written ({(error.strerror or "").lower()}'
+                '); free space or choose another with --work-dir')
+    if isinstance(error, SyntaxError) or _is_own(error):
+        return text
+    if isinstance(error, FileNotFoundError):
+        return text if not error.filename else f'{error.filename} is missing'
+    return _explain_building(error)
+
+
+def _explain_building(error: BaseException) -> Optional[str]:
+    """Sentence for a component that its settings could not make."""
+    component = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code is build_from_cfg.__code__:
+            component = frame.f_locals.get('obj_cls')
+    if component is None:
+        return None
+    name = getattr(component, '__name__', str(component))
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    if isinstance(error, TypeError) and unknown:
+        known = [
+            key for key in arguments_of(component)
+            if key not in ('self', 'args', 'kwargs')
+        ]
+        close = difflib.get_close_matches(unknown[1], known, n=3) or known
+        return (f'the config gives {name} the setting {unknown[1]}, which it '
+                f'does not take; it takes {", ".join(close[:12])}')
+    return (f'{name} cannot be built from its settings in the config: '
+            f'{_text(error) or type(error).__name__} (--traceback shows '
+            'where)')
+
+
+def _text(error: BaseException) -> str:
+    """Message without the quotes and numbers that Python puts around it."""
+    if isinstance(error, OSError) and error.strerror and not error.filename:
+        return error.strerror
+    if isinstance(error, KeyError) and error.args:
+        return str(error.args[0])
+    return str(error)
+
+
+def _is_own(error: BaseException) -> bool:
+    """Whether a raise of this package made the error: a sentence then."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and isinstance(error, _SENTENCES) and _is_our_raise(
+        frames[-1].filename, frames[-1].line or '')
+
+
+def _is_our_raise(filename: str, line: str) -> bool:
+    """Whether a line of a traceback is a raise statement of ours."""
+    folders = Path(filename).resolve().parents
+    return line.strip().startswith('raise ') and any(folder in folders
+                                                     for folder in _OURS)
+
+
+def _explain_worker(text: str) -> Optional[str]:
+    """Sentence of this package's error inside a data loading worker."""
+    places = re.findall(r'File "([^"]+)", line.*\n(.*)', text)
+    if not places or not _is_our_raise(*places[-1]):
+        return None
+    return text.strip().splitlines()[-1].partition(': ')[2] or None
+
+
+def _explain_unregistered(text: str) -> str:
+    """Name the type that is not registered and what comes close."""
+    name, place = text.split(' registry. Please check ')[0].split(
+        ' is not in the ')
+    scope, _, plain = name.rpartition('.')
+    known = sorted(_registered_names(place, scope))
+    close = difflib.get_close_matches(plain, known, n=3)
+    hint = f'did you mean {" or ".join(close)}?' if close else (
+        'name the module that defines it in custom_imports')
+    return (f'the config names the type {name}, which is not registered in '
+            f'{place} or its parents: {hint}')
+
+
+def _registered_names(place: str, scope: str) -> Set[str]:
+    """Names in a registry, its parents and the package the type names.
+
+    Args:
+        place (str): The registry as mmengine calls it, ``scope::name``.
+        scope (str): What stood before the dot of the type, or ''.
+
+    Returns:
+        Set[str]: Names; of all registries when there is none by that name.
+    """
+    every = [
+        r for r in vars(mmdet3d_registry).values() if isinstance(r, Registry)
+    ]
+    chosen = [r for r in every if r.name == place.split('::')[-1]] or every
+    names: Set[str] = set()
+    for registry in chosen:
+        names.update(registry.module_dict)
+        while registry.parent is not None:
+            registry = registry.parent
+            names.update(registry.module_dict)
+        if scope in registry.children:
+            names.update(registry.children[scope].module_dict)
+    return names

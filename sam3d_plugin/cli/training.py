@@ -1,0 +1,81 @@
+"""Build the run of a config, after checking its data."""
+from pathlib import Path
+from typing import Any, Dict, List
+
+from mmdet3d.registry import MODELS, RUNNERS
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from ..datasets.frame_preflight import check_frame_loader
+from ..datasets.preflight import SceneLimits, check_datasets
+from ..engine.compatibility import check_query_count
+from ..engine.export import settings_of
+from ..store.checkpoint import read_checkpoint
+
+# Detectors whose targets are laid out for this many boxes a scene.
+_MAX_BOXES = {'VoteNet': 64, 'GroupFree3DNet': 64}
+
+
+def build_runner(cfg: Config, loaders: List[str]) -> Runner:
+    """Check the data, then build the runner.
+
+    Args:
+        cfg (Config): The whole configuration.
+        loaders (List[str]): Names of the dataloaders that will be read.
+
+    Returns:
+        Runner: Ready to train or test.
+    """
+    datasets = [cfg[name]['dataset'] for name in loaders if cfg.get(name)]
+    check_datasets(datasets, scene_limits(cfg.model))
+    if 'train_dataloader' in loaders:
+        check_frame_loader(cfg.train_dataloader)
+    check_teacher(cfg.model)
+    check_query_count(cfg.model)
+    return RUNNERS.build(cfg)
+
+
+def scene_limits(model: Dict[str, Any]) -> SceneLimits:
+    """Say what a model asks of every scene.
+
+    Args:
+        model (Dict[str, Any]): Its config.
+
+    Returns:
+        SceneLimits: No limits for what another package defines.
+    """
+    # inside the wrapper for test-time augmentation
+    model = model.get('module', model)
+    max_boxes = _MAX_BOXES.get(str(model.get('type')).split('.')[-1])
+    tokenizer = (model.get('backbone') or {}).get('tokenizer')
+    if tokenizer is None:
+        return SceneLimits(max_boxes)
+    built = MODELS.build(tokenizer)
+    return SceneLimits(max_boxes, built.points_needed, built.uses_regions)
+
+
+def check_teacher(model: Dict[str, Any]) -> None:
+    """Refuse to start stage 2 without its stage 1.
+
+    Args:
+        model (Dict[str, Any]): Its config.
+
+    Raises:
+        FileNotFoundError: When the teacher's file is missing.
+        ValueError: When it was trained with another tokenizer.
+    """
+    targets = model.get('target_generator') or {}
+    teacher = str(targets.get('checkpoint') or '')
+    if not teacher or '://' in teacher:
+        return
+    if not Path(teacher).is_file():
+        raise FileNotFoundError(
+            f'teacher {teacher} is missing: train stage 1 first, or name its '
+            'checkpoint with --cfg-options teacher=FILE')
+    trained = settings_of(read_checkpoint(teacher)).get('model') or {}
+    theirs = (trained.get('tokenizer') or {}).get('type')
+    if theirs and theirs != model['tokenizer']['type']:
+        raise ValueError(
+            f'teacher {teacher} was trained with {theirs}, the student has '
+            f'{model["tokenizer"]["type"]}, and both see the same tokens: '
+            'name the teacher or the tokenizer that belongs to the other')

@@ -1,0 +1,277 @@
+"""The arms of the ladder: which trainings, how long, and what is probed.
+
+An arm is a list of steps, each a config with options, and is data: another
+arm is another entry of ``ARMS``.
+"""
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from ..engine.options import read_config
+
+CONFIGS = 'configs/sam3d'
+POINT_MAE = 'projects/point_mae/configs'
+# Of a config, what a training depends on.
+_SETTINGS = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
+             'train_cfg', 'randomness', 'custom_hooks')
+# What the data set and the steps of its preparation say of themselves.
+_MANIFESTS = ('manifest.json', 'posed_images/manifest.json',
+              'region_maps/store.json', 'region_maps/manifest.json',
+              'region_features/store.json', 'region_features/manifest.json',
+              'region_groups/train/manifest.json', 'splits/train.txt',
+              'splits/val.txt')
+# The share of a schedule in which the rate rises: 10 epochs of 120.
+_WARM_UP = 1 / 12
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a pre-training arm trains, and on what.
+
+    Attributes:
+        configs (dict): Config of each kind of step.
+        tokens (dict): Tokenizer of each kind of tokens.
+        unit (str): ``'iters'`` or ``'epochs'``.
+        length (int): Of all steps of an arm together.
+        num_points (int): Points per frame, in training and probe.
+    """
+    configs: Dict[str, str]
+    tokens: Dict[str, Dict[str, Any]]
+    unit: str
+    length: int
+    num_points: int
+
+
+def _knn(num_tokens: int, num_neighbors: int) -> Dict[str, Any]:
+    return dict(
+        _delete_=True,
+        type='KNNTokenizer',
+        num_tokens=num_tokens,
+        num_neighbors=num_neighbors)
+
+
+def _sam(num_tokens: int, min_points: int) -> Dict[str, Any]:
+    return dict(
+        _delete_=True,
+        type='SAMTokenizer',
+        num_tokens=num_tokens,
+        min_points=min_points)
+
+
+BUDGETS = dict(
+    mini=Budget(
+        configs=dict(
+            stage1=f'{CONFIGS}/stage1_synthrooms_mini.py',
+            stage2=f'{CONFIGS}/stage2_synthrooms_mini.py',
+            point_mae=f'{POINT_MAE}/point_mae_synthrooms_mini.py'),
+        # As many kNN tokens as there are regions; see the mini configs.
+        tokens=dict(knn=_knn(64, 64), sam=_sam(128, 4)),
+        unit='iters',
+        length=1000,
+        num_points=4096),
+    full=Budget(
+        configs=dict(
+            stage1=f'{CONFIGS}/stage1_synthrooms.py',
+            stage2=f'{CONFIGS}/stage2_synthrooms.py',
+            point_mae=f'{POINT_MAE}/point_mae_scannet.py'),
+        tokens=dict(knn=_knn(256, 128), sam=_sam(256, 16)),
+        unit='epochs',
+        length=120,
+        num_points=20000))
+
+
+class Arm(NamedTuple):
+    """One way of pre-training.
+
+    Attributes:
+        tokens (str): ``'knn'`` or ``'sam'``.
+        steps (Tuple[str, ...]): Kinds of trainings, one after the other.
+        is_long (bool): Whether each step has the length that other arms have
+            in total.
+    """
+    tokens: str
+    steps: Tuple[str, ...] = ()
+    is_long: bool = False
+
+
+ARMS = dict(
+    random_knn=Arm('knn'),
+    random_sam=Arm('sam'),
+    point_mae_knn=Arm('knn', ('point_mae', )),
+    stage1_knn=Arm('knn', ('stage1', )),
+    stage1_sam=Arm('sam', ('stage1', )),
+    full_knn=Arm('knn', ('stage1', 'stage2')),
+    full_sam=Arm('sam', ('stage1', 'stage2')),
+    two_full_stages_knn=Arm('knn', ('stage1', 'stage2'), True),
+    two_full_stages_sam=Arm('sam', ('stage1', 'stage2'), True))
+KINDS = ('stage1', 'stage2', 'point_mae')
+# Those of equal budget, and their untrained encoders.
+DEFAULT_ARMS = [name for name, arm in ARMS.items() if not arm.is_long]
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A training of an arm.
+
+    Attributes:
+        name (str): Of its folder.
+        config (str): The config file.
+        options (dict): Settings over it, without the teacher.
+        extra (list): More settings, as typed.
+        has_teacher (bool): Whether it predicts the step before.
+    """
+    name: str
+    config: str
+    options: Dict[str, Any]
+    extra: List[str] = field(default_factory=list)
+    has_teacher: bool = False
+
+
+def step_lengths(arm: Arm, length: int) -> List[int]:
+    """Share a budget among the steps of an arm.
+
+    Args:
+        arm (Arm): The arm.
+        length (int): In total, in iterations or epochs.
+
+    Returns:
+        List[int]: Of each step; an odd one falls to the first.
+
+    Raises:
+        ValueError: If it is too short to be shared.
+    """
+    if not arm.steps:
+        return []
+    if arm.is_long:
+        return [length] * len(arm.steps)
+    count = len(arm.steps)
+    rest = length // count
+    if rest < 2:
+        raise ValueError(f'a length of {length} is too short for {count} '
+                         'trainings: give at least 2 to each')
+    return [length - rest * (count - 1)] + [rest] * (count - 1)
+
+
+def plan(arm: Arm,
+         budget: Budget,
+         seed: int,
+         data_root: str,
+         length: Optional[int] = None,
+         extra: Optional[Dict[str, List[str]]] = None) -> List[PlannedStep]:
+    """Write down the trainings of an arm.
+
+    Args:
+        arm (Arm): The arm.
+        budget (Budget): Its size.
+        seed (int): Of weights, order of frames, points, masks and drop path.
+        data_root (str): The data set.
+        length (Optional[int]): Instead of the budget's.
+        extra (Optional[Dict[str, List[str]]]): More settings, as typed, of
+            the trainings of a kind, and under ``'all'`` of every one.
+
+    Returns:
+        List[PlannedStep]: In order.
+    """
+    lengths = step_lengths(arm, length or budget.length)
+    extra = extra or {}
+    return [
+        PlannedStep(
+            name=kind,
+            config=budget.configs[kind],
+            options={
+                'data_root': data_root,
+                'model.tokenizer': budget.tokens[arm.tokens],
+                'randomness.seed': seed,
+                **_length_options(budget.unit, steps)
+            },
+            extra=[*extra.get('all', ()), *extra.get(kind, ())],
+            has_teacher=kind == 'stage2')
+        for kind, steps in zip(arm.steps, lengths)
+    ]
+
+
+def _length_options(unit: str, length: int) -> Dict[str, Any]:
+    """Train so long, with a short warm-up and the cosine to the end."""
+    warm_up = max(1, round(length * _WARM_UP))
+    options = {
+        f'train_cfg.max_{unit}': length,
+        'param_scheduler.0.end': warm_up,
+        'param_scheduler.1.begin': warm_up,
+        'param_scheduler.1.end': length,
+    }
+    if unit == 'iters':
+        # What a broken-off training loses.
+        options['default_hooks.checkpoint.interval'] = min(100, length)
+    return options
+
+
+def fresh_encoder(arm: Arm, budget: Budget) -> PlannedStep:
+    """Where an arm that trains nothing gets its encoder from.
+
+    Args:
+        arm (Arm): The arm.
+        budget (Budget): Its size.
+
+    Returns:
+        PlannedStep: A config that is probed as it is.
+    """
+    return PlannedStep('fresh', budget.configs['stage1'],
+                       {'model.tokenizer': budget.tokens[arm.tokens]})
+
+
+def settings_hash(steps: List[PlannedStep], probe: List[Any],
+                  data: Dict[str, str], data_root: str) -> str:
+    """What a result depends on, wherever the data set lies.
+
+    Args:
+        steps (List[PlannedStep]): Of the arm, or its fresh encoder.
+        probe (List[Any]): Options of the probe.
+        data (Dict[str, str]): See :func:`data_marks`.
+        data_root (str): The data set.
+
+    Returns:
+        str: 16 hexadecimal digits.
+    """
+    content: List[Any] = [probe, data]
+    content += [[
+        step.name, step.extra,
+        _resolved(step.config, json.dumps(step.options))
+    ] for step in steps]
+    text = json.dumps(content, sort_keys=True)
+    text = text.replace(data_root.rstrip('/'), 'DATA')
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=None)
+def _resolved(config: str, options: str) -> str:
+    """What a training depends on, of a config with options (JSON)."""
+    settings = read_config(config, json.loads(options)).to_dict()
+    # Where the teacher lies; what it is, the step before says.
+    (settings['model'].get('target_generator') or {}).pop('checkpoint', None)
+    chosen = [settings.get(key) for key in _SETTINGS]
+    return json.dumps(chosen, sort_keys=True, default=str)
+
+
+def data_marks(data_root: str) -> Dict[str, str]:
+    """Checksums of the manifests of a data set.
+
+    Args:
+        data_root (str): The data set.
+
+    Returns:
+        Dict[str, str]: By file, of those that are there.
+
+    Raises:
+        FileNotFoundError: If it has no id maps.
+    """
+    if not Path(data_root, 'region_maps').is_dir():
+        raise FileNotFoundError(
+            f'{data_root} has no region_maps: make and prepare the data set '
+            'first (README, "Without any data")')
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        for name in _MANIFESTS if (path := Path(data_root, name)).is_file()
+    }

@@ -1,0 +1,362 @@
+"""What a trained and evaluated run leaves behind, as one JSON file.
+
+    arm, seed, config, options     what ran
+    config_hash, data, encoder     what its result depends on, with
+      start, best, checkpoint      load_from, --best, --checkpoints if any
+    scored_on                      names of the data that its scores are of
+    commit                         of the code that trained and evaluated,
+                                   with -dirty where files differed from it
+    hardware, seconds              where and how long
+    scores                         by checkpoint (last, best), one dict of
+                                   metrics per evaluation
+"""
+import hashlib
+import json
+import os
+import pickle
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
+
+import torch
+from mmengine.config import Config
+
+from ..engine.work_dir import locked_work_dir
+from ..store import atomic_write
+from ..store.manifest import differences
+
+# Settings that a result depends on; logging and folders it does not.
+_SETTINGS = ('model', 'train_dataloader', 'test_dataloader', 'optim_wrapper',
+             'param_scheduler', 'train_cfg', 'test_evaluator', 'custom_hooks',
+             'randomness', 'load_from')
+_DIGITS = 16
+_LOADERS = ('train_dataloader', 'test_dataloader')
+_MANIFEST, _REGIONS = 'manifest.json', 'regions of '
+# What a training depends on, and where its work directory says so.
+_OF_TRAINING = ('config_hash', 'data', 'encoder', 'start', 'best')
+TRAINING = 'training.json'
+
+
+class RecordError(ValueError):
+    """Says in one sentence why something is not taken for what it is not."""
+
+
+def digest(content: bytes) -> str:
+    """Short checksum of some bytes."""
+    return hashlib.sha256(content).hexdigest()[:_DIGITS]
+
+
+def file_digest(path: Path) -> Optional[str]:
+    """Short checksum of a file; None where there is none."""
+    return digest(path.read_bytes()) if path.is_file() else None
+
+
+def config_hash(cfg: Config) -> str:
+    """Checksum of the settings that a result depends on.
+
+    Args:
+        cfg (Config): The whole configuration, options merged. The data root
+            may differ, the seed may not.
+
+    Returns:
+        str: 16 hexadecimal digits.
+    """
+    settings = {key: cfg.get(key) for key in _SETTINGS}
+    text = json.dumps(settings, sort_keys=True, default=str)
+    for root in {dataset['data_root'] for dataset in leaf_datasets(cfg)}:
+        text = text.replace(f'"{root}', '"')
+    return digest(text.encode())
+
+
+def leaf_datasets(cfg: Config,
+                  loaders: Sequence[str] = _LOADERS) -> List[Dict[str, Any]]:
+    """Train and test data set without their wrappers.
+
+    Args:
+        cfg (Config): The whole configuration.
+        loaders (Sequence[str]): Keys of those that are asked for.
+
+    Returns:
+        List[Dict[str, Any]]: Settings, ``data_root`` and ``ann_files`` (a
+        list) in each.
+    """
+    found = []
+    for name in loaders:
+        dataset = (cfg.get(name) or {}).get('dataset') or {}
+        while not _ann_files(dataset) and 'dataset' in dataset:
+            dataset = dataset['dataset']
+        if _ann_files(dataset):
+            found.append(
+                dict(
+                    dataset,
+                    data_root=dataset.get('data_root', ''),
+                    ann_files=_ann_files(dataset)))
+    return found
+
+
+def _ann_files(dataset: Dict[str, Any]) -> List[str]:
+    """Infos of a data set; mmdet3d's S3DIS has one file for each area."""
+    files = dataset.get('ann_files') or dataset.get('ann_file') or []
+    return [files] if isinstance(files, str) else list(files)
+
+
+def data_marks(cfg: Config) -> Dict[str, Optional[str]]:
+    """Checksums of a config's data: infos, manifest, and regions it reads.
+
+    Args:
+        cfg (Config): The whole configuration.
+
+    Returns:
+        Dict[str, Optional[str]]: By name inside the data root, and by
+        'regions of INFOS'; None for what is not there.
+    """
+    marks = {}
+    for dataset in leaf_datasets(cfg):
+        root = Path(dataset['data_root'] or '.')
+        for name in [_MANIFEST, *dataset['ann_files']]:
+            marks[name] = file_digest(root / name)
+        for step in dataset.get('pipeline') or ():
+            if step['type'].endswith('LoadRegionIds'):
+                for name in dataset['ann_files']:
+                    files = list(_region_files(dataset, step, root / name))
+                    if files:
+                        marks[_REGIONS + name] = _files_digest(files, root)
+    return marks
+
+
+def scored_on(cfg: Config) -> List[str]:
+    """Names in :func:`data_marks` of the data that scores are of."""
+    return [
+        name for dataset in leaf_datasets(cfg, ('test_dataloader', ))
+        for name in (_MANIFEST, *dataset['ann_files'])
+    ]
+
+
+def _region_files(dataset: Dict[str, Any], step: Dict[str, Any],
+                  infos: Path) -> Iterator[Path]:
+    """Files that ``LoadRegionIds`` will read for the scans of some infos."""
+    try:
+        scans = pickle.loads(infos.read_bytes())['data_list']
+    except (OSError, EOFError, AttributeError, ImportError, LookupError,
+            TypeError, ValueError, pickle.UnpicklingError):
+        return  # the training says what is wrong with them
+    points = (dataset.get('data_prefix') or {}).get('pts', 'points')
+    for scan in scans:
+        if scan.get('pts_region_path'):
+            path = Path(dataset['data_root'] or '.', points,
+                        scan['lidar_points']['lidar_path'])
+            yield (path.parent.parent / step.get('region_folder', 'regions') /
+                   scan['pts_region_path'])
+
+
+def _files_digest(paths: Sequence[Path], root: Path) -> Optional[str]:
+    """One checksum of the names and contents of files, whatever their order.
+
+    What they hold counts, not what the manifest of their maker says: files
+    are replaced by hand, and imported scans have no manifest.
+    """
+    marks = {str(path.relative_to(root)): file_digest(path) for path in paths}
+    if None in marks.values():
+        return None
+    return digest(json.dumps(marks, sort_keys=True).encode())
+
+
+def encoder_mark(cfg: Config) -> Optional[Dict[str, Optional[str]]]:
+    """File and checksum of the pre-trained encoder; None for a fresh one."""
+    init: Any = (cfg.model.get('backbone') or {}).get('init_cfg') or {}
+    return file_mark(init.get('checkpoint'))
+
+
+def file_mark(path: Optional[str]) -> Optional[Dict[str, Optional[str]]]:
+    """Name and checksum of a file, if one is named."""
+    if not path:
+        return None
+    return dict(file=Path(path).name, sha256=file_digest(Path(path)))
+
+
+def arm_kind(cfg: Config) -> str:
+    """'stock', 'pretrained' or 'fresh', for the column of reported numbers."""
+    backbone: Any = cfg.model.get('backbone') or {}
+    if encoder_mark(cfg):
+        return 'pretrained'
+    return 'fresh' if 'tokenizer' in backbone else 'stock'
+
+
+def claim_work_dir(work_dir: Path, description: Dict[str, Any]) -> None:
+    """Note in a work directory what its training depends on.
+
+    Args:
+        work_dir (Path): Of one training; made where it is missing.
+        description (Dict[str, Any]): Of the run that wants it.
+
+    Raises:
+        RecordError: When it holds checkpoints of other settings or data, or
+            nothing says of which.
+    """
+    note = work_dir / TRAINING
+    keys = ('config', 'options', *_OF_TRAINING)
+    wanted = {key: description[key] for key in keys}
+    with locked_work_dir(work_dir):
+        if not list(work_dir.glob('*.pth')):
+            write_record(note, wanted)
+            return
+    if not note.is_file():
+        raise RecordError(
+            f'{work_dir} holds checkpoints, and nothing says of which '
+            'settings and data; name them with --checkpoints, or choose '
+            'another --work-dir')
+    found = json.loads(note.read_text())
+    if any(found.get(key) != wanted[key] for key in _OF_TRAINING):
+        # The hash says nothing more than a config or an option that differs.
+        ordered = ('config', 'options', *_OF_TRAINING[1:], 'config_hash')
+        changes = [
+            text for key in ordered
+            for text in differences({key: found.get(key)}, {key: wanted[key]})
+        ]
+        raise RecordError(
+            f'{work_dir} holds a training of other settings or data: '
+            f'{"; ".join(changes[:3])}. Choose another --work-dir, or remove '
+            'the folder; --checkpoints evaluates files that exist')
+
+
+def note_commit(note: Path) -> None:
+    """Add the code's commit to those that trained in a work directory.
+
+    Args:
+        note (Path): JSON file about the training.
+    """
+    found = json.loads(note.read_text())
+    found['commits'] = _unique([*found.get('commits', ()), commit()])
+    write_record(note, found)
+
+
+def commits_of(note: Path) -> str:
+    """Commits of :func:`note_commit`, if any, and that of now."""
+    found = json.loads(note.read_text()) if note.is_file() else {}
+    return ', '.join(_unique([*found.get('commits', ()), commit()]))
+
+
+def _unique(names: Sequence[str]) -> List[str]:
+    return list(dict.fromkeys(names))
+
+
+def describe_commits(arms: Mapping[str, Sequence[str]]) -> List[str]:
+    """A sentence for tables whose arms are not all of one known commit.
+
+    Args:
+        arms (Mapping[str, Sequence[str]]): Commits of each arm's trainings.
+
+    Returns:
+        List[str]: Empty for one commit of which no file differed.
+    """
+    found = {name: ', '.join(_unique(names)) for name, names in arms.items()}
+    texts = set(found.values())
+    if len(texts) > 1 or ',' in ''.join(texts):
+        listed = '; '.join(f'{text} ({name})' for name, text in found.items())
+        return [f'Trained or evaluated by different commits: {listed}.']
+    changed = [t for t in texts if t.endswith('-dirty') or t == 'unknown']
+    return [f'The code may differ from its commit: {t}.' for t in changed]
+
+
+def commit() -> str:
+    """Commit of the code, marked where files differ from it."""
+    return subprocess.run(['git', 'describe', '--always', '--dirty'],
+                          cwd=Path(__file__).parent,
+                          capture_output=True,
+                          text=True).stdout.strip() or 'unknown'
+
+
+def hardware() -> Dict[str, Any]:
+    """The machine that this runs on."""
+    gpus = [
+        torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())
+    ]
+    return dict(
+        device=', '.join(gpus) or f'cpu {platform.machine()}',
+        cores=os.cpu_count(),
+        python=platform.python_version(),
+        torch=torch.__version__)
+
+
+def write_record(path: Path, record: Dict[str, Any]) -> None:
+    """Write a run's record as a whole."""
+    with atomic_write(path, 'w') as file:
+        json.dump(record, file, indent=1)
+        file.write('\n')
+
+
+def read_records(folder: Path) -> List[Dict[str, Any]]:
+    """Read the runs of an arm.
+
+    Args:
+        folder (Path): Folder with ``seed_*.json``.
+
+    Returns:
+        List[Dict[str, Any]]: By seed.
+
+    Raises:
+        ValueError: When there is none, one is broken, or they are not runs
+            of one arm on the same data.
+    """
+    records = []
+    for path in sorted(folder.glob('seed_*.json')):
+        try:
+            record = json.loads(path.read_text())
+            records.append({key: record[key] for key in record})
+            int(record['seed']), record['scores']['last'], record['data']
+            record['scored_on'], record['commit']
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f'{path} is no whole record of a run '
+                             f'({error!r}); remove it and evaluate '
+                             'again') from error
+    if not records:
+        raise ValueError(f'{folder} holds no seed_*.json; make them with '
+                         'tools/experiments/evaluate.py')
+    for record in records[1:]:
+        key = _difference(records[0], record)
+        if key:
+            raise ValueError(
+                f'{folder}: seeds {records[0]["seed"]} and '
+                f'{record["seed"]} differ in {key}, so they are not runs '
+                'of one arm; give each arm a folder of its own')
+    return sorted(records, key=lambda record: record['seed'])
+
+
+def _difference(first: Dict[str, Any], other: Dict[str, Any]) -> str:
+    """What two runs of an arm must share and do not; '' if there is none."""
+    options = first.get('options') or {}
+    shared = ['config', 'options']
+    if '{seed}' not in str(options):
+        shared += ['encoder', 'start']
+    for key in shared:
+        if first.get(key) != other.get(key):
+            return key
+    names = {*first['data'], *other['data']}
+    if _trains_on_data_of_seed(options):
+        names = {*scored_marks(first), *scored_marks(other)}
+    for name in sorted(names):
+        marks = [run['data'].get(name, '') for run in (first, other)]
+        if marks[0] != marks[1]:
+            return f'data ({name})'
+    return ''
+
+
+def _trains_on_data_of_seed(options: Dict[str, Any]) -> bool:
+    """Whether every training has its own data, such as few labels."""
+    return any('{seed}' in str(value) for key, value in options.items()
+               if key == 'data_root' or key.startswith('train_dataloader'))
+
+
+def scored_marks(record: Dict[str, Any]) -> Dict[str, str]:
+    """Checksums of the data that a run's scores are of.
+
+    Args:
+        record (Dict[str, Any]): Of the run.
+
+    Returns:
+        Dict[str, str]: By name, where there are any. Regions are not among
+        them: they are made for a model, and arms may differ in them.
+    """
+    marks = {name: record['data'].get(name) for name in record['scored_on']}
+    return {name: mark for name, mark in marks.items() if mark}

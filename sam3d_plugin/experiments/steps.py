@@ -1,0 +1,310 @@
+"""Commands that run one after the other, each until its output is there.
+
+What a tool that runs other tools needs: every command is printed as a user
+would type it, what is done is not done again, and a failing step stops the
+rest. A :class:`Record` also keeps what the steps took, across a kill.
+"""
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from resource import struct_rusage
+from typing import (TYPE_CHECKING, Any, Dict, List, NoReturn, Optional,
+                    Sequence, Tuple)
+
+from ..store.atomic import atomic_write
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+RECORD = 'steps.json'
+TRAIN, TEST = 'tools/train.py', 'tools/test.py'
+INTERRUPTED = 130
+_RUNNERS: Dict[str, List[str]] = dict(
+    python=[], torchrun=['-m', 'torch.distributed.run'])
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command.
+
+    Args:
+        command (List[str]): As typed, ``python`` or ``torchrun`` first.
+        output (str): File that is there when it has finished.
+        title (str): For people; the output where there is none.
+        purpose (str): A sentence on what it is for.
+    """
+    command: List[str]
+    output: str
+    title: str = ''
+    purpose: str = ''
+
+    @property
+    def is_done(self) -> bool:
+        """bool: Whether the output is there."""
+        return Path(self.output).is_file()
+
+    @property
+    def name(self) -> str:
+        """str: Tells it from other steps."""
+        return self.title or self.output
+
+    def __str__(self) -> str:
+        return shlex.join(self.command)
+
+
+@dataclass
+class Cost:
+    """What a step took; one that was stopped adds up.
+
+    Args:
+        title (str): Name of the step.
+        command (str): As printed.
+        seconds (float): Wall clock.
+        cpu_s (float): Of all its processes on all cores, seconds.
+        peak_mb (float): Largest resident size of one of its processes.
+        is_done (bool): Whether it ended well.
+    """
+    title: str
+    command: str
+    seconds: float = 0.0
+    cpu_s: float = 0.0
+    peak_mb: float = 0.0
+    is_done: bool = False
+
+
+class Record:
+    """What the steps took, in a file of the work directory.
+
+    Args:
+        work_dir (str): The work directory.
+        settings (Dict[str, Any]): That the results depend on.
+        machine (Dict[str, Any]): Where it runs, for the report.
+
+    Raises:
+        SystemExit: When the directory was made with other settings.
+    """
+
+    def __init__(self, work_dir: str, settings: Dict[str, Any],
+                 machine: Dict[str, Any]) -> None:
+        self.path = Path(work_dir, RECORD)
+        self.settings, self.machine = settings, machine
+        self.costs: Dict[str, Cost] = {}
+        if self.path.exists():
+            self.costs, old = self._read()
+            changed = [
+                key for key in settings if old.get(key) != settings[key]
+            ]
+            if changed:
+                raise SystemExit(
+                    f'error: {work_dir} was made with {changed[0]} '
+                    f'{old.get(changed[0])}, now it is '
+                    f'{settings[changed[0]]}: remove the folder, or choose '
+                    'another --work-dir (make quickstart WORK=DIR)')
+
+    def _read(self) -> Tuple[Dict[str, Cost], Dict[str, Any]]:
+        try:
+            content = json.loads(self.path.read_text())
+            costs = [Cost(**cost) for cost in content['steps']]
+            return {cost.title: cost for cost in costs}, content['settings']
+        except (ValueError, TypeError, KeyError) as error:
+            raise SystemExit(f'error: {self.path} is damaged, or of another '
+                             f'version ({error}): remove it; finished work '
+                             'is found again quickly') from error
+
+    def of(self, step: Step) -> Cost:
+        """The cost of a step so far."""
+        return self.costs.setdefault(step.name, Cost(step.name, str(step)))
+
+    def forget(self, steps: Sequence[Step]) -> None:
+        """Drop what steps took that have to be run again."""
+        for step in steps:
+            if step.name in self.costs and self.of(step).is_done:
+                self.costs[step.name] = Cost(step.name, str(step))
+
+    def add(self, step: Step, seconds: float, usage: struct_rusage,
+            is_done: bool) -> None:
+        """Add what a command took, and write all that is known.
+
+        Args:
+            step (Step): The step.
+            seconds (float): Wall clock.
+            usage (struct_rusage): Of its processes.
+            is_done (bool): Whether it ended well.
+        """
+        cost = self.of(step)
+        cost.command, cost.is_done = str(step), is_done
+        cost.seconds += seconds
+        cost.cpu_s += usage.ru_utime + usage.ru_stime
+        cost.peak_mb = max(cost.peak_mb, usage.ru_maxrss / 1024)
+        with atomic_write(self.path, 'w') as file:
+            json.dump(
+                dict(
+                    settings=self.settings,
+                    machine=self.machine,
+                    steps=[asdict(cost) for cost in self.costs.values()]),
+                file,
+                indent=1)
+        print(f'   {cost.seconds:.0f} s, {cost.peak_mb:,.0f} MB', flush=True)
+
+
+def run_steps(steps: Sequence[Step],
+              record: Optional[Record] = None,
+              environment: Optional[dict] = None) -> None:
+    """Run what is not done; with a record, everything after it, too.
+
+    Args:
+        steps (Sequence[Step]): In their order.
+        record (Optional[Record]): Updated after every step. Without one, a
+            step is done when its output is there.
+        environment (Optional[dict]): Of the commands. Defaults to
+            that of this process.
+
+    Raises:
+        SystemExit: When a command fails, leaves no output, or the user
+            interrupts it.
+    """
+    is_fresh = True
+    for number, step in enumerate(steps, 1):
+        head = f'\n== {number}/{len(steps)} {step.name}'
+        is_known = record is None or (is_fresh and record.of(step).is_done)
+        if step.is_done and is_known:
+            print(f'{head}: done before', flush=True)
+            continue
+        if record is not None and is_fresh:
+            record.forget(steps[number - 1:])
+        is_fresh = False
+        purpose = f'. {step.purpose}' if step.purpose else ''
+        print(f'{head}{purpose}\n$ {step}', flush=True)
+        begin = time.monotonic()
+        status, usage = run_command(step.command, environment)
+        is_done = status == 0 and step.is_done
+        if record is not None:
+            record.add(step, time.monotonic() - begin, usage, is_done)
+        if not is_done:
+            stop(step, status)
+
+
+def run_command(
+        command: List[str],
+        environment: Optional[dict] = None) -> Tuple[int, struct_rusage]:
+    """Run a command that stands for one of this Python.
+
+    Args:
+        command (List[str]): Begins with ``python`` or ``torchrun``.
+        environment (Optional[dict]): Its environment. Defaults to
+            that of this process.
+
+    Returns:
+        Tuple[int, struct_rusage]: Exit status, negative after a signal and
+        130 when the user interrupted; what it and the processes that it
+        waited for have used.
+    """
+    child = subprocess.Popen(
+        [sys.executable, *_RUNNERS[command[0]], *command[1:]], env=environment)
+    is_interrupted = False
+    while child.returncode is None:
+        try:
+            _, status, usage = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+        except KeyboardInterrupt:
+            # The terminal has told the command, too: it is about to end.
+            is_interrupted = True
+    return INTERRUPTED if is_interrupted else child.returncode, usage
+
+
+def stop(step: Step, status: int) -> NoReturn:
+    """Say which step failed and how to go on.
+
+    Args:
+        step (Step): The step.
+        status (int): Its exit status, negative after a signal.
+
+    Raises:
+        SystemExit: Always.
+    """
+    if status == INTERRUPTED:
+        print(
+            '\nstopped; the same command goes on where it was',
+            file=sys.stderr)
+        raise SystemExit(status)
+    how = f'ended with status {status}; its message is above'
+    if status == 0:
+        how = f'ended well, but left no {step.output}'
+    if status < 0:
+        how = f'was killed by signal {-status}'
+    if status == -9:
+        how += ', as happens when memory runs out: close other programs'
+    raise SystemExit(
+        f'\nerror: step "{step.name}" {how}.\nMend that and run the same '
+        'command again: what is whole stays, and this step goes on. The step '
+        f'alone:\n  {step}')
+
+
+def training(config: str, work_dir: str, options: Dict[str, Any]) -> Step:
+    """A training, taken up where it was broken off.
+
+    Args:
+        config (str): The config file.
+        work_dir (str): Where its checkpoints go.
+        options (Dict[str, Any]): For ``--cfg-options``.
+
+    Returns:
+        Step: Its output is the last checkpoint.
+    """
+    # Not above: the size of this process would count as that of commands.
+    from ..engine.options import read_config
+    command = ['python', TRAIN, config, '--work-dir', work_dir, '--resume']
+    cfg = read_config(config, options)
+    return Step(command + option_list(options),
+                f'{work_dir}/{last_checkpoint(cfg)}')
+
+
+def last_checkpoint(cfg: 'Config') -> str:
+    """Name of the file that a training of this config ends with.
+
+    Args:
+        cfg (Config): With ``train_cfg``.
+
+    Returns:
+        str: As mmengine's checkpoint hook names it.
+    """
+    length: Any = cfg.train_cfg
+    if length.get('max_iters'):
+        return f'iter_{length["max_iters"]}.pth'
+    return f'epoch_{length["max_epochs"]}.pth'
+
+
+def option_list(options: Dict[str, Any]) -> List[str]:
+    """Write options as ``--cfg-options`` takes them.
+
+    Args:
+        options (Dict[str, Any]): Values by key.
+
+    Returns:
+        List[str]: Arguments, none for no options.
+    """
+    pairs = [f'{key}={option_text(value)}' for key, value in options.items()]
+    return ['--cfg-options', *pairs] if pairs else []
+
+
+def option_text(value: Any) -> str:
+    """Write the value of an option; a dict as configs write it.
+
+    Args:
+        value (Any): Text, number or dict.
+
+    Returns:
+        str: For the command line.
+    """
+    return _literal(value) if isinstance(value, dict) else str(value)
+
+
+def _literal(value: Any) -> str:
+    if not isinstance(value, dict):
+        return repr(value)
+    return f'dict({", ".join(f"{k}={_literal(v)}" for k, v in value.items())})'

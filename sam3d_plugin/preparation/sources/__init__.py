@@ -1,0 +1,1 @@
+"""Readers of data sets and scans, each of which becomes a store."""

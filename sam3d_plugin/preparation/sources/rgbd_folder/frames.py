@@ -1,0 +1,140 @@
+"""Which files make up a frame, for frames that carry a number or a name."""
+import re
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from ....store.errors import StoreError
+from ....store.files import BackendArgs, join, list_names
+
+#: Endings of colour images.
+IMAGES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp')
+#: Endings of depth images.
+DEPTH_IMAGES = ('.png', '.pgm', '.tif', '.tiff')
+
+
+@dataclass
+class FrameFiles:
+    """Where the parts of a frame are, relative to the recording's folder.
+
+    Args:
+        name (str): What the frame is called in the data set.
+        source (str): What it is called in the recording.
+        color (str, optional): Path of the colour image.
+        depth (str, optional): Path of the depth image.
+        pose_file (str, optional): Path of the pose, a 4x4 matrix.
+        pose (np.ndarray, optional): (4, 4), if it is known already.
+        problem (str): Why the frame cannot be used; empty if it can.
+    """
+    name: str
+    source: str
+    color: Optional[str] = None
+    depth: Optional[str] = None
+    pose_file: Optional[str] = None
+    pose: Optional[np.ndarray] = None
+    problem: str = ''
+
+
+@dataclass
+class Recording:
+    """All that is found of one recording.
+
+    Args:
+        frames (list): In order of time.
+        notes (list): Lines for the log.
+        pose_of (str): Whose pose is given: ``'color'`` or ``'depth'``.
+        depth_scale (float): Units per metre of the depth images, unless the
+            user says otherwise.
+        color_intrinsics (str, optional): File or numbers, as for
+            :func:`~.matrices.read_intrinsics`.
+        depth_intrinsics (str, optional): The same; None if the depth images
+            are registered to the colour images.
+        depth_to_color (str, optional): As for
+            :func:`~.matrices.read_transform`.
+    """
+    frames: List[FrameFiles]
+    notes: List[str] = field(default_factory=list)
+    pose_of: str = 'depth'
+    depth_scale: float = 1000.0
+    color_intrinsics: Optional[str] = None
+    depth_intrinsics: Optional[str] = None
+    depth_to_color: Optional[str] = None
+
+
+#: Folder, pattern of a file's name whose first group names the frame.
+Place = Tuple[str, str]
+
+
+def match_files(root: str, parts: Dict[str, Place],
+                backend_args: BackendArgs) -> List[FrameFiles]:
+    """Frames from files of one number each for colour, depth and pose.
+
+    Args:
+        root (str): Folder of the recording.
+        parts (Dict[str, Place]): Where ``color``, ``depth`` and ``pose`` lie.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        List[FrameFiles]: One for every number that any file has, sorted;
+        those that lack a part or have one twice say so.
+    """
+    found: Dict[int, Dict[str, List[str]]] = {}
+    listed: Dict[str, Sequence[str]] = {}
+    for part, (folder, pattern) in parts.items():
+        path = join(root, folder) if folder else root
+        if path not in listed:
+            listed[path] = list_names(path, backend_args)
+        for file in listed[path]:
+            match = re.fullmatch(pattern, file)
+            if match:
+                numbers = found.setdefault(int(match[1]), {})
+                numbers.setdefault(
+                    part, []).append(f'{folder}/{file}' if folder else file)
+    frames = []
+    for number, files in sorted(found.items()):
+        frame = FrameFiles(f'{number:05d}', _source_name(files))
+        for part in parts:
+            paths = files.get(part, [])
+            if len(paths) > 1:
+                frame.problem = (f'frame {number} has two {_TITLES[part]}s, '
+                                 f'{paths[0]} and {paths[1]}; remove one')
+            elif not paths:
+                frame.problem = frame.problem or (
+                    f'the {_TITLES[part]} of frame {number} is missing; copy '
+                    'the recording again')
+            else:
+                setattr(frame, _FIELDS[part], paths[0])
+        frames.append(frame)
+    return frames
+
+
+_TITLES = {'color': 'colour image', 'depth': 'depth image', 'pose': 'pose'}
+_FIELDS = {'color': 'color', 'depth': 'depth', 'pose': 'pose_file'}
+
+
+def _source_name(files: Dict[str, List[str]]) -> str:
+    path = next(iter(files.values()))[0]
+    return PurePosixPath(path).name.partition('.')[0]
+
+
+def image_pattern(stem: str, endings: Sequence[str] = IMAGES) -> str:
+    """Pattern of an image's name; ``stem`` has the one group."""
+    return f'{stem}(?i:{"|".join(re.escape(e) for e in endings)})'
+
+
+def require(frames: Sequence[FrameFiles], root: str, form: str) -> None:
+    """Refuse a folder in which nothing was found.
+
+    Args:
+        frames (Sequence[FrameFiles]): What was found.
+        root (str): The folder, for the error.
+        form (str): How the files should be called, for the error.
+
+    Raises:
+        StoreError: When there is no frame.
+    """
+    if not frames:
+        raise StoreError(f'{root} has no frames like {form}; give the folder '
+                         'of the frames as --source, or another --layout')

@@ -1,0 +1,362 @@
+"""From a recording to ``posed_images``.
+
+Axis legend: H W pixels.
+"""
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from ....store.errors import FrameError, StoreError
+from ....store.files import BackendArgs, fingerprint_of_files, join
+from ....store.manifest import Store, differences
+from ....store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
+                                    Cameras, check_pose, decode_color,
+                                    decode_image, decode_matrix, encode_color,
+                                    encode_matrix, frame_files, is_plain_jpeg)
+from ....store.records import fingerprint
+from ...checking.frame_agreement import sample_frames
+from ...checking.scan_checks import CHECKS, Checks, check_source
+from ...checking.source_frames import (Source, SourceFrame,
+                                       raise_if_disk_fails, thin_out)
+from ...running.frame_steps import FrameStep, Product, call_each
+from ..scans.source_files import read_source_file
+from .conventions import Convention, to_millimetres, without_invalid
+from .frames import FrameFiles, Recording
+from .layouts import find_recording
+from .matrices import (make_right_handed, mirror_pose, read_intrinsics,
+                       read_transform, rotation_to_z)
+
+#: How a scan was imported; what its files depend on.
+IMPORT = 'import.json'
+
+# H, W of the color and the depth image of a frame.
+_Sizes = Tuple[Tuple[int, ...], Tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """How a recording is to be understood.
+
+    Args:
+        layout (str): ``'auto'`` or one of ``layouts.LAYOUTS``.
+        color_intrinsics (str, optional): See
+            :func:`~.matrices.read_intrinsics`; None takes the recording's.
+        depth_intrinsics (str, optional): The same.
+        depth_to_color (str, optional): See
+            :func:`~.matrices.read_transform`; the same.
+        depth_scale (float, optional): Units of the depth images per metre;
+            None takes the layout's.
+        pose_scale (float): See :class:`Convention`.
+        camera_axes (str): See :class:`Convention`.
+        poses (str): See :class:`Convention`.
+        depth_along (str): See :class:`Convention`.
+        stride (int): Take every so manieth frame.
+        up (tuple, optional): Direction in the recording's world that becomes
+            z; None leaves the world as it is.
+        is_checked (bool): Whether frames that disagree are refused.
+    """
+    layout: str = 'auto'
+    color_intrinsics: Optional[str] = None
+    depth_intrinsics: Optional[str] = None
+    depth_to_color: Optional[str] = None
+    depth_scale: Optional[float] = None
+    pose_scale: float = 1.0
+    camera_axes: str = 'opencv'
+    poses: str = 'camera-to-world'
+    depth_along: str = 'axis'
+    stride: int = 1
+    up: Optional[Tuple[float, ...]] = None
+    is_checked: bool = True
+
+
+class RGBDFolderStep(FrameStep):
+    """Imports one recording as one scan.
+
+    Args:
+        source (str): Folder of the recording.
+        scan (str): Name it gets.
+        options (FolderOptions): How to understand it.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Raises:
+        StoreError: When nothing is found, or cameras are unknown.
+    """
+
+    kind = 'posed_images'
+
+    def __init__(self,
+                 source: str,
+                 scan: str,
+                 options: FolderOptions = FolderOptions(),
+                 backend_args: BackendArgs = None) -> None:
+        if options.stride < 1:
+            raise StoreError(f'--stride {options.stride} takes no frame; give '
+                             '1 or more')
+        if not scan or '/' in scan or scan[0] == '.':
+            raise StoreError(f'--scan {scan!r} is no name of a folder')
+        self.source = source.rstrip('/')
+        self.scan = scan
+        self.backend_args = backend_args
+        self.layout, recording = find_recording(source, options.layout,
+                                                backend_args)
+        cameras = read_cameras(recording, options, backend_args)
+        self.is_mirrored = bool(cameras.color_intrinsics[1, 1] < 0)
+        self.cameras = make_right_handed(cameras)
+        self.world = _world(options.up, self.is_mirrored)
+        self.convention = Convention(
+            recording.depth_scale if options.depth_scale is None else
+            options.depth_scale, options.pose_scale, options.camera_axes,
+            options.poses, options.depth_along)
+        self.options = options
+        self.checks: Optional[Checks] = None
+        self.sizes: Optional[_Sizes] = None
+        self.pose_of = recording.pose_of
+        self.stride = options.stride
+        self.notes = recording.notes
+        self.frames = {
+            frame.name: frame
+            for frame in recording.frames[::options.stride]
+        }
+
+    def settings(self) -> Dict[str, Any]:
+        """What all scans of the folder share; see :data:`IMPORT`."""
+        return dict(source='rgbd_folder')
+
+    def scan_settings(self) -> Dict[str, Any]:
+        """What the files of this scan depend on, as JSON."""
+        return dict(
+            layout=self.layout,
+            stride=self.stride,
+            **asdict(self.convention),
+            is_mirrored=self.is_mirrored,
+            world=self.world.tolist(),
+            color_intrinsics=self.cameras.color_intrinsics.tolist(),
+            depth_intrinsics=self.cameras.depth_intrinsics.tolist(),
+            depth_to_color=self.cameras.depth_to_color.tolist(),
+            is_single=self.cameras.is_single)
+
+    def check_store(self, store: Store) -> None:
+        """Refuse to go on with a scan that was imported in another way.
+
+        Args:
+            store (Store): Where it would be written.
+
+        Raises:
+            StoreError: When the scan is there with other settings.
+        """
+        name = f'{self.scan}/{IMPORT}'
+        try:
+            old = json.loads(store.read(name))
+        except FileNotFoundError:
+            return
+        except ValueError as error:
+            raise StoreError(f'{store.path(name)} is damaged ({error}); '
+                             'remove it') from error
+        # Imported before there were other conventions.
+        old = {**asdict(Convention()), **old}
+        found = differences(old, self.scan_settings())
+        if found:
+            raise StoreError(
+                f'{store.path(self.scan)} was imported in another way: '
+                f'{"; ".join(found[:5])}. Import it as then, or choose '
+                'another --scan or --out')
+
+    def scans(self) -> List[str]:
+        """The one scan."""
+        return [self.scan]
+
+    def items(self, scan: str) -> List[str]:
+        """Names of its frames, in order of time."""
+        return list(self.frames)
+
+    def paths(self, scan: str, item: str) -> List[str]:
+        """Files of a frame."""
+        return [
+            f'{scan}/{item}{ending}' for ending in ('.jpg', '.png', '.txt')
+        ]
+
+    def begin(self, scan: str) -> Dict[str, bytes]:
+        """The cameras, and how the scan was imported."""
+        matrices = {INTRINSIC: self.cameras.color_intrinsics}
+        if not self.cameras.is_single:
+            matrices[INTRINSIC_DEPTH] = self.cameras.depth_intrinsics
+            matrices[DEPTH_TO_COLOR] = self.cameras.depth_to_color
+        text = json.dumps(self.scan_settings(), indent=1, sort_keys=True)
+        files = {
+            f'{scan}/{IMPORT}': f'{text}\n'.encode(),
+            f'{scan}/{CHECKS}': self.check().to_json()
+        }
+        files.update((f'{scan}/{file}', encode_matrix(matrix))
+                     for file, matrix in matrices.items())
+        return files
+
+    def check(self) -> Checks:
+        """Compare some frames, once; FrameError when they disagree."""
+        if self.checks is None:
+            self.checks = check_source(self.sample(), self.options.up
+                                       is not None, self.options.is_checked)
+        return self.checks
+
+    def sample(self) -> Source:
+        """Some frames as the recording has them; bad ones are left out."""
+        names = list(self.frames)
+        frames, cameras = [], self.cameras
+        sizes: List[_Sizes] = []
+        for name in sample_frames(names):
+            index, frame = names.index(name), self.frames[name]
+            try:
+                color = self._color(frame)[0]
+                depth = without_invalid(
+                    decode_image(self._read(frame.depth or ''), frame.source))
+                pose = self._raw_pose(frame)
+            except FrameError as error:
+                raise_if_disk_fails(error)
+                continue
+            sizes.append((color.shape[:2], depth.shape))
+            color, cameras = thin_out(color, self.cameras)
+            frames.append(
+                SourceFrame(color, depth, pose,
+                            self._neighbor(names, index - 1),
+                            self._neighbor(names, index + 1)))
+        if sizes:
+            self.sizes = Counter(sizes).most_common(1)[0][0]
+            frames = [f for f, s in zip(frames, sizes) if s == self.sizes]
+        return Source(self.scan, frames, cameras, self.convention, self._place,
+                      ', or --unchecked')
+
+    def process(self, scan: str,
+                items: Sequence[str]) -> List[Union[Product, FrameError]]:
+        """See :meth:`FrameStep.process`."""
+        return call_each(self._make, items)
+
+    def _make(self, name: str) -> Product:
+        frame = self.frames[name]
+        color, content = self._color(frame)
+        assert frame.depth
+        millimetres = to_millimetres(
+            decode_image(self._read(frame.depth), frame.depth),
+            self.convention, self.cameras.depth_intrinsics, frame.depth)
+        if not is_plain_jpeg(content):
+            content = encode_color(color)
+        self._check_sizes(frame, color.shape[:2], millimetres.shape)
+        files = frame_files(content, millimetres, self._pose(frame))
+        share = np.count_nonzero(millimetres) / millimetres.size
+        return Product(
+            dict(zip(self.paths(self.scan, name), files.values())),
+            dict(source=frame.source, with_depth=round(share, 4)))
+
+    def inputs(self, scan: str, item: str) -> Dict[str, str]:
+        """The frame's files, and its pose if that comes from a list."""
+        frame = self.frames[item]
+        files = [
+            join(self.source, path)
+            for path in (frame.color, frame.depth, frame.pose_file) if path
+        ]
+        pose = [] if frame.pose is None else frame.pose.tolist()
+        return dict(
+            files=fingerprint_of_files(files, self.backend_args),
+            pose=fingerprint(pose))
+
+    def _check_sizes(self, frame: FrameFiles, color: Tuple[int, ...],
+                     depth: Tuple[int, ...]) -> None:
+        if self.cameras.is_single and color != depth:
+            raise FrameError(
+                f'{frame.depth} is {depth[1]}x{depth[0]}, but {frame.color} '
+                f'{color[1]}x{color[0]}; give --depth-intrinsics for the '
+                'depth images and --color-intrinsics for the colour images')
+        if self.sizes and (color, depth) != self.sizes:
+            raise FrameError(
+                f'{frame.depth} {depth[1]}x{depth[0]} or {frame.color} '
+                f'{color[1]}x{color[0]} has another size than most frames')
+
+    def _color(self, frame: FrameFiles) -> Tuple[np.ndarray, bytes]:
+        """Pixels and file of the color image."""
+        if frame.problem:
+            raise FrameError(frame.problem)
+        assert frame.color
+        content = self._read(frame.color)
+        return decode_color(content, frame.color), content
+
+    def _neighbor(self, names: List[str], index: int) -> Optional[np.ndarray]:
+        """(4, 4) pose of a frame, as read; None if there is none."""
+        if not 0 <= index < len(names):
+            return None
+        try:
+            return self._raw_pose(self.frames[names[index]])
+        except FrameError:
+            return None
+
+    def _raw_pose(self, frame: FrameFiles) -> np.ndarray:
+        """(4, 4) as the recording has it."""
+        if frame.pose is not None:
+            return frame.pose
+        if frame.pose_file is None:
+            raise FrameError(frame.problem)
+        return decode_matrix(self._read(frame.pose_file), frame.pose_file)
+
+    def _place(self, pose: np.ndarray) -> np.ndarray:
+        """(4, 4) of the depth camera, in a right-handed world."""
+        if self.is_mirrored:
+            pose = mirror_pose(pose)
+        if self.pose_of == 'color':
+            pose = pose @ self.cameras.depth_to_color
+        return self.world @ pose
+
+    def _pose(self, frame: FrameFiles) -> np.ndarray:
+        """(4, 4) from the depth camera to the world of the data set."""
+        name = frame.pose_file or f'pose of {frame.source}'
+        pose = self.convention.pose(self._raw_pose(frame))
+        return self._place(check_pose(pose, name))
+
+    def _read(self, path: str) -> bytes:
+        return read_source_file(
+            join(self.source, path), path, 'copy it again', self.backend_args)
+
+
+def read_cameras(recording: Recording, options: FolderOptions,
+                 backend_args: BackendArgs) -> Cameras:
+    """The cameras of a recording, as far as options do not replace them.
+
+    Args:
+        recording (Recording): What was found.
+        options (FolderOptions): Of the user.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        Cameras: One if neither depth intrinsics nor an extrinsic are known.
+
+    Raises:
+        StoreError: When the colour camera is unknown.
+    """
+    color = options.color_intrinsics or recording.color_intrinsics
+    depth = options.depth_intrinsics or recording.depth_intrinsics
+    motion = options.depth_to_color or recording.depth_to_color
+    if color is None:
+        raise StoreError(
+            'the recording does not say what its color camera is; give '
+            '--color-intrinsics fx,fy,cx,cy, and --depth-to-color if it is '
+            'another than the depth camera')
+    intrinsics = read_intrinsics(color, backend_args)
+    return Cameras(
+        color_intrinsics=intrinsics,
+        depth_intrinsics=(read_intrinsics(depth, backend_args)
+                          if depth else intrinsics),
+        depth_to_color=(read_transform(motion, backend_args)
+                        if motion else np.eye(4)),
+        is_single=depth is None and motion is None)
+
+
+def _world(up: Optional[Tuple[float, ...]], is_mirrored: bool) -> np.ndarray:
+    """(4, 4) from the recording's world to the data set's."""
+    world = np.eye(4)
+    if up is not None:
+        if len(up) != 3:
+            raise StoreError(f'--up {up} is no direction; give 3 numbers')
+        direction = np.array(up, dtype=np.float64)
+        if is_mirrored:
+            direction[1] *= -1
+        world[:3, :3] = rotation_to_z(direction)
+    return world

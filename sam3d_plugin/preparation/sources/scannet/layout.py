@@ -1,0 +1,242 @@
+"""Where ScanNet's files lie, and which scan belongs to which split."""
+from collections import Counter
+from contextlib import contextmanager
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence
+
+from ....store.errors import FrameError, StoreError
+from ....store.files import (BackendArgs, PathLike, exists, join, list_names,
+                             read_bytes)
+from ..scans.source_files import brief
+
+# Scans of ScanNet v2's splits.
+OFFICIAL_TOTALS = {'train': 1201, 'val': 312, 'test': 100}
+# Splits whose annotations are not published.
+WITHOUT_ANNOTATIONS = ('test', )
+
+_RELEASE_FOLDERS = ('scans', 'scans_test')
+
+Splits = Dict[str, List[str]]
+
+
+def source_backend_args(path: Optional[PathLike],
+                        backend_args: BackendArgs) -> BackendArgs:
+    """Arguments of a path's backend, when only some paths are remote.
+
+    Args:
+        path (Optional[PathLike]): Local path or URI.
+        backend_args (BackendArgs): What the user gave for URIs.
+
+    Returns:
+        BackendArgs: None for local paths.
+    """
+    return backend_args if '://' in str(path) else None
+
+
+@contextmanager
+def relative_names(source: PathLike) -> Iterator[None]:
+    """Let errors name files relative to the source.
+
+    Records keep the errors, and hold no absolute path.
+
+    Args:
+        source (PathLike): Folder of the release.
+
+    Yields:
+        None: For the block.
+
+    Raises:
+        FrameError: That of the block, without the folder.
+    """
+    try:
+        yield
+    except FrameError as error:
+        raise FrameError(str(error).replace(join(source, ''), '')) from error
+
+
+def find_folders(source: PathLike,
+                 backend_args: BackendArgs = None) -> Dict[str, str]:
+    """Folders of the scans of a release.
+
+    Args:
+        source (PathLike): Folder with ``scans/`` or ``scans_test/`` or both,
+            or one that holds the scan folders itself.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        Dict[str, str]: Path of each scan's folder by the scan's name, sorted.
+
+    Raises:
+        StoreError: When there is no scan folder, or two of one name.
+    """
+    names = list_names(source, backend_args, folders=True)
+    parents = [
+        join(source, name) for name in _RELEASE_FOLDERS if name in names
+    ] or [str(source)]
+    folders: Dict[str, str] = {}
+    for parent in parents:
+        for name in list_names(parent, backend_args, folders=True):
+            if name in folders:
+                raise StoreError(f'{folders[name]} and {join(parent, name)} '
+                                 'are one scan twice; remove one')
+            folders[name] = join(parent, name)
+    if not folders:
+        raise StoreError(
+            f'{source} holds no scan folder; give the folder of the release '
+            'with scans/scene0000_00/, scans/scene0000_01/, ...')
+    return dict(sorted(folders.items()))
+
+
+def read_list(path: PathLike, backend_args: BackendArgs = None) -> List[str]:
+    """Scan names of a list file, one in a line.
+
+    Args:
+        path (PathLike): Text file.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        List[str]: In the order of the file.
+
+    Raises:
+        StoreError: When it is missing, empty or names a scan twice.
+    """
+    try:
+        names = read_bytes(path, backend_args).decode().split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f'{path} cannot be read ({brief(error)}); give a '
+                         'text file with one scan name in a line') from error
+    if not names:
+        raise StoreError(f'{path} names no scan; write one name in a line')
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise StoreError(f'{path} names {repeated[0]} twice; remove one')
+    return names
+
+
+def find_lists(folder: Optional[PathLike],
+               given: Mapping[str, PathLike],
+               wanted: Optional[Sequence[str]] = None,
+               backend_args: BackendArgs = None) -> Dict[str, PathLike]:
+    """The list files of the splits.
+
+    Args:
+        folder (Optional[PathLike]): Folder with ``scannetv2_<split>.txt``.
+        given (Mapping[str, PathLike]): List files that lie elsewhere.
+        wanted (Optional[Sequence[str]]): Splits; None is all that have a
+            list.
+        backend_args (BackendArgs): Arguments of the folder's backend.
+
+    Returns:
+        Dict[str, PathLike]: List file of each split.
+
+    Raises:
+        StoreError: When a wanted split has no list, or none has.
+    """
+    files: Dict[str, PathLike] = {}
+    for split in OFFICIAL_TOTALS if wanted is None else wanted:
+        if split in given:
+            files[split] = given[split]
+        elif folder is not None:
+            path = join(folder, f'scannetv2_{split}.txt')
+            if exists(path, backend_args):
+                files[split] = path
+        if wanted is not None and split not in files:
+            raise StoreError(f'{folder or "no folder"} has no scannetv2_'
+                             f'{split}.txt; give it as --{split}-list')
+    if not files:
+        raise StoreError('there is no list of scans; give the folder of '
+                         'scannetv2_train.txt as --lists')
+    return files
+
+
+def read_splits(files: Mapping[str, PathLike],
+                backend_args: BackendArgs = None) -> Splits:
+    """Read the lists of the splits.
+
+    Args:
+        files (Mapping[str, PathLike]): List file of each split.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        Splits: Scan names of each split.
+
+    Raises:
+        StoreError: When a list cannot be used or two share a scan.
+    """
+    splits: Splits = {}
+    owner: Dict[str, str] = {}
+    for split, path in files.items():
+        splits[split] = read_list(path,
+                                  source_backend_args(path, backend_args))
+        for scan in splits[split]:
+            if scan in owner:
+                raise StoreError(f'{scan} is in the lists of {owner[scan]} '
+                                 f'and {split}; remove it from one')
+            owner[scan] = split
+    return splits
+
+
+def check_totals(splits: Splits) -> None:
+    """Refuse lists that are not ScanNet v2's.
+
+    Args:
+        splits (Splits): Scan names of each split.
+
+    Raises:
+        StoreError: When a split has another number of scans than ScanNet's.
+    """
+    for split, scans in splits.items():
+        total = OFFICIAL_TOTALS.get(split)
+        if total is not None and len(scans) != total:
+            raise StoreError(
+                f'the list of {split} has {len(scans):,} scans, but ScanNet '
+                f'v2 has {total:,}; use the scannetv2_{split}.txt of the '
+                'release, or add --partial to prepare a part')
+
+
+def present_splits(splits: Splits, folders: Sequence[str],
+                   source: PathLike) -> Splits:
+    """What is there of each split.
+
+    Args:
+        splits (Splits): Scan names of each split.
+        folders (Sequence[str]): Names of the scans that are there.
+        source (PathLike): Where, for the error.
+
+    Returns:
+        Splits: Without scans that are missing, and without empty splits.
+
+    Raises:
+        StoreError: When nothing is left.
+    """
+    there = set(folders)
+    found = {
+        split: [scan for scan in scans if scan in there]
+        for split, scans in splits.items()
+    }
+    found = {split: scans for split, scans in found.items() if scans}
+    if not found:
+        raise StoreError(f'{source} holds none of the scans that the lists '
+                         'name; check --source')
+    return found
+
+
+def check_present(splits: Splits, folders: Sequence[str],
+                  source: PathLike) -> None:
+    """Refuse a release that lacks scans of the lists.
+
+    Args:
+        splits (Splits): Scan names of each split.
+        folders (Sequence[str]): Names of the scans that are there.
+        source (PathLike): Where, for the error.
+
+    Raises:
+        StoreError: It names the first and the number.
+    """
+    there = set(folders)
+    for split, scans in splits.items():
+        missing = [scan for scan in scans if scan not in there]
+        if missing:
+            raise StoreError(
+                f'{source} lacks {len(missing):,} of the {len(scans):,} scans '
+                f'of {split}, the first is {missing[0]}; download them, leave '
+                'the split out with --splits, or add --partial')

@@ -1,0 +1,200 @@
+"""Lists of few labelled scans: which of a training set keep their labels.
+
+The protocol, for every data set: scans in the order of the SHA-256 of
+``SEED/NAME``, of which the first p percent, rounded, at least one. A list
+depends on the names and the seed alone, not on the order of the scans, and
+holds every shorter list of its seed. Its name ends with ``_PERCENT_seedSEED``;
+that of seed 0 is written as ``_PERCENT`` as well, which configs name.
+"""
+import hashlib
+import pickle
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Sequence, Tuple
+
+import numpy as np
+
+from ....store import atomic_write
+from ....store.errors import BROKEN_PICKLE
+from .infos import label_weights, resampled_indices
+from .scan import MAX_NYU40_ID, SEGMENTATION_IDS, ScanError
+from .source_files import brief
+
+PERCENTAGES = (1, 5, 10, 20)
+_POINT_BYTES = 4
+# By data set of the infos: labels of the segmentation classes in its masks,
+# and points per sample of mmdet3d's segmentation configs.
+_SEGMENTATION: Dict[str, Tuple[Sequence[int], int]] = dict(
+    scannet=(SEGMENTATION_IDS, 8192), s3dis=(range(13), 4096))
+
+
+def choose_scans(names: Sequence[str], percentage: float,
+                 seed: int) -> List[str]:
+    """Choose the scans that keep their labels.
+
+    Args:
+        names (Sequence[str]): Scans of the training set, all different.
+        percentage (float): Of the scans, above 0, at most 100.
+        seed (int): Another seed, other scans.
+
+    Returns:
+        List[str]: Sorted names.
+
+    Raises:
+        ScanError: When there is no scan, one is there twice, or the
+            percentage is out of range.
+    """
+    if not names or len(set(names)) < len(names):
+        raise ScanError('a list needs scans, each of them once; got '
+                        f'{len(names)}, {len(set(names))} of them different')
+    if not 0 < percentage <= 100:
+        raise ScanError(f'{percentage:g} is no percentage above 0')
+    order = sorted(
+        names,
+        key=lambda name: hashlib.sha256(f'{seed}/{name}'.encode()).digest())
+    return sorted(order[:max(round(len(names) * percentage / 100), 1)])
+
+
+def list_suffixes(percentage: float, seed: int) -> List[str]:
+    """Ends of a list's names, such as ``_10_seed1``; ``_10`` is of seed 0."""
+    named = f'_{percentage:g}_seed{seed}'
+    return [named] if seed else [f'_{percentage:g}', named]
+
+
+def write_name_list(source: Path, out: Path, percentage: float,
+                    seed: int) -> List[Path]:
+    """Write a list of names, such as of scannetv2_train.txt.
+
+    Args:
+        source (Path): One name in a line.
+        out (Path): Folder.
+        percentage (float): See :func:`choose_scans`.
+        seed (int): See :func:`choose_scans`.
+
+    Returns:
+        List[Path]: The new list, under each of its names.
+
+    Raises:
+        ScanError: When a list of that name holds other scans, or see
+            :func:`choose_scans`.
+    """
+    chosen = choose_scans(source.read_text().split(), percentage, seed)
+    paths = [
+        out / f'{source.stem}{suffix}.txt'
+        for suffix in list_suffixes(percentage, seed)
+    ]
+    for path in paths:
+        if path.is_file():
+            _refuse_others(path, path.read_text().split(), chosen)
+    for path in paths:
+        with atomic_write(path, 'w') as file:
+            file.write('\n'.join(chosen) + '\n')
+    return paths
+
+
+def write_infos(source: Path, percentage: float, seed: int) -> List[Path]:
+    """Write the infos of few labelled scans beside those of all.
+
+    Args:
+        source (Path): Infos, such as ``scannet_infos_train.pkl``. Where its
+            scans have semantic masks, the two arrays of ``seg_info`` that
+            mmdet3d's segmentation reads are written too.
+        percentage (float): See :func:`choose_scans`.
+        seed (int): See :func:`choose_scans`.
+
+    Returns:
+        List[Path]: The new infos, under each of their names.
+
+    Raises:
+        ScanError: When the infos are not of mmdet3d 1.1, are there already
+            with other scans, or see :func:`choose_scans`.
+    """
+    content = _read_infos(source)
+    infos = {_scan_of(info): info for info in content['data_list']}
+    chosen = choose_scans([_scan_of(i) for i in content['data_list']],
+                          percentage, seed)
+    content['data_list'] = [infos[name] for name in chosen]
+    suffixes = list_suffixes(percentage, seed)
+    paths = [
+        source.with_name(source.stem + suffix + source.suffix)
+        for suffix in suffixes
+    ]
+    for path in paths:
+        if path.is_file():
+            old = _read_infos(path)['data_list']
+            _refuse_others(path, map(_scan_of, old), chosen)
+    arrays = {}
+    if (source.parent / 'seg_info').is_dir():
+        arrays = _seg_info(source, content)
+    for path, suffix in zip(paths, suffixes):
+        split = source.stem.split('_infos_')[-1] + suffix
+        for name, array in arrays.items():
+            target = source.parent / 'seg_info' / f'{split}_{name}.npy'
+            with atomic_write(target) as file:
+                np.save(file, array)
+        with atomic_write(path) as file:
+            pickle.dump(content, file)
+    return paths
+
+
+def _read_infos(path: Path) -> Dict[str, Any]:
+    """Read infos of mmdet3d 1.1; raise ScanError for other files."""
+    try:
+        content = pickle.loads(path.read_bytes())
+        for info in content['data_list']:
+            _scan_of(info)
+    except BROKEN_PICKLE as error:
+        raise ScanError(f'{path} is no info file of mmdet3d 1.1 '
+                        f'({brief(error)})') from error
+    return content
+
+
+def _refuse_others(path: Path, names: Iterable[str],
+                   chosen: Sequence[str]) -> None:
+    """Raise ScanError rather than replace a list of other scans.
+
+    SynthRooms comes with lists of its own, on which scores were published.
+    """
+    if sorted(names) != list(chosen):
+        raise ScanError(
+            f'{path} is there with other scans: of another rule, as '
+            "SynthRooms's own lists, or of other infos; remove it to have it "
+            'written anew, or choose other --seeds')
+
+
+def _scan_of(info: Dict[str, Any]) -> str:
+    return Path(info['lidar_points']['lidar_path']).stem
+
+
+def _seg_info(source: Path, content: Dict[str, Any]) -> Dict[str, np.ndarray]:
+    """Class weights and how often each scan is drawn, by name.
+
+    Args:
+        source (Path): The infos, beside the folders of points and masks.
+        content (Dict[str, Any]): Of the new infos.
+
+    Returns:
+        Dict[str, np.ndarray]: As mmdet3d names them behind the split.
+
+    Raises:
+        ScanError: When the classes of the data set are unknown.
+    """
+    dataset = content.get('metainfo', {}).get('dataset')
+    if dataset not in _SEGMENTATION:
+        raise ScanError(
+            f'{source} is of {dataset}, and class weights for seg_info are '
+            f'known for {" and ".join(_SEGMENTATION)}; move seg_info away if '
+            'the lists are for detection')
+    classes, points_per_sample = _SEGMENTATION[dataset]
+    root = source.parent
+    num_points, counts = [], np.zeros(MAX_NYU40_ID + 1, np.int64)
+    for info in content['data_list']:
+        points = info['lidar_points']
+        size = (root / 'points' / points['lidar_path']).stat().st_size
+        num_points.append(size // (points['num_pts_feats'] * _POINT_BYTES))
+        mask = root / 'semantic_mask' / info['pts_semantic_mask_path']
+        labels = np.fromfile(mask, np.int64)
+        counts += np.bincount(
+            labels.clip(0, MAX_NYU40_ID), minlength=MAX_NYU40_ID + 1)
+    return dict(
+        label_weight=label_weights(counts[list(classes)]),
+        resampled_scene_idxs=resampled_indices(num_points, points_per_sample))

@@ -1,0 +1,213 @@
+"""mmdet3d 1.x infos of scans, and ScanNet's ``seg_info``.
+
+The form is that of mmdet3d's ``scannet_converter`` after
+``update_infos_to_v2``; names of files are relative to their folders, which
+mmdet3d's configs give as ``data_prefix``.
+
+Axis legend: N points, R boxes.
+"""
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+import numpy as np
+
+from ....store import atomic_write, encode_region_file
+from .scan import (CLASS_NAMES, DETECTION_CLASSES, MAX_NYU40_ID,
+                   SEGMENTATION_IDS, Scan)
+
+# Folders of a data set, as mmdet3d's configs name them, and ours.
+FOLDERS = ('points', 'instance_mask', 'semantic_mask', 'regions', 'seg_info')
+
+# Points per sample of mmdet3d's ScanNet segmentation config: a scan is drawn
+# once per so many of its points.
+_POINTS_PER_SAMPLE = 8192
+
+
+@dataclass(frozen=True)
+class StoredScan:
+    """What the infos keep of a scan whose arrays are written.
+
+    Args:
+        info (dict): Entry of ``data_list``.
+        num_points (int): N.
+        class_counts (np.ndarray): (20,) points of each segmentation class.
+    """
+    info: Dict[str, Any]
+    num_points: int
+    class_counts: np.ndarray
+
+    def to_fields(self) -> Dict[str, Any]:
+        """The same as JSON, for the record of a scan."""
+        return dict(
+            info=self.info,
+            num_points=self.num_points,
+            class_counts=[int(count) for count in self.class_counts])
+
+    @classmethod
+    def from_fields(cls, fields: Dict[str, Any]) -> 'StoredScan':
+        """Back from a record."""
+        return cls(fields['info'], fields['num_points'],
+                   np.array(fields['class_counts'], dtype=np.int64))
+
+
+def scan_files(scan: Scan) -> Dict[str, bytes]:
+    """The arrays of a scan as files.
+
+    Args:
+        scan (Scan): With masks and boxes.
+
+    Returns:
+        Dict[str, bytes]: Content by path relative to the data set.
+
+    Raises:
+        ValueError: When its region ids cannot be stored.
+    """
+    assert scan.semantic is not None and scan.instance is not None
+    points = np.concatenate([scan.xyz, scan.rgb], axis=1).astype('<f4')
+    files = {}
+    if scan.regions is not None:
+        files[f'regions/{scan.name}.npz'] = encode_region_file(
+            scan.regions, points[:, :3], scan.name)
+    arrays = dict(
+        instance_mask=scan.instance.astype('<i8'),
+        semantic_mask=scan.semantic.astype('<i8'),
+        points=points)
+    for folder, array in arrays.items():
+        files[f'{folder}/{scan.name}.bin'] = array.tobytes()
+    return files
+
+
+def describe_scan(scan: Scan) -> StoredScan:
+    """What the infos keep of a scan.
+
+    Args:
+        scan (Scan): With masks and boxes.
+
+    Returns:
+        StoredScan: For the infos and ``seg_info``.
+    """
+    assert scan.semantic is not None
+    counts = np.bincount(scan.semantic, minlength=MAX_NYU40_ID + 1)
+    return StoredScan(
+        info=scene_info(scan),
+        num_points=len(scan.xyz),
+        class_counts=counts[list(SEGMENTATION_IDS)])
+
+
+def store_scan(scan: Scan, out: Path) -> StoredScan:
+    """Write the arrays of a scan.
+
+    Args:
+        scan (Scan): With masks and boxes.
+        out (Path): Folder of the data set.
+
+    Returns:
+        StoredScan: For the infos and ``seg_info``.
+    """
+    for name, content in scan_files(scan).items():
+        with atomic_write(out / name) as file:
+            file.write(content)
+    return describe_scan(scan)
+
+
+def scene_info(scan: Scan) -> Dict[str, Any]:
+    """The entry of a scan in ``data_list``.
+
+    Args:
+        scan (Scan): With boxes.
+
+    Returns:
+        Dict[str, Any]: Names of its files, its alignment and its instances;
+        with ``pts_region_path`` when it has regions, and ``offset``, metres
+        to add to the stored points, when one was subtracted.
+    """
+    assert scan.boxes is not None and scan.box_classes is not None
+    labels = {number: label for label, number in enumerate(CLASS_NAMES)}
+    info: Dict[str, Any] = dict(
+        lidar_points=dict(num_pts_feats=6, lidar_path=f'{scan.name}.bin'),
+        pts_semantic_mask_path=f'{scan.name}.bin',
+        pts_instance_mask_path=f'{scan.name}.bin',
+        axis_align_matrix=scan.axis_align.tolist(),
+        instances=[
+            dict(bbox_3d=box.tolist(), bbox_label_3d=labels[int(number)])
+            for box, number in zip(scan.boxes, scan.box_classes)
+        ])
+    if scan.offset.any():
+        info['offset'] = scan.offset.tolist()
+    if scan.regions is not None:
+        info['pts_region_path'] = f'{scan.name}.npz'
+    return info
+
+
+def info_path(out: Path, split: str) -> Path:
+    """Where the infos of a split lie, as mmdet3d's configs name them."""
+    return out / f'scannet_infos_{split}.pkl'
+
+
+def write_split(out: Path, split: str, scans: Sequence[StoredScan]) -> Path:
+    """Write the infos and the ``seg_info`` of one split.
+
+    Args:
+        out (Path): Folder of the data set.
+        split (str): Name of the split, as in ``scannet_infos_train.pkl``.
+        scans (Sequence[StoredScan]): Its scans, in order.
+
+    Returns:
+        Path: The infos file.
+    """
+    arrays = dict(
+        label_weight=label_weights(
+            np.sum([scan.class_counts for scan in scans], axis=0)),
+        resampled_scene_idxs=resampled_indices(
+            [scan.num_points for scan in scans]))
+    for name, array in arrays.items():
+        with atomic_write(out / 'seg_info' / f'{split}_{name}.npy') as file:
+            np.save(file, array)
+    metainfo = dict(
+        categories={
+            name: i
+            for i, name in enumerate(DETECTION_CLASSES)
+        },
+        dataset='scannet',
+        info_version='1.1')
+    path = info_path(out, split)
+    with atomic_write(path) as file:
+        pickle.dump(
+            dict(metainfo=metainfo, data_list=[scan.info for scan in scans]),
+            file)
+    return path
+
+
+def label_weights(class_counts: np.ndarray) -> np.ndarray:
+    """Weights of the segmentation classes, 1 / log(1.2 + share).
+
+    The rule of PointNet++'s ScanNet loader, which mmdet3d follows.
+
+    Args:
+        class_counts (np.ndarray): (20,) points per class.
+
+    Returns:
+        np.ndarray: (20,) float32; all equal where nothing is labelled.
+    """
+    counts = np.asarray(class_counts, dtype=np.float32)
+    shares = counts / max(counts.sum(), 1)
+    return (1 / np.log(1.2 + shares)).astype(np.float32)
+
+
+def resampled_indices(
+        num_points: List[int],
+        points_per_sample: int = _POINTS_PER_SAMPLE) -> np.ndarray:
+    """Each scan's index, once per sample that its points make.
+
+    Args:
+        num_points (List[int]): Points of each scan.
+        points_per_sample (int): Of mmdet3d's config; 8,192 of ScanNet's.
+
+    Returns:
+        np.ndarray: Sorted int32 indices; every scan is in it, also those of
+        fewer points than a sample.
+    """
+    repeats = [max(round(n / points_per_sample), 1) for n in num_points]
+    return np.repeat(np.arange(len(repeats)), repeats).astype(np.int32)

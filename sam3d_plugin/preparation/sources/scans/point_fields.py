@@ -1,0 +1,226 @@
+"""Per-point arrays of a scan: the same length, finite and in range.
+
+Axis legend: N points.
+"""
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from ....store import check_region_ids
+from ...ids import find_no_id
+from .colors import scale_colors
+from .orientation import find_stray
+from .scan import MAX_NYU40_ID, ScanError
+
+# More points than these at exactly one place were not measured.
+_MANY_AT_ONE_PLACE, _SHARE_AT_ONE_PLACE, _MANY_TIMES = 20, 0.001, 10
+# A point this many extents of the scan away from it does not belong to it.
+_FAR_EXTENTS, _FEW = 10, 0.01
+POINT_FIELDS = ('xyz', 'rgb', 'semantic', 'instance', 'region')
+
+
+def check_lengths(arrays: Dict[str, np.ndarray], path: Path) -> None:
+    """Refuse empty clouds and arrays that differ in length."""
+    count = len(arrays['xyz'])
+    if count == 0:
+        raise ScanError(f'{path} holds no points; remove it from the folder')
+    for field in POINT_FIELDS:
+        shape = (count, 3) if field in ('xyz', 'rgb') else (count, )
+        fits = {shape, (count, 4)} if field == 'rgb' else {shape}
+        if field in arrays and arrays[field].shape not in fits:
+            raise ScanError(
+                f'{path}: {field} has shape {arrays[field].shape}, but '
+                f'{count} points need {shape}; store one row per point')
+
+
+def without_invalid_points(
+    arrays: Dict[str, np.ndarray],
+    path: Path,
+    drop_invalid: bool,
+    notes: List[str],
+    needed: Sequence[str] = ('xyz', 'rgb')
+) -> Dict[str, np.ndarray]:
+    """Refuse or leave out what sensors write for no measurement.
+
+    Those are points with a number that is NaN or infinite, points at a
+    position that a program writes for none (many at one place, such as the
+    sensor itself), and single points far outside of the scan.
+
+    Args:
+        arrays (Dict[str, np.ndarray]): Arrays of the scan, ``xyz`` (N, 3) in
+            any unit.
+        path (Path): Its file, for messages.
+        drop_invalid (bool): Whether to leave such points out.
+        notes (List[str]): Receives what was left out, and doubled points.
+        needed (Sequence[str]): Arrays whose numbers must be finite.
+
+    Returns:
+        Dict[str, np.ndarray]: The arrays of the points that are left.
+
+    Raises:
+        ScanError: When there are such points and none may be left out, or
+            when no others are left.
+    """
+    columns = [arrays[key] for key in needed if key in arrays]
+    is_valid = np.isfinite(np.concatenate(columns, axis=1)).all(axis=1)
+    found = [('that are NaN or infinite', ~is_valid)]
+    if is_valid.any():
+        xyz = arrays['xyz'].astype(np.float64)
+        is_placeholder, doubled = _find_placeholders(xyz, is_valid)
+        found.append(('at one position, a placeholder', is_placeholder))
+        is_valid &= ~is_placeholder
+        is_far = np.zeros_like(is_valid)
+        is_far[is_valid] = find_stray(xyz[is_valid], _FAR_EXTENTS)
+        if is_far.mean() < _FEW:
+            found.append(('far outside of the scan', is_far))
+            is_valid &= ~is_far
+        if doubled:
+            notes.append(f'{doubled:,} points are at the position of another')
+    kinds = [
+        f'{mask.sum():,} points {what}' for what, mask in found if mask.any()
+    ]
+    if not kinds:
+        return arrays
+    if not is_valid.any():
+        raise ScanError(f'{path}: every point is invalid ({kinds[0]}); '
+                        'remove the file from the folder')
+    if not drop_invalid:
+        raise ScanError(f'{path}: {" and ".join(kinds)}, of {len(is_valid):,} '
+                        'points; add --drop-invalid to leave them out')
+    notes.append(f'left out {" and ".join(kinds)}')
+    return {
+        key: value[is_valid] if key in POINT_FIELDS else value
+        for key, value in arrays.items()
+    }
+
+
+def _find_placeholders(xyz: np.ndarray,
+                       is_valid: np.ndarray) -> Tuple[np.ndarray, int]:
+    """Points at a position that far too many share.
+
+    Args:
+        xyz (np.ndarray): (N, 3).
+        is_valid (np.ndarray): (N,) bool, points to look at.
+
+    Returns:
+        Tuple[np.ndarray, int]: (N,) bool, and how many other points are at
+        the position of an earlier one.
+    """
+    index = np.flatnonzero(is_valid)
+    _, inverse, counts = np.unique(
+        xyz[index], axis=0, return_inverse=True, return_counts=True)
+    # A scan whose every point is there several times has no such position.
+    limit = max(_MANY_AT_ONE_PLACE, _MANY_TIMES * float(np.median(counts)),
+                _SHARE_AT_ONE_PLACE * len(index))
+    is_crowded = counts > limit
+    mask = np.zeros(len(xyz), dtype=bool)
+    mask[index] = is_crowded[inverse.reshape(-1)]
+    return mask, int((counts[~is_crowded] - 1).sum())
+
+
+def read_colors(arrays: Dict[str, np.ndarray],
+                path: Path,
+                without_color: bool,
+                notes: List[str],
+                others: Sequence[str] = ()) -> np.ndarray:
+    """Colours of the points, mid-grey where they cannot be read.
+
+    Args:
+        arrays (Dict[str, np.ndarray]): Arrays of the scan.
+        path (Path): Its file, for messages.
+        without_color (bool): Whether a scan without usable colours passes.
+        notes (List[str]): Receives what was done.
+        others (Sequence[str]): What else the file holds, for messages.
+
+    Returns:
+        np.ndarray: (N, 3) float32, 0 to 255.
+
+    Raises:
+        ScanError: When there are no usable colours and there must be.
+    """
+    if 'rgb' in arrays:
+        try:
+            rgb, note = scale_colors(arrays['rgb'])
+        except ValueError as error:
+            problem = str(error)
+        else:
+            notes += [note] if note else []
+            return rgb
+    else:
+        held = f' (it has {brief_names(others)})' if others else ''
+        problem = f'no colours{held}'
+    if not without_color:
+        raise ScanError(f'{path}: {problem}; add --without-color to store '
+                        'mid-grey for all points')
+    notes.append(f'{problem}: mid-grey for all points')
+    return np.full((len(arrays['xyz']), 3), 128, dtype=np.float32)
+
+
+def brief_names(names: Sequence[str]) -> str:
+    """A few names, none of them long, for an error."""
+    shown = [name[:30] for name in names[:10]]
+    return ', '.join(shown) + (', ...' if len(names) > 10 else '')
+
+
+def _read_ids(arrays: Dict[str, np.ndarray], field: str, path: Path,
+              notes: List[str]) -> Optional[np.ndarray]:
+    """(N,) int64 ids with 0 for none, or None where the file has none.
+
+    Some programs count from 0 and write -1, or the largest number of the
+    type, for points in none.
+    """
+    if field not in arrays:
+        return None
+    values = arrays[field]
+    if not np.isfinite(values).all() or (values != np.round(values)).any():
+        raise ScanError(f'{path}: {field} ids must be whole numbers')
+    ids = values.astype(np.int64)
+    none = find_no_id(ids)
+    if none is not None:
+        is_none = ids == none
+        ids = np.where(is_none, 0, ids + 1)
+        notes.append(f'{field} ids: {none} is none ({is_none.sum():,} '
+                     'points), and the others are counted from 0')
+    if ids.min() < 0:
+        raise ScanError(f'{path}: {field} id {ids.min()} is negative; '
+                        f'use 0 for points without one')
+    return ids
+
+
+def read_instances(arrays: Dict[str, np.ndarray], path: Path,
+                   notes: List[str]) -> Optional[np.ndarray]:
+    """(N,) int64 instance ids, 0 for none, or None."""
+    return _read_ids(arrays, 'instance', path, notes)
+
+
+def read_semantic(arrays: Dict[str, np.ndarray], path: Path,
+                  notes: List[str]) -> Optional[np.ndarray]:
+    """(N,) int64 NYU40 ids, or None; unknown ids become 0, unlabelled."""
+    if 'semantic' not in arrays:
+        return None
+    values = arrays['semantic']
+    if not np.isfinite(values).all() or (values != np.round(values)).any():
+        raise ScanError(f'{path}: semantic ids must be whole numbers')
+    ids = values.astype(np.int64)
+    is_unknown = (ids < 0) | (ids > MAX_NYU40_ID)
+    if is_unknown.all():
+        raise ScanError(f'{path}: none of the semantic ids, such as {ids[0]}, '
+                        f'is a NYU40 id (0 to {MAX_NYU40_ID}); map them first')
+    if is_unknown.any():
+        unknown = ', '.join(map(str, np.unique(ids[is_unknown])[:5]))
+        notes.append(f'{is_unknown.sum():,} points with ids that NYU40 does '
+                     f'not have ({unknown}) stored as unlabelled')
+    return np.where(is_unknown, 0, ids)
+
+
+def read_regions(arrays: Dict[str, np.ndarray], path: Path,
+                 notes: List[str]) -> Optional[np.ndarray]:
+    """(N,) uint32 region ids up to 2^24, or None."""
+    regions = _read_ids(arrays, 'region', path, notes)
+    if regions is None:
+        return None
+    try:
+        return check_region_ids(regions, str(path))
+    except ValueError as error:
+        raise ScanError(str(error)) from error

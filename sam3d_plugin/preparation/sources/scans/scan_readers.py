@@ -1,0 +1,294 @@
+"""Reading scans from ``.npz`` and ``.ply`` files.
+
+Both give arrays under the same names (see ``FIELDS``), from which
+:func:`read_scan` makes a :class:`Scan` in metres with z up.
+
+Axis legend: N points, R boxes.
+"""
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Collection, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+from plyfile import PlyParseError
+
+from ....store.npz import read_npz
+from .box_readers import box_files, read_boxes
+from .colors import CHANNEL_NAMES, find_colors
+from .frames import alignment_file, read_axis_align, to_metres_z_up
+from .ply_text import check_pointer, read_ply
+from .point_fields import (brief_names, check_lengths, read_colors,
+                           read_instances, read_regions, read_semantic,
+                           without_invalid_points)
+from .scan import NYU40_IDS, Scan, ScanError, scan_name
+from .source_files import brief
+
+# What an array or a vertex property may be called in the files.
+FIELDS: Dict[str, Tuple[str, ...]] = {
+    'xyz': ('xyz_aligned', 'xyz', 'points'),
+    'rgb': ('rgb', 'color', 'colors'),
+    'semantic': ('sem_nyu40', 'semantic', 'semantic_id', 'label'),
+    'instance': ('instance', 'instance_id'),
+    'region': ('region', 'region_id', 'regions', 'sam3d_ensemble_group'),
+}
+
+# What concerns the scan as a whole.
+_SCAN_FIELDS = ('bbox', 'axis_align_matrix')
+
+# What only says what the points are.
+_LABELS = ('semantic', 'instance', 'bbox')
+
+# SAM3D's groups count from 0, and every point is in one; a region file's
+# start at 1, with 0 for points in none.
+_COUNTED_FROM_ZERO = ('sam3d_ensemble_group', 'sam3d_normal_vector_group')
+
+_UNREADABLE = (ValueError, KeyError, EOFError, OSError, OverflowError,
+               PlyParseError)
+# What tools/predict.py writes, now and before it said what the labels are.
+_CLASS_INDEX = 'class_index'
+_OLD_PREDICTION = {'x', 'y', 'z', 'red', 'green', 'blue', 'label'}
+
+# In errors about files that end too early.
+_CUT_OFF = ('early end', 'truncated', 'zip', 'eof', 'end of file')
+
+# Arrays by their names in the file, and names of those not understood.
+Found = Tuple[Dict[str, np.ndarray], List[str]]
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How the files are to be understood.
+
+    Args:
+        scale (float): Metres per unit of the files.
+        up (str): Axis of the files that points up: x, y or z, with a minus
+            for its opposite.
+        region_key (str, optional): Array or vertex property with the region
+            ids; by default the first of ``FIELDS['region']`` found.
+        without_color (bool): Whether scans without colour become mid-grey.
+        drop_invalid (bool): Whether points that are not finite are left out.
+        without_labels (bool): Whether classes, instances and boxes are not
+            read, so that they may be of any kind.
+    """
+    scale: float = 1.0
+    up: str = 'z'
+    region_key: Optional[str] = None
+    without_color: bool = False
+    drop_invalid: bool = False
+    without_labels: bool = False
+
+
+def find_scans(source: Path) -> Dict[str, Path]:
+    """The scans of a folder, by the names they get.
+
+    The name is the file's without its ending, and without ``_labelled`` or
+    ``_vh_clean_2`` at its end.
+
+    Args:
+        source (Path): Folder with ``.npz`` and ``.ply`` files.
+
+    Returns:
+        Dict[str, Path]: Name of the scan to its file, sorted by name.
+
+    Raises:
+        ScanError: When there is no such folder, no scan in it, two files of
+            one name, or boxes of no scan.
+    """
+    if not source.is_dir():
+        raise ScanError(f'{source} is no folder; give the folder of the '
+                        'scans as --source')
+    scans: Dict[str, Path] = {}
+    for path in sorted(source.iterdir()):
+        if path.suffix.lower() not in ('.npz', '.ply') or path.name[0] == '.':
+            continue
+        name = scan_name(path)
+        if name in scans:
+            raise ScanError(f'{path} and {scans[name]} would both become '
+                            f'scan {name}; rename or move one of them')
+        scans[name] = path
+    if not scans:
+        raise ScanError(f'{source} holds no .npz or .ply file; give the '
+                        'folder of the scans as --source')
+    used = {file for path in scans.values() for file in box_files(path)}
+    for path in sorted(source.glob('*.boxes.json')):
+        if path not in used:
+            raise ScanError(f'{path} belongs to no scan; name it like its '
+                            'scan, or move it away')
+    return dict(sorted(scans.items()))
+
+
+def read_scan(path: Path, options: ReadOptions) -> Scan:
+    """Read one scan and all that lies beside it.
+
+    Args:
+        path (Path): ``.npz`` or ``.ply`` file; boxes may lie beside it as
+            ``<file or scan>.boxes.json``, an alignment as
+            ``<file or scan>_axis_align.txt``.
+        options (ReadOptions): Units, up axis and what may be missing.
+
+    Returns:
+        Scan: Coordinates in metres with z up.
+
+    Raises:
+        ScanError: When the file is damaged or its arrays do not fit.
+    """
+    notes: List[str] = []
+    arrays, others = _read_arrays(path, options, notes)
+    check_lengths(arrays, path)
+    needed = ('xyz', ) if options.without_color else ('xyz', 'rgb')
+    arrays = without_invalid_points(arrays, path, options.drop_invalid, notes,
+                                    needed)
+    boxes, box_classes = ((None, None) if options.without_labels else
+                          read_boxes(path, arrays))
+    rgb = read_colors(arrays, path, options.without_color, notes, others)
+    scan = Scan(
+        name=scan_name(path),
+        path=path,
+        xyz=np.asarray(arrays['xyz'], dtype=np.float64),
+        rgb=rgb,
+        axis_align=read_axis_align(path, arrays, notes),
+        semantic=read_semantic(arrays, path, notes),
+        instance=read_instances(arrays, path, notes),
+        regions=read_regions(arrays, path, notes),
+        boxes=boxes,
+        box_classes=box_classes,
+        notes=notes,
+        is_aligned=('axis_align_matrix' in arrays
+                    or alignment_file(path).is_file()))
+    return to_metres_z_up(scan, options.scale, options.up)
+
+
+def _read_arrays(path: Path, options: ReadOptions, notes: List[str]) -> Found:
+    """The known arrays of a file by their names in ``FIELDS``, and others."""
+    skipped = _LABELS if options.without_labels else ()
+    fields = {k: names for k, names in FIELDS.items() if k not in skipped}
+    of_scan = {key for key in _SCAN_FIELDS if key not in skipped}
+    if options.region_key is not None:
+        fields['region'] = (options.region_key, )
+    if path.is_symlink() and not path.exists():
+        raise ScanError(f'{path} is a link to {os.readlink(path)}, which is '
+                        'missing; copy the file or remove the link')
+    reader = _read_ply if path.suffix.lower() == '.ply' else _read_npz
+    try:
+        found, unused = reader(path, {*sum(fields.values(), ()), *of_scan})
+    except _UNREADABLE as error:
+        hint = ('; it may be truncated: copy it again' if any(
+            word in str(error).lower() for word in _CUT_OFF) else '')
+        raise ScanError(
+            f'{path} cannot be read ({brief(error)}){hint}') from error
+    _join_colors(found, fields['rgb'], notes)
+    arrays = {key: found.pop(key) for key in _SCAN_FIELDS if key in found}
+    for field, names in fields.items():
+        name = next((name for name in names if name in found), None)
+        if name is None:
+            continue
+        arrays[field] = _check_numeric(found.pop(name), name, path)
+        if name in _COUNTED_FROM_ZERO:
+            arrays[field] = arrays[field].astype(np.int64) + 1
+        if name == 'xyz_aligned':
+            arrays['axis_align_matrix'] = np.eye(4)
+    others = [*found, *unused]
+    if others:
+        notes.append(f'not used: {brief_names(others)}')
+    if 'xyz' not in arrays:
+        raise ScanError(f'{path} has no coordinates; it needs an array '
+                        f'named {" or ".join(FIELDS["xyz"])}, or x, y, z')
+    return _split_points(arrays), others
+
+
+def _read_npz(path: Path, wanted: Collection[str]) -> Found:
+    """Arrays with known names, and those that colours may be in."""
+    with open(path, 'rb') as file:
+        check_pointer(file.read(100))
+    return read_npz(path, {*wanted, *sum(CHANNEL_NAMES, ())})
+
+
+def _join_colors(found: Dict[str, np.ndarray], names: Sequence[str],
+                 notes: List[str]) -> None:
+    """Make one array of colours that are in several, in place."""
+    if any(name in found and found[name].ndim > 1 for name in names):
+        return
+    rgb, used = find_colors({
+        name: values
+        for name, values in found.items()
+        if values.ndim == 1 and values.dtype.kind in 'iuf'
+    })
+    if rgb is None:
+        return
+    for name in used:
+        del found[name]
+    found['rgb'] = rgb
+    if tuple(used) != CHANNEL_NAMES[0]:
+        notes.append(f'colours from {", ".join(used)}')
+
+
+def _read_ply(path: Path, wanted: Collection[str]) -> Found:
+    """Scalar properties of the vertices, and x y z as one array."""
+    ply = read_ply(path)
+    if 'vertex' not in ply:
+        raise ValueError('it has no element "vertex"')
+    vertices = ply['vertex'].data
+    names = {name.lower(): name for name in vertices.dtype.names}
+    arrays = {
+        name: np.array(vertices[name])
+        for name in vertices.dtype.names if vertices[name].dtype.kind != 'O'
+    }
+    if _CLASS_INDEX in arrays:
+        arrays['semantic'] = _ids_of_classes(
+            arrays.pop(_CLASS_INDEX), ply.comments)
+    elif {*arrays} == _OLD_PREDICTION and arrays['label'].dtype == np.uint32:
+        raise ValueError(
+            'its "label" may be class indices of a prediction or NYU40 ids; '
+            'predict again, or rename the property to "semantic" for NYU40')
+    lists = [name for name in vertices.dtype.names if name not in arrays]
+    axes = [names.get(axis, '') for axis in 'xyz']
+    if all(axis in arrays for axis in axes):
+        arrays['xyz'] = np.stack([arrays.pop(axis) for axis in axes], axis=1)
+    return arrays, lists
+
+
+def _ids_of_classes(indices: np.ndarray,
+                    comments: Sequence[str]) -> np.ndarray:
+    """NYU40 ids of the class indices that tools/predict.py writes.
+
+    Args:
+        indices (np.ndarray): (N,) class indices.
+        comments (Sequence[str]): Of the file; they name the classes.
+
+    Returns:
+        np.ndarray: (N,) int64; 0 for classes that NYU40 does not have.
+
+    Raises:
+        ValueError: When an index has no name.
+    """
+    words = [comment.split(maxsplit=2) for comment in comments]
+    names = {
+        int(word[1]): word[2]
+        for word in words
+        if len(word) == 3 and word[0] == _CLASS_INDEX and word[1].isdigit()
+    }
+    unknown = set(np.unique(indices).tolist()) - set(names)
+    if unknown:
+        raise ValueError(f'its comments name no class for {_CLASS_INDEX} '
+                         f'{min(unknown)}')
+    ids = np.zeros(max(names) + 1, dtype=np.int64)
+    for index, name in names.items():
+        ids[index] = NYU40_IDS.get(name, 0)
+    return ids[indices.astype(np.int64)]
+
+
+def _split_points(arrays: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+    """Take colours out of ``points`` of six columns."""
+    points = arrays['xyz'] = np.atleast_1d(arrays['xyz'])
+    if points.ndim == 2 and points.shape[1] == 6:
+        arrays['xyz'] = points[:, :3]
+        arrays.setdefault('rgb', points[:, 3:])
+    return arrays
+
+
+def _check_numeric(array: np.ndarray, name: str, path: Path) -> np.ndarray:
+    if array.dtype.kind not in 'iufb':
+        raise ScanError(f'{path}: {name} is not numeric but {array.dtype}; '
+                        'store numbers')
+    return array

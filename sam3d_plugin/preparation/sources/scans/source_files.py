@@ -1,0 +1,74 @@
+"""What readers of raw data have in common."""
+from typing import Iterable
+
+from ....store.errors import FrameError, StoreError
+from ....store.files import BackendArgs, exists, list_names, read_bytes
+from ....store.manifest import HEADER, Store
+
+# A decoding error can hold the whole file.
+_LONGEST_REASON = 200
+
+
+def read_source_file(path: str,
+                     name: str,
+                     remedy: str,
+                     backend_args: BackendArgs = None) -> bytes:
+    """Content of a raw file; what is wrong with it concerns its frame only.
+
+    Args:
+        path (str): The file.
+        name (str): What to call it in the error, relative to the source.
+        remedy (str): What to do about it, e.g. ``'copy it again'``.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        bytes: The whole file.
+
+    Raises:
+        FrameError: When it is missing, a folder, or may not be read.
+    """
+    try:
+        return read_bytes(path, backend_args)
+    except FileNotFoundError:
+        raise FrameError(f'{name} is missing; {remedy}') from None
+    except OSError as error:
+        raise FrameError(f'{name} cannot be read ({error.strerror}); '
+                         f'{remedy}') from error
+
+
+def brief(error: Exception) -> str:
+    """An error for use in a sentence, never as long as the file it is of."""
+    text = f'{type(error).__name__}: {error}'
+    if len(text) > _LONGEST_REASON:
+        text = f'{text[:_LONGEST_REASON]} ...'
+    return text
+
+
+def check_unclaimed(store: Store, names: Iterable[str]) -> None:
+    """Refuse to write over what no step of this package has made.
+
+    A run that was stopped leaves a header, so it can go on.
+
+    Args:
+        store (Store): Where a step will write.
+        names (Iterable[str]): Relative paths of files or folders that it
+            would write, at least one of each scan.
+
+    Raises:
+        StoreError: When one is there, or infos are, without a header.
+    """
+    if store.exists():
+        return
+    infos = [
+        name for name in list_names(store.root, store.backend_args, '.pkl')
+        if '_infos_' in name
+    ]
+    there = infos or (name for name in names
+                      if exists(store.path(name), store.backend_args))
+    for name in there:
+        # Another shard may have started the store meanwhile.
+        if not store.exists():
+            raise StoreError(
+                f'{store.path(name)} is there already, and without {HEADER} '
+                'nothing tells how it was made; choose another --out, or '
+                'move it away')

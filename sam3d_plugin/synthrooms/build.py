@@ -1,0 +1,262 @@
+"""One scene of SynthRooms, from the seed to its files.
+
+Axis legend: N points, H W pixels, I instances.
+"""
+from dataclasses import dataclass
+from typing import Any, Dict, List, Set, Tuple
+
+import cv2
+import numpy as np
+
+from ..ops.projection import scale_intrinsics
+from ..preparation.sources.scans.infos import describe_scan, scan_files
+from ..preparation.sources.scans.scan import CLASS_NAMES, Scan
+from ..store.posed_images import (INTRINSIC, encode_color, encode_matrix,
+                                  frame_files)
+from . import splits
+from .camera_path import plan_path
+from .fused_scan import (FusionSettings, Observation, fuse, label_scan,
+                         steady_pixels)
+from .layout import Room, make_layout
+from .rendering import Renderer
+from .scene_mesh import build_mesh
+from .sensor import SCANNET_INTRINSICS, SCANNET_SIZE, DepthSensor, observe
+
+# Walks through an apartment until every class is in the scan.
+_WALKS = 6
+# Share of a frame's pixels with which an instance counts as measured.
+_SEEN_SHARE = 0.006
+
+
+@dataclass(frozen=True)
+class SynthOptions:
+    """What all scenes of a set have in common.
+
+    Args:
+        num_frames (int): Frames per scene.
+        size (Tuple[int, int]): H, W of colour and depth.
+        sensor (DepthSensor): Of the depth images.
+        fusion (FusionSettings): Of the scans.
+    """
+    num_frames: int = 12
+    size: Tuple[int, int] = (240, 320)
+    sensor: DepthSensor = DepthSensor()
+    fusion: FusionSettings = FusionSettings()
+
+    @property
+    def intrinsics(self) -> np.ndarray:
+        """(3, 3) of ScanNet's depth camera at this size."""
+        return scale_intrinsics(SCANNET_INTRINSICS, SCANNET_SIZE, self.size)
+
+
+@dataclass(frozen=True)
+class SyntheticFrame:
+    """One frame.
+
+    Args:
+        color (np.ndarray): (H, W, 3) uint8.
+        millimetres (np.ndarray): (H, W) uint16 measured depth, 0 = none.
+        instance (np.ndarray): (H, W) uint16 true ids of the colour image.
+        pose (np.ndarray): (4, 4) camera to world, metres.
+    """
+    color: np.ndarray
+    millimetres: np.ndarray
+    instance: np.ndarray
+    pose: np.ndarray
+
+
+@dataclass(frozen=True)
+class SyntheticScene:
+    """A furnished room as it is stored.
+
+    Args:
+        scan (Scan): Points, masks and boxes.
+        frames (List[SyntheticFrame]): In the order of the walk.
+        intrinsics (np.ndarray): (3, 3) of all frames.
+        classes (np.ndarray): (I + 1,) NYU40 id of each instance id.
+        rooms (List[Room]): The layout, axis-aligned.
+    """
+    scan: Scan
+    frames: List[SyntheticFrame]
+    intrinsics: np.ndarray
+    classes: np.ndarray
+    rooms: List[Room]
+
+
+def draw_alignment(rng: np.random.Generator) -> np.ndarray:
+    """A random place of the recording's world frame.
+
+    Args:
+        rng (np.random.Generator): Source of the turn and the shift.
+
+    Returns:
+        np.ndarray: (4, 4) from the world to the axis-aligned frame: a turn
+        about z and a shift, as ScanNet's ``axis_align_matrix``.
+    """
+    turn = rng.uniform(0, 2 * np.pi)
+    cos, sin = np.cos(turn), np.sin(turn)
+    matrix = np.eye(4)
+    matrix[:2, :2] = [[cos, -sin], [sin, cos]]
+    matrix[:3, 3] = rng.uniform((-3, -3, -0.2), (3, 3, 0.2))
+    return matrix
+
+
+def layout_of(seed: int, split: str,
+              number: int) -> Tuple[np.random.Generator, List[Room]]:
+    """The rooms of a scene and the generator after them.
+
+    Args:
+        seed (int): Of the set.
+        split (str): ``'train'`` or ``'val'``.
+        number (int): Of the scene in its split.
+
+    Returns:
+        Tuple[np.random.Generator, List[Room]]: The generator goes on with
+        the scene's materials.
+    """
+    rng = np.random.default_rng(splits.scene_seed(seed, split, number))
+    return rng, make_layout(rng, splits.is_apartment(split, number))
+
+
+def build_scene(
+    seed: int, name: str,
+    options: SynthOptions = SynthOptions()) -> SyntheticScene:
+    """Make a scene.
+
+    Args:
+        seed (int): Of the set.
+        name (str): Of the scene; see :func:`.splits.scene_name`.
+        options (SynthOptions): Of the set.
+
+    Returns:
+        SyntheticScene: The same bytes for the same arguments.
+    """
+    split, number = splits.scene_of(name)
+    rng, rooms = layout_of(seed, split, number)
+    mesh = build_mesh(rng, rooms)
+    renderer = Renderer(mesh, options.intrinsics, options.size,
+                        options.sensor.baseline)
+    axis_align = draw_alignment(rng)
+    poses, measured = _walk(rng, rooms, renderer, options,
+                            splits.is_apartment(split, number))
+    frames, points, instance = _record(rng, renderer, poses, measured,
+                                       np.linalg.inv(axis_align), options)
+    scan = label_scan(name, points, instance, mesh.classes, axis_align)
+    return SyntheticScene(scan, frames, options.intrinsics, mesh.classes,
+                          rooms)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Depth of a frame, and ids of what the pixels show and measured."""
+    millimetres: np.ndarray
+    shown: np.ndarray
+    instance: np.ndarray
+
+
+def _walk(rng: np.random.Generator, rooms: List[Room], renderer: Renderer,
+          options: SynthOptions,
+          shows_all: bool) -> Tuple[List[np.ndarray], List[_Measured]]:
+    """Poses and their depth; walks again until all classes are measured."""
+    for _ in range(_WALKS):
+        poses = plan_path(rng, rooms, renderer, options.num_frames)
+        measured = [_measure(rng, renderer, p, options) for p in poses]
+        seen = _classes_seen(measured, renderer.mesh.classes, options.fusion)
+        if not shows_all or len(seen) == len(CLASS_NAMES):
+            break
+    return poses, measured
+
+
+def _measure(rng: np.random.Generator, renderer: Renderer, pose: np.ndarray,
+             options: SynthOptions) -> _Measured:
+    view = renderer.view(pose)
+    millimetres, source = observe(rng, view, options.sensor)
+    return _Measured(millimetres, view.instance,
+                     view.instance.reshape(-1)[source])
+
+
+def _classes_seen(measured: List[_Measured], classes: np.ndarray,
+                  fusion: FusionSettings) -> Set[int]:
+    """Detection classes that have an instance of enough pixels to fuse."""
+    share = np.zeros(len(classes))
+    for frame in measured:
+        depth = frame.millimetres.astype(np.float32) / np.float32(1000)
+        ids = frame.instance.reshape(-1)[steady_pixels(depth, fusion)]
+        share += np.bincount(ids, minlength=len(classes)) / depth.size
+    return set(classes[share > _SEEN_SHARE].tolist()) & set(CLASS_NAMES)
+
+
+def _record(
+    rng: np.random.Generator, renderer: Renderer, poses: List[np.ndarray],
+    measured: List[_Measured], to_world: np.ndarray, options: SynthOptions
+) -> Tuple[List[SyntheticFrame], np.ndarray, np.ndarray]:
+    """The frames of a walk, their points and the points' instances."""
+    frames, observations = [], []
+    for pose, depth in zip(poses, measured):
+        color, world = renderer.color(rng, pose), to_world @ pose
+        frames.append(
+            SyntheticFrame(color, depth.millimetres, depth.shown, world))
+        observations.append(
+            Observation(color, depth.millimetres, depth.instance, world))
+    points, instance = fuse(rng, observations, options.intrinsics,
+                            options.fusion)
+    return frames, points, instance
+
+
+def frame_name(index: int) -> str:
+    """Name of a frame, as in ``00007``."""
+    return f'{index:05d}'
+
+
+def encode_ids(ids: np.ndarray) -> bytes:
+    """(H, W) uint16 as PNG."""
+    return cv2.imencode('.png', ids)[1].tobytes()
+
+
+def scene_files(scene: SyntheticScene) -> Dict[str, bytes]:
+    """Files of a scene.
+
+    Args:
+        scene (SyntheticScene): What to store.
+
+    Returns:
+        Dict[str, bytes]: By path relative to the set.
+    """
+    name = scene.scan.name
+    images = f'posed_images/{name}'
+    files = {f'{images}/{INTRINSIC}': encode_matrix(scene.intrinsics)}
+    for index, frame in enumerate(scene.frames):
+        stem = frame_name(index)
+        files[f'frame_instances/{name}/{stem}.png'] = encode_ids(
+            frame.instance)
+        made = frame_files(
+            encode_color(frame.color), frame.millimetres, frame.pose)
+        files.update({
+            f'{images}/{stem}{ending}': content
+            for ending, content in made.items()
+        })
+    files.update(scan_files(scene.scan))
+    return files
+
+
+def scene_fields(scene: SyntheticScene) -> Dict[str, Any]:
+    """Numbers of a scene, as JSON.
+
+    Args:
+        scene (SyntheticScene): What is stored.
+
+    Returns:
+        Dict[str, Any]: ``info``, ``num_points`` and ``class_counts`` of
+        :class:`..infos.StoredScan`, ``instance_classes`` (NYU40 id of each
+        id from 0 on) and ``boxes`` (number per detection class).
+    """
+    assert scene.scan.box_classes is not None
+    numbers, counts = np.unique(scene.scan.box_classes, return_counts=True)
+    boxes = {
+        CLASS_NAMES[int(number)]: int(count)
+        for number, count in zip(numbers, counts)
+    }
+    return dict(
+        describe_scan(scene.scan).to_fields(),
+        instance_classes=[int(number) for number in scene.classes],
+        boxes=boxes)

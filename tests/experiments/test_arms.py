@@ -1,0 +1,153 @@
+"""The arms of the ladder: equal budgets, valid configs, telling hashes."""
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet3d.registry import MODELS
+from mmengine.registry import init_default_scope
+
+from sam3d_plugin.engine.options import read_config
+from sam3d_plugin.experiments import arms as module
+from tests.datasets.frame_store import write_data_set
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def in_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def settings_of(name, budget, seed=0, **options):
+    """Resolved configs of an arm's trainings."""
+    steps = module.plan(module.ARMS[name], module.BUDGETS[budget], seed,
+                        'data/here', **options)
+    return [read_config(step.config, step.options) for step in steps]
+
+
+def frames_of(name, budget):
+    """Frames (mini), or passes over all of them (full), of an arm."""
+    total = 0
+    for cfg in settings_of(name, budget):
+        if budget == 'mini':
+            total += cfg.train_cfg.max_iters * cfg.train_dataloader.batch_size
+        else:
+            total += cfg.train_cfg.max_epochs
+    return total
+
+
+@pytest.mark.parametrize('budget, expected', [('mini', 2000), ('full', 120)])
+def test_arms_see_the_same_number_of_frames(budget, expected):
+    for name, arm in module.ARMS.items():
+        if arm.steps:
+            assert frames_of(
+                name, budget) == (2 * expected if arm.is_long else expected)
+    assert len(module.DEFAULT_ARMS) == 7
+
+
+def test_the_whole_method_is_half_and_half():
+    assert module.step_lengths(module.ARMS['full_sam'], 25) == [13, 12]
+    assert module.step_lengths(module.ARMS['full_sam'], 120) == [60, 60]
+    with pytest.raises(ValueError, match='3 is too short for 2 trainings'):
+        module.step_lengths(module.ARMS['full_sam'], 3)
+
+
+@pytest.mark.parametrize('budget', list(module.BUDGETS))
+def test_arms_differ_in_nothing_but_method_and_tokens(budget):
+    """Same encoder, batch, points, optimizer and end of the schedule.
+
+    The mini stage 2, whose student starts as the teacher, has a rate of its
+    own.
+    """
+    init_default_scope('mmdet3d')
+    shared = []
+    for name, arm in module.ARMS.items():
+        for cfg in settings_of(name, budget, seed=4):
+            tokens = module.BUDGETS[budget].tokens[arm.tokens]
+            assert cfg.model.tokenizer.type == tokens['type']
+            assert cfg.model.tokenizer.num_tokens == tokens['num_tokens']
+            length = cfg.train_cfg.get('max_iters') or cfg.train_cfg.max_epochs
+            warm_up, cosine = cfg.param_scheduler
+            assert warm_up.end == cosine.begin == round(length / 12)
+            assert cosine.end == length
+            assert cfg.randomness.seed == 4
+            data = cfg.train_dataloader
+            assert data.dataset.data_root.rstrip('/') == 'data/here'
+            load = data.dataset.pipeline[0]
+            assert load.num_points == module.BUDGETS[budget].num_points
+            assert data.sampler.type == 'SeededSampler'
+            shared.append([
+                cfg.model.encoder, cfg.model.embedding, data.batch_size,
+                data.dataset.pipeline, cfg.optim_wrapper.paramwise_cfg,
+                cfg.optim_wrapper.optimizer.weight_decay
+            ])
+    assert len(shared) == 11
+    assert all(entry == shared[0] for entry in shared)
+
+
+@pytest.mark.parametrize('name', list(module.ARMS))
+def test_models_of_every_arm_build(name, tmp_path):
+    init_default_scope('mmdet3d')
+    checkpoint = tmp_path / 'teacher.pth'
+    for cfg in settings_of(name, 'mini'):
+        if cfg.model.head.get('loss', {}).get('groups'):
+            cfg.model.head.loss = dict(type='DistillLoss')
+        if 'checkpoint' in cfg.model.get('target_generator', {}):
+            cfg.model.target_generator.checkpoint = str(checkpoint)
+        model = MODELS.build(cfg.model)
+        assert type(model.tokenizer).__name__ == cfg.model.tokenizer.type
+        torch.save(dict(state_dict=model.state_dict()), checkpoint)
+    fresh = module.fresh_encoder(module.ARMS[name], module.BUDGETS['mini'])
+    tokenizer = read_config(fresh.config, fresh.options).model.tokenizer
+    assert tokenizer.type == dict(
+        knn='KNNTokenizer', sam='SAMTokenizer')[module.ARMS[name].tokens]
+
+
+def digest(name='full_sam', seed=0, data_root='data/here', **changes):
+    data = changes.pop('data', {'manifest.json': 'a'})
+    probe = changes.pop('probe', ['--seed', str(seed)])
+    steps = module.plan(module.ARMS[name], module.BUDGETS['mini'], seed,
+                        data_root, **changes)
+    return module.settings_hash(steps, probe, data, data_root)
+
+
+def test_hash_follows_settings_and_data_and_not_their_place():
+    first = digest()
+    assert digest(data_root='/elsewhere/rooms') == first
+    others = [
+        digest(seed=1),
+        digest(length=100),
+        digest(extra=dict(all=['model.mask_ratio=0.7'])),
+        digest(extra=dict(stage2=['model.mask_ratio=0.7'])),
+        digest('two_full_stages_sam'),
+        digest('full_knn'),
+        digest(data={'manifest.json': 'b'}),
+        digest(probe=['--num-points', '1'])
+    ]
+    assert len({first, *others}) == 1 + len(others)
+
+
+def test_settings_reach_the_trainings_of_their_kind():
+    extra = dict(
+        all=['a=1'], stage2=['model.init_student=teacher'], point_mae=['b=2'])
+    steps = module.plan(module.ARMS['full_sam'], module.BUDGETS['mini'], 0,
+                        'data/here', None, extra)
+    assert [step.extra
+            for step in steps] == [['a=1'],
+                                   ['a=1', 'model.init_student=teacher']]
+    assert digest(
+        'stage1_sam', extra=dict(stage2=['c=3'])) == digest('stage1_sam')
+
+
+def test_marks_follow_the_manifests(tmp_path):
+    with pytest.raises(FileNotFoundError, match='has no region_maps'):
+        module.data_marks(str(tmp_path))
+    write_data_set(tmp_path)
+    marks = module.data_marks(str(tmp_path))
+    assert 'region_features/manifest.json' in marks
+    path = tmp_path / 'region_maps' / 'manifest.json'
+    path.write_text(path.read_text() + ' ')
+    changed = module.data_marks(str(tmp_path))
+    assert {k for k in marks if marks[k] != changed[k]} == {
+        'region_maps/manifest.json'
+    }  # yapf: disable

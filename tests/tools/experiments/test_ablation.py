@@ -1,0 +1,166 @@
+"""Tests of tools/experiments/ablation.py and of the steps it runs."""
+import json
+from pathlib import Path
+
+import pytest
+
+from sam3d_plugin.experiments import steps
+from sam3d_plugin.store.checkpoint import read_checkpoint
+from tests.datasets import frame_store
+from tools.experiments import ablation
+
+ROOT = Path(__file__).parents[3]
+ROWS = {name: row for t in ablation.TABLES.values() for name, row in t.items()}
+STAGES = sorted({row.stage for row in ROWS.values()} - {'table3_none'})
+
+
+@pytest.fixture(autouse=True)
+def without_fine_tuning(monkeypatch):
+    """In the repository's root; a test that fine-tunes names the config."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(ablation, 'DOWNSTREAM',
+                        dict(scannet={}, synthrooms={}))
+
+
+def commands(row, *options):
+    args = ablation.parse_args(
+        ['--table', row[5], '--row', row, '--work-dir', 'w', *options])
+    return [str(step) for step in ablation.row_steps(ROWS[row], args)]
+
+
+def without_teacher(path):
+    settings = ablation.read(path).to_dict()
+    settings['model']['target_generator'].pop('checkpoint', None)
+    settings.pop('teacher', None)
+    return settings
+
+
+def test_rows_are_the_configs_of_the_folder():
+    files = {p.stem for p in Path(ablation.FOLDER, 'ablations').glob('ta*.py')}
+    assert set(ROWS) == files
+    for name, same in ablation.SAME.items():
+        own = without_teacher(f'{ablation.FOLDER}/ablations/{name}.py')
+        assert own == without_teacher(ablation.config_of(same))
+
+
+@pytest.mark.parametrize('stage', STAGES)
+def test_difference_makes_the_row_of_the_base(stage):
+    """Before the mini budget changes the number of neighbours."""
+    number = 1 if ablation.teacher_of(stage) is None else 2
+    cfg = ablation.read(f'{ablation.FOLDER}/stage{number}_scannet.py')
+    options = ablation.stage_options(stage, 'synthrooms')
+    if 'model.tokenizer.num_neighbors' in options:
+        assert options['model.tokenizer.num_neighbors'] == 32
+        options['model.tokenizer.num_neighbors'] = 128
+    cfg.merge_from_dict(options)
+    wanted = ablation.read(ablation.config_of(stage))
+    for part in ('model', 'train_dataloader'):
+        made, own = cfg[part].to_dict(), wanted[part].to_dict()
+        made.get('target_generator', {}).pop('checkpoint', None)
+        own.get('target_generator', {}).pop('checkpoint', None)
+        assert made == own
+    assert ablation.stage_options(stage, 'scannet') == {}
+
+
+def test_teacher_comes_before_its_student():
+    first, second, export = commands('table3_distill_mtp_balance', '--data',
+                                     'scannet')
+    assert 'ablations/teacher_knn_balance.py' in first
+    assert 'ablations/table3_distill_mtp_balance.py' in second
+    assert 'teacher=w/teacher_knn_balance/epoch_120.pth' in second
+    assert 'w/table3_distill_mtp_balance/epoch_120.pth --out' in export
+
+
+def test_rows_of_both_tables_share_stages():
+    assert commands('table4_stage1')[0] == commands('table3_full')[0]
+    assert commands('table4_two_stage') == commands('table3_full')
+
+
+def test_rows_without_fine_tuning_say_so(monkeypatch, capsys):
+    monkeypatch.setattr(ablation, 'DOWNSTREAM',
+                        dict(synthrooms=dict(detection='none_such')))
+    ablation.main(['--row', 'table3_none', '--work-dir', 'w'])
+    printed = capsys.readouterr().out
+    assert 'configs/sam3d/none_such.py is not there' in printed
+    assert 'tools/train.py' not in printed
+    assert '| all | – | – | – | – | 68.2 | 48.4 | 71.8 | 78.2 |' in printed
+
+
+def test_unknown_row_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        ablation.parse_args(['--table', '4', '--row', 'table3_full'])
+    assert 'it has table4_stage1, ' in capsys.readouterr().err
+
+
+def test_options_read_back_as_they_were():
+    options = {
+        'a': dict(type='LN', b=dict(c=[1, 'x'], d=None)),
+        'e': 0.5,
+        'f': 'data/rooms/',
+    }
+    args = ablation.parse_args(
+        ['--pretrain-options', *steps.option_list(options)[1:]])
+    assert args.pretrain_options == options
+
+
+SMALL = [
+    '--pretrain-options', 'train_dataloader.batch_size=2',
+    'train_dataloader.dataset.ann_file=',
+    'train_dataloader.dataset.pipeline.0.num_points=200',
+    'train_cfg.max_iters=1', 'default_hooks.checkpoint.interval=1',
+    'log_processor.window_size=1'
+]
+
+
+def test_row_runs_and_goes_on(tmp_path, run_here, monkeypatch):
+    """Two stages of one step each; finished ones are not run again."""
+    root = frame_store.write_data_set(tmp_path / 'rooms')
+    options = [
+        '--table', '4', '--row', 'table4_two_stage', '--run', '--data-root',
+        str(root), '--work-dir',
+        str(tmp_path / 'work'), *SMALL
+    ]
+    monkeypatch.setattr(
+        ablation, 'stage_options',
+        lambda stage, data: {'model.head.out_channels': 3}
+        if stage == 'stage1_scannet' else {})
+    ablation.main(options)
+    assert run_here == ['train', 'train', 'export_backbone']
+    encoder = tmp_path / 'work' / 'table3_full' / 'encoder.pth'
+    meta = read_checkpoint(encoder)['meta']
+    assert meta['method'] == 'MaskedTokenPretrainer'
+    assert meta['frames_seen'] == 2
+    encoder.unlink()
+    ablation.main(options)
+    assert run_here[3:] == ['export_backbone']
+
+
+def test_fine_tuning_runs(tmp_path, scannet_root, run_here, monkeypatch):
+    """A fresh encoder on kNN tokens in GroupFree3D, two steps."""
+    monkeypatch.setattr(
+        ablation, 'DOWNSTREAM',
+        dict(synthrooms=dict(detection='groupfree3d_scannet_mini')))
+    ablation.main([
+        '--row', 'table3_none', '--run', '--seed', '3', '--data-root',
+        str(scannet_root), '--work-dir',
+        str(tmp_path / 'work'), '--finetune-options', 'train_cfg.max_iters=2',
+        'train_cfg.val_interval=9', 'default_hooks.checkpoint.interval=2',
+        'model.test_cfg.per_class_proposal=False',
+        'train_dataloader.dataset.dataset.pipeline.6.num_points=2048',
+        'test_dataloader.dataset.pipeline.4.num_points=2048'
+    ])
+    assert run_here == ['export_backbone', 'train', 'test']
+    work = tmp_path / 'work' / 'table3_none'
+    config, = (work / 'detection').glob('*.py')
+    trained = ablation.read(str(config))
+    assert trained.randomness.seed == 3
+    backbone = trained.model.backbone
+    tokenizer = backbone.tokenizer
+    assert (tokenizer.type, tokenizer.num_tokens,
+            tokenizer.num_neighbors) == ('KNNTokenizer', 256, 32)
+    assert backbone.init_cfg.checkpoint == str(work / 'encoder.pth')
+    scores = json.loads((work / 'detection' / 'metrics.json').read_text())
+    args = ablation.parse_args(['--work-dir', str(tmp_path / 'work')])
+    values = [100 * scores[f'mAP_{t}'] for t in ('0.25', '0.50')]
+    measured = ' | '.join(f'{value:.1f}' for value in values)
+    assert f' | {measured} | – | – | ' in ablation.table(args)

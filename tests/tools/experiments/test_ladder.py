@@ -1,0 +1,183 @@
+"""tools/experiments/ladder.py: a tiny ladder, resumed and made anew."""
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+from sam3d_plugin.cli.tool import run_tool
+from tests.datasets import frame_store
+from tests.evaluation.labelled_store import write_labels
+from tests.short_runs import forget_runs
+from tests.tools.conftest import load_tool
+from tools.experiments import ladder
+
+SMALL = [
+    'train_dataloader.batch_size=2',
+    'train_dataloader.dataset.ann_file=splits/train.txt',
+    'train_dataloader.dataset.pipeline.0.num_points=300',
+    'default_hooks.checkpoint.interval=1', 'custom_hooks=[]'
+]
+CHANNELS = 60
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    """Frames with classes, and features as wide as the config's."""
+    root = tmp_path_factory.mktemp('rooms')
+    frame_store.write_frames(root)
+    frame_store.write_region_maps(root)
+    frame_store.write_region_features(
+        root, change=lambda s, f, mean: np.tile(mean, (1, CHANNELS // 3)))
+    frame_store.write_region_groups(root, channels=CHANNELS)
+    write_labels(root)
+    (root / 'splits').mkdir()
+    (root / 'splits' / 'train.txt').write_text('alpha\n')
+    (root / 'splits' / 'val.txt').write_text('beta\n')
+    return root
+
+
+class Commands:
+    """Runs the tools in this process, which saves starting Python."""
+
+    def __init__(self):
+        self.done = []
+        self.stop_at = None
+
+    def __call__(self, command, **options):
+        assert command[0] == sys.executable
+        self.done.append(command[1:])
+        if self.stop_at == len(self.done):
+            raise KeyboardInterrupt
+        forget_runs()
+        name = command[1].removeprefix('tools/').removesuffix('.py')
+        tool = load_tool(name)
+        return run_tool(tool.main, tool.parse_args(command[2:]))
+
+    @property
+    def names(self):
+        return [command[0].split('/')[-1] for command in self.done]
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    commands = Commands()
+    monkeypatch.chdir(ladder.ROOT)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    monkeypatch.setattr(ladder.subprocess, 'call', commands)
+    return commands
+
+
+def climb(root, work, *arms, seeds=(0, ), length=4, small=SMALL):
+    args = ladder.parse_args([
+        '--data-root',
+        str(root), '--work-dir',
+        str(work), '--json',
+        str(work / 'ladder.json'), '--length',
+        str(length), '--probe-points', '300', '--device', 'cpu', '--arms',
+        *arms, '--seeds', *map(str, seeds), '--cfg-options', *small
+    ])
+    ladder.main(args)
+    return json.loads((work / 'ladder.json').read_text())
+
+
+def test_two_arms_end_to_end(root, tmp_path, commands, capsys):
+    results = climb(root, tmp_path, 'random_sam', 'full_sam')
+    assert commands.names == [
+        'linear_probe.py', 'train.py', 'train.py', 'linear_probe.py'
+    ]
+    assert set(results) == {
+        'arms', 'comparisons', 'data', 'machine', 'budget', 'missing'
+    }
+    full = results['arms']['full_sam']
+    assert full['frames_seen'] == [8]
+    assert set(full['stage_seconds'][0]) == {'stage1', 'stage2', 'probe'}
+    assert full['seconds'][0] == pytest.approx(
+        sum(full['stage_seconds'][0].values()))
+    for key in ('miou', 'macc', 'miou_three_nn', 'macc_three_nn'):
+        assert 0 < full[key][0] <= 1
+    assert results['missing'] == [] and results['comparisons'] == []
+    assert results['data']['frames'] == dict(train=3, val=3)
+    printed = capsys.readouterr().out
+    assert '$ python tools/train.py configs/sam3d/stage2_synthrooms_m' in (
+        printed)
+    assert 'teacher=' in printed and 'full_sam' in printed
+
+    # Nothing is run again, and other arms and seeds are added.
+    commands.done.clear()
+    more = climb(root, tmp_path, 'random_sam', 'random_knn', seeds=(0, 1))
+    assert commands.names == ['linear_probe.py'] * 3
+    assert more['arms']['full_sam'] == full
+    assert more['arms']['random_sam']['seeds'] == [0, 1]
+    first, second = more['comparisons']
+    assert first['arm'] == 'random_sam'
+    assert first['difference']['test'] == 'paired'
+    assert second['read_out'] == 'three_nn'
+
+
+def test_trainings_of_other_data_are_kept_and_taken_back(
+        root, tmp_path, commands):
+    rooms = shutil.copytree(root, tmp_path / 'rooms')
+    work = tmp_path / 'work'
+    before = climb(rooms, work, 'random_sam', 'stage1_sam')
+    manifest = rooms / 'region_groups' / 'train' / 'manifest.json'
+    manifest.write_text(manifest.read_text() + '\n')
+    commands.done.clear()
+    after = climb(rooms, work, 'random_sam')
+    assert commands.names == ['linear_probe.py']
+    assert after['missing'] == ['stage1_sam seed 0']
+    assert 'stage1_sam' in before['arms'] and 'stage1_sam' not in after['arms']
+    again = climb(rooms, work, 'stage1_sam', small=[*SMALL, 'launcher=none'])
+    assert commands.names[1:] == ['train.py', 'linear_probe.py']
+    assert again['arms']['stage1_sam']['was_resumed'] == [False]
+    assert len(list(work.glob('stage1_sam/*/stage1/iter_4.pth'))) == 2
+    manifest.write_text(manifest.read_text()[:-1])
+    commands.done.clear()
+    back = climb(rooms, work, 'random_sam', 'stage1_sam')
+    assert not commands.done and back['arms'] == before['arms']
+    assert len(list(work.glob('*/*/result.json'))) == 4
+
+
+def test_a_broken_off_arm_goes_on(root, tmp_path, commands):
+    """Stopped in stage 2: stage 1 is not repeated."""
+    commands.stop_at = 2
+    with pytest.raises(KeyboardInterrupt):
+        climb(root, tmp_path, 'full_sam')
+    assert not (tmp_path / 'ladder.json').exists()
+    commands.stop_at = None
+    commands.done.clear()
+    results = climb(root, tmp_path, 'full_sam')
+    assert commands.names == ['train.py', 'linear_probe.py']
+    assert 'stage2' in commands.done[0][1]
+    assert results['arms']['full_sam']['frames_seen'] == [8]
+    assert results['arms']['full_sam']['was_resumed'] == [False]
+
+
+def test_a_half_trained_step_is_resumed(root, tmp_path, commands):
+    climb(root, tmp_path, 'stage1_sam')
+    folder = tmp_path / 'stage1_sam' / 'seed_0'
+    for path in (folder / 'stage1' / 'iter_4.pth', folder / 'seconds.json',
+                 folder / 'result.json'):
+        path.unlink()
+    commands.done.clear()
+    results = climb(root, tmp_path, 'stage1_sam')
+    assert commands.names == ['train.py', 'linear_probe.py']
+    log = sorted((folder / 'stage1').glob('*/*.log'))[-1].read_text()
+    assert 'iter_3.pth' in log or 'iter: 3' in log
+    assert results['arms']['stage1_sam']['was_resumed'] == [True]
+
+
+def test_folders_of_others_are_left_alone(root, tmp_path):
+    folder = tmp_path / 'random_sam' / 'seed_0'
+    folder.mkdir(parents=True)
+    (folder / 'thesis.txt').write_text('mine')
+    with pytest.raises(SystemExit, match='something else'):
+        climb(root, tmp_path, 'random_sam')
+    assert (folder / 'thesis.txt').exists()
+
+
+def test_a_failed_command_is_shown(tmp_path):
+    command = ['python', '-c', 'raise SystemExit("no such room")']
+    with pytest.raises(SystemExit, match='(?s)no such room.*status 1'):
+        ladder.execute(command, tmp_path / 'probe.log', 'cpu')

@@ -1,0 +1,104 @@
+"""The study of purity and the benchmark of lifting run and add up."""
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sam3d_plugin.store.files import write_bytes
+from sam3d_plugin.store.manifest import Store
+from sam3d_plugin.store.posed_images import (PosedImages, encode_color,
+                                             frame_files)
+from sam3d_plugin.store.region_maps import encode_region_map
+from tests.preparation.lifting_scene import (scan_points, single_camera,
+                                             view_frames)
+from tools.experiments import purity_cases as cases
+
+ROOT = Path(__file__).parents[3]
+SCAN = 'balls'
+
+
+def load_tool(name):
+    path = ROOT / 'tools/experiments' / f'{name}.py'
+    spec = importlib.util.spec_from_file_location(f'{name}_tool', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A prepared set of one scan whose id maps are halves of the image."""
+    images = PosedImages(tmp_path / 'posed_images')
+    images.write_cameras(SCAN, single_camera())
+    for frame, instance in view_frames(4):
+        files = frame_files(
+            encode_color(frame.color), (frame.depth * 1000).astype(np.uint16),
+            frame.pose)
+        for ending, content in files.items():
+            write_bytes(images.path(SCAN, frame.name + ending), content)
+        halves = np.ones_like(instance)
+        halves[:, instance.shape[1] // 2:] = 2
+        write_bytes(tmp_path / 'region_maps' / SCAN / f'{frame.name}.png',
+                    encode_region_map(halves))
+        path = tmp_path / 'frame_instances' / SCAN / f'{frame.name}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(instance).save(path)
+    Store(tmp_path / 'region_maps').open('region_maps',
+                                         dict(generator='halves'))
+    xyz, instances = scan_points()
+    arrays = dict(
+        points=np.hstack([xyz, np.zeros_like(xyz)]),
+        instance_mask=instances.astype('<i8'),
+        semantic_mask=instances.astype('<i8'))
+    for folder, array in arrays.items():
+        write_bytes(tmp_path / folder / f'{SCAN}.bin', array.tobytes())
+    return tmp_path
+
+
+def test_merged_regions_are_judged_by_rule_and_by_masks(data, tmp_path):
+    out = tmp_path / 'purity.json'
+    tool = load_tool('region_purity')
+    assert tool.main([f'--synthrooms={data}', f'--json={out}']) == 0
+    study = json.loads(out.read_text())['synthrooms']
+    assert study['scans'] == 1 and study['generator'] == 'halves'
+    true, halves = study['kinds']['true_masks'], study['kinds']['generated']
+    assert true['ours']['purity'] > 0.98 > halves['ours']['purity']
+    assert true['ours']['num_regions'] == 6
+    assert true['ours']['regions_per_instance'] == 1
+    assert true['ours']['purity'] > true['fps_nearest_center']['purity']
+    assert halves['single_frames']['num_regions'] == 2
+    assert halves['single_frames']['covered'] == 1
+
+
+def test_tokens_without_regions():
+    rng = np.random.default_rng(0)
+    blobs = rng.normal(size=(3, 100, 3)) * 0.1 + np.eye(3)[:, None] * 5
+    xyz, instances = blobs.reshape(-1, 3), np.repeat([1, 2, 3], 100)
+    part = cases.Labelled(xyz, instances,
+                          dict(true=instances, one=np.ones(300, int)))
+    measured = cases.measure_regions([part, part], 'true')
+    for name in ('regions', 'fps_nearest_center', 'fps_knn_mean_size'):
+        assert measured[name]['purity'] == 1
+        assert measured[name]['covered'] == 1
+        assert measured[name]['num_regions'] == 3
+    # 128 neighbours are more than a blob has.
+    assert measured['fps_knn_128']['purity'] == pytest.approx(
+        100 / 128, abs=1e-3)
+    single = cases.measure_regions([part], 'one')
+    assert single['regions']['purity'] == pytest.approx(1 / 3, abs=1e-3)
+
+
+def test_the_benchmark_measures_frames_per_second(tmp_path):
+    out = tmp_path / 'lifting.json'
+    load_tool('benchmark_lifting').main([
+        f'--json={out}', '--frames=3', '--points=500', '--merge=5', '--size',
+        '32', '24', '--color-size', '48', '36', '--rounds=1'
+    ])
+    record = json.loads(out.read_text())
+    assert record['frame_size'] == [32, 24] and record['points'] == 500
+    for name in ('one_camera', 'two_cameras'):
+        assert record[name]['frames_per_s'] > 0
+        assert record[name]['covered'] > 0

@@ -1,0 +1,212 @@
+"""Measure parts of preparation that the chain on real recordings is too
+small for.
+
+    python tools/benchmarks/preparation.py \
+        --json docs/results/benchmark_preparation.json
+
+Extracting a .sens recording against decoding its images alone; pooling a
+ViT-B's features inside regions against pooling the upsampled map; merging
+the manifests of as many scans as ScanNet has. One process, one thread.
+"""
+import io
+import json
+import os
+import platform
+import struct
+import subprocess
+import tempfile
+import time
+import zlib
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
+import numpy as np
+import torch
+from PIL import Image
+from rich.console import Console
+from torch.nn import functional as F
+
+from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.preparation.features.region_pooling import pool_regions
+from sam3d_plugin.preparation.running.runs import RunOptions, run_step
+from sam3d_plugin.preparation.sources.scannet.frames import SensFrames
+from sam3d_plugin.preparation.sources.scannet.sens import (SensFile,
+                                                           decode_depth)
+from sam3d_plugin.store.manifest import ItemRecord, ScanRecord, Store
+
+ROOM = Path(__file__).resolve().parents[3] / 'shared/data/scannet_scene0000'
+SCAN = 'scene0000_00'
+
+
+def seconds(work: Callable[[], Any], rounds: int = 3) -> float:
+    """Return the shortest of some runs."""
+    times = []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+def load_payloads(room: Path) -> Dict[str, List[bytes]]:
+    """Return colour files and zlib depth, of the room or, without, of noise.
+
+    Args:
+        room (Path): Folder with ``posed_images`` and ``frames``.
+
+    Returns:
+        Dict[str, List[bytes]]: ``color`` at 1296×968, ``depth`` at 640×480.
+    """
+    colors = sorted(room.glob('posed_images/*.jpg'))
+    depths = sorted(room.glob('frames/*.depth.png'))
+    if colors and depths:
+        images = [np.asarray(Image.open(path)) for path in depths]
+        color = [path.read_bytes() for path in colors]
+    else:
+        rng = np.random.default_rng(0)
+        coarse = rng.integers(0, 255, (121, 162, 3)).astype(np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(coarse).resize((1296, 968)).save(buffer, 'JPEG')
+        color = [buffer.getvalue()]
+        small = rng.integers(500, 5000, (48, 64)).astype(np.uint16)
+        images = [np.kron(small, np.ones((10, 10), np.uint16))]
+    return dict(
+        color=color,
+        depth=[
+            zlib.compress(image.astype('<u2').tobytes()) for image in images
+        ])
+
+
+def write_sens(path: Path, frames: int, payloads: Dict[str,
+                                                       List[bytes]]) -> None:
+    """Write a recording in ScanNet's binary form, version 4."""
+    name = b'StructureSensor'
+    camera = np.diag([577.0, 577.0, 1, 1]).astype('<f4')
+    camera[:2, 2] = 319.5, 239.5
+    matrices = [camera, np.eye(4), camera, np.eye(4)]
+    path.parent.mkdir(parents=True)
+    with open(path, 'wb') as file:
+        file.write(struct.pack('<IQ', 4, len(name)) + name)
+        for matrix in matrices:
+            file.write(np.asarray(matrix, '<f4').tobytes())
+        # JPEG colour, zlib depth, sizes, units per metre, frames
+        file.write(struct.pack('<2i', 2, 1))
+        file.write(struct.pack('<4I', 1296, 968, 640, 480))
+        file.write(struct.pack('<fQ', 1000.0, frames))
+        for i in range(frames):
+            color = payloads['color'][i % len(payloads['color'])]
+            depth = payloads['depth'][i % len(payloads['depth'])]
+            file.write(np.eye(4, dtype='<f4').tobytes())
+            file.write(struct.pack('<4Q', i, i, len(color), len(depth)))
+            file.write(color + depth)
+        file.write(struct.pack('<Q', 0))
+
+
+def measure_sens(frames: int) -> Dict[str, Any]:
+    """Return frames per second of extracting and of decoding alone."""
+    payloads = load_payloads(ROOM)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, 'scans', SCAN, f'{SCAN}.sens')
+        write_sens(path, frames, payloads)
+
+        def decode() -> None:
+            recording = SensFile(str(path))
+            for i in range(frames):
+                frame = recording.frame(i)
+                np.asarray(Image.open(io.BytesIO(frame.color)))
+                decode_depth(frame.depth, recording.header, 'depth')
+
+        def extract() -> None:
+            with tempfile.TemporaryDirectory() as out:
+                run_step(
+                    SensFrames(folder, stride=1, is_checked=False), out,
+                    RunOptions(workers=0), Console(file=io.StringIO()))
+
+        return dict(
+            frames=frames,
+            images='scene0000_00' if ROOM.exists() else 'made',
+            decode_per_second=frames / seconds(decode),
+            extract_per_second=frames / seconds(extract))
+
+
+def measure_pooling() -> Dict[str, Any]:
+    """Return seconds to pool 768 channels of 35×46 inside 60 regions."""
+    rng = np.random.default_rng(0)
+    features = torch.from_numpy(
+        rng.normal(size=(768, 35, 46)).astype(np.float32))
+    cells = rng.permutation(60).reshape(6, 10) + 1
+    ids = np.kron(cells, np.ones((80, 64), int)).astype(np.uint16)
+
+    def whole_map() -> None:
+        large = F.interpolate(
+            features[None], size=ids.shape, mode='bilinear')[0].flatten(1)
+        index = torch.from_numpy(ids.reshape(-1).astype(np.int64))
+        sums = torch.zeros(768, 61).index_add_(1, index, large)
+        sums.div_(index.bincount(minlength=61))
+        torch.full((768, 61),
+                   -torch.inf).scatter_reduce_(1, index.expand(768, -1), large,
+                                               'amax')
+
+    pool_regions(features, ids, 60)
+    return dict(
+        ours_s=seconds(lambda: pool_regions(features, ids, 60)),
+        whole_map_s=seconds(whole_map, 1))
+
+
+def measure_manifests(scans: int, frames: int) -> Dict[str, Any]:
+    """Return seconds to merge and to read the manifest of many scans."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder)
+        store.open('benchmark', {})
+        for i in range(scans):
+            name = f'scene{i:04d}_00'
+            items = {
+                f'{j:05d}':
+                ItemRecord('ok', '', {f'{name}/{j:05d}.png': (9999, 'a' * 32)},
+                           dict(regions=57, covered=0.93))
+                for j in range(frames)
+            }
+            store.write_record(ScanRecord(name, items))
+        return dict(
+            scans=scans,
+            frames=scans * frames,
+            merge_s=seconds(store.merge, 1),
+            read_s=seconds(store.manifest, 1),
+            megabytes=Path(folder, 'manifest.json').stat().st_size / 1e6)
+
+
+def describe_machine() -> Dict[str, Any]:
+    """Return what the times depend on."""
+    commit = subprocess.run(['git', 'describe', '--always', '--dirty'],
+                            capture_output=True,
+                            text=True,
+                            check=False).stdout.strip()
+    return dict(
+        cpu=platform.machine(),
+        cores=os.cpu_count(),
+        threads=1,
+        commit=commit or 'unknown')
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Run the benchmark."""
+    parser = ToolParser(__doc__)
+    parser.add_argument('--json', type=Path, help='file for the results')
+    parser.add_argument('--frames', type=int, default=200)
+    parser.add_argument('--scans', type=int, default=1500)
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    results = dict(
+        machine=describe_machine(),
+        sens=measure_sens(args.frames),
+        pooling=measure_pooling(),
+        manifests=measure_manifests(args.scans, 52))
+    text = json.dumps(results, indent=1) + '\n'
+    print(text)
+    if args.json:
+        args.json.write_text(text)
+
+
+if __name__ == '__main__':
+    main()

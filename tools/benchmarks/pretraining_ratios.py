@@ -1,0 +1,237 @@
+"""What padding costs a step, and what masking saves the encoder."""
+from typing import Any, Callable, Dict, Iterable, List
+
+import numpy as np
+import torch
+from mmdet3d.structures import Det3DDataSample
+from mmengine.config import Config
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from sam3d_plugin.models.pretrainers.masking import select_tokens
+from sam3d_plugin.structures import PointTokens
+from tools.benchmarks import pretraining_steps as steps
+
+FEWEST, MOST = 20, 256
+FRAMES = 8
+
+
+def mixed_counts(num_frames: int, fewest: int, most: int) -> np.ndarray:
+    """Spread region counts evenly.
+
+    Args:
+        num_frames (int): Frames B.
+        fewest (int): Of the first frame.
+        most (int): Of the last one.
+
+    Returns:
+        np.ndarray: (B,) int64.
+    """
+    return np.linspace(fewest, most, num_frames).round().astype(np.int64)
+
+
+def equal_counts(counts: np.ndarray) -> np.ndarray:
+    """Share the same total out evenly.
+
+    Args:
+        counts (np.ndarray): (B,) int64.
+
+    Returns:
+        np.ndarray: (B,) int64, which differ by 1 at most.
+    """
+    total, frames = int(counts.sum()), len(counts)
+    return total // frames + (np.arange(frames) < total % frames)
+
+
+def make_batch(counts: Iterable[int], num_points: int,
+               channels: int) -> Dict[str, Any]:
+    """Frames of made-up points in equally large regions.
+
+    Args:
+        counts (Iterable[int]): Regions of each of the B frames.
+        num_points (int): Points of a frame N, all in regions.
+        channels (int): Of the region features C.
+
+    Returns:
+        Dict[str, Any]: What the loader hands over.
+    """
+    generator = torch.Generator().manual_seed(0)
+    points, samples = [], []
+    for count in map(int, counts):
+        ids = torch.arange(num_points) % count
+        middles = torch.rand(count, 3, generator=generator) * 4
+        offsets = torch.rand(num_points, 3, generator=generator) * 0.3
+        xyz = middles[ids] + offsets
+        points.append(torch.cat((xyz, ids[:, None] + 1.), dim=1))
+        sample = Det3DDataSample()
+        sample.regions = InstanceData(
+            ids=torch.arange(count) + 1,
+            features=torch.randn(count, channels, generator=generator),
+            group_ids=torch.zeros(count, dtype=torch.int64))
+        samples.append(sample)
+    return dict(inputs=dict(points=points), data_samples=samples)
+
+
+def measure_padding(cfg: Config, counts: np.ndarray, num_points: int,
+                    device: str, dtype: str, rounds: int) -> Dict[str, Any]:
+    """Compare steps on mixed region counts with steps on equal ones.
+
+    Args:
+        cfg (Config): With SAM tokens; their limit is raised to the counts.
+        counts (np.ndarray): (B,) regions of the frames.
+        num_points (int): Points of a frame.
+        device (str): ``'cpu'`` or ``'cuda'``.
+        dtype (str): One of ``DTYPES``.
+        rounds (int): Steps of each.
+
+    Returns:
+        Dict[str, Any]: ``equal_ms``, ``mixed_ms`` and their ``ratio``.
+    """
+    case = _build(cfg, counts, device, dtype)
+    channels = getattr(case.model.head, 'proj', None)
+    channels = 1 if channels is None else channels.out_features
+    batches = dict(
+        equal=make_batch(equal_counts(counts), num_points, channels),
+        mixed=make_batch(counts, num_points, channels))
+    clock = steps.StepClock('cpu')
+
+    def task(batch: Dict[str, Any]) -> Callable[[], None]:
+
+        def step() -> None:
+            clock.begin()
+            steps.train_step(case, batch, clock)
+
+        return step
+
+    spent = steps.time_in_turns({
+        n: task(b)
+        for n, b in batches.items()
+    }, device, rounds)
+    return dict(
+        stage=steps.stage_of(cfg),
+        dtype=dtype,
+        regions=[int(counts.min()), int(counts.max())],
+        frames=len(counts),
+        points=num_points,
+        equal_ms=spent['equal'],
+        mixed_ms=spent['mixed'],
+        ratio=spent['mixed'] / spent['equal'])
+
+
+def measure_masking(cfg: Config, counts: np.ndarray, num_points: int,
+                    device: str, dtype: str, rounds: int) -> Dict[str, Any]:
+    """Compare the student's encoder on visible tokens with all tokens.
+
+    Forward and backward, encoder and embedding each on its own.
+
+    Args:
+        cfg (Config): Of stage 2, with SAM tokens.
+        counts (np.ndarray): (B,) regions of the frames.
+        num_points (int): Points of a frame.
+        device (str): ``'cpu'`` or ``'cuda'``.
+        dtype (str): One of ``DTYPES``.
+        rounds (int): Runs of each.
+
+    Returns:
+        Dict[str, Any]: Milliseconds and, of masked over unmasked, the
+        ratios of time, tokens and points.
+    """
+    case = _build(cfg, counts, device, dtype)
+    batch = make_batch(counts, num_points, 1)
+    data = case.model.data_preprocessor(batch, True)
+    points, tokens = case.model.tokenize(data['inputs']['points'])
+    is_masked = case.model.mask(tokens)
+    visible = select_tokens(tokens, ~is_masked & ~tokens.is_padding).tokens
+    tasks: Dict[str, Callable[[], None]] = {}
+    for name, kept in (('all', tokens), ('visible', visible)):
+        tasks[f'embed_{name}'] = _embedding_task(case, points, kept)
+        tasks[f'encode_{name}'] = _encoder_task(case, kept)
+    spent = steps.time_in_turns(tasks, device, rounds)
+    return dict(
+        dtype=dtype,
+        mask_ratio=case.model.mask_ratio,
+        regions=[int(counts.min()), int(counts.max())],
+        frames=len(counts),
+        points=num_points,
+        **{
+            f'{name}_ms': value
+            for name, value in spent.items()
+        },
+        encode_ratio=spent['encode_visible'] / spent['encode_all'],
+        embed_ratio=spent['embed_visible'] / spent['embed_all'],
+        token_ratio=int((~visible.is_padding).sum()) / int(
+            (~tokens.is_padding).sum()),
+        point_ratio=len(visible.member_points) / len(tokens.member_points))
+
+
+def _build(cfg: Config, counts: np.ndarray, device: str,
+           dtype: str) -> steps.Case:
+    """Build a case whose tokenizer keeps all regions."""
+    cfg = Config(cfg.to_dict())
+    cfg.model.tokenizer.num_tokens = int(counts.max())
+    return steps.build_case(cfg, device, dtype)
+
+
+def _embedding_task(case: steps.Case, points: Tensor,
+                    tokens: PointTokens) -> Callable[[], None]:
+    """Embed the tokens, forward and backward."""
+
+    def embed() -> None:
+        with case.autocast():
+            features = case.model.embedding(points, tokens)
+        features.backward(torch.ones_like(features))
+        case.optimizer.zero_grad()
+
+    return embed
+
+
+def _encoder_task(case: steps.Case, tokens: PointTokens) -> Callable[[], None]:
+    """Encode the tokens, forward and backward."""
+    with torch.no_grad():
+        shape = (*tokens.is_padding.shape, case.model.encoder.embed_dims)
+        features = tokens.centers.new_ones(shape)
+    features.requires_grad_()
+
+    def encode() -> None:
+        with case.autocast():
+            encoded = case.model.encoder(features, tokens.centers,
+                                         tokens.is_padding)
+        encoded.backward(torch.ones_like(encoded))
+        features.grad = None
+        case.optimizer.zero_grad()
+
+    return encode
+
+
+def verdicts(padding: List[Dict[str, Any]],
+             masking: Dict[str, Any]) -> List[Dict[str, Any]]:
+    """Hold the figures against what is asked of them.
+
+    Args:
+        padding (List[Dict[str, Any]]): Of :func:`measure_padding`.
+        masking (Dict[str, Any]): Of :func:`measure_masking`.
+
+    Returns:
+        List[Dict[str, Any]]: ``name``, ``measured``, ``limit``, ``met``.
+    """
+    found = [
+        verdict(f'{entry["stage"]}: mixed over equal region counts',
+                entry['ratio'], 1.15) for entry in padding
+    ]
+    name = f'encoder at mask ratio {masking["mask_ratio"]:g} over unmasked'
+    return found + [verdict(name, masking['encode_ratio'], 0.5)]
+
+
+def verdict(name: str, measured: float, limit: float) -> Dict[str, Any]:
+    """Hold one figure against its limit.
+
+    Args:
+        name (str): What was measured.
+        measured (float): The figure.
+        limit (float): What it may be at most.
+
+    Returns:
+        Dict[str, Any]: ``name``, ``measured``, ``limit``, ``met``.
+    """
+    return dict(
+        name=name, measured=measured, limit=limit, met=measured <= limit)

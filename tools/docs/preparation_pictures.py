@@ -1,0 +1,111 @@
+"""Make the pictures of docs/preparation.md from a SynthRooms set.
+
+    DATA=data/synthrooms
+    python tools/preparation/make_synthrooms.py --size quick --out $DATA
+    python tools/docs/preparation_pictures.py --data $DATA
+
+Runs the steps of preparation on the set first, unless that was done.
+"""
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
+import mmengine
+import numpy as np
+from PIL import Image
+
+from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.ops.projection import transform
+from sam3d_plugin.store import read_region_file
+from sam3d_plugin.visualization.boxes import LabelledBoxes
+from sam3d_plugin.visualization.points import colors_from_ids
+from sam3d_plugin.visualization.render import render_scene
+
+# Of the pictures in the repository.
+_WIDTH, _COLORS = 1100, 256
+STEPS = {
+    'generate_regions.py': [],
+    'extract_features.py': ['--encoder', 'handcrafted'],
+    'build_groups.py': [],
+    'lift_regions.py': [],
+}
+
+
+def run(tool: str, data: Path, *options: str) -> None:
+    """Run a tool of preparation on the set."""
+    subprocess.run([
+        sys.executable, f'tools/preparation/{tool}', '--data',
+        str(data), *options
+    ],
+                   check=True)
+
+
+def draw_scan(data: Path, scan: str, out: Path) -> None:
+    """Draw a scan with its true boxes, and its merged regions.
+
+    Args:
+        data (Path): Folder of the set.
+        scan (str): Name of the scan, in the training infos.
+        out (Path): Folder of the pictures.
+    """
+    infos = mmengine.load(data / 'scannet_infos_train.pkl')
+    names = list(infos['metainfo']['categories'])
+    info = next(entry for entry in infos['data_list']
+                if entry['lidar_points']['lidar_path'] == f'{scan}.bin')
+    points = np.fromfile(data / f'points/{scan}.bin', '<f4').reshape(-1, 6)
+    regions = read_region_file(data / f'regions/{scan}.npz', points[:, :3])
+    xyz = transform(points[:, :3], np.array(info['axis_align_matrix']))
+    boxes = LabelledBoxes(
+        np.array([entry['bbox_3d'] for entry in info['instances']]),
+        [names[entry['bbox_label_3d']] for entry in info['instances']])
+    render_scene(
+        out / 'synthrooms_scan.png',
+        xyz,
+        points[:, 3:].astype(np.uint8),
+        boxes,
+        title=f'SynthRooms {scan}: {len(xyz):,} points, {len(boxes)} boxes')
+    render_scene(
+        out / 'synthrooms_regions.png',
+        xyz,
+        colors_from_ids(regions),
+        title=f'{len(np.unique(regions[regions > 0]))} superpixel regions '
+        'merged over the frames')
+
+
+def shrink(path: Path) -> None:
+    """Make a picture small enough for the repository."""
+    with Image.open(path) as image:
+        small = image.convert('RGB')
+    small.thumbnail((_WIDTH, small.height))
+    small.quantize(_COLORS).save(path, optimize=True)
+
+
+def main() -> int:
+    """Make the pictures."""
+    parser = ToolParser(__doc__)
+    parser.add_argument('--data', type=Path, required=True)
+    parser.add_argument('--scan', default='scene0000_00')
+    parser.add_argument('--out', type=Path, default='docs/pictures')
+    args = parser.parse_args()
+    for tool, options in STEPS.items():
+        run(tool, args.data, *options)
+    with tempfile.TemporaryDirectory() as folder:
+        run('inspect_scans.py', args.data, '--scan', args.scan, '--out',
+            folder, '--frames', '4')
+        args.out.mkdir(parents=True, exist_ok=True)
+        shutil.copy(
+            Path(folder, f'{args.scan}.png'),
+            args.out / 'synthrooms_frames.png')
+    shutil.copy(args.data / 'region_groups/train/report.png',
+                args.out / 'synthrooms_groups.png')
+    draw_scan(args.data, args.scan, args.out)
+    for name in ('frames', 'scan', 'regions'):
+        shrink(args.out / f'synthrooms_{name}.png')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
