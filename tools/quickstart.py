@@ -20,12 +20,8 @@ from typing import Any, Dict, List, Optional
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
-from sam3d_plugin.experiments.steps import Step  # noqa: E402
-from sam3d_plugin.experiments.steps import (
-    RECORD,
-    Record,  # noqa: E402
-    run_steps)
+from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.experiments.steps import RECORD, Record, Step, run_steps
 
 ROOMS = ('--size', 'quick', '--seed', '0')
 # Of a stage; the other trainings are shortened with it.

@@ -19,8 +19,8 @@ from typing import Dict
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tools.build_mmcv import can_build_cuda  # noqa: E402
-from tools.doctor import find_known_failures  # noqa: E402
+from tools.build_mmcv import can_build_cuda
+from tools.doctor import find_known_failures
 
 PYTHONS = ('3.10', '3.11', '3.12', '3.13')
 NEEDED_GIGABYTES = 9

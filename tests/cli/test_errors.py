@@ -18,7 +18,7 @@ def _caught(function, *args):
 
 
 @pytest.mark.parametrize('registry, name, close', [
-    (MODELS, 'ToyModle', 'ToyModel'),
+    (MODELS, 'VoteNett', 'VoteNet'),
     (TRANSFORMS, 'PointSampel', 'PointSample'),
     (MODELS, 'mmdet.ResNett', 'ResNet'),
 ])

@@ -27,12 +27,12 @@ from mmdet3d.utils import register_all_modules
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
-from sam3d_plugin.engine.options import read_config  # noqa: E402
-from sam3d_plugin.experiments import records  # noqa: E402
-from sam3d_plugin.store import atomic_write  # noqa: E402
-from tools.benchmarks import pretraining_ratios as ratios  # noqa: E402
-from tools.benchmarks import pretraining_steps as steps  # noqa: E402
+from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.engine.options import read_config
+from sam3d_plugin.experiments import records
+from sam3d_plugin.store import atomic_write
+from tools.benchmarks import pretraining_ratios as ratios
+from tools.benchmarks import pretraining_steps as steps
 
 CONFIG = ROOT / 'configs' / 'sam3d' / 'stage1_synthrooms_mini.py'
 REGIONS, POINTS = (40, 60), 4096

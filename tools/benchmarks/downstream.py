@@ -30,11 +30,11 @@ ROOT = Path(__file__).resolve().parents[2]
 # Lets a script started as a file find the tools beside it.
 sys.path.insert(0, str(ROOT))
 
-from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
-from sam3d_plugin.ops import pairwise_giou_3d  # noqa: E402
-from sam3d_plugin.ops.random_state import seeded  # noqa: E402
-from tools.benchmarks import giou_pairs  # noqa: E402
-from tools.benchmarks import ops as benchmark_ops  # noqa: E402
+from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.ops import pairwise_giou_3d
+from sam3d_plugin.ops.random_state import seeded
+from tools.benchmarks import giou_pairs
+from tools.benchmarks import ops as benchmark_ops
 
 CONFIGS = ('votenet_scannet', 'votenet_scannet_pointnet2',
            'groupfree3d_scannet', 'groupfree3d_scannet_pointnet2',

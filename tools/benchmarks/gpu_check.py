@@ -23,15 +23,15 @@ ROOT = Path(__file__).resolve().parents[2]
 # Runs from a checkout that is not installed.
 sys.path.insert(0, str(ROOT))
 
-from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402 isort: skip
-import torch  # noqa: E402
-from mmdet3d.utils import register_all_modules  # noqa: E402
-from mmengine.logging import MMLogger  # noqa: E402
+from sam3d_plugin.cli.arguments import ToolParser  # isort: skip
+import torch
+from mmdet3d.utils import register_all_modules
+from mmengine.logging import MMLogger
 
-from sam3d_plugin.experiments import records  # noqa: E402
-from tools.benchmarks import gpu_models, gpu_parity  # noqa: E402
-from tools.benchmarks import pretraining_steps as steps  # noqa: E402
-from tools.benchmarks.pretraining_ratios import make_batch  # noqa: E402
+from sam3d_plugin.experiments import records
+from tools.benchmarks import gpu_models, gpu_parity
+from tools.benchmarks import pretraining_steps as steps
+from tools.benchmarks.pretraining_ratios import make_batch
 
 Item = Tuple[str, Callable[[], Dict[str, Any]]]
 PACKAGES = ('torch', 'mmcv', 'mmcv-lite', 'mmengine', 'mmdet3d', 'numpy',

@@ -36,10 +36,10 @@ ROOT = Path(__file__).resolve().parents[2]
 # Lets a script started as a file find the tool beside it.
 sys.path.insert(0, str(ROOT))
 
-from sam3d_plugin import ops  # noqa: E402
-from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
-from sam3d_plugin.ops.random_state import seeded  # noqa: E402
-from tools.benchmarks import ops_cases as cases  # noqa: E402
+from sam3d_plugin import ops
+from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.ops.random_state import seeded
+from tools.benchmarks import ops_cases as cases
 
 SCAN = (
     ROOT.parent / 'shared' / 'data' / 'scannet_scene0000' /

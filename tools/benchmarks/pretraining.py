@@ -34,10 +34,10 @@ from mmengine.registry import DefaultScope
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
-from sam3d_plugin.engine.options import read_config  # noqa: E402
-from tools.benchmarks import pretraining_ratios as ratios  # noqa: E402
-from tools.benchmarks import pretraining_steps as steps  # noqa: E402
+from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.engine.options import read_config
+from tools.benchmarks import pretraining_ratios as ratios
+from tools.benchmarks import pretraining_steps as steps
 
 CONFIGS = ROOT / 'configs' / 'sam3d'
 BUDGETS: Dict[str, Dict[str, Any]] = dict(

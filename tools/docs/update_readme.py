@@ -13,12 +13,12 @@ from typing import Callable, Dict, List, Tuple
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from sam3d_plugin.experiments import ladder_results  # noqa: E402
-from sam3d_plugin.experiments.tables import machine_line, table  # noqa: E402
-from tools.docs import downstream_tables  # noqa: E402
-from tools.docs import pretraining_tables  # noqa: E402
-from tools.docs import preparation_tables as tables  # noqa: E402
-from tools.experiments import collect_probes  # noqa: E402
+from sam3d_plugin.experiments import ladder_results
+from sam3d_plugin.experiments.tables import machine_line, table
+from tools.docs import downstream_tables
+from tools.docs import preparation_tables as tables
+from tools.docs import pretraining_tables
+from tools.experiments import collect_probes
 
 MARKED = re.compile(r'(<!-- table: (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
 

@@ -21,9 +21,9 @@ from mmengine.config import Config
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from sam3d_plugin.cli.arguments import SettingAction, ToolParser  # noqa: E402
-from sam3d_plugin.experiments import steps  # noqa: E402
-from sam3d_plugin.experiments.tables import number, table  # noqa: E402
+from sam3d_plugin.cli.arguments import SettingAction, ToolParser
+from sam3d_plugin.experiments import steps
+from sam3d_plugin.experiments.tables import number, table
 
 FOLDER = 'configs/sam3d'
 METRICS = {
@@ -370,9 +370,9 @@ def main(argv: Optional[List[str]] = None) -> None:
             continue
         for step in commands:
             print(f'{"# done: " if step.is_done else ""}{step}')
-    print(
-        f'\n{render_table(args)}\nReported figures are of 3DETR on ScanNet and of '
-        'segmentation on S3DIS, with other data and budget than SynthRooms.')
+    print(f'\n{render_table(args)}')
+    print('Reported figures are of 3DETR on ScanNet and of segmentation on '
+          'S3DIS, with other data and budget than SynthRooms.')
 
 
 if __name__ == '__main__':

@@ -17,9 +17,9 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
-from sam3d_plugin.experiments.tables import table  # noqa: E402
-from sam3d_plugin.store import atomic_write  # noqa: E402
+from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.experiments.tables import table
+from sam3d_plugin.store import atomic_write
 
 READ_OUTS = ('own', 'three_nn')
 

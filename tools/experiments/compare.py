@@ -24,10 +24,9 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
-from sam3d_plugin.experiments import comparison  # noqa: E402
-from sam3d_plugin.experiments import records  # noqa: E402
-from sam3d_plugin.store import atomic_write  # noqa: E402
+from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.experiments import comparison, records
+from sam3d_plugin.store import atomic_write
 
 REPORTED = ROOT / 'docs' / 'results' / 'reported.json'
 METRICS = ('mAP_0.25', 'mAP_0.50', 'miou', 'acc_cls')

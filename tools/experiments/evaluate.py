@@ -32,12 +32,11 @@ from mmengine.config import Config
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-import sam3d_plugin.engine  # noqa: E402,F401  knows the projects' configs
-import sam3d_plugin.engine.options as engine_options  # noqa: E402
-from sam3d_plugin.cli.arguments import SettingAction, ToolParser  # noqa: E402
-from sam3d_plugin.cli.tool import run_tool  # noqa: E402
-from sam3d_plugin.experiments import records  # noqa: E402
-from sam3d_plugin.experiments import steps  # noqa: E402
+import sam3d_plugin.engine  # noqa: F401  knows the projects' configs
+import sam3d_plugin.engine.options as engine_options
+from sam3d_plugin.cli.arguments import SettingAction, ToolParser
+from sam3d_plugin.cli.tool import run_tool
+from sam3d_plugin.experiments import records, steps
 
 SEEDED, TEST_PIPELINE = 'SeededPointSample', 'test_dataloader.dataset.pipeline'
 # Deals out all points of a scan at random when it infers.

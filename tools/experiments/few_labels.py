@@ -22,10 +22,10 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
-from sam3d_plugin.experiments import steps  # noqa: E402
-from sam3d_plugin.store import atomic_write  # noqa: E402
-from tools.experiments import compare  # noqa: E402
+from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.experiments import steps
+from sam3d_plugin.store import atomic_write
+from tools.experiments import compare
 
 
 class Task(NamedTuple):

@@ -24,16 +24,14 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
-from sam3d_plugin.cli.tool import run_tool  # noqa: E402
-from sam3d_plugin.engine.options import read_config  # noqa: E402
-from sam3d_plugin.experiments import arms as ladder_arms  # noqa: E402
-from sam3d_plugin.experiments import ladder_results  # noqa: E402
-from sam3d_plugin.experiments import records  # noqa: E402
-from sam3d_plugin.experiments.steps import last_checkpoint  # noqa: E402
-from sam3d_plugin.experiments.steps import option_list  # noqa: E402
-from sam3d_plugin.store import atomic_write  # noqa: E402
-from sam3d_plugin.store.checkpoint import read_checkpoint  # noqa: E402
+from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.tool import run_tool
+from sam3d_plugin.engine.options import read_config
+from sam3d_plugin.experiments import arms as ladder_arms
+from sam3d_plugin.experiments import ladder_results, records
+from sam3d_plugin.experiments.steps import last_checkpoint, option_list
+from sam3d_plugin.store import atomic_write
+from sam3d_plugin.store.checkpoint import read_checkpoint
 
 PROBE = 'tools/experiments/linear_probe.py'
 SETTINGS, RESULT, SECONDS = 'settings.json', 'result.json', 'seconds.json'

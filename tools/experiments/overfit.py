@@ -21,10 +21,9 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-import sam3d_plugin.engine.options as engine_options  # noqa: E402
-from sam3d_plugin.cli.arguments import SettingAction, ToolParser  # noqa: E402
-from sam3d_plugin.experiments import records  # noqa: E402
-from sam3d_plugin.experiments import steps  # noqa: E402
+import sam3d_plugin.engine.options as engine_options
+from sam3d_plugin.cli.arguments import SettingAction, ToolParser
+from sam3d_plugin.experiments import records, steps
 
 PREPARE = 'tools/preparation'
 SCAN, RESCAN = 'scene0000_00', 'scene0000_01'

@@ -26,15 +26,13 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
-from sam3d_plugin.datasets import frame_batch  # noqa: E402
-from sam3d_plugin.engine.export import settings_of  # noqa: E402
-from sam3d_plugin.engine.hooks import collapse_alarm_hook  # noqa: E402
-from sam3d_plugin.engine.hooks import token_view  # noqa: E402
-from sam3d_plugin.experiments import records  # noqa: E402
-from sam3d_plugin.experiments.steps import run_steps  # noqa: E402
-from sam3d_plugin.experiments.steps import Step, training  # noqa: E402
-from sam3d_plugin.store import checkpoint as files  # noqa: E402
+from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.datasets import frame_batch
+from sam3d_plugin.engine.export import settings_of
+from sam3d_plugin.engine.hooks import collapse_alarm_hook, token_view
+from sam3d_plugin.experiments import records
+from sam3d_plugin.experiments.steps import Step, run_steps, training
+from sam3d_plugin.store import checkpoint as files
 
 CONFIGS = {
     stage: f'configs/sam3d/{stage}_synthrooms_mini.py'

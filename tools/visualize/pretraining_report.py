@@ -43,9 +43,8 @@ from sam3d_plugin.visualization.scan_page import evenly
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tools.visualize import finetuned_rooms  # noqa: E402
-from tools.visualize.report_inputs import read_curves  # noqa: E402
-from tools.visualize.report_inputs import read_json, stop  # noqa: E402
+from tools.visualize import finetuned_rooms
+from tools.visualize.report_inputs import read_curves, read_json, stop
 
 # Metres that lie between points of different regions when the nearest
 # point of a pixel is looked for, and how near it must be.

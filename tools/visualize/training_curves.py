@@ -23,11 +23,11 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from sam3d_plugin.cli.arguments import ToolParser  # noqa: E402
-from sam3d_plugin.experiments import records  # noqa: E402
-from sam3d_plugin.store import atomic_write  # noqa: E402
-from sam3d_plugin.visualization import training_curves  # noqa: E402
-from tools.visualize import report_inputs  # noqa: E402
+from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.experiments import records
+from sam3d_plugin.store import atomic_write
+from sam3d_plugin.visualization import training_curves
+from tools.visualize import report_inputs
 
 _DIGITS = 5
 

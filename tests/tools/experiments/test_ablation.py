@@ -163,4 +163,4 @@ def test_fine_tuning_runs(tmp_path, scannet_root, run_here, monkeypatch):
     args = ablation.parse_args(['--work-dir', str(tmp_path / 'work')])
     values = [100 * scores[f'mAP_{t}'] for t in ('0.25', '0.50')]
     measured = ' | '.join(f'{value:.1f}' for value in values)
-    assert f' | {measured} | – | – | ' in ablation.table(args)
+    assert f' | {measured} | – | – | ' in ablation.render_table(args)

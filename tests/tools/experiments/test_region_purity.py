@@ -21,8 +21,8 @@ SCAN = 'balls'
 
 
 def load_tool(name):
-    path = ROOT / 'tools/experiments' / f'{name}.py'
-    spec = importlib.util.spec_from_file_location(f'{name}_tool', path)
+    path = ROOT / 'tools' / f'{name}.py'
+    spec = importlib.util.spec_from_file_location(Path(name).name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -60,7 +60,7 @@ def data(tmp_path):
 
 def test_merged_regions_are_judged_by_rule_and_by_masks(data, tmp_path):
     out = tmp_path / 'purity.json'
-    tool = load_tool('region_purity')
+    tool = load_tool('experiments/region_purity')
     assert tool.main([f'--synthrooms={data}', f'--json={out}']) == 0
     study = json.loads(out.read_text())['synthrooms']
     assert study['scans'] == 1 and study['generator'] == 'halves'
@@ -93,7 +93,7 @@ def test_tokens_without_regions():
 
 def test_the_benchmark_measures_frames_per_second(tmp_path):
     out = tmp_path / 'lifting.json'
-    load_tool('benchmark_lifting').main([
+    load_tool('benchmarks/lifting').main([
         f'--json={out}', '--frames=3', '--points=500', '--merge=5', '--size',
         '32', '24', '--color-size', '48', '36', '--rounds=1'
     ])
