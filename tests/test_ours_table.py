@@ -79,6 +79,6 @@ def test_row_says_what_the_config_says(row):
 
 def test_a_stale_value_is_found():
     config = ROOT / 'configs' / 'sam3d' / 'stage1_scannet.py'
-    assert value_in_config(config, 'model.tokenizer.min_points') != 17
+    assert value_in_config(config, 'model.backbone.tokenizer.min_points') != 17
     with pytest.raises(KeyError):
-        value_in_config(config, 'model.tokenizer.no_such_argument')
+        value_in_config(config, 'model.backbone.tokenizer.no_such_argument')

@@ -66,8 +66,8 @@ def load_small(name, work_dir, root, teacher, **options):
     cfg.train_dataloader.dataset.pipeline[0].num_points = 500
     if 'out_channels' in cfg.model.head:
         cfg.model.head.out_channels = 3
-    if cfg.model.tokenizer.type == 'KNNTokenizer':
-        cfg.model.tokenizer.update(num_tokens=16, num_neighbors=8)
+    if cfg.model.backbone.tokenizer.type == 'KNNTokenizer':
+        cfg.model.backbone.tokenizer.update(num_tokens=16, num_neighbors=8)
     cfg.train_cfg = dict(type='ResumableTrainLoop', max_iters=STEPS)
     cfg.log_processor.by_epoch = False
     cfg.default_hooks.checkpoint.update(interval=-1, save_last=False)

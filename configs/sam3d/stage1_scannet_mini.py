@@ -7,4 +7,4 @@ _base_ = [
 ]
 
 # 16 of 20,000 points are 3 of 4,096.
-model = dict(tokenizer=dict(num_tokens=128, min_points=4))
+model = dict(backbone=dict(tokenizer=dict(num_tokens=128, min_points=4)))

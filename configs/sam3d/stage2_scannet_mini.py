@@ -9,7 +9,7 @@ _base_ = [
 # Tokens as in stage1_scannet_mini.py.
 teacher = 'work_dirs/stage1_scannet_mini/iter_500.pth'
 model = dict(
-    tokenizer=dict(num_tokens=128, min_points=4),
+    backbone=dict(tokenizer=dict(num_tokens=128, min_points=4)),
     target_generator=dict(checkpoint=teacher),
     # A fresh student does not catch up with its teacher in 1,000 frames, and
     # a copy forgets at 1e-3 what the teacher knows.

@@ -11,7 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from sam3d_plugin.models.heads import frame_mean
-from sam3d_plugin.models.heads.region_distill_head import LINEAR_INIT
+from sam3d_plugin.models.heads.defaults import LINEAR_INIT
 from sam3d_plugin.models.pretrainers import (MaskedPointPretrainer,
                                              MaskedPrediction)
 from sam3d_plugin.structures import PointTokens

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from ..datasets.frame_preflight import check_frame_loader
 from ..datasets.preflight import SceneLimits, check_datasets
 from ..engine.compatibility import check_query_count
-from ..engine.export import settings_of
+from ..engine.export import encoder_settings, settings_of
 from ..store.checkpoint import read_checkpoint
 
 # Detectors whose targets are laid out for this many boxes a scene.
@@ -72,10 +72,11 @@ def check_teacher(model: Dict[str, Any]) -> None:
         raise FileNotFoundError(
             f'teacher {teacher} is missing: train stage 1 first, or name its '
             'checkpoint with --cfg-options teacher=FILE')
-    trained = settings_of(read_checkpoint(teacher)).get('model') or {}
-    theirs = (trained.get('tokenizer') or {}).get('type')
-    if theirs and theirs != model['tokenizer']['type']:
+    trained, student = (
+        (encoder_settings(settings).get('tokenizer') or {}).get('type')
+        for settings in (
+            settings_of(read_checkpoint(teacher)).get('model') or {}, model))
+    if trained and trained != student:
         raise ValueError(
-            f'teacher {teacher} was trained with {theirs}, the student has '
-            f'{model["tokenizer"]["type"]}, and both see the same tokens: '
-            'name the teacher or the tokenizer that belongs to the other')
+            f'teacher {teacher} was trained with {trained}, the student has '
+            f'{student}: teacher and student must use the same tokenizer')

@@ -14,7 +14,8 @@ from ..cli.arguments import literal_value
 from ..ops.random_state import seeded
 from ..store.atomic import atomic_write
 from ..store.checkpoint import (CheckpointError, extract_state_dict,
-                                load_encoder, read_checkpoint)
+                                load_encoder, read_checkpoint,
+                                without_backbone_prefix)
 from .projects import make_projects_importable
 
 PARTS = ('embedding', 'encoder')
@@ -70,7 +71,7 @@ def read_encoder(source: str,
         make_projects_importable()
         return fresh_encoder(Config.fromfile(source).to_dict(), source, seed)
     checkpoint = read_checkpoint(source)
-    full = extract_state_dict(checkpoint, source)
+    full = without_backbone_prefix(extract_state_dict(checkpoint, source))
     meta = checkpoint.get('meta') or {}
     if all(key in meta for key in ('method', 'tokenizer', *PARTS)):
         return _state_of(_build_parts(dict(model=meta), source), full,
@@ -129,8 +130,23 @@ def describe(settings: Dict[str, Any]) -> Dict[str, Any]:
         method=model['type'],
         data=f'{dataset.get("data_root", "")} {dataset.get("ann_file", "")}',
         config_hash=hashlib.sha256(content.encode()).hexdigest()[:16],
-        **{key: model[key]
+        **{key: encoder_settings(model)[key]
            for key in ('tokenizer', *PARTS)})
+
+
+def encoder_settings(model: Dict[str, Any]) -> Dict[str, Any]:
+    """Where the settings of a pre-training hold those of its encoder.
+
+    Args:
+        model (Dict[str, Any]): The model's settings, today's or those of a
+            file that is older than ``TokenEncoder``.
+
+    Returns:
+        Dict[str, Any]: With ``tokenizer``, ``embedding`` and ``encoder`` if
+        the model is a pre-training on tokens.
+    """
+    backbone = model.get('backbone') or {}
+    return backbone if backbone.get('type') == 'TokenEncoder' else model
 
 
 def settings_of(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
@@ -168,11 +184,11 @@ def parse_settings(text: str) -> Dict[str, Any]:
 
 def _build_parts(settings: Dict[str, Any], source: str) -> nn.ModuleDict:
     """Embedding and encoder as the settings describe them."""
-    model = settings.get('model') or {}
+    model = encoder_settings(settings.get('model') or {})
     missing = [key for key in ('tokenizer', *PARTS) if key not in model]
     if missing:
-        raise CheckpointError(f'{source} is no pre-training: its model has '
-                              f'no {missing[0]}')
+        raise CheckpointError(f'{source} is not a pre-training on tokens: its '
+                              f'model has no {missing[0]}')
     return nn.ModuleDict({key: MODELS.build(model[key]) for key in PARTS})
 
 

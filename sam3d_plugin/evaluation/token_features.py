@@ -4,7 +4,7 @@ Axis legend: F frames, B frames of a batch, N points, G tokens of a frame, T
 tokens of all frames, C channels.
 """
 from dataclasses import dataclass, replace
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple, Union
 
 import torch
 from mmdet3d.registry import DATASETS, MODELS
@@ -13,13 +13,13 @@ from mmengine.dataset import BaseDataset
 from torch import Tensor, nn
 
 from ..datasets.seeding import SampleKey
+from ..models.backbones import TokenEncoder
 from ..models.target_generators import RegionFeatureTargets
 from ..models.tokenizers.region_majority import majority_regions
 from ..ops import three_nn
+from ..ops.propagation import inverse_distance_weights
 from ..ops.random_state import keep_random_state
 from ..structures import PointTokens
-
-_TINY = 1e-8
 
 
 @dataclass
@@ -44,43 +44,24 @@ class TokenFeatures:
     labels: Tensor
 
 
-class TokenEncoder(nn.Module):
-    """Tokenizer, embedding and encoder of a pre-training, frozen.
+def build_frozen(meta: Dict[str, Any], state: Dict[str,
+                                                   Tensor]) -> TokenEncoder:
+    """Build the encoder of a pre-training, frozen.
 
     Args:
         meta (Dict[str, Any]): ``tokenizer``, ``embedding`` and ``encoder``,
             the configs.
         state (Dict[str, Tensor]): Tensors under ``embedding.`` and
             ``encoder.``.
+
+    Returns:
+        TokenEncoder: In evaluation mode, without gradients.
     """
-
-    def __init__(self, meta: Dict[str, Any], state: Dict[str, Tensor]) -> None:
-        super().__init__()
-        with keep_random_state():
-            self.tokenizer = MODELS.build(meta['tokenizer'])
-            self.embedding = MODELS.build(meta['embedding'])
-            self.encoder = MODELS.build(meta['encoder'])
-        self.load_state_dict(state)
-        self.eval().requires_grad_(False)
-
-    @torch.no_grad()
-    def forward(
-        self, points: Tensor, data_samples: Sequence[Det3DDataSample] = ()
-    ) -> Tuple[PointTokens, Tensor]:
-        """Encode all tokens.
-
-        Args:
-            points (Tensor): (B, N, 4) x, y, z in metres, region id.
-            data_samples (Sequence[Det3DDataSample]): Not looked at.
-
-        Returns:
-            Tuple[PointTokens, Tensor]: The tokens, and their features
-            (B, G, C), undefined for padding.
-        """
-        xyz = points[..., :3].contiguous()
-        tokens = self.tokenizer(xyz, points[..., 3].long())
-        return tokens, self.encoder(
-            self.embedding(xyz, tokens), tokens.centers, tokens.is_padding)
+    parts = {key: meta[key] for key in ('tokenizer', 'embedding', 'encoder')}
+    with keep_random_state():
+        encoder = TokenEncoder(**parts)
+    encoder.load_state_dict(state)
+    return encoder.eval().requires_grad_(False)
 
 
 class RegionFeatureReader(nn.Module):
@@ -99,7 +80,7 @@ class RegionFeatureReader(nn.Module):
         self.targets = RegionFeatureTargets()
 
     @torch.no_grad()
-    def forward(
+    def encode(
             self, points: Tensor, data_samples: Sequence[Det3DDataSample]
     ) -> Tuple[PointTokens, Tensor]:
         """Look up the feature of each token's region.
@@ -119,6 +100,9 @@ class RegionFeatureReader(nn.Module):
             tokens = replace(tokens, region_ids=majority_regions(tokens, ids))
         targets = self.targets(xyz, tokens, data_samples)
         return tokens, targets.features * targets.is_target[..., None]
+
+
+Encoder = Union[TokenEncoder, RegionFeatureReader]
 
 
 def labelled_frames(data_root: str,
@@ -157,7 +141,7 @@ def labelled_frames(data_root: str,
             ]))
 
 
-def encode_frames(encoder: nn.Module,
+def encode_frames(encoder: Encoder,
                   dataset: BaseDataset,
                   seed: int = 0,
                   batch_size: int = 8,
@@ -165,8 +149,7 @@ def encode_frames(encoder: nn.Module,
     """Encode every frame of a dataset once.
 
     Args:
-        encoder (nn.Module): ``TokenEncoder`` or ``RegionFeatureReader``, on
-            ``device``.
+        encoder (Encoder): On ``device``.
         dataset (BaseDataset): See :func:`labelled_frames`.
         seed (int): Which points of the frames. Defaults to 0.
         batch_size (int): Frames encoded together. Defaults to 8.
@@ -183,7 +166,8 @@ def encode_frames(encoder: nn.Module,
     for points, samples in _batches(dataset, seed, batch_size):
         points = points.to(device)
         labels = torch.stack([s.gt_pts_seg.pts_semantic_mask for s in samples])
-        tokens, features = encoder(points, samples)
+        with torch.no_grad():
+            tokens, features = encoder.encode(points, samples)
         part = read_tokens(points[..., :3], tokens, features,
                            labels.to(device))
         part.own = part.own + num_tokens
@@ -232,9 +216,9 @@ def read_tokens(xyz: Tensor, tokens: PointTokens, features: Tensor,
     ]
     # A frame's padding comes last, so its tokens are numbered in one run.
     nearest = torch.cat([indices for _, indices in found]).long() + first
-    inverse = 1 / (torch.cat([distances for distances, _ in found]) + _TINY)
+    distances = torch.cat([distances for distances, _ in found])
     own = nearest[..., 0]
     if tokens.point_tokens is not None:
         own = first[..., 0] + tokens.point_tokens
     return TokenFeatures(features[is_token].float(), own, nearest,
-                         inverse / inverse.sum(-1, keepdim=True), labels)
+                         inverse_distance_weights(distances), labels)

@@ -183,7 +183,7 @@ def plan(arm: Arm,
             config=budget.configs[kind],
             options={
                 'data_root': data_root,
-                'model.tokenizer': budget.tokens[arm.tokens],
+                'model.backbone.tokenizer': budget.tokens[arm.tokens],
                 'randomness.seed': seed,
                 **_length_options(budget.unit, steps)
             },
@@ -219,7 +219,7 @@ def fresh_encoder(arm: Arm, budget: Budget) -> PlannedStep:
         PlannedStep: A config that is probed as it is.
     """
     return PlannedStep('fresh', budget.configs['stage1'],
-                       {'model.tokenizer': budget.tokens[arm.tokens]})
+                       {'model.backbone.tokenizer': budget.tokens[arm.tokens]})
 
 
 def settings_hash(steps: List[PlannedStep], probe: List[Any],

@@ -299,8 +299,10 @@ def load_encoder(module: nn.Module,
         CheckpointError: If a tensor is missing or mis-shaped and not in
             ``allow_missing``, or if nothing fits at all.
     """
-    selected = select_prefix(state_dict, prefix)
     expected = module.state_dict()
+    selected = select_prefix(state_dict, prefix)
+    current = _current_names(selected, expected)
+    selected = {current[name]: value for name, value in selected.items()}
     mismatched = _find_mismatched(selected, expected)
     _check_finite(selected, expected, source)
     fitting = {k: v for k, v in selected.items() if k not in mismatched}
@@ -326,10 +328,41 @@ def load_encoder(module: nn.Module,
                          if k not in allowed),
         allowed=tuple(allowed),
         unexpected=tuple(
-            k for k in state_dict
-            if not (k.startswith(prefix) and k[len(prefix):] in taken)))
+            k for k in state_dict if not (
+                k.startswith(prefix) and current[k[len(prefix):]] in taken)))
     report.raise_if_incomplete()
     return report
+
+
+def without_backbone_prefix(
+        state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """Tensors of a pre-training by the names of its parts.
+
+    Args:
+        state_dict (Dict[str, Tensor]): Of today's files, in which embedding
+            and encoder are parts of ``backbone``, or of older ones.
+
+    Returns:
+        Dict[str, Tensor]: Under ``embedding.``, ``encoder.``, ``decoder.``...
+    """
+    return {
+        name.removeprefix(_BACKBONE_PREFIX): tensor
+        for name, tensor in state_dict.items()
+    }
+
+
+def _current_names(given: Iterable[str],
+                   expected: Iterable[str]) -> Dict[str, str]:
+    """Today's names: of older pre-trainings' encoder, under ``backbone``."""
+    moved = {
+        name.removeprefix(_BACKBONE_PREFIX): name
+        for name in expected
+        if name.startswith(_BACKBONE_PREFIX) and name not in given
+    }
+    return {
+        name: name if name in expected else moved.get(name, name)
+        for name in given
+    }
 
 
 def _check_finite(given: Dict[str, Tensor], expected: Iterable[str],

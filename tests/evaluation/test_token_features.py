@@ -15,7 +15,7 @@ def make_encoder(tokenizer):
     torch.manual_seed(0)
     parts = {key: MODELS.build(BODY[key]) for key in ('embedding', 'encoder')}
     state = torch.nn.ModuleDict(parts).state_dict()
-    return module.TokenEncoder(dict(BODY, tokenizer=tokenizer), state)
+    return module.build_frozen(dict(BODY, tokenizer=tokenizer), state)
 
 
 def batch(num_regions=(3, 9)):
@@ -27,7 +27,7 @@ def batch(num_regions=(3, 9)):
 def test_read_outs_equal_a_slow_reference(tokenizer):
     points = batch()
     encoder = make_encoder(tokenizer)
-    tokens, features = encoder(points)
+    tokens, features = encoder.encode(points)
     assert tokens.is_padding.any() == (tokenizer is SAM)
     labels = torch.zeros(points.shape[:2], dtype=torch.long)
     read = module.read_tokens(points[..., :3], tokens, features, labels)
@@ -58,7 +58,7 @@ def test_a_frame_with_fewer_than_three_tokens():
     points = batch((1, 1))
     points[..., 3] = 1
     read = module.read_tokens(points[..., :3],
-                              *make_encoder(SAM)(points),
+                              *make_encoder(SAM).encode(points),
                               torch.zeros(2, 200).long())
     assert len(read.features) == 2
     assert read.weights[..., 0].eq(1).all()
@@ -70,15 +70,10 @@ def test_a_frame_with_fewer_than_three_tokens():
 def test_features_are_those_of_the_pretrainer_in_eval_mode():
     model = build(STAGE1)
     points = batch()
-    state = {
-        name: tensor
-        for name, tensor in model.state_dict().items()
-        if name.startswith(('embedding.', 'encoder.'))
-    }
     expected = model.eval()(dict(points=points))
-    encoder = module.TokenEncoder(META, state)
+    encoder = module.build_frozen(META, model.backbone.state_dict())
     assert not any(p.requires_grad for p in encoder.parameters())
-    assert encoder(points)[1].equal(expected)
+    assert encoder.point_features(points).equal(expected)
 
 
 @pytest.mark.parametrize('tokenizer', [SAM, KNN])
@@ -113,7 +108,7 @@ def test_region_features_are_those_of_the_tokens_points(tmp_path, tokenizer):
     frame = frames[0]
     points, regions = frame['inputs']['points'], frame['data_samples'].regions
     reader = module.RegionFeatureReader(dict(tokenizer=tokenizer))
-    tokens, features = reader(points[None], [frame['data_samples']])
+    tokens, features = reader.encode(points[None], [frame['data_samples']])
     starts = tokens.member_offsets
     for token in range(tokens.centers.shape[1]):
         members = tokens.member_points[starts[token]:starts[token + 1]]

@@ -64,8 +64,9 @@ def test_arms_differ_in_nothing_but_method_and_tokens(budget):
     for name, arm in module.ARMS.items():
         for cfg in settings_of(name, budget, seed=4):
             tokens = module.BUDGETS[budget].tokens[arm.tokens]
-            assert cfg.model.tokenizer.type == tokens['type']
-            assert cfg.model.tokenizer.num_tokens == tokens['num_tokens']
+            assert cfg.model.backbone.tokenizer.type == tokens['type']
+            assert cfg.model.backbone.tokenizer.num_tokens == tokens[
+                'num_tokens']
             length = cfg.train_cfg.get('max_iters') or cfg.train_cfg.max_epochs
             warm_up, cosine = cfg.param_scheduler
             assert warm_up.end == cosine.begin == round(length / 12)
@@ -77,8 +78,9 @@ def test_arms_differ_in_nothing_but_method_and_tokens(budget):
             assert load.num_points == module.BUDGETS[budget].num_points
             assert data.sampler.type == 'SeededSampler'
             shared.append([
-                cfg.model.encoder, cfg.model.embedding, data.batch_size,
-                data.dataset.pipeline, cfg.optim_wrapper.paramwise_cfg,
+                cfg.model.backbone.encoder, cfg.model.backbone.embedding,
+                data.batch_size, data.dataset.pipeline,
+                cfg.optim_wrapper.paramwise_cfg,
                 cfg.optim_wrapper.optimizer.weight_decay
             ])
     assert len(shared) == 11
@@ -95,10 +97,12 @@ def test_models_of_every_arm_build(name, tmp_path):
         if 'checkpoint' in cfg.model.get('target_generator', {}):
             cfg.model.target_generator.checkpoint = str(checkpoint)
         model = MODELS.build(cfg.model)
-        assert type(model.tokenizer).__name__ == cfg.model.tokenizer.type
+        assert type(model.backbone.tokenizer
+                    ).__name__ == cfg.model.backbone.tokenizer.type
         torch.save(dict(state_dict=model.state_dict()), checkpoint)
     fresh = module.fresh_encoder(module.ARMS[name], module.BUDGETS['mini'])
-    tokenizer = read_config(fresh.config, fresh.options).model.tokenizer
+    tokenizer = read_config(fresh.config,
+                            fresh.options).model.backbone.tokenizer
     assert tokenizer.type == dict(
         knn='KNNTokenizer', sam='SAMTokenizer')[module.ARMS[name].tokens]
 

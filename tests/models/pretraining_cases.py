@@ -17,8 +17,9 @@ ENCODER = dict(
     type='PlainPointTransformer', embed_dims=32, depth=2, position_dims=16)
 DECODER = dict(ENCODER, depth=1)
 BODY = dict(tokenizer=SAM, embedding=EMBEDDING, encoder=ENCODER)
+BACKBONE = dict(BODY, type='TokenEncoder')
 STAGE1 = dict(
-    BODY,
+    backbone=BACKBONE,
     type='RegionDistillPretrainer',
     decoder=DECODER,
     head=dict(type='RegionDistillHead', in_channels=32, out_channels=CHANNELS),
@@ -27,7 +28,7 @@ MASKED_DECODER = dict(type='MaskedTokenDecoder', transformer=DECODER)
 JOINT = dict(
     STAGE1, type='MaskedRegionDistillPretrainer', decoder=MASKED_DECODER)
 STAGE2 = dict(
-    BODY,
+    backbone=BACKBONE,
     type='MaskedTokenPretrainer',
     decoder=MASKED_DECODER,
     head=dict(type='MaskedTokenHead'),
@@ -63,7 +64,15 @@ def save_teacher(path):
     return str(path)
 
 
+def with_parts(config, **parts):
+    """The config with other parts of its encoder."""
+    return dict(config, backbone=dict(config['backbone'], **parts))
+
+
 def build(config, **changes):
+    """Build a pre-trainer; changes of encoder parts go to the backbone."""
+    parts = {name: changes.pop(name) for name in BODY if name in changes}
+    config = with_parts(config, **parts) if parts else config
     torch.manual_seed(0)
     return MODELS.build(copy.deepcopy({**config, **changes}))
 
@@ -72,7 +81,7 @@ def without_drop_path(config):
     """The config with drop path 0 in encoder and decoder."""
     config = copy.deepcopy(config)
     decoder = config['decoder']
-    config['encoder']['drop_path'] = 0.
+    config['backbone']['encoder']['drop_path'] = 0.
     decoder.get('transformer', decoder)['drop_path'] = 0.
     return config
 

@@ -10,14 +10,13 @@ from torch import distributed as dist
 import projects.point_mae  # noqa: F401 (registers)
 from tests import processes
 from .pretraining_cases import (BALANCED_HEAD, JOINT, KNN, STAGE1, build,
-                                make_batch, save_teacher, stage2,
+                                make_batch, save_teacher, stage2, with_parts,
                                 without_drop_path, without_norm_statistics)
 
 STEPS, FRAMES = 3, 4
 POINT_MAE = dict(
-    JOINT,
+    with_parts(JOINT, tokenizer=KNN),
     type='PointMAE',
-    tokenizer=KNN,
     head=dict(
         type='NeighborhoodHead',
         in_channels=32,
@@ -28,7 +27,7 @@ POINT_MAE = dict(
 def configs(folder):
     return dict(
         stage1=dict(STAGE1, head=BALANCED_HEAD),
-        stage1_knn=dict(STAGE1, tokenizer=KNN),
+        stage1_knn=with_parts(STAGE1, tokenizer=KNN),
         joint=dict(JOINT, head=BALANCED_HEAD),
         stage2=stage2(str(folder / 'teacher.pth')),
         point_mae=POINT_MAE)

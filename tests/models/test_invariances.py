@@ -95,8 +95,7 @@ def losses_with(model, batch, change):
     tokens, is_masked = change(tokens, is_masked)
     model.mask = lambda _: is_masked
     targets = model.target_generator(points, tokens, batch['data_samples'])
-    return model.compute_losses(
-        model.reconstruct(points, tokens), tokens, targets)
+    return model.compute_losses(model.predict(points, tokens), tokens, targets)
 
 
 @pytest.mark.parametrize('tokenizer', [SAM, KNN])
@@ -167,7 +166,7 @@ def test_the_loss_of_tokens_sees_masked_ones_only(checkpoint):
     batch = make_batch(COUNTS)
     points, tokens = model.tokenize(torch.stack(batch['inputs']['points']))
     targets = model.target_generator(points, tokens, None)
-    outputs = model.reconstruct(points, tokens)
+    outputs = model.predict(points, tokens)
     expected = model.compute_losses(outputs, tokens, targets)
     is_masked = outputs.is_masked
     assert is_masked.any(1).all() and not (is_masked & tokens.is_padding).any()
@@ -192,12 +191,12 @@ def test_masked_tokens_are_told_by_their_centres_alone(name, checkpoint):
     model = build_exact(config_of(name, checkpoint))
     points = torch.stack(make_batch((9, ))['inputs']['points'])
     xyz, tokens = model.tokenize(points)
-    before = model.reconstruct(xyz, tokens)
+    before = model.predict(xyz, tokens)
     hidden = tokens.region_ids[before.is_masked]
     is_hidden = torch.isin(points[..., 3].long(), hidden[hidden > 0])
     assert is_hidden.any()
     moved = xyz + is_hidden[..., None] * torch.rand_like(xyz)
-    after = model.reconstruct(moved, tokens)
+    after = model.predict(moved, tokens)
     assert after.encoded.equal(before.encoded)
     assert after.decoded.equal(before.decoded)
 
@@ -218,7 +217,7 @@ def test_norm_statistics_are_those_of_real_points(stage, checkpoint):
     assert len(members) == tokens.member_counts[is_seen].sum()
     centers = visible.centers.reshape(-1, 3).repeat_interleave(
         visible.member_counts.reshape(-1), dim=0)
-    layer, norm = model.embedding.local_layers[:2]
+    layer, norm = model.backbone.embedding.local_layers[:2]
     rows = layer(points.reshape(-1, 3)[members] - centers)
     losses_of(model, batch)
     torch.testing.assert_close(

@@ -7,7 +7,8 @@ from mmdet3d.registry import MODELS
 from mmdet3d.structures import Det3DDataSample, PointData
 
 import sam3d_plugin  # noqa: F401 (registers)
-from sam3d_plugin.models.necks import propagate_own_token, propagate_three_nn
+from sam3d_plugin.ops.propagation import (propagate_own_token,
+                                          propagate_three_nn)
 from .test_backbones import BACKBONE, KNN, make_points
 
 DEPTHS = (1, 2)

@@ -7,11 +7,11 @@ from mmdet3d.registry import MODELS
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 
-from sam3d_plugin.models.pretrainers import BasePointPretrainer, base
-from .pretraining_cases import (BALANCED_HEAD, ENCODER, JOINT, KNN, SAM,
-                                STAGE1, build, losses_of, make_batch,
-                                save_teacher, stage2, total, without_drop_path,
-                                without_norm_statistics)
+from sam3d_plugin.models.pretrainers import TokenPretrainer, base
+from .pretraining_cases import (BACKBONE, BALANCED_HEAD, EMBEDDING, ENCODER,
+                                JOINT, KNN, SAM, STAGE1, build, losses_of,
+                                make_batch, save_teacher, stage2, total,
+                                without_drop_path, without_norm_statistics)
 
 
 @pytest.fixture(scope='module')
@@ -45,12 +45,13 @@ def test_every_parameter_learns(config, tokenizer):
 def test_stage_1_without_a_decoder_projects_the_encoder():
     model = build(STAGE1, decoder=None)
     total(losses_of(model)).backward()
-    assert model.encoder.norm.weight.grad.abs().sum() > 0
+    assert model.backbone.encoder.norm.weight.grad.abs().sum() > 0
     points, tokens = model.tokenize(
         torch.stack(make_batch((6, 6))['inputs']['points']))
     model.eval()
     torch.testing.assert_close(
-        model.reconstruct(points, tokens), model.encode_tokens(points, tokens))
+        model.predict(points, tokens),
+        model.backbone.encode_tokens(points, tokens))
 
 
 def test_names_of_losses(checkpoint):
@@ -215,9 +216,9 @@ def test_modes():
     model = build(STAGE1).eval()
     batch = make_batch((6, 11))
     inputs = model.data_preprocessor(batch)['inputs']
-    tokens, features = model.encode(inputs['points'])
+    features = model.backbone.point_features(inputs['points'])
     assert model(inputs).equal(features)
-    assert features.shape == (*tokens.is_padding.shape, 32)
+    assert features.shape == (*inputs['points'].shape[:2], 32)
     with pytest.raises(ValueError, match='modes loss and tensor'):
         model(inputs, mode='predict')
 
@@ -228,10 +229,10 @@ def test_a_token_depends_on_its_own_points_and_centers():
     points = torch.stack(make_batch((6, ))['inputs']['points'])
     xyz, tokens = model.tokenize(points)
     place = int((tokens.region_ids[0] == 3).nonzero())
-    before = model.embedding(xyz, tokens)
+    before = model.backbone.embedding(xyz, tokens)
     points[0, points[0, :, 3] == 3, 0] *= 1.1
     xyz, tokens = model.tokenize(points)
-    changed = (model.embedding(xyz, tokens) != before).any(-1)[0]
+    changed = (model.backbone.embedding(xyz, tokens) != before).any(-1)[0]
     assert changed.nonzero()[:, 0].tolist() == [place]
 
 
@@ -260,9 +261,8 @@ def test_teacher_stays_out_of_the_student(checkpoint):
     assert not any(id(p) in owned for p in teacher.parameters())
     assert all(p.grad is None for p in teacher.parameters())
     assert {name.split('.')[0]
-            for name in model.state_dict()} == {
-                'embedding', 'encoder', 'decoder', 'global_head', 'frames_seen'
-            }
+            for name in model.state_dict()
+            } == {'backbone', 'decoder', 'global_head', 'frames_seen'}
 
 
 def test_a_student_can_start_from_the_teacher(checkpoint):
@@ -271,10 +271,10 @@ def test_a_student_can_start_from_the_teacher(checkpoint):
         model = build(stage2(checkpoint, init_student=start))
         model.init_weights()
         copied = [
-            model.encoder.state_dict()['blocks.0.qkv.weight'].equal(
-                state['encoder.blocks.0.qkv.weight']),
-            model.embedding.state_dict()['token_layer.weight'].equal(
-                state['embedding.token_layer.weight']),
+            model.backbone.encoder.state_dict()['blocks.0.qkv.weight'].equal(
+                state['backbone.encoder.blocks.0.qkv.weight']),
+            model.backbone.embedding.state_dict()['token_layer.weight'].equal(
+                state['backbone.embedding.token_layer.weight']),
             model.decoder.transformer.state_dict()
             ['blocks.0.qkv.weight'].equal(state['decoder.blocks.0.qkv.weight'])
         ]
@@ -291,7 +291,7 @@ def test_a_copy_of_the_teacher_that_sees_all_is_perfect(checkpoint):
     points, tokens = model.tokenize(
         torch.stack(make_batch()['inputs']['points']))
     targets = model.target_generator(points, tokens, None)
-    outputs = model.reconstruct(points, tokens)
+    outputs = model.predict(points, tokens)
     losses = model.compute_losses(outputs, tokens, targets)
     assert losses['loss_ins'] < 1e-10
     everywhere = outputs._replace(is_masked=~tokens.is_padding)
@@ -303,7 +303,7 @@ def test_a_perfect_stage_1_has_no_loss():
     model = build(STAGE1).eval()
     batch = make_batch()
     points, tokens = model.tokenize(torch.stack(batch['inputs']['points']))
-    decoded = model.reconstruct(points, tokens)
+    decoded = model.predict(points, tokens)
     targets = model.target_generator(points, tokens, batch['data_samples'])
     perfect = targets._replace(features=model.head(decoded).detach())
     assert model.compute_losses(decoded, tokens, perfect)['loss_region'] == 0
@@ -314,13 +314,13 @@ def test_the_student_sees_visible_points_only(checkpoint):
     model = without_norm_statistics(build(stage2(checkpoint))).eval()
     points = torch.stack(make_batch((9, ))['inputs']['points'])
     xyz, tokens = model.tokenize(points)
-    before = model.reconstruct(xyz, tokens)
+    before = model.predict(xyz, tokens)
     assert before.encoded.shape[1] == (~before.is_masked).sum()
     hidden = tokens.region_ids[before.is_masked]
     is_hidden = torch.isin(points[..., 3].long(), hidden[hidden > 0])
     assert is_hidden.any()
     xyz = xyz + is_hidden[..., None] * torch.rand_like(xyz)
-    after = model.reconstruct(xyz, tokens)
+    after = model.predict(xyz, tokens)
     assert after.encoded.equal(before.encoded)
 
 
@@ -328,7 +328,7 @@ def test_single_stage_losses_come_from_visible_and_masked_tokens():
     model = build(JOINT).eval()
     batch = make_batch((9, 14))
     points, tokens = model.tokenize(torch.stack(batch['inputs']['points']))
-    outputs = model.reconstruct(points, tokens)
+    outputs = model.predict(points, tokens)
     targets = model.target_generator(points, tokens, batch['data_samples'])
     losses = model.compute_losses(outputs, tokens, targets)
     wrong = targets.features + outputs.is_masked[..., None]
@@ -343,7 +343,7 @@ def test_checkpoints_start_a_backbone(checkpoint):
         dict(
             type='PointTokenBackbone',
             tokenizer=dict(type='SAMTokenizer', split=True, num_tokens=24),
-            embedding=copy.deepcopy(STAGE1['embedding']),
+            embedding=copy.deepcopy(EMBEDDING),
             encoder=copy.deepcopy(ENCODER),
             out_channels=48,
             init_cfg=dict(type='Pretrained', checkpoint=checkpoint)))
@@ -371,11 +371,11 @@ def test_refuses():
         build(JOINT, mask_ratio=1.)
 
 
-class CenterPretrainer(BasePointPretrainer):
-    """The smallest method: features shall tell the token's centre."""
+class CenterPretrainer(TokenPretrainer):
+    """The smallest method: features must tell the token's centre."""
 
-    def reconstruct(self, points, tokens):
-        return self.encode_tokens(points, tokens)
+    def predict(self, points, tokens):
+        return self.backbone.encode_tokens(points, tokens)
 
     def compute_losses(self, outputs, tokens, targets):
         error = (outputs[..., :3] - tokens.centers).square().sum(-1)
@@ -384,8 +384,7 @@ class CenterPretrainer(BasePointPretrainer):
 
 def test_a_new_method_overrides_two_functions():
     """Without regions too."""
-    config = {k: copy.deepcopy(STAGE1[k]) for k in ('embedding', 'encoder')}
-    model = CenterPretrainer(dict(KNN), **config)
+    model = CenterPretrainer(dict(BACKBONE, tokenizer=KNN))
     points = [p[:, :3] for p in make_batch()['inputs']['points']]
     losses = losses_of(model, dict(inputs=dict(points=points)))
     assert losses['loss'] > 0

@@ -145,15 +145,17 @@ def teacher_state():
     return model, model.state_dict()
 
 
-def build_teacher(path, **changes):
+def build_teacher(path, modules=dict(), **changes):
     return MODELS.build(
         dict(
             dict(
                 type='TeacherTokenTargets',
                 checkpoint=str(path),
-                embedding=EMBEDDING,
-                encoder=ENCODER,
-                decoder=STAGE1['decoder']), **changes))
+                modules=dict(
+                    dict(
+                        embedding=EMBEDDING,
+                        encoder=ENCODER,
+                        decoder=STAGE1['decoder']), **modules)), **changes))
 
 
 def test_teacher_repeats_stage_1(tmp_path):
@@ -163,9 +165,9 @@ def test_teacher_repeats_stage_1(tmp_path):
     points, tokens = tokens_of(SAM, make_batch())
     made = targets.train()(points, tokens, None)
     model.eval()
-    torch.testing.assert_close(made.decoded, model.reconstruct(points, tokens))
+    torch.testing.assert_close(made.decoded, model.predict(points, tokens))
     torch.testing.assert_close(made.encoded,
-                               model.encode_tokens(points, tokens))
+                               model.backbone.encode_tokens(points, tokens))
     assert not made.decoded.requires_grad and not made.encoded.requires_grad
     assert not targets.load_report.allowed
 
@@ -230,11 +232,13 @@ def test_teacher_refuses_other_checkpoints(tmp_path):
 
     _, state = teacher_state()
     torch.save(dict(state_dict=state), path)
-    with pytest.raises(ValueError, match='another size .*such as embedding'):
+    with pytest.raises(ValueError, match='differ in size.*such as embedding'):
         build_teacher(
-            path, embedding=dict(EMBEDDING, embed_dims=64)).init_weights()
-    with pytest.raises(ValueError, match='encoder.blocks.2.*, nothing in'):
-        build_teacher(path, encoder=dict(ENCODER, depth=3)).init_weights()
+            path,
+            dict(embedding=dict(EMBEDDING, embed_dims=64))).init_weights()
+    with pytest.raises(ValueError, match='encoder.blocks.2.*, missing in'):
+        build_teacher(path,
+                      dict(encoder=dict(ENCODER, depth=3))).init_weights()
 
     content = path.read_bytes()
     path.write_bytes(content[:len(content) // 2])

@@ -8,13 +8,12 @@ from scipy.spatial import cKDTree
 
 from projects.point_mae.point_mae import (NeighborhoodHead,
                                           NeighborhoodTargets, chamfer_l2)
-from tests.models.pretraining_cases import (BODY, KNN, MASKED_DECODER, SAM,
+from tests.models.pretraining_cases import (BACKBONE, KNN, MASKED_DECODER, SAM,
                                             build, losses_of, make_batch)
 
 MODEL = dict(
-    BODY,
     type='PointMAE',
-    tokenizer=KNN,
+    backbone=dict(BACKBONE, tokenizer=KNN),
     decoder=MASKED_DECODER,
     head=dict(
         type='NeighborhoodHead',

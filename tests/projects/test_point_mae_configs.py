@@ -28,7 +28,7 @@ def load(path, data_root, work_dir, steps):
     loader.update(batch_size=2, num_workers=0, persistent_workers=False)
     loader.dataset.ann_file = ''
     loader.dataset.pipeline[0].num_points = 300
-    cfg.model.tokenizer.update(num_tokens=16, num_neighbors=8)
+    cfg.model.backbone.tokenizer.update(num_tokens=16, num_neighbors=8)
     cfg.model.head.num_neighbors = 8
     cfg.train_cfg = dict(type='ResumableTrainLoop', max_iters=steps)
     cfg.param_scheduler = []

@@ -10,8 +10,9 @@ custom_hooks = [
     dict(type='StopOnInvalidLossHook')
 ]
 model = dict(
-    embedding=dict(embed_dims=32, hidden_dims=(8, 16, 32)),
-    encoder=dict(embed_dims=32, depth=1),
+    backbone=dict(
+        embedding=dict(embed_dims=32, hidden_dims=(8, 16, 32)),
+        encoder=dict(embed_dims=32, depth=1)),
     {parts})
 train_dataloader = dict(batch_size=2, dataset=dict(ann_file=''))
 train_cfg = dict(max_iters=3)

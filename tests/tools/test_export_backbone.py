@@ -9,7 +9,8 @@ from mmengine.config import Config
 from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.engine.export import parse_settings
 from sam3d_plugin.store.checkpoint import read_checkpoint
-from tests.models.pretraining_cases import KNN, STAGE1, build
+from tests.models.pretraining_cases import (EMBEDDING, ENCODER, KNN, SAM,
+                                            STAGE1, build)
 from tests.tools.conftest import load_tool
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'sam3d'
@@ -46,8 +47,8 @@ def backbone(tokenizer, **init_cfg):
         dict(
             type='PointTokenBackbone',
             tokenizer=tokenizer,
-            embedding=STAGE1['embedding'],
-            encoder=STAGE1['encoder'],
+            embedding=EMBEDDING,
+            encoder=ENCODER,
             out_channels=8,
             init_cfg=dict(type='Pretrained', **init_cfg)))
 
@@ -57,19 +58,34 @@ def test_export_holds_the_encoder_alone(checkpoint, tmp_path):
     assert export(path, tmp_path / 'encoder.pth') == 0
     content = read_checkpoint(tmp_path / 'encoder.pth')
     assert set(content) == {'state_dict', 'meta'}
-    expected = {
-        name: tensor
-        for name, tensor in model.state_dict().items()
-        if name.startswith(('embedding.', 'encoder.'))
-    }
+    expected = model.backbone.state_dict()
     assert set(content['state_dict']) == set(expected)
     for name, tensor in expected.items():
         assert content['state_dict'][name].equal(tensor)
     meta = content['meta']
     assert meta['method'] == 'RegionDistillPretrainer'
     assert meta['data'] == 'data/rooms splits/train.txt'
-    assert meta['tokenizer'] == STAGE1['tokenizer']
+    assert meta['tokenizer'] == SAM
     assert meta['frames_seen'] == 96 and len(meta['config_hash']) == 16
+
+
+def test_files_from_before_the_token_encoder(checkpoint, tmp_path):
+    """The encoder's parts and settings stood at the top."""
+    path, model = checkpoint
+    content = read_checkpoint(path)
+    content['state_dict'] = {
+        name.removeprefix('backbone.'): tensor
+        for name, tensor in content['state_dict'].items()
+    }
+    former = {**STAGE1, **STAGE1['backbone'], 'type': STAGE1['type']}
+    former.pop('backbone')
+    content['meta']['cfg'] = Config(dict(SETTINGS, model=former)).pretty_text
+    torch.save(content, path)
+    assert export(path, tmp_path / 'encoder.pth') == 0
+    found = read_checkpoint(tmp_path / 'encoder.pth')
+    assert found['meta']['encoder'] == ENCODER
+    for name, tensor in model.backbone.state_dict().items():
+        assert found['state_dict'][name].equal(tensor)
 
 
 def test_config_hash_follows_the_settings(checkpoint, tmp_path):
@@ -98,7 +114,7 @@ def test_backbone_loads_every_tensor(checkpoint, tmp_path):
     assert 'pretrained' in loaded.summary()
     for part in ('embedding', 'encoder'):
         mine = getattr(loaded, part).state_dict()
-        for name, tensor in getattr(model, part).state_dict().items():
+        for name, tensor in getattr(model.backbone, part).state_dict().items():
             assert mine[name].equal(tensor)
 
 
@@ -116,7 +132,7 @@ def test_another_tokenizer_is_refused(checkpoint, tmp_path):
 def test_missing_tensor_is_refused(checkpoint, tmp_path, capsys):
     path, _ = checkpoint
     content = read_checkpoint(path)
-    del content['state_dict']['encoder.norm.weight']
+    del content['state_dict']['backbone.encoder.norm.weight']
     torch.save(content, path)
     assert export(path, tmp_path / 'encoder.pth') == 2
     assert 'lacks encoder.norm.weight' in capsys.readouterr().err
@@ -132,7 +148,7 @@ def test_other_files_are_refused(checkpoint, tmp_path, capsys):
     content['meta']['cfg'] = "model = dict(type='VoteNet')"
     torch.save(content, path)
     assert export(path, tmp_path / 'encoder.pth') == 2
-    assert 'is no pre-training' in capsys.readouterr().err
+    assert 'is not a pre-training' in capsys.readouterr().err
     assert export(tmp_path / 'none.pth', tmp_path / 'encoder.pth') == 2
     assert 'none.pth is missing' in capsys.readouterr().err
 

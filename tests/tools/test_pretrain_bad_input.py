@@ -167,7 +167,8 @@ def test_bad_teacher(root, train):
     assert not any('teacher' in n or 'target' in n for n in state)
     Path('half.pth').write_bytes(stage1.read_bytes()[:9999])
     advice = '--cfg-options teacher=FILE'
-    deeper = 'model.encoder.depth=2', 'model.decoder.transformer.depth=2'
+    deeper = ('model.backbone.encoder.depth=2',
+              'model.decoder.transformer.depth=2')
     for teacher, options, parts in ((stage1, deeper[:1],
                                      ('another size', 'encoder.blocks.1',
                                       advice)), (stage1, deeper[1:],

@@ -126,7 +126,7 @@ def build_case(name: str,
         ModelCase: On the CPU.
     """
     cfg = load_config(name, tiny)
-    if 'tokenizer' in cfg.model:
+    if 'target_generator' in cfg.model:
         case = steps.build_case(cfg, 'cpu', 'fp32')
         channels = cfg.model.head.get('out_channels') or 1
         batch = make_batch([REGIONS, REGIONS // 2] * (num_scenes // 2),

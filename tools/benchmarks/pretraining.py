@@ -114,7 +114,7 @@ def with_knn(cfg: Config, budget: str) -> Config:
     """
     cfg = Config(cfg.to_dict())
     size = BUDGETS[budget]
-    cfg.model.tokenizer = dict(
+    cfg.model.backbone.tokenizer = dict(
         type='KNNTokenizer',
         num_tokens=size['tokens'],
         num_neighbors=size['neighbors'])
@@ -149,7 +149,7 @@ def measure_config(cfg: Config, args: argparse.Namespace, num_points: int,
             flops = steps.count_flops(case, next(batches))
         yield dict(
             stage=steps.stage_of(cfg),
-            tokenizer=case.model.tokenizer.summary(),
+            tokenizer=case.model.backbone.tokenizer.summary(),
             dtype=dtype,
             batch_size=batch_size,
             points=num_points,

@@ -168,7 +168,7 @@ def _build(cfg: Config, counts: np.ndarray, device: str,
            dtype: str) -> steps.Case:
     """Build a case whose tokenizer keeps all regions."""
     cfg = Config(cfg.to_dict())
-    cfg.model.tokenizer.num_tokens = int(counts.max())
+    cfg.model.backbone.tokenizer.num_tokens = int(counts.max())
     return steps.build_case(cfg, device, dtype)
 
 
@@ -178,7 +178,7 @@ def _embedding_task(case: steps.Case, points: Tensor,
 
     def embed() -> None:
         with case.autocast():
-            features = case.model.embedding(points, tokens)
+            features = case.model.backbone.embedding(points, tokens)
         features.backward(torch.ones_like(features))
         case.optimizer.zero_grad()
 
@@ -188,14 +188,15 @@ def _embedding_task(case: steps.Case, points: Tensor,
 def _encoder_task(case: steps.Case, tokens: PointTokens) -> Callable[[], None]:
     """Encode the tokens, forward and backward."""
     with torch.no_grad():
-        shape = (*tokens.is_padding.shape, case.model.encoder.embed_dims)
+        shape = (*tokens.is_padding.shape,
+                 case.model.backbone.encoder.embed_dims)
         features = tokens.centers.new_ones(shape)
     features.requires_grad_()
 
     def encode() -> None:
         with case.autocast():
-            encoded = case.model.encoder(features, tokens.centers,
-                                         tokens.is_padding)
+            encoded = case.model.backbone.encoder(features, tokens.centers,
+                                                  tokens.is_padding)
         encoded.backward(torch.ones_like(encoded))
         features.grad = None
         case.optimizer.zero_grad()

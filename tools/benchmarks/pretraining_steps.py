@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from sam3d_plugin.models.pretrainers import TokenPretrainer
 from sam3d_plugin.ops.random_state import seeded
 from tools.benchmarks.loader import ManyEpochs
 
@@ -173,8 +174,8 @@ def write_teacher(config: Dict[str, Any], path: str) -> None:
         path (str): The file.
     """
     parts = dict(
-        embedding=config['embedding'],
-        encoder=config['encoder'],
+        embedding=config['backbone']['embedding'],
+        encoder=config['backbone']['encoder'],
         decoder=config['decoder']['transformer'])
     teacher = nn.ModuleDict({
         name: MODELS.build(part)
@@ -183,18 +184,18 @@ def write_teacher(config: Dict[str, Any], path: str) -> None:
     torch.save(dict(state_dict=teacher.state_dict()), path)
 
 
-def watch(model: nn.Module, clock: StepClock) -> None:
+def watch(model: TokenPretrainer, clock: StepClock) -> None:
     """Let the parts of a model's forward pass mark the clock.
 
     Args:
-        model (nn.Module): A pre-trainer; its methods are wrapped.
+        model (TokenPretrainer): Its methods are wrapped.
         clock (StepClock): Is marked.
     """
     parts: List[Tuple[Any, str, str]] = [
         (model, 'tokenize', 'tokenize'),
         (model.target_generator, 'forward', 'targets'),
-        (model.embedding, 'forward', 'embed'),
-        (model.encoder, 'forward', 'encode'),
+        (model.backbone.embedding, 'forward', 'embed'),
+        (model.backbone.encoder, 'forward', 'encode'),
         (model.decoder, 'forward', 'decode'),
         (model, 'compute_losses', 'loss'),
     ]

@@ -95,7 +95,7 @@ DOWNSTREAM = {
 # Data that is not moved by --data-root.
 OWN_DATA = ('segmentor_s3dis', )
 # What is smaller in the mini budget, beside the mini configs' own settings.
-MINI = {'model.tokenizer.num_neighbors': 32}
+MINI = {'model.backbone.tokenizer.num_neighbors': 32}
 
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
@@ -308,7 +308,7 @@ def tokenizer_options(row: Row, data: str, downstream: Config) -> dict:
         dict: Options; none where the kind is the same.
     """
     own: Any = downstream.model.backbone.tokenizer
-    trained = read(config_of(row.stage)).model.tokenizer
+    trained = read(config_of(row.stage)).model.backbone.tokenizer
     if own.type == trained.type:
         return {}
     tokenizer = dict(_delete_=True, type=trained.type)
@@ -316,7 +316,7 @@ def tokenizer_options(row: Row, data: str, downstream: Config) -> dict:
         tokenizer['split'] = True
     tokenizer['num_tokens'] = own.num_tokens
     if 'num_neighbors' in trained:
-        neighbors = 'model.tokenizer.num_neighbors'
+        neighbors = 'model.backbone.tokenizer.num_neighbors'
         tokenizer['num_neighbors'] = MINI[neighbors] \
             if data == 'synthrooms' else trained.num_neighbors
     return {'model.backbone.tokenizer': tokenizer}

@@ -106,7 +106,9 @@ def scan_list(args: argparse.Namespace, split: str) -> str:
              or Path(args.data_root, 'splits', f'{split}.txt')).resolve())
 
 
-def load_encoder(args: argparse.Namespace) -> Tuple[nn.Module, Dict[str, Any]]:
+def load_encoder(
+        args: argparse.Namespace
+) -> Tuple[token_features.Encoder, Dict[str, Any]]:
     """What gives the tokens' features, and what it was made of."""
     if args.source.endswith('.py'):
         settings = read_config(args.source, args.cfg_options).to_dict()
@@ -118,7 +120,7 @@ def load_encoder(args: argparse.Namespace) -> Tuple[nn.Module, Dict[str, Any]]:
         state, meta = read_encoder(args.source)
     if args.region_features:
         return token_features.RegionFeatureReader(meta), meta
-    return token_features.TokenEncoder(meta, state), meta
+    return token_features.build_frozen(meta, state), meta
 
 
 def run(args: argparse.Namespace) -> Dict[str, Any]:

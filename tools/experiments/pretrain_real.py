@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.datasets import frame_batch
 from sam3d_plugin.engine.export import settings_of
-from sam3d_plugin.engine.hooks import collapse_alarm_hook, token_view
+from sam3d_plugin.engine.hooks import collapse_alarm_hook, feature_view
 from sam3d_plugin.experiments import records
 from sam3d_plugin.experiments.steps import Step, run_steps, training
 from sam3d_plugin.store import checkpoint as files
@@ -91,7 +91,7 @@ def stage_steps(args: argparse.Namespace, recording: str,
         'log_processor.window_size': 1,
     }
     if TOKENIZERS[tokens]:
-        options['model.tokenizer'] = TOKENIZERS[tokens]
+        options['model.backbone.tokenizer'] = TOKENIZERS[tokens]
     folder = f'{args.work_dir}/{recording}_{tokens}'
     first = training(CONFIGS['stage1'], f'{folder}/stage1', {
         **options, 'model.head.out_channels': args.channels
@@ -165,14 +165,14 @@ def look_at(checkpoint: str, num_frames: int = 8) -> Dict[str, float]:
     frames = range(0, len(dataset), max(1, len(dataset) // num_frames))
     batch = frame_batch.collate_frames(
         [dataset[i] for i in frames[:num_frames]])
-    view = token_view.view_tokens(model, batch)
-    targets, is_target = find_targets(model, view, batch)
+    view = feature_view.view_features(model, batch)
+    targets, is_target = find_targets(model, batch)
     assert view.predictions is not None
     predictions, is_predicted = view.predictions
     is_compared = is_predicted & is_target
     token_spread = collapse_alarm_hook.token_spread
     spreads = dict(
-        features=token_spread(view.features, ~view.tokens.is_padding),
+        features=token_spread(view.features, view.is_place),
         predictions=token_spread(predictions, is_compared),
         targets=token_spread(targets, is_target),
         targets_normalized=token_spread(
@@ -182,22 +182,22 @@ def look_at(checkpoint: str, num_frames: int = 8) -> Dict[str, float]:
     return figures
 
 
-def find_targets(model: Any, view: token_view.TokenView,
-                 batch: dict) -> List[Tensor]:
-    """What the tokens of a batch shall be predicted as.
+def find_targets(model: Any, batch: dict) -> List[Tensor]:
+    """Targets of the tokens of a batch.
 
     Args:
         model (Any): A pre-trainer of one of the stages.
-        view (token_view.TokenView): What it makes of the batch.
         batch (dict): From the data loader.
 
     Returns:
         List[Tensor]: Targets (B, G, C), and (B, G) bool where there are any.
     """
-    targets = model.target_generator(view.points, view.tokens,
-                                     batch['data_samples'])
+    with feature_view.evaluating(model), torch.no_grad():
+        points, tokens = model.tokenize(
+            model.data_preprocessor(batch)['inputs']['points'])
+        targets = model.target_generator(points, tokens, batch['data_samples'])
     if hasattr(targets, 'decoded'):
-        return [targets.decoded, ~view.tokens.is_padding]
+        return [targets.decoded, ~tokens.is_padding]
     return [targets.features, targets.is_target]
 
 

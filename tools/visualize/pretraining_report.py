@@ -27,7 +27,8 @@ from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.datasets import RGBDFrameDataset
 from sam3d_plugin.engine.checkpoint import find_newest_checkpoint
 from sam3d_plugin.engine.export import read_encoder
-from sam3d_plugin.evaluation.token_features import TokenEncoder, read_tokens
+from sam3d_plugin.evaluation.token_features import build_frozen, read_tokens
+from sam3d_plugin.models.backbones import TokenEncoder
 from sam3d_plugin.ops.projection import back_project, transform
 from sam3d_plugin.ops.registration import color_pixels_of_depth
 from sam3d_plugin.ops.scene_origin import find_origin
@@ -123,7 +124,8 @@ def view_tokens(encoder: TokenEncoder, xyz: np.ndarray,
     """
     columns = np.column_stack([xyz, region_ids]).astype(np.float32)
     points = torch.from_numpy(columns)[None]
-    tokens, features = encoder(points)
+    with torch.no_grad():
+        tokens, features = encoder.encode(points)
     read = read_tokens(points[..., :3], tokens, features,
                        torch.zeros(points.shape[:2], dtype=torch.int64))
     return sections.FrameTokens(read.own[0].numpy(), read.features.numpy())
@@ -302,7 +304,7 @@ def finetuning_sections(args: argparse.Namespace) -> List[sections.Section]:
 def load_encoder(source: str) -> TokenEncoder:
     """A frozen encoder with its tokenizer, on the CPU."""
     state, meta = read_encoder(source)
-    return TokenEncoder(meta, state)
+    return build_frozen(meta, state)
 
 
 def _newest_models(runs: Dict[str, str]) -> Dict[str, str]:

@@ -1,14 +1,17 @@
 # GroupFree3D L6-O256 of mmdet3d with a plain transformer on SAM tokens, all of
 # which are queries (paper, section 4). Head settings: its ScanNet config.
-_base_ = ['mmdet3d::_base_/models/groupfree3d.py', './scannet_sizes.py']
+_base_ = [
+    'mmdet3d::_base_/models/groupfree3d.py', './scannet_sizes.py',
+    './point_encoder.py'
+]
 
 model = dict(
     backbone=dict(
         _delete_=True,
         type='PointTokenBackbone',
         tokenizer=dict(type='SAMTokenizer', split=True, num_tokens=256),
-        embedding=dict(type='PointPatchEmbed'),
-        encoder=dict(type='PlainPointTransformer'),
+        embedding={{_base_.embedding}},
+        encoder={{_base_.encoder}},
         center='floor',
         out_channels=288),
     bbox_head=dict(

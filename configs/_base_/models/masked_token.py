@@ -1,16 +1,19 @@
 # Stage 2 (paper, section 3.4): a student that sees 40 % of the tokens predicts
 # the frozen teacher of stage 1. Another teacher:
 # --cfg-options teacher=FILE
+_base_ = ['./point_encoder.py']
+
 teacher = 'work_dirs/stage1_scannet/epoch_120.pth'
 model = dict(
     type='MaskedTokenPretrainer',
-    tokenizer=dict(type='SAMTokenizer', num_tokens=256),
-    embedding=dict(type='PointPatchEmbed'),
-    encoder=dict(type='PlainPointTransformer', depth=3, drop_path=0.1),
+    backbone=dict(
+        type='TokenEncoder',
+        tokenizer=dict(type='SAMTokenizer', num_tokens=256),
+        embedding={{_base_.embedding}},
+        encoder={{_base_.encoder}}),
     decoder=dict(
         type='MaskedTokenDecoder',
-        transformer=dict(type='PlainPointTransformer', depth=2,
-                         drop_path=0.1)),
+        transformer=dict(type='PlainPointTransformer', depth=2)),
     head=dict(type='MaskedTokenHead'),
     global_head=dict(type='GlobalFeatureHead', pool='mean'),
     target_generator=dict(

@@ -2,14 +2,16 @@
 # points. The pre-trained arm differs in one line: model.backbone.init_cfg.
 # Whole scans: test_cfg deals out all points of a scan to samples as large as
 # those of the training.
+_base_ = ['./point_encoder.py']
+
 model = dict(
     type='PointTokenSegmentor',
     data_preprocessor=dict(type='Det3DDataPreprocessor'),
     backbone=dict(
         type='PointTokenBackbone',
         tokenizer=dict(type='SAMTokenizer', split=True, num_tokens=1024),
-        embedding=dict(type='PointPatchEmbed'),
-        encoder=dict(type='PlainPointTransformer'),
+        embedding={{_base_.embedding}},
+        encoder={{_base_.encoder}},
         out_channels=None,
         feature_depths=(1, 2, 3),
         frozen=False),

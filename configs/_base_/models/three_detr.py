@@ -1,13 +1,15 @@
 # 3DETR's head for ScanNet behind a plain transformer on SAM tokens, all of
 # which are queries (paper, section 4). Settings: 3DETR, scannet_ep1080.
+_base_ = ['./point_encoder.py']
+
 model = dict(
     type='ThreeDETR',
     data_preprocessor=dict(type='Det3DDataPreprocessor'),
     backbone=dict(
         type='PointTokenBackbone',
         tokenizer=dict(type='SAMTokenizer', split=True, num_tokens=256),
-        embedding=dict(type='PointPatchEmbed'),
-        encoder=dict(type='PlainPointTransformer'),
+        embedding={{_base_.embedding}},
+        encoder={{_base_.encoder}},
         center='floor',
         out_channels=256),
     bbox_head=dict(

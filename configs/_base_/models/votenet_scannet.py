@@ -1,14 +1,17 @@
 # mmdet3d's VoteNet with a plain transformer on SAM tokens as seeds. Head
 # settings: mmdet3d's ScanNet config.
-_base_ = ['mmdet3d::_base_/models/votenet.py', './scannet_sizes.py']
+_base_ = [
+    'mmdet3d::_base_/models/votenet.py', './scannet_sizes.py',
+    './point_encoder.py'
+]
 
 model = dict(
     backbone=dict(
         _delete_=True,
         type='PointTokenBackbone',
         tokenizer=dict(type='SAMTokenizer', split=True, num_tokens=1024),
-        embedding=dict(type='PointPatchEmbed'),
-        encoder=dict(type='PlainPointTransformer'),
+        embedding={{_base_.embedding}},
+        encoder={{_base_.encoder}},
         center='floor',
         out_channels=256),
     bbox_head=dict(

@@ -2,7 +2,11 @@
 _base_ = ['../stage1_scannet.py']
 
 model = dict(
-    tokenizer=dict(
-        _delete_=True, type='KNNTokenizer', num_tokens=256, num_neighbors=128),
+    backbone=dict(
+        tokenizer=dict(
+            _delete_=True,
+            type='KNNTokenizer',
+            num_tokens=256,
+            num_neighbors=128)),
     head=dict(loss=dict(_delete_=True, type='DistillLoss')))
 train_dataloader = dict(dataset=dict(data_prefix=dict(region_groups='')))

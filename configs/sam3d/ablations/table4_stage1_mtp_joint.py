@@ -6,6 +6,5 @@ model = dict(
     decoder=dict(
         _delete_=True,
         type='MaskedTokenDecoder',
-        transformer=dict(type='PlainPointTransformer', depth=2,
-                         drop_path=0.1)),
+        transformer=dict(type='PlainPointTransformer', depth=2)),
     mask_ratio=0.6)

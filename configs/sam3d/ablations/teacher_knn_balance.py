@@ -2,5 +2,9 @@
 _base_ = ['../stage1_scannet.py']
 
 model = dict(
-    tokenizer=dict(
-        _delete_=True, type='KNNTokenizer', num_tokens=256, num_neighbors=128))
+    backbone=dict(
+        tokenizer=dict(
+            _delete_=True,
+            type='KNNTokenizer',
+            num_tokens=256,
+            num_neighbors=128)))

@@ -8,7 +8,7 @@ _base_ = [
 
 num_neighbors = 64
 model = dict(
-    tokenizer=dict(num_tokens=64, num_neighbors=num_neighbors),
+    backbone=dict(tokenizer=dict(num_tokens=64, num_neighbors=num_neighbors)),
     head=dict(num_neighbors=num_neighbors))
 
 custom_imports = dict(

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
-from .token_view import unwrapped, view_tokens
+from .feature_view import unwrapped, view_features
 
 
 def token_spread(features: Tensor, is_counted: Tensor) -> Tensor:
@@ -71,9 +71,8 @@ class CollapseAlarmHook(Hook):
         """Look at the tokens of the step's batch."""
         if not self.every_n_train_iters(runner, self.interval):
             return
-        view = view_tokens(unwrapped(runner.model), data_batch or {})
-        spreads = dict(
-            features=token_spread(view.features, ~view.tokens.is_padding))
+        view = view_features(unwrapped(runner.model), data_batch or {})
+        spreads = dict(features=token_spread(view.features, view.is_place))
         if view.predictions is not None:
             spreads['predictions'] = token_spread(*view.predictions)
         for name, spread in spreads.items():

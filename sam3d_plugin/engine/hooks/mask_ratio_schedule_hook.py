@@ -6,7 +6,7 @@ from mmdet3d.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from .token_view import unwrapped
+from .feature_view import unwrapped
 
 SHAPES = ('linear', 'cosine')
 

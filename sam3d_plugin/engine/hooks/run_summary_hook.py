@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ...datasets.rgbd_frame_dataset import RGBDFrameDataset
+from ...models.pretrainers import BasePretrainer
 
 
 @HOOKS.register_module()
@@ -69,9 +70,11 @@ def describe_model(model: Any) -> List[str]:
     if is_model_wrapper(model):
         model = model.module
     lines = [f'model: {type(model).__name__}, {_size(model)}']
+    if isinstance(model, BasePretrainer):
+        return [*lines, describe_pretrainer(model)]
     backbone = getattr(model, 'backbone', None)
     if backbone is None:
-        return lines + describe_pretrainer(model)
+        return lines
     if hasattr(backbone, 'summary'):
         return lines + [backbone.summary()]
     line = f'backbone: {type(backbone).__name__}, {_size(backbone)}'
@@ -81,19 +84,17 @@ def describe_model(model: Any) -> List[str]:
     return lines + [line]
 
 
-def describe_pretrainer(model: nn.Module) -> List[str]:
+def describe_pretrainer(model: BasePretrainer) -> str:
     """Say what a pre-training method sees and predicts.
 
     Args:
-        model (nn.Module): The model.
+        model (BasePretrainer): The model.
 
     Returns:
-        List[str]: One line; none for a model without tokenizer.
+        str: One line.
     """
-    tokenizer = getattr(model, 'tokenizer', None)
-    if tokenizer is None:
-        return []
-    line = f'tokens: {tokenizer.summary()}'
+    line = model.backbone.summary() if hasattr(model.backbone, 'summary') \
+        else f'backbone: {type(model.backbone).__name__}'
     if hasattr(model, 'mask_ratio'):
         line += f' · masked: {model.mask_ratio:g}'
     targets = getattr(model, 'target_generator', None)
@@ -102,7 +103,7 @@ def describe_pretrainer(model: nn.Module) -> List[str]:
     report = getattr(targets, 'load_report', None)
     if report is not None:
         line += f' · teacher: {report.source}, {report.summary()}'
-    return [line]
+    return line
 
 
 def _unit(dataset: Any) -> str:

@@ -8,12 +8,12 @@ from mmengine.dataset import pseudo_collate
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from scipy.spatial import cKDTree
 
+from ...models.pretrainers import FeatureView
 from ...ops.random_state import keep_random_state
 from ...visualization.features import pca_colors
 from ...visualization.render import render_scene
-from .token_view import TokenView, unwrapped, view_tokens
+from .feature_view import unwrapped, view_features
 
 FOLDER = 'token_pictures'
 _GREY = np.array([225, 225, 225], dtype=np.uint8)
@@ -49,26 +49,26 @@ class TokenPictureHook(Hook):
         with keep_random_state():
             for index in frames:
                 batch = pseudo_collate([dataset[index]])
-                view = view_tokens(unwrapped(runner.model), batch)
+                view = view_features(unwrapped(runner.model), batch)
                 stem = f'epoch_{runner.epoch + 1:03}_frame_{index}'
                 draw_tokens(view, folder, stem)
         runner.logger.info(f'{len(frames)} frames drawn in {folder}')
 
 
-def draw_tokens(view: TokenView, folder: Path, stem: str) -> List[Path]:
+def draw_tokens(view: FeatureView, folder: Path, stem: str) -> List[Path]:
     """Draw the first frame of a view.
 
     Args:
-        view (TokenView): At least one frame.
+        view (FeatureView): At least one frame.
         folder (Path): Where the pictures go.
         stem (str): Begin of their names.
 
     Returns:
         List[Path]: The pictures, of features and of predictions, if any.
     """
-    is_token = ~view.tokens.is_padding[0].cpu().numpy()
+    is_token = view.is_place[0].cpu().numpy()
     points = view.points[0].cpu().numpy()
-    token_of_point = nearest_tokens(view, points, is_token)
+    token_of_point = view.place_of_point[0].cpu().numpy()
     shown = [('features', view.features, is_token)]
     if view.predictions is not None:
         is_predicted = view.predictions.is_predicted[0].cpu().numpy()
@@ -85,23 +85,3 @@ def draw_tokens(view: TokenView, folder: Path, stem: str) -> List[Path]:
             colors[token_of_point],
             title=f'{name} of {is_shown.sum()} of {is_token.sum()} tokens')
     return pictures
-
-
-def nearest_tokens(view: TokenView, points: np.ndarray,
-                   is_token: np.ndarray) -> np.ndarray:
-    """The token of each point of the first frame.
-
-    Args:
-        view (TokenView): At least one frame.
-        points (np.ndarray): (N, 3) its points, metres.
-        is_token (np.ndarray): (G,) bool, False for padding.
-
-    Returns:
-        np.ndarray: (N,) the token that the point belongs to; for tokens that
-        overlap, the one with the nearest centre.
-    """
-    if view.tokens.point_tokens is not None:
-        return view.tokens.point_tokens[0].cpu().numpy()
-    places = np.flatnonzero(is_token)
-    centers = view.tokens.centers[0].cpu().numpy()[places]
-    return places[cKDTree(centers).query(points)[1]]

@@ -1,13 +1,14 @@
-"""PointTokens to features."""
+"""Points to features."""
 from .plain_point_transformer import PlainPointTransformer, TransformerBlock
 from .point_patch_embed import PointPatchEmbed
 from .point_token_backbone import PointTokenBackbone
 from .stock_point_backbone import StockPointBackbone
 from .three_detr_backbone import ThreeDETRBackbone
 from .three_detr_encoder import ThreeDETREncoder
+from .token_encoder import TokenEncoder
 
 __all__ = [
     'PlainPointTransformer', 'PointPatchEmbed', 'PointTokenBackbone',
     'StockPointBackbone', 'ThreeDETRBackbone', 'ThreeDETREncoder',
-    'TransformerBlock'
+    'TokenEncoder', 'TransformerBlock'
 ]

@@ -1,20 +1,19 @@
 """Tokenizer, embedding and encoder as a backbone of mmdet3d's heads."""
 from dataclasses import replace
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 from mmdet3d.registry import MODELS
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from sam3d_plugin.ops.scene_origin import check_center, find_origins
-from sam3d_plugin.store import MAX_REGION_ID
 from sam3d_plugin.store.checkpoint import LoadReport, load_pretrained
 from sam3d_plugin.structures import PointTokens
+from .token_encoder import TokenEncoder
 
 
 @MODELS.register_module()
-class PointTokenBackbone(BaseModule):
+class PointTokenBackbone(TokenEncoder):
     """A plain transformer on point tokens, for any mmdet3d indoor head.
 
     The network sees xyz alone. A tokenizer that needs regions reads their
@@ -61,11 +60,8 @@ class PointTokenBackbone(BaseModule):
                  feature_depths: Sequence[int] = (),
                  frozen: bool = False,
                  init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg)
-        self.tokenizer = MODELS.build(tokenizer)
-        self.embedding = MODELS.build(embedding)
-        self.encoder = MODELS.build(encoder)
-        self.region_column = region_column
+        super().__init__(tokenizer, embedding, encoder, region_column,
+                         init_cfg)
         check_center(center)
         self.center = center
         self.feature_depths = tuple(feature_depths)
@@ -145,7 +141,7 @@ class PointTokenBackbone(BaseModule):
                        f'{self.load_report.summary()}')
         if self.frozen:
             encoder += ', frozen'
-        return (f'tokens: {self.tokenizer.summary()} · encoder: {encoder} · '
+        return (f'{super().summary()} · encoder: {encoder} · '
                 f'regions: {regions}')
 
     def forward(self, points: Tensor) -> Dict[str, Any]:
@@ -167,8 +163,7 @@ class PointTokenBackbone(BaseModule):
             ValueError: When points are not finite, hold no region ids where
                 those are needed, or the tokenizer pads.
         """
-        xyz, region_ids = self._split_columns(points)
-        tokens = self.tokenizer(xyz, region_ids)
+        xyz, tokens = self.tokenize(points)
         if tokens.is_padding.any():
             raise ValueError('detection and segmentation heads take the same '
                              'number of tokens from every scene: set '
@@ -178,7 +173,7 @@ class PointTokenBackbone(BaseModule):
         indices = tokens.anchor_indices
         anchors = xyz.gather(1, indices[..., None].expand(-1, -1, 3))
         every_point = torch.arange(xyz.shape[1], device=xyz.device)
-        outputs = dict(
+        outputs: Dict[str, Any] = dict(
             fp_xyz=[anchors],
             fp_features=[features],
             fp_indices=[indices],
@@ -192,36 +187,19 @@ class PointTokenBackbone(BaseModule):
                 point_tokens=tokens.point_tokens)
         return outputs
 
+    def encode_tokens(self, xyz: Tensor, tokens: PointTokens) -> Tensor:
+        """Embed and encode tokens (B, G, C) of points (B, N, 3)."""
+        return self._encode(xyz, tokens)[-1]
+
     def _encode(self, xyz: Tensor, tokens: PointTokens) -> List[Tensor]:
-        """Return (B, G, C) of each feature depth, then of the whole encoder.
-        """
+        """Return (B, G, C) of each feature depth, then of all blocks."""
         origin = find_origins(xyz, self.center)[:, None]
         tokens = replace(tokens, centers=tokens.centers - origin)
         xyz = xyz - origin
         with torch.set_grad_enabled(torch.is_grad_enabled()
                                     and not self.frozen):
-            embedded = self.embedding(xyz, tokens)
             if not self.feature_depths:
-                return [self.encoder(embedded, tokens.centers)]
+                return [super().encode_tokens(xyz, tokens)]
+            embedded = self.embedding(xyz, tokens)
             depths = (*self.feature_depths, len(self.encoder.blocks))
             return self.encoder.encode_depths(embedded, tokens.centers, depths)
-
-    def _split_columns(self,
-                       points: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
-        """Return xyz (B, N, 3) and, if needed, region ids (B, N) int64."""
-        xyz = points[..., :3].contiguous()
-        if not torch.isfinite(xyz).all():
-            raise ValueError('points are not finite; find the scan with '
-                             'tools/preparation/import_scans.py, which names '
-                             'it, or add CheckPoints to the pipeline')
-        if not self.tokenizer.uses_regions:
-            return xyz, None
-        column = points[..., self.region_column]
-        is_id = (column >= 0) & (column <= MAX_REGION_ID) & (
-            column == column.round())
-        if points.shape[-1] < 4 or not is_id.all():
-            raise ValueError(
-                f'point column {self.region_column} holds no region ids: put '
-                'LoadRegionIds after LoadPointsFromFile in the pipeline, '
-                'import the scan with region ids, or use KNNTokenizer')
-        return xyz, column.long()

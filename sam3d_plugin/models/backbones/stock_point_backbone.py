@@ -6,6 +6,8 @@ from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from sam3d_plugin.ops.propagation import interpolate_tokens
+
 # mmdet3d takes the floor of a scan to be at this share of its heights.
 _FLOOR_QUANTILE = 0.0099
 
@@ -48,3 +50,16 @@ class StockPointBackbone(BaseModule):
             floor = torch.quantile(height, _FLOOR_QUANTILE, 1, keepdim=True)
             inputs = torch.cat([inputs, height - floor], dim=-1)
         return self.backbone(inputs.contiguous())
+
+    def point_features(self, points: Tensor) -> Tensor:
+        """Features of the points, interpolated from the last ``fp_xyz``.
+
+        Args:
+            points (Tensor): (B, N, 3 + D) xyz in metres, then any columns.
+
+        Returns:
+            Tensor: (B, N, C).
+        """
+        outputs = self(points)
+        return interpolate_tokens(points[..., :3], outputs['fp_xyz'][-1],
+                                  outputs['fp_features'][-1].transpose(1, 2))

@@ -8,6 +8,8 @@ from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from sam3d_plugin.ops.propagation import interpolate_tokens
+
 
 @MODELS.register_module()
 class ThreeDETRBackbone(BaseModule):
@@ -70,3 +72,16 @@ class ThreeDETRBackbone(BaseModule):
             fp_xyz=[token_xyz],
             fp_features=[features.transpose(1, 2)],
             fp_indices=[indices])
+
+    def point_features(self, points: Tensor) -> Tensor:
+        """Features of the points, interpolated from the tokens.
+
+        Args:
+            points (Tensor): (B, N, 3 + D) xyz in metres, then any columns.
+
+        Returns:
+            Tensor: (B, N, C).
+        """
+        outputs = self(points)
+        return interpolate_tokens(points[..., :3], outputs['fp_xyz'][-1],
+                                  outputs['fp_features'][-1].transpose(1, 2))

@@ -10,7 +10,8 @@ from mmdet3d.models.decode_heads.decode_head import Base3DDecodeHead
 from mmdet3d.registry import MODELS
 from torch import Tensor, nn
 
-from ..necks import propagate_own_token, propagate_three_nn
+from sam3d_plugin.ops.propagation import (propagate_own_token,
+                                          propagate_three_nn)
 
 PROPAGATIONS = ('three_nn', 'own_token')
 _TOKEN_KEYS = ('token_features', 'token_centers', 'point_tokens')

@@ -5,9 +5,8 @@ from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from .masked_token_head import MSE
+from .defaults import LINEAR_INIT, MSE
 from .reduction import pool_tokens
-from .region_distill_head import LINEAR_INIT
 
 
 @MODELS.register_module()

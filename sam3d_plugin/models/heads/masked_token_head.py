@@ -5,10 +5,8 @@ from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from .defaults import MSE
 from .reduction import frame_mean
-
-MSE = dict(
-    type='DistillLoss', loss=dict(type='mmdet.MSELoss', reduction='none'))
 
 
 @MODELS.register_module()

@@ -5,9 +5,8 @@ from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from .defaults import LINEAR_INIT
 from .reduction import frame_mean
-
-LINEAR_INIT = dict(type='TruncNormal', layer='Linear', std=.02)
 
 
 @MODELS.register_module()

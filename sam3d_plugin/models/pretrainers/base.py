@@ -1,9 +1,10 @@
-"""What every pre-training method on point tokens shares."""
+"""What every pre-training method shares.
+
+Shapes: B scenes, N points, M places that have features, C channels.
+"""
 from abc import abstractmethod
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import (Any, Dict, Iterator, List, NamedTuple, Optional, Tuple,
-                    Union)
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Union
 
 import numpy as np
 import torch
@@ -14,34 +15,45 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from sam3d_plugin.ops.random_state import seeded
-from sam3d_plugin.store import MAX_REGION_ID
-from sam3d_plugin.structures import PointTokens
-from ..tokenizers.region_majority import majority_regions
 
 
-def _build_slot(config: Optional[dict]) -> Any:
-    """Build a component, None for an empty slot."""
-    return None if config is None else MODELS.build(config)
-
-
-class TokenPredictions(NamedTuple):
-    """What a method predicts for the tokens of a batch.
+class Predictions(NamedTuple):
+    """What a method predicts at the places of a batch.
 
     Attributes:
-        values (Tensor): (B, G, C') predictions of the head.
-        is_predicted (Tensor): (B, G) bool, the tokens that they are made
-            for, never padding.
+        values (Tensor): (B, M, C') predictions of the head.
+        is_predicted (Tensor): (B, M) bool, the places that they are made for.
     """
 
     values: Tensor
     is_predicted: Tensor
 
 
-class BasePointPretrainer(BaseModel):
-    """Tokenize, make targets, reconstruct, compare.
+class FeatureView(NamedTuple):
+    """Features of a batch for hooks that watch or draw them.
 
-    A method overrides :meth:`reconstruct` and :meth:`compute_losses`, and
-    :meth:`predict_tokens` where it predicts something for each token.
+    Attributes:
+        points (Tensor): (B, N, 3) xyz, metres.
+        features (Tensor): (B, M, C) backbone features of tokens or points.
+        is_place (Tensor): (B, M) bool, False for padding.
+        place_of_point (Tensor): (B, N) int64, the place whose feature each
+            point shows.
+        predictions (Optional[Predictions]): What the method predicts there,
+            if anything.
+    """
+
+    points: Tensor
+    features: Tensor
+    is_place: Tensor
+    place_of_point: Tensor
+    predictions: Optional[Predictions] = None
+
+
+class BasePretrainer(BaseModel):
+    """A 3D backbone that learns a pretext task.
+
+    A method implements :meth:`loss`. The backbone offers ``point_features``,
+    which is all that probes, pictures and exports need.
 
     ``frames_seen``, a buffer and so part of every checkpoint, counts the
     frames that all processes trained on. All randomness of a step (masks,
@@ -50,15 +62,9 @@ class BasePointPretrainer(BaseModel):
     tokens that one process and one step would.
 
     Args:
-        tokenizer (dict): Config of the tokenizer.
-        embedding (dict): Config of the token embedding.
-        encoder (dict): Config of the token encoder.
-        decoder (Optional[dict]): Config of the decoder.
-        head (Optional[dict]): Config of the head.
-        target_generator (Optional[dict]): Config of the target generator.
+        backbone (dict): Config of the backbone.
         seed (Optional[int]): Seed of masks and drop path. None takes that of
             the run (see ``PointRunner``), 0 without one. Defaults to None.
-        region_column (int): Point column of the region ids. Defaults to -1.
         data_preprocessor (dict): Config of the preprocessor.
         init_cfg (Optional[dict]): Initialization config.
     """
@@ -66,26 +72,14 @@ class BasePointPretrainer(BaseModel):
     frames_seen: Tensor
 
     def __init__(self,
-                 tokenizer: dict,
-                 embedding: dict,
-                 encoder: dict,
-                 decoder: Optional[dict] = None,
-                 head: Optional[dict] = None,
-                 target_generator: Optional[dict] = None,
+                 backbone: dict,
                  seed: Optional[int] = None,
-                 region_column: int = -1,
                  data_preprocessor: dict = dict(type='FramePreprocessor'),
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(MODELS.build(data_preprocessor), init_cfg)
-        self.tokenizer = MODELS.build(tokenizer)
-        self.embedding = MODELS.build(embedding)
-        self.encoder = MODELS.build(encoder)
-        self.decoder = _build_slot(decoder)
-        self.head = _build_slot(head)
-        self.target_generator = _build_slot(target_generator)
+        self.backbone = MODELS.build(backbone)
         self.follows_run_seed = seed is None
         self.seed = seed or 0
-        self.region_column = region_column
         self.register_buffer('frames_seen', torch.tensor(0))
 
     def forward(
@@ -98,10 +92,10 @@ class BasePointPretrainer(BaseModel):
 
         Args:
             inputs (Dict[str, Any]): ``points`` (B, N, 3 + D): xyz in metres,
-                and region ids in the column ``region_column``.
+                then the columns that the backbone needs.
             data_samples (Optional[List[Det3DDataSample]]): B frames.
-            mode (str): ``'loss'``, or ``'tensor'``, the encoder's features
-                of all tokens (B, G, C).
+            mode (str): ``'loss'``, or ``'tensor'``, the backbone's features
+                of all points (B, N, C).
 
         Returns:
             Union[Dict[str, Tensor], Tensor]: Losses by name, or features.
@@ -110,7 +104,7 @@ class BasePointPretrainer(BaseModel):
             ValueError: For another mode, or unusable points.
         """
         if mode == 'tensor':
-            return self.encode(inputs['points'])[1]
+            return self.backbone.point_features(inputs['points'])
         if mode != 'loss':
             raise ValueError(f'mode {mode!r} is unknown: a pre-trainer has '
                              'the modes loss and tensor')
@@ -120,6 +114,7 @@ class BasePointPretrainer(BaseModel):
             self.frames_seen += len(inputs['points']) * get_world_size()
         return losses
 
+    @abstractmethod
     def loss(
             self, inputs: Dict[str, Any],
             data_samples: Optional[List[Det3DDataSample]]
@@ -133,113 +128,22 @@ class BasePointPretrainer(BaseModel):
         Returns:
             Dict[str, Tensor]: Losses by name.
         """
-        points, tokens = self.tokenize(inputs['points'])
-        targets = None
-        if self.target_generator is not None:
-            targets = self.target_generator(points, tokens, data_samples)
-        outputs = self.reconstruct(points, tokens)
-        return self.compute_losses(outputs, tokens, targets)
 
-    @abstractmethod
-    def reconstruct(self, points: Tensor, tokens: PointTokens) -> Any:
-        """Compute what the method compares with its targets.
+    def view(self, inputs: Dict[str, Any]) -> FeatureView:
+        """Features of a batch for hooks that watch or draw them.
 
         Args:
-            points (Tensor): (B, N, 3) xyz, metres.
-            tokens (PointTokens): All tokens of these points.
+            inputs (Dict[str, Any]): See :meth:`forward`.
 
         Returns:
-            Any: For :meth:`compute_losses`.
+            FeatureView: One place a point.
         """
-
-    @abstractmethod
-    def compute_losses(self, outputs: Any, tokens: PointTokens,
-                       targets: Any) -> Dict[str, Tensor]:
-        """Compare.
-
-        Args:
-            outputs (Any): Of :meth:`reconstruct`.
-            tokens (PointTokens): All tokens.
-            targets (Any): Of the target generator.
-
-        Returns:
-            Dict[str, Tensor]: Losses by name.
-        """
-
-    def predict_tokens(self, outputs: Any,
-                       tokens: PointTokens) -> Optional[TokenPredictions]:
-        """Predictions for hooks that watch whether tokens become alike.
-
-        Args:
-            outputs (Any): Of :meth:`reconstruct`.
-            tokens (PointTokens): All tokens.
-
-        Returns:
-            Optional[TokenPredictions]: None, the default, for a method whose
-            tokens have no predictions.
-        """
-        return None
-
-    def encode(self, points: Tensor) -> Tuple[PointTokens, Tensor]:
-        """Encode all tokens.
-
-        Args:
-            points (Tensor): (B, N, 3 + D), see :meth:`forward`.
-
-        Returns:
-            Tuple[PointTokens, Tensor]: The tokens and their features
-            (B, G, C), undefined for padding.
-        """
-        xyz, tokens = self.tokenize(points)
-        return tokens, self.encode_tokens(xyz, tokens)
-
-    def encode_tokens(self, points: Tensor, tokens: PointTokens) -> Tensor:
-        """Embed and encode tokens (B, G, C) of points (B, N, 3)."""
-        return self.encoder(
-            self.embedding(points, tokens), tokens.centers, tokens.is_padding)
-
-    def tokenize(self, points: Tensor) -> Tuple[Tensor, PointTokens]:
-        """Split points into xyz and region ids, and tokenize them.
-
-        Args:
-            points (Tensor): (B, N, 3 + D), see :meth:`forward`.
-
-        Returns:
-            Tuple[Tensor, PointTokens]: xyz (B, N, 3) and tokens. Where the
-            target generator needs regions and the tokenizer looks at none,
-            a token gets the region of most of its points.
-
-        Raises:
-            ValueError: When points are not finite, or have no region ids
-                where those are needed.
-        """
-        xyz = points[..., :3].contiguous()
-        if not torch.isfinite(xyz).all():
-            raise ValueError('points are not finite: find the frame with '
-                             'tools/preparation/verify.py, or the transform '
-                             'that spoils them')
-        gives_regions = self.tokenizer.uses_regions
-        wants_regions = getattr(self.target_generator, 'uses_regions', False)
-        if not gives_regions and not wants_regions:
-            return xyz, self.tokenizer(xyz)
-        region_ids = self._region_ids(points)
-        tokens = self.tokenizer(xyz, region_ids)
-        if not gives_regions:
-            tokens = replace(
-                tokens, region_ids=majority_regions(tokens, region_ids))
-        return xyz, tokens
-
-    def _region_ids(self, points: Tensor) -> Tensor:
-        """Region ids (B, N) int64 from their column of the points."""
-        column = points[..., self.region_column]
-        is_id = (column >= 0) & (column <= MAX_REGION_ID) & (
-            column == column.round())
-        if points.shape[-1] < 4 or not is_id.all():
-            raise ValueError(
-                f'point column {self.region_column} holds no region ids '
-                '(whole numbers from 0 on): load the frames with their '
-                'region maps')
-        return column.long()
+        points = inputs['points'][..., :3]
+        features = self.backbone.point_features(inputs['points'])
+        places = torch.arange(points.shape[1], device=points.device)
+        return FeatureView(points, features.float(),
+                           points.new_ones(points.shape[:2], dtype=torch.bool),
+                           places.expand(len(points), -1))
 
     def frame_numbers(self, num_frames: int) -> range:
         """Number the frames of a batch over the whole training.

@@ -5,9 +5,10 @@ import torch
 from torch import Tensor
 
 from sam3d_plugin.structures import PointTokens
-from .base import BasePointPretrainer, TokenPredictions
+from .base import Predictions
 from .masking import (VisibleTokens, frame_generators, random_mask,
                       select_tokens)
+from .tokens import TokenPretrainer
 
 
 class MaskedPrediction(NamedTuple):
@@ -27,7 +28,7 @@ class MaskedPrediction(NamedTuple):
     is_masked: Tensor
 
 
-class MaskedPointPretrainer(BasePointPretrainer):
+class MaskedPointPretrainer(TokenPretrainer):
     """Encode visible tokens, decode all.
 
     Only visible tokens are embedded and encoded, so the encoder costs what
@@ -36,7 +37,7 @@ class MaskedPointPretrainer(BasePointPretrainer):
     Args:
         mask_ratio (float): Share of tokens that are masked, in [0, 1). May
             be changed between steps. Defaults to 0.6.
-        **kwargs (Any): See :class:`BasePointPretrainer`; the decoder is a
+        **kwargs (Any): See :class:`TokenPretrainer`; the decoder is a
             ``MaskedTokenDecoder``.
     """
 
@@ -63,8 +64,7 @@ class MaskedPointPretrainer(BasePointPretrainer):
                                 generators)
         return torch.from_numpy(is_masked).to(is_padding.device)
 
-    def reconstruct(self, points: Tensor,
-                    tokens: PointTokens) -> MaskedPrediction:
+    def predict(self, points: Tensor, tokens: PointTokens) -> MaskedPrediction:
         """Hide tokens, encode the others, decode all.
 
         Args:
@@ -76,21 +76,21 @@ class MaskedPointPretrainer(BasePointPretrainer):
         """
         is_masked = self.mask(tokens)
         visible = select_tokens(tokens, ~is_masked & ~tokens.is_padding)
-        encoded = self.encode_tokens(points, visible.tokens)
+        encoded = self.backbone.encode_tokens(points, visible.tokens)
         decoded = self.decoder(encoded, visible.indices,
                                visible.tokens.is_padding, tokens.centers,
                                tokens.is_padding)
         return MaskedPrediction(visible, encoded, decoded, is_masked)
 
-    def predict_tokens(self, outputs: MaskedPrediction,
-                       tokens: PointTokens) -> TokenPredictions:
+    def token_predictions(self, outputs: MaskedPrediction,
+                          tokens: PointTokens) -> Predictions:
         """Let the head predict the masked tokens.
 
         Args:
-            outputs (MaskedPrediction): Of :meth:`reconstruct`.
+            outputs (MaskedPrediction): Of :meth:`predict`.
             tokens (PointTokens): All tokens.
 
         Returns:
-            TokenPredictions: Of all tokens; the masked ones count.
+            Predictions: Of all tokens; the masked ones count.
         """
-        return TokenPredictions(self.head(outputs.decoded), outputs.is_masked)
+        return Predictions(self.head(outputs.decoded), outputs.is_masked)

@@ -23,7 +23,7 @@ class MaskedRegionDistillPretrainer(MaskedPointPretrainer):
         """Compare with the features of the regions.
 
         Args:
-            outputs (MaskedPrediction): Of :meth:`reconstruct`.
+            outputs (MaskedPrediction): Of :meth:`predict`.
             tokens (PointTokens): All tokens.
             targets (Any): ``RegionTargets``.
 

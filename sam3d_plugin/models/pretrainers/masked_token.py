@@ -18,8 +18,7 @@ class MaskedTokenPretrainer(MaskedPointPretrainer):
     teacher's of all tokens, and masked decoder tokens against the teacher's.
 
     Args:
-        embedding (dict): Config of the token embedding.
-        encoder (dict): Config of the token encoder.
+        backbone (dict): Config of the student's ``TokenEncoder``.
         decoder (dict): Config of a ``MaskedTokenDecoder``.
         global_head (dict): Config of the head of L_ins.
         target_generator (dict): Config of ``TeacherTokenTargets``; the
@@ -31,8 +30,7 @@ class MaskedTokenPretrainer(MaskedPointPretrainer):
 
     def __init__(self,
                  *,
-                 embedding: dict,
-                 encoder: dict,
+                 backbone: dict,
                  decoder: dict,
                  global_head: dict,
                  target_generator: dict,
@@ -41,16 +39,18 @@ class MaskedTokenPretrainer(MaskedPointPretrainer):
         if init_student not in STARTS:
             raise ValueError(f'init_student {init_student!r} is unknown; '
                              f'choose one of {", ".join(STARTS)}')
-        of_student = dict(
-            embedding=embedding,
-            encoder=encoder,
+        if 'transformer' not in decoder:
+            raise ValueError('decoder of MaskedTokenPretrainer must be a '
+                             'MaskedTokenDecoder, which has a transformer')
+        modules = dict(
+            embedding=backbone['embedding'],
+            encoder=backbone['encoder'],
             decoder=decoder['transformer'])
         super().__init__(
-            embedding=embedding,
-            encoder=encoder,
+            backbone=backbone,
             decoder=decoder,
             target_generator={
-                **of_student,
+                'modules': modules,
                 **target_generator
             },
             **kwargs)
@@ -62,9 +62,11 @@ class MaskedTokenPretrainer(MaskedPointPretrainer):
         super().init_weights()
         if self.init_student == 'teacher':
             teacher = self.target_generator.teacher
-            for name, module in (('embedding', self.embedding), ('encoder',
-                                                                 self.encoder),
-                                 ('decoder', self.decoder.transformer)):
+            student = dict(
+                embedding=self.backbone.embedding,
+                encoder=self.backbone.encoder,
+                decoder=self.decoder.transformer)
+            for name, module in student.items():
                 module.load_state_dict(teacher[name].state_dict())
 
     def compute_losses(self, outputs: MaskedPrediction, tokens: PointTokens,
@@ -72,7 +74,7 @@ class MaskedTokenPretrainer(MaskedPointPretrainer):
         """Compare with the teacher.
 
         Args:
-            outputs (MaskedPrediction): Of :meth:`reconstruct`.
+            outputs (MaskedPrediction): Of :meth:`predict`.
             tokens (PointTokens): All tokens.
             targets (Any): ``TeacherTargets``.
 

@@ -5,11 +5,12 @@ from mmdet3d.registry import MODELS
 from torch import Tensor
 
 from sam3d_plugin.structures import PointTokens
-from .base import BasePointPretrainer, TokenPredictions
+from .base import Predictions
+from .tokens import TokenPretrainer
 
 
 @MODELS.register_module()
-class RegionDistillPretrainer(BasePointPretrainer):
+class RegionDistillPretrainer(TokenPretrainer):
     """Dense distillation from 2D regions to tokens (paper, section 3.3).
 
     All tokens are encoded and decoded; the head projects the decoder's
@@ -17,7 +18,7 @@ class RegionDistillPretrainer(BasePointPretrainer):
     decoder it projects the encoder's.
     """
 
-    def reconstruct(self, points: Tensor, tokens: PointTokens) -> Tensor:
+    def predict(self, points: Tensor, tokens: PointTokens) -> Tensor:
         """Encode and decode all tokens.
 
         Args:
@@ -28,13 +29,13 @@ class RegionDistillPretrainer(BasePointPretrainer):
             Tensor: (B, G, C) decoder tokens after the last norm, or the
             encoder's.
         """
-        encoded = self.encode_tokens(points, tokens)
+        encoded = self.backbone.encode_tokens(points, tokens)
         if self.decoder is None:
             return encoded
         return self.decoder(encoded, tokens.centers, tokens.is_padding)
 
-    def predict_tokens(self, outputs: Tensor,
-                       tokens: PointTokens) -> TokenPredictions:
+    def token_predictions(self, outputs: Tensor,
+                          tokens: PointTokens) -> Predictions:
         """Let the head predict all tokens.
 
         Args:
@@ -42,9 +43,9 @@ class RegionDistillPretrainer(BasePointPretrainer):
             tokens (PointTokens): All tokens.
 
         Returns:
-            TokenPredictions: All tokens but the padding count.
+            Predictions: All tokens but the padding count.
         """
-        return TokenPredictions(self.head(outputs), ~tokens.is_padding)
+        return Predictions(self.head(outputs), ~tokens.is_padding)
 
     def compute_losses(self, outputs: Tensor, tokens: PointTokens,
                        targets: Any) -> Dict[str, Tensor]:

@@ -1,8 +1,9 @@
-"""What tokens shall predict."""
+"""Pre-training targets."""
+from .frozen_targets import FrozenTargets
 from .region_feature_targets import RegionFeatureTargets, RegionTargets
 from .teacher_token_targets import TeacherTargets, TeacherTokenTargets
 
 __all__ = [
-    'RegionFeatureTargets', 'RegionTargets', 'TeacherTargets',
+    'FrozenTargets', 'RegionFeatureTargets', 'RegionTargets', 'TeacherTargets',
     'TeacherTokenTargets'
 ]

@@ -1,5 +1,6 @@
 """Points to PointTokens."""
+from .base import BaseTokenizer
 from .knn_tokenizer import KNNTokenizer
 from .sam_tokenizer import SAMTokenizer
 
-__all__ = ['KNNTokenizer', 'SAMTokenizer']
+__all__ = ['BaseTokenizer', 'KNNTokenizer', 'SAMTokenizer']

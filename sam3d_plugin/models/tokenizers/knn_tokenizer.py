@@ -3,14 +3,15 @@ from typing import Optional
 
 import torch
 from mmdet3d.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from sam3d_plugin.ops import furthest_point_sample, knn
 from sam3d_plugin.structures import PointTokens
+from .base import BaseTokenizer
 
 
 @MODELS.register_module()
-class KNNTokenizer(nn.Module):
+class KNNTokenizer(BaseTokenizer):
     """Furthest point samples and their nearest neighbours, as in Point-MAE.
 
     Neighborhoods overlap, and a point may lie in none. The centre of a token
@@ -34,7 +35,7 @@ class KNNTokenizer(nn.Module):
         return max(self.num_tokens, self.num_neighbors)
 
     def summary(self) -> str:
-        """Return the tokenizer in a few words, for the log."""
+        """See :class:`BaseTokenizer`."""
         return f'knn {self.num_tokens}×{self.num_neighbors}'
 
     @torch.no_grad()

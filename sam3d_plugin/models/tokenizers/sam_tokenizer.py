@@ -4,11 +4,12 @@ from typing import List, NamedTuple, Optional, Tuple
 import numpy as np
 import torch
 from mmdet3d.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from sam3d_plugin.ops import (allocate_parts, segment_centers, sort_by_segment,
                               split_segments)
 from sam3d_plugin.structures import PointTokens
+from .base import BaseTokenizer
 
 
 class TokenPlan(NamedTuple):
@@ -31,7 +32,7 @@ class TokenPlan(NamedTuple):
 
 
 @MODELS.register_module()
-class SAMTokenizer(nn.Module):
+class SAMTokenizer(BaseTokenizer):
     """SAM-guided tokens: no token holds points of two regions.
 
     Every point is in exactly one token. Tokens are ordered by region id;
@@ -71,7 +72,7 @@ class SAMTokenizer(nn.Module):
         return self.num_tokens if self.split else 1
 
     def summary(self) -> str:
-        """Return the tokenizer in a few words, for the log."""
+        """See :class:`BaseTokenizer`."""
         if self.split:
             return f'sam {self.num_tokens} (split regions)'
         return f'sam, one per region, at most {self.num_tokens}'

@@ -4,9 +4,9 @@ import torch
 from mmdet3d.registry import MODELS
 
 from sam3d_plugin.engine.hooks.collapse_alarm_hook import token_spread
-from sam3d_plugin.engine.hooks.token_view import view_tokens
+from sam3d_plugin.engine.hooks.feature_view import view_features
 from sam3d_plugin.models.heads import RegionDistillHead
-from sam3d_plugin.models.pretrainers import BasePointPretrainer
+from sam3d_plugin.models.pretrainers import TokenPretrainer
 from tests.models.pretraining_cases import (JOINT, STAGE1, build, losses_of,
                                             make_batch)
 from tests.random_states import unchanged_random_state
@@ -36,21 +36,21 @@ def test_spread_is_that_within_frames():
 @pytest.mark.parametrize('config', [STAGE1, JOINT])
 def test_looking_changes_nothing(config):
     model, twin = build(config), build(config)
-    model.embedding.eval()
-    twin.embedding.eval()
+    model.backbone.embedding.eval()
+    twin.backbone.embedding.eval()
     modes = [module.training for module in model.modules()]
     batch = make_batch()
     with unchanged_random_state():
-        view = view_tokens(model, batch)
+        view = view_features(model, batch)
     assert modes == [module.training for module in model.modules()]
     losses = losses_of(model)
     for name, value in losses_of(twin).items():
         assert torch.equal(value, losses[name])
     values, is_predicted = view.predictions
     assert values.shape[-1] == model.head.proj.out_features
-    assert not (is_predicted & view.tokens.is_padding).any()
+    assert not (is_predicted & ~view.is_place).any()
     if config is JOINT:
-        assert is_predicted.sum() < (~view.tokens.is_padding).sum()
+        assert is_predicted.sum() < view.is_place.sum()
 
 
 @MODELS.register_module()
@@ -59,11 +59,11 @@ class InheritedHead(RegionDistillHead):
 
 
 @MODELS.register_module()
-class ScenePretrainer(BasePointPretrainer):
+class ScenePretrainer(TokenPretrainer):
     """Compares scenes; no token has a prediction."""
 
-    def reconstruct(self, points, tokens):
-        return dict(scene=self.encode_tokens(points, tokens).mean(1))
+    def predict(self, points, tokens):
+        return dict(scene=self.backbone.encode_tokens(points, tokens).mean(1))
 
     def compute_losses(self, outputs, tokens, targets):
         return dict(loss=outputs['scene'].square().mean())
@@ -73,7 +73,7 @@ def test_a_head_that_inherits_predicts_like_its_parent():
     config = dict(STAGE1, head=dict(STAGE1['head'], type='InheritedHead'))
     batch = make_batch()
     found, expected = (
-        view_tokens(build(c), batch).predictions for c in (config, STAGE1))
+        view_features(build(c), batch).predictions for c in (config, STAGE1))
     assert found.values.equal(expected.values)
 
 
@@ -107,8 +107,8 @@ def train_collapsed(work_dir, capsys, hook):
         type='OptimWrapper', optimizer=dict(type='SGD', lr=0., momentum=0.))
     run = build_run(work_dir, hook, optim_wrapper=optimizer)
     with torch.no_grad():
-        run.model.encoder.norm.weight.zero_()
-        run.model.encoder.norm.bias.fill_(1)
+        run.model.backbone.encoder.norm.weight.zero_()
+        run.model.backbone.encoder.norm.bias.fill_(1)
     run.train()
     return capsys.readouterr().out
 

@@ -63,7 +63,7 @@ def test_weights_spoilt_by_the_last_step_are_not_saved(tmp_path):
     loader = build_run(tmp_path, HOOK).cfg.train_dataloader
     run = build_run(
         tmp_path, HOOK, train_dataloader=dict(loader, batch_size=4))
-    parameter = run.model.encoder.norm.weight
+    parameter = run.model.backbone.encoder.norm.weight
     parameter.register_hook(lambda grad: torch.full_like(grad, torch.nan))
     with pytest.raises(ValueError, match='at step 1, so no checkpoint is'):
         run.train()

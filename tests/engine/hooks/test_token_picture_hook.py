@@ -6,9 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from sam3d_plugin.engine.hooks.token_picture_hook import (FOLDER, draw_tokens,
-                                                          nearest_tokens)
-from sam3d_plugin.engine.hooks.token_view import view_tokens
+from sam3d_plugin.engine.hooks.feature_view import view_features
+from sam3d_plugin.engine.hooks.token_picture_hook import FOLDER, draw_tokens
 from tests.models.pretraining_cases import JOINT, KNN, SAM, build, make_batch
 from tests.random_states import unchanged_random_state
 from .hook_cases import build_run
@@ -39,21 +38,21 @@ def count_grey(path):
 def test_visible_tokens_are_grey_where_masked_ones_are_predicted(tmp_path):
     model, batch = build(JOINT), make_batch((6, ))
     with unchanged_random_state():
-        view = view_tokens(model, batch)
+        view = view_features(model, batch)
         features, predictions = draw_tokens(view, tmp_path, 'frame')
     assert count_grey(predictions) > count_grey(features) + .15
 
 
 @pytest.mark.parametrize('tokenizer', [SAM, KNN])
 def test_points_get_their_own_token(tokenizer):
-    view = view_tokens(build(JOINT, tokenizer=tokenizer), make_batch((6, 25)))
-    points = view.points[0].numpy()
-    is_token = ~view.tokens.is_padding[0].numpy()
-    tokens = nearest_tokens(view, points, is_token)
-    assert is_token[tokens].all() and len(set(tokens)) > 3
-    if view.tokens.point_tokens is None:
-        centers = view.tokens.centers[0]
-        distances = torch.cdist(view.points[0], centers)
-        assert (tokens == distances.argmin(1).numpy()).all()
+    model, batch = build(JOINT, tokenizer=tokenizer), make_batch((6, 25))
+    view = view_features(model, batch)
+    _, tokens = model.tokenize(torch.stack(batch['inputs']['points']))
+    places = view.place_of_point[0]
+    assert view.is_place.equal(~tokens.is_padding)
+    assert view.is_place[0][places].all() and len(set(places.tolist())) > 3
+    if tokens.point_tokens is None:
+        distances = torch.cdist(view.points[0], tokens.centers[0])
+        assert places.equal(distances.argmin(1))
     else:
-        assert (tokens == view.tokens.point_tokens[0].numpy()).all()
+        assert places.equal(tokens.point_tokens[0])

@@ -18,8 +18,8 @@ SMALL = """
 _base_ = ['{config}']
 body = dict(embed_dims=32, depth=1, num_heads=2)
 model = dict(
-    embedding=dict(embed_dims=32, hidden_dims=(8, 16, 32)),
-    encoder=body,
+    backbone=dict(
+        embedding=dict(embed_dims=32, hidden_dims=(8, 16, 32)), encoder=body),
     decoder={decoder},
     {heads})
 train_dataloader = dict(dataset=dict(ann_file=''))

@@ -49,9 +49,9 @@ def test_difference_makes_the_row_of_the_base(stage):
     number = 1 if ablation.teacher_of(stage) is None else 2
     cfg = ablation.read(f'{ablation.FOLDER}/stage{number}_scannet.py')
     options = ablation.stage_options(stage, 'synthrooms')
-    if 'model.tokenizer.num_neighbors' in options:
-        assert options['model.tokenizer.num_neighbors'] == 32
-        options['model.tokenizer.num_neighbors'] = 128
+    if 'model.backbone.tokenizer.num_neighbors' in options:
+        assert options['model.backbone.tokenizer.num_neighbors'] == 32
+        options['model.backbone.tokenizer.num_neighbors'] = 128
     cfg.merge_from_dict(options)
     wanted = ablation.read(ablation.config_of(stage))
     for part in ('model', 'train_dataloader'):

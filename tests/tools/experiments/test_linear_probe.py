@@ -43,7 +43,7 @@ def test_config_checkpoint_and_export_give_the_same(root, capsys):
     assert fresh['frames'] == dict(train=3, val=3)
     assert set(fresh['own']['classes']) == {'wall', 'floor', 'chair', 'table'}
     assert 0 <= fresh['three_nn']['miou'] <= fresh['three_nn']['macc'] <= 1
-    assert fresh['encoder']['tokenizer'] == STAGE1['tokenizer']
+    assert fresh['encoder']['tokenizer'] == STAGE1['backbone']['tokenizer']
     # Rows tell the classes, and regions never mix them.
     assert fresh['own']['miou'] > 0.9
 
@@ -54,7 +54,7 @@ def test_config_checkpoint_and_export_give_the_same(root, capsys):
     model = build(STAGE1)
     model.frames_seen += 8
     state = torch.load(root / 'encoder.pth', weights_only=True)['state_dict']
-    model.load_state_dict(state, strict=False)
+    model.backbone.load_state_dict(state)
     path = root / 'iter_1.pth'
     text = Config(settings).pretty_text
     torch.save(
@@ -70,7 +70,7 @@ def test_options_change_a_config_only(root):
     Config(dict(model=STAGE1)).dump(config)
     knn = probe(
         root, config, '--cfg-options',
-        "model.tokenizer=dict(_delete_=True, type='KNNTokenizer', "
+        "model.backbone.tokenizer=dict(_delete_=True, type='KNNTokenizer', "
         'num_tokens=20, num_neighbors=9)')
     assert knn['tokens_per_frame'] == dict(train=20, val=20)
     with pytest.raises(SystemExit, match='are for configs'):

@@ -53,7 +53,7 @@ def test_kinds_of_tokens_differ_in_one_option():
     assert 'teacher=w/7scenes_sam/stage1/iter_3.pth' in sam['stage2'].command
     extra = set(knn['stage1'].command) - set(sam['stage1'].command)
     assert sorted(part.split('=')[0] for part in extra) == [
-        'model.tokenizer', 'w/7scenes_knn/stage1'
+        'model.backbone.tokenizer', 'w/7scenes_knn/stage1'
     ]
 
 

@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from sam3d_plugin.cli.tool import run_tool
 from tests.datasets import frame_store
-from tests.models.pretraining_cases import KNN, STAGE1, build
+from tests.models.pretraining_cases import KNN, STAGE1, build, with_parts
 from tests.tools.conftest import load_tool
 from tests.visualization.test_pretraining_sections import probe
 
@@ -107,7 +107,7 @@ def test_what_is_not_given_is_left_out(report, tmp_path):
 
 def test_models_may_have_other_tokens(report, tmp_path):
     sam = write_run(tmp_path / 'sam') / 'iter_8.pth'
-    knn = dict(STAGE1, tokenizer=KNN)
+    knn = with_parts(STAGE1, tokenizer=KNN)
     knn = write_run(tmp_path / 'knn', knn) / 'iter_8.pth'
     page = report('--models', f'sam={sam}', f'knn={knn}')
     assert headings(page)[-1].startswith('Features')

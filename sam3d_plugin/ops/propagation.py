@@ -2,15 +2,18 @@
 
 Axis legend: B scenes, N points, G tokens, C channels.
 """
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
 
-from sam3d_plugin.ops import three_interpolate, three_nn
+from .grouping import three_interpolate
+from .neighbors import three_nn
 
 # Metres added to distances, so that a point on a centre has a weight.
 _EPSILON = 1e-8
+# Metres to which padding is moved.
+_FAR = 1e6
 
 
 def inverse_distance_weights(distances: Tensor) -> Tensor:
@@ -49,6 +52,28 @@ def propagate_three_nn(points: Tensor, centers: Tensor,
         inverse_distance_weights(distances))
     nearest = indices[..., 0].long()
     return mixed.transpose(1, 2), points - gather_tokens(centers, nearest)
+
+
+def interpolate_tokens(points: Tensor,
+                       centers: Tensor,
+                       features: Tensor,
+                       is_padding: Optional[Tensor] = None) -> Tensor:
+    """Interpolate the features of each point's three nearest tokens.
+
+    Args:
+        points (Tensor): (B, N, 3) metres.
+        centers (Tensor): (B, G, 3) token centres, same frame.
+        features (Tensor): (B, G, C).
+        is_padding (Optional[Tensor]): (B, G) bool, tokens to leave out; every
+            scene has at least one other.
+
+    Returns:
+        Tensor: (B, N, C), a mean weighted with the inverse distance.
+    """
+    if is_padding is not None:
+        centers = centers.masked_fill(is_padding[..., None], _FAR)
+        features = features.masked_fill(is_padding[..., None], 0)
+    return propagate_three_nn(points.contiguous(), centers, features)[0]
 
 
 def propagate_own_token(points: Tensor, centers: Tensor, features: Tensor,

@@ -2,7 +2,8 @@
 import pytest
 import torch
 
-from sam3d_plugin.models.necks import propagate_own_token, propagate_three_nn
+from sam3d_plugin.ops.propagation import (propagate_own_token,
+                                          propagate_three_nn)
 
 
 def make_scene(num_points=40, num_tokens=7, channels=5, seed=0):

@@ -1,0 +1,48 @@
+"""Features and predictions of a pre-training, seen from outside."""
+from contextlib import contextmanager
+from typing import Any, Iterator
+
+import torch
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+from ...models.pretrainers import FeatureView
+
+
+def unwrapped(model: nn.Module) -> Any:
+    """The model without its wrapper for several processes."""
+    return model.module if is_model_wrapper(model) else model
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into eval mode, and every module back into its own.
+
+    Args:
+        model (nn.Module): The model.
+
+    Yields:
+        None: While it is in eval mode.
+    """
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, is_training in modes.items():
+            module.training = is_training
+
+
+@torch.no_grad()
+def view_features(model: Any, batch: dict) -> FeatureView:
+    """Run a pre-training model on a batch; nothing of it changes.
+
+    Args:
+        model (Any): A ``BasePretrainer``, not wrapped.
+        batch (dict): What the data loader gives.
+
+    Returns:
+        FeatureView: On the device of the model.
+    """
+    with evaluating(model):
+        return model.view(model.data_preprocessor(batch)['inputs'])

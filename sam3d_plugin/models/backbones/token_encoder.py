@@ -1,0 +1,130 @@
+"""Tokenize, embed, encode: the encoder of every method on point tokens.
+
+Shapes: B scenes, N points, G tokens, C channels.
+"""
+from dataclasses import replace
+from typing import Any, Optional, Tuple
+
+import torch
+from mmdet3d.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from sam3d_plugin.ops.propagation import interpolate_tokens
+from sam3d_plugin.store import MAX_REGION_ID
+from sam3d_plugin.structures import PointTokens
+from ..tokenizers.region_majority import majority_regions
+
+
+@MODELS.register_module()
+class TokenEncoder(BaseModule):
+    """Tokenizer, token embedding and transformer encoder.
+
+    The network sees xyz alone. Region ids, where they are needed, are one
+    more column of the points.
+
+    Args:
+        tokenizer (dict): Config of the tokenizer.
+        embedding (dict): Config of the token embedding.
+        encoder (dict): Config of the token encoder.
+        region_column (int): Point column of the region ids. Defaults to -1.
+        init_cfg (Optional[dict]): Initialization config.
+    """
+
+    def __init__(self,
+                 tokenizer: dict,
+                 embedding: dict,
+                 encoder: dict,
+                 region_column: int = -1,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg)
+        self.tokenizer = MODELS.build(tokenizer)
+        self.embedding = MODELS.build(embedding)
+        self.encoder = MODELS.build(encoder)
+        self.region_column = region_column
+
+    def tokenize(self,
+                 points: Tensor,
+                 with_regions: bool = False) -> Tuple[Tensor, PointTokens]:
+        """Split points into xyz and region ids, and tokenize them.
+
+        Args:
+            points (Tensor): (B, N, 3 + D): xyz in metres, and region ids in
+                the column ``region_column`` if they are needed.
+            with_regions (bool): Whether tokens need a region even if the
+                tokenizer does not use regions: that of most of their points.
+                Defaults to False.
+
+        Returns:
+            Tuple[Tensor, PointTokens]: xyz (B, N, 3) and tokens.
+
+        Raises:
+            ValueError: When points are not finite, or have no region ids
+                where those are needed.
+        """
+        xyz = points[..., :3].contiguous()
+        if not torch.isfinite(xyz).all():
+            raise ValueError(
+                'points are not finite: find the frame with '
+                'tools/preparation/verify.py, or add CheckPoints to the '
+                'pipeline, which names the scan')
+        uses_regions = self.tokenizer.uses_regions
+        if not uses_regions and not with_regions:
+            return xyz, self.tokenizer(xyz)
+        region_ids = self._region_ids(points)
+        tokens = self.tokenizer(xyz, region_ids)
+        if not uses_regions:
+            tokens = replace(
+                tokens, region_ids=majority_regions(tokens, region_ids))
+        return xyz, tokens
+
+    def _region_ids(self, points: Tensor) -> Tensor:
+        """Region ids (B, N) int64 from their column of the points."""
+        column = points[..., self.region_column]
+        is_id = (column >= 0) & (column <= MAX_REGION_ID) & (
+            column == column.round())
+        if points.shape[-1] < 4 or not is_id.all():
+            raise ValueError(
+                f'point column {self.region_column} holds no region ids '
+                '(integers >= 0): load frames with their region maps, put '
+                'LoadRegionIds after LoadPointsFromFile for scans, or use '
+                'KNNTokenizer')
+        return column.long()
+
+    def encode_tokens(self, xyz: Tensor, tokens: PointTokens) -> Tensor:
+        """Embed and encode tokens (B, G, C) of points (B, N, 3)."""
+        return self.encoder(
+            self.embedding(xyz, tokens), tokens.centers, tokens.is_padding)
+
+    def encode(self,
+               points: Tensor,
+               data_samples: Any = None) -> Tuple[PointTokens, Tensor]:
+        """Encode all tokens.
+
+        Args:
+            points (Tensor): (B, N, 3 + D), see :meth:`tokenize`.
+            data_samples (Any): Unused.
+
+        Returns:
+            Tuple[PointTokens, Tensor]: The tokens and their features
+            (B, G, C), undefined for padding.
+        """
+        xyz, tokens = self.tokenize(points)
+        return tokens, self.encode_tokens(xyz, tokens)
+
+    def point_features(self, points: Tensor) -> Tensor:
+        """Features of the points, interpolated from the nearest tokens.
+
+        Args:
+            points (Tensor): (B, N, 3 + D), see :meth:`tokenize`.
+
+        Returns:
+            Tensor: (B, N, C).
+        """
+        tokens, features = self.encode(points)
+        return interpolate_tokens(points[..., :3], tokens.centers, features,
+                                  tokens.is_padding)
+
+    def summary(self) -> str:
+        """Return the tokenizer in one line for the log."""
+        return f'tokens: {self.tokenizer.summary()}'
