@@ -170,7 +170,7 @@ def test_bad_teacher(root, train):
     deeper = ('model.backbone.encoder.depth=2',
               'model.decoder.transformer.depth=2')
     for teacher, options, parts in ((stage1, deeper[:1],
-                                     ('another size', 'encoder.blocks.1',
+                                     ('differ in size', 'encoder.blocks.1',
                                       advice)), (stage1, deeper[1:],
                                                  ('another size',
                                                   'decoder.blocks.1', advice)),

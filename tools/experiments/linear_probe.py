@@ -19,7 +19,6 @@ import torch
 from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 
 from sam3d_plugin.cli.arguments import SettingAction, ToolParser
 from sam3d_plugin.cli.tool import run_tool
