@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from .errors import FrameError
+from .foreign_files import foreign_kind
 
 JPEG_QUALITY = 95
 _COLOR_MODES = ('RGB', 'RGBA', 'RGBX', 'P', 'PA', 'L', 'LA', 'CMYK', 'YCbCr')
@@ -47,8 +48,9 @@ def _decode(content: bytes, name: str,
         with Image.open(io.BytesIO(content)) as image:
             return read(image)
     except UnidentifiedImageError:
+        kind = foreign_kind(content) or 'of an unknown format'
         raise FrameError(
-            f'{name} is not a readable image (unknown format)') from None
+            f'{name} is not a readable image: it is {kind}') from None
     except (OSError, SyntaxError, ValueError, struct.error,
             Image.DecompressionBombError) as error:
         raise FrameError(

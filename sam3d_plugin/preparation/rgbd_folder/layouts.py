@@ -7,6 +7,7 @@ import numpy as np
 
 from ...store.errors import StoreError
 from ...store.files import BackendArgs, exists, join, list_names, read_bytes
+from ...store.foreign_files import decode_text
 from .frames import (DEPTH_IMAGES, Recording, image_pattern, match_files,
                      require)
 from .matrices import read_numbers
@@ -94,10 +95,10 @@ def read_info(path: str, backend_args: BackendArgs = None) -> Dict[str, Any]:
     Raises:
         StoreError: When a camera is missing.
     """
-    text = read_bytes(path, backend_args).decode(errors='replace')
-    pairs = [line.partition('=') for line in text.splitlines()]
-    values = {name.strip(): value for name, _, value in pairs}
     try:
+        text = decode_text(read_bytes(path, backend_args))
+        pairs = [line.partition('=') for line in text.splitlines()]
+        values = {name.strip(): value for name, _, value in pairs}
         found = {
             kind: _matrix(values[f'm_calibration{kind}'])
             for kind in ('ColorIntrinsic', 'DepthIntrinsic')

@@ -5,6 +5,7 @@ import numpy as np
 
 from ...store.errors import StoreError
 from ...store.files import BackendArgs, exists, read_bytes
+from ...store.foreign_files import decode_text
 from ...store.posed_images import Cameras
 from ..scans.source_files import brief
 
@@ -36,9 +37,9 @@ def read_numbers(value: str, backend_args: BackendArgs = None) -> List[float]:
             raise StoreError(f'{value} is no file, nor numbers separated by '
                              'commas') from None
         try:
-            lines = read_bytes(value, backend_args).decode(errors='replace')
-        except OSError as error:
-            raise StoreError(f'{value} cannot be read ({error.strerror}); '
+            lines = decode_text(read_bytes(value, backend_args))
+        except (OSError, ValueError) as error:
+            raise StoreError(f'{value} cannot be read ({brief(error)}); '
                              'give a text file, or the numbers') from error
         text = ' '.join(line.partition('#')[0] for line in lines.splitlines())
         try:

@@ -19,6 +19,7 @@ from typing import Any, Dict, List
 import numpy as np
 
 from ...store.errors import FrameError, StoreError
+from ...store.foreign_files import decode_text
 from ..scans.scan import MAX_NYU40_ID
 from ..scans.source_files import brief
 
@@ -74,10 +75,10 @@ def parse_label_map(content: bytes, name: str) -> Dict[str, int]:
         StoreError: When it has not the columns or numbers it should have.
     """
     try:
-        text = content.decode('utf-8-sig', errors='replace')
+        text = decode_text(content)
         rows = list(csv.DictReader(io.StringIO(text), delimiter='\t'))
         labels = [(row[_RAW], (row[_NYU40] or '').strip()) for row in rows]
-    except (KeyError, csv.Error) as error:
+    except (KeyError, ValueError, csv.Error) as error:
         raise StoreError(
             f'{name} has no columns {_RAW} and {_NYU40} ({brief(error)}); '
             "give ScanNet's scannetv2-labels.combined.tsv") from error

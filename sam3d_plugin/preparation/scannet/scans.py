@@ -21,7 +21,9 @@ from plyfile import PlyParseError
 from ...store.errors import FrameError, StoreError
 from ...store.files import (BackendArgs, PathLike, checksum, exists,
                             fingerprint_of_files, join, read_bytes)
+from ...store.foreign_files import decode_text
 from ..running.frame_steps import FrameStep, Product, call_each
+from ..scans.colors import scale_colors
 from ..scans.frames import read_axis_align
 from ..scans.infos import describe_scan, scan_files
 from ..scans.instances import MAX_BOXES, instance_boxes
@@ -189,7 +191,7 @@ class ScanNetScans(FrameStep):
 
     def _read_alignment(self, path: str, is_needed: bool) -> np.ndarray:
         """(4, 4) from the scan's text file, the identity if it may lack."""
-        text = self._read_file(path).decode(errors='replace')
+        text = decode_text(self._read_file(path))
         return parse_alignment(text, path, is_needed)
 
 
@@ -244,7 +246,9 @@ def read_vertices(path: str, backend_args: BackendArgs = None) -> np.ndarray:
     try:
         with get_local_path(path, backend_args=backend_args) as local:
             ply = read_ply(local, {'face': {'vertex_indices': 3}})
-            vertices = np.stack([ply['vertex'][n] for n in names], axis=1)
+            columns = [ply['vertex'][n] for n in names]
+        rgb, _ = scale_colors(np.stack(columns[3:], axis=1))
+        vertices = np.concatenate([np.stack(columns[:3], axis=1), rgb], 1)
     except FileNotFoundError:
         raise FrameError(f'{path} is missing; download it') from None
     except _UNREADABLE as error:

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
+from ...store.foreign_files import foreign_kind
 from .scan import ScanError, class_of, scan_name
 from .source_files import brief
 
@@ -69,12 +70,14 @@ def _split_rows(rows: np.ndarray, path: Path) -> Tuple[np.ndarray, np.ndarray]:
 
 def _read_json(path: Path) -> Tuple[np.ndarray, np.ndarray]:
     """Boxes of a JSON file in the form of ``_JSON_FORM``."""
+    text = path.read_bytes()
     try:
-        content = json.loads(path.read_text(encoding='utf-8-sig'))
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ScanError(
-            f'{path} is not a complete JSON file ({brief(error)}); write it '
-            f'again as {_JSON_FORM}') from error
+        kind = foreign_kind(text)
+        raise ScanError(f'{path} is ' + (kind or (
+            f'not a complete JSON file ({brief(error)}); write it again as '
+            f'{_JSON_FORM}'))) from error
     entries = content.get('boxes') if isinstance(content, dict) else content
     frame = content.get('frame', FRAME) if isinstance(content, dict) else FRAME
     if frame != FRAME:

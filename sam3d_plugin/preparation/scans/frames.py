@@ -8,6 +8,7 @@ from typing import Dict, List
 
 import numpy as np
 
+from ...store.foreign_files import decode_text
 from .orientation import (UNITS, estimate_up, find_stray, may_be_feet,
                           plausible_units, robust_lengths)
 from .scan import Scan, ScanError
@@ -27,6 +28,14 @@ _TO_Z_UP: Dict[str, np.ndarray] = {
 _LARGEST_EXTENT = 100.0
 # float32 keeps a tenth of a millimetre up to here.
 _LARGEST_OFFSET = 1000.0
+# What rounding leaves of the 0 and 1 of a matrix.
+_NOISE = 1e-4
+# Coordinates rounded to steps of as many metres are no scan any more, and
+# from the second on a doubt.
+_COARSE, _ROUGH = 0.05, 0.002
+_FEW_POINTS = 100
+# The share of the longest side that another one has at least.
+_LINE = 0.001
 # Stray points of a scan in metres are twice its longest side away.
 _STRAY_EXTENTS = 2
 
@@ -61,23 +70,29 @@ def read_axis_align(path: Path, arrays: Dict[str, np.ndarray],
         notes.append(f'alignment from {beside.name}')
     else:
         return np.eye(4)
-    rotation = np.eye(3)
+    # mmdet3d wants 0 and 1 exactly, and files hold 0.99999994.
+    exact = np.eye(4)
     if matrix.shape == (4, 4):
-        rotation[:2, :2] = matrix[:2, :2]
+        exact[:2, :2], exact[:3, 3] = matrix[:2, :2], matrix[:3, 3]
+    rotation = exact[:3, :3]
     if (matrix.shape != (4, 4) or not np.isfinite(matrix).all()
-            or (matrix[:3, :3] != rotation).any()
+            or not np.allclose(matrix, exact, rtol=0, atol=_NOISE)
             or not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
-            or not np.isclose(np.linalg.det(rotation), 1)):
+            or np.linalg.det(rotation) < 0):
         raise ScanError(f'{source}: the alignment must be a 4x4 rotation '
                         'about z with a translation, which is all that '
                         'mmdet3d takes; turn the points upright first')
-    return np.asarray(matrix, dtype=np.float64)
+    if not np.isclose(np.linalg.det(rotation), 1):  # few digits
+        angle = np.arctan2(rotation[1, 0], rotation[0, 0])
+        cos, sin = np.cos(angle), np.sin(angle)
+        rotation[:2, :2] = [[cos, -sin], [sin, cos]]
+    return exact
 
 
 def _read_matrix(path: Path) -> np.ndarray:
     """16 numbers, bare or as in ScanNet's ``axisAlignment = ...``."""
     try:
-        text = path.read_text(encoding='utf-8', errors='replace')
+        text = decode_text(path.read_bytes())
         values = [float(word) for word in text.split('=')[-1].split()]
         return np.array(values).reshape(4, 4)
     except (OSError, ValueError) as error:
@@ -117,7 +132,71 @@ def to_metres_z_up(scan: Scan, scale: float, up: str) -> Scan:
         scan,
         xyz=scale * (scan.xyz @ turn.T),
         boxes=boxes,
-        axis_align=axis_align)
+        axis_align=axis_align,
+        step=find_step(scan.xyz, scale))
+
+
+def check_rounding(scan: Scan) -> None:
+    """Refuse coordinates that have lost their decimals already.
+
+    That happens where programs write large ones as float32, with six digits,
+    or as whole numbers.
+
+    Args:
+        scan (Scan): In metres; gets a note where decimals are scarce.
+
+    Raises:
+        ScanError: When they lie on steps of 5 cm and more.
+    """
+    if scan.step < _ROUGH:
+        return
+    text = f'coordinates are rounded to steps of {scan.step:.2g} m'
+    if scan.step >= _COARSE:
+        raise ScanError(f'{scan.path}: {text}; export them in double '
+                        'precision, or with the offset subtracted')
+    scan.notes.append(text)
+
+
+def find_step(xyz: np.ndarray, scale: float) -> float:
+    """The step to which the coordinates of a scan are rounded.
+
+    Args:
+        xyz (np.ndarray): (N, 3) as in the file.
+        scale (float): Metres per unit.
+
+    Returns:
+        float: Metres; 0 if unknown.
+    """
+    if len(xyz) < _FEW_POINTS:
+        return 0.
+    steps = [rounding_step(values) for values in xyz.T]
+    # Near the origin, a wall may stand at x = 2 exactly.
+    far = np.abs(xyz).max(axis=0) * scale > _LARGEST_OFFSET
+    return scale * max(min(steps), *np.where(far, steps, 0.))
+
+
+def rounding_step(values: np.ndarray) -> float:
+    """The step to which numbers were rounded.
+
+    Args:
+        values (np.ndarray): (N,) numbers.
+
+    Returns:
+        float: The largest of 1 for whole numbers, 0.1 for those with one
+        decimal, and the precision of float16 or float32 for such numbers; 0
+        if unknown.
+    """
+    values = np.asarray(values)
+    exact = values.astype(np.float64)
+    steps = [0.]
+    for step in (1., .1):
+        if np.allclose(exact / step, np.round(exact / step), 0, 1e-6):
+            steps.append(step)
+    high = np.abs(exact).max()
+    for kind in (np.float16, np.float32):
+        if high < np.finfo(kind).max and (exact.astype(kind) == exact).all():
+            steps.append(float(np.spacing(high.astype(kind))))
+    return max(steps)
 
 
 def check_units(scan: Scan) -> None:
@@ -130,7 +209,13 @@ def check_units(scan: Scan) -> None:
     Raises:
         ScanError: When its size or stray points say so.
     """
-    size = float(robust_lengths(scan.xyz).max())
+    lengths = robust_lengths(scan.xyz)
+    size = float(lengths.max())
+    if np.median(lengths) < _LINE * size:
+        raise ScanError(f'{scan.path}: its lengths are '
+                        f'{" x ".join(f"{x:.2g}" for x in lengths)}; if x and '
+                        'y are degrees, project them to metres (--scale 1 if '
+                        'these are metres)')
     units = plausible_units(scan.xyz)
     if units != [1.0]:
         hint = ' or '.join(f'--scale {u:g} ({UNITS[u]})' for u in units)

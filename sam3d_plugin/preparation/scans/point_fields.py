@@ -17,6 +17,9 @@ from .scan import MAX_NYU40_ID, ScanError
 _MANY_AT_ONE_PLACE, _SHARE_AT_ONE_PLACE, _MANY_TIMES = 20, 0.001, 10
 # A point this many extents of the scan away from it does not belong to it.
 _FAR_EXTENTS, _FEW = 10, 0.01
+_ID_NOISE = 1e-3
+# What programs that count classes from 0 write for none.
+_IGNORED = (-1, -100, 255)
 POINT_FIELDS = ('xyz', 'rgb', 'semantic', 'instance', 'region')
 
 
@@ -163,6 +166,13 @@ def brief_names(names: Sequence[str]) -> str:
     return ', '.join(shown) + (', ...' if len(names) > 10 else '')
 
 
+def _whole(values: np.ndarray, field: str, path: Path) -> np.ndarray:
+    """(N,) int64 ids; computing may have made 5 into 4.9999998."""
+    if not (np.abs(values - np.round(values)) <= _ID_NOISE).all():
+        raise ScanError(f'{path}: {field} ids must be whole numbers')
+    return np.round(values).astype(np.int64)
+
+
 def _read_ids(arrays: Dict[str, np.ndarray], field: str, path: Path,
               notes: List[str]) -> Optional[np.ndarray]:
     """(N,) int64 ids with 0 for none, or None where the file has none.
@@ -173,9 +183,10 @@ def _read_ids(arrays: Dict[str, np.ndarray], field: str, path: Path,
     if field not in arrays:
         return None
     values = arrays[field]
-    if not np.isfinite(values).all() or (values != np.round(values)).any():
-        raise ScanError(f'{path}: {field} ids must be whole numbers')
-    ids = values.astype(np.int64)
+    ids = _whole(values, field, path)
+    if values.dtype.itemsize == 1 and len(np.unique(ids)) == 256:
+        notes.append(f'{field} ids use all of 8 bits: if there were more than '
+                     '255, some have wrapped')
     none = find_no_id(ids)
     if none is not None:
         is_none = ids == none
@@ -200,9 +211,7 @@ def read_semantic(arrays: Dict[str, np.ndarray], path: Path,
     if 'semantic' not in arrays:
         return None
     values = arrays['semantic']
-    if not np.isfinite(values).all() or (values != np.round(values)).any():
-        raise ScanError(f'{path}: semantic ids must be whole numbers')
-    ids = values.astype(np.int64)
+    ids = _whole(values, 'semantic', path)
     is_unknown = (ids < 0) | (ids > MAX_NYU40_ID)
     if is_unknown.all():
         raise ScanError(f'{path}: none of the semantic ids, such as {ids[0]}, '
@@ -211,6 +220,9 @@ def read_semantic(arrays: Dict[str, np.ndarray], path: Path,
         unknown = ', '.join(map(str, np.unique(ids[is_unknown])[:5]))
         notes.append(f'{is_unknown.sum():,} points with ids that NYU40 does '
                      f'not have ({unknown}) stored as unlabelled')
+        if (ids == 0).any() and np.isin(ids[is_unknown], _IGNORED).all():
+            notes.append('if 0 is a class, these are class indices: map them '
+                         'to NYU40 ids first')
     return np.where(is_unknown, 0, ids)
 
 

@@ -3,6 +3,7 @@ from typing import Iterable
 
 from ...store.errors import FrameError, StoreError
 from ...store.files import BackendArgs, exists, list_names, read_bytes
+from ...store.foreign_files import foreign_kind
 from ...store.manifest import HEADER, Store
 
 # A decoding error can hold the whole file.
@@ -25,15 +26,20 @@ def read_source_file(path: str,
         bytes: The whole file.
 
     Raises:
-        FrameError: When it is missing, a folder, or may not be read.
+        FrameError: When it is missing, a folder, may not be read, or is a
+            file of another kind, such as a git-lfs pointer.
     """
     try:
-        return read_bytes(path, backend_args)
+        content = read_bytes(path, backend_args)
     except FileNotFoundError:
         raise FrameError(f'{name} is missing; {remedy}') from None
     except OSError as error:
         raise FrameError(f'{name} cannot be read ({error.strerror}); '
                          f'{remedy}') from error
+    kind = foreign_kind(content)
+    if kind and content:
+        raise FrameError(f'{name} is {kind}')
+    return content
 
 
 def brief(error: Exception) -> str:
