@@ -1,6 +1,7 @@
 """Text in any encoding, and files that are not what their name says."""
 import codecs
 import re
+from typing import List
 
 _MARKS = {
     codecs.BOM_UTF16_LE: 'utf-16',
@@ -58,3 +59,25 @@ def decode_text(content: bytes, errors: str = 'replace') -> str:
         (name for mark, name in _MARKS.items() if content.startswith(mark)),
         'utf-8')
     return content.decode(encoding, errors)
+
+
+def parse_numbers(content: bytes) -> List[float]:
+    """Numbers of a text, whatever separates them.
+
+    Args:
+        content (bytes): Numbers between blanks, commas or brackets, perhaps
+            with decimal commas. What follows a # in a line is skipped.
+
+    Returns:
+        List[float]: In the order of the file.
+
+    Raises:
+        ValueError: When it holds something else.
+    """
+    lines = decode_text(content).splitlines()
+    text = re.sub(r'[][;]', ' ', ' '.join(x.partition('#')[0] for x in lines))
+    if '.' not in text and all(
+            re.fullmatch(r'[-+]?\d+(,\d+)?(e[-+]?\d+)?', word, re.I)
+            for word in text.split()):
+        text = text.replace(',', '.')
+    return [float(word) for word in text.replace(',', ' ').split()]

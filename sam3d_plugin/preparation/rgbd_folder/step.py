@@ -22,6 +22,7 @@ from ..checking.scan_checks import CHECKS, Checks, check_source
 from ..checking.source_frames import (Source, SourceFrame, raise_if_disk_fails,
                                       thin_out)
 from ..running.frame_steps import FrameStep, Product, call_each
+from ..scans.frames import LARGEST_OFFSET
 from ..scans.source_files import read_source_file
 from .conventions import Convention, to_millimetres, without_invalid
 from .frames import FrameFiles, Recording
@@ -120,6 +121,26 @@ class RGBDFolderStep(FrameStep):
             frame.name: frame
             for frame in recording.frames[::options.stride]
         }
+        self._move_near_origin()
+
+    def _move_near_origin(self) -> None:
+        """Take the large offset of a map out of the poses.
+
+        Later steps compute in float32. The move is a part of ``world``.
+        """
+        for frame in self.frames.values():
+            try:
+                offset = np.round(self._pose(frame)[:3, 3])
+            except FrameError:  # said when its turn comes
+                continue
+            if np.abs(offset).max() > LARGEST_OFFSET:
+                self.world[:3, 3] -= offset
+                x, y, z = -offset
+                self.notes = [
+                    *self.notes, f'poses moved by ({x:.0f}, {y:.0f}, {z:.0f}) '
+                    'm, since float32 is too coarse that far from the origin'
+                ]
+            return
 
     def settings(self) -> Dict[str, Any]:
         """What all scans of the folder share; see :data:`IMPORT`."""

@@ -8,7 +8,7 @@ from typing import Dict, List
 
 import numpy as np
 
-from ...store.foreign_files import decode_text
+from ...store.foreign_files import decode_text, parse_numbers
 from .orientation import (UNITS, estimate_up, find_stray, may_be_feet,
                           plausible_units, robust_lengths)
 from .scan import Scan, ScanError
@@ -26,8 +26,8 @@ _TO_Z_UP: Dict[str, np.ndarray] = {
 
 # A room in metres with all its points is smaller.
 _LARGEST_EXTENT = 100.0
-# float32 keeps a tenth of a millimetre up to here.
-_LARGEST_OFFSET = 1000.0
+#: float32 keeps a tenth of a millimetre up to here.
+LARGEST_OFFSET = 1000.0
 # What rounding leaves of the 0 and 1 of a matrix.
 _NOISE = 1e-4
 # Coordinates rounded to steps of as many metres are no scan any more, and
@@ -92,9 +92,8 @@ def read_axis_align(path: Path, arrays: Dict[str, np.ndarray],
 def _read_matrix(path: Path) -> np.ndarray:
     """16 numbers, bare or as in ScanNet's ``axisAlignment = ...``."""
     try:
-        text = decode_text(path.read_bytes())
-        values = [float(word) for word in text.split('=')[-1].split()]
-        return np.array(values).reshape(4, 4)
+        text = decode_text(path.read_bytes()).split('=')[-1]
+        return np.array(parse_numbers(text.encode())).reshape(4, 4)
     except (OSError, ValueError) as error:
         raise ScanError(f'{path} does not hold 16 numbers ({brief(error)}); '
                         'write the 4x4 matrix row by row') from error
@@ -171,7 +170,7 @@ def find_step(xyz: np.ndarray, scale: float) -> float:
         return 0.
     steps = [rounding_step(values) for values in xyz.T]
     # Near the origin, a wall may stand at x = 2 exactly.
-    far = np.abs(xyz).max(axis=0) * scale > _LARGEST_OFFSET
+    far = np.abs(xyz).max(axis=0) * scale > LARGEST_OFFSET
     return scale * max(min(steps), *np.where(far, steps, 0.))
 
 
@@ -248,12 +247,12 @@ def move_near_origin(scan: Scan) -> Scan:
         Scan: As given, or with a whole number of metres subtracted, which
         ``offset`` and ``aligned_offset`` hold and a note says.
     """
-    if np.abs(scan.xyz).max() <= _LARGEST_OFFSET:
+    if np.abs(scan.xyz).max() <= LARGEST_OFFSET:
         return scan
     offset = np.round(np.median(scan.xyz, axis=0))
     aligned = scan.aligned_xyz
     aligned_offset = np.round(np.median(aligned, axis=0)) * (
-        np.abs(aligned).max() > _LARGEST_OFFSET)
+        np.abs(aligned).max() > LARGEST_OFFSET)
     axis_align, boxes = scan.axis_align.copy(), scan.boxes
     axis_align[:3, 3] += axis_align[:3, :3] @ offset - aligned_offset
     if boxes is not None:

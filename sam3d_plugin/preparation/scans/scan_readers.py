@@ -24,7 +24,7 @@ from .point_fields import (brief_names, check_lengths, read_colors,
                            read_instances, read_regions, read_semantic,
                            without_invalid_points)
 from .scan import MAX_NYU40_ID, Scan, ScanError, scan_name
-from .source_files import brief
+from .source_files import brief, hint_of
 
 # What an array or a vertex property may be called in the files.
 FIELDS: Dict[str, Tuple[str, ...]] = {
@@ -53,9 +53,6 @@ _OLD_PREDICTION = {'x', 'y', 'z', 'red', 'green', 'blue', 'label'}
 # Corners of faces, which nobody misses, and comments that somebody would.
 _INDICES = ('vertex_indices', 'vertex_index')
 _SAYS_OFFSET = re.compile(r'(offset|shift|origin|translat).*\d', re.IGNORECASE)
-
-# In errors about files that end too early.
-_CUT_OFF = ('early end', 'truncated', 'badzip', 'eof', 'end of file')
 
 # Arrays by their names in the file, and names of those not understood.
 Found = Tuple[Dict[str, np.ndarray], List[str]]
@@ -178,10 +175,8 @@ def _read_arrays(path: Path, options: ReadOptions, notes: List[str]) -> Found:
     try:
         found, unused = reader(path, {*sum(fields.values(), ()), *of_scan})
     except _UNREADABLE as error:
-        hint = ('; it may be truncated: copy it again' if any(
-            word in str(error).lower() for word in _CUT_OFF) else '')
-        raise ScanError(
-            f'{path} cannot be read ({brief(error)}){hint}') from error
+        raise ScanError(f'{path} cannot be read ({brief(error)})'
+                        f'{hint_of(error)}') from error
     axes = [
         next((key for key in found if key.lower() == axis), '')
         for axis in 'xyz'

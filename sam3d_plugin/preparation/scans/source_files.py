@@ -8,6 +8,8 @@ from ...store.manifest import HEADER, Store
 
 # A decoding error can hold the whole file.
 _LONGEST_REASON = 200
+# In errors about files that end too early.
+_CUT_OFF = ('early end', 'truncated', 'badzip', 'eof', 'end of file')
 
 
 def read_source_file(path: str,
@@ -48,6 +50,12 @@ def brief(error: Exception) -> str:
     if len(text) > _LONGEST_REASON:
         text = f'{text[:_LONGEST_REASON]} ...'
     return text
+
+
+def hint_of(error: Exception) -> str:
+    """What to do about a file that ends too early; else empty."""
+    is_cut_off = any(word in str(error).lower() for word in _CUT_OFF)
+    return '; it may be truncated: copy it again' if is_cut_off else ''
 
 
 def check_unclaimed(store: Store, names: Iterable[str]) -> None:
