@@ -66,7 +66,9 @@ def _foreign_kind(source: Union[str, Path, bytes]) -> str:
                 source = file.read(_BEGINNING)
         except OSError:
             return ''
-    return '' if source.startswith(b'PK') else foreign_kind(source)
+    if source.startswith(b'PK'):
+        return ''
+    return foreign_kind(source) or 'not an .npz archive'
 
 
 def _read_array(archive: zipfile.ZipFile,

@@ -140,13 +140,18 @@ def _write_points(args: argparse.Namespace, content: PageContent) -> None:
     rgb = points.rgb
     if rgb is None:
         rgb = colors_from_height(np.asarray(points.xyz))
-    files = {'rgb': rgb}
+    files = {'rgb': (rgb, '' if points.rgb is not None else 'height')}
     if points.region_ids is not None:
-        files['regions'] = colors_from_ids(points.region_ids)
-    for name, colors in files.items():
+        files['regions'] = (colors_from_ids(points.region_ids), 'regions')
+    for name, (colors, shown) in files.items():
         path = join(args.out, f'{content.title}_{name}.ply')
-        write_ply(path, points.xyz, colors, points.region_ids,
-                  args.backend_args)
+        write_ply(
+            path,
+            points.xyz,
+            colors,
+            points.region_ids,
+            args.backend_args,
+            colors_show=shown)
         print(f'  {path}: {len(points.xyz):,} points')
 
 

@@ -6,10 +6,9 @@ from typing import Sequence
 
 import numpy as np
 
+from ...store.ply_comments import CLASS_INDEX
 from .scan import NYU40_IDS, Scan
 
-#: Vertex property that tools/predict.py writes.
-CLASS_INDEX = 'class_index'
 # A floor is as flat as this, lies as near to the lowest points, and is of as
 # many points; metres.
 _FLAT, _LOW, _FEW = 0.25, 0.3, 100

@@ -14,8 +14,8 @@ from .orientation import (UNITS, estimate_up, find_stray, may_be_feet,
 from .scan import Scan, ScanError
 from .source_files import brief
 
-# Rows are the new axes in terms of the old: a rotation, never a mirror.
-_TO_Z_UP: Dict[str, np.ndarray] = {
+#: Rows are the new axes in terms of the old: a rotation, never a mirror.
+TO_Z_UP: Dict[str, np.ndarray] = {
     'z': np.eye(3),
     '-z': np.diag([1.0, -1.0, -1.0]),
     'y': np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]),
@@ -34,6 +34,8 @@ _NOISE = 1e-4
 # from the second on a doubt.
 _COARSE, _ROUGH = 0.05, 0.002
 _FEW_POINTS = 100
+# The same as a share of the size of a scan.
+_COARSE_SHARE = 0.02
 # The share of the longest side that another one has at least.
 _LINE = 0.001
 # Stray points of a scan in metres are twice its longest side away.
@@ -117,7 +119,7 @@ def to_metres_z_up(scan: Scan, scale: float, up: str) -> Scan:
     if not 0 < scale < np.inf:
         raise ScanError(f'--scale {scale:g} is no number of metres; give a '
                         'positive one')
-    turn = _TO_Z_UP[up]
+    turn = TO_Z_UP[up]
     axis_align = scan.axis_align.copy()
     if up != 'z' and (axis_align != np.eye(4)).any():
         raise ScanError(f'{scan.path} has an alignment, which turns about z; '
@@ -154,6 +156,26 @@ def check_rounding(scan: Scan) -> None:
         raise ScanError(f'{scan.path}: {text}; export them in double '
                         'precision, or with the offset subtracted')
     scan.notes.append(text)
+
+
+def check_steps(xyz: np.ndarray, scale: float, path: Path) -> None:
+    """Refuse points that rounding has put onto a few positions.
+
+    Args:
+        xyz (np.ndarray): (N, 3) as in the file.
+        scale (float): Metres per unit.
+        path (Path): The file, for the error.
+
+    Raises:
+        ScanError: When the steps are large for the size of the scan.
+    """
+    xyz = xyz[np.isfinite(xyz).all(axis=1)]
+    step = find_step(xyz, scale)
+    if step > 0 and step > _COARSE_SHARE * scale * np.median(
+            robust_lengths(xyz)):
+        raise ScanError(f'{path}: coordinates are rounded to steps of '
+                        f'{step:.2g} m; export them in double precision, or '
+                        'with the offset subtracted')
 
 
 def find_step(xyz: np.ndarray, scale: float) -> float:

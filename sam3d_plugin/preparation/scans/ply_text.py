@@ -97,7 +97,7 @@ def _split(content: bytes) -> Tuple[bytes, bytes]:
 def _with_plain_lines(body: bytes) -> bytes:
     """Text with the line ends of Unix, and without empty lines."""
     body = _LINE_END.sub(b'\n', body) if b'\r' in body else body
-    return _EMPTY_LINES.sub(b'\n', body).lstrip(b'\n')
+    return _EMPTY_LINES.sub(b'', body).lstrip(b'\n')
 
 
 def _why_not_numbers(header: bytes, body: bytes, error: str) -> str:

@@ -15,10 +15,12 @@ import numpy as np
 from plyfile import PlyParseError
 
 from ...store.npz import read_npz
+from ...store.ply_comments import CLASS_INDEX, COLORS_SHOW, EDGES
 from .box_readers import box_files, read_boxes
-from .class_ids import CLASS_INDEX, ids_of_classes
+from .class_ids import ids_of_classes
 from .colors import CHANNEL_NAMES, find_colors
-from .frames import alignment_file, read_axis_align, to_metres_z_up
+from .frames import (alignment_file, check_steps, read_axis_align,
+                     to_metres_z_up)
 from .ply_text import read_ply
 from .point_fields import (brief_names, check_lengths, read_colors,
                            read_instances, read_regions, read_semantic,
@@ -50,6 +52,8 @@ _UNREADABLE = (ValueError, KeyError, EOFError, OSError, OverflowError,
 # What tools/predict.py wrote before it said what the labels are.
 _OLD_PREDICTION = {'x', 'y', 'z', 'red', 'green', 'blue', 'label'}
 
+# Comments of the files that we write.
+_SAYS = re.compile(f'^({EDGES}|{COLORS_SHOW}) (\\w+)$', re.MULTILINE)
 # Corners of faces, which nobody misses, and comments that somebody would.
 _INDICES = ('vertex_indices', 'vertex_index')
 _SAYS_OFFSET = re.compile(r'(offset|shift|origin|translat).*\d', re.IGNORECASE)
@@ -138,11 +142,12 @@ def read_scan(path: Path, options: ReadOptions) -> Scan:
     notes: List[str] = []
     arrays, others = _read_arrays(path, options, notes)
     check_lengths(arrays, path)
+    check_steps(arrays['xyz'], options.scale, path)
     needed = ('xyz', ) if options.without_color else ('xyz', 'rgb')
     arrays = without_invalid_points(arrays, path, options.drop_invalid, notes,
                                     needed)
     boxes, box_classes = ((None, None) if options.without_labels else
-                          read_boxes(path, arrays))
+                          read_boxes(path, arrays, options.scale, options.up))
     rgb = read_colors(arrays, path, options.without_color, notes, others)
     scan = Scan(
         name=scan_name(path),
@@ -234,6 +239,8 @@ def _read_ply(path: Path, wanted: Collection[str]) -> Found:
     if 'vertex' not in ply:
         raise ValueError('it has no element "vertex"')
     vertices = ply['vertex'].data
+    says = dict(_SAYS.findall('\n'.join(ply.comments)))
+    vertices = vertices[:len(vertices) - int(says.get(EDGES, 0))]
     arrays = {
         name: np.array(vertices[name])
         for name in vertices.dtype.names if vertices[name].dtype.kind != 'O'
@@ -246,7 +253,13 @@ def _read_ply(path: Path, wanted: Collection[str]) -> Found:
         raise ValueError(
             'its "label" may be class indices of a prediction or NYU40 ids; '
             'predict again, or rename the property to "semantic" for NYU40')
-    unused = [
+    is_ours = CLASS_INDEX in vertices.dtype.names
+    shown = says.get(COLORS_SHOW, 'classes' if is_ours else '')
+    if shown:  # no colors of the room
+        for name in CHANNEL_NAMES[0]:
+            arrays.pop(name, None)
+    unused = [f'colors of {shown}'] * bool(shown)
+    unused += [
         name for name in vertices.dtype.names
         if vertices[name].dtype.kind == 'O'
     ]

@@ -1,4 +1,5 @@
 import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -330,3 +331,26 @@ def test_damaged_lists_stop_the_run(record, run, capsys, file, line, message):
 def test_unknown_folder_lists_the_layouts(run, tmp_path, capsys):
     assert run(tmp_path / 'nothing') == 1
     assert 'looks like none of the known layouts' in capsys.readouterr().err
+
+
+def test_poses_of_a_map_are_moved_before_float32(record, run, wall, tmp_path,
+                                                 capsys):
+    """Millions of metres (UTM), of which float32 keeps half a metre."""
+    utm = np.array([451234.7, 5411876.46, 312.2])
+    frames = wall.make_frames()
+    for frame in frames:
+        frame.pose[:3, 3] += utm
+    root, _, options = record('scannet', frames)
+    assert run(root, *options) == 0
+    moved = re.search(r'poses moved by \((\S+), (\S+), (\S+)\) m',
+                      capsys.readouterr().out)
+    move = np.array([float(x) for x in moved.groups()])
+    for name, frame in zip(reader(tmp_path).frames('scan'), frames):
+        found = reader(tmp_path).read('scan', name).pose
+        assert np.abs(found[:3, 3]).max() < 5
+        np.testing.assert_allclose(
+            found[:3, 3], frame.pose[:3, 3] + move, atol=1e-6)
+    settings = json.loads(
+        (tmp_path / 'out/posed_images/scan/import.json').read_text())
+    assert np.array(settings['world'])[:3, 3].tolist() == move.tolist()
+    assert run(root, *options) == 0  # the same again

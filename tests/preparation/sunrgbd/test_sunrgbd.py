@@ -410,3 +410,22 @@ def test_the_older_boxes_may_be_missing(write, tmp_path):
         'sunrgbd_infos_train.pkl: 2 scans, 3 boxes',
         'sunrgbd_infos_val.pkl: 1 scans, 1 boxes'
     ]
+
+
+@pytest.mark.parametrize('factor, is_known', [(255, True), (65535, True),
+                                              (1020, False)])
+def test_colors_of_another_scale(write, scans, tmp_path, factor, is_known):
+    source = write('trainval')
+    path = source / 'depth/000003.mat'
+    points = loadmat(path)['instance']
+    expected = points[:, 3:].copy()
+    points[:, 3:] *= factor
+    points[0, 3] = factor
+    savemat(path, dict(instance=points))
+    reader = open_source(source)
+    if not is_known:
+        with pytest.raises(FrameError, match='colours'):
+            reader.frame('000003')
+        return
+    found = reader.frame('000003').points[:, 3:]
+    np.testing.assert_allclose(found[1:], expected[1:], atol=1e-5)
