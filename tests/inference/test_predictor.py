@@ -396,7 +396,7 @@ def test_command_line_keeps_map_coordinates(files, room, tmp_path):
     # What is read back is the scan, without the drawn boxes.
     read = read_scan(tmp_path / 'far_out/a.ply', ReadOptions())
     assert np.array_equal(read.xyz, xyz + utm)
-    assert np.array_equal(read.rgb, rgb)
+    assert np.array_equal(read.rgb, rgb.astype(np.uint8))
 
 
 def test_found_boxes_are_labels_of_an_import(files, room, tmp_path):
@@ -434,4 +434,5 @@ def test_ply_says_what_its_colors_show(predict, room, tmp_path, without):
         with pytest.raises(ValueError, match='colors of height'):
             read_scan(path, ReadOptions())
     else:
-        assert np.array_equal(read_scan(path, ReadOptions()).rgb, room[1])
+        rgb = read_scan(path, ReadOptions()).rgb
+        assert np.array_equal(rgb, room[1].astype(np.uint8))

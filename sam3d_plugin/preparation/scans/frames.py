@@ -192,7 +192,7 @@ def find_step(xyz: np.ndarray, scale: float) -> float:
         return 0.
     steps = [rounding_step(values) for values in xyz.T]
     # Near the origin, a wall may stand at x = 2 exactly.
-    far = np.abs(xyz).max(axis=0) * scale > LARGEST_OFFSET
+    far = np.percentile(np.abs(xyz), 98, axis=0) * scale > LARGEST_OFFSET
     return scale * max(min(steps), *np.where(far, steps, 0.))
 
 
@@ -213,7 +213,7 @@ def rounding_step(values: np.ndarray) -> float:
     for step in (1., .1):
         if np.allclose(exact / step, np.round(exact / step), 0, 1e-6):
             steps.append(step)
-    high = np.abs(exact).max()
+    high = np.percentile(np.abs(exact), 98)  # not that of a stray point
     for kind in (np.float16, np.float32):
         if high < np.finfo(kind).max and (exact.astype(kind) == exact).all():
             steps.append(float(np.spacing(high.astype(kind))))
