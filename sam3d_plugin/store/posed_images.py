@@ -35,6 +35,8 @@ from .image_files import is_plain_jpeg as is_plain_jpeg
 from .records import fingerprint
 
 INTRINSIC = 'intrinsic.txt'
+#: How a scan was imported; ``world`` turned and moved its poses.
+IMPORT = 'import.json'
 INTRINSIC_DEPTH = 'intrinsic_depth.txt'
 DEPTH_TO_COLOR = 'depth_to_color.txt'
 _COLOR = ('.jpg', '.jpeg')

@@ -12,10 +12,11 @@ import numpy as np
 from ...store.errors import FrameError, StoreError
 from ...store.files import BackendArgs, fingerprint_of_files, join
 from ...store.manifest import Store, differences
-from ...store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
-                                   Cameras, check_pose, decode_color,
-                                   decode_image, decode_matrix, encode_color,
-                                   encode_matrix, frame_files, is_plain_jpeg)
+from ...store.posed_images import (DEPTH_TO_COLOR, IMPORT, INTRINSIC,
+                                   INTRINSIC_DEPTH, Cameras, check_pose,
+                                   decode_color, decode_image, decode_matrix,
+                                   encode_color, encode_matrix, frame_files,
+                                   is_plain_jpeg)
 from ...store.records import fingerprint
 from ..checking.frame_agreement import sample_frames
 from ..checking.scan_checks import CHECKS, Checks, check_source
@@ -31,7 +32,6 @@ from .matrices import (make_right_handed, mirror_pose, read_intrinsics,
                        read_transform, rotation_to_z)
 
 #: How a scan was imported; what its files depend on.
-IMPORT = 'import.json'
 
 # H, W of the color and the depth image of a frame.
 _Sizes = Tuple[Tuple[int, ...], Tuple[int, ...]]
