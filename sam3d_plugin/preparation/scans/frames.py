@@ -2,6 +2,7 @@
 
 Axis legend: N points, R boxes.
 """
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Dict, List
@@ -94,8 +95,10 @@ def read_axis_align(path: Path, arrays: Dict[str, np.ndarray],
 def _read_matrix(path: Path) -> np.ndarray:
     """16 numbers, bare or as in ScanNet's ``axisAlignment = ...``."""
     try:
-        text = decode_text(path.read_bytes()).split('=')[-1]
-        return np.array(parse_numbers(text.encode())).reshape(4, 4)
+        text = decode_text(path.read_bytes())
+        line = re.search(r'axisAlignment\s*=([^\n]*)', text)
+        numbers = parse_numbers((line[1] if line else text).encode())
+        return np.array(numbers).reshape(4, 4)
     except (OSError, ValueError) as error:
         raise ScanError(f'{path} does not hold 16 numbers ({brief(error)}); '
                         'write the 4x4 matrix row by row') from error

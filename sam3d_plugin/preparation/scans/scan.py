@@ -127,6 +127,9 @@ def class_of(value: object, path: Path) -> int:
     Raises:
         ScanError: When it is none of the 18 detection classes.
     """
+    if isinstance(value, str):
+        name = value.strip().lower()
+        value = int(name) if name.isdecimal() else name
     if isinstance(value, str) and value in DETECTION_CLASSES:
         return DETECTION_CLASSES[value]
     if isinstance(value, (int, float, np.number)) and value in CLASS_NAMES:

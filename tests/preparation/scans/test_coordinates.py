@@ -131,3 +131,11 @@ def test_checks_say_nothing_of_a_room(imported, room):
     check_rounding(scan)
     check_units(scan)
     assert scan.step < 1e-6
+
+
+def test_alignment_in_a_scans_own_text_file(tmp_path):
+    numbers = ' '.join(map(str, np.eye(4).ravel()))
+    (tmp_path / 'a_axis_align.txt').write_text(
+        f'sceneType = Lounge\naxisAlignment = {numbers}\ncolorWidth = 1296\n')
+    found = read_axis_align(tmp_path / 'a.ply', {}, [])
+    assert np.array_equal(found, np.eye(4))

@@ -245,3 +245,11 @@ def test_boxes_drawn_as_points_are_no_points(tmp_path, room):
     scan = read_scan(tmp_path / 'a.ply', PLAIN)
     assert np.array_equal(scan.xyz, room['xyz'])
     assert np.array_equal(scan.rgb, room['rgb'])
+
+
+@pytest.mark.parametrize('name', ['chair ', 'Chair', 5.0, '5'])
+def test_class_names_of_boxes(tmp_path, room, name):
+    box = {'class': name, 'center': [1.25, 1.25, .5], 'size': [1, 1, 1]}
+    (tmp_path / 'a.boxes.json').write_bytes(json.dumps([box]).encode('utf-16'))
+    scan = read_scan(write_npz(tmp_path / 'a.npz', room), PLAIN)
+    assert scan.box_classes.tolist() == [5]
