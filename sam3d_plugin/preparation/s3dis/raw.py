@@ -259,8 +259,11 @@ def read_room(folder: PathLike, backend_args: BackendArgs = None) -> Room:
         raise FrameError(f'{name} has no file with points')
     counts = [len(points) for points in parts]
     points = np.concatenate(parts)
+    rgb = points[:, 3:]
+    if (rgb == np.round(rgb)).all():  # a text does not say so
+        rgb = rgb.astype(np.int64)
     try:
-        rgb, note = scale_colors(points[:, 3:])
+        rgb, note = scale_colors(rgb)
     except ValueError as error:
         raise FrameError(f'{name}: {error}') from error
     flaws.scaled_colors += [note] if note else []

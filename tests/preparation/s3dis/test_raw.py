@@ -148,3 +148,10 @@ def test_files_that_are_something_else(tmp_path):
     write_room(tmp_path / 'room', wall_1=b'version https://git-lfs.github')
     with pytest.raises(FrameError, match='git-lfs'):
         read_room(tmp_path / 'room')
+
+
+def test_a_dark_room_is_dark(tmp_path):
+    write_room(tmp_path / 'room', wall_1=b'0 0 0 9 8 7\n1 0 0 9 8 2\n')
+    room = read_room(tmp_path / 'room')
+    assert room.rgb.tolist() == [[9, 8, 7], [9, 8, 2]]
+    assert not room.flaws.scaled_colors
