@@ -2,13 +2,14 @@
 
 Axis legend: H W pixels.
 """
-from typing import List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ...ops.projection import back_project, transform
 from ...store.errors import FrameError
 from ...store.posed_images import RGBDFrame
+from ..rgbd_folder.conventions import NO_DEPTH
 from ..scans.orientation import estimate_up
 from .changes_to_try import changes_to_try
 from .frame_agreement import GOOD_CORRELATION, GOOD_SHARE, Agreement, measure
@@ -33,6 +34,9 @@ _LIKELY_SHARE, _SURE = 0.1, 0.25
 # Length of the mean direction of cameras that look around, and of the mean
 # direction of the tops of their images along an axis, alone and with a floor.
 _AROUND, _UPRIGHT, _LIKELY = 0.6, 0.85, 0.5
+# Frames that have the pose of another, and share of pixels with the same depth
+# in half of the frames, that are hardly measured.
+_SAME_POSES, _SAME_DEPTH = 2, 0.02
 # Points that are looked at for a floor.
 _CLOUD = 200_000
 
@@ -162,6 +166,61 @@ def check_agreement(source: Source) -> Tuple[Agreement, str]:
         _LIKELY_SHARE * agreement.points)
     doubt = f'; {advice}: check that' if is_likely else ''
     return agreement, f'{agreement}{_size(views)}{doubt}'
+
+
+def list_doubts(source: Source, agreement: Agreement) -> List[str]:
+    """What in frames that agree was hardly measured.
+
+    Args:
+        source (Source): Some frames of a recording.
+        agreement (Agreement): Of these frames.
+
+    Returns:
+        List[str]: Lines for the log.
+    """
+    doubts = []
+    count = len(source.frames)
+    poses = {frame.pose.tobytes() for frame in source.frames}
+    if count - len(poses) >= _SAME_POSES:
+        doubts.append(f'{count - len(poses)} of {count} frames have exactly '
+                      'the pose of another one: a still camera, or lost poses')
+    value, frames, share = _most_common_depth(source)
+    if len(poses) > 2 and frames >= count / 2 and share >= _SAME_DEPTH:
+        doubts.append(
+            f'depth is {value:g} in {share:.0%} of the pixels of {frames} '
+            f'frames; if it means none, add --no-depth {value:g}')
+    if agreement.agrees or not agreement.share >= GOOD_SHARE:
+        return doubts
+    if agreement.is_telling:
+        doubts.append('the colors of the frames disagree: check that color '
+                      'and depth images with one name are of one moment')
+    return doubts
+
+
+def _most_common_depth(source: Source) -> Tuple[float, int, float]:
+    """The depth that most frames have most often.
+
+    Args:
+        source (Source): Some frames of a recording.
+
+    Returns:
+        Tuple[float, int, float]: Depth in the recording's unit, number of
+        frames, and its mean share of their pixels.
+    """
+    shares: Dict[float, List[float]] = {}
+    no_depth = (NO_DEPTH, source.convention.no_depth)
+    for frame in source.frames:
+        depth = frame.depth[(frame.depth > 0)
+                            & ~np.isin(frame.depth, no_depth)]
+        if depth.size:
+            values, counts = np.unique(depth, return_counts=True)
+            index = int(counts.argmax())
+            shares.setdefault(float(values[index]),
+                              []).append(counts[index] / frame.depth.size)
+    if not shares:
+        return 0.0, 0, 0.0
+    value = max(shares, key=lambda depth: len(shares[depth]))
+    return value, len(shares[value]), float(np.mean(shares[value]))
 
 
 def _shares(agreement: Agreement) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from sam3d_plugin.preparation.scans.orientation import (estimate_up,
                                                         find_stray,
-                                                        may_be_feet,
+                                                        may_be_hall,
                                                         plausible_units)
 from tests.preparation.box_room import cloud, look, see
 
@@ -83,5 +83,5 @@ def test_units_make_rooms(unit, found):
 
 
 def test_feet_are_a_doubt():
-    assert may_be_feet(cloud() / 0.3048) and not may_be_feet(cloud())
+    assert may_be_hall(cloud() / 0.3048) and not may_be_hall(cloud())
     assert plausible_units(cloud() / 0.3048) == [1.0]
