@@ -183,12 +183,13 @@ def list_doubts(source: Source, agreement: Agreement) -> List[str]:
     poses = {frame.pose.tobytes() for frame in source.frames}
     if count - len(poses) >= _SAME_POSES:
         doubts.append(f'{count - len(poses)} of {count} frames have exactly '
-                      'the pose of another one: a still camera, or lost poses')
+                      'the pose of another one: check that the camera stood '
+                      'still')
     value, frames, share = _most_common_depth(source)
     if len(poses) > 2 and frames >= count / 2 and share >= _SAME_DEPTH:
         doubts.append(
             f'depth is {value:g} in {share:.0%} of the pixels of {frames} '
-            f'frames; if it means none, add --no-depth {value:g}')
+            f'frames: check that it is measured, or add --no-depth {value:g}')
     if agreement.agrees or not agreement.share >= GOOD_SHARE:
         return doubts
     if agreement.is_telling:

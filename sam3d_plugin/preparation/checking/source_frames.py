@@ -26,7 +26,7 @@ _OUTSIDE = 1.25
 _CORNER = 0.05
 # How far principal points lie off the center of images that are neither
 # cropped nor turned; shares of width and height.
-_CENTERED, _TURNED = 0.03, 0.08
+_CENTERED, _TURNED = 0.02, 0.08
 
 
 def raise_if_disk_fails(error: FrameError) -> None:

@@ -257,7 +257,8 @@ def test_decimal_commas(tmp_path, rooms, room):
 
 @pytest.mark.parametrize('spelling', [
     '1.#QNAN', '-1.#IND', '1.#INF', '-1.#IND00', 'nan(ind)', '-nan(ind)',
-    'NaN', 'inf', '-nan'
+    'NaN', 'inf', '-nan', 'nan(snan)', 'nan(0x8000000000000)', 'null', 'None',
+    'N/A'
 ])
 def test_every_spelling_of_nan_is_an_invalid_point(tmp_path, spelling):
     rows = [f'{i / 100} {i % 7} {i % 3} 1 2 3' for i in range(500)]
@@ -290,6 +291,19 @@ def test_positions_that_stand_for_no_measurement(tmp_path, room, place):
     xyz[::20] = place
     path = write_npz(tmp_path / 'a.npz', room, xyz=xyz)
     with pytest.raises(ScanError, match='145 points.*--drop-invalid'):
+        read_scan(path, PLAIN)
+    scan = read_scan(path, ReadOptions(drop_invalid=True))
+    kept = np.delete(np.arange(2900), np.arange(0, 2900, 20))
+    check_equals(scan, {k: v[kept] for k, v in dict(room, xyz=xyz).items()})
+
+
+@pytest.mark.parametrize('axis, value', [(2, -9999), (0, -32768), (1, 1e10)])
+def test_coordinates_that_stand_for_no_measurement(tmp_path, room, axis,
+                                                   value):
+    xyz = room['xyz'].astype(float)
+    xyz[::20, axis] = value
+    path = write_npz(tmp_path / 'a.npz', room, xyz=xyz)
+    with pytest.raises(ScanError, match='145 points at one coordinate'):
         read_scan(path, PLAIN)
     scan = read_scan(path, ReadOptions(drop_invalid=True))
     kept = np.delete(np.arange(2900), np.arange(0, 2900, 20))
