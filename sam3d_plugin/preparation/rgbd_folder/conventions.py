@@ -66,7 +66,8 @@ def change_axes(pose: np.ndarray, axes: np.ndarray) -> np.ndarray:
     Args:
         pose (np.ndarray): (4, 4) from a camera of other axes to the world.
         axes (np.ndarray): (3, 3), see :func:`camera_axes`. A left-handed
-            camera has a left-handed world, whose x axis is mirrored.
+            camera has a left-handed world, whose x axis is mirrored, unless
+            the pose mirrors, too.
 
     Returns:
         np.ndarray: (4, 4) from our camera to a right-handed world.
@@ -74,7 +75,7 @@ def change_axes(pose: np.ndarray, axes: np.ndarray) -> np.ndarray:
     matrix = np.eye(4)
     matrix[:3, :3] = axes.T
     turned = pose @ matrix
-    if np.linalg.det(axes) < 0:
+    if np.linalg.det(axes) < 0 and np.linalg.det(pose[:3, :3]) > 0:
         turned = np.diag([-1.0, 1.0, 1.0, 1.0]) @ turned
     return turned
 
@@ -95,6 +96,8 @@ def _transpose_rotation(pose: np.ndarray) -> np.ndarray:
 def _move_w_first(pose: np.ndarray) -> np.ndarray:
     """The pose whose quaternion w x y z was read as x y z w."""
     result = pose.copy()
+    if np.linalg.det(pose[:3, :3]) < 0:  # of no quaternion
+        return result
     quaternion = Rotation.from_matrix(pose[:3, :3]).as_quat()
     result[:3, :3] = Rotation.from_quat(np.roll(quaternion, -1)).as_matrix()
     return result

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from sam3d_plugin.preparation.checking.frame_agreement import (measure,
+from sam3d_plugin.preparation.checking.frame_agreement import (GOOD_SHARE,
+                                                               LOWEST_SHARE,
+                                                               measure,
                                                                sample_frames)
 from sam3d_plugin.preparation.checking.recording_check import (check_agreement,
                                                                check_up,
@@ -82,6 +84,8 @@ CHANGES = {
     dict(pose=as_quaternion_w_first),
     '--pose-scale 0.001':
     dict(pose=in_millimeters),
+    '--pose-scale 0.3048':
+    dict(pose=lambda p: p * np.array([[1, 1, 1, 1 / 0.3048]] * 3 + [[1] * 4])),
     '--depth-scale 256':
     dict(depth=lambda d: d * 0.256),
     '--depth-scale 5000':
@@ -146,6 +150,23 @@ def test_the_advice_passes_the_same_check(frames, advice):
     agreement, _ = check_agreement(
         source(change(frames, **CHANGES[advice]), convention))
     assert agreement.agrees
+
+
+def test_a_small_gain_is_enough_if_far_more_is_confirmed():
+    decimeters = change(
+        walk(16), pose=lambda p: p * np.array([[1, 1, 1, 10]] * 3 + [[1] * 4]))
+    now = measure(source(decimeters).views())
+    assert LOWEST_SHARE < now.share < GOOD_SHARE
+    with pytest.raises(FrameError, match='--pose-scale 0.1 100% do'):
+        check_agreement(source(decimeters))
+
+
+def test_mirrored_cameras_are_named(frames):
+    mirrored = change(frames, pose=lambda p: p @ np.diag([1, -1, 1, 1]))
+    with pytest.raises(FrameError, match='--camera-axes unity 100% do'):
+        check_agreement(source(mirrored))
+    unity = source(mirrored, Convention(camera_axes='unity'))
+    assert check_agreement(unity)[0].agrees and check_up(unity)[0] == 'z'
 
 
 def test_poses_of_the_next_frame_are_noticed():
@@ -223,9 +244,10 @@ def test_a_world_that_lies_on_its_side_is_noticed(frames, up, turn):
         check_up(source(lying))
 
 
-def test_a_tilted_world_is_a_doubt(frames):
+@pytest.mark.parametrize('angle', [20, 34, 50])
+def test_a_tilted_world_is_a_doubt(frames, angle):
     tilt = np.eye(4)
-    tilt[:3, :3] = Rotation.from_euler('x', 0.6).as_matrix()
+    tilt[:3, :3] = Rotation.from_euler('x', angle, degrees=True).as_matrix()
     up, note = check_up(source(change(frames, pose=lambda p: tilt @ p)))
     assert up == 'unknown' and '--up' in note
 
@@ -288,6 +310,11 @@ def test_one_depth_in_all_frames_is_a_doubt(frames, value):
     assert f'--no-depth {value}' in doubt
     named = replace(filled, convention=Convention(no_depth=value))
     assert doubts_of(named) == [] and measure(named.views()).share > 0.99
+
+
+def test_units_that_are_a_little_wrong_are_a_doubt(frames):
+    doubt, = doubts_of(source(frames, unit=800))
+    assert 'units' in doubt
 
 
 def test_colors_of_another_moment_are_a_doubt(frames):
