@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, List, Optional, Sequence
 import sam3d_plugin  # noqa: F401 registers our types, and CPU operations
 from sam3d_plugin.cli.arguments import SettingAction, ToolParser
 from sam3d_plugin.cli.tool import run_tool
-from sam3d_plugin.preparation.scans import UP_AXES
+from sam3d_plugin.preparation.scans import up_axis
 
 if TYPE_CHECKING:
     from sam3d_plugin.inference import Predictor
@@ -63,9 +63,10 @@ def _add_scan_arguments(parser: argparse.ArgumentParser) -> None:
         'scan must look like a room in metres')
     group.add_argument(
         '--up',
-        choices=UP_AXES,
-        help='axis that points up; without it z must look like it (write a '
-        'negative axis as --up=-y)')
+        type=up_axis,
+        metavar='AXIS',
+        help='axis that points up, or a vector along it; without it z must '
+        'look like it (write a negative axis as --up=-y)')
     group.add_argument(
         '--region-key',
         metavar='NAME',

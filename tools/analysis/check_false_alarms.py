@@ -30,7 +30,7 @@ from sam3d_plugin.preparation.rgbd_folder.conventions import (camera_axes,
 from sam3d_plugin.preparation.rgbd_folder.step import (FolderOptions,
                                                        RGBDFolderStep)
 from sam3d_plugin.preparation.scans.orientation import (estimate_up,
-                                                        may_be_feet,
+                                                        may_be_hall,
                                                         plausible_units)
 from sam3d_plugin.preparation.scans.scan_readers import (ReadOptions,
                                                          find_scans, read_scan)
@@ -142,7 +142,7 @@ def judge_points(xyz: np.ndarray) -> str:
     if up not in (None, 'z') or (units != [1.0]
                                  and np.ptp(xyz, axis=0).max() > 1):
         return 'refused'
-    if may_be_feet(xyz):
+    if may_be_hall(xyz):
         return 'doubted'
     return 'agrees' if up else 'cannot tell'
 

@@ -106,6 +106,11 @@ def _add_camera_arguments(parser: argparse.ArgumentParser) -> None:
         choices=('axis', 'ray'),
         default='axis',
         help='whether depth is z, or the distance from the camera')
+    group.add_argument(
+        '--no-depth',
+        type=float,
+        metavar='X',
+        help='what depth images hold where there is none (beside 0 and 65535)')
     vertical = group.add_mutually_exclusive_group()
     vertical.add_argument(
         '--up',
@@ -136,8 +141,9 @@ def build_step(args: argparse.Namespace) -> RGBDFolderStep:
     options = FolderOptions(args.layout, args.color_intrinsics,
                             args.depth_intrinsics, args.depth_to_color,
                             args.depth_scale, args.pose_scale,
-                            args.camera_axes, args.poses, args.depth_along,
-                            args.stride, _direction(args), not args.unchecked)
+                            args.camera_axes, args.poses,
+                            args.depth_along, args.no_depth, args.stride,
+                            _direction(args), not args.unchecked)
     return RGBDFolderStep(args.source, args.scan, options, args.backend_args)
 
 

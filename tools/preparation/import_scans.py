@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.preparation.scans import UP_AXES
+from sam3d_plugin.preparation.scans import up_axis
 from sam3d_plugin.preparation.scans.import_scans import (ImportOptions,
                                                          import_scans)
 from sam3d_plugin.preparation.scans.scan import ScanError
@@ -75,9 +75,10 @@ def _add_scan_arguments(parser: argparse.ArgumentParser) -> None:
         'scans must look like rooms in metres')
     group.add_argument(
         '--up',
-        choices=UP_AXES,
-        help='axis that points up; without it z must look like it (write a '
-        'negative axis as --up=-y)')
+        type=up_axis,
+        metavar='AXIS',
+        help='axis that points up, or a vector along it; without it z must '
+        'look like it (write a negative axis as --up=-y)')
     group.add_argument(
         '--region-key',
         metavar='NAME',

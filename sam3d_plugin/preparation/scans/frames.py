@@ -10,7 +10,7 @@ from typing import Dict, List
 import numpy as np
 
 from ...store.foreign_files import decode_text, parse_numbers
-from .orientation import (UNITS, estimate_up, find_stray, may_be_feet,
+from .orientation import (UNITS, estimate_up, find_stray, may_be_hall,
                           plausible_units, robust_lengths)
 from .scan import Scan, ScanError
 from .source_files import brief
@@ -228,7 +228,7 @@ def check_units(scan: Scan) -> None:
 
     Args:
         scan (Scan): With the coordinates as they would be stored; gets a
-            note if feet are as likely as metres.
+            note if other units are as likely as metres.
 
     Raises:
         ScanError: When its size or stray points say so.
@@ -241,22 +241,24 @@ def check_units(scan: Scan) -> None:
                         'y are degrees, project them to metres (--scale 1 if '
                         'these are metres)')
     units = plausible_units(scan.xyz)
-    if units != [1.0]:
+    stray = find_stray(scan.xyz, _STRAY_EXTENTS, units != [1.0])
+    size = float(robust_lengths(scan.xyz[~stray]).max())
+    if plausible_units(scan.xyz[~stray]) != [1.0]:
         hint = ' or '.join(f'--scale {u:g} ({UNITS[u]})' for u in units)
         raise ScanError(f'{scan.path}: extent {size:.4g}, which no room has '
                         f'in metres; add {hint or "--scale X"} (--scale 1 if '
                         'these are metres)')
-    stray = int(find_stray(scan.xyz, _STRAY_EXTENTS).sum())
     reach = float(np.ptp(scan.xyz, axis=0).max())
-    if stray and reach > _LARGEST_EXTENT:
+    if stray.any() and reach > _LARGEST_EXTENT:
         raise ScanError(
-            f'{scan.path}: {stray} of {len(scan.xyz):,} points '
+            f'{scan.path}: {stray.sum():,} of {len(scan.xyz):,} points '
             f'lie up to {reach:,.0f} m away from the others, which '
             f'span {size:.2f} m; remove them (--scale 1 keeps '
             'them)')
-    if may_be_feet(scan.xyz):
-        scan.notes.append('a room in feet, or a hall in metres? For feet, add '
-                          '--scale 0.3048')
+    if may_be_hall(scan.xyz):
+        scan.notes.append('higher than rooms are: a hall or a house, or '
+                          'another unit (feet: --scale 0.3048, decimeters: '
+                          '--scale 0.1)?')
 
 
 def move_near_origin(scan: Scan) -> Scan:

@@ -15,9 +15,10 @@ _HEADER_END = re.compile(rb'end_header[ \t]*(\r\n|\n|\r)')
 _LINE_END = re.compile(rb'\r\n|\n|\r')
 _EMPTY_LINES = re.compile(rb'\n[ \t]*(?=\n)')
 _ELEMENT = re.compile(rb'^element\s+\S+\s+(\d+)', re.MULTILINE)
-# How Microsoft's C library spells NaN and infinity.
-_NAN = re.compile(rb'[-+]?(1\.#(QNAN|SNAN|IND|INF)0*|nan\((ind|snan)\))',
-                  re.IGNORECASE)
+# How C libraries and other programs spell NaN and infinity.
+_NAN = re.compile(
+    rb'(?<!\S)([-+]?(1\.#(QNAN|SNAN|IND|INF)0*|nan\(\w*\))|null|none|n/?a)'
+    rb'(?!\S)', re.IGNORECASE)
 
 
 def read_ply(

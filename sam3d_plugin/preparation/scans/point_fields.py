@@ -48,7 +48,8 @@ def without_invalid_points(
 
     Those are points with a number that is NaN or infinite, points at a
     position that a program writes for none (many at one place, such as the
-    sensor itself), and single points far outside of the scan.
+    sensor itself, or at one coordinate such as -9999), and single points far
+    outside of the scan.
 
     Args:
         arrays (Dict[str, np.ndarray]): Arrays of the scan, ``xyz`` (N, 3) in
@@ -72,6 +73,10 @@ def without_invalid_points(
         xyz = arrays['xyz'].astype(np.float64)
         is_placeholder, doubled = _find_placeholders(xyz, is_valid)
         found.append(('at one position, a placeholder', is_placeholder))
+        is_valid &= ~is_placeholder
+        is_placeholder = np.zeros_like(is_valid)
+        is_placeholder[is_valid] = _find_shared(xyz[is_valid])
+        found.append(('at one coordinate, a placeholder', is_placeholder))
         is_valid &= ~is_placeholder
         is_far = np.zeros_like(is_valid)
         is_far[is_valid] = find_stray(xyz[is_valid], _FAR_EXTENTS)
@@ -120,6 +125,26 @@ def _find_placeholders(xyz: np.ndarray,
     mask = np.zeros(len(xyz), dtype=bool)
     mask[index] = is_crowded[inverse.reshape(-1)]
     return mask, int((counts[~is_crowded] - 1).sum())
+
+
+def _find_shared(xyz: np.ndarray) -> np.ndarray:
+    """Points far away whose coordinate far too many have, such as -9999.
+
+    Args:
+        xyz (np.ndarray): (N, 3).
+
+    Returns:
+        np.ndarray: (N,) bool.
+    """
+    mask = np.zeros(len(xyz), dtype=bool)
+    is_far = find_stray(xyz, _FAR_EXTENTS, are_many=True)
+    limit = max(_MANY_AT_ONE_PLACE, _SHARE_AT_ONE_PLACE * len(xyz))
+    for axis in range(3) if is_far.any() else ():
+        column = xyz[:, axis]
+        far = is_far & find_stray(xyz[:, [axis]], _FAR_EXTENTS, are_many=True)
+        values, counts = np.unique(column[far], return_counts=True)
+        mask |= far & np.isin(column, values[counts > limit])
+    return mask
 
 
 def read_colors(arrays: Dict[str, np.ndarray],

@@ -58,7 +58,8 @@ def test_decimal_commas(tmp_path, rooms, room):
 
 @pytest.mark.parametrize('spelling', [
     '1.#QNAN', '-1.#IND', '1.#INF', '-1.#IND00', 'nan(ind)', '-nan(ind)',
-    'NaN', 'inf', '-nan'
+    'NaN', 'inf', '-nan', 'nan(snan)', 'nan(0x8000000000000)', 'null', 'None',
+    'N/A'
 ])
 def test_every_spelling_of_nan_is_an_invalid_point(tmp_path, spelling):
     rows = [f'{i / 100} {i % 7} {i % 3} 1 2 3' for i in range(500)]

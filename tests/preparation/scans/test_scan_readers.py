@@ -232,6 +232,19 @@ def test_positions_that_stand_for_no_measurement(tmp_path, room, place):
     check_equals(scan, {k: v[kept] for k, v in dict(room, xyz=xyz).items()})
 
 
+@pytest.mark.parametrize('axis, value', [(2, -9999), (0, -32768), (1, 1e10)])
+def test_coordinates_that_stand_for_no_measurement(tmp_path, room, axis,
+                                                   value):
+    xyz = room['xyz'].astype(float)
+    xyz[::20, axis] = value
+    path = write_npz(tmp_path / 'a.npz', room, xyz=xyz)
+    with pytest.raises(ScanError, match='145 points at one coordinate'):
+        read_scan(path, PLAIN)
+    scan = read_scan(path, ReadOptions(drop_invalid=True))
+    kept = np.delete(np.arange(2900), np.arange(0, 2900, 20))
+    check_equals(scan, {k: v[kept] for k, v in dict(room, xyz=xyz).items()})
+
+
 @pytest.mark.parametrize('value', [480., 1e30, -5000.])
 def test_far_points_are_counted(tmp_path, room, value):
     xyz = room['xyz'].copy()

@@ -282,10 +282,15 @@ def break_official(source, what):
     elif what == 'folder':
         depth.unlink()
         depth.mkdir()
-    elif what == 'no camera':
+    elif what in ('no camera', 'other camera', 'no center'):
         path = source / 'SUNRGBDMeta3DBB_v2.mat'
         content = loadmat(path)
-        content['SUNRGBDMeta'][0, 2]['K'] = np.full((3, 3), np.nan)
+        matrix = content['SUNRGBDMeta'][0, 2]['K']
+        content['SUNRGBDMeta'][0, 2]['K'] = {
+            'no camera': np.full((3, 3), np.nan),
+            'other camera': matrix * [[2], [2], [1]],
+            'no center': np.diag(np.diag(matrix)),
+        }[what]
         savemat(path, dict(SUNRGBDMeta=content['SUNRGBDMeta']))
 
 
@@ -296,6 +301,8 @@ def break_official(source, what):
     ('no image', 'missing; unzip'),
     ('folder', '000003.png cannot be read .Is a directory'),
     ('no camera', "BB_v2.mat, 000003: the calibration is no camera's"),
+    ('other camera', 'calibration of scan 000003: the principal point 3'),
+    ('no center', 'calibration of scan 000003: the principal point -1, -1'),
 ])
 def test_bad_scan_of_the_release_is_skipped_and_named(write, tmp_path, what,
                                                       reason):
