@@ -3,12 +3,12 @@
 Fine-tuning takes it by --cfg-options
 model.backbone.init_cfg="dict(type='Pretrained', checkpoint=FILE)".
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import sys
 from typing import List, Optional
 
-import sam3d_plugin  # noqa: F401  registers the plugin
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.engine.export import export_backbone

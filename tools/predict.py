@@ -13,12 +13,12 @@ every point instead.
 
 In Python: from sam3d_plugin import Predictor
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional, Sequence
 
-import sam3d_plugin  # noqa: F401 registers our types, and CPU operations
 from sam3d_plugin.cli.arguments import SettingAction, ToolParser
 from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.preparation.scans import UP_AXES

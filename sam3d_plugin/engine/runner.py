@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Union
 
 import torch
-from mmdet3d.registry import MODELS, RUNNERS, TRANSFORMS
+from mmdet3d.registry import MODELS, OPTIMIZERS, RUNNERS, TRANSFORMS
 from mmengine.dist import is_distributed, master_only
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.model import (BaseTTAModel, is_model_wrapper,
                             revert_sync_batchnorm)
 from mmengine.optim import OptimWrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from ..ops.random_state import keep_random_state
@@ -114,7 +114,35 @@ class PointRunner(Runner):
             optim_wrapper = dict(optim_wrapper, type='CPUAmpOptimWrapper')
             for gpu_option in ('loss_scale', 'dtype', 'use_fsdp'):
                 optim_wrapper.pop(gpu_option, None)
-        return super().build_optim_wrapper(optim_wrapper)
+        kind = (getattr(optim_wrapper, 'optimizer', None) or {}).get('type')
+        if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
+            # mmengine asks for its signature without having found it.
+            raise KeyError(f'{kind} is not in the mmdet3d::optimizer '
+                           'registry. Please check it')
+        wrapper = super().build_optim_wrapper(optim_wrapper)
+        if isinstance(wrapper, OptimWrapper):
+            wrapper.optimizer.step()  # without gradients: its settings only
+        return wrapper
+
+    def build_train_loop(self, loop: Any) -> BaseLoop:
+        """Build the loop; one that never trains or validates is refused.
+
+        Args:
+            loop (Any): As in mmengine.
+
+        Returns:
+            BaseLoop: The loop.
+
+        Raises:
+            ValueError: If a length or an interval is not a whole number >= 1.
+        """
+        built = super().build_train_loop(loop)
+        for name in ('max_iters', 'max_epochs', 'val_interval'):
+            value = getattr(built, name, 1)
+            if value < 1 or value != int(value):
+                raise ValueError(f'train_cfg.{name} is {value}; it must be a '
+                                 'whole number >= 1')
+        return built
 
     def register_default_hooks(self,
                                hooks: Optional[Dict[str, Any]] = None) -> None:
@@ -141,9 +169,7 @@ class PointRunner(Runner):
         """Build what a test needs, so that its settings are checked now."""
         if self._test_loop is None:
             return
-        if self._test_dataloader != self._val_dataloader:
-            self.build_dataloader(self._test_dataloader)
-        self.build_evaluator(self._test_evaluator)
+        self.build_test_loop(self._test_loop)
         if 'tta_model' in self.cfg:
             MODELS.build(dict(self.cfg.tta_model, module=self.model))
         for step in self.cfg.get('tta_pipeline', []):

@@ -7,6 +7,7 @@ interpolates those of the three nearest token centres (``three_nn``), each with
 a layer of its own. Regions are those of region_maps. With ``--knn`` the most
 similar labelled tokens of the train frames vote as well, without any training.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import sys
@@ -14,7 +15,6 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import torch
 from mmengine.logging import MMLogger
 from rich.console import Console

@@ -12,6 +12,7 @@ Writes into data/NAME/inspection, or --out:
 (The file is not called inspect.py since Python would then import it in place
 of its own module of that name.)
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import sys

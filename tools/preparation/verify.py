@@ -10,6 +10,7 @@ contiguous and as large as their images, features are finite and as many as
 regions, region files belong to their points. Files that no record names are
 listed. The exit status is 0 when all is well, else 1.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import os

@@ -6,6 +6,7 @@ For each scan, ``DIR/<scan>.png`` shows it from above and in perspective, and
 ``DIR/<scan>.html`` opens in any browser, offline, and rotates. No display and
 no open3d are needed; CONFIG may be one of ours or mmdet3d's.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import os.path as osp
 import sys
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
-import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import numpy as np
 import torch
 from mmdet3d.registry import DATASETS, MODELS
