@@ -245,6 +245,7 @@ def _find_below(node: Mapping, place: List[str], name: str,
 def _run_settings() -> Set[str]:
     """Keys of a config that a run reads."""
     from mmengine.runner import Runner
+
     # The launcher is an option of its own, which has the last word.
     return {*arguments_of(Runner), *_RUN_SETTINGS
             } - {'self', 'cfg', 'launcher'}

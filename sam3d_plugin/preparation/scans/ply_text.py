@@ -6,7 +6,8 @@ from typing import Dict, Optional, Union
 
 from plyfile import PlyData
 
-_LFS_POINTER = b'version https://git-lfs'
+from ...store.foreign_files import LFS_POINTER
+
 _BYTE_ORDER_MARK = b'\xef\xbb\xbf'
 # A header is shorter, but for one with a hundred thousand comments.
 _LONGEST_HEADER = 1 << 20
@@ -70,6 +71,6 @@ def check_pointer(content: bytes) -> None:
     Raises:
         ValueError: When it is such a pointer.
     """
-    if content.startswith(_LFS_POINTER):
+    if content.startswith(LFS_POINTER):
         raise ValueError('it is a git-lfs pointer, not the file itself; run '
                          'git lfs pull')
