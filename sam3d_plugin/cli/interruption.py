@@ -3,9 +3,11 @@
 Every tool imports this module before anything else: libraries take seconds to
 import, and some turn an interruption into an error of their own.
 """
+import _thread
 import sys
+import threading
 from types import TracebackType
-from typing import Optional, Type
+from typing import Any, Optional, Type
 
 STATUS = 130
 
@@ -40,4 +42,19 @@ def _end(kind: Type[BaseException], error: BaseException,
     sys.__excepthook__(kind, error, trace)
 
 
+def _repeat(lost: Any) -> None:
+    """What Python calls with an error that nothing could catch.
+
+    An interruption in a callback of the garbage collector would be lost; it
+    comes again in a moment, when the callback has ended.
+    """
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        again = threading.Timer(0.01, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(lost)
+
+
 sys.excepthook = _end
+sys.unraisablehook = _repeat

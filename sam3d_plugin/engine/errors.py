@@ -44,6 +44,8 @@ def explain(error: BaseException) -> Optional[str]:
         return text
     if isinstance(error, FileNotFoundError):
         return text if not error.filename else f'{error.filename} is missing'
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f'{error.filename}: {error.strerror.lower()}'
     return _explain_building(error)
 
 

@@ -15,9 +15,11 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from ..ops.random_state import keep_random_state
-from ..store.checkpoint import (LoadReport, extract_state_dict, load_encoder,
+from ..store.checkpoint import (CheckpointError, LoadReport,
+                                extract_state_dict, load_encoder,
                                 read_checkpoint)
-from .checkpoint import find_newest_checkpoint, publish, temporary_name
+from .checkpoint import (RESUMABLE, find_newest_checkpoint, publish,
+                         temporary_name)
 from .console import file_only, quieten, without_shell_messages
 from .distributed import check_gpu_count, init_gloo
 from .work_dir import unwritable
@@ -114,7 +116,9 @@ class PointRunner(Runner):
             optim_wrapper = dict(optim_wrapper, type='CPUAmpOptimWrapper')
             for gpu_option in ('loss_scale', 'dtype', 'use_fsdp'):
                 optim_wrapper.pop(gpu_option, None)
-        kind = (getattr(optim_wrapper, 'optimizer', None) or {}).get('type')
+        if isinstance(optim_wrapper, OptimWrapper):  # built before resuming
+            return optim_wrapper
+        kind = (optim_wrapper.get('optimizer') or {}).get('type')
         if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
             # mmengine asks for its signature without having found it.
             raise KeyError(f'{kind} is not in the mmdet3d::optimizer '
@@ -185,6 +189,9 @@ class PointRunner(Runner):
                 self.logger.info(f'no checkpoint in {self.work_dir} to resume '
                                  'from: starting at the beginning')
         super().load_or_resume()
+        if self._resume and self.iter >= self.max_iters:
+            self.logger.info(f'nothing is left to train: step {self.iter} of '
+                             f'{self.max_iters} is done')
 
     def load_checkpoint(
             self,
@@ -204,6 +211,10 @@ class PointRunner(Runner):
                 model is missing or mis-shaped.
         """
         checkpoint = read_checkpoint(filename, map_location)
+        if self._resume and not RESUMABLE <= set(checkpoint):
+            raise CheckpointError(
+                f'{filename} holds weights only, so no training can resume '
+                'from it; start from it with --cfg-options load_from=FILE')
         checkpoint['state_dict'] = extract_state_dict(checkpoint, filename)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         self.load_report = load_encoder(

@@ -8,6 +8,7 @@ from mmengine import fileio
 
 from ...cli.arguments import SettingAction
 from ...cli.interruption import report_interruption
+from ...cli.value_types import output_file
 from ...store.errors import FrameError, StoreError
 from ...store.shards import parse_shard, shard_of_process
 from .runs import RunOptions
@@ -36,6 +37,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         'e.g. \'{"backend": "petrel"}\'')
     group.add_argument(
         '--report',
+        type=output_file,
         metavar='FILE',
         help='write counts, seconds and what was skipped as JSON')
 
