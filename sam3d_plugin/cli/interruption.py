@@ -4,6 +4,7 @@ Every tool imports this module before anything else: libraries take seconds to
 import, and some turn an interruption into an error of their own.
 """
 import _thread
+import os
 import sys
 import threading
 from types import TracebackType
@@ -39,6 +40,9 @@ def _end(kind: Type[BaseException], error: BaseException,
     """What Python calls with an error that a tool did not catch."""
     if was_interrupted(error):
         sys.exit(report_interruption())
+    if isinstance(error, BrokenPipeError):  # as of "| head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     sys.__excepthook__(kind, error, trace)
 
 
