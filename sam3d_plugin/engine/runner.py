@@ -141,7 +141,7 @@ class PointRunner(Runner):
             ValueError: If a length or an interval is not a whole number >= 1.
         """
         built = super().build_train_loop(loop)
-        for name in ('max_iters', 'max_epochs', 'val_interval'):
+        for name in ('max_epochs', 'max_iters', 'val_interval'):
             value = getattr(built, name, 1)
             if value < 1 or value != int(value):
                 raise ValueError(f'train_cfg.{name} is {value}; it must be a '

@@ -35,4 +35,5 @@ def describe_foreign(path: Union[str, Path]) -> str:
         head[:-4].decode('utf-8')
     except UnicodeDecodeError:
         return ''
-    return '' if b'\0' in head else 'is a text file; check the path'
+    is_text = not any(byte < 32 and byte not in b'\t\n\r\f' for byte in head)
+    return 'is a text file; check the path' if is_text else ''

@@ -67,8 +67,10 @@ def test_bad_input_is_one_sentence(run, capsys, tmp_path):
 
 
 def test_unwritable_work_dir_is_one_sentence(run, capsys):
-    assert run('train', '--work-dir', 'votenet.py/work') == 2
-    assert 'votenet.py/work cannot be written' in _error(capsys)
+    with pytest.raises(SystemExit) as end:
+        run('train', '--work-dir', 'votenet.py/work')
+    assert end.value.code == 2
+    assert 'votenet.py is a file' in capsys.readouterr().err
 
 
 def test_full_disk_is_one_sentence(run, capsys, monkeypatch):
