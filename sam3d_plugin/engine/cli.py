@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from ..datasets.frame_preflight import check_frame_loader
 from ..datasets.preflight import SceneLimits, check_datasets
 from ..store.checkpoint import read_checkpoint
-from .compatibility import check_query_count
+from .compatibility import check_class_count, check_query_count
 from .export import settings_of
 
 # Detectors whose targets are laid out for this many boxes a scene.
@@ -32,6 +32,8 @@ def build_runner(cfg: Config, loaders: List[str]) -> Runner:
         check_frame_loader(cfg.train_dataloader)
     check_teacher(cfg.model)
     check_query_count(cfg.model)
+    for dataset in datasets:
+        check_class_count(cfg.model, dataset)
     return RUNNERS.build(cfg)
 
 

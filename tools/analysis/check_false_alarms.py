@@ -10,6 +10,7 @@ images (40 to 100% of each side), of frames (2 to all), and of points. Every
 tenth scene is spoiled in each way that the checks know, to count what they
 notice.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import shlex

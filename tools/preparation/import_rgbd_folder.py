@@ -24,6 +24,7 @@ Cameras are numbers or files: intrinsics fx,fy,cx,cy or a 3x3 or 4x4 matrix;
 camera's frame to the colour camera's. Write a leading minus as
 --depth-to-color=-0.025,0,0.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 from typing import Optional, Sequence, Tuple
