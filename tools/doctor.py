@@ -4,6 +4,7 @@ Needs Python only, so it runs where the set-up failed.
 """
 import argparse
 import importlib
+import os
 import re
 import sys
 import textwrap
@@ -145,4 +146,10 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print('error: interrupted', file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # as of "| head"
+        os._exit(1)

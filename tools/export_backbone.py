@@ -3,14 +3,15 @@
 Fine-tuning takes it by --cfg-options
 model.backbone.init_cfg="dict(type='Pretrained', checkpoint=FILE)".
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import sys
 from typing import List, Optional
 
-import sam3d_plugin  # noqa: F401  registers the plugin
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.cli.tool import run_tool
+from sam3d_plugin.cli.value_types import output_file
 from sam3d_plugin.engine.export import export_backbone
 
 
@@ -21,7 +22,8 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         'source',
         help='checkpoint of a pre-training, or a config (.py) for an encoder '
         'that has learnt nothing')
-    parser.add_argument('--out', required=True, help='file to write')
+    parser.add_argument(
+        '--out', type=output_file, required=True, help='file to write')
     parser.add_argument(
         '--seed', type=int, default=0, help='of an untrained encoder')
     parser.add_argument(

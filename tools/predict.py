@@ -13,15 +13,17 @@ every point instead.
 
 In Python: from sam3d_plugin import Predictor
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional, Sequence
 
-import sam3d_plugin  # noqa: F401 registers our types, and CPU operations
 from sam3d_plugin.cli.arguments import SettingAction, ToolParser
 from sam3d_plugin.cli.tool import run_tool
-from sam3d_plugin.preparation.sources.scans import UP_AXES
+from sam3d_plugin.cli.value_types import (device_name, number_in,
+                                          output_folder, whole_number)
+from sam3d_plugin.preparation.sources.scans import up_axis
 
 if TYPE_CHECKING:
     from sam3d_plugin.inference import Predictor
@@ -36,13 +38,17 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='its weights')
     parser.add_argument(
         'scans', nargs='+', metavar='SCAN', help='.ply or .npz files')
-    parser.add_argument('--out', type=Path, required=True, help='folder')
+    parser.add_argument(
+        '--out', type=output_folder, required=True, help='folder')
     parser.add_argument(
         '--score-thr',
-        type=float,
+        type=number_in(0, 1),
         default=0.3,
         help='lowest score of a box (default: %(default)s)')
-    parser.add_argument('--device', help='default: cuda if present, else cpu')
+    parser.add_argument(
+        '--device',
+        type=device_name,
+        help='default: cuda if present, else cpu')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -63,9 +69,10 @@ def _add_scan_arguments(parser: argparse.ArgumentParser) -> None:
         'scan must look like a room in metres')
     group.add_argument(
         '--up',
-        choices=UP_AXES,
-        help='axis that points up; without it z must look like it (write a '
-        'negative axis as --up=-y)')
+        type=up_axis,
+        metavar='AXIS',
+        help='axis that points up, or a vector along it; without it z must '
+        'look like it (write a negative axis as --up=-y)')
     group.add_argument(
         '--region-key',
         metavar='NAME',
@@ -80,13 +87,13 @@ def _add_view_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('pictures')
     group.add_argument(
         '--max-boxes',
-        type=int,
+        type=whole_number,
         default=200,
         help='draw at most so many boxes, the best first (default: '
         '%(default)s)')
     group.add_argument(
         '--max-height',
-        type=float,
+        type=number_in(0),
         default=2.2,
         help='leave out points higher above the floor, metres (default: '
         '%(default)s)')
@@ -112,7 +119,7 @@ def main(args: argparse.Namespace) -> None:
     view = ViewOptions(azimuth=args.azimuth, max_height=args.max_height)
     for scan in scans:
         if predict.is_segmentor:
-            _segment(predict, scan, args.out, view)
+            _segment(predict, scan, Path(args.out), view)
         else:
             _detect(predict, scan, args, view)
 
@@ -122,7 +129,7 @@ def _detect(predict: 'Predictor', scan: 'Scan', args: argparse.Namespace,
     """Find the boxes of a scan and write them."""
     from sam3d_plugin.inference import write_detections
     detections = predict(scan, score_thr=args.score_thr)
-    paths = write_detections(detections, args.out, view, args.max_boxes)
+    paths = write_detections(detections, Path(args.out), view, args.max_boxes)
     for note in detections.notes:
         print(f'{scan.name}: {note}')
     print(f'{scan.name}: {len(detections)} boxes with score >= '

@@ -8,6 +8,7 @@ the other and prints each command before it runs, so that the log shows how to
 do the same by hand. Steps that are whole are not run again; one that was
 stopped goes on.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import os
 import platform

@@ -2,14 +2,15 @@
 
 Pictures of the predictions come from tools/visualize/detections.py.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import sys
 from typing import List, Optional
 
-import sam3d_plugin  # noqa: F401  registers the plugin for stock configs
 from sam3d_plugin.cli.arguments import ToolParser, add_common_options
 from sam3d_plugin.cli.tool import run_tool
+from sam3d_plugin.cli.value_types import output_file
 
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
@@ -21,7 +22,8 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         '--tta',
         action='store_true',
         help="average over the config's tta_pipeline (segmentation)")
-    parser.add_argument('--json', metavar='FILE', help='write the metrics')
+    parser.add_argument(
+        '--json', type=output_file, metavar='FILE', help='write the metrics')
     add_common_options(parser)
     return parser.parse_args(argv)
 

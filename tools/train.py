@@ -1,9 +1,9 @@
 """Train any mmdet3d config, on CPU or GPU."""
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 from typing import List, Optional
 
-import sam3d_plugin  # noqa: F401  registers the plugin for stock configs
 from sam3d_plugin.cli.arguments import ToolParser, add_common_options
 from sam3d_plugin.cli.tool import run_tool
 

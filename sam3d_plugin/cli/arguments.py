@@ -6,6 +6,8 @@ import re
 import sys
 from typing import Any, Callable, List, Optional, Sequence, Tuple
 
+from .value_types import output_folder
+
 # Where a dict begins: dict( or a brace, at the beginning or as an item; but
 # the {seed} of tools/experiments/evaluate.py is a text.
 _DICT = re.compile(r'(?<![^\s\[(,:=])(dict\(|\{(?!\w+\}))')
@@ -154,6 +156,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument(
         '--work-dir',
+        type=output_folder,
         help='where logs and checkpoints go (default: '
         'work_dirs/CONFIG)')
     parser.add_argument(

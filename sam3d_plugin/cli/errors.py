@@ -9,6 +9,7 @@ from typing import Optional, Set
 
 from mmdet3d import registry as mmdet3d_registry
 from mmengine.registry import Registry, build_from_cfg
+from mmengine.runner import Runner
 
 from ..engine.option_checks import arguments_of
 
@@ -43,20 +44,26 @@ def explain(error: BaseException) -> Optional[str]:
         return text
     if isinstance(error, FileNotFoundError):
         return text if not error.filename else f'{error.filename} is missing'
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f'{error.filename}: {error.strerror.lower()}'
     return _explain_building(error)
 
 
 def _explain_building(error: BaseException) -> Optional[str]:
     """Sentence for a component that its settings could not make."""
-    component = None
+    component, name = None, None
     for frame, _ in traceback.walk_tb(error.__traceback__):
+        verb, _, noun = frame.f_code.co_name.partition('_')
         if frame.f_code is build_from_cfg.__code__:
             component = frame.f_locals.get('obj_cls')
-    if component is None:
+            name = getattr(component, '__name__', str(component))
+        elif name is None and verb in ('build', 'register', 'set') and (
+                isinstance(frame.f_locals.get('self'), Runner)):
+            name = f"the run's {noun}"
+    if name is None:
         return None
-    name = getattr(component, '__name__', str(component))
     unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-    if isinstance(error, TypeError) and unknown:
+    if isinstance(error, TypeError) and unknown and component:
         known = [
             key for key in arguments_of(component)
             if key not in ('self', 'args', 'kwargs')

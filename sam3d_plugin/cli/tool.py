@@ -10,6 +10,8 @@ import sys
 import traceback
 from typing import Callable
 
+from .interruption import report_interruption, was_interrupted
+
 
 def run_tool(main: Callable[[argparse.Namespace], None],
              args: argparse.Namespace) -> int:
@@ -30,7 +32,8 @@ def run_tool(main: Callable[[argparse.Namespace], None],
             main(args)
     except (Exception, KeyboardInterrupt) as error:
         if was_interrupted(error):
-            return _report_interruption(args)
+            return report_interruption(
+                '; continue with --resume' if hasattr(args, 'resume') else '')
         from .errors import explain
         sentence = explain(error)
         if sentence is None or getattr(args, 'traceback', False):
@@ -41,28 +44,6 @@ def run_tool(main: Callable[[argparse.Namespace], None],
     finally:
         leave_process_group()
     return 0
-
-
-def was_interrupted(error: BaseException) -> bool:
-    """Whether Ctrl-C is behind an error that replaced it.
-
-    mmengine, for one, turns whatever happens while it formats a config into
-    a syntax error.
-    """
-    seen = set()
-    found = error
-    while found is not None and id(found) not in seen:
-        if isinstance(found, KeyboardInterrupt):
-            return True
-        seen.add(id(found))
-        found = found.__cause__ or found.__context__  # type: ignore
-    return False
-
-
-def _report_interruption(args: argparse.Namespace) -> int:
-    hint = '; continue with --resume' if hasattr(args, 'resume') else ''
-    print(f'error: interrupted{hint}', file=sys.stderr)
-    return 130
 
 
 def _log_traceback() -> None:
@@ -79,9 +60,8 @@ def leave_process_group() -> None:
     gloo's threads abort the process when they outlive the group, which a
     wrapped model keeps alive until it is collected.
     """
-    if 'torch.distributed' not in sys.modules:
-        return
-    from torch import distributed as dist
-    if dist.is_initialized():
+    dist = sys.modules.get('torch.distributed')
+    # An interrupted import leaves a module that lacks the function.
+    if dist is not None and getattr(dist, 'is_initialized', bool)():
         gc.collect()
         dist.destroy_process_group()

@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from ..datasets.frame_preflight import check_frame_loader
 from ..datasets.preflight import SceneLimits, check_datasets
-from ..engine.compatibility import check_query_count
+from ..engine.compatibility import check_class_count, check_query_count
 from ..engine.export import encoder_settings, settings_of
 from ..store.checkpoint import read_checkpoint
 
@@ -32,6 +32,8 @@ def build_runner(cfg: Config, loaders: List[str]) -> Runner:
         check_frame_loader(cfg.train_dataloader)
     check_teacher(cfg.model)
     check_query_count(cfg.model)
+    for dataset in datasets:
+        check_class_count(cfg.model, dataset)
     return RUNNERS.build(cfg)
 
 

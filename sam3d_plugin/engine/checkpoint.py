@@ -9,6 +9,8 @@ from mmengine.logging import print_log
 from ..store.checkpoint import CheckpointError, read_checkpoint
 
 _TEMPORARY = '.{}.tmp'
+# What a run needs besides the weights to resume.
+RESUMABLE = {'meta', 'state_dict', 'message_hub'}
 
 
 def temporary_name(filename: str) -> str:
@@ -54,7 +56,7 @@ def find_newest_checkpoint(work_dir: Union[str, Path]) -> Optional[str]:
         except CheckpointError as error:
             print_log(f'skipped: {error}', logger='current')
             continue
-        if {'meta', 'state_dict', 'message_hub'} <= set(checkpoint):
+        if RESUMABLE <= set(checkpoint):
             return str(path)
     return None
 
@@ -70,7 +72,8 @@ def _candidates(work_dir: Path) -> List[Path]:
     if hint.is_file():
         # The hook may write checkpoints into a folder of their own.
         named = Path(hint.read_text(errors='replace').strip())
-        if named.is_file():
+        # In a copy of a work directory it names the original.
+        if named.is_file() and not (work_dir / named.name).is_file():
             paths.update(named.parent.glob(f'*{named.suffix}'))
     paths = {p for p in paths if not p.name.startswith(('best_', '.'))}
     return sorted(paths, key=_age, reverse=True)

@@ -68,6 +68,27 @@ def check_query_count(model: Dict[str, Any]) -> None:
                 f'model.bbox_head.{name}')
 
 
+def check_class_count(model: Dict[str, Any], dataset: Dict[str, Any]) -> None:
+    """Refuse a head with fewer classes than its data set names.
+
+    Args:
+        model (Dict[str, Any]): Model settings of the config.
+        dataset (Dict[str, Any]): Data set of the config, maybe wrapped.
+
+    Raises:
+        ValueError: It names both counts.
+    """
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    classes = (dataset.get('metainfo') or {}).get('classes') or ()
+    head = model.get('bbox_head') or model.get('decode_head') or {}
+    count = head.get('num_classes')
+    if count is not None and count < len(classes):
+        raise ValueError(
+            f'the head has num_classes={count}, and the data set names '
+            f'{len(classes)} classes; make them agree')
+
+
 def _identity(model: Dict[str, Any]) -> Tuple[Optional[str], ...]:
     """What tells detectors apart, in words."""
     head = model.get('bbox_head') or model.get('decode_head') or {}

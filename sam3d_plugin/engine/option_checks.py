@@ -83,7 +83,7 @@ def _find_problem(cfg: Mapping, key: str, value: Any) -> Optional[str]:
     first, *rest = parts = key.split('.')
     if first not in _run_settings():
         return _describe_ignored(cfg, key, first)
-    node: Any = cfg
+    node, parent = cfg, {}  # type: Any, Any
     for depth, part in enumerate(parts):
         place = '.'.join(parts[:depth])
         if node is None:  # a part that the config switches off
@@ -95,7 +95,7 @@ def _find_problem(cfg: Mapping, key: str, value: Any) -> Optional[str]:
         elif not isinstance(node, Mapping):
             return f'{place} is {node!r} and has no {part}'
         elif part in node:
-            node = node[part]
+            node, parent = node[part], node
         elif depth == 0:  # the runner's own default
             node = {} if len(parts) > 1 else None
         else:
@@ -105,7 +105,8 @@ def _find_problem(cfg: Mapping, key: str, value: Any) -> Optional[str]:
             if problem or is_last:
                 return problem
             node = {}
-    return _check_kind(key, node, value)
+    return (_check_whole(parent, parts, value)
+            or _check_kind(key, node, value))
 
 
 def _check_new_key(node: Mapping, place: List[str], part: str,
@@ -123,10 +124,21 @@ def _check_new_key(node: Mapping, place: List[str], part: str,
         near = _nearest(part, {*accepted, *node})
         owner = node.get('type', name)
         return f'{key}: {owner} takes no {part}{near}'
-    default = accepted[part]
+    default = getattr(accepted[part], 'default', None)
     if default in (None, inspect.Parameter.empty):
         return None
     return _check_kind(key, default, value)
+
+
+def _check_whole(node: Mapping, parts: List[str], value: Any) -> Optional[str]:
+    """Whether a component takes a number that is not whole."""
+    if not isinstance(value, float) or len(parts) < 2:
+        return None
+    accepted = _accepted(node, parts[-2]) or {}
+    kind = getattr(accepted.get(parts[-1]), 'annotation', None)
+    if kind not in (int, Optional[int]):
+        return None
+    return f'{".".join(parts)}={value} must be a whole number'
 
 
 def _accepted(node: Mapping, name: str) -> Optional[Dict[str, Any]]:
@@ -137,7 +149,8 @@ def _accepted(node: Mapping, name: str) -> Optional[Dict[str, Any]]:
         name (str): Key under which it stands.
 
     Returns:
-        Optional[Dict[str, Any]]: None where only building it can tell.
+        Optional[Dict[str, Any]]: Parameter by name, None for a key without
+        one. None where only building it can tell.
     """
     kinds = (node['type'], ) if 'type' in node else _DEFAULT_TYPES.get(
         name, ())
@@ -169,16 +182,16 @@ def _find_components(kind: Any) -> List[Any]:
     return [component for component in found if component is not None]
 
 
-def arguments_of(component: Any) -> Dict[str, Any]:
+def arguments_of(component: Any) -> Dict[str, inspect.Parameter]:
     """Arguments of a component and of the bases that it passes others to.
 
     Args:
         component (Any): Class or function.
 
     Returns:
-        Dict[str, Any]: Default by name, ``Parameter.empty`` for none.
+        Dict[str, inspect.Parameter]: Parameter by name.
     """
-    found: Dict[str, Any] = {}
+    found: Dict[str, inspect.Parameter] = {}
     is_class = inspect.isclass(component)
     functions = [
         vars(base)['__init__'] for base in component.__mro__
@@ -190,7 +203,7 @@ def arguments_of(component: Any) -> Dict[str, Any]:
         except (TypeError, ValueError):  # written in C
             break
         for parameter in parameters:
-            found.setdefault(parameter.name, parameter.default)
+            found.setdefault(parameter.name, parameter)
         if all(p.kind is not p.VAR_KEYWORD for p in parameters):
             break
     return found
@@ -224,14 +237,18 @@ def _find_below(node: Mapping, place: List[str], name: str,
     if name == 'type' or name == '_delete_':
         return None
     if name in node:
-        return _check_kind('.'.join([*place, name]), node[name], value)
+        return (_check_whole(node, [*place, name], value)
+                or _check_kind('.'.join([*place, name]), node[name], value))
     return _check_new_key(node, place, name, value)
 
 
 def _run_settings() -> Set[str]:
     """Keys of a config that a run reads."""
     from mmengine.runner import Runner
-    return {*arguments_of(Runner), *_RUN_SETTINGS} - {'self', 'cfg'}
+
+    # The launcher is an option of its own, which has the last word.
+    return {*arguments_of(Runner), *_RUN_SETTINGS
+            } - {'self', 'cfg', 'launcher'}
 
 
 def _describe_ignored(cfg: Mapping, key: str, first: str) -> str:

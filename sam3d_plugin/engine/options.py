@@ -11,6 +11,7 @@ from .option_checks import check_options
 from .projects import make_projects_importable
 
 _CONFIG_SUFFIXES = ('.py', '.yml', '.yaml', '.json')
+_WEIGHT_SUFFIXES = ('.pth', '.pt', '.ckpt', '.bin', '.tar', '.safetensors')
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -78,7 +79,7 @@ def _check_config_file(path: Path) -> None:
     """Refuse what cannot be a config before mmengine reads it."""
     if path.suffix not in _CONFIG_SUFFIXES:
         hint = ('; are config and checkpoint swapped?'
-                if path.suffix in ('.pth', '.safetensors') else '')
+                if path.suffix in _WEIGHT_SUFFIXES else '')
         raise ValueError(f'{path} is not a config (.py){hint}')
     if path.is_file():
         return

@@ -4,20 +4,22 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Union
 
 import torch
-from mmdet3d.registry import MODELS, RUNNERS, TRANSFORMS
+from mmdet3d.registry import MODELS, OPTIMIZERS, RUNNERS, TRANSFORMS
 from mmengine.dist import is_distributed, master_only
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.model import (BaseTTAModel, is_model_wrapper,
                             revert_sync_batchnorm)
 from mmengine.optim import OptimWrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from ..ops.random_state import keep_random_state
-from ..store.checkpoint import (LoadReport, extract_state_dict, load_encoder,
+from ..store.checkpoint import (CheckpointError, LoadReport,
+                                extract_state_dict, load_encoder,
                                 read_checkpoint)
-from .checkpoint import find_newest_checkpoint, publish, temporary_name
+from .checkpoint import (RESUMABLE, find_newest_checkpoint, publish,
+                         temporary_name)
 from .console import file_only, quieten, without_shell_messages
 from .distributed import check_gpu_count, init_gloo
 from .work_dir import unwritable
@@ -114,7 +116,37 @@ class PointRunner(Runner):
             optim_wrapper = dict(optim_wrapper, type='CPUAmpOptimWrapper')
             for gpu_option in ('loss_scale', 'dtype', 'use_fsdp'):
                 optim_wrapper.pop(gpu_option, None)
-        return super().build_optim_wrapper(optim_wrapper)
+        if isinstance(optim_wrapper, OptimWrapper):  # built before resuming
+            return optim_wrapper
+        kind = (optim_wrapper.get('optimizer') or {}).get('type')
+        if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
+            # mmengine asks for its signature without having found it.
+            raise KeyError(f'{kind} is not in the mmdet3d::optimizer '
+                           'registry. Please check it')
+        wrapper = super().build_optim_wrapper(optim_wrapper)
+        if isinstance(wrapper, OptimWrapper):
+            wrapper.optimizer.step()  # without gradients: its settings only
+        return wrapper
+
+    def build_train_loop(self, loop: Any) -> BaseLoop:
+        """Build the loop; one that never trains or validates is refused.
+
+        Args:
+            loop (Any): As in mmengine.
+
+        Returns:
+            BaseLoop: The loop.
+
+        Raises:
+            ValueError: If a length or an interval is not a whole number >= 1.
+        """
+        built = super().build_train_loop(loop)
+        for name in ('max_epochs', 'max_iters', 'val_interval'):
+            value = getattr(built, name, 1)
+            if value < 1 or value != int(value):
+                raise ValueError(f'train_cfg.{name} is {value}; it must be a '
+                                 'whole number >= 1')
+        return built
 
     def register_default_hooks(self,
                                hooks: Optional[Dict[str, Any]] = None) -> None:
@@ -141,9 +173,7 @@ class PointRunner(Runner):
         """Build what a test needs, so that its settings are checked now."""
         if self._test_loop is None:
             return
-        if self._test_dataloader != self._val_dataloader:
-            self.build_dataloader(self._test_dataloader)
-        self.build_evaluator(self._test_evaluator)
+        self.build_test_loop(self._test_loop)
         if 'tta_model' in self.cfg:
             MODELS.build(dict(self.cfg.tta_model, module=self.model))
         for step in self.cfg.get('tta_pipeline', []):
@@ -159,6 +189,9 @@ class PointRunner(Runner):
                 self.logger.info(f'no checkpoint in {self.work_dir} to resume '
                                  'from: starting at the beginning')
         super().load_or_resume()
+        if self._resume and self.iter >= self.max_iters:
+            self.logger.info(f'nothing is left to train: step {self.iter} of '
+                             f'{self.max_iters} is done')
 
     def load_checkpoint(
             self,
@@ -178,6 +211,10 @@ class PointRunner(Runner):
                 model is missing or mis-shaped.
         """
         checkpoint = read_checkpoint(filename, map_location)
+        if self._resume and not RESUMABLE <= set(checkpoint):
+            raise CheckpointError(
+                f'{filename} holds weights only, so no training can resume '
+                'from it; start from it with --cfg-options load_from=FILE')
         checkpoint['state_dict'] = extract_state_dict(checkpoint, filename)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         self.load_report = load_encoder(

@@ -49,8 +49,12 @@ def write_detections(detections: Detections,
     if colors is None:
         colors = colors_from_height(detections.points)
     edges, edge_colors = draw_edges(drawn)
-    write_ply(paths['ply'], np.concatenate([detections.points, edges]),
-              np.concatenate([colors, edge_colors]))
+    write_ply(
+        paths['ply'],
+        np.concatenate([detections.points, edges]),
+        np.concatenate([colors, edge_colors]),
+        num_edges=len(edges),
+        colors_show='' if detections.colors is not None else 'height')
     content = (detections.points, colors, None, drawn, detections.scan)
     render_scene(paths['png'], *content, options=view)
     write_scene_html(
@@ -89,7 +93,8 @@ def write_segmentation(segmentation: Segmentation,
         points,
         label_colors(labels, segmentation.palette),
         labels=labels,
-        classes=segmentation.classes)
+        classes=segmentation.classes,
+        colors_show='classes')
     for ending, write in (('png', render_labels), ('html', write_labels_html)):
         write(paths[ending], points, labels, segmentation.classes,
               segmentation.palette, segmentation.scan, view)

@@ -14,8 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import (Any, Callable, Dict, Iterable, Iterator, List, Sequence,
-                    Tuple, Union)
+from typing import Any, Callable, Dict, Iterable, List, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -23,6 +22,10 @@ from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
+
+from .errors import CheckpointError
+from .foreign_files import foreign_kind
+from .state_names import extract_state_dict, find_holder, select_prefix
 
 _NUMPY_DTYPES = ('bool', 'uint8', 'int8', 'int16', 'int32', 'int64', 'float16',
                  'float32', 'float64', 'str')
@@ -32,15 +35,7 @@ _BROKEN_FILE = (RuntimeError, EOFError, ValueError, LookupError, TypeError,
                 AttributeError, AssertionError, ArithmeticError, MemoryError,
                 OSError, struct.error, pickle.UnpicklingError)
 _HISTORY_METHODS = ('min', 'max', 'current', 'mean')
-_STATE_KEYS = ('state_dict', 'model', 'model_state_dict', 'base_model', 'net')
-# Put before every name by torch.compile, DataParallel and Lightning.
-_COMPILED = '_orig_mod.'
-_WRAPPERS = ('module.', 'model.')
 _BACKBONE_PREFIX = 'backbone.'
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be used; the message says which and why."""
 
 
 def allow_mmengine_classes() -> None:
@@ -109,9 +104,10 @@ def _load(filename: str, map_location: Any) -> Any:
     if '://' not in filename:
         path = Path(filename).expanduser()
         if not path.is_file():
+            what = 'a folder, not a file' if path.is_dir() else 'missing'
             raise FileNotFoundError(
-                f'checkpoint {filename} is missing; check the path')
-        if path.suffix == '.safetensors':
+                f'checkpoint {filename} is {what}; check the path')
+        if _is_safetensors(path):
             return _load_safetensors(path)
         return torch.load(path, map_location=map_location, weights_only=True)
     # mmengine's loaders of addresses leave weights_only to torch, and torch
@@ -127,6 +123,12 @@ def _load(filename: str, map_location: Any) -> Any:
             os.environ[_FORCE_WEIGHTS_ONLY] = before
 
 
+def _is_safetensors(path: Path) -> bool:
+    """Whether a file begins with a length and a header in JSON."""
+    with open(path, 'rb') as file:
+        return file.read(9)[8:] == b'{'
+
+
 def _load_safetensors(path: Path) -> Dict[str, Any]:
     """Tensors and metadata of a safetensors file, as a checkpoint."""
     from safetensors import SafetensorError, safe_open
@@ -140,6 +142,9 @@ def _load_safetensors(path: Path) -> Dict[str, Any]:
 
 def _reading_error(filename: str, error: Exception) -> CheckpointError:
     """Say in one sentence why torch could not read the file."""
+    what = '' if '://' in filename else _kind_of(Path(filename).expanduser())
+    if what:
+        return CheckpointError(f'{filename} is {what}')
     foreign = re.search(r'GLOBAL `?([\w.]+)', str(error))
     if foreign:
         return CheckpointError(
@@ -148,61 +153,30 @@ def _reading_error(filename: str, error: Exception) -> CheckpointError:
             'tensors only, as torch.save(dict(state_dict=model.state_dict()), '
             'FILE)')
     reason = (str(error).splitlines() or [type(error).__name__])[0]
+    reason = re.sub(r'^\[enforce fail at \S+\] \. | In PyTorch 2.6.*', '',
+                    reason)
     return CheckpointError(
         f'{filename} is truncated or not a checkpoint ({reason[:100]}); take '
         'another one or copy it again')
 
 
-def extract_state_dict(checkpoint: Dict[str, Any],
-                       filename: str) -> Dict[str, Tensor]:
-    """Find the model's tensors in a checkpoint.
-
-    Args:
-        checkpoint (Dict[str, Any]): Content of the file; the tensors are under
-            ``state_dict``, ``model`` or a name that other libraries use, or
-            at the top.
-        filename (str): Its name, for errors.
-
-    Returns:
-        Dict[str, Tensor]: Tensors by name, without what torch.compile,
-        DataParallel and Lightning put before the names.
-
-    Raises:
-        CheckpointError: If there are no tensors by name.
-    """
-    state: Any = checkpoint
-    for key in _STATE_KEYS:
-        if isinstance(checkpoint.get(key), dict):
-            state = checkpoint[key]
-            break
-    if not state or not all(isinstance(v, Tensor) for v in state.values()):
-        raise CheckpointError(
-            f'{filename} has no model tensors under {", ".join(_STATE_KEYS)} '
-            f'or at the top; it holds {", ".join(map(str, checkpoint))}')
-    state = {name.replace(_COMPILED, ''): t for name, t in state.items()}
-    for wrapper in _wrappers_of(state):
-        state = select_prefix(state, wrapper)
-    return state
-
-
-def _wrappers_of(names: Iterable[str]) -> Iterator[str]:
-    """Prefixes of wrappers that all names share, the outermost first."""
-    names = list(names)
-    while True:
-        shared = [w for w in _WRAPPERS if all(n.startswith(w) for n in names)]
-        if not shared:
-            return
-        names = [name[len(shared[0]):] for name in names]
-        yield shared[0]
-
-
-def select_prefix(state_dict: Dict[str, Tensor],
-                  prefix: str) -> Dict[str, Tensor]:
-    """Tensors whose name starts with ``prefix``, named without it."""
-    return {
-        name[len(prefix):]: tensor
-        for name, tensor in state_dict.items() if name.startswith(prefix)
-    }
+def _kind_of(path: Path) -> str:
+    """What a file is that is not a checkpoint; '' if nothing is known."""
+    with path.open('rb') as file:
+        head = file.read(4096)
+    if b'"weight_map"' in head:
+        return ('the index of a checkpoint in several files; save the model '
+                'in one')
+    if path.suffix == '.py':
+        return 'a Python file; are config and checkpoint swapped?'
+    # Checkpoints are zip archives themselves.
+    kind = '' if head.startswith(b'PK') else foreign_kind(head)
+    try:
+        text = head[:-4].decode('utf-8')
+    except UnicodeDecodeError:
+        return kind
+    is_text = all(c.isprintable() or c.isspace() for c in text)
+    return kind or ('a text file; check the path' if is_text else '')
 
 
 @dataclass(frozen=True)
@@ -270,7 +244,7 @@ class LoadReport:
                 'initialisation')
 
 
-def _listed(names: Sequence[str], most: int = 50) -> str:
+def _listed(names: Sequence[str], most: int = 10) -> str:
     """Names for a sentence that a terminal can hold."""
     rest = len(names) - most
     return ', '.join(names[:most]) + (f' and {rest} more' if rest > 0 else '')
@@ -300,6 +274,7 @@ def load_encoder(module: nn.Module,
             ``allow_missing``, or if nothing fits at all.
     """
     expected = module.state_dict()
+    prefix += find_holder(select_prefix(state_dict, prefix), list(expected))
     selected = select_prefix(state_dict, prefix)
     current = _current_names(selected, expected)
     selected = {current[name]: value for name, value in selected.items()}
@@ -380,14 +355,18 @@ def _check_finite(given: Dict[str, Tensor], expected: Iterable[str],
 
 def _find_mismatched(given: Dict[str, Tensor],
                      expected: Dict[str, Tensor]) -> Dict[str, str]:
-    """Names of tensors of another shape, each with both shapes in words."""
+    """Names of tensors of another form, each with both forms in words."""
     return {
-        name:
-        f'{name} (file {tuple(tensor.shape)}, model '
-        f'{tuple(expected[name].shape)})'
+        name: f'{name} (file {_form(tensor)}, model {_form(expected[name])})'
         for name, tensor in given.items()
-        if name in expected and tensor.shape != expected[name].shape
+        if name in expected and _form(tensor) != _form(expected[name])
     }
+
+
+def _form(tensor: Tensor) -> str:
+    """Shape, and whether whole numbers stand where weights should."""
+    kind = '' if tensor.is_floating_point() else ' whole numbers'
+    return f'{tuple(tensor.shape)}{kind}'
 
 
 def _is_named(name: str, patterns: Iterable[str]) -> bool:

@@ -16,3 +16,7 @@ class FrameError(ValueError):
 
     A run skips it, records this and goes on.
     """
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message says which and why."""

@@ -12,9 +12,12 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from .errors import FrameError
+from .foreign_files import foreign_kind
 
 JPEG_QUALITY = 95
 _COLOR_MODES = ('RGB', 'RGBA', 'RGBX', 'P', 'PA', 'L', 'LA', 'CMYK', 'YCbCr')
+# Colors of 10 to 14 bits in 16 are darker than this in 8.
+_DARK = 64
 _ORIENTATION = 0x0112  # of EXIF
 # The largest value of a PGM file.
 _PGM = re.compile(rb'P5\s+(?:#[^\n]*\n\s*)*\d+\s+\d+\s+(\d+)\s')
@@ -46,9 +49,12 @@ def _decode(content: bytes, name: str,
     try:
         with Image.open(io.BytesIO(content)) as image:
             return read(image)
+    except FrameError:
+        raise
     except UnidentifiedImageError:
+        kind = foreign_kind(content) or 'of an unknown format'
         raise FrameError(
-            f'{name} is not a readable image (unknown format)') from None
+            f'{name} is not a readable image: it is {kind}') from None
     except (OSError, SyntaxError, ValueError, struct.error,
             Image.DecompressionBombError) as error:
         raise FrameError(
@@ -74,9 +80,18 @@ def decode_color(content: bytes, name: str) -> np.ndarray:
         if image.mode not in _COLOR_MODES:
             raise FrameError(f'{name} is no 8-bit color image: its mode is '
                              f'{image.mode}; is it a depth image?')
-        return np.asarray(image.convert('RGB'))
+        pixels = np.asarray(image.convert('RGB'))
+        if _is_deep_png(content) and pixels.max() < _DARK:
+            raise FrameError(f'{name} uses only a part of its 16 bits; store '
+                             'colors in 8 bits')
+        return pixels
 
     return _decode(content, name, read)
+
+
+def _is_deep_png(content: bytes) -> bool:
+    """Whether an image file has colors of 16 bits, as its header says."""
+    return content[:8] == b'\x89PNG\r\n\x1a\n' and content[24] == 16
 
 
 def is_plain_jpeg(content: bytes) -> bool:

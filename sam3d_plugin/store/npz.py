@@ -7,8 +7,12 @@ from typing import Collection, Dict, List, Tuple, Union
 
 import numpy as np
 
+from .foreign_files import foreign_kind
+
 # zlib makes at most so many bytes out of one.
 _LARGEST_RATIO = 1032
+# Of a file, enough to tell what it is.
+_BEGINNING = 10_000
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0
@@ -46,9 +50,25 @@ def read_npz(
     except MemoryError:  # of an array that is as large as it says
         raise
     except Exception as error:
+        kind = _foreign_kind(source)
+        if kind:
+            raise ValueError(f'it is {kind}') from error
         reason = f'{type(error).__name__}: {error}'[:100]
         raise ValueError(f'it is not a readable .npz ({reason})') from error
     return arrays, others
+
+
+def _foreign_kind(source: Union[str, Path, bytes]) -> str:
+    """What a file is whose beginning is not that of an archive."""
+    if not isinstance(source, bytes):
+        try:
+            with open(source, 'rb') as file:
+                source = file.read(_BEGINNING)
+        except OSError:
+            return ''
+    if source.startswith(b'PK'):
+        return ''
+    return foreign_kind(source) or 'not an .npz archive'
 
 
 def _read_array(archive: zipfile.ZipFile,

@@ -22,6 +22,7 @@ import numpy as np
 from .errors import FrameError
 from .files import (BackendArgs, PathLike, exists, join, list_names,
                     read_bytes, write_bytes)
+from .foreign_files import parse_numbers
 from .frame_marks import read_frame_marks
 # Also for those who look for them here.
 from .image_files import JPEG_QUALITY as JPEG_QUALITY
@@ -34,6 +35,8 @@ from .image_files import is_plain_jpeg as is_plain_jpeg
 from .records import fingerprint
 
 INTRINSIC = 'intrinsic.txt'
+#: How a scan was imported; ``world`` turned and moved its poses.
+IMPORT = 'import.json'
 INTRINSIC_DEPTH = 'intrinsic_depth.txt'
 DEPTH_TO_COLOR = 'depth_to_color.txt'
 _COLOR = ('.jpg', '.jpeg')
@@ -92,8 +95,8 @@ def encode_matrix(matrix: np.ndarray) -> bytes:
 def decode_matrix(content: bytes, name: str) -> np.ndarray:
     """(4, 4) of a text file; FrameError when it holds something else."""
     try:
-        values = [float(x) for x in content.decode().split()]
-        return np.array(values, dtype=np.float64).reshape(4, 4)
+        values = np.array(parse_numbers(content), dtype=np.float64)
+        return values.reshape(4, 4)
     except ValueError as error:
         raise FrameError(f'{name} holds no 4x4 matrix') from error
 

@@ -10,22 +10,22 @@ import numpy as np
 from plyfile import PlyData, PlyElement
 
 from sam3d_plugin.store.files import BackendArgs, write_bytes
+from sam3d_plugin.store.ply_comments import CLASS_INDEX, COLORS_SHOW, EDGES
 from .points import check_points
 
-# Before an index and the name of its class, in the comments of a file.
-CLASS_COMMENT = 'class_index'
 # What float32 may change of a coordinate, metres.
 _TOLERANCE = 1e-4
 
 
-def write_ply(
-    path: Union[str, Path],
-    points: np.ndarray,
-    colors: np.ndarray,
-    region_ids: Optional[np.ndarray] = None,
-    backend_args: BackendArgs = None,
-    labels: Optional[np.ndarray] = None,
-    classes: Sequence[str] = ()) -> None:
+def write_ply(path: Union[str, Path],
+              points: np.ndarray,
+              colors: np.ndarray,
+              region_ids: Optional[np.ndarray] = None,
+              backend_args: BackendArgs = None,
+              labels: Optional[np.ndarray] = None,
+              classes: Sequence[str] = (),
+              num_edges: int = 0,
+              colors_show: str = '') -> None:
     """Write points with colours, binary and little endian.
 
     Coordinates far from the origin are written in double precision. Comments
@@ -41,6 +41,8 @@ def write_ply(
         labels (Optional[np.ndarray]): (N,) indices into ``classes``, kept as
             the property ``class_index``.
         classes (Sequence[str]): Names of the classes.
+        num_edges (int): How many points at the end draw boxes.
+        colors_show (str): What, if not the colors of the room.
 
     Raises:
         ValueError: When there is no point, a coordinate is not finite, or
@@ -55,7 +57,7 @@ def write_ply(
                          f'shape {np.shape(colors)}')
     columns += [(name, 'u1', np.asarray(colors)[:, i])
                 for i, name in enumerate(('red', 'green', 'blue'))]
-    for name, ids in (('region', region_ids), ('class_index', labels)):
+    for name, ids in (('region', region_ids), (CLASS_INDEX, labels)):
         if ids is None:
             continue
         if np.shape(ids) != (len(points), ):
@@ -70,9 +72,11 @@ def write_ply(
     comments = ['x y z in metres, z up']
     if region_ids is not None:
         comments.append('region 0: in none')
-    comments += [
-        f'{CLASS_COMMENT} {i} {name}' for i, name in enumerate(classes)
-    ]
+    if num_edges:
+        comments.append(f'{EDGES} {num_edges}')
+    if colors_show:
+        comments.append(f'{COLORS_SHOW} {colors_show}')
+    comments += [f'{CLASS_INDEX} {i} {name}' for i, name in enumerate(classes)]
     PlyData([PlyElement.describe(vertices, 'vertex')],
             byte_order='<',
             comments=comments).write(buffer)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sam3d_plugin.engine.compatibility import (check_checkpoint,
+                                               check_class_count,
                                                check_query_count,
                                                check_same_detector)
 from sam3d_plugin.engine.options import read_config
@@ -76,3 +77,13 @@ def test_fewer_tokens_than_queries_are_refused(name, setting, queries):
 ])
 def test_other_models_have_no_such_limit(name):
     check_query_count(model_of(name))
+
+
+@pytest.mark.parametrize('head', ['bbox_head', 'decode_head'])
+def test_a_head_with_too_few_classes_is_refused(head):
+    dataset = dict(dataset=dict(metainfo=dict(classes=('a', 'b', 'c'))))
+    check_class_count({head: dict(num_classes=3)}, dataset)
+    check_class_count({head: dict()}, dataset)
+    check_class_count({head: dict(num_classes=1)}, dict(type='Other'))
+    with pytest.raises(ValueError, match='num_classes=2'):
+        check_class_count({head: dict(num_classes=2)}, dataset)

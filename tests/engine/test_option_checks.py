@@ -145,3 +145,20 @@ def test_every_setting_of_our_configs_is_known(path):
 def test_a_wrong_config_is_named(name, hint):
     with pytest.raises((ValueError, FileNotFoundError), match=hint):
         read_config(str(CONFIGS / name), {})
+
+
+@pytest.mark.parametrize('key, value', [
+    ('train_cfg.val_interval', 0.5),
+    ('train_cfg.max_iters', 1e3),
+    ('model.backbone.tokenizer.num_tokens', 6.5),
+    ('model.bbox_head', dict(num_classes=18.)),
+    ('default_hooks.checkpoint.interval', 2.5),
+])
+def test_numbers_that_must_be_whole(cfg, key, value):
+    with pytest.raises(ValueError, match='whole number'):
+        check_options(cfg, {key: value})
+
+
+def test_the_launcher_has_an_option_of_its_own(cfg):
+    with pytest.raises(ValueError, match='launcher'):
+        check_options(cfg, dict(launcher='pytorch'))

@@ -97,6 +97,19 @@ def test_best_checkpoints_are_not_resumed_from(tmp_path):
     assert find_newest_checkpoint(tmp_path).endswith('epoch_12.pth')
 
 
+def test_a_copied_work_directory_resumes_from_itself(tmp_path):
+    for name in ('original', 'copy'):
+        (tmp_path / name).mkdir()
+        torch.save(
+            dict(meta={}, state_dict={}, message_hub={}),
+            tmp_path / name / 'iter_1.pth')
+        (tmp_path / name / 'last_checkpoint').write_text(
+            str(tmp_path / 'original/iter_1.pth'))
+    os.utime(tmp_path / 'copy/iter_1.pth', (1, 1))
+    assert find_newest_checkpoint(tmp_path / 'copy') == str(tmp_path /
+                                                            'copy/iter_1.pth')
+
+
 def _kill_in_the_middle(self, content, path):
     with open(path, 'wb') as file:
         file.write(content[:len(content) // 2])

@@ -340,26 +340,3 @@ def test_no_boxes_have_no_edges():
     box = LabelledBoxes(np.array([[0, 0, 0, 2, 2, 2, 0.]]), ('chair', ))
     points, _ = draw_edges(box)
     assert (np.abs(points).max(axis=1) == 1).all()
-
-
-def test_map_coordinates_lose_nothing(files, room, tmp_path):
-    """UTM: five million metres, of which float32 keeps half a metre."""
-    xyz, rgb, regions = room
-    xyz = np.round(xyz.astype(np.float64) * 1024) / 1024  # exact far away, too
-    utm = np.array([451234., 5411876., 312.])
-    predict = Predictor(*files)
-    found = []
-    for name, move in (('near', np.zeros(3)), ('far', utm)):
-        path = tmp_path / name / 'a.npz'  # its name seeds the sampling
-        path.parent.mkdir()
-        np.savez(path, xyz=xyz + move, rgb=rgb, region=regions)
-        found.append(predict(path, score_thr=0.))
-    near, far = found
-    assert near.boxes.names == far.boxes.names and len(far) > 0
-    moved = near.boxes.boxes + np.append(utm, np.zeros(4))
-    assert np.allclose(far.boxes.boxes, moved, atol=1e-4)
-    assert np.array_equal(far.points, xyz + utm)
-    written = write_detections(far, tmp_path / 'out')
-    vertices = PlyData.read(str(written['ply']))['vertex']
-    read = np.stack([vertices[axis] for axis in 'xyz'], 1)[:len(xyz)]
-    assert np.array_equal(read, xyz + utm)

@@ -129,7 +129,7 @@ def test_command_line_writes_what_was_found(files, room, tmp_path, capsys):
     vertices = PlyData.read(str(out / 'a.ply'))['vertex']
     assert vertices['class_index'].tolist() == found['labels']
     # What import_scans.py reads from it are the same classes.
-    read = read_scan(out / 'a.ply', ReadOptions())
+    read = read_scan(out / 'a.ply', ReadOptions(without_color=True))
     names = np.array(found['classes'])[found['labels']]
     assert read.semantic.tolist() == [NYU40_IDS[name] for name in names]
     assert (out / 'a.png').read_bytes().startswith(b'\x89PNG')
@@ -145,3 +145,21 @@ def test_checkpoint_of_a_detector(files, tmp_path):
     with pytest.raises(
             ValueError, match='model with VoteNet.*with PointTokenSegmentor'):
         Predictor(files[0], str(tmp_path / 'votenet.pth'))
+
+
+def test_command_line_keeps_map_coordinates(files, room, tmp_path):
+    """The same labels wherever the scan lies, at exactly its points."""
+    xyz = np.round(room[0].astype(np.float64) * 1024) / 1024
+    utm = np.array([451234., 5411876., 312.])
+    labels = {}
+    for name, move in (('near', np.zeros(3)), ('far', utm)):
+        path = tmp_path / name / 'a.npz'
+        path.parent.mkdir()
+        np.savez(path, xyz=xyz + move, rgb=room[1], region=room[2])
+        out = tmp_path / f'{name}_out'
+        assert predict_by_tool(*files, str(path), '--out', str(out)) == 0
+        vertices = PlyData.read(str(out / 'a.ply'))['vertex']
+        points = np.stack([vertices[axis] for axis in 'xyz'], 1)
+        assert np.array_equal(points, xyz + move)
+        labels[name] = vertices['class_index']
+    assert (labels['near'] == labels['far']).mean() > .99

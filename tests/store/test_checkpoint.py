@@ -82,7 +82,7 @@ def test_truncated_checkpoint_is_named(tmp_path, part, zipped):
         _encoder(64).state_dict(), file, _use_new_zipfile_serialization=zipped)
     whole = file.read_bytes()
     file.write_bytes(whole[:int(part * len(whole))])
-    with pytest.raises(CheckpointError, match='cut.pth is truncated'):
+    with pytest.raises(CheckpointError, match='cut.pth is (truncated|empty)'):
         read_checkpoint(file)
 
 
@@ -235,3 +235,83 @@ def test_the_loader_of_mmengine_reads_its_own_classes_and_no_others(tmp_path):
     foreign = _save(tmp_path / 'b.pth', extra=fractions.Fraction(1, 2))
     with pytest.raises(pickle.UnpicklingError, match='fractions.Fraction'):
         read(foreign)
+
+
+@pytest.mark.parametrize('others', [{}, {'criterion.weight': torch.ones(3)}])
+@pytest.mark.parametrize('holder', ['net.', 'model.', 'module.detector.'])
+def test_a_model_inside_another_is_found(holder, others):
+    """Trainers hold it under a name of their own, with a loss beside it."""
+    torch.manual_seed(0)
+    trained, fresh = (
+        nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)) for _ in range(2))
+    state = {holder + k: v for k, v in trained.state_dict().items()}
+    report = load_encoder(fresh, extract_state_dict({**state, **others}, 'a'))
+    assert report.summary() == '7/7 tensors'
+    assert len(report.unexpected) == len(others)
+    assert torch.equal(fresh[0].weight, trained[0].weight)
+
+
+def test_a_model_that_is_there_twice_is_not_chosen():
+    model = nn.Linear(3, 4)
+    state = {
+        f'{name}.{k}': v
+        for name in ('student', 'teacher')
+        for k, v in model.state_dict().items()
+    }
+    with pytest.raises(CheckpointError, match=r'student \(2\), teacher'):
+        load_encoder(model, state)
+
+
+@pytest.mark.parametrize('wrap', [
+    lambda state: dict(model=dict(state_dict=state), epoch=1),
+    lambda state: dict(state_dict=dict(model=state)),
+    lambda state: dict(ema_state_dict=state, meta={}),
+    lambda state: dict(model_ema=state),
+    lambda state: dict(weights=state),
+])
+def test_tensors_in_nested_dictionaries_are_found(wrap):
+    state = dict(weight=torch.ones(1))
+    assert extract_state_dict(wrap(state), 'a') == state
+
+
+@pytest.mark.parametrize('name', ['a.SAFETENSORS', 'a.pth', 'a'])
+def test_safetensors_are_known_by_their_content(tmp_path, name):
+    save_file(dict(weight=torch.ones(2)), tmp_path / name)
+    content = read_checkpoint(tmp_path / name)
+    assert torch.equal(content['state_dict']['weight'], torch.ones(2))
+    file = _save(tmp_path / 'b.safetensors', epoch=3)
+    assert read_checkpoint(file) == dict(epoch=3)
+
+
+@pytest.mark.parametrize('name, content, what', [
+    ('a.pth', b'', 'empty'),
+    ('a.pth', b'version https://git-lfs.github.com/spec/v1\noid', 'git-lfs'),
+    ('a.pth', b'<!DOCTYPE html>\n<html></html>', 'web page'),
+    ('a.index.json', b'{"weight_map": {"a": "b"}}', 'several files'),
+    ('a.pth.gz', b'\x1f\x8b\x08\x00', 'gzip'),
+    ('a.py', b"model = dict(type='VoteNet')\n", 'swapped'),
+    ('a.pth', b'{"message": "Not Found"}', 'text file'),
+])
+def test_other_files_are_named(tmp_path, name, content, what):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=what) as error:
+        read_checkpoint(tmp_path / name)
+    assert len(str(error.value)) < 200 + len(str(tmp_path))
+
+
+def test_a_folder_is_not_called_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match='folder'):
+        read_checkpoint(tmp_path)
+
+
+def test_whole_numbers_are_no_weights():
+    """Quantized weights would be loaded as numbers up to 127."""
+    model = nn.BatchNorm1d(4)
+    state = {k: v.to(torch.int8) for k, v in model.state_dict().items()}
+    with pytest.raises(CheckpointError, match='whole numbers'):
+        load_encoder(model, state)
+    half = {
+        k: v.half() if v.is_floating_point() else v
+        for k, v in model.state_dict().items()
+    }
+    assert load_encoder(model, half).summary() == '5/5 tensors'

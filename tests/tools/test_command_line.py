@@ -1,4 +1,6 @@
 """Tests of what every command line has to get right."""
+import ast
+import os
 import shlex
 import subprocess
 import sys
@@ -8,7 +10,8 @@ import numpy as np
 import pytest
 
 from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.cli.tool import run_tool, was_interrupted
+from sam3d_plugin.cli.interruption import was_interrupted
+from sam3d_plugin.cli.tool import leave_process_group, run_tool
 from sam3d_plugin.datasets.preparation_commands import command_for_root
 from sam3d_plugin.inference import read_scene
 from tests.tools.conftest import load_tool
@@ -144,3 +147,175 @@ def test_what_is_given_for_a_scan_is_named(tmp_path, kind, hint):
     path.symlink_to('nowhere.ply') if kind == 'link' else path.mkdir()
     with pytest.raises((OSError, ValueError), match=hint):
         read_scene(path)
+
+
+# Run before the package is installed, or without it.
+ALONE = {
+    'analysis/update_readme.py', 'build_mmcv.py', 'doctor.py',
+    'setup_environment.py'
+}
+
+
+def _scripts():
+    for path in sorted(TOOLS.rglob('*.py')):
+        if "__name__ == '__main__'" in path.read_text():
+            yield path.relative_to(TOOLS).as_posix()
+
+
+@pytest.mark.parametrize('name', list(_scripts()))
+def test_every_tool_can_be_interrupted_from_its_first_import_on(name):
+    tree = ast.parse((TOOLS / name).read_text())
+    if name in ALONE:
+        caught = [
+            handler.type.id for node in ast.walk(tree.body[-1])
+            if isinstance(node, ast.Try) for handler in node.handlers
+        ]
+        assert 'KeyboardInterrupt' in caught
+        return
+    first = next(
+        n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom)))
+    assert isinstance(first, ast.Import)
+    assert first.names[0].name == 'sam3d_plugin.cli.interruption'
+
+
+def _run_interrupted(name, library, *arguments):
+    """Run a tool; Ctrl-C comes while it imports a library."""
+    code = ('import runpy, sys\n'
+            'class Finder:\n'
+            '    def find_spec(self, name, *rest):\n'
+            f'        if name == {library!r}:\n'
+            '            raise KeyboardInterrupt\n'
+            'sys.meta_path.insert(0, Finder())\n'
+            f'sys.argv = [{name!r}, *{arguments!r}]\n'
+            f'runpy.run_path({str(TOOLS / name)!r}, run_name="__main__")\n')
+    return subprocess.run([sys.executable, '-c', code],
+                          cwd=TOOLS.parent,
+                          capture_output=True,
+                          text=True)
+
+
+@pytest.mark.parametrize('name, library, arguments', [
+    ('preparation/verify.py', 'rich.console', ['--data', 'x']),
+    ('preparation/import_rgbd_folder.py', 'numpy', ['--help']),
+    ('visualize/detections.py', 'torch', ['--help']),
+    ('analysis/compare.py', 'numpy', ['--help']),
+    ('train.py', 'mmengine', ['x.py']),
+])
+def test_interruption_while_libraries_are_imported(name, library, arguments):
+    result = _run_interrupted(name, library, *arguments)
+    assert result.returncode == 130
+    assert result.stderr.count('\n') == 1 and 'interrupted' in result.stderr
+
+
+def _run_code(code):
+    return subprocess.run([sys.executable, '-c', code],
+                          cwd=TOOLS.parent,
+                          capture_output=True,
+                          text=True,
+                          timeout=60)
+
+
+def test_an_interruption_that_python_swallows_comes_again():
+    """As one in a callback of the garbage collector."""
+    result = _run_code('import sam3d_plugin.cli.interruption, time\n'
+                       'class Callback:\n'
+                       '    def __del__(self):\n'
+                       '        raise KeyboardInterrupt\n'
+                       'Callback()\n'
+                       'time.sleep(30)\n'
+                       'print("went on")\n')
+    assert result.returncode == 130 and not result.stdout
+    assert result.stderr.count('\n') == 1 and 'interrupted' in result.stderr
+
+
+def test_half_a_module_is_not_asked_for_its_process_group(monkeypatch):
+    """An interrupted import of torch leaves one behind."""
+    monkeypatch.setitem(sys.modules, 'torch.distributed', type(sys)('half'))
+    monkeypatch.setitem(sys.modules, 'torch', None)
+    leave_process_group()
+
+
+def test_other_errors_keep_their_traceback():
+    result = _run_code('import sam3d_plugin.cli.interruption\n'
+                       '1 / 0\n')
+    assert result.returncode == 1 and 'ZeroDivisionError' in result.stderr
+
+
+def test_a_closed_pipe_needs_no_traceback():
+    code = ('import sam3d_plugin.cli.interruption, sys, time\n'
+            'sys.stdin.read()\n'
+            'print("x" * 100000, flush=True)\n')
+    with subprocess.Popen([sys.executable, '-c', code],
+                          stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        process.stdin.close()
+        assert process.wait() == 1 and not process.stderr.read()
+
+
+@pytest.mark.parametrize('name, arguments', [
+    ('train', ['{weights}']),
+    ('test', ['{weights}', '{config}']),
+    ('predict', ['{weights}', '{config}', 'room.ply', '--out', 'out']),
+    ('visualize/detections', ['{weights}', '{config}', '--out', 'out']),
+    ('analysis/evaluate', ['{weights}', '--out', 'out']),
+])
+def test_config_and_checkpoint_in_the_wrong_order(name, arguments, tmp_path):
+    weights = tmp_path / 'model.ckpt'
+    weights.touch()
+    values = dict(
+        weights=weights,
+        config=TOOLS.parent / 'configs/sam3d/votenet_scannet_mini.py')
+    np.savez(tmp_path / 'room.npz', xyz=np.eye(3), rgb=np.eye(3))
+    result = subprocess.run([
+        sys.executable,
+        str(TOOLS / name) + '.py', *(a.format(**values) for a in arguments)
+    ],
+                            cwd=tmp_path,
+                            env=dict(os.environ, PYTHONPATH=str(TOOLS.parent)),
+                            capture_output=True,
+                            text=True)
+    assert result.returncode in (1, 2)
+    assert 'Traceback' not in result.stderr
+    if name != 'predict':  # which reads its scans first
+        assert 'swapped' in result.stderr
+
+
+@pytest.mark.parametrize('name, arguments, hint', [
+    ('predict', ['c', 'w', 's', '--out', 'file'], 'is a file'),
+    ('predict', ['c', 'w', 's', '--out', 'file/below'], 'is a file'),
+    ('predict', ['c', 'w', 's', '--out', ''], 'empty'),
+    ('predict', ['c', 'w', 's', '--out', 'o', '--score-thr', '5'], '<= 1'),
+    ('predict', ['c', 'w', 's', '--out', 'o', '--score-thr', 'nan'], '<= 1'),
+    ('predict', ['c', 'w', 's', '--out', 'o', '--max-boxes', '-3'], '>= 0'),
+    ('predict', ['c', 'w', 's', '--out', 'o', '--device', 'gpu'], 'device'),
+    ('train', ['c', '--work-dir', ''], 'empty'),
+    ('train', ['c', '--work-dir', 'file'], 'is a file'),
+    ('test', ['c', 'w', '--json', '.'], 'is a folder'),
+    ('export_backbone', ['w', '--out', '.'], 'is a folder'),
+    ('preparation/generate_regions', ['--data', 'd', '--report', '.'
+                                      ], 'is a folder'),
+    ('preparation/verify', ['--data', 'd', '--json', '.'], 'is a folder'),
+    ('preparation/verify', ['--data', 'd', '--max-problems', '-1'], '>= 0'),
+    ('preparation/verify', ['--data', 'd', '--backend-args', '[1]'], 'JSON'),
+    ('analysis/linear_probe', ['w', '--data-root', 'd', '--json', '.'
+                               ], 'is a folder'),
+])
+def test_what_cannot_work_is_said_before_the_work(name, arguments, hint,
+                                                  tmp_path, monkeypatch,
+                                                  capsys):
+    monkeypatch.chdir(tmp_path)
+    Path('file').touch()
+    with pytest.raises(SystemExit) as end:
+        load_tool(name).parse_args(arguments)
+    assert end.value.code == 2
+    assert hint in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_outputs_that_can_be_written_pass(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    args = load_tool('test').parse_args(
+        ['c', 'w', '--json', 'new/folder/m.json', '--work-dir', 'a b/w'])
+    assert args.json == 'new/folder/m.json' and args.work_dir == 'a b/w'
+    assert not list(tmp_path.iterdir())

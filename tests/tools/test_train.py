@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import torch
 from mmengine.config import Config
 from mmengine.fileio.backends import LocalBackend
@@ -66,8 +67,10 @@ def test_bad_input_is_one_sentence(run, capsys, tmp_path):
 
 
 def test_unwritable_work_dir_is_one_sentence(run, capsys):
-    assert run('train', '--work-dir', 'votenet.py/work') == 2
-    assert 'votenet.py/work cannot be written' in _error(capsys)
+    with pytest.raises(SystemExit) as end:
+        run('train', '--work-dir', 'votenet.py/work')
+    assert end.value.code == 2
+    assert 'votenet.py is a file' in capsys.readouterr().err
 
 
 def test_full_disk_is_one_sentence(run, capsys, monkeypatch):
@@ -124,3 +127,27 @@ def test_amp_and_scaling_refuse_configs_that_cannot(run, capsys):
     run.options = ['auto_scale_lr=None']
     assert run('train', '--auto-scale-lr') == 2
     assert 'base_batch_size in votenet.py' in _error(capsys)
+
+
+@pytest.mark.parametrize('option, hint', [
+    ('train_cfg.max_epochs=0', 'max_epochs'),
+    ('train_cfg.val_interval=0', 'val_interval'),
+    ('optim_wrapper.optimizer.betas=(0.9,0.99,0.9)', 'optim_wrapper'),
+    ('optim_wrapper.optimizer.type=AdamWW', 'AdamW'),
+    ('log_level=LOUD', 'LOUD'),
+    ('randomness.seed=-1', 'Seed'),
+    ('test_dataloader.batch_size=0', 'batch_size'),
+    ('test_evaluator.type=IndoorMetrics', 'IndoorMetric'),
+])
+def test_settings_that_cannot_work_are_said_before_the_first_step(
+        run, capsys, option, hint):
+    run.options = [option]
+    assert run('train') == 2
+    assert hint in _error(capsys)
+    assert not list(WORK.glob('*.pth'))
+
+
+def test_weights_without_a_run_are_not_resumed_from(run, capsys, tmp_path):
+    torch.save(dict(state_dict=dict(x=torch.ones(1))), tmp_path / 'w.pth')
+    assert run('train', '--resume', 'w.pth') == 2
+    assert 'weights only' in _error(capsys)

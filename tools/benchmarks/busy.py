@@ -9,6 +9,7 @@ where it is not set, before torch is loaded. Two processes train stage 1 (mini)
 on made-up frames, one with each policy, in turns: alone, then beside one and
 two processes that spin. Run it on a machine that does nothing else.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import os
@@ -19,7 +20,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
-import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import numpy as np
 import torch
 from mmdet3d.utils import register_all_modules

@@ -12,6 +12,7 @@ allocated memory. Every config runs in a process of its own. For 3DETR,
 the rest of its losses, forward only, of the same step. A segmentor predicts
 the whole scan, in samples and with votes as its config says.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import statistics
@@ -22,7 +23,6 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import torch
 from mmengine.config import DictAction
 

@@ -10,6 +10,7 @@ result is written at once, so a run that is cut keeps what it has. Exit status
 
 ``--device cpu --tiny`` tries the tool out and names what needs a GPU.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 import time

@@ -9,6 +9,7 @@ camera, once with colour images of ScanNet's size. One thread, so the figures
 are per core; times are the shortest of some rounds, files come from the page
 cache. frames_per_s is of all of it: reading, lifting, merging.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import json
 import os
 import platform

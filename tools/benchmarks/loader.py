@@ -10,6 +10,7 @@ the main process, and so the cost of a frame on one core. The parts are the
 transforms of one frame, medians. main_ms is the time of the main process per
 frame with workers, which is what a training step loses.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import os
@@ -18,7 +19,6 @@ import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
-import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import numpy as np
 import torch
 from mmdet3d.utils import register_all_modules

@@ -14,6 +14,7 @@ whole process, libraries included.
 Scenes are the real scan of ../shared/data/scannet_scene0000 when it is there,
 else a generated room; the JSON says which.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import ctypes
 import json
@@ -27,7 +28,6 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
-import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import numpy as np
 import torch
 from torch import Tensor

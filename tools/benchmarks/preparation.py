@@ -8,6 +8,7 @@ Extracting a .sens recording against decoding its images alone; pooling a
 ViT-B's features inside regions against pooling the upsampled map; merging
 the manifests of as many scans as ScanNet has. One process, one thread.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import io
 import json
 import os
@@ -20,7 +21,6 @@ import zlib
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import numpy as np
 import torch
 from PIL import Image

@@ -16,6 +16,7 @@ which targets are met. The share of the matmul rate is the arithmetic of the
 matrix products over the time of the step, as part of what one large product
 in the same type reaches on this machine.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import os
@@ -24,7 +25,6 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import torch
 from mmdet3d.utils import register_all_modules
 from mmengine.config import Config

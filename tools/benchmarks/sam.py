@@ -12,6 +12,7 @@ whether the maps agree; with published weights more prompts have no mask that
 is good enough, which favours ours. The frames are those of ../shared/data when
 they are there, else generated; the JSON says which.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import os
@@ -22,7 +23,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import numpy as np
 import torch
 from PIL import Image

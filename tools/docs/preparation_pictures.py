@@ -6,13 +6,13 @@
 
 Runs the steps of preparation on the set first, unless that was done.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import mmengine
 import numpy as np
 from PIL import Image

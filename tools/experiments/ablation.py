@@ -9,13 +9,13 @@ that was broken off goes on, and a training that two rows share is done once.
 ``--data synthrooms`` is for two CPU cores: each row becomes its difference
 from the paper's config, as options of the _synthrooms_mini one.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import sys
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
-import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,6 +10,7 @@ images (40 to 100% of each side), of frames (2 to all), and of points. Every
 tenth scene is spoiled in each way that the checks know, to count what they
 notice.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import shlex
@@ -30,7 +31,7 @@ from sam3d_plugin.preparation.sources.rgbd_folder.conventions import (
 from sam3d_plugin.preparation.sources.rgbd_folder.step import (FolderOptions,
                                                                RGBDFolderStep)
 from sam3d_plugin.preparation.sources.scans.orientation import (estimate_up,
-                                                                may_be_feet,
+                                                                may_be_hall,
                                                                 plausible_units
                                                                 )
 from sam3d_plugin.preparation.sources.scans.scan_readers import (ReadOptions,
@@ -144,7 +145,7 @@ def judge_points(xyz: np.ndarray) -> str:
     if up not in (None, 'z') or (units != [1.0]
                                  and np.ptp(xyz, axis=0).max() > 1):
         return 'refused'
-    if may_be_feet(xyz):
+    if may_be_hall(xyz):
         return 'doubted'
     return 'agrees' if up else 'cannot tell'
 

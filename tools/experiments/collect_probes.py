@@ -5,6 +5,7 @@ r"""Put several probes side by side: one JSON and one table of them.
 
 The files are what tools/experiments/linear_probe.py writes with --json.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import sys

@@ -14,6 +14,7 @@ code and on the full data set, and is compared with nothing. Arms that were
 evaluated on different data are refused; what else they differ in, apart from
 the encoder that they start from, is said under the table.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import sys

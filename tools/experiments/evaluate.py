@@ -19,6 +19,7 @@ may start from the pre-training of the same seed, or take its own list of few
 labels (train_dataloader...ann_file=scannet_infos_train_10_seed{seed}.pkl).
 tools/experiments/compare.py prints arms side by side.
 """
+import sam3d_plugin.cli.interruption  # isort: skip  first
 import argparse
 import json
 import sys
@@ -26,7 +27,6 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
-import sam3d_plugin  # isort: skip  before torch loads
 from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,6 +13,7 @@ data set's own origin, a corner of the room. Every step is a plain command,
 printed before it runs, and not run again when it is done;
 tools/experiments/compare.py writes the tables.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import sys

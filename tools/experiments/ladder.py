@@ -8,6 +8,7 @@ resume. Trainings of other settings or data are kept under another name, and
 taken back when their settings return. Several ladders may run side by side
 with different --seeds.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import os
@@ -18,7 +19,6 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
-import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,6 +7,7 @@ interpolates those of the three nearest token centres (``three_nn``), each with
 a layer of its own. Regions are those of region_maps. With ``--knn`` the most
 similar labelled tokens of the train frames vote as well, without any training.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import sys
@@ -14,7 +15,6 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import torch
 from mmengine.logging import MMLogger
 from rich.console import Console
@@ -22,6 +22,7 @@ from rich.table import Table
 
 from sam3d_plugin.cli.arguments import SettingAction, ToolParser
 from sam3d_plugin.cli.tool import run_tool
+from sam3d_plugin.cli.value_types import device_name, output_file
 from sam3d_plugin.datasets.frame_index import read_scan_names
 from sam3d_plugin.datasets.transforms.load_frame_labels import CLASSES
 from sam3d_plugin.engine.export import fresh_encoder, read_encoder
@@ -77,14 +78,17 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         help="probe the 2D features that stage 1 distils, at the source's "
         'tokens, instead of its encoder')
     parser.add_argument(
-        '--device', help='default: cuda if there is one, else cpu')
+        '--device',
+        type=device_name,
+        help='default: cuda if there is one, else cpu')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=SettingAction,
         default={},
         help='settings over those of a config')
-    parser.add_argument('--json', metavar='FILE', help='write the scores')
+    parser.add_argument(
+        '--json', type=output_file, metavar='FILE', help='write the scores')
     parser.add_argument(
         '--traceback',
         action='store_true',

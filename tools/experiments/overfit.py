@@ -10,6 +10,7 @@ tokens instead. Every step is a plain command, printed before it runs; what is
 done is not done again, so that the same command goes on. The JSON file takes
 up what is whole.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import dataclasses
 import json

@@ -9,6 +9,7 @@ Each step is a plain command, printed before it runs; what a step says of
 itself (``--report``) and what it left on disk becomes docs/results/
 preparation.json. Steps that are done are not run again.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import os

@@ -7,6 +7,7 @@ command, printed before it runs; a finished one is not run again.
 
 Axis legend: B frames, G tokens, C channels.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import os
@@ -16,7 +17,6 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import torch
 import torch.nn.functional as F
 from mmdet3d.registry import DATASETS, MODELS

@@ -17,6 +17,7 @@ points; their purity is of memberships.
 Of SynthRooms, after generate_regions.py: regions of single frames, merged
 over the frames by our rule and by SAM3D's, and the same from true masks.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import json
 import sys
 from dataclasses import asdict

@@ -15,13 +15,13 @@ A run that was stopped goes on when it is started again with the same options;
 other options need another --set or --out. Of the ranks of torchrun or srun
 only the first one works, since the set is clustered as a whole.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 from pathlib import Path, PurePosixPath
 from pickle import UnpicklingError
 from typing import List, Optional, Sequence
 
-import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import mmengine
 from rich.console import Console
 

@@ -14,6 +14,7 @@ cost is used then, and said to be so.
 
 Steps, and the tools that make them:
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import importlib.util
 import json

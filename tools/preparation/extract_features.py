@@ -18,6 +18,7 @@ maximum over its pixels, fp16. Encoders:
 A run that was stopped goes on when it is started again; frames that cannot be
 used are skipped, named in the summary and recorded in the manifest.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 from typing import Optional, Sequence

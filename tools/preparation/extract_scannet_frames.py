@@ -12,6 +12,7 @@ frame's name is its number in the recording, whatever the stride.
 Frames without a finite, rigid pose or without depth are skipped, counted and
 listed in manifest.json, and so are those that a truncated file lacks.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 from typing import List, Optional, Sequence

@@ -5,6 +5,7 @@
 For recordings without a reconstruction: data/NAME/posed_images/<scan> gets
 data/NAME/points/<scan>.bin, and the infos that mmdet3d reads, without labels.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 from typing import Dict, List, Optional, Sequence

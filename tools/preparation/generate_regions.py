@@ -15,6 +15,7 @@ Reads data/NAME/posed_images, writes data/NAME/region_maps/<scan>/<frame>.png:
 A run that was stopped goes on when it is started again; frames that cannot be
 used are skipped, named in the summary and recorded in the manifest.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 from typing import Optional, Sequence

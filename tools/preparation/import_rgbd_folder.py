@@ -24,6 +24,7 @@ Cameras are numbers or files: intrinsics fx,fy,cx,cy or a 3x3 or 4x4 matrix;
 camera's frame to the colour camera's. Write a leading minus as
 --depth-to-color=-0.025,0,0.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 from typing import Optional, Sequence, Tuple
@@ -107,6 +108,11 @@ def _add_camera_arguments(parser: argparse.ArgumentParser) -> None:
         choices=('axis', 'ray'),
         default='axis',
         help='whether depth is z, or the distance from the camera')
+    group.add_argument(
+        '--no-depth',
+        type=float,
+        metavar='X',
+        help='what depth images hold where there is none (beside 0 and 65535)')
     vertical = group.add_mutually_exclusive_group()
     vertical.add_argument(
         '--up',
@@ -137,8 +143,9 @@ def build_step(args: argparse.Namespace) -> RGBDFolderStep:
     options = FolderOptions(args.layout, args.color_intrinsics,
                             args.depth_intrinsics, args.depth_to_color,
                             args.depth_scale, args.pose_scale,
-                            args.camera_axes, args.poses, args.depth_along,
-                            args.stride, _direction(args), not args.unchecked)
+                            args.camera_axes, args.poses,
+                            args.depth_along, args.no_depth, args.stride,
+                            _direction(args), not args.unchecked)
     return RGBDFolderStep(args.source, args.scan, options, args.backend_args)
 
 

@@ -14,6 +14,7 @@ A scan's name is its file's, without the ending and without a _labelled or
 _vh_clean_2 at its end. A 4x4 matrix in <scan>_axis_align.txt turns it about z
 until walls are parallel to the axes; boxes are given in that turned frame.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import shlex
 import sys
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.preparation.sources.scans import UP_AXES
+from sam3d_plugin.preparation.sources.scans import up_axis
 from sam3d_plugin.preparation.sources.scans.import_scans import (ImportOptions,
                                                                  import_scans)
 from sam3d_plugin.preparation.sources.scans.scan import ScanError
@@ -76,9 +77,10 @@ def _add_scan_arguments(parser: argparse.ArgumentParser) -> None:
         'scans must look like rooms in metres')
     group.add_argument(
         '--up',
-        choices=UP_AXES,
-        help='axis that points up; without it z must look like it (write a '
-        'negative axis as --up=-y)')
+        type=up_axis,
+        metavar='AXIS',
+        help='axis that points up, or a vector along it; without it z must '
+        'look like it (write a negative axis as --up=-y)')
     group.add_argument(
         '--region-key',
         metavar='NAME',

@@ -12,8 +12,8 @@ Writes into data/NAME/inspection, or --out:
 (The file is not called inspect.py since Python would then import it in place
 of its own module of that name.)
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
-import json
 import sys
 from typing import List, Optional, Sequence
 
@@ -22,7 +22,7 @@ import numpy as np
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.checking.inspection import ScanInspection
 from sam3d_plugin.preparation.checking.inspection_page import page_content
-from sam3d_plugin.preparation.running.cli import run_main
+from sam3d_plugin.preparation.running.cli import json_object, run_main
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import join, list_names, write_bytes
 from sam3d_plugin.store.posed_images import PosedImages
@@ -69,7 +69,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='which set of region_groups (default: the first)')
     parser.add_argument(
         '--backend-args',
-        type=json.loads,
+        type=json_object,
         metavar='JSON',
         help='arguments of mmengine.fileio for paths in an object store')
     args = parser.parse_args(argv)
@@ -140,13 +140,18 @@ def _write_points(args: argparse.Namespace, content: PageContent) -> None:
     rgb = points.rgb
     if rgb is None:
         rgb = colors_from_height(np.asarray(points.xyz))
-    files = {'rgb': rgb}
+    files = {'rgb': (rgb, '' if points.rgb is not None else 'height')}
     if points.region_ids is not None:
-        files['regions'] = colors_from_ids(points.region_ids)
-    for name, colors in files.items():
+        files['regions'] = (colors_from_ids(points.region_ids), 'regions')
+    for name, (colors, shown) in files.items():
         path = join(args.out, f'{content.title}_{name}.ply')
-        write_ply(path, points.xyz, colors, points.region_ids,
-                  args.backend_args)
+        write_ply(
+            path,
+            points.xyz,
+            colors,
+            points.region_ids,
+            args.backend_args,
+            colors_show=shown)
         print(f'  {path}: {len(points.xyz):,} points')
 
 

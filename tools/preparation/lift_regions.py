@@ -13,6 +13,7 @@ region files, which is what training reads.
 Frames: writes data/NAME/frame_regions/<scan>/<frame>.npz, the ids of the
 pixels that have depth, in row-major order. Training does not need them.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 from typing import Optional, Sequence

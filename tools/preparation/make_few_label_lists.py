@@ -14,6 +14,7 @@ _seedN; lists of seed 0 are written without it, too. --seeds 0 1 2 writes what
 tools/experiments/evaluate.py needs to give every training its own labels. An
 existing list with other scans is not replaced.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import itertools
 import sys

@@ -5,6 +5,7 @@
 Reads data/NAME/points/<scan>.bin, writes data/NAME/regions/<scan>.npz, and
 names these files in data/NAME/*_infos_*.pkl, from where training takes them.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 from typing import Optional, Sequence

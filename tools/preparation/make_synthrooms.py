@@ -7,6 +7,7 @@ frame_instances/<scan>/00000.png, the true instance id of every pixel. Files
 are the same bytes for the same seed, whatever --workers and --shard are. With
 --shard, the run that finishes last writes the infos.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 from typing import Optional, Sequence

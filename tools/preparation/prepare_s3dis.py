@@ -11,6 +11,7 @@ configs train on areas 1, 2, 3, 4, 6 and test on area 5.
 Flaws of the release are mended where that is safe and counted in the
 manifest: control characters, lines that are not six numbers, class stairs.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 from typing import Optional, Sequence

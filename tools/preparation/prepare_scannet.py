@@ -13,6 +13,7 @@ scannet_infos_{train,val,test}.pkl with the 18 detection classes, as mmdet3d's
 own converter makes them: all vertices, unaligned, with NYU40 ids. Test scans
 have no annotations: no boxes, masks of zeros.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 from typing import Dict, Optional, Sequence

@@ -11,6 +11,7 @@ OUT gets points/, sunrgbd_infos_{train,val}.pkl, sunrgbd_v1_infos_{train,val}
 .pkl with the older boxes that 3DETR and GroupFree3D are evaluated on, and
 posed_images/ with each scan as one RGB-D frame for the steps that follow.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 from pathlib import Path

@@ -10,6 +10,7 @@ contiguous and as large as their images, features are finite and as many as
 regions, region files belong to their points. Files that no record names are
 listed. The exit status is 0 when all is well, else 1.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import os
@@ -25,10 +26,11 @@ from rich.progress import (BarColumn, MofNCompleteColumn, Progress, TextColumn,
 from rich.table import Table
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.value_types import output_file, whole_number
 from sam3d_plugin.preparation.checking.verification import Verifier
 from sam3d_plugin.preparation.checking.verification_books import (StoreReport,
                                                                   data_folder)
-from sam3d_plugin.preparation.running.cli import run_main
+from sam3d_plugin.preparation.running.cli import json_object, run_main
 from sam3d_plugin.preparation.running.workers import usable_cores
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import exists
@@ -50,15 +52,18 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='threads that read (default: one for each core)')
     parser.add_argument(
         '--max-problems',
-        type=int,
+        type=whole_number,
         default=20,
         metavar='N',
         help='problems of a store that are printed (default: %(default)s)')
     parser.add_argument(
-        '--json', metavar='FILE', help='write all problems into a file too')
+        '--json',
+        type=output_file,
+        metavar='FILE',
+        help='write all problems into a file too')
     parser.add_argument(
         '--backend-args',
-        type=json.loads,
+        type=json_object,
         metavar='JSON',
         help='arguments of mmengine.fileio for paths in an object store')
     return parser.parse_args(argv)

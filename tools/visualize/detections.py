@@ -6,6 +6,7 @@ For each scan, ``DIR/<scan>.png`` shows it from above and in perspective, and
 ``DIR/<scan>.html`` opens in any browser, offline, and rotates. No display and
 no open3d are needed; CONFIG may be one of ours or mmdet3d's.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import os.path as osp
 import sys
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
-import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import numpy as np
 import torch
 from mmdet3d.registry import DATASETS, MODELS
@@ -26,6 +26,8 @@ from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 
 from sam3d_plugin.cli.arguments import SettingAction, ToolParser
+from sam3d_plugin.cli.value_types import (device_name, number_in,
+                                          output_folder, whole_number)
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.engine.scan_visualizer import to_boxes
 from sam3d_plugin.ops.random_state import seeded
@@ -62,7 +64,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = ToolParser(__doc__)
     parser.add_argument('config', help='config of a detector')
     parser.add_argument('checkpoint', help='its weights')
-    parser.add_argument('--out', type=Path, required=True, help='folder')
+    parser.add_argument(
+        '--out', type=output_folder, required=True, help='folder')
     parser.add_argument(
         '--split',
         choices=('test', 'val', 'train'),
@@ -72,12 +75,12 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--scan', nargs='+', metavar='NAME', help='only these scans')
     parser.add_argument(
         '--score-thr',
-        type=float,
+        type=number_in(0, 1),
         default=0.3,
         help='lowest score drawn (default: %(default)s)')
     parser.add_argument(
         '--max-boxes',
-        type=int,
+        type=whole_number,
         default=200,
         help='draw at most so many predictions of a scan, the best first '
         '(default: %(default)s)')
@@ -89,7 +92,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         'has no colours)')
     parser.add_argument(
         '--max-height',
-        type=float,
+        type=number_in(0),
         default=2.2,
         help='leave out points higher above the floor, so that no ceiling '
         'hides the room, metres (default: %(default)s)')
@@ -101,7 +104,10 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         'axis (default: %(default)s)')
     parser.add_argument(
         '--seed', type=int, default=0, help='of random point sampling')
-    parser.add_argument('--device', help='default: cuda if present, else cpu')
+    parser.add_argument(
+        '--device',
+        type=device_name,
+        help='default: cuda if present, else cpu')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -312,7 +318,7 @@ def draw_scene(scene: Scene, args: argparse.Namespace) -> str:
     """
     options = ViewOptions(
         azimuth=args.azimuth, max_height=args.max_height, seed=args.seed)
-    stem = args.out / scene.name
+    stem = Path(args.out, scene.name)
     drawn = scene.predicted.select(slice(args.max_boxes))
     content = (scene.points, scene.colors, scene.true, drawn, scene.name)
     render_scene(f'{stem}.png', *content, options=options)

@@ -10,12 +10,12 @@ names the encoders (checkpoints, files of export_backbone.py, or a config for
 an encoder that has learnt nothing); without it, the newest checkpoint of every
 run is taken. What is not given is left out of the page.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 from pathlib import Path
 from typing import Dict, List, Optional
 
-import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 import numpy as np
 import torch
 from mmengine.logging import MMLogger

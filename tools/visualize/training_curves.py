@@ -10,13 +10,13 @@ A work directory is one of ``tools/train.py``; trainings of one configuration
 share a panel. ``--keep`` writes them as a reference: several directories are
 the seeds of one arm.
 """
+import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
-import sam3d_plugin  # noqa: F401  isort: skip  before torch loads
 from mmengine.config import Config
 from PIL import Image
 

@@ -26,6 +26,9 @@ class KNNTokenizer(BaseTokenizer):
 
     def __init__(self, num_tokens: int, num_neighbors: int) -> None:
         super().__init__()
+        if min(num_tokens, num_neighbors) < 1:
+            raise ValueError('num_tokens and num_neighbors must be >= 1, not '
+                             f'{num_tokens} and {num_neighbors}')
         self.num_tokens = num_tokens
         self.num_neighbors = num_neighbors
 

@@ -61,6 +61,9 @@ class SAMTokenizer(BaseTokenizer):
                  min_points: int = 16,
                  points_per_rest_token: int = 128) -> None:
         super().__init__()
+        if min(num_tokens, min_points, points_per_rest_token) < 1:
+            raise ValueError('num_tokens, min_points and '
+                             'points_per_rest_token must be >= 1')
         self.split = split
         self.num_tokens = num_tokens
         self.min_points = min_points

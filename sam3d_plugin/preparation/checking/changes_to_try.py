@@ -13,9 +13,10 @@ from ..sources.rgbd_folder.conventions import (CAMERA_AXES, POSES, Convention,
                                                camera_axes)
 from .source_frames import Source, camera_options
 
-# Units in which depth images and poses are found.
+# Units in which depth images and poses are found; 8000 are millimeters that
+# SUN3D and SUN RGB-D turn left by three bits.
 _DEPTH_SCALES = (1.0, 10.0, 100.0, 256.0, 1000.0, 4000.0, 5000.0, 6553.5,
-                 10000.0)
+                 8000.0, 10000.0)
 _POSE_SCALES = (0.001, 0.01, 0.0254, 0.1, 0.3048, 1.0)
 
 

@@ -2,13 +2,14 @@
 
 Axis legend: H W pixels.
 """
-from typing import List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ...ops.projection import back_project, transform
 from ...store.errors import FrameError
 from ...store.posed_images import RGBDFrame
+from ..sources.rgbd_folder.conventions import NO_DEPTH
 from ..sources.scans.orientation import estimate_up
 from .changes_to_try import changes_to_try
 from .frame_agreement import GOOD_CORRELATION, GOOD_SHARE, Agreement, measure
@@ -21,6 +22,10 @@ _NEAR, _NEAREST, _FARTHEST = 0.75, 0.3, 12.0
 _SPREAD = 8.0
 # A change must raise the share, or the correlation of colors, by so much.
 _GAIN, _COLOR_GAIN = 0.25, 0.25
+# It may be smaller if twice as many points are confirmed.
+_SMALL_GAIN = 0.1
+# Depth that is too small hides nearly all points, and contradicts none.
+_HIDDEN = 10
 # Share that frames which do not overlap reach with a change, and confirmed
 # points of which colors are told.
 _CERTAIN_SHARE, _COLORED = 0.95, 1000
@@ -33,6 +38,11 @@ _LIKELY_SHARE, _SURE = 0.1, 0.25
 # Length of the mean direction of cameras that look around, and of the mean
 # direction of the tops of their images along an axis, alone and with a floor.
 _AROUND, _UPRIGHT, _LIKELY = 0.6, 0.85, 0.5
+# Cosine of the angle between this direction and an axis, at least.
+_STRAIGHT = 0.96
+# Frames that have the pose of another, and share of pixels with the same depth
+# in half of the frames, that are hardly measured.
+_SAME_POSES, _SAME_DEPTH = 2, 0.02
 # Points that are looked at for a floor.
 _CLOUD = 200_000
 
@@ -69,8 +79,12 @@ def find_changes(source: Source,
                                and other.confirmed > 2 * agreement.confirmed):
             found.append((change, other))
     found.sort(key=lambda one: -_rank(one[1]))
-    return [(change, other) for change, other in found
+    tied = [(change, other) for change, other in found
             if _rank(other) > _rank(found[0][1]) - _TIE]
+    # With depth that is too small, few points are seen twice and all others
+    # are hidden.
+    most = max((other.confirmed for _, other in tied), default=0)
+    return [one for one in tied if one[1].confirmed > most / 2]
 
 
 def _has_odd_size(views: Sequence[RGBDFrame]) -> bool:
@@ -99,13 +113,15 @@ def typical_depth(views: Sequence[RGBDFrame]) -> float:
 
 def _is_better(other: Agreement, now: Agreement) -> bool:
     """Whether a change is what was missing, and no accident."""
-    if not other.is_telling or other.share < GOOD_SHARE:
+    if (not other.is_telling or other.share < GOOD_SHARE
+            or other.hidden > _HIDDEN * other.confirmed):
         return False
     if not now.is_telling:
         return (other.share >= _CERTAIN_SHARE
                 and other.confirmed > 10 * now.counted)
     gain = other.share - now.share
-    if gain >= _GAIN:
+    if gain >= _GAIN or (gain >= _SMALL_GAIN
+                         and other.confirmed > 2 * now.confirmed):
         return not other.correlation < now.correlation - _COLOR_GAIN
     return (gain > -0.05 and other.confirmed > _COLORED
             and other.correlation >= GOOD_CORRELATION
@@ -162,6 +178,64 @@ def check_agreement(source: Source) -> Tuple[Agreement, str]:
         _LIKELY_SHARE * agreement.points)
     doubt = f'; {advice}: check that' if is_likely else ''
     return agreement, f'{agreement}{_size(views)}{doubt}'
+
+
+def list_doubts(source: Source, agreement: Agreement) -> List[str]:
+    """What in frames that agree was hardly measured.
+
+    Args:
+        source (Source): Some frames of a recording.
+        agreement (Agreement): Of these frames.
+
+    Returns:
+        List[str]: Lines for the log.
+    """
+    doubts = []
+    count = len(source.frames)
+    poses = {frame.pose.tobytes() for frame in source.frames}
+    if count - len(poses) >= _SAME_POSES:
+        doubts.append(f'{count - len(poses)} of {count} frames have exactly '
+                      'the pose of another one: check that the camera stood '
+                      'still')
+    value, frames, share = _most_common_depth(source)
+    if min(len(poses),
+           frames) > 2 and frames >= count / 2 and share >= _SAME_DEPTH:
+        doubts.append(
+            f'depth is {value:g} in {share:.0%} of the pixels of {frames} '
+            f'frames: check that it is measured, or add --no-depth {value:g}')
+    if agreement.is_telling and agreement.share < GOOD_SHARE:
+        doubts.append('fewer agree than usual: check that the units of depth '
+                      'and poses and the intrinsics are right')
+    elif agreement.is_telling and not agreement.agrees:
+        doubts.append('the colors of the frames disagree: check that color '
+                      'and depth images with one name are of one moment')
+    return doubts
+
+
+def _most_common_depth(source: Source) -> Tuple[float, int, float]:
+    """The depth that most frames have most often.
+
+    Args:
+        source (Source): Some frames of a recording.
+
+    Returns:
+        Tuple[float, int, float]: Depth in the recording's unit, number of
+        frames, and its mean share of their pixels.
+    """
+    shares: Dict[float, List[float]] = {}
+    no_depth = (NO_DEPTH, source.convention.no_depth)
+    for frame in source.frames:
+        depth = frame.depth[(frame.depth > 0)
+                            & ~np.isin(frame.depth, no_depth)]
+        if depth.size:
+            values, counts = np.unique(depth, return_counts=True)
+            index = int(counts.argmax())
+            shares.setdefault(float(values[index]),
+                              []).append(counts[index] / frame.depth.size)
+    if not shares:
+        return 0.0, 0, 0.0
+    value = max(shares, key=lambda depth: len(shares[depth]))
+    return value, len(shares[value]), float(np.mean(shares[value]))
 
 
 def _shares(agreement: Agreement) -> str:
@@ -257,7 +331,9 @@ def camera_up(views: Sequence[RGBDFrame]) -> Tuple[Optional[str], np.ndarray]:
     tops = -np.mean([view.pose[:3, 1] for view in views], axis=0)
     ahead = np.mean([view.pose[:3, 2] for view in views], axis=0)
     axis = int(np.abs(tops).argmax())
+    length = np.abs(tops[axis])
     is_clear = (
-        np.linalg.norm(ahead) < _AROUND and np.abs(tops[axis]) > _UPRIGHT)
+        np.linalg.norm(ahead) < _AROUND and length > _UPRIGHT
+        and length > _STRAIGHT * np.linalg.norm(tops))
     sign = '-' if tops[axis] < 0 else ''
     return f'{sign}{"xyz"[axis]}' if is_clear else None, tops

@@ -6,7 +6,7 @@ from typing import Any, Dict, List
 from ...store.errors import FrameError
 from ...store.files import exists, read_bytes
 from ...store.posed_images import PosedImages
-from .recording_check import check_agreement, check_up
+from .recording_check import check_agreement, check_up, list_doubts
 from .source_frames import Source
 
 #: File of a scan's folder in posed_images.
@@ -114,7 +114,7 @@ def check_source(source: Source,
     try:
         agreement, note = check_agreement(source)
         fields = agreement.to_fields()
-        notes.append(note)
+        notes += [note, *list_doubts(source, agreement)]
         if not is_up_given:
             up, note = check_up(source)
             notes.append(note)

@@ -22,6 +22,11 @@ _CENTERS, _FIELDS = (0.3, 0.8), (20.0, 150.0)
 _SCALED = 0.05
 # Share of width and height beyond which no crop leaves a principal point.
 _OUTSIDE = 1.25
+# And below which none leaves it: 0, 0.
+_CORNER = 0.05
+# How far principal points lie off the center of images that are neither
+# cropped nor turned; shares of width and height.
+_CENTERED, _TURNED = 0.02, 0.08
 
 
 def raise_if_disk_fails(error: FrameError) -> None:
@@ -142,15 +147,23 @@ def camera_misfit(intrinsics: np.ndarray, height: int, width: int) -> str:
     views = 2 * np.degrees(np.arctan(size / 2 / intrinsics[[0, 1], [0, 1]]))
     is_scaled = np.ptp(center) < _SCALED * np.abs(center).mean()
     is_off = not _CENTERS[0] <= center.mean() <= _CENTERS[1]
-    if (is_scaled and is_off) or (center > _OUTSIDE).all():
+    if (is_scaled and is_off) or (center
+                                  > _OUTSIDE).all() or (center
+                                                        < _CORNER).all():
         u, v = intrinsics[:2, 2]
         text = (f'the principal point {u:g}, {v:g} lies off the center of '
                 f'{width}x{height} images')
-        if is_scaled:
+        if is_scaled and (center > _CORNER).all():
             factor = 0.5 / center.mean()
             scaled = scale_intrinsics(intrinsics, (1, 1), (factor, factor))
             text += f' (they need {_numbers(scaled)})'
         return text
+    turned = (intrinsics[:2, 2] + 0.5) / size[::-1]
+    if np.abs(turned - 0.5).max() < _CENTERED and (np.abs(center - 0.5).max()
+                                                   > _TURNED):
+        u, v = intrinsics[:2, 2]
+        return (f'the principal point {u:g}, {v:g} is that of {height}x{width}'
+                f' images, which these are not: {width}x{height}')
     if not _FIELDS[0] <= views.max() <= _FIELDS[1]:
         return (f'the focal length {intrinsics[0, 0]:g} gives '
                 f'{views.max():.0f} degrees of view')

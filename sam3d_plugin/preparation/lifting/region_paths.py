@@ -1,7 +1,7 @@
 """Naming the region files of scans in mmdet3d's infos."""
 import pickle
 from pathlib import PurePosixPath
-from typing import Dict, Set, Tuple
+from typing import Dict, List, Set, Tuple
 
 from ...store.errors import BROKEN_PICKLE, StoreError
 from ...store.files import (BackendArgs, PathLike, join, list_names,
@@ -39,16 +39,7 @@ def name_region_files(infos_path: PathLike,
 
 def _name_files(infos_path: PathLike, names: Set[str],
                 backend_args: BackendArgs) -> Tuple[int, int]:
-    content = read_bytes(infos_path, backend_args)
-    try:
-        infos = pickle.loads(content)
-        paths = [
-            info['lidar_points']['lidar_path'] for info in infos['data_list']
-        ]
-    except BROKEN_PICKLE as error:
-        raise StoreError(
-            f'{infos_path} holds no infos of mmdet3d 1.x '
-            f'({brief(error)}); prepare the scans again') from (error)
+    infos, paths = _read_infos(infos_path, backend_args)
     found, is_changed = 0, False
     for info, path in zip(infos['data_list'], paths):
         name = f'{PurePosixPath(path).stem}.npz'
@@ -59,6 +50,47 @@ def _name_files(infos_path: PathLike, names: Set[str],
     if is_changed:
         write_bytes(infos_path, pickle.dumps(infos), backend_args)
     return found, len(paths)
+
+
+def _read_infos(infos_path: PathLike,
+                backend_args: BackendArgs) -> Tuple[Dict, List[str]]:
+    """The infos of a split, and the files of its points."""
+    content = read_bytes(infos_path, backend_args)
+    try:
+        infos = pickle.loads(content)
+        return infos, [
+            info['lidar_points']['lidar_path'] for info in infos['data_list']
+        ]
+    except BROKEN_PICKLE as error:
+        raise StoreError(
+            f'{infos_path} holds no infos of mmdet3d 1.x '
+            f'({brief(error)}); prepare the scans again') from error
+
+
+def read_offsets(data: PathLike,
+                 backend_args: BackendArgs = None) -> Dict[str, List[float]]:
+    """What was subtracted from the points of scans far from the origin.
+
+    Args:
+        data (PathLike): The data set, with ``*_infos_*.pkl``.
+        backend_args (BackendArgs): Arguments of the file backend.
+
+    Returns:
+        Dict[str, List[float]]: Three metres by scan, of those that were
+        moved.
+
+    Raises:
+        StoreError: When infos have another form.
+    """
+    offsets = {}
+    for file in list_names(data, backend_args, suffix='.pkl'):
+        if '_infos_' not in file:
+            continue
+        infos, paths = _read_infos(join(data, file), backend_args)
+        for info, path in zip(infos['data_list'], paths):
+            if 'offset' in info:
+                offsets[PurePosixPath(path).stem] = info['offset']
+    return offsets
 
 
 def name_all_region_files(

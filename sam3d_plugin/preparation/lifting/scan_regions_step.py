@@ -2,21 +2,23 @@
 
 Axis legend: N points.
 """
+import json
 from dataclasses import asdict
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from ...store.errors import FrameError
-from ...store.files import BackendArgs, PathLike, join, read_bytes
+from ...store.files import BackendArgs, PathLike, exists, join, read_bytes
 from ...store.manifest import Store
-from ...store.posed_images import PosedImages
+from ...store.posed_images import IMPORT, PosedImages
 from ...store.records import ItemRecord
 from ...store.region_file import encode_region_file, hash_points
 from ...store.region_maps import RegionMaps
 from ..running.frame_steps import FrameStep, Product, call_each
 from .lifting import DEPTH_TOLERANCE, read_frame, see_points
 from .region_merging import MergeOptions, RegionMerger
+from .region_paths import read_offsets
 
 # x, y, z and colour, as import_scans and the converters store points.
 POINT_COLUMNS = 6
@@ -51,6 +53,7 @@ class ScanRegionsStep(FrameStep):
         self.point_columns = point_columns
         self.backend_args = backend_args
         self.images = PosedImages(join(data, 'posed_images'), backend_args)
+        self.offsets = read_offsets(data, backend_args)
         self.maps = RegionMaps(
             join(data, 'region_maps') if maps is None else maps, backend_args)
 
@@ -98,10 +101,22 @@ class ScanRegionsStep(FrameStep):
     def _make(self, scan: str) -> Product:
         self.maps.check_complete(scan)
         xyz = self.read_points(scan)
-        region_ids, fields = lift_scan(xyz, scan, self.images, self.maps,
+        seen = (xyz + self._shift(scan)).astype(xyz.dtype)
+        region_ids, fields = lift_scan(seen, scan, self.images, self.maps,
                                        self.options, self.depth_tolerance)
         content = encode_region_file(region_ids, xyz, scan)
         return Product({self.paths(scan, scan)[0]: content}, fields)
+
+    def _shift(self, scan: str) -> np.ndarray:
+        """(3,) metres from points to poses, both moved near the origin."""
+        path = join(self.images.root, scan, IMPORT)
+        if scan not in self.offsets:
+            return np.zeros(3)
+        world = np.eye(4)
+        if exists(path, self.backend_args):
+            world = np.array(
+                json.loads(read_bytes(path, self.backend_args))['world'])
+        return self.offsets[scan] + world[:3, 3]
 
     def inputs(self, scan: str, item: str) -> Dict[str, str]:
         """The points, and the id maps with the frames they were made of."""

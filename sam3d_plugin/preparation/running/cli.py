@@ -7,6 +7,8 @@ from typing import Any, Callable, Dict
 from mmengine import fileio
 
 from ...cli.arguments import SettingAction
+from ...cli.interruption import report_interruption
+from ...cli.value_types import output_file
 from ...store.errors import FrameError, StoreError
 from ...store.shards import parse_shard, shard_of_process
 from .runs import RunOptions
@@ -35,6 +37,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         'e.g. \'{"backend": "petrel"}\'')
     group.add_argument(
         '--report',
+        type=output_file,
         metavar='FILE',
         help='write counts, seconds and what was skipped as JSON')
 
@@ -119,8 +122,5 @@ def run_main(function: Callable[[], None]) -> int:
         print(f'error: {explain_os_error(error)}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(
-            'stopped; the same command goes on where this one was',
-            file=sys.stderr)
-        return 130
+        return report_interruption('; rerun the command to resume')
     return 0

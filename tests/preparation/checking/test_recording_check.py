@@ -1,14 +1,18 @@
 """Recordings that contradict themselves are refused with the way out."""
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from sam3d_plugin.preparation.checking.frame_agreement import (measure,
+from sam3d_plugin.preparation.checking.frame_agreement import (GOOD_SHARE,
+                                                               LOWEST_SHARE,
+                                                               measure,
                                                                sample_frames)
 from sam3d_plugin.preparation.checking.recording_check import (check_agreement,
-                                                               check_up)
+                                                               check_up,
+                                                               list_doubts)
 from sam3d_plugin.preparation.checking.source_frames import (Source,
                                                              SourceFrame,
                                                              camera_misfit,
@@ -80,10 +84,14 @@ CHANGES = {
     dict(pose=as_quaternion_w_first),
     '--pose-scale 0.001':
     dict(pose=in_millimeters),
+    '--pose-scale 0.3048':
+    dict(pose=lambda p: p * np.array([[1, 1, 1, 1 / 0.3048]] * 3 + [[1] * 4])),
     '--depth-scale 256':
     dict(depth=lambda d: d * 0.256),
     '--depth-scale 5000':
     dict(depth=lambda d: d * 5),
+    '--depth-scale 8000':
+    dict(depth=lambda d: d * 8),
     '--depth-scale 100':
     dict(depth=lambda d: d * 0.1),
     '--depth-along ray':
@@ -144,6 +152,23 @@ def test_the_advice_passes_the_same_check(frames, advice):
     assert agreement.agrees
 
 
+def test_a_small_gain_is_enough_if_far_more_is_confirmed():
+    decimeters = change(
+        walk(16), pose=lambda p: p * np.array([[1, 1, 1, 10]] * 3 + [[1] * 4]))
+    now = measure(source(decimeters).views())
+    assert LOWEST_SHARE < now.share < GOOD_SHARE
+    with pytest.raises(FrameError, match='--pose-scale 0.1 100% do'):
+        check_agreement(source(decimeters))
+
+
+def test_mirrored_cameras_are_named(frames):
+    mirrored = change(frames, pose=lambda p: p @ np.diag([1, -1, 1, 1]))
+    with pytest.raises(FrameError, match='--camera-axes unity 100% do'):
+        check_agreement(source(mirrored))
+    unity = source(mirrored, Convention(camera_axes='unity'))
+    assert check_agreement(unity)[0].agrees and check_up(unity)[0] == 'z'
+
+
 def test_poses_of_the_next_frame_are_noticed():
     frames = walk(16)
     late = [
@@ -174,6 +199,8 @@ def test_a_single_frame_of_another_size_is_noticed(frames):
 @pytest.mark.parametrize('matrix, has_misfit', [
     (INTRINSICS, False),
     (INTRINSICS * [[2], [2], [1]], True),
+    (np.diag(np.diag(INTRINSICS)), True),
+    (np.array([[60.0, 0, 29.5], [0, 60, 39.5], [0, 0, 1]]), True),
     (INTRINSICS * [[0.5], [0.5], [1]], True),
     (np.array([[60.0, 0, 60], [0, 60, 29.5], [0, 0, 1]]), False),
     (np.array([[600.0, 0, 39.5], [0, 600, 29.5], [0, 0, 1]]), True),
@@ -217,9 +244,10 @@ def test_a_world_that_lies_on_its_side_is_noticed(frames, up, turn):
         check_up(source(lying))
 
 
-def test_a_tilted_world_is_a_doubt(frames):
+@pytest.mark.parametrize('angle', [20, 34, 50])
+def test_a_tilted_world_is_a_doubt(frames, angle):
     tilt = np.eye(4)
-    tilt[:3, :3] = Rotation.from_euler('x', 0.6).as_matrix()
+    tilt[:3, :3] = Rotation.from_euler('x', angle, degrees=True).as_matrix()
     up, note = check_up(source(change(frames, pose=lambda p: tilt @ p)))
     assert up == 'unknown' and '--up' in note
 
@@ -253,3 +281,43 @@ def test_large_color_images_are_thinned_out(frames):
     np.testing.assert_allclose(cameras.color_intrinsics[:2] * 4,
                                INTRINSICS[:2])
     assert thin_out(frames[0].color, CAMERAS)[0] is frames[0].color
+
+
+def doubts_of(recording):
+    return list_doubts(recording, check_agreement(recording)[0])
+
+
+def test_frames_of_a_room_leave_no_doubt(frames):
+    assert doubts_of(source(frames)) == []
+    assert doubts_of(source(frames[:1])) == []
+
+
+def test_poses_that_were_lost_are_a_doubt(frames):
+    lost = frames[:7] + change(frames[7:], pose=lambda pose: np.eye(4))
+    assert '2 of 10 frames' in doubts_of(source(lost))[0]
+
+
+@pytest.mark.parametrize('value', [2047, 10_000, 65_534])
+def test_one_depth_in_all_frames_is_a_doubt(frames, value):
+
+    def fill(depth):
+        depth = depth.copy()
+        depth[:, :8] = value / 1000
+        return depth
+
+    filled = source(change(frames, depth=fill))
+    doubt, = doubts_of(filled)
+    assert f'--no-depth {value}' in doubt
+    named = replace(filled, convention=Convention(no_depth=value))
+    assert doubts_of(named) == [] and measure(named.views()).share > 0.99
+
+
+def test_units_that_are_a_little_wrong_are_a_doubt(frames):
+    doubt, = doubts_of(source(frames, unit=800))
+    assert 'units' in doubt
+
+
+def test_colors_of_another_moment_are_a_doubt(frames):
+    same = change(frames, color=lambda color: frames[0].color)
+    doubt, = doubts_of(source(same))
+    assert 'colors' in doubt

@@ -50,6 +50,22 @@ def test_options_arrive(tool, source, tmp_path, capsys):
     assert tool.main([*arguments, '--overwrite']) == 0
 
 
+@pytest.mark.parametrize('up', ['0,-1,0', '0,-2.5,0', '-y'])
+def test_up_may_be_a_vector_along_an_axis(tool, source, tmp_path, up):
+    out = tmp_path / 'data'
+    assert tool.main([f'--source={source}', f'--out={out}', f'--up={up}']) == 0
+    points = np.fromfile(out / 'points/a.bin', np.float32).reshape(-1, 6)
+    xyz = np.load(source / 'a.npz')['xyz']
+    assert np.allclose(points[:, :3], xyz[:, [0, 2, 1]] * [1, 1, -1])
+
+
+@pytest.mark.parametrize('up', ['0,1,1', '0,0,0', 'nan,0,0', '1,0', 'up'])
+def test_up_along_no_axis_is_refused(tool, source, tmp_path, capsys, up):
+    with pytest.raises(SystemExit):
+        tool.main([f'--source={source}', f'--out={tmp_path}', f'--up={up}'])
+    assert 'z, -z, y, -y, x, -x' in capsys.readouterr().err
+
+
 def test_errors_end_in_one_sentence(tool, source, tmp_path, capsys):
     out = tmp_path / 'data'
     assert tool.main([f'--source={source}', f'--out={out}', '--val=c']) == 1

@@ -11,7 +11,7 @@ from sam3d_plugin.preparation.lifting.purity import region_purity
 from sam3d_plugin.store import read_region_file, write_region_file
 from sam3d_plugin.store.files import write_bytes
 from sam3d_plugin.store.manifest import ScanRecord, Store
-from sam3d_plugin.store.posed_images import (PosedImages, encode_color,
+from sam3d_plugin.store.posed_images import (IMPORT, PosedImages, encode_color,
                                              frame_files)
 from sam3d_plugin.store.region_maps import encode_region_map
 from tests.preparation.lifting_scene import (scan_points, single_camera,
@@ -185,3 +185,24 @@ def test_impossible_options_end_in_one_sentence(tool, data, capsys):
     (data / 'region_maps/store.json').unlink()
     assert run(tool, data) == 1
     assert 'is no store' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('move', [[-451234., -5411876, -311], [0., 0, 0]])
+def test_points_and_poses_that_were_moved_apart_meet(tool, data, move):
+    """Both imports take the offset of a map out, each in its own way."""
+    xyz, instances = scan_points()
+    stored = xyz + np.float32([4, -3, 1])
+    points = np.hstack([stored, np.zeros_like(xyz)])
+    write_bytes(data / 'points' / f'{SCAN}.bin', points.tobytes())
+    world = np.eye(4)
+    world[:3, 3] = move
+    write_bytes(data / 'posed_images' / SCAN / IMPORT,
+                json.dumps(dict(world=world.tolist())).encode())
+    path = data / 'scannet_infos_val.pkl'
+    infos = pickle.loads(path.read_bytes())
+    infos['data_list'][0]['offset'] = (-np.array([4, -3, 1]) - move).tolist()
+    path.write_bytes(pickle.dumps(infos))
+    assert run(tool, data) == 0
+    ids = read_region_file(data / 'regions' / f'{SCAN}.npz', stored)
+    result = region_purity(ids, instances)
+    assert result.num_regions == 6 and result.purity > 0.98

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from ....store.errors import FrameError
+from ....store.foreign_files import foreign_kind
 
 # COCO's text: five bits of a number per character, the sixth says that it
 # goes on, from this character on.
@@ -44,8 +45,8 @@ def decode_mask_list(
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise FrameError(
-            f'{name} is not a complete JSON file ({error})') from error
+        kind = foreign_kind(content) or f'not a complete JSON file ({error})'
+        raise FrameError(f'{name} is {kind}') from error
     if isinstance(found, dict):
         found = found.get('annotations')
     if not isinstance(found, list) or not all(

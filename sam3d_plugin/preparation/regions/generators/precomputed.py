@@ -194,6 +194,9 @@ def _check_background(labels: np.ndarray, name: str) -> None:
 
 def decode_labels(content: bytes, name: str) -> np.ndarray:
     """(H, W) integers of a label image; FrameError for other kinds."""
+    if content.startswith(b'\xff\xd8'):
+        raise FrameError(f'{name} is a JPEG, which changes labels; store them '
+                         'as PNG')
     labels = decode_image(content, name)
     if labels.ndim != 2 or labels.dtype.kind not in 'iub':
         raise FrameError(

@@ -2,6 +2,7 @@
 
 Axis legend: H W pixels.
 """
+import io
 from dataclasses import dataclass
 from typing import Callable, Dict
 
@@ -9,9 +10,10 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ....store.errors import FrameError, StoreError
+from ....store.image_files import decode_image
 
-# What the sensors and their drivers write where there is no depth.
-_INVALID = (0, 65535)
+#: What sensors and their drivers write where there is no depth.
+NO_DEPTH = 65535.0
 _FARTHEST_MM = 65534
 
 # In the camera frame of this package: x right, y down, z forward.
@@ -64,7 +66,8 @@ def change_axes(pose: np.ndarray, axes: np.ndarray) -> np.ndarray:
     Args:
         pose (np.ndarray): (4, 4) from a camera of other axes to the world.
         axes (np.ndarray): (3, 3), see :func:`camera_axes`. A left-handed
-            camera has a left-handed world, whose x axis is mirrored.
+            camera has a left-handed world, whose x axis is mirrored, unless
+            the pose mirrors, too.
 
     Returns:
         np.ndarray: (4, 4) from our camera to a right-handed world.
@@ -72,7 +75,7 @@ def change_axes(pose: np.ndarray, axes: np.ndarray) -> np.ndarray:
     matrix = np.eye(4)
     matrix[:3, :3] = axes.T
     turned = pose @ matrix
-    if np.linalg.det(axes) < 0:
+    if np.linalg.det(axes) < 0 and np.linalg.det(pose[:3, :3]) > 0:
         turned = np.diag([-1.0, 1.0, 1.0, 1.0]) @ turned
     return turned
 
@@ -93,6 +96,8 @@ def _transpose_rotation(pose: np.ndarray) -> np.ndarray:
 def _move_w_first(pose: np.ndarray) -> np.ndarray:
     """The pose whose quaternion w x y z was read as x y z w."""
     result = pose.copy()
+    if np.linalg.det(pose[:3, :3]) < 0:  # of no quaternion
+        return result
     quaternion = Rotation.from_matrix(pose[:3, :3]).as_quat()
     result[:3, :3] = Rotation.from_quat(np.roll(quaternion, -1)).as_matrix()
     return result
@@ -119,6 +124,8 @@ class Convention:
         poses (str): One of ``POSES``.
         depth_along (str): ``'axis'`` for z of the camera, ``'ray'`` for the
             distance from the camera.
+        no_depth (float): What the depth images hold where there is none,
+            beside 65535 and what is not positive.
 
     Raises:
         StoreError: When one is unknown, or a scale is not positive.
@@ -128,6 +135,7 @@ class Convention:
     camera_axes: str = 'opencv'
     poses: str = 'camera-to-world'
     depth_along: str = 'axis'
+    no_depth: float = NO_DEPTH
 
     def __post_init__(self) -> None:
         for option, value in (('--depth-scale', self.depth_scale),
@@ -167,9 +175,12 @@ class Convention:
             intrinsics (np.ndarray): (3, 3) of the depth camera.
 
         Returns:
-            np.ndarray: (H, W) float32, metres.
+            np.ndarray: (H, W) float32, metres, 0 where there is none.
         """
-        metres = image.astype(np.float32) / np.float32(self.depth_scale)
+        is_depth = (image > 0) & np.isfinite(image) & ~np.isin(
+            image, (NO_DEPTH, self.no_depth))
+        metres = np.where(is_depth, image, 0).astype(np.float32)
+        metres /= np.float32(self.depth_scale)
         if self.depth_along == 'ray':
             metres /= ray_lengths(image.shape, intrinsics)
         return metres
@@ -197,9 +208,31 @@ def ray_lengths(shape: tuple, intrinsics: np.ndarray) -> np.ndarray:
     return np.sqrt(1 + x * x + y * y).astype(np.float32)
 
 
-def without_invalid(image: np.ndarray) -> np.ndarray:
-    """(H, W) depth with 0 for what sensors write where there is none."""
-    return np.where(np.isin(image, _INVALID), 0, image)
+def decode_depth(content: bytes, path: str) -> np.ndarray:
+    """A depth image in the recording's unit.
+
+    Args:
+        content (bytes): An image file, or an array of numpy.save.
+        path (str): The file, for the error.
+
+    Returns:
+        np.ndarray: (H, W) of 16 or 32 bits, or floats.
+
+    Raises:
+        FrameError: When it is another kind of image.
+    """
+    if content.startswith(np.lib.format.MAGIC_PREFIX):
+        try:
+            image = np.load(io.BytesIO(content), allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise FrameError(f'{path} is damaged ({error})') from error
+    else:
+        image = decode_image(content, path)
+    if image.ndim != 2 or image.dtype.kind not in 'iuf' or (
+            image.dtype.itemsize == 1):
+        raise FrameError(f'{path} is not a depth image of 16 bits or floats: '
+                         f'{image.dtype}, shape {image.shape}')
+    return image
 
 
 def to_millimetres(image: np.ndarray, convention: Convention,
@@ -207,7 +240,7 @@ def to_millimetres(image: np.ndarray, convention: Convention,
     """Depth in millimetres, 0 where there is none.
 
     Args:
-        image (np.ndarray): (H, W) of 16 bits; 0 and 65535 mean no depth.
+        image (np.ndarray): (H, W), see :func:`decode_depth`.
         convention (Convention): What its values mean.
         intrinsics (np.ndarray): (3, 3) of the depth camera.
         path (str): The file, for the error.
@@ -216,12 +249,9 @@ def to_millimetres(image: np.ndarray, convention: Convention,
         np.ndarray: (H, W) uint16. Depth beyond 65.5 m is none.
 
     Raises:
-        FrameError: When it is another kind of image or has no depth.
+        FrameError: When it has no depth.
     """
-    if image.ndim != 2 or image.dtype not in (np.uint16, np.int32):
-        raise FrameError(f'{path} is no 16-bit depth image: {image.dtype}, '
-                         f'shape {image.shape}')
-    metres = convention.metres(without_invalid(image), intrinsics)
+    metres = convention.metres(image, intrinsics)
     millimetres = np.round(metres * 1000)
     is_none = millimetres > _FARTHEST_MM
     if (is_none | (millimetres < 1)).all():

@@ -12,7 +12,7 @@ from ....store.files import BackendArgs, join, list_names
 #: Endings of colour images.
 IMAGES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp')
 #: Endings of depth images.
-DEPTH_IMAGES = ('.png', '.pgm', '.tif', '.tiff')
+DEPTH_IMAGES = ('.png', '.pgm', '.tif', '.tiff', '.npy')
 
 
 @dataclass
@@ -79,6 +79,9 @@ def match_files(root: str, parts: Dict[str, Place],
     Returns:
         List[FrameFiles]: One for every number that any file has, sorted;
         those that lack a part or have one twice say so.
+
+    Raises:
+        StoreError: When all of them lack the same part.
     """
     found: Dict[int, Dict[str, List[str]]] = {}
     listed: Dict[str, Sequence[str]] = {}
@@ -92,6 +95,12 @@ def match_files(root: str, parts: Dict[str, Place],
                 numbers = found.setdefault(int(match[1]), {})
                 numbers.setdefault(
                     part, []).append(f'{folder}/{file}' if folder else file)
+    for part, (folder, _) in parts.items():
+        if found and not any(part in files for files in found.values()):
+            path = join(root, folder) if folder else root
+            names = ', '.join(listed[path][:2]) or 'is empty'
+            raise StoreError(f'{path} has no {_TITLES[part]} with a known '
+                             f'name ({names}); see --help for the layouts')
     frames = []
     for number, files in sorted(found.items()):
         frame = FrameFiles(f'{number:05d}', _source_name(files))

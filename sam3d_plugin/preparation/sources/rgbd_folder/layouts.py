@@ -7,9 +7,10 @@ import numpy as np
 
 from ....store.errors import StoreError
 from ....store.files import BackendArgs, exists, join, list_names, read_bytes
+from ....store.foreign_files import decode_text
 from .frames import (DEPTH_IMAGES, Recording, image_pattern, match_files,
                      require)
-from .matrices import read_numbers
+from .matrices import read_numbers, read_transform
 from .timestamps import find_icl, find_tum
 
 _7SCENES_FORM = 'frame-000000.{color.png,depth.png,pose.txt}'
@@ -21,8 +22,16 @@ _IDENTITY = '1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1'
 _OTHERS = {
     'lowres_wide': 'an ARKitScenes recording, in which every frame has its '
     'own camera',
+    'pose_intrinsic_imu.json': 'a ScanNet++ recording of an iPhone, in which '
+    'every frame has its own camera',
+    'undistorted_camera_parameters': 'Matterport3D images, in which every '
+    'camera is another',
+    'odometry.csv': 'a recording of Stray Scanner',
+    'keyframes': 'a recording of Polycam',
     'transforms.json': 'cameras of NeRF programs',
+    'transforms_train.json': 'cameras of NeRF programs',
     'images.txt': 'a reconstruction of COLMAP',
+    'sparse': 'a reconstruction of COLMAP',
 }
 _NUMBER = r'(?:frame-)?(\d+)'
 _NUMBERED_FORM = ('0.{jpg,png,txt}, 0.{color.jpg,depth.png,pose.txt}, or '
@@ -94,10 +103,10 @@ def read_info(path: str, backend_args: BackendArgs = None) -> Dict[str, Any]:
     Raises:
         StoreError: When a camera is missing.
     """
-    text = read_bytes(path, backend_args).decode(errors='replace')
-    pairs = [line.partition('=') for line in text.splitlines()]
-    values = {name.strip(): value for name, _, value in pairs}
     try:
+        text = decode_text(read_bytes(path, backend_args))
+        pairs = [line.partition('=') for line in text.splitlines()]
+        values = {name.strip(): value for name, _, value in pairs}
         found = {
             kind: _matrix(values[f'm_calibration{kind}'])
             for kind in ('ColorIntrinsic', 'DepthIntrinsic')
@@ -189,7 +198,9 @@ def find_numbered(root: str, backend_args: BackendArgs = None) -> Recording:
         Recording: With ``intrinsic_color.txt`` (or ``intrinsic.txt``) and
         ``intrinsic_depth.txt`` of that folder or of ``intrinsic/``, or, as in
         scannet_frames_25k, ``intrinsics_color.txt`` and so on. If only
-        the latter is there, it is for both images.
+        the latter is there, it is for both images. ``intrinsics.txt`` may lie
+        above, beside all scans. Extrinsics of ``.sens`` files beside the
+        intrinsics give the motion between the cameras.
 
     Raises:
         StoreError: When there is no frame.
@@ -220,11 +231,34 @@ def find_numbered(root: str, backend_args: BackendArgs = None) -> Recording:
     ]
     if color_camera is None:
         color_camera, depth_camera = depth_camera, None
+    if color_camera is None:
+        color_camera = _first_file(root, ('../intrinsics.txt', ), backend_args)
+    if motion is None:
+        motion = _motion(root, backend_args)
     return Recording(
         frames,
         color_intrinsics=color_camera,
         depth_intrinsics=depth_camera,
         depth_to_color=motion)
+
+
+def _motion(root: str, backend_args: BackendArgs) -> Optional[str]:
+    """From depth to color camera, if a file says that they differ."""
+    color, depth = [
+        _first_file(
+            root,
+            [f'{place}extrinsic_{name}.txt'
+             for place in ('', 'intrinsic/')], backend_args)
+        for name in ('color', 'depth')
+    ]
+    if color is None and depth is None:
+        return None
+    matrices = [
+        read_transform(path or _IDENTITY.replace(' ', ','), backend_args)
+        for path in (color, depth)
+    ]
+    motion = np.linalg.inv(matrices[0]) @ matrices[1]
+    return None if np.allclose(motion, np.eye(4)) else _words(motion)
 
 
 def _first_file(root: str, names: Sequence[str],
@@ -266,10 +300,6 @@ def guess_layout(root: str, backend_args: BackendArgs = None) -> str:
         return 'tum'
     if 'traj.txt' in files and 'results' in folders:
         return 'replica'
-    for name, what in _OTHERS.items():
-        if name in files or name in folders:
-            raise StoreError(f'{root} holds {what}; write its frames as '
-                             'color/, depth/, pose/ and intrinsic/')
     for name in _INNER:
         files += list_names(join(root, name), backend_args)
     if any(re.fullmatch(r'frame-.*\.pose\.txt', name) for name in files):
@@ -277,6 +307,14 @@ def guess_layout(root: str, backend_args: BackendArgs = None) -> str:
     if {'color', 'depth', 'pose'} <= set(folders) or any(
             name[0].isdigit() and name.endswith('.txt') for name in files):
         return 'scannet'
+    for name, what in _OTHERS.items():
+        if name in files or name in folders:
+            raise StoreError(f'{root} holds {what}; write its frames as '
+                             'color/, depth/, pose/ and intrinsic/')
+    sens = [name for name in files if name.endswith('.sens')]
+    if sens:
+        raise StoreError(f'{root} holds {sens[0]}; use '
+                         'extract_scannet_frames.py')
     raise StoreError(
         f'{root} looks like none of the known layouts: {_7SCENES_FORM}; '
         'rgb.txt, depth.txt and groundtruth.txt (tum); rgb/, depth/ and '

@@ -5,11 +5,15 @@ import numpy as np
 
 from ....store.errors import StoreError
 from ....store.files import BackendArgs, exists, read_bytes
+from ....store.foreign_files import parse_numbers
 from ....store.posed_images import Cameras
 from ..scans.source_files import brief
 
 # A vector shorter than this says nothing about a direction.
 _SHORTEST = 1e-6
+
+# What computing leaves of the 0 and 1 of a matrix.
+_NOISE = 1e-6
 
 # The y axis of a camera whose focal length is negative points up.
 _MIRROR_Y = np.diag([1.0, -1.0, 1.0, 1.0])
@@ -36,17 +40,10 @@ def read_numbers(value: str, backend_args: BackendArgs = None) -> List[float]:
             raise StoreError(f'{value} is no file, nor numbers separated by '
                              'commas') from None
         try:
-            lines = read_bytes(value, backend_args).decode(errors='replace')
-        except OSError as error:
-            raise StoreError(f'{value} cannot be read ({error.strerror}); '
-                             'give a text file, or the numbers') from error
-        text = ' '.join(line.partition('#')[0] for line in lines.splitlines())
-        try:
-            numbers = [float(w) for w in text.replace(',', ' ').split()]
-        except ValueError as error:
-            raise StoreError(
-                f'{value} holds more than numbers ({brief(error)}); '
-                'give the numbers alone') from error
+            numbers = parse_numbers(read_bytes(value, backend_args))
+        except (OSError, ValueError) as error:
+            raise StoreError(f'{value} cannot be read ({brief(error)}); give '
+                             'a text file of numbers alone') from error
     if not np.isfinite(numbers).all():
         raise StoreError(f'{value} holds a number that is not finite')
     return numbers
@@ -75,12 +72,12 @@ def read_intrinsics(value: str,
     matrix = np.eye(3)
     if side:
         matrix = np.array(numbers).reshape(side, side)[:3, :3]
-    if not side or matrix[0, 0] <= 0 or matrix[1, 1] == 0 or (matrix[2] != [
-            0, 0, 1
-    ]).any() or matrix[1, 0] or matrix[0, 1]:
+    exact = matrix * [[1, 0, 1], [0, 1, 1], [0, 0, 0]] + np.diag([0, 0, 1.])
+    if not side or matrix[0, 0] <= 0 or matrix[1, 1] == 0 or np.abs(
+            matrix - exact).max() > _NOISE:
         raise StoreError(f'{value} holds no intrinsics; write fx fy cx cy, or '
                          'the 3x3 matrix row by row, without skew')
-    return matrix
+    return exact
 
 
 def read_transform(value: str, backend_args: BackendArgs = None) -> np.ndarray:

@@ -12,9 +12,9 @@ import numpy as np
 from ....store.errors import FrameError, StoreError
 from ....store.files import BackendArgs, fingerprint_of_files, join
 from ....store.manifest import Store, differences
-from ....store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
-                                    Cameras, check_pose, decode_color,
-                                    decode_image, decode_matrix, encode_color,
+from ....store.posed_images import (DEPTH_TO_COLOR, IMPORT, INTRINSIC,
+                                    INTRINSIC_DEPTH, Cameras, check_pose,
+                                    decode_color, decode_matrix, encode_color,
                                     encode_matrix, frame_files, is_plain_jpeg)
 from ....store.records import fingerprint
 from ...checking.frame_agreement import sample_frames
@@ -22,15 +22,15 @@ from ...checking.scan_checks import CHECKS, Checks, check_source
 from ...checking.source_frames import (Source, SourceFrame,
                                        raise_if_disk_fails, thin_out)
 from ...running.frame_steps import FrameStep, Product, call_each
+from ..scans.frames import LARGEST_OFFSET
 from ..scans.source_files import read_source_file
-from .conventions import Convention, to_millimetres, without_invalid
+from .conventions import Convention, decode_depth, to_millimetres
 from .frames import FrameFiles, Recording
 from .layouts import find_recording
 from .matrices import (make_right_handed, mirror_pose, read_intrinsics,
                        read_transform, rotation_to_z)
 
 #: How a scan was imported; what its files depend on.
-IMPORT = 'import.json'
 
 # H, W of the color and the depth image of a frame.
 _Sizes = Tuple[Tuple[int, ...], Tuple[int, ...]]
@@ -53,6 +53,7 @@ class FolderOptions:
         camera_axes (str): See :class:`Convention`.
         poses (str): See :class:`Convention`.
         depth_along (str): See :class:`Convention`.
+        no_depth (float, optional): See :class:`Convention`.
         stride (int): Take every so manieth frame.
         up (tuple, optional): Direction in the recording's world that becomes
             z; None leaves the world as it is.
@@ -67,6 +68,7 @@ class FolderOptions:
     camera_axes: str = 'opencv'
     poses: str = 'camera-to-world'
     depth_along: str = 'axis'
+    no_depth: Optional[float] = None
     stride: int = 1
     up: Optional[Tuple[float, ...]] = None
     is_checked: bool = True
@@ -109,7 +111,8 @@ class RGBDFolderStep(FrameStep):
         self.convention = Convention(
             recording.depth_scale if options.depth_scale is None else
             options.depth_scale, options.pose_scale, options.camera_axes,
-            options.poses, options.depth_along)
+            options.poses, options.depth_along, Convention.no_depth
+            if options.no_depth is None else options.no_depth)
         self.options = options
         self.checks: Optional[Checks] = None
         self.sizes: Optional[_Sizes] = None
@@ -120,6 +123,26 @@ class RGBDFolderStep(FrameStep):
             frame.name: frame
             for frame in recording.frames[::options.stride]
         }
+        self._move_near_origin()
+
+    def _move_near_origin(self) -> None:
+        """Take the large offset of a map out of the poses.
+
+        Later steps compute in float32. The move is a part of ``world``.
+        """
+        for frame in self.frames.values():
+            try:
+                offset = np.round(self._pose(frame)[:3, 3])
+            except FrameError:  # said when its turn comes
+                continue
+            if np.abs(offset).max() > LARGEST_OFFSET:
+                self.world[:3, 3] -= offset
+                x, y, z = -offset
+                self.notes = [
+                    *self.notes, f'poses moved by ({x:.0f}, {y:.0f}, {z:.0f}) '
+                    'm, since float32 is too coarse that far from the origin'
+                ]
+            return
 
     def settings(self) -> Dict[str, Any]:
         """What all scans of the folder share; see :data:`IMPORT`."""
@@ -209,8 +232,8 @@ class RGBDFolderStep(FrameStep):
             index, frame = names.index(name), self.frames[name]
             try:
                 color = self._color(frame)[0]
-                depth = without_invalid(
-                    decode_image(self._read(frame.depth or ''), frame.source))
+                depth = decode_depth(
+                    self._read(frame.depth or ''), frame.source)
                 pose = self._raw_pose(frame)
             except FrameError as error:
                 raise_if_disk_fails(error)
@@ -237,7 +260,7 @@ class RGBDFolderStep(FrameStep):
         color, content = self._color(frame)
         assert frame.depth
         millimetres = to_millimetres(
-            decode_image(self._read(frame.depth), frame.depth),
+            decode_depth(self._read(frame.depth), frame.depth),
             self.convention, self.cameras.depth_intrinsics, frame.depth)
         if not is_plain_jpeg(content):
             content = encode_color(color)

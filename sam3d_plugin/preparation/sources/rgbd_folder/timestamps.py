@@ -7,6 +7,8 @@ from scipy.spatial.transform import Rotation
 
 from ....store.errors import StoreError
 from ....store.files import BackendArgs, exists, join, list_names, read_bytes
+from ....store.foreign_files import decode_text
+from ..scans.source_files import brief
 from .frames import FrameFiles, Recording, image_pattern, match_files, require
 
 #: Seconds that a partner may be away; the benchmark's associate.py.
@@ -145,9 +147,9 @@ def _lines(path: str, backend_args: BackendArgs) -> List[List[str]]:
     if not exists(path, backend_args):
         raise StoreError(f'{path} is missing; copy the whole recording')
     try:
-        text = read_bytes(path, backend_args).decode(errors='replace')
-    except OSError as error:
-        raise StoreError(f'{path} cannot be read ({error.strerror}); copy it '
+        text = decode_text(read_bytes(path, backend_args))
+    except (OSError, ValueError) as error:
+        raise StoreError(f'{path} cannot be read ({brief(error)}); copy it '
                          'again') from error
     lines = [line.replace(',', ' ').split() for line in text.splitlines()]
     return [words for words in lines if words and words[0][0] != '#']

@@ -19,6 +19,7 @@ import pandas as pd
 
 from ....store.errors import FrameError, StoreError
 from ....store.files import BackendArgs, PathLike, join, list_names
+from ..scans.colors import scale_colors
 from ..scans.source_files import read_source_file
 
 # mmdet3d.datasets.S3DISSegDataset.METAINFO (a test compares the two).
@@ -46,11 +47,13 @@ class Flaws:
             numbers.
         empty_files (list[str]): Annotations without any point.
         unknown_classes (list[str]): Names taken as clutter.
+        scaled_colors (list[str]): What was done to the colours.
     """
     control_characters: int = 0
     dropped_lines: List[str] = field(default_factory=list)
     empty_files: List[str] = field(default_factory=list)
     unknown_classes: List[str] = field(default_factory=list)
+    scaled_colors: List[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Room:
 
     Args:
         xyz (np.ndarray): (N, 3) float64 metres, as in the release.
-        rgb (np.ndarray): (N, 3) float64, 0 to 255.
+        rgb (np.ndarray): (N, 3) float32, 0 to 255.
         semantic (np.ndarray): (N,) int64 index into ``CLASSES``.
         instance (np.ndarray): (N,) int64 from 1 on, in the order of the
             files' names.
@@ -176,9 +179,11 @@ def _parse_fast(content: bytes) -> 'np.ndarray | None':
     except ValueError:
         return None
     points = table.to_numpy()
-    if points.shape[1] != 6 or not _is_valid(points):
+    if points.shape[1] != 6 or not np.isfinite(points).all():
         return None
-    return points
+    # Few such lines are damaged, many have another scale.
+    is_beyond = ((points[:, 3:] < 0) | (points[:, 3:] > 255)).any(axis=1)
+    return None if 0 < is_beyond.mean() < 0.5 else points
 
 
 def _is_valid(points: np.ndarray) -> bool:
@@ -234,8 +239,8 @@ def read_room(folder: PathLike, backend_args: BackendArgs = None) -> Room:
         Room: Points in the order of the files' names.
 
     Raises:
-        FrameError: When there is no annotation with points, or one cannot be
-            read.
+        FrameError: When there is no annotation with points, one cannot be
+            read, or the colours have no known scale.
     """
     flaws = Flaws()
     parts, classes = [], []
@@ -254,9 +259,17 @@ def read_room(folder: PathLike, backend_args: BackendArgs = None) -> Room:
         raise FrameError(f'{name} has no file with points')
     counts = [len(points) for points in parts]
     points = np.concatenate(parts)
+    rgb = points[:, 3:]
+    if (rgb == np.round(rgb)).all():  # a text does not say so
+        rgb = rgb.astype(np.int64)
+    try:
+        rgb, note = scale_colors(rgb)
+    except ValueError as error:
+        raise FrameError(f'{name}: {error}') from error
+    flaws.scaled_colors += [note] if note else []
     return Room(
         xyz=points[:, :3],
-        rgb=points[:, 3:],
+        rgb=rgb,
         semantic=np.repeat(np.array(classes, dtype=np.int64), counts),
         instance=np.repeat(np.arange(1,
                                      len(parts) + 1), counts),

@@ -19,6 +19,7 @@ from typing import Any, Dict, List
 import numpy as np
 
 from ....store.errors import FrameError, StoreError
+from ....store.foreign_files import decode_text
 from ..scans.scan import MAX_NYU40_ID
 from ..scans.source_files import brief
 
@@ -74,20 +75,26 @@ def parse_label_map(content: bytes, name: str) -> Dict[str, int]:
         StoreError: When it has not the columns or numbers it should have.
     """
     try:
-        text = content.decode('utf-8-sig', errors='replace')
-        rows = list(csv.DictReader(io.StringIO(text), delimiter='\t'))
-        labels = [(row[_RAW], (row[_NYU40] or '').strip()) for row in rows]
-    except (KeyError, csv.Error) as error:
+        text = decode_text(content)
+        rows = list(
+            csv.reader(io.StringIO(text, newline=None), delimiter='\t'))
+        names = [name.strip() for name in rows[0]] if rows else []
+        raw, nyu40 = names.index(_RAW), names.index(_NYU40)
+        labels = [(row[raw], ''.join(row[nyu40:nyu40 + 1]).strip())
+                  for row in rows[1:] if len(row) > raw]
+    except (ValueError, csv.Error) as error:
         raise StoreError(
             f'{name} has no columns {_RAW} and {_NYU40} ({brief(error)}); '
             "give ScanNet's scannetv2-labels.combined.tsv") from error
     numbers = {}
     for row, (label, number) in enumerate(labels, 2):
+        number = number.removesuffix('.0')
         if number and not number.isdecimal():
             raise StoreError(
                 f'{name}: row {row}, {label!r}: {number!r} is not '
                 'a NYU40 id; correct the row, or leave it blank')
         numbers[label] = int(number or 0)
+        numbers.setdefault(label.strip(), numbers[label])
     if not numbers or not 0 <= min(numbers.values()) <= max(
             numbers.values()) <= MAX_NYU40_ID:
         raise StoreError(f'{name} has no NYU40 ids from 0 to {MAX_NYU40_ID}; '
@@ -125,7 +132,8 @@ def parse_segments(content: bytes, num_vertices: int, name: str) -> np.ndarray:
         segments = np.array(values)
     except ValueError:  # of lists
         segments = np.array(None)
-    if segments.ndim != 1 or segments.dtype.kind not in 'iu':
+    if segments.ndim != 1 or segments.dtype.kind not in 'iuf' or (
+            segments != segments.astype(np.int64)).any():
         raise FrameError(f'{name}: segIndices are no whole numbers; copy it '
                          'again')
     if len(segments) != num_vertices:
@@ -152,7 +160,8 @@ def parse_groups(content: bytes, name: str) -> List[ObjectGroup]:
     for entry in _parse_json(content, 'segGroups', name):
         try:
             segments = np.array(entry['segments'], dtype=np.int64)
-            number, label = int(entry['objectId']) + 1, str(entry['label'])
+            number, label = int(entry['objectId']) + 1, str(
+                entry['label']).strip()
         except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise FrameError(f'{name}: a group has no objectId, label and '
                              f'segments ({brief(error)}); copy it '

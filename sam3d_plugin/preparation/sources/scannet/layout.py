@@ -6,6 +6,7 @@ from typing import Dict, Iterator, List, Mapping, Optional, Sequence
 from ....store.errors import FrameError, StoreError
 from ....store.files import (BackendArgs, PathLike, exists, join, list_names,
                              read_bytes)
+from ....store.foreign_files import decode_text
 from ..scans.source_files import brief
 
 # Scans of ScanNet v2's splits.
@@ -100,8 +101,9 @@ def read_list(path: PathLike, backend_args: BackendArgs = None) -> List[str]:
         StoreError: When it is missing, empty or names a scan twice.
     """
     try:
-        names = read_bytes(path, backend_args).decode().split()
-    except (OSError, UnicodeDecodeError) as error:
+        content = read_bytes(path, backend_args)
+        names = decode_text(content, 'strict').split()
+    except (OSError, ValueError) as error:
         raise StoreError(f'{path} cannot be read ({brief(error)}); give a '
                          'text file with one scan name in a line') from error
     if not names:

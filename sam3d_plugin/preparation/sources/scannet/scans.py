@@ -21,13 +21,15 @@ from plyfile import PlyParseError
 from ....store.errors import FrameError, StoreError
 from ....store.files import (BackendArgs, PathLike, checksum, exists,
                              fingerprint_of_files, join, read_bytes)
+from ....store.foreign_files import decode_text, parse_numbers
 from ...running.frame_steps import FrameStep, Product, call_each
+from ..scans.colors import scale_colors
 from ..scans.frames import read_axis_align
 from ..scans.infos import describe_scan, scan_files
 from ..scans.instances import MAX_BOXES, instance_boxes
 from ..scans.ply_text import read_ply
 from ..scans.scan import Scan, ScanError
-from ..scans.source_files import brief, read_source_file
+from ..scans.source_files import brief, hint_of, read_source_file
 from .annotations import (VertexLabels, label_vertices, parse_groups,
                           parse_label_map, parse_segments)
 from .layout import WITHOUT_ANNOTATIONS, Splits, find_folders, relative_names
@@ -189,7 +191,7 @@ class ScanNetScans(FrameStep):
 
     def _read_alignment(self, path: str, is_needed: bool) -> np.ndarray:
         """(4, 4) from the scan's text file, the identity if it may lack."""
-        text = self._read_file(path).decode(errors='replace')
+        text = decode_text(self._read_file(path))
         return parse_alignment(text, path, is_needed)
 
 
@@ -217,7 +219,7 @@ def parse_alignment(text: str, name: str, is_needed: bool) -> np.ndarray:
                              'annotated scan has; copy it again')
         return np.eye(4)
     try:
-        matrix = np.array([float(x) for x in found[0].split()]).reshape(4, 4)
+        matrix = np.array(parse_numbers(found[0].encode())).reshape(4, 4)
         return read_axis_align(Path(name), dict(axis_align_matrix=matrix), [])
     except ScanError as error:
         raise FrameError(str(error)) from error
@@ -244,12 +246,14 @@ def read_vertices(path: str, backend_args: BackendArgs = None) -> np.ndarray:
     try:
         with get_local_path(path, backend_args=backend_args) as local:
             ply = read_ply(local, {'face': {'vertex_indices': 3}})
-            vertices = np.stack([ply['vertex'][n] for n in names], axis=1)
+            columns = [ply['vertex'][n] for n in names]
+        rgb, _ = scale_colors(np.stack(columns[3:], axis=1))
+        vertices = np.concatenate([np.stack(columns[:3], axis=1), rgb], 1)
     except FileNotFoundError:
         raise FrameError(f'{path} is missing; download it') from None
     except _UNREADABLE as error:
         raise FrameError(f'{path} is no whole mesh with colours '
-                         f'({brief(error)}); copy it again') from error
+                         f'({brief(error)}){hint_of(error)}') from error
     vertices = vertices.astype(np.float32)
     num_broken = int((~np.isfinite(vertices).all(axis=1)).sum())
     if not len(vertices) or num_broken:

@@ -8,6 +8,8 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
+from ....store.foreign_files import foreign_kind
+from .frames import TO_Z_UP
 from .scan import ScanError, class_of, scan_name
 from .source_files import brief
 
@@ -27,13 +29,19 @@ def box_files(path: Path) -> List[Path]:
     return [path.with_name(f'{stem}.boxes.json') for stem in stems]
 
 
-def read_boxes(path: Path, arrays: Dict[str, np.ndarray]) -> Boxes:
+def read_boxes(path: Path,
+               arrays: Dict[str, np.ndarray],
+               scale: float = 1.,
+               up: str = 'z') -> Boxes:
     """Boxes of a scan in its own units and axes.
 
     Args:
         path (Path): The scan's file.
         arrays (Dict[str, np.ndarray]): Its arrays; ``bbox`` is (R, 7):
             centre, size, NYU40 id.
+        scale (float): Metres per unit of the scan.
+        up (str): Its axis that points up. Boxes of a file that states its
+            frame are in metres with z up whatever scale and axis are.
 
     Returns:
         Boxes: (R, 6) geometric centres and sizes, and (R,) NYU40 ids; None
@@ -50,7 +58,12 @@ def read_boxes(path: Path, arrays: Dict[str, np.ndarray]) -> Boxes:
         raise ScanError(f'{" and ".join(sources)} both hold boxes; keep '
                         'one')
     if files:
-        return _check_boxes(*_read_json(files[0]), files[0])
+        boxes, classes, is_final = _read_json(files[0])
+        if is_final:
+            turn = TO_Z_UP[up]
+            boxes = np.hstack(
+                [boxes[:, :3] @ turn, boxes[:, 3:] @ np.abs(turn)]) / scale
+        return _check_boxes(boxes, classes, files[0])
     if 'bbox' in arrays:
         return _check_boxes(*_split_rows(arrays['bbox'], path), path)
     return None, None
@@ -67,14 +80,16 @@ def _split_rows(rows: np.ndarray, path: Path) -> Tuple[np.ndarray, np.ndarray]:
     return rows[:, :6].astype(np.float64), np.array(classes, dtype=np.int64)
 
 
-def _read_json(path: Path) -> Tuple[np.ndarray, np.ndarray]:
-    """Boxes of a JSON file in the form of ``_JSON_FORM``."""
+def _read_json(path: Path) -> Tuple[np.ndarray, np.ndarray, bool]:
+    """Boxes of a JSON file, and whether it says that their frame is final."""
+    text = path.read_bytes()
     try:
-        content = json.loads(path.read_text(encoding='utf-8-sig'))
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ScanError(
-            f'{path} is not a complete JSON file ({brief(error)}); write it '
-            f'again as {_JSON_FORM}') from error
+        kind = foreign_kind(text)
+        raise ScanError(f'{path} is ' + (kind or (
+            f'not a complete JSON file ({brief(error)}); write it again as '
+            f'{_JSON_FORM}'))) from error
     entries = content.get('boxes') if isinstance(content, dict) else content
     frame = content.get('frame', FRAME) if isinstance(content, dict) else FRAME
     if frame != FRAME:
@@ -87,7 +102,8 @@ def _read_json(path: Path) -> Tuple[np.ndarray, np.ndarray]:
     for index, entry in enumerate(entries):
         boxes[index], number = _read_entry(entry, index, path)
         classes.append(number)
-    return boxes, np.array(classes, dtype=np.int64)
+    is_final = isinstance(content, dict) and 'frame' in content
+    return boxes, np.array(classes, dtype=np.int64), is_final
 
 
 def _read_entry(entry: Any, index: int, path: Path) -> Tuple[np.ndarray, int]:

@@ -46,19 +46,38 @@ def find_colors(
         if all(channel in names for channel in channels):
             used = [names[channel] for channel in channels]
             return np.stack([properties[name] for name in used], 1), used
+    for name in names:
+        used = [
+            names.get(name.replace('red', color, 1), '')
+            for color in CHANNEL_NAMES[0]
+        ]
+        if 'red' in name and all(used):
+            return np.stack([properties[name] for name in used], 1), used
     if all(name in names for name in _SPLAT_NAMES):
         used = [names[name] for name in _SPLAT_NAMES]
         harmonics = np.stack([properties[name] for name in used], 1)
         return (0.5 + _HARMONIC * harmonics.astype(float)).clip(0, 1), used
     for packed in ('rgb', 'rgba'):
-        if packed in names and properties[names[packed]].ndim == 1:
+        if packed in names and is_packed(properties[names[packed]]):
             used = [names[packed]]
             return unpack_colors(properties[used[0]]), used
-    for grey in _GREY_NAMES:
+    for grey in (*_GREY_NAMES, 'rgb'):
         if grey in names:
             used = [names[grey]]
             return np.stack([properties[used[0]]] * 3, 1), used
     return None, []
+
+
+def is_packed(values: np.ndarray) -> bool:
+    """Whether (N,) values called ``rgb`` are packed colours, not grey.
+
+    Those are integers beyond one channel, or floats that show the bytes of
+    such an integer, all but 0 as a number, or not a number.
+    """
+    high = np.nan_to_num(values.astype(np.float64)).max()
+    if values.dtype.kind == 'f':
+        return not 1e-30 < high <= _SIXTEEN_BIT
+    return values.dtype.itemsize >= 4 and high > 255
 
 
 def unpack_colors(packed: np.ndarray) -> np.ndarray:
@@ -107,6 +126,11 @@ def scale_colors(rgb: np.ndarray) -> Tuple[np.ndarray, str]:
     if scale is None:
         raise ValueError(f'colours reach from {low:g} to {high:g}; store '
                          'them as 0 to 255')
+    if rgb.dtype.kind in 'iu' and high == 1:
+        raise ValueError('colours are whole numbers from 0 to 1; store them '
+                         'as 0 to 255')
+    if low == high:
+        notes.append(f'all colour values are {low:g}')
     if scale != 255:
         notes.append(f'colours from 0 to {scale:,}, stored as 0 to 255')
     over = int(((values < 0) | (values > scale)).sum())

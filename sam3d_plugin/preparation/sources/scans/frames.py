@@ -2,19 +2,21 @@
 
 Axis legend: N points, R boxes.
 """
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Dict, List
 
 import numpy as np
 
-from .orientation import (UNITS, estimate_up, find_stray, may_be_feet,
+from ....store.foreign_files import decode_text, parse_numbers
+from .orientation import (UNITS, estimate_up, find_stray, may_be_hall,
                           plausible_units, robust_lengths)
 from .scan import Scan, ScanError
 from .source_files import brief
 
-# Rows are the new axes in terms of the old: a rotation, never a mirror.
-_TO_Z_UP: Dict[str, np.ndarray] = {
+#: Rows are the new axes in terms of the old: a rotation, never a mirror.
+TO_Z_UP: Dict[str, np.ndarray] = {
     'z': np.eye(3),
     '-z': np.diag([1.0, -1.0, -1.0]),
     'y': np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]),
@@ -25,8 +27,18 @@ _TO_Z_UP: Dict[str, np.ndarray] = {
 
 # A room in metres with all its points is smaller.
 _LARGEST_EXTENT = 100.0
-# float32 keeps a tenth of a millimetre up to here.
-_LARGEST_OFFSET = 1000.0
+#: float32 keeps a tenth of a millimetre up to here.
+LARGEST_OFFSET = 1000.0
+# What rounding leaves of the 0 and 1 of a matrix.
+_NOISE = 1e-4
+# Coordinates rounded to steps of as many metres are no scan any more, and
+# from the second on a doubt.
+_COARSE, _ROUGH = 0.05, 0.002
+_FEW_POINTS = 100
+# The same as a share of the size of a scan.
+_COARSE_SHARE = 0.02
+# The share of the longest side that another one has at least.
+_LINE = 0.001
 # Stray points of a scan in metres are twice its longest side away.
 _STRAY_EXTENTS = 2
 
@@ -61,25 +73,32 @@ def read_axis_align(path: Path, arrays: Dict[str, np.ndarray],
         notes.append(f'alignment from {beside.name}')
     else:
         return np.eye(4)
-    rotation = np.eye(3)
+    # mmdet3d wants 0 and 1 exactly, and files hold 0.99999994.
+    exact = np.eye(4)
     if matrix.shape == (4, 4):
-        rotation[:2, :2] = matrix[:2, :2]
+        exact[:2, :2], exact[:3, 3] = matrix[:2, :2], matrix[:3, 3]
+    rotation = exact[:3, :3]
     if (matrix.shape != (4, 4) or not np.isfinite(matrix).all()
-            or (matrix[:3, :3] != rotation).any()
+            or not np.allclose(matrix, exact, rtol=0, atol=_NOISE)
             or not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
-            or not np.isclose(np.linalg.det(rotation), 1)):
+            or np.linalg.det(rotation) < 0):
         raise ScanError(f'{source}: the alignment must be a 4x4 rotation '
                         'about z with a translation, which is all that '
                         'mmdet3d takes; turn the points upright first')
-    return np.asarray(matrix, dtype=np.float64)
+    if not np.isclose(np.linalg.det(rotation), 1):  # few digits
+        angle = np.arctan2(rotation[1, 0], rotation[0, 0])
+        cos, sin = np.cos(angle), np.sin(angle)
+        rotation[:2, :2] = [[cos, -sin], [sin, cos]]
+    return exact
 
 
 def _read_matrix(path: Path) -> np.ndarray:
     """16 numbers, bare or as in ScanNet's ``axisAlignment = ...``."""
     try:
-        text = path.read_text(encoding='utf-8', errors='replace')
-        values = [float(word) for word in text.split('=')[-1].split()]
-        return np.array(values).reshape(4, 4)
+        text = decode_text(path.read_bytes())
+        line = re.search(r'axisAlignment\s*=([^\n]*)', text)
+        numbers = parse_numbers((line[1] if line else text).encode())
+        return np.array(numbers).reshape(4, 4)
     except (OSError, ValueError) as error:
         raise ScanError(f'{path} does not hold 16 numbers ({brief(error)}); '
                         'write the 4x4 matrix row by row') from error
@@ -103,7 +122,7 @@ def to_metres_z_up(scan: Scan, scale: float, up: str) -> Scan:
     if not 0 < scale < np.inf:
         raise ScanError(f'--scale {scale:g} is no number of metres; give a '
                         'positive one')
-    turn = _TO_Z_UP[up]
+    turn = TO_Z_UP[up]
     axis_align = scan.axis_align.copy()
     if up != 'z' and (axis_align != np.eye(4)).any():
         raise ScanError(f'{scan.path} has an alignment, which turns about z; '
@@ -117,7 +136,91 @@ def to_metres_z_up(scan: Scan, scale: float, up: str) -> Scan:
         scan,
         xyz=scale * (scan.xyz @ turn.T),
         boxes=boxes,
-        axis_align=axis_align)
+        axis_align=axis_align,
+        step=find_step(scan.xyz, scale))
+
+
+def check_rounding(scan: Scan) -> None:
+    """Refuse coordinates that have lost their decimals already.
+
+    That happens where programs write large ones as float32, with six digits,
+    or as whole numbers.
+
+    Args:
+        scan (Scan): In metres; gets a note where decimals are scarce.
+
+    Raises:
+        ScanError: When they lie on steps of 5 cm and more.
+    """
+    if scan.step < _ROUGH:
+        return
+    text = f'coordinates are rounded to steps of {scan.step:.2g} m'
+    if scan.step >= _COARSE:
+        raise ScanError(f'{scan.path}: {text}; export them in double '
+                        'precision, or with the offset subtracted')
+    scan.notes.append(text)
+
+
+def check_steps(xyz: np.ndarray, scale: float, path: Path) -> None:
+    """Refuse points that rounding has put onto a few positions.
+
+    Args:
+        xyz (np.ndarray): (N, 3) as in the file.
+        scale (float): Metres per unit.
+        path (Path): The file, for the error.
+
+    Raises:
+        ScanError: When the steps are large for the size of the scan.
+    """
+    xyz = xyz[np.isfinite(xyz).all(axis=1)]
+    step = find_step(xyz, scale)
+    if step > 0 and step > _COARSE_SHARE * scale * np.median(
+            robust_lengths(xyz)):
+        raise ScanError(f'{path}: coordinates are rounded to steps of '
+                        f'{step:.2g} m; export them in double precision, or '
+                        'with the offset subtracted')
+
+
+def find_step(xyz: np.ndarray, scale: float) -> float:
+    """The step to which the coordinates of a scan are rounded.
+
+    Args:
+        xyz (np.ndarray): (N, 3) as in the file.
+        scale (float): Metres per unit.
+
+    Returns:
+        float: Metres; 0 if unknown.
+    """
+    if len(xyz) < _FEW_POINTS:
+        return 0.
+    steps = [rounding_step(values) for values in xyz.T]
+    # Near the origin, a wall may stand at x = 2 exactly.
+    far = np.percentile(np.abs(xyz), 98, axis=0) * scale > LARGEST_OFFSET
+    return scale * max(min(steps), *np.where(far, steps, 0.))
+
+
+def rounding_step(values: np.ndarray) -> float:
+    """The step to which numbers were rounded.
+
+    Args:
+        values (np.ndarray): (N,) numbers.
+
+    Returns:
+        float: The largest of 1 for whole numbers, 0.1 for those with one
+        decimal, and the precision of float16 or float32 for such numbers; 0
+        if unknown.
+    """
+    values = np.asarray(values)
+    exact = values.astype(np.float64)
+    steps = [0.]
+    for step in (1., .1):
+        if np.allclose(exact / step, np.round(exact / step), 0, 1e-6):
+            steps.append(step)
+    high = np.percentile(np.abs(exact), 98)  # not that of a stray point
+    for kind in (np.float16, np.float32):
+        if high < np.finfo(kind).max and (exact.astype(kind) == exact).all():
+            steps.append(float(np.spacing(high.astype(kind))))
+    return max(steps)
 
 
 def check_units(scan: Scan) -> None:
@@ -125,29 +228,37 @@ def check_units(scan: Scan) -> None:
 
     Args:
         scan (Scan): With the coordinates as they would be stored; gets a
-            note if feet are as likely as metres.
+            note if other units are as likely as metres.
 
     Raises:
         ScanError: When its size or stray points say so.
     """
-    size = float(robust_lengths(scan.xyz).max())
+    lengths = robust_lengths(scan.xyz)
+    size = float(lengths.max())
+    if np.median(lengths) < _LINE * size:
+        raise ScanError(f'{scan.path}: its lengths are '
+                        f'{" x ".join(f"{x:.2g}" for x in lengths)}; if x and '
+                        'y are degrees, project them to metres (--scale 1 if '
+                        'these are metres)')
     units = plausible_units(scan.xyz)
-    if units != [1.0]:
+    stray = find_stray(scan.xyz, _STRAY_EXTENTS, units != [1.0])
+    size = float(robust_lengths(scan.xyz[~stray]).max())
+    if plausible_units(scan.xyz[~stray]) != [1.0]:
         hint = ' or '.join(f'--scale {u:g} ({UNITS[u]})' for u in units)
         raise ScanError(f'{scan.path}: extent {size:.4g}, which no room has '
                         f'in metres; add {hint or "--scale X"} (--scale 1 if '
                         'these are metres)')
-    stray = int(find_stray(scan.xyz, _STRAY_EXTENTS).sum())
     reach = float(np.ptp(scan.xyz, axis=0).max())
-    if stray and reach > _LARGEST_EXTENT:
+    if stray.any() and reach > _LARGEST_EXTENT:
         raise ScanError(
-            f'{scan.path}: {stray} of {len(scan.xyz):,} points '
+            f'{scan.path}: {stray.sum():,} of {len(scan.xyz):,} points '
             f'lie up to {reach:,.0f} m away from the others, which '
             f'span {size:.2f} m; remove them (--scale 1 keeps '
             'them)')
-    if may_be_feet(scan.xyz):
-        scan.notes.append('a room in feet, or a hall in metres? For feet, add '
-                          '--scale 0.3048')
+    if may_be_hall(scan.xyz):
+        scan.notes.append('higher than rooms are: a hall or a house, or '
+                          'another unit (feet: --scale 0.3048, decimeters: '
+                          '--scale 0.1)?')
 
 
 def move_near_origin(scan: Scan) -> Scan:
@@ -163,12 +274,12 @@ def move_near_origin(scan: Scan) -> Scan:
         Scan: As given, or with a whole number of metres subtracted, which
         ``offset`` and ``aligned_offset`` hold and a note says.
     """
-    if np.abs(scan.xyz).max() <= _LARGEST_OFFSET:
+    if np.abs(scan.xyz).max() <= LARGEST_OFFSET:
         return scan
     offset = np.round(np.median(scan.xyz, axis=0))
     aligned = scan.aligned_xyz
     aligned_offset = np.round(np.median(aligned, axis=0)) * (
-        np.abs(aligned).max() > _LARGEST_OFFSET)
+        np.abs(aligned).max() > LARGEST_OFFSET)
     axis_align, boxes = scan.axis_align.copy(), scan.boxes
     axis_align[:3, 3] += axis_align[:3, :3] @ offset - aligned_offset
     if boxes is not None:

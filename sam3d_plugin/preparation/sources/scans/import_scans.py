@@ -8,7 +8,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from .frames import check_units, check_up_axis, move_near_origin
+from .class_ids import doubt_class_ids
+from .frames import (check_rounding, check_units, check_up_axis,
+                     move_near_origin)
 from .infos import FOLDERS, StoredScan, info_path, store_scan, write_split
 from .instances import complete_labels
 from .scan import CLASS_NAMES, Scan, ScanError
@@ -107,8 +109,10 @@ def prepare_scan(path: Path, options: ImportOptions) -> Scan:
             drop_invalid=options.drop_invalid))
     if options.scale is None:
         check_units(scan)
+    check_rounding(scan)
     if options.up is None:
         check_up_axis(scan)
+    doubt_class_ids(scan)
     return complete_labels(move_near_origin(scan))
 
 

@@ -25,6 +25,8 @@ _FURNITURE, _FULL, _FULLER = slice(4, 22), 0.05, 1.15
 # Rooms are rarely as high as the first; upside-down ones are at least as high,
 # long and wide as the second, metres.
 _HIGHEST, _LOWEST = 3.2, 1.8
+# Degrees in which a tilted floor is looked for.
+_TURNS = range(0, 90, 5)
 
 #: Metres per unit, and what it is called.
 UNITS: Dict[float, str] = {
@@ -35,8 +37,14 @@ UNITS: Dict[float, str] = {
 }
 # Longest side of a scan in metres, and height of a room that shows its unit.
 _LONGEST, _ROOM_HEIGHT = (0.5, 100.0), (1.9, 4.5)
-# Height and length of what is rather a room in feet than a hall in metres.
-_FEET_HEIGHT, _FEET_LENGTH = (6.5, 11.0), (9.0, 60.0)
+# Shortest side of a scan whose unit is named, metres.
+_SHORTEST = 0.3
+# Height from which a scan is rather a room in another unit than a hall, and
+# length that it has then.
+_HALL_HEIGHT, _HALL_LENGTH = 6.5, 9.0
+# Share of the points outside which stray points are looked for: of a few, and
+# of many.
+_INNER, _INNERMOST = (2, 98), (10, 90)
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,47 @@ def estimate_up(xyz: np.ndarray) -> Optional[str]:
     if (up == '-z' and lengths.min() < _LOWEST) or (up[-1] != 'z'
                                                     and lengths[2] < _HIGHEST):
         return None
-    return up
+    return up if up[-1] == 'z' or _is_fuller(points, ends, up) else None
+
+
+def _is_fuller(xyz: np.ndarray, ends: Dict[str, _End], up: str) -> bool:
+    """Whether furniture stands on this end rather than on one beside it.
+
+    A room that is tilted about the normal of a wall lies with that wall along
+    an axis, while its floor is along none. Its floor is found by turning.
+
+    Args:
+        xyz (np.ndarray): (N, 3) thinned points, metres.
+        ends (Dict[str, _End]): Of these points.
+        up (str): What seems to point up.
+
+    Returns:
+        bool: False if any full end beside it has more furniture.
+    """
+    i = 'xyz'.index(up[-1])
+    this, that = ends[up], ends[up[1:] if up[0] == '-' else f'-{up}']
+    if that.cover <= _OPPOSITE * this.cover:
+        return True
+    best = (0.0, 0.0)
+    for angle in _TURNS:
+        cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        turned = xyz[:, [(i + 1) % 3, (i + 2) % 3, i]]
+        turned[:, :2] = turned[:, :2] @ [[cos, -sin], [sin, cos]]
+        pairs = [_ends(turned, axis) for axis in (0, 1)]
+        full = [(a, b) for low, high in pairs
+                for a, b in ((low, high), (high, low)) if a.cover >= _FLOOR]
+        if full:
+            best = max(
+                best,
+                (sum(a.cover
+                     for a, _ in full), max(_furniture(a, b)
+                                            for a, b in full)))
+    return _furniture(this, that) > best[1]
+
+
+def _furniture(this: _End, that: _End) -> float:
+    """How much fuller it is above one end than below the other."""
+    return this.above / max(that.end, 1e-9)
 
 
 def _thin_out(xyz: np.ndarray) -> np.ndarray:
@@ -156,7 +204,7 @@ def robust_lengths(xyz: np.ndarray) -> np.ndarray:
         np.ndarray: (3,) in the unit of the scan, between the 2nd and the 98th
         percentile.
     """
-    return np.ptp(np.percentile(xyz, [2, 98], axis=0), axis=0)
+    return np.ptp(np.percentile(xyz, _INNER, axis=0), axis=0)
 
 
 def plausible_units(xyz: np.ndarray) -> List[float]:
@@ -175,38 +223,43 @@ def plausible_units(xyz: np.ndarray) -> List[float]:
     if _LONGEST[0] <= longest <= _LONGEST[1]:
         return [1.0]
     low, high = _ROOM_HEIGHT
-    fits = [u for u in UNITS if 1 <= longest * u <= _LONGEST[1] / 3]
+    fits = [
+        u for u in UNITS
+        if 1 <= longest * u <= _LONGEST[1] / 3 and lengths.min() *
+        u >= _SHORTEST
+    ]
     rooms = [u for u in fits if low <= u * lengths.min() <= high]
     return rooms or fits
 
 
-def may_be_feet(xyz: np.ndarray) -> bool:
-    """Whether a scan is rather a room in feet than a hall in metres.
+def may_be_hall(xyz: np.ndarray) -> bool:
+    """Whether a scan is higher than rooms are.
 
     Args:
         xyz (np.ndarray): (N, 3), z up.
 
     Returns:
-        bool: True for 2 to 3.3 m of height and 2.7 to 18 m of length, if the
-        unit is feet. A hall of that size in metres looks the same, so this is
-        a doubt.
+        bool: True for what is a hall or a house in metres, or a room in feet
+        or decimeters. They look the same, so this is a doubt.
     """
     x, y, z = robust_lengths(xyz)
-    return (_FEET_HEIGHT[0] <= z <= _FEET_HEIGHT[1]
-            and all(_FEET_LENGTH[0] <= n <= _FEET_LENGTH[1] for n in (x, y)))
+    return bool(z >= _HALL_HEIGHT and min(x, y) >= _HALL_LENGTH)
 
 
-def find_stray(xyz: np.ndarray, extents: float) -> np.ndarray:
+def find_stray(xyz: np.ndarray,
+               extents: float,
+               are_many: bool = False) -> np.ndarray:
     """Which points lie far from all others.
 
     Args:
         xyz (np.ndarray): (N, 3).
         extents (float): How far, in longest sides of the scan between the
             2nd and the 98th percentile.
+        are_many (bool): Whether to take the 10th and the 90th percentile.
 
     Returns:
         np.ndarray: (N,) bool.
     """
-    low, high = np.percentile(xyz, [2, 98], axis=0)
+    low, high = np.percentile(xyz, _INNERMOST if are_many else _INNER, axis=0)
     reach = extents * max(float((high - low).max()), 1e-9)
     return np.maximum(low - xyz, xyz - high).max(axis=1) > reach

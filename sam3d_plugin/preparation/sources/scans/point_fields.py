@@ -17,6 +17,9 @@ from .scan import MAX_NYU40_ID, ScanError
 _MANY_AT_ONE_PLACE, _SHARE_AT_ONE_PLACE, _MANY_TIMES = 20, 0.001, 10
 # A point this many extents of the scan away from it does not belong to it.
 _FAR_EXTENTS, _FEW = 10, 0.01
+_ID_NOISE = 1e-3
+# What programs that count classes from 0 write for none.
+_IGNORED = (-1, -100, 255)
 POINT_FIELDS = ('xyz', 'rgb', 'semantic', 'instance', 'region')
 
 
@@ -45,7 +48,8 @@ def without_invalid_points(
 
     Those are points with a number that is NaN or infinite, points at a
     position that a program writes for none (many at one place, such as the
-    sensor itself), and single points far outside of the scan.
+    sensor itself, or at one coordinate such as -9999), and single points far
+    outside of the scan.
 
     Args:
         arrays (Dict[str, np.ndarray]): Arrays of the scan, ``xyz`` (N, 3) in
@@ -69,6 +73,10 @@ def without_invalid_points(
         xyz = arrays['xyz'].astype(np.float64)
         is_placeholder, doubled = _find_placeholders(xyz, is_valid)
         found.append(('at one position, a placeholder', is_placeholder))
+        is_valid &= ~is_placeholder
+        is_placeholder = np.zeros_like(is_valid)
+        is_placeholder[is_valid] = _find_shared(xyz[is_valid])
+        found.append(('at one coordinate, a placeholder', is_placeholder))
         is_valid &= ~is_placeholder
         is_far = np.zeros_like(is_valid)
         is_far[is_valid] = find_stray(xyz[is_valid], _FAR_EXTENTS)
@@ -119,6 +127,26 @@ def _find_placeholders(xyz: np.ndarray,
     return mask, int((counts[~is_crowded] - 1).sum())
 
 
+def _find_shared(xyz: np.ndarray) -> np.ndarray:
+    """Points far away whose coordinate far too many have, such as -9999.
+
+    Args:
+        xyz (np.ndarray): (N, 3).
+
+    Returns:
+        np.ndarray: (N,) bool.
+    """
+    mask = np.zeros(len(xyz), dtype=bool)
+    is_far = find_stray(xyz, _FAR_EXTENTS, are_many=True)
+    limit = max(_MANY_AT_ONE_PLACE, _SHARE_AT_ONE_PLACE * len(xyz))
+    for axis in range(3) if is_far.any() else ():
+        column = xyz[:, axis]
+        far = is_far & find_stray(xyz[:, [axis]], _FAR_EXTENTS, are_many=True)
+        values, counts = np.unique(column[far], return_counts=True)
+        mask |= far & np.isin(column, values[counts > limit])
+    return mask
+
+
 def read_colors(arrays: Dict[str, np.ndarray],
                 path: Path,
                 without_color: bool,
@@ -163,6 +191,13 @@ def brief_names(names: Sequence[str]) -> str:
     return ', '.join(shown) + (', ...' if len(names) > 10 else '')
 
 
+def _whole(values: np.ndarray, field: str, path: Path) -> np.ndarray:
+    """(N,) int64 ids; computing may have made 5 into 4.9999998."""
+    if not (np.abs(values - np.round(values)) <= _ID_NOISE).all():
+        raise ScanError(f'{path}: {field} ids must be whole numbers')
+    return np.round(values).astype(np.int64)
+
+
 def _read_ids(arrays: Dict[str, np.ndarray], field: str, path: Path,
               notes: List[str]) -> Optional[np.ndarray]:
     """(N,) int64 ids with 0 for none, or None where the file has none.
@@ -173,9 +208,10 @@ def _read_ids(arrays: Dict[str, np.ndarray], field: str, path: Path,
     if field not in arrays:
         return None
     values = arrays[field]
-    if not np.isfinite(values).all() or (values != np.round(values)).any():
-        raise ScanError(f'{path}: {field} ids must be whole numbers')
-    ids = values.astype(np.int64)
+    ids = _whole(values, field, path)
+    if values.dtype.itemsize == 1 and len(np.unique(ids)) == 256:
+        notes.append(f'{field} ids use all of 8 bits: if there were more than '
+                     '255, some have wrapped')
     none = find_no_id(ids)
     if none is not None:
         is_none = ids == none
@@ -200,9 +236,7 @@ def read_semantic(arrays: Dict[str, np.ndarray], path: Path,
     if 'semantic' not in arrays:
         return None
     values = arrays['semantic']
-    if not np.isfinite(values).all() or (values != np.round(values)).any():
-        raise ScanError(f'{path}: semantic ids must be whole numbers')
-    ids = values.astype(np.int64)
+    ids = _whole(values, 'semantic', path)
     is_unknown = (ids < 0) | (ids > MAX_NYU40_ID)
     if is_unknown.all():
         raise ScanError(f'{path}: none of the semantic ids, such as {ids[0]}, '
@@ -211,6 +245,9 @@ def read_semantic(arrays: Dict[str, np.ndarray], path: Path,
         unknown = ', '.join(map(str, np.unique(ids[is_unknown])[:5]))
         notes.append(f'{is_unknown.sum():,} points with ids that NYU40 does '
                      f'not have ({unknown}) stored as unlabelled')
+        if (ids == 0).any() and np.isin(ids[is_unknown], _IGNORED).all():
+            notes.append('if 0 is a class, these are class indices: map them '
+                         'to NYU40 ids first')
     return np.where(is_unknown, 0, ids)
 
 

@@ -81,6 +81,8 @@ class Scan:
         offset (np.ndarray): (3,) metres that were subtracted from ``xyz``.
         aligned_offset (np.ndarray): (3,) metres by which this moved the
             aligned frame.
+        step (float): Metres to which the file's coordinates are rounded; 0
+            if unknown.
     """
     name: str
     path: Path
@@ -96,6 +98,7 @@ class Scan:
     is_aligned: bool = False
     offset: np.ndarray = field(default_factory=lambda: np.zeros(3))
     aligned_offset: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    step: float = 0.
 
     @property
     def aligned_xyz(self) -> np.ndarray:
@@ -124,6 +127,9 @@ def class_of(value: object, path: Path) -> int:
     Raises:
         ScanError: When it is none of the 18 detection classes.
     """
+    if isinstance(value, str):
+        name = value.strip().lower()
+        value = int(name) if name.isdecimal() else name
     if isinstance(value, str) and value in DETECTION_CLASSES:
         return DETECTION_CLASSES[value]
     if isinstance(value, (int, float, np.number)) and value in CLASS_NAMES:

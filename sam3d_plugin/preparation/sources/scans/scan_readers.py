@@ -6,6 +6,7 @@ Both give arrays under the same names (see ``FIELDS``), from which
 Axis legend: N points, R boxes.
 """
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Collection, Dict, List, Optional, Sequence, Tuple
@@ -14,20 +15,23 @@ import numpy as np
 from plyfile import PlyParseError
 
 from ....store.npz import read_npz
+from ....store.ply_comments import CLASS_INDEX, COLORS_SHOW, EDGES
 from .box_readers import box_files, read_boxes
+from .class_ids import ids_of_classes
 from .colors import CHANNEL_NAMES, find_colors
-from .frames import alignment_file, read_axis_align, to_metres_z_up
-from .ply_text import check_pointer, read_ply
+from .frames import (alignment_file, check_steps, read_axis_align,
+                     to_metres_z_up)
+from .ply_text import read_ply
 from .point_fields import (brief_names, check_lengths, read_colors,
                            read_instances, read_regions, read_semantic,
                            without_invalid_points)
-from .scan import NYU40_IDS, Scan, ScanError, scan_name
-from .source_files import brief
+from .scan import MAX_NYU40_ID, Scan, ScanError, scan_name
+from .source_files import brief, hint_of
 
 # What an array or a vertex property may be called in the files.
 FIELDS: Dict[str, Tuple[str, ...]] = {
     'xyz': ('xyz_aligned', 'xyz', 'points'),
-    'rgb': ('rgb', 'color', 'colors'),
+    'rgb': ('rgb', 'color', 'colors', 'colour', 'colours', 'vertex_colors'),
     'semantic': ('sem_nyu40', 'semantic', 'semantic_id', 'label'),
     'instance': ('instance', 'instance_id'),
     'region': ('region', 'region_id', 'regions', 'sam3d_ensemble_group'),
@@ -45,12 +49,14 @@ _COUNTED_FROM_ZERO = ('sam3d_ensemble_group', 'sam3d_normal_vector_group')
 
 _UNREADABLE = (ValueError, KeyError, EOFError, OSError, OverflowError,
                PlyParseError)
-# What tools/predict.py writes, now and before it said what the labels are.
-_CLASS_INDEX = 'class_index'
+# What tools/predict.py wrote before it said what the labels are.
 _OLD_PREDICTION = {'x', 'y', 'z', 'red', 'green', 'blue', 'label'}
 
-# In errors about files that end too early.
-_CUT_OFF = ('early end', 'truncated', 'zip', 'eof', 'end of file')
+# Comments of the files that we write.
+_SAYS = re.compile(f'^({EDGES}|{COLORS_SHOW}) (\\w+)$', re.MULTILINE)
+# Corners of faces, which nobody misses, and comments that somebody would.
+_INDICES = ('vertex_indices', 'vertex_index')
+_SAYS_OFFSET = re.compile(r'(offset|shift|origin|translat).*\d', re.IGNORECASE)
 
 # Arrays by their names in the file, and names of those not understood.
 Found = Tuple[Dict[str, np.ndarray], List[str]]
@@ -136,11 +142,12 @@ def read_scan(path: Path, options: ReadOptions) -> Scan:
     notes: List[str] = []
     arrays, others = _read_arrays(path, options, notes)
     check_lengths(arrays, path)
+    check_steps(arrays['xyz'], options.scale, path)
     needed = ('xyz', ) if options.without_color else ('xyz', 'rgb')
     arrays = without_invalid_points(arrays, path, options.drop_invalid, notes,
                                     needed)
     boxes, box_classes = ((None, None) if options.without_labels else
-                          read_boxes(path, arrays))
+                          read_boxes(path, arrays, options.scale, options.up))
     rgb = read_colors(arrays, path, options.without_color, notes, others)
     scan = Scan(
         name=scan_name(path),
@@ -173,10 +180,14 @@ def _read_arrays(path: Path, options: ReadOptions, notes: List[str]) -> Found:
     try:
         found, unused = reader(path, {*sum(fields.values(), ()), *of_scan})
     except _UNREADABLE as error:
-        hint = ('; it may be truncated: copy it again' if any(
-            word in str(error).lower() for word in _CUT_OFF) else '')
-        raise ScanError(
-            f'{path} cannot be read ({brief(error)}){hint}') from error
+        raise ScanError(f'{path} cannot be read ({brief(error)})'
+                        f'{hint_of(error)}') from error
+    axes = [
+        next((key for key in found if key.lower() == axis), '')
+        for axis in 'xyz'
+    ]
+    if all(axes):
+        found['xyz'] = np.stack([found.pop(key) for key in axes], axis=1)
     _join_colors(found, fields['rgb'], notes)
     arrays = {key: found.pop(key) for key in _SCAN_FIELDS if key in found}
     for field, names in fields.items():
@@ -192,16 +203,15 @@ def _read_arrays(path: Path, options: ReadOptions, notes: List[str]) -> Found:
     if others:
         notes.append(f'not used: {brief_names(others)}')
     if 'xyz' not in arrays:
-        raise ScanError(f'{path} has no coordinates; it needs an array '
+        held = f' (it has {brief_names(others)})' if others else ''
+        raise ScanError(f'{path} has no coordinates{held}; it needs an array '
                         f'named {" or ".join(FIELDS["xyz"])}, or x, y, z')
     return _split_points(arrays), others
 
 
 def _read_npz(path: Path, wanted: Collection[str]) -> Found:
     """Arrays with known names, and those that colours may be in."""
-    with open(path, 'rb') as file:
-        check_pointer(file.read(100))
-    return read_npz(path, {*wanted, *sum(CHANNEL_NAMES, ())})
+    return read_npz(path, {*wanted, *'xyzXYZ', *sum(CHANNEL_NAMES, ())})
 
 
 def _join_colors(found: Dict[str, np.ndarray], names: Sequence[str],
@@ -229,53 +239,40 @@ def _read_ply(path: Path, wanted: Collection[str]) -> Found:
     if 'vertex' not in ply:
         raise ValueError('it has no element "vertex"')
     vertices = ply['vertex'].data
-    names = {name.lower(): name for name in vertices.dtype.names}
+    says = dict(_SAYS.findall('\n'.join(ply.comments)))
+    vertices = vertices[:len(vertices) - int(says.get(EDGES, 0))]
     arrays = {
         name: np.array(vertices[name])
         for name in vertices.dtype.names if vertices[name].dtype.kind != 'O'
     }
-    if _CLASS_INDEX in arrays:
-        arrays['semantic'] = _ids_of_classes(
-            arrays.pop(_CLASS_INDEX), ply.comments)
-    elif {*arrays} == _OLD_PREDICTION and arrays['label'].dtype == np.uint32:
+    if CLASS_INDEX in arrays:
+        arrays['semantic'] = ids_of_classes(
+            arrays.pop(CLASS_INDEX), ply.comments)
+    elif ({*arrays} == _OLD_PREDICTION and arrays['label'].dtype == np.uint32
+          and arrays['label'].max(initial=0) <= MAX_NYU40_ID):
         raise ValueError(
             'its "label" may be class indices of a prediction or NYU40 ids; '
             'predict again, or rename the property to "semantic" for NYU40')
-    lists = [name for name in vertices.dtype.names if name not in arrays]
-    axes = [names.get(axis, '') for axis in 'xyz']
-    if all(axis in arrays for axis in axes):
-        arrays['xyz'] = np.stack([arrays.pop(axis) for axis in axes], axis=1)
-    return arrays, lists
-
-
-def _ids_of_classes(indices: np.ndarray,
-                    comments: Sequence[str]) -> np.ndarray:
-    """NYU40 ids of the class indices that tools/predict.py writes.
-
-    Args:
-        indices (np.ndarray): (N,) class indices.
-        comments (Sequence[str]): Of the file; they name the classes.
-
-    Returns:
-        np.ndarray: (N,) int64; 0 for classes that NYU40 does not have.
-
-    Raises:
-        ValueError: When an index has no name.
-    """
-    words = [comment.split(maxsplit=2) for comment in comments]
-    names = {
-        int(word[1]): word[2]
-        for word in words
-        if len(word) == 3 and word[0] == _CLASS_INDEX and word[1].isdigit()
-    }
-    unknown = set(np.unique(indices).tolist()) - set(names)
-    if unknown:
-        raise ValueError(f'its comments name no class for {_CLASS_INDEX} '
-                         f'{min(unknown)}')
-    ids = np.zeros(max(names) + 1, dtype=np.int64)
-    for index, name in names.items():
-        ids[index] = NYU40_IDS.get(name, 0)
-    return ids[indices.astype(np.int64)]
+    is_ours = CLASS_INDEX in vertices.dtype.names
+    shown = says.get(COLORS_SHOW, 'classes' if is_ours else '')
+    if shown:  # no colors of the room
+        for name in CHANNEL_NAMES[0]:
+            arrays.pop(name, None)
+    unused = [f'colors of {shown}'] * bool(shown)
+    unused += [
+        name for name in vertices.dtype.names
+        if vertices[name].dtype.kind == 'O'
+    ]
+    unused += [
+        f'{element.name}.{prop.name}' for element in ply.elements
+        for prop in element.properties
+        if element.name != 'vertex' and prop.name not in _INDICES
+    ]
+    unused += [
+        text for text in (*ply.comments, *ply.obj_info)
+        if _SAYS_OFFSET.search(text)
+    ]
+    return arrays, unused
 
 
 def _split_points(arrays: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:

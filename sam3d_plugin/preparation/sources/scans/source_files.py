@@ -3,10 +3,13 @@ from typing import Iterable
 
 from ....store.errors import FrameError, StoreError
 from ....store.files import BackendArgs, exists, list_names, read_bytes
+from ....store.foreign_files import foreign_kind
 from ....store.manifest import HEADER, Store
 
 # A decoding error can hold the whole file.
 _LONGEST_REASON = 200
+# In errors about files that end too early.
+_CUT_OFF = ('early end', 'truncated', 'badzip', 'eof', 'end of file')
 
 
 def read_source_file(path: str,
@@ -25,15 +28,20 @@ def read_source_file(path: str,
         bytes: The whole file.
 
     Raises:
-        FrameError: When it is missing, a folder, or may not be read.
+        FrameError: When it is missing, a folder, may not be read, or is a
+            file of another kind, such as a git-lfs pointer.
     """
     try:
-        return read_bytes(path, backend_args)
+        content = read_bytes(path, backend_args)
     except FileNotFoundError:
         raise FrameError(f'{name} is missing; {remedy}') from None
     except OSError as error:
         raise FrameError(f'{name} cannot be read ({error.strerror}); '
                          f'{remedy}') from error
+    kind = foreign_kind(content)
+    if kind and content:
+        raise FrameError(f'{name} is {kind}')
+    return content
 
 
 def brief(error: Exception) -> str:
@@ -42,6 +50,12 @@ def brief(error: Exception) -> str:
     if len(text) > _LONGEST_REASON:
         text = f'{text[:_LONGEST_REASON]} ...'
     return text
+
+
+def hint_of(error: Exception) -> str:
+    """What to do about a file that ends too early; else empty."""
+    is_cut_off = any(word in str(error).lower() for word in _CUT_OFF)
+    return '; it may be truncated: copy it again' if is_cut_off else ''
 
 
 def check_unclaimed(store: Store, names: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Collection, Dict, List, Optional, Sequence
 
+from ....store.foreign_files import decode_text
 from .scan import ScanError
 
 Splits = Dict[str, List[str]]
@@ -25,8 +26,8 @@ def read_list(path: Path) -> List[str]:
         ScanError: When it cannot be read or names no scan.
     """
     try:
-        names = path.read_text(encoding='utf-8').split()
-    except (OSError, UnicodeDecodeError) as error:
+        names = decode_text(path.read_bytes(), 'strict').split()
+    except (OSError, ValueError) as error:
         raise ScanError(f'{path} cannot be read ({error}); give a text file '
                         'with one scan name in a line') from error
     if not names:

@@ -11,6 +11,7 @@ from scipy.io.matlab import MatReadError
 
 from ....store.errors import StoreError
 from ....store.files import BackendArgs, PathLike, read_bytes
+from ....store.foreign_files import foreign_kind
 from ..scans.source_files import brief
 
 # Of format 5: the header, and codes of elements and of arrays.
@@ -61,8 +62,10 @@ def decode_mat(content: bytes, name: str, path: str) -> np.ndarray:
             "Octave and save it with save(FILE, '-v7'), or take the "
             "release's own file") from None
     except _DAMAGES as error:
-        raise StoreError(f'{path} is no whole MATLAB file ({brief(error)}); '
-                         'copy it again') from error
+        kind = foreign_kind(content)
+        raise StoreError(f'{path} is ' + (
+            kind or f'no whole MATLAB file ({brief(error)}); copy it again')
+                         ) from error
     if name not in variables:
         raise StoreError(f'{path} has no variable {name}; is it another file?')
     return variables[name]

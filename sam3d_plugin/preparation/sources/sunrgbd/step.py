@@ -7,6 +7,7 @@ from ....store.errors import FrameError, StoreError
 from ....store.files import fingerprint_of_files, join
 from ....store.posed_images import (INTRINSIC, check_pose, encode_matrix,
                                     frame_files)
+from ...checking.source_frames import camera_misfit
 from ...running.frame_steps import FrameStep, Product, call_each
 from .infos import instances_of, scan_info
 from .scan import SunFrame, SunLabels, SunSource
@@ -93,6 +94,10 @@ class SunRGBDStep(FrameStep):
         frame = self.source.frame(scan)
         check_pose(frame.pose, f'calibration of scan {scan}')
         intrinsics = labels.calibration.pixel_intrinsics
+        misfit = camera_misfit(intrinsics, *frame.millimetres.shape)
+        if misfit:
+            raise FrameError(f'calibration of scan {scan}: {misfit}; take the '
+                             'scan from the release again')
         images = frame_files(frame.color, frame.millimetres, frame.pose)
         contents = [self._sample(frame, scan).tobytes()]
         if self.with_images:

@@ -7,7 +7,9 @@ import numpy as np
 from ....store.errors import FrameError, StoreError
 from ....store.files import (BackendArgs, PathLike, exists, join, list_names,
                              read_bytes)
+from ....store.foreign_files import decode_text
 from ....store.posed_images import decode_color
+from ..scans.colors import scale_colors
 from ..scans.source_files import read_source_file
 from .mat_files import decode_mat
 from .scan import (Calibration, SunBox, SunFrame, SunLabels, SunSource,
@@ -82,7 +84,7 @@ class TrainvalSource(SunSource):
 
     def _read_list(self, path: str) -> set:
         try:
-            words = read_bytes(path, self.backend_args).decode().split()
+            words = decode_text(read_bytes(path, self.backend_args)).split()
             return {f'{int(word):06d}' for word in words}
         except ValueError as error:
             raise StoreError(f'{path} is no list of numbers ({error}); '
@@ -123,6 +125,12 @@ class TrainvalSource(SunSource):
                 or points.dtype.kind != 'f'):
             raise FrameError(f'{path}: instance is {points.dtype} of shape '
                              f'{points.shape}, not (N, 6) numbers')
+        try:
+            rgb, _ = scale_colors(points[:, 3:])
+        except ValueError as error:
+            raise FrameError(f'{path}: {error}') from error
+        if points[:, 3:].max() > 1:  # the release has 0 to 1
+            points = np.concatenate([points[:, :3], rgb / 255], axis=1)
         content = self._read(f'image/{scan}.jpg')
         color = decode_color(content, f'image/{scan}.jpg')
         height, width = color.shape[:2]
@@ -142,7 +150,7 @@ class TrainvalSource(SunSource):
         return Calibration(intrinsics, tilt).checked(path)
 
     def _text(self, path: str) -> str:
-        return self._read(path).decode(errors='replace')
+        return decode_text(self._read(path))
 
     def _read(self, path: str) -> bytes:
         """A file by its path in the source."""

@@ -313,3 +313,10 @@ def test_another_label_than_0_for_none_is_asked_for(tmp_path, frame, none):
     assert [ids[0, 0], ids[6, 0], ids[9, 0]] == [1, 2, 0]
     ids = generate(frame, root, 'labels', background=0)
     assert [ids[0, 0], ids[6, 0], ids[9, 0]] == [0, 1, 2]
+
+
+def test_a_jpeg_of_labels_is_refused(tmp_path, frame):
+    root = write_labels(tmp_path, np.ones(SIZE, np.uint8))
+    path = next(root.rglob('*.png'))
+    Image.open(path).save(path, 'JPEG')
+    assert 'JPEG' in str(generate(frame, root, 'labels'))

@@ -2,6 +2,7 @@
 import importlib.util
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -210,7 +211,11 @@ def test_replica_is_read(frames, run, tmp_path, place):
     assert_room(tmp_path)
 
 
-@pytest.mark.parametrize('name', ['lowres_wide', 'images.txt'])
+@pytest.mark.parametrize('name', [
+    'lowres_wide', 'images.txt', 'sparse', 'keyframes', 'odometry.csv',
+    'pose_intrinsic_imu.json', 'undistorted_camera_parameters',
+    'transforms_train.json'
+])
 def test_what_cannot_be_read_is_named(run, tmp_path, capsys, name):
     (tmp_path / 'in' / name).mkdir(parents=True)
     assert run() == 1
@@ -319,3 +324,129 @@ def test_values_of_pgm_files_are_not_stretched(largest):
     content = b'P5\n# depth\n%d 1\n%d\n' % (len(values), largest)
     image = decode_image(content + values.tobytes(), 'a.pgm')
     assert (image[0] == values).all()
+
+
+def rewrite_depth(root, ending, save):
+    """Write millimeters in another form; the first columns have none."""
+    for path in (root / 'depth').iterdir():
+        depth = np.asarray(Image.open(path))
+        path.unlink()
+        save(path.with_suffix(ending), depth)
+
+
+def save_array(path, image):
+    np.save(path, image)
+
+
+def save_image(path, image):
+    Image.fromarray(image).save(path)
+
+
+@pytest.mark.parametrize('ending, save', [('.npy', save_array),
+                                          ('.tiff', save_image)])
+def test_depth_may_be_meters_as_floats(frames, run, tmp_path, capsys, ending,
+                                       save):
+    write_recording(tmp_path / 'in', frames)
+
+    def to_meters(path, depth):
+        meters = depth.astype(np.float32) / 1000
+        meters[:, 0], meters[:, 1], meters[:, 2] = np.nan, np.inf, -1
+        save(path, meters)
+
+    rewrite_depth(tmp_path / 'in', ending, to_meters)
+    assert run() == 1
+    assert '--depth-scale 1 ' in capsys.readouterr().err
+    assert run('--depth-scale', '1') == 0
+    assert_room(tmp_path)
+    images = PosedImages(tmp_path / 'out/posed_images')
+    depth = images.read('room', '00000').depth
+    assert not depth[:, :3].any() and depth[:, 3:].all()
+
+
+@pytest.mark.parametrize('value', [-9999, -1, 65535])
+def test_depth_that_means_none_is_none(frames, run, tmp_path, value):
+    write_recording(tmp_path / 'in', frames)
+
+    def fill(path, depth):
+        depth = depth.astype(np.int32)
+        depth[:, :5] = value
+        save_image(path, depth)
+
+    rewrite_depth(tmp_path / 'in', '.tiff', fill)
+    assert run() == 0
+    assert_room(tmp_path)
+    images = PosedImages(tmp_path / 'out/posed_images')
+    assert not images.read('room', '00000').depth[:, :5].any()
+
+
+def test_a_value_for_no_depth_is_named_and_left_out(frames, run, tmp_path,
+                                                    capsys):
+
+    def fill(depth):
+        return np.where(np.arange(depth.shape[1]) < 8, 10, depth)
+
+    write_recording(tmp_path / 'in', change(frames, depth=fill))
+    assert run() == 0
+    assert '--no-depth 10000' in capsys.readouterr().out
+    assert run('--no-depth', '10000') == 1  # imported in another way
+    assert 'no_depth' in capsys.readouterr().err
+    shutil.rmtree(tmp_path / 'out')
+    assert run('--no-depth', '10000') == 0
+    assert_room(tmp_path)
+
+
+@pytest.mark.parametrize('channels', [0, 3])
+def test_pictures_of_depth_are_no_depth(frames, run, tmp_path, capsys,
+                                        channels):
+    write_recording(tmp_path / 'in', frames)
+    rewrite_depth(
+        tmp_path / 'in', '.png', lambda path, depth: save_image(
+            path,
+            np.stack([(depth / 25).astype(np.uint8)] * channels, -1)
+            if channels else (depth / 25).astype(np.uint8)))
+    assert run() == 1
+    assert 'not a depth image' in ''.join(capsys.readouterr())
+
+
+def test_depth_of_unknown_ending_is_named(frames, run, tmp_path, capsys):
+    write_recording(tmp_path / 'in', frames)
+    for path in (tmp_path / 'in/depth').iterdir():
+        path.rename(path.with_suffix('.exr'))
+    assert run() == 1
+    error = capsys.readouterr().err
+    assert '.exr' in error and 'copy' not in error
+
+
+def test_extrinsics_of_sens_files_move_the_cameras(frames, run, tmp_path):
+    root = write_recording(tmp_path / 'in', frames)
+    for name, x in (('color', 0.1), ('depth', 0.02)):
+        matrix = np.eye(4)
+        matrix[0, 3] = x
+        np.savetxt(root / f'intrinsic/extrinsic_{name}.txt', matrix)
+    assert run() == 0
+    cameras = PosedImages(tmp_path / 'out/posed_images').cameras('room')
+    assert np.allclose(cameras.depth_to_color[:3, 3], [-0.08, 0, 0])
+
+
+def test_intrinsics_may_lie_above_all_scans(frames, run, tmp_path):
+    """As in the scannet_2d of OpenScene and 3DMV."""
+    root = write_recording(tmp_path / 'in', frames)
+    (root / 'intrinsic/intrinsic_depth.txt').rename(tmp_path /
+                                                    'intrinsics.txt')
+    shutil.rmtree(root / 'intrinsic')
+    assert run() == 0
+    assert_room(tmp_path)
+
+
+def test_sens_files_have_their_own_tool(run, tmp_path, capsys):
+    (tmp_path / 'in').mkdir()
+    (tmp_path / 'in/scene0000_00.sens').write_bytes(b'')
+    assert run() == 1
+    assert 'extract_scannet_frames.py' in capsys.readouterr().err
+
+
+def test_a_reconstruction_beside_the_frames_is_no_obstacle(
+        frames, run, tmp_path):
+    (write_recording(tmp_path / 'in', frames) / 'sparse').mkdir()
+    assert run() == 0
+    assert_room(tmp_path)

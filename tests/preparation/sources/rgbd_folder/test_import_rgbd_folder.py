@@ -1,4 +1,5 @@
 import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -208,7 +209,7 @@ def break_frame(root, frames, what, save):
     ('truncated depth', '^frame-000020.depth.png is not a readable image'),
     ('zero depth', 'no pixel with depth'),
     ('all invalid', 'no pixel with depth'),
-    ('eight bits', 'no 16-bit depth image: uint8'),
+    ('eight bits', 'not a depth image.*uint8'),
     ('smaller', 'depth.png 12x10 .*another size'),
     ('twice', 'frame 20 has two colour images, .*jpg and .*png; remove one'),
     ('nan', '^frame-000020.pose.txt: the pose is not finite'),
@@ -330,3 +331,26 @@ def test_damaged_lists_stop_the_run(record, run, capsys, file, line, message):
 def test_unknown_folder_lists_the_layouts(run, tmp_path, capsys):
     assert run(tmp_path / 'nothing') == 1
     assert 'looks like none of the known layouts' in capsys.readouterr().err
+
+
+def test_poses_of_a_map_are_moved_before_float32(record, run, wall, tmp_path,
+                                                 capsys):
+    """Millions of metres (UTM), of which float32 keeps half a metre."""
+    utm = np.array([451234.7, 5411876.46, 312.2])
+    frames = wall.make_frames()
+    for frame in frames:
+        frame.pose[:3, 3] += utm
+    root, _, options = record('scannet', frames)
+    assert run(root, *options) == 0
+    moved = re.search(r'poses moved by \((\S+), (\S+), (\S+)\) m',
+                      capsys.readouterr().out)
+    move = np.array([float(x) for x in moved.groups()])
+    for name, frame in zip(reader(tmp_path).frames('scan'), frames):
+        found = reader(tmp_path).read('scan', name).pose
+        assert np.abs(found[:3, 3]).max() < 5
+        np.testing.assert_allclose(
+            found[:3, 3], frame.pose[:3, 3] + move, atol=1e-6)
+    settings = json.loads(
+        (tmp_path / 'out/posed_images/scan/import.json').read_text())
+    assert np.array(settings['world'])[:3, 3].tolist() == move.tolist()
+    assert run(root, *options) == 0  # the same again

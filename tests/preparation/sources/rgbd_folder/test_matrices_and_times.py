@@ -70,7 +70,7 @@ def test_intrinsics_of_all_forms(tmp_path):
 
 def test_words_in_a_file_of_numbers_are_refused(tmp_path):
     (tmp_path / 'words.txt').write_text('5 6 tx -0.03')
-    with pytest.raises(StoreError, match='holds more than numbers'):
+    with pytest.raises(StoreError, match='tx'):
         read_numbers(str(tmp_path / 'words.txt'))
     with pytest.raises(StoreError, match='not finite'):
         read_numbers('1,nan')

@@ -124,3 +124,36 @@ def test_rooms_are_found_in_the_release_and_above_it(tmp_path):
     check_total({str(i): '' for i in range(272)}, release)
     with pytest.raises(StoreError, match='Annotations; give the folder'):
         find_rooms(tmp_path / 'empty')
+
+
+@pytest.mark.parametrize('factor', [1 / 255, 257])
+def test_colors_of_another_scale_are_scaled_and_said(tmp_path, factor):
+    colors = np.array([[185, 187, 182], [0, 128, 255]])
+    rows = [
+        ' '.join(map(str, (i, 0, 0, *color * factor)))
+        for i, color in enumerate(colors)
+    ]
+    write_room(tmp_path / 'room', wall_1='\n'.join(rows).encode())
+    room = read_room(tmp_path / 'room')
+    np.testing.assert_allclose(room.rgb, colors, atol=1e-3)
+    assert len(room.flaws.scaled_colors) == 1
+
+
+@pytest.mark.parametrize('color', [b'1000 0 500', b'-0.5 0.5 1'])
+def test_colors_of_no_known_scale_are_refused(tmp_path, color):
+    write_room(tmp_path / 'room', wall_1=b'1 2 3 ' + color + b'\n')
+    with pytest.raises(FrameError):
+        read_room(tmp_path / 'room')
+
+
+def test_files_that_are_something_else(tmp_path):
+    write_room(tmp_path / 'room', wall_1=b'version https://git-lfs.github')
+    with pytest.raises(FrameError, match='git-lfs'):
+        read_room(tmp_path / 'room')
+
+
+def test_a_dark_room_is_dark(tmp_path):
+    write_room(tmp_path / 'room', wall_1=b'0 0 0 9 8 7\n1 0 0 9 8 2\n')
+    room = read_room(tmp_path / 'room')
+    assert room.rgb.tolist() == [[9, 8, 7], [9, 8, 2]]
+    assert not room.flaws.scaled_colors

@@ -208,7 +208,7 @@ def test_a_bad_room_is_skipped_and_left_out(source, tmp_path, capsys):
         '--without-superpoints', '--workers', '0'
     ]
     assert load_tool().main(argv) == 0
-    assert 'wall_1.txt:1 and 1 more lines' in capsys.readouterr().out
+    assert 'wall_1.txt is a web page' in capsys.readouterr().out
     infos = pickle.loads(
         (tmp_path / 'out/s3dis_infos_Area_1.pkl').read_bytes())
     assert len(infos['data_list']) == 1

@@ -142,3 +142,36 @@ def test_a_row_that_cannot_be_read_is_named():
 def test_labels_in_another_encoding_are_read():
     content = 'raw_category\tnyu40id\ncafé\t7\n'.encode('latin-1')
     assert list(parse_label_map(content, 'a').values()) == [7]
+
+
+@pytest.mark.parametrize('content', [
+    b'raw_category \t nyu40id\nchair \t5\nthing\t\n',
+    b'id\traw_category\tnyu40id\r1\tchair\t5\r2\tthing\t\r',
+    'raw_category\tnyu40id\nchair\t5.0\nthing\t\n'.encode('utf-16'),
+    b'raw_category\tnyu40id\n\nchair\t5\nthing\t\n\n',
+])
+def test_label_maps_as_editors_leave_them(content):
+    found = parse_label_map(content, 'a')
+    assert found['chair'] == 5 and found['thing'] == 0
+
+
+@pytest.mark.parametrize('content, word', [
+    (b'version https://git-lfs.github.com/spec/v1\n', 'git-lfs'),
+    (b'<html></html>', 'web page'),
+])
+def test_label_maps_that_are_other_files(content, word):
+    with pytest.raises(StoreError, match=f'labels.tsv.*{word}'):
+        parse_label_map(content, 'labels.tsv')
+
+
+def test_blanks_after_an_objects_label():
+    group = dict(objectId=0, label='chair ', segments=[1])
+    content = json.dumps(dict(segGroups=[group])).encode()
+    assert parse_groups(content, 'a')[0].label == 'chair'
+
+
+def test_segments_as_floats():
+    content = b'{"segIndices": [1.0, 2.0]}'
+    assert parse_segments(content, 2, 'a').tolist() == [1, 2]
+    with pytest.raises(FrameError, match='whole'):
+        parse_segments(b'{"segIndices": [1.5, 2.0]}', 2, 'a')

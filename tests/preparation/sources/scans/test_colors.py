@@ -89,3 +89,35 @@ def test_splats_and_grey():
 
 def test_no_colours():
     assert find_colors(dict(red=RGB[:, 0], green=RGB[:, 1])) == (None, [])
+
+
+@pytest.mark.parametrize('names', [
+    ('red_8bit', 'green_8bit', 'blue_8bit'),
+    ('vertex_red', 'vertex_green', 'vertex_blue'),
+    ('scalar_Red', 'scalar_Green', 'scalar_Blue'),
+])
+def test_names_that_differ_in_the_color_only(names):
+    columns = {name: RGB[:, i] for i, name in enumerate(names)}
+    rgb, used = find_colors(columns)
+    assert np.array_equal(rgb, RGB) and used == list(names)
+
+
+@pytest.mark.parametrize('values', [
+    RGB[:, 0].astype(np.uint8), RGB[:, 0].astype(np.int64), RGB[:, 0].astype(
+        np.float32), (RGB[:, 0] / 255).astype(np.float32)
+])
+def test_one_channel_named_rgb_is_grey(values):
+    rgb, _ = find_colors(dict(rgb=values))
+    assert np.allclose(scale_colors(rgb)[0], RGB[:, [0, 0, 0]], atol=1e-3)
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.int32, np.uint16])
+def test_whole_numbers_from_0_to_1_were_cut_off(dtype):
+    with pytest.raises(ValueError, match='from 0 to 1'):
+        scale_colors((RGB > 127).astype(dtype))
+
+
+@pytest.mark.parametrize('value', [0, 128, 1.0])
+def test_one_color_for_all_is_said(value):
+    note = scale_colors(np.full((5, 3), value))[1]
+    assert f'all colour values are {value:g}' in note

@@ -78,6 +78,14 @@ def test_a_stray_point_is_no_unit():
         check_units(make_scan(xyz))
 
 
+def test_many_far_points_are_no_unit():
+    xyz = cloud()
+    xyz[::20, 2] = np.random.default_rng(0).uniform(-1100, -900, 1000)
+    with pytest.raises(ScanError, match='1,000 of 20,000 points') as error:
+        check_units(make_scan(xyz))
+    assert '(millimeters)' not in str(error.value)
+
+
 def test_a_room_in_feet_is_a_doubt():
     scan = make_scan(cloud() / 0.3048)
     check_units(scan)

@@ -1,9 +1,10 @@
 """What points up, and in which unit a scan is."""
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from sam3d_plugin.preparation.sources.scans.orientation import (
-    estimate_up, find_stray, may_be_feet, plausible_units)
+    estimate_up, find_stray, may_be_hall, plausible_units)
 from tests.preparation.box_room import cloud, look, see
 
 # What each file axis becomes when the named axis is turned up.
@@ -56,6 +57,17 @@ def test_one_view_of_a_wall_is_no_floor():
                  -1).reshape(-1, 3)) is None
 
 
+@pytest.mark.parametrize('axis, angle', [('x', 20), ('x', 60), ('x', -80),
+                                         ('y', -45), ('y', 10)])
+@pytest.mark.parametrize('has_ceiling', [False, True])
+def test_a_tilted_room_with_aligned_walls_gets_no_axis(axis, angle,
+                                                       has_ceiling):
+    aligned = cloud(has_ceiling=has_ceiling) @ [[0.8, -0.6, 0], [0.6, 0.8, 0],
+                                                [0, 0, 1]]
+    tilt = Rotation.from_euler(axis, angle, degrees=True)
+    assert estimate_up(tilt.apply(aligned)) is None
+
+
 @pytest.mark.parametrize('xyz', [
     np.zeros((0, 3)),
     np.zeros((1000, 3)),
@@ -80,6 +92,13 @@ def test_units_make_rooms(unit, found):
     assert find_stray(stray, 2).sum() == 1 and not find_stray(xyz, 2).any()
 
 
-def test_feet_are_a_doubt():
-    assert may_be_feet(cloud() / 0.3048) and not may_be_feet(cloud())
-    assert plausible_units(cloud() / 0.3048) == [1.0]
+@pytest.mark.parametrize('unit', [0.3048, 0.1])
+def test_feet_and_decimeters_are_a_doubt(unit):
+    assert may_be_hall(cloud() / unit) and not may_be_hall(cloud())
+    assert plausible_units(cloud() / unit) == [1.0]
+
+
+def test_no_unit_makes_a_room_of_a_field_or_a_thing():
+    rng = np.random.default_rng(0)
+    field = rng.uniform(-100, 100, (5000, 3)) * [1, 1, 0.01]
+    assert plausible_units(field) == plausible_units(cloud() * 0.05) == []

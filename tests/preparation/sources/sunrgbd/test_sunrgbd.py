@@ -283,10 +283,15 @@ def break_official(source, what):
     elif what == 'folder':
         depth.unlink()
         depth.mkdir()
-    elif what == 'no camera':
+    elif what in ('no camera', 'other camera', 'no center'):
         path = source / 'SUNRGBDMeta3DBB_v2.mat'
         content = loadmat(path)
-        content['SUNRGBDMeta'][0, 2]['K'] = np.full((3, 3), np.nan)
+        matrix = content['SUNRGBDMeta'][0, 2]['K']
+        content['SUNRGBDMeta'][0, 2]['K'] = {
+            'no camera': np.full((3, 3), np.nan),
+            'other camera': matrix * [[2], [2], [1]],
+            'no center': np.diag(np.diag(matrix)),
+        }[what]
         savemat(path, dict(SUNRGBDMeta=content['SUNRGBDMeta']))
 
 
@@ -297,6 +302,8 @@ def break_official(source, what):
     ('no image', 'missing; unzip'),
     ('folder', '000003.png cannot be read .Is a directory'),
     ('no camera', "BB_v2.mat, 000003: the calibration is no camera's"),
+    ('other camera', 'calibration of scan 000003: the principal point 3'),
+    ('no center', 'calibration of scan 000003: the principal point -1, -1'),
 ])
 def test_bad_scan_of_the_release_is_skipped_and_named(write, tmp_path, what,
                                                       reason):
@@ -411,3 +418,22 @@ def test_the_older_boxes_may_be_missing(write, tmp_path):
         'sunrgbd_infos_train.pkl: 2 scans, 3 boxes',
         'sunrgbd_infos_val.pkl: 1 scans, 1 boxes'
     ]
+
+
+@pytest.mark.parametrize('factor, is_known', [(255, True), (65535, True),
+                                              (1020, False)])
+def test_colors_of_another_scale(write, scans, tmp_path, factor, is_known):
+    source = write('trainval')
+    path = source / 'depth/000003.mat'
+    points = loadmat(path)['instance']
+    expected = points[:, 3:].copy()
+    points[:, 3:] *= factor
+    points[0, 3] = factor
+    savemat(path, dict(instance=points))
+    reader = open_source(source)
+    if not is_known:
+        with pytest.raises(FrameError, match='colours'):
+            reader.frame('000003')
+        return
+    found = reader.frame('000003').points[:, 3:]
+    np.testing.assert_allclose(found[1:], expected[1:], atol=1e-5)
