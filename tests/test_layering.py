@@ -38,7 +38,9 @@ LAYERS = {
     'inference': 8,
     'experiments': 8,
     'cli': 9,
-    'cli.arguments': 0,  # types of arguments, which import nothing of ours
+    'cli.arguments': 0,  # with cli.value_types, all of ours that they import
+    'cli.value_types': -1,
+    'cli.interruption': -1,
 }
 # Pictures and pages are written as atomically as everything else; a trained
 # model reads the scans that can be imported.
