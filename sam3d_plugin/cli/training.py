@@ -6,8 +6,8 @@ from mmdet3d.registry import MODELS, RUNNERS
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ..datasets.frame_preflight import check_frame_loader
-from ..datasets.preflight import SceneLimits, check_datasets
+from ..datasets.preflight import (SceneLimits, check_datasets,
+                                  check_frame_loader)
 from ..engine.compatibility import check_class_count, check_query_count
 from ..engine.export import encoder_settings, settings_of
 from ..store.checkpoint import read_checkpoint

@@ -4,13 +4,13 @@ from .frame_batch import collate_frames
 from .rgbd_frame_dataset import RGBDFrameDataset
 from .seeded_sampler import SeededSampler
 from .transforms import (CenterPoints, CheckPoints, KeepBoxLabels,
-                         KeepPointLabels, LoadRegionIds, LoadRegionTargets,
-                         LoadRGBDPoints, PackPretrainInputs, RandomCuboid,
-                         SeededPointSample)
+                         KeepPointLabels, LoadFrameImage, LoadRegionIds,
+                         LoadRegionTargets, LoadRGBDPoints, PackPretrainInputs,
+                         RandomCuboid, SeededPointSample)
 
 __all__ = [
     'CenterPoints', 'CheckPoints', 'KeepBoxLabels', 'KeepPointLabels',
-    'LoadRGBDPoints', 'LoadRegionIds', 'LoadRegionTargets',
+    'LoadFrameImage', 'LoadRGBDPoints', 'LoadRegionIds', 'LoadRegionTargets',
     'PackPretrainInputs', 'RGBDFrameDataset', 'RandomCuboid',
     'SeededPointSample', 'SeededSampler', 'collate_frames'
 ]

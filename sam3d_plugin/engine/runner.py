@@ -131,6 +131,8 @@ class PointRunner(Runner):
     def build_train_loop(self, loop: Any) -> BaseLoop:
         """Build the loop; one that never trains or validates is refused.
 
+        Modules with a method ``use_metainfo`` get that of the training data.
+
         Args:
             loop (Any): As in mmengine.
 
@@ -146,6 +148,10 @@ class PointRunner(Runner):
             if value < 1 or value != int(value):
                 raise ValueError(f'train_cfg.{name} is {value}; it must be a '
                                  'whole number >= 1')
+        metainfo = getattr(built.dataloader.dataset, 'metainfo', None) or {}
+        for module in self.model.modules():
+            if hasattr(module, 'use_metainfo'):
+                module.use_metainfo(metainfo)
         return built
 
     def register_default_hooks(self,

@@ -3,6 +3,7 @@ from .center_points import CenterPoints
 from .check_points import CheckPoints
 from .keep_box_labels import KeepBoxLabels
 from .keep_point_labels import KeepPointLabels
+from .load_frame_image import LoadFrameImage
 from .load_frame_labels import LoadFrameLabels
 from .load_region_ids import LoadRegionIds
 from .load_region_targets import LoadRegionTargets
@@ -13,6 +14,7 @@ from .seeded_point_sample import SeededPointSample
 
 __all__ = [
     'CenterPoints', 'CheckPoints', 'KeepBoxLabels', 'KeepPointLabels',
-    'LoadFrameLabels', 'LoadRGBDPoints', 'LoadRegionIds', 'LoadRegionTargets',
-    'PackPretrainInputs', 'RandomCuboid', 'SeededPointSample'
+    'LoadFrameImage', 'LoadFrameLabels', 'LoadRGBDPoints', 'LoadRegionIds',
+    'LoadRegionTargets', 'PackPretrainInputs', 'RandomCuboid',
+    'SeededPointSample'
 ]
