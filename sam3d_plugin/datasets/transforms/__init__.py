@@ -11,10 +11,11 @@ from .load_rgbd_points import LoadRGBDPoints
 from .pack_pretrain import PackPretrainInputs
 from .random_cuboid import RandomCuboid
 from .seeded_point_sample import SeededPointSample
+from .two_views import FindCorrespondences, TwoViews
 
 __all__ = [
-    'CenterPoints', 'CheckPoints', 'KeepBoxLabels', 'KeepPointLabels',
-    'LoadFrameImage', 'LoadFrameLabels', 'LoadRGBDPoints', 'LoadRegionIds',
-    'LoadRegionTargets', 'PackPretrainInputs', 'RandomCuboid',
-    'SeededPointSample'
+    'CenterPoints', 'CheckPoints', 'FindCorrespondences', 'KeepBoxLabels',
+    'KeepPointLabels', 'LoadFrameImage', 'LoadFrameLabels', 'LoadRGBDPoints',
+    'LoadRegionIds', 'LoadRegionTargets', 'PackPretrainInputs', 'RandomCuboid',
+    'SeededPointSample', 'TwoViews'
 ]

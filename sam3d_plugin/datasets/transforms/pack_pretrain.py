@@ -20,8 +20,9 @@ class PackPretrainInputs(BaseTransform):
     - pts_semantic_mask (np.ndarray, optional): for probes, not for training
 
     Args:
-        keys (Sequence[str]): Keys that become inputs: points, arrays or
-            tensors. Defaults to ('points', ).
+        keys (Sequence[str]): Keys that become inputs: points (those of
+            several views are stacked), arrays or tensors. Defaults to
+            ('points', ).
         meta_keys (Sequence[str]): Keys that become ``metainfo``; absent ones
             are left out. Defaults to ('scan', 'frame', 'sample_idx').
     """
@@ -55,9 +56,8 @@ class PackPretrainInputs(BaseTransform):
                 f'step before it adds; it could be one of '
                 f'{", ".join(k for k in results if _is_array(results[k]))}')
         metainfo = {k: results[k] for k in self.meta_keys if k in results}
-        if 'points' in results:
-            metainfo['point_columns'] = dict(results['points'].attribute_dims
-                                             or {})
+        for points in _views(results.get('points', [])):
+            metainfo['point_columns'] = dict(points.attribute_dims or {})
         sample = Det3DDataSample(metainfo=metainfo)
         if 'regions' in results:
             sample.regions = results['regions']
@@ -72,9 +72,16 @@ class PackPretrainInputs(BaseTransform):
                 f'meta_keys={self.meta_keys})')
 
 
+def _views(points: Any) -> list:
+    """Points of each view of a sample."""
+    return points if isinstance(points, list) else [points]
+
+
 def _is_array(value: Any) -> bool:
     """Whether a result can be an input."""
-    return isinstance(value, (BasePoints, np.ndarray, Tensor))
+    return all(
+        isinstance(view, (BasePoints, np.ndarray, Tensor))
+        for view in _views(value))
 
 
 def _to_tensor(key: str, value: Any) -> Tensor:
@@ -83,6 +90,8 @@ def _to_tensor(key: str, value: Any) -> Tensor:
         raise ValueError(f'PackPretrainInputs: {key} is a '
                          f'{type(value).__name__}, not points, an array or a '
                          'tensor; put it in meta_keys')
+    if isinstance(value, list):
+        return torch.stack([_to_tensor(key, view) for view in value])
     if isinstance(value, BasePoints):
         return value.tensor
     return value if torch.is_tensor(value) else torch.from_numpy(value)
