@@ -53,7 +53,8 @@ def scene_limits(model: Dict[str, Any]) -> SceneLimits:
     if tokenizer is None:
         return SceneLimits(max_boxes)
     built = MODELS.build(tokenizer)
-    return SceneLimits(max_boxes, built.points_needed, built.uses_regions)
+    return SceneLimits(max_boxes, built.points_needed, built.uses_regions,
+                       model['backbone'].get('region_column', 3))
 
 
 def check_teacher(model: Dict[str, Any]) -> None:

@@ -38,11 +38,13 @@ class SceneLimits:
         max_boxes (Optional[int]): Most boxes of a training scene.
         min_points (int): Fewest points of a scan.
         needs_regions (bool): Whether every scan must have a region file.
+        region_column (Optional[int]): Where the model reads region ids.
     """
 
     max_boxes: Optional[int] = None
     min_points: int = 1
     needs_regions: bool = False
+    region_column: Optional[int] = None
 
 
 def check_datasets(
@@ -142,18 +144,7 @@ def _check_dataset(dataset: Dict[str, Any], limits: SceneLimits) -> None:
 
 
 def read_infos(path: str) -> Dict[str, Any]:
-    """Read an annotation file and check its form.
-
-    Args:
-        path (str): A ``.pkl`` of mmdet3d 1.1 or later.
-
-    Returns:
-        Dict[str, Any]: With ``metainfo`` and ``data_list``.
-
-    Raises:
-        FileNotFoundError: If it is missing.
-        ValueError: If it is truncated or of another form.
-    """
+    """Read an annotation file of mmdet3d 1.1 or later and check its form."""
     if not osp.isfile(path):
         raise FileNotFoundError(
             f'annotation file {path} is missing; make it with '
@@ -215,16 +206,7 @@ def _dataset_class(dataset: Dict[str, Any]) -> Any:
 
 def check_boxes(data_list: List[Dict[str, Any]], max_boxes: Optional[int],
                 path: str) -> None:
-    """Refuse boxes without a size, too many of them, or none at all.
-
-    Args:
-        data_list (List[Dict[str, Any]]): The scenes.
-        max_boxes (Optional[int]): Most boxes of a scene.
-        path (str): Name of the annotation file.
-
-    Raises:
-        ValueError: It names the scene.
-    """
+    """Refuse boxes without a size, too many of them, or none at all."""
     total = 0
     for info in data_list:
         boxes = [
@@ -258,6 +240,8 @@ def _check_files(dataset: Dict[str, Any], data_list: List[Dict[str, Any]],
     loader = steps.get('LoadPointsFromFile')
     if loader is None:
         return
+    if limits.needs_regions:
+        _check_region_column(loader, limits.region_column)
     folders = _folders(dataset)
     masks = [
         key for key, option in _MASKS.items()
@@ -276,6 +260,19 @@ def _check_files(dataset: Dict[str, Any], data_list: List[Dict[str, Any]],
                 mask = osp.join(folders.get(key, ''), info[f'{key}_path'])
                 _check_mask(mask, num_points, path)
         _check_regions(info, scan, steps.get('LoadRegionIds'), path, limits)
+
+
+def _check_region_column(loader: Dict[str, Any],
+                         expected: Optional[int]) -> None:
+    """Compare where ``LoadRegionIds`` puts ids with where they are read."""
+    used = loader.get('use_dim', 3)
+    column = (used if isinstance(used, int) else len(used)) + bool(
+        loader.get('shift_height'))
+    if expected not in (None, column):
+        raise ValueError(
+            f'LoadRegionIds adds the region ids as point column {column}, and '
+            f'the backbone reads column {expected}; set '
+            f'model.backbone.region_column={column}')
 
 
 def _points_file(info: Dict[str, Any], path: str) -> str:
