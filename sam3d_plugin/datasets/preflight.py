@@ -22,7 +22,7 @@ from sam3d_plugin.store.errors import BROKEN_PICKLE
 _TOOLS = 'python tools/preparation/'
 # Ends of lists of few labelled scans: a percentage, and a seed beside 0.
 _FEW = re.compile(r'(?<=_train)_(\d+(?:\.\d+)?)(?:_seed(\d+))?\.pkl$')
-_FRAME_DATASET = 'RGBDFrameDataset'
+_FRAME_DATASETS = ('RGBDFrameDataset', 'FramePairDataset')
 _FLOAT_BYTES = 4
 _LABEL_BYTES = 8
 _MASKS = dict(
@@ -104,7 +104,7 @@ def check_frame_loader(loader: Dict[str, Any]) -> None:
     """
     kind = (loader.get('sampler') or {}).get('type')
     for dataset in find_leaf_datasets(loader.get('dataset') or {}):
-        if (dataset.get('type') == _FRAME_DATASET
+        if (dataset.get('type') in _FRAME_DATASETS
                 and not dataset.get('test_mode') and kind != 'SeededSampler'):
             raise ValueError(
                 f'sampler {kind} does not tell RGBDFrameDataset seed and '
@@ -127,7 +127,7 @@ def _check_dataset(dataset: Dict[str, Any], limits: SceneLimits) -> None:
                                 f'{command}, or '
                                 'point to it with --cfg-options '
                                 'data_root=PATH')
-    if _dataset_class(dataset) is None or dataset['type'] == _FRAME_DATASET:
+    if _dataset_class(dataset) is None or dataset['type'] in _FRAME_DATASETS:
         return
     _check_class_names(dataset)
     for name in names:

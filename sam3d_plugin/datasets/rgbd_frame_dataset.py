@@ -1,6 +1,6 @@
 """Single RGB-D frames of a prepared data set, for pre-training."""
 from typing import (Any, Callable, Dict, Iterator, List, Optional, Sequence,
-                    Union)
+                    Tuple, Union)
 
 from mmdet3d.registry import DATASETS
 from mmengine.dataset import BaseDataset
@@ -72,10 +72,7 @@ class RGBDFrameDataset(BaseDataset):
             StoreError: See :func:`index_frames`.
             ValueError: When no step of the pipeline reads frames.
         """
-        steps = list(_all_steps(self.pipeline.transforms))
-        root = dict(data_root=self.data_root)
-        stores = [(kind, data_folder(root, folder)) for step in steps
-                  for kind, folder in getattr(step, 'stores', ())]
+        stores = self._stores()
         if 'posed_images' not in dict(stores):
             raise ValueError('the pipeline of RGBDFrameDataset reads no '
                              'frames: begin it with LoadRGBDPoints')
@@ -85,7 +82,7 @@ class RGBDFrameDataset(BaseDataset):
         index = index_frames(stores, scans, self.min_regions,
                              self.backend_args)
         self.skipped = index.skipped
-        for step in steps:
+        for step in _all_steps(self.pipeline.transforms):
             if hasattr(step, 'point_columns'):
                 self._metainfo['point_columns'] = step.point_columns
         if index.group_counts is not None:
@@ -100,6 +97,13 @@ class RGBDFrameDataset(BaseDataset):
             f'{"; " + describe_skipped(self.skipped) if self.skipped else ""}',
             logger='current')
         return frames
+
+    def _stores(self) -> List[Tuple[str, str]]:
+        """Kind and folder of each store that the pipeline reads."""
+        root = dict(data_root=self.data_root)
+        return [(kind, data_folder(root, folder))
+                for step in _all_steps(self.pipeline.transforms)
+                for kind, folder in getattr(step, 'stores', ())]
 
     def get_data_info(self, idx: int) -> dict:
         """What the pipeline starts from.

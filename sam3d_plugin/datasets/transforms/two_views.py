@@ -26,6 +26,8 @@ class TwoViews(BaseTransform):
     Required Keys:
 
     - those of ``transforms``
+    - views (List[dict], optional): what differs at the start of each view,
+      e.g. ``frame``
 
     Added or Modified Keys:
 
@@ -51,7 +53,10 @@ class TwoViews(BaseTransform):
         Raises:
             ValueError: When views have different numbers of points.
         """
-        views = [self.transforms(deepcopy(results)) for _ in range(2)]
+        views = [
+            self.transforms(dict(deepcopy(results), **start))
+            for start in results.get('views', ({}, {}))
+        ]
         if any(view is None for view in views):
             return None
         points = [view['points'] for view in views]
