@@ -7,8 +7,7 @@ import pytest
 from mmdet3d.registry import RUNNERS
 
 from sam3d_plugin.engine.options import load_config
-from tests.datasets.frame_store import (write_data_set, write_frames,
-                                        write_region_maps)
+from tests.datasets.frame_store import write_data_set, write_frames
 from tests.short_runs import forget_runs
 
 ROOT = Path(__file__).parents[2]
@@ -47,9 +46,9 @@ def train(cfg):
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_config_trains_without_features_and_groups(path, tmp_path):
+def test_config_trains_without_any_regions(path, tmp_path):
     write_frames(tmp_path)
-    write_region_maps(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ['posed_images']
     losses = train(load(path, tmp_path, tmp_path / 'work', steps=2))
     assert len(losses) == 2 and np.isfinite(losses).all() and min(losses) > 0
 
