@@ -195,7 +195,7 @@ def allocate_parts(counts: np.ndarray, total: int) -> np.ndarray:
     """Give every region one token and share out the others.
 
     The others go one by one to the region with most points per token, ties
-    to the first (DESIGN section 2).
+    to the first (docs/method.md, "Tokens").
 
     Args:
         counts (np.ndarray): (R,) int64 points of each region, all positive.

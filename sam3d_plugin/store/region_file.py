@@ -16,7 +16,7 @@ from mmengine.fileio import get
 from .atomic import atomic_write
 from .npz import read_npz
 
-# Region ids travel as a float32 column of the points (DESIGN 4); float32
+# Region ids travel as a float32 column of the points; float32
 # holds every integer up to here.
 MAX_REGION_ID = 2**24
 _ARRAYS = ('region_ids', 'scan', 'num_points', 'points_hash')

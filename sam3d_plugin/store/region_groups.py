@@ -28,7 +28,9 @@ _COLUMNS = ('group_ids', )
 
 def balanced_weights(counts: np.ndarray,
                      normalize: str = 'paper') -> np.ndarray:
-    """Weights of groups, larger for rarer ones (DESIGN section 2).
+    """Weights of groups, larger for rarer ones.
+
+    See docs/method.md, "Group weights".
 
     With n_i regions in group i: k_i = (n_i - n_min) / n_max, tau_i = 1 - k_i
     and w_i = tau_i / sum_j tau_j, where n_min and the sum run over the groups

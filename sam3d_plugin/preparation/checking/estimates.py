@@ -17,7 +17,7 @@ from ..running.frame_steps import FrameStep
 from ..running.runs import RunOptions, worker_count
 from ..running.scan_jobs import make_items
 
-# Published (FACTS 5): SAM ViT-H, "segment everything", 640x480 pixels.
+# Published cost of SAM ViT-H, "segment everything", 640x480 pixels.
 SAM_SECONDS = 5.6
 SAM_SOURCE = ('published, not measured: SAM ViT-H takes 5 to 6 s per 640x480 '
               'image on a desktop GPU, 39 GPU-hours for 25,000 frames')

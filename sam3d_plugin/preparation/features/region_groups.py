@@ -192,7 +192,9 @@ def build_groups(features_root: PathLike,
                  centroids_root: Optional[PathLike] = None,
                  backend_args: BackendArgs = None,
                  console: Optional[Console] = None) -> Dict[str, Any]:
-    """Make the store of groups of a set of scans; see DESIGN section 2.
+    """Build the store of groups of a set of scans.
+
+    See docs/method.md, "Group weights".
 
     Args:
         features_root (PathLike): Folder ``region_features``.

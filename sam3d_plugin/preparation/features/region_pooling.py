@@ -43,7 +43,7 @@ class _Axis(NamedTuple):
 
 
 def _interpolation_axis(num_pixels: int, num_features: int) -> _Axis:
-    """Bilinear weights along one axis, with pixel areas as in DESIGN 2."""
+    """Bilinear weights along one axis, counted from pixel areas."""
     positions = (np.arange(num_pixels) + 0.5) * (num_features /
                                                  num_pixels) - 0.5
     positions = positions.clip(0, num_features - 1)

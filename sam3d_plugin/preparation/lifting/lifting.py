@@ -16,7 +16,7 @@ from ...store.files import read_bytes
 from ...store.posed_images import INTRINSIC_DEPTH, PosedImages, RGBDFrame
 from ...store.region_maps import RegionMaps
 
-# Ours (DESIGN 5): how far from the measured depth a point is still seen.
+# Ours: how far from the measured depth a point still counts as seen.
 DEPTH_TOLERANCE = 0.05
 
 

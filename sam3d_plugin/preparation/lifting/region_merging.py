@@ -1,4 +1,4 @@
-"""Regions of many frames become regions of the scan (DESIGN 5).
+"""Merging of frame regions into scan regions (docs/method.md, "Whole scans").
 
 Every frame's ids lie on the same points, those of the scan, so two views see
 the same place where both have an id: a point gets one only within the depth
