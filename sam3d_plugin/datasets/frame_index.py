@@ -11,7 +11,7 @@ import mmengine
 
 from sam3d_plugin.store.errors import BROKEN_PICKLE, FrameError, StoreError
 from sam3d_plugin.store.files import read_bytes
-from sam3d_plugin.store.frame_marks import read_frame_marks
+from sam3d_plugin.store.frame_checksums import read_frame_checksums
 from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.posed_images import PosedImages
 from sam3d_plugin.store.records import ScanRecord
@@ -146,10 +146,11 @@ def _check_maps_match_frames(index: FrameIndex, folders: FrameFolders,
     """Refuse id maps of other frames, as far as records tell."""
 
     def check(scan: str) -> None:
-        marks = read_frame_marks(folders.posed_images, scan, backend_args)
+        checksums = read_frame_checksums(folders.posed_images, scan,
+                                         backend_args)
         for frame in index.frames[scan]:
             item = map_records[scan].items[frame]
-            if not item.is_made_of(dict(frame=marks.get(frame, ''))):
+            if not item.is_up_to_date(dict(frame=checksums.get(frame, ''))):
                 raise StoreError(
                     f'{folders.region_maps}: the id map of {scan}/{frame} is '
                     'of an older frame; run tools/preparation/'
@@ -185,7 +186,7 @@ def _join_features(index: FrameIndex, folders: FrameFolders, maps: Store,
                 continue
             kept.append(frame)
             id_map = map_records[scan].items[frame].fingerprint
-            if not item.is_made_of(dict(id_map=id_map)):
+            if not item.is_up_to_date(dict(id_map=id_map)):
                 raise StoreError(
                     f'{features.root}: the features of {scan}/{frame} are of '
                     'an older id map; run tools/preparation/'

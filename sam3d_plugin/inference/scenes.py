@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from ..preparation.sources.scans import infos
 from ..preparation.sources.scans.frames import (check_rounding, check_units,
-                                                check_up_axis, to_metres_z_up)
+                                                check_up_axis, to_meters_z_up)
 from ..preparation.sources.scans.point_fields import read_colors, read_regions
 from ..preparation.sources.scans.scan import Scan, ScanError
 from ..preparation.sources.scans.scan_readers import ReadOptions, read_scan
@@ -144,7 +144,7 @@ def scene_of_arrays(xyz: ArrayLike,
         np.eye(4),
         regions=read_regions(arrays, path, notes),
         notes=notes)
-    scan = to_metres_z_up(scan,
+    scan = to_meters_z_up(scan,
                           1.0 if options.scale is None else options.scale,
                           options.up or 'z')
     _check_frame(scan, options)

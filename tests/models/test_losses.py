@@ -122,7 +122,7 @@ def test_refuses(tmp_path):
     for wrong in (dict(), dict(counts=[1], groups='x')):
         with pytest.raises(ValueError, match='either groups.*or counts'):
             build(**wrong)
-    with pytest.raises(ValueError, match='one above 0'):
+    with pytest.raises(ValueError, match='counts'):
         build(counts=[0, 0])
     predictions, targets, groups = make_items(3)
     with pytest.raises(ValueError, match='in group 2.*for 2 groups'):
