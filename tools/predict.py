@@ -1,4 +1,4 @@
-"""Find the objects, or segment the points, of a scan nobody annotated.
+"""Find the objects, or segment the points, of a scan without annotations.
 
     python tools/predict.py CONFIG CHECKPOINT SCAN.ply --out DIR
 
@@ -6,7 +6,7 @@ SCAN is a .ply (vertices x y z, red green blue) or .npz file (arrays xyz, rgb)
 of a room; region ids per point (region) are used where the model was trained
 on regions, and kNN tokens where there are none. Labels are not read. Models of
 rooms that their data set aligned (ScanNet) find the same wherever the scan's
-origin lies. DIR gets, named like the scan, the boxes as JSON, points and boxes
+origin is. DIR gets, named like the scan, the boxes as JSON, points and boxes
 as PLY, a PNG from above and in perspective, and an HTML page that rotates in
 any browser, offline. With the config of a segmentor they hold the class of
 every point instead.
@@ -65,8 +65,8 @@ def _add_scan_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--scale',
         type=float,
-        help='metres per unit, e.g. 0.001 for millimetres; without it the '
-        'scan must look like a room in metres')
+        help='meters per unit, e.g. 0.001 for millimeters; without it the '
+        'scan must look like a room in meters')
     group.add_argument(
         '--up',
         type=up_axis,
@@ -89,13 +89,13 @@ def _add_view_arguments(parser: argparse.ArgumentParser) -> None:
         '--max-boxes',
         type=whole_number,
         default=200,
-        help='draw at most so many boxes, the best first (default: '
+        help='maximum number of boxes drawn, best first (default: '
         '%(default)s)')
     group.add_argument(
         '--max-height',
         type=number_in(0),
         default=2.2,
-        help='leave out points higher above the floor, metres (default: '
+        help='leave out points higher above the floor, meters (default: '
         '%(default)s)')
     group.add_argument(
         '--azimuth',

@@ -1,4 +1,4 @@
-"""A trained model on a scan that nobody annotated."""
+"""Inference on scans without annotations."""
 from .detections import Detections
 from .predictor import Predictor
 from .scenes import SceneOptions, read_scene, scene_of_arrays

@@ -38,12 +38,12 @@ from .scenes import (DEFAULT_SCENE, INFOS, SceneOptions, colors_of, read_scene,
                      scene_of_arrays, write_scene)
 from .segmentation import Segmentation
 
-# Neighbours of a kNN token where a scan has no regions for its own tokens.
+# Neighbors of a kNN token where a scan has no regions for its own tokens.
 _NUM_NEIGHBORS = 32
 
 
 class Predictor:
-    """A trained detector or segmentor, for scans that nobody annotated.
+    """A trained detector or segmentor, for scans without annotations.
 
     Scans are read by the config's test pipeline, from where the model knows
     its rooms (see :func:`~.origins.place_scan`). One without region ids gets
@@ -114,8 +114,8 @@ class Predictor:
 
         Args:
             scan (Union[str, Path, Scan, ArrayLike]): A ``.ply`` or ``.npz``
-                file, or (N, 3) xyz in metres with z up.
-            rgb (Optional[ArrayLike]): (N, 3) colours of the array, 0 to 255
+                file, or (N, 3) xyz in meters with z up.
+            rgb (Optional[ArrayLike]): (N, 3) colors of the array, 0 to 255
                 or floats from 0 to 1; for pictures only.
             region_ids (Optional[ArrayLike]): (N,) ids of the array, 0 = in
                 no region.
@@ -127,7 +127,7 @@ class Predictor:
 
         Raises:
             FileNotFoundError: When the file is missing.
-            ValueError: When the scan cannot be used, or the config is no
+            ValueError: When the scan cannot be used, or the config is not a
                 detector's.
         """
         scan = _as_scan(scan, rgb, region_ids, options)
@@ -137,7 +137,7 @@ class Predictor:
         origin = origin + near.aligned_offset
         sample = self._run(placed)
         if 'pred_instances_3d' not in sample:
-            raise ValueError('the config is no detector: it predicts '
+            raise ValueError('the config is not a detector: it predicts '
                              f'{", ".join(sample.keys())}')
         boxes = self._select(sample.pred_instances_3d, score_thr, origin)
         return Detections(scan.name, boxes, scan.aligned_xyz, colors_of(scan),
@@ -162,7 +162,7 @@ class Predictor:
 
         Raises:
             FileNotFoundError: When the file is missing.
-            ValueError: When the scan cannot be used, the config is no
+            ValueError: When the scan cannot be used, the config is not a
                 segmentor's, or its test pipeline leaves out points.
         """
         scan = _as_scan(scan, rgb, region_ids, options)
@@ -170,7 +170,7 @@ class Predictor:
         near = move_near_origin(scan)
         sample = self._run(near)
         if 'pts_seg_logits' not in sample:
-            raise ValueError('the config is no segmentor: it predicts '
+            raise ValueError('the config is not a segmentor: it predicts '
                              f'{", ".join(sample.keys())}')
         logits = sample.pts_seg_logits.pts_seg_logits
         if logits.shape[1] != len(scan.xyz):
@@ -185,7 +185,7 @@ class Predictor:
                             tokens, list(near.notes))
 
     def _choose_tokens(self, scan: Scan) -> str:
-        """Set the tokenizers for a scan and say what they are."""
+        """Set the tokenizers for a scan and describe them."""
         summaries: List[str] = []
         if self._propagation is not None:
             self._head.propagation = self._propagation
@@ -207,7 +207,7 @@ class Predictor:
             if len(scan.xyz) < needed:
                 raise ValueError(
                     f'{scan.path} has {len(scan.xyz)} points, and the model '
-                    f'makes {needed} tokens or neighbours of them; take a '
+                    f'makes {needed} tokens or neighbors of them; take a '
                     'denser scan')
             summaries.append(summary)
         return ' · '.join(summaries) or 'none (mmdet3d backbone)'
@@ -224,7 +224,7 @@ class Predictor:
 
     def _select(self, instances: InstanceData, score_thr: float,
                 origin: np.ndarray) -> LabelledBoxes:
-        """Boxes from the threshold on, the best first, moved back."""
+        """Boxes with scores >= the threshold, best first, moved back."""
         instances = instances[instances.scores_3d >= score_thr]
         instances = instances[instances.scores_3d.argsort(
             descending=True, stable=True)]
@@ -243,7 +243,7 @@ class Predictor:
 
     @property
     def palette(self) -> List[List[int]]:
-        """Colours of the classes, by label."""
+        """Colors of the classes, by label."""
         known = DATASETS.get(single_dataset(self.cfg)['type']).METAINFO
         colors = dict(zip(known['classes'], known['palette']))
         return [list(colors[name]) for name in self.classes]
@@ -251,7 +251,7 @@ class Predictor:
 
 def _as_scan(scan: Union[str, Path, Scan, ArrayLike], rgb: Optional[ArrayLike],
              region_ids: Optional[ArrayLike], options: SceneOptions) -> Scan:
-    """Whatever stands for a scan as one."""
+    """Convert any form of a scan."""
     if not isinstance(scan, (str, Path, Scan)):
         return scene_of_arrays(scan, rgb, region_ids, options=options)
     if rgb is not None or region_ids is not None:

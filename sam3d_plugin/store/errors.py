@@ -1,4 +1,4 @@
-"""What goes wrong with stored data, in sentences for the user."""
+"""Errors of stored data."""
 import pickle
 
 # What reading a damaged pickle, or one of something else, raises.
@@ -14,7 +14,7 @@ class StoreError(ValueError):
 class FrameError(ValueError):
     """One frame, or one scan, cannot be used; says why.
 
-    A run skips it, records this and goes on.
+    A run skips it, records this and continues.
     """
 
 

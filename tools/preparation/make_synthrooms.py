@@ -50,7 +50,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         nargs=2,
         metavar=('W', 'H'),
         default=(320, 240),
-        help='pixels of colour and depth (default: 320 240)')
+        help='pixels of color and depth (default: 320 240)')
     add_run_arguments(parser)
     return parser.parse_args(argv)
 
@@ -74,7 +74,7 @@ def build_step(args: argparse.Namespace) -> SynthRoomsStep:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Make the set; 0, or 1 after one sentence on what is wrong."""
+    """Make the set; the exit status, 1 after an error message."""
     args = parse_args(argv)
 
     def work() -> None:
