@@ -28,7 +28,7 @@ from sam3d_plugin.preparation.sources.scans import up_axis
 if TYPE_CHECKING:
     from sam3d_plugin.inference import Predictor
     from sam3d_plugin.preparation.sources.scans.scan import Scan
-    from sam3d_plugin.visualization.render import ViewOptions
+    from sam3d_plugin.visualization.scene import ViewOptions
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -108,7 +108,7 @@ def _add_view_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Predict and write, one scan after the other."""
     from sam3d_plugin.inference import Predictor, SceneOptions, read_scene
-    from sam3d_plugin.visualization.render import ViewOptions
+    from sam3d_plugin.visualization.scene import ViewOptions
     options = SceneOptions(args.scale, args.up, args.region_key,
                            args.drop_invalid)
     # A file that cannot be read is known before the model is built.

@@ -80,9 +80,7 @@ class LabelledBoxes:
                      for name, score in zip(self.names, self.scores))
 
 
-def no_boxes() -> LabelledBoxes:
-    """Return an empty set of boxes."""
-    return LabelledBoxes(np.zeros((0, 7)), ())
+NO_BOXES = LabelledBoxes(np.zeros((0, 7)), ())
 
 
 def box_corners(boxes: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""Choosing and colouring the points of a picture.
+"""Choosing and coloring the points of a picture.
 
-Axes: N points. Points are (N, 3) xyz in metres, z up; colours are (N, 3)
+Axes: N points. Points are (N, 3) xyz in metres, z up; colors are (N, 3)
 uint8 RGB.
 """
 from typing import Optional, Tuple
@@ -128,7 +128,7 @@ def scene_bounds(points: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def colors_from_height(points: np.ndarray) -> np.ndarray:
-    """Colour points by their height.
+    """Color points by their height.
 
     Args:
         points (np.ndarray): (N, 3) xyz, metres, z up.
@@ -143,14 +143,14 @@ def colors_from_height(points: np.ndarray) -> np.ndarray:
 
 
 def colors_from_ids(ids: np.ndarray) -> np.ndarray:
-    """Colour points by the id of their region, token or instance.
+    """Color points by the id of their region, token or instance.
 
     Args:
         ids (np.ndarray): (N,) integers >= 0; 0 = in none.
 
     Returns:
         np.ndarray: (N, 3) uint8, light grey for id 0. An id has the same
-        colour in every picture.
+        color in every picture.
     """
     ids = np.asarray(ids, dtype=np.int64)
     # Steps of the golden ratio spread the hues of neighbouring ids.
@@ -164,7 +164,7 @@ def colors_from_ids(ids: np.ndarray) -> np.ndarray:
 
 
 def soften(colors: np.ndarray) -> np.ndarray:
-    """Make colours paler than lines and darker than the white page.
+    """Make colors paler than lines and darker than the white page.
 
     Args:
         colors (np.ndarray): (N, 3) uint8.
@@ -178,7 +178,7 @@ def soften(colors: np.ndarray) -> np.ndarray:
 def prepare_points(points: np.ndarray, colors: Optional[np.ndarray],
                    max_points: int, max_height: Optional[float],
                    seed: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Check, choose and colour the points of a picture.
+    """Check, choose and color the points of a picture.
 
     Args:
         points (np.ndarray): (N, 3) xyz, metres, z up.
@@ -190,17 +190,17 @@ def prepare_points(points: np.ndarray, colors: Optional[np.ndarray],
 
     Returns:
         Tuple[np.ndarray, np.ndarray]: Chosen points (n, 3) float64 and their
-        colours (n, 3) uint8.
+        colors (n, 3) uint8.
 
     Raises:
         ValueError: When there is no point, a coordinate is not finite, or
-            points and colours differ in number.
+            points and colors differ in number.
     """
     points = check_points(points)
     if colors is None:
         colors = colors_from_height(points)
     if np.shape(colors) != points.shape:
-        raise ValueError(f'{len(points)} points came with colours of shape '
+        raise ValueError(f'{len(points)} points came with colors of shape '
                          f'{np.shape(colors)}; give three numbers per point')
     index = choose_points(points, max_points, max_height, seed)
     return points[index], np.asarray(colors, dtype=np.uint8)[index]
