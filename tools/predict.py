@@ -19,10 +19,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional, Sequence
 
-from sam3d_plugin.cli.arguments import SettingAction, ToolParser
+from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.model_arguments import (add_model_arguments,
+                                              add_view_arguments)
 from sam3d_plugin.cli.tool import run_tool
-from sam3d_plugin.cli.value_types import (device_name, number_in,
-                                          output_folder, whole_number)
 from sam3d_plugin.preparation.sources.scans import up_axis
 
 if TYPE_CHECKING:
@@ -34,29 +34,11 @@ if TYPE_CHECKING:
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = ToolParser(__doc__)
-    parser.add_argument('config', help='config of a detector or segmentor')
-    parser.add_argument('checkpoint', help='its weights')
+    add_model_arguments(parser)
     parser.add_argument(
         'scans', nargs='+', metavar='SCAN', help='.ply or .npz files')
-    parser.add_argument(
-        '--out', type=output_folder, required=True, help='folder')
-    parser.add_argument(
-        '--score-thr',
-        type=number_in(0, 1),
-        default=0.3,
-        help='lowest score of a box (default: %(default)s)')
-    parser.add_argument(
-        '--device',
-        type=device_name,
-        help='default: cuda if present, else cpu')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=SettingAction,
-        default={},
-        help='changes of the config, as key=value')
     _add_scan_arguments(parser)
-    _add_view_arguments(parser)
+    add_view_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -81,28 +63,6 @@ def _add_scan_arguments(parser: argparse.ArgumentParser) -> None:
         '--drop-invalid',
         action='store_true',
         help='leave out points that are NaN or infinite')
-
-
-def _add_view_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group('pictures')
-    group.add_argument(
-        '--max-boxes',
-        type=whole_number,
-        default=200,
-        help='draw at most so many boxes, the best first (default: '
-        '%(default)s)')
-    group.add_argument(
-        '--max-height',
-        type=number_in(0),
-        default=2.2,
-        help='leave out points higher above the floor, metres (default: '
-        '%(default)s)')
-    group.add_argument(
-        '--azimuth',
-        type=float,
-        default=-60.,
-        help='where the camera stands, degrees counter-clockwise from the x '
-        'axis (default: %(default)s)')
 
 
 def main(args: argparse.Namespace) -> None:

@@ -16,9 +16,9 @@ from typing import Optional, Sequence
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
-from sam3d_plugin.cli.arguments import SettingAction, ToolParser
-from sam3d_plugin.cli.value_types import (device_name, number_in,
-                                          output_folder, whole_number)
+from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.model_arguments import (add_model_arguments,
+                                              add_view_arguments)
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.inference import AnnotatedScans, Predictor
 from sam3d_plugin.visualization.boxes import NO_BOXES, match_boxes
@@ -30,10 +30,7 @@ from sam3d_plugin.visualization.scene import Scene, ViewOptions
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = ToolParser(__doc__)
-    parser.add_argument('config', help='config of a detector')
-    parser.add_argument('checkpoint', help='its weights')
-    parser.add_argument(
-        '--out', type=output_folder, required=True, help='folder')
+    add_model_arguments(parser)
     parser.add_argument(
         '--split',
         choices=('test', 'val', 'train'),
@@ -42,46 +39,14 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--scan', nargs='+', metavar='NAME', help='only these scans')
     parser.add_argument(
-        '--score-thr',
-        type=number_in(0, 1),
-        default=0.3,
-        help='lowest score drawn (default: %(default)s)')
-    parser.add_argument(
-        '--max-boxes',
-        type=whole_number,
-        default=200,
-        help='draw at most so many predictions of a scan, the best first '
-        '(default: %(default)s)')
-    parser.add_argument(
         '--color',
         choices=('rgb', 'height', 'region'),
         default='rgb',
-        help='what colours the points (default: rgb; height where the scan '
-        'has no colours)')
-    parser.add_argument(
-        '--max-height',
-        type=number_in(0),
-        default=2.2,
-        help='leave out points higher above the floor, so that no ceiling '
-        'hides the room, metres (default: %(default)s)')
-    parser.add_argument(
-        '--azimuth',
-        type=float,
-        default=ViewOptions.azimuth,
-        help='where the camera stands, degrees counter-clockwise from the x '
-        'axis (default: %(default)s)')
+        help='what colors the points (default: rgb; height where the scan '
+        'has no colors)')
     parser.add_argument(
         '--seed', type=int, default=0, help='of random point sampling')
-    parser.add_argument(
-        '--device',
-        type=device_name,
-        help='default: cuda if present, else cpu')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=SettingAction,
-        default={},
-        help='changes of the config, as key=value')
+    add_view_arguments(parser)
     return parser.parse_args(argv)
 
 
