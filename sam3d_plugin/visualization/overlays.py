@@ -17,6 +17,7 @@ from .points import colors_from_ids
 
 BACKGROUND = (255, 255, 255)
 _NO_DEPTH = (238, 238, 238)
+_OPACITY = 0.55  # of the colors of regions
 _DPI = 110
 _MARGIN, _CAPTION = 8, 24  # pixels
 
@@ -83,18 +84,12 @@ def region_borders(ids: np.ndarray) -> np.ndarray:
     return is_border
 
 
-def draw_regions(image: np.ndarray,
-                 ids: np.ndarray,
-                 opacity: float = 0.55,
-                 colors: Optional[np.ndarray] = None) -> np.ndarray:
+def draw_regions(image: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Draw regions over an image, each with a color and a border.
 
     Args:
         image (np.ndarray): (H, W, 3) uint8.
         ids (np.ndarray): (H, W) region ids, 0 = none: stays as it is.
-        opacity (float): Of the colors, from 0 to 1.
-        colors (Optional[np.ndarray]): (R + 1, 3) uint8 by id; default
-            :func:`colors_from_ids`.
 
     Returns:
         np.ndarray: (H, W, 3) uint8.
@@ -106,9 +101,8 @@ def draw_regions(image: np.ndarray,
         raise ValueError(f'an id map of {ids.shape[1]}x{ids.shape[0]} does '
                          f'not fit an image of {image.shape[1]}x'
                          f'{image.shape[0]} pixels')
-    if colors is None:
-        colors = colors_from_ids(np.arange(int(ids.max(initial=0)) + 1))
-    alpha = np.where(ids > 0, opacity, 0.0)[..., None]
+    colors = colors_from_ids(np.arange(int(ids.max(initial=0)) + 1))
+    alpha = np.where(ids > 0, _OPACITY, 0.0)[..., None]
     mixed = (1 - alpha) * image + alpha * colors[ids]
     mixed[region_borders(ids)] = BACKGROUND
     return mixed.round().astype(np.uint8)

@@ -8,6 +8,10 @@ from typing import Optional, Tuple
 import matplotlib
 import numpy as np
 
+# Metres. Only what is taller is a wall, with what lies so far behind its
+# first point; it stays up to a height, to show where it stands.
+_WALL_HEIGHT, _WALL_THICKNESS, _KEPT_HEIGHT = 1.0, 0.5, 0.3
+
 
 def check_points(points: np.ndarray) -> np.ndarray:
     """Return points as float64, or say why they cannot be drawn.
@@ -70,11 +74,7 @@ def choose_points(points: np.ndarray,
     return index
 
 
-def is_near_wall(points: np.ndarray,
-                 toward_camera: np.ndarray,
-                 thickness: float = 0.5,
-                 wall_height: float = 1.0,
-                 kept_height: float = 0.3) -> np.ndarray:
+def is_near_wall(points: np.ndarray, toward_camera: np.ndarray) -> np.ndarray:
     """Find the walls between the camera and the room.
 
     The scene is cut into vertical slices along the view, 10 cm wide. In each
@@ -85,11 +85,6 @@ def is_near_wall(points: np.ndarray,
     Args:
         points (np.ndarray): (N, 3) xyz, metres, z up.
         toward_camera (np.ndarray): (3,) direction from scene to camera.
-        thickness (float): What lies so far behind the first tall point of a
-            slice belongs to the wall, metres.
-        wall_height (float): Only what is taller is a wall, metres.
-        kept_height (float): A wall stays up to here, to show where it
-            stands, metres above the floor.
 
     Returns:
         np.ndarray: (N,) mask of the points of such walls.
@@ -100,15 +95,15 @@ def is_near_wall(points: np.ndarray,
     height = points[:, 2] - floor_height(points)
     # A stray point far away must not ask for millions of slices.
     slices = ((across - across.min()) / 0.1).clip(max=10000).astype(np.int64)
-    is_tall = height > wall_height
+    is_tall = height > _WALL_HEIGHT
     wall, near, far = np.full((3, slices.max() + 1), -1e9)
     np.maximum.at(wall, slices[is_tall], along[is_tall])
     np.maximum.at(near, slices, along)
     np.maximum.at(far, slices, -along)
     # Slices without points or without tall ones compare as False.
     is_wall = wall > near - 0.25 * (near + far)
-    return (is_wall[slices] & (along > wall[slices] - thickness) &
-            (height > kept_height))
+    return (is_wall[slices] & (along > wall[slices] - _WALL_THICKNESS) &
+            (height > _KEPT_HEIGHT))
 
 
 def scene_bounds(points: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
