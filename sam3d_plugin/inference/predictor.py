@@ -212,19 +212,63 @@ class Predictor:
             summaries.append(summary)
         return ' · '.join(summaries) or 'none (mmdet3d backbone)'
 
-    @torch.no_grad()
     def _run(self, scan: Scan) -> Det3DDataSample:
         """Read the scan through the test pipeline and predict."""
-        # Stock pipelines sample at random, as do some of mmdet3d's heads.
-        with tempfile.TemporaryDirectory() as folder, seeded(0):
+        with tempfile.TemporaryDirectory() as folder:
             write_scene(scan, Path(folder))
-            dataset = build_dataset(self.cfg, folder)
-            batch = pseudo_collate([dataset[0]])
-            return self.model.test_step(batch)[0]
+            return self.predict_sample(build_dataset(self.cfg, folder), 0)[1]
+
+    @torch.no_grad()
+    def predict_sample(self,
+                       dataset: BaseDataset,
+                       index: int,
+                       seed: int = 0) -> Tuple[np.ndarray, Det3DDataSample]:
+        """Run the model on a sample of a data set.
+
+        Args:
+            dataset (BaseDataset): Read by the test pipeline.
+            index (int): Position of the sample.
+            seed (int): Of random point sampling: stock pipelines and some of
+                mmdet3d's heads sample at random. Defaults to 0.
+
+        Returns:
+            Tuple[np.ndarray, Det3DDataSample]: (N, 3) points that the model
+            saw, and what it predicts.
+        """
+        with seeded(seed):
+            batch = pseudo_collate([dataset[index]])
+            points = batch['inputs']['points'][0][:, :3].cpu().numpy()
+            return points, self.model.test_step(batch)[0]
+
+    def detect_sample(self,
+                      dataset: BaseDataset,
+                      index: int,
+                      score_thr: float,
+                      seed: int = 0) -> LabelledBoxes:
+        """Find the objects of a sample of a data set.
+
+        Args:
+            dataset (BaseDataset): Read by the test pipeline.
+            index (int): Position of the sample.
+            score_thr (float): Boxes of lower scores are left out.
+            seed (int): Of random point sampling. Defaults to 0.
+
+        Returns:
+            LabelledBoxes: The boxes, the best first.
+
+        Raises:
+            ValueError: When a box is not finite.
+        """
+        sample = self.predict_sample(dataset, index, seed)[1]
+        return self._select(sample.pred_instances_3d, score_thr, np.zeros(3))
 
     def _select(self, instances: InstanceData, score_thr: float,
                 origin: np.ndarray) -> LabelledBoxes:
         """Boxes with scores >= the threshold, best first, moved back."""
+        if not torch.isfinite(instances.bboxes_3d.tensor).all():
+            raise ValueError(f'{self.checkpoint} predicts boxes that are not '
+                             'finite; use a checkpoint from before the '
+                             'training diverged')
         instances = instances[instances.scores_3d >= score_thr]
         instances = instances[instances.scores_3d.argsort(
             descending=True, stable=True)]
@@ -260,24 +304,28 @@ def _as_scan(scan: Union[str, Path, Scan, ArrayLike], rgb: Optional[ArrayLike],
     return scan if isinstance(scan, Scan) else read_scene(scan, options)
 
 
-def single_dataset(cfg: Config) -> Dict[str, Any]:
-    """Settings of the config's test data set, without its wrappers.
+def single_dataset(cfg: Config,
+                   split: str = 'test',
+                   key: str = 'pipeline') -> Dict[str, Any]:
+    """Settings of a data set of the config, without its wrappers.
 
     Args:
-        cfg (Config): The whole configuration.
+        cfg (Config): The complete configuration.
+        split (str): 'test', 'val' or 'train'.
+        key (str): What the settings must have.
 
     Returns:
         Dict[str, Any]: A copy.
 
     Raises:
-        ValueError: When the config has no test data set.
+        ValueError: When there is no such data set.
     """
-    dataset = deepcopy((cfg.get('test_dataloader') or {}).get('dataset') or {})
+    loader = cfg.get(f'{split}_dataloader') or {}
+    dataset = deepcopy(loader.get('dataset') or {})
     dataset = next(find_leaf_datasets(dataset), dataset)
-    if 'pipeline' not in dataset:
-        raise ValueError(f'{cfg.filename} has no test_dataloader with a '
-                         'pipeline, which reads the scan; give the config of '
-                         'a detector or segmentor')
+    if key not in dataset:
+        raise ValueError(f'{cfg.filename} has no {split}_dataloader with '
+                         f'{key}; give the config of a detector or segmentor')
     return dataset
 
 

@@ -13,9 +13,10 @@ from ..visualization.boxes import BOX_EDGES, LabelledBoxes, box_corners
 from ..visualization.html import write_scene_html
 from ..visualization.ply import write_ply
 from ..visualization.points import colors_from_height, colors_from_ids
-from ..visualization.render import DEFAULT_VIEW, ViewOptions, render_scene
-from ..visualization.segments import (label_colors, render_labels,
-                                      write_labels_html)
+from ..visualization.render import render_scene
+from ..visualization.scene import DEFAULT_VIEW, Scene, ViewOptions
+from ..visualization.segments import (LabelledScene, label_colors,
+                                      render_labels, write_labels_html)
 from .detections import Detections
 from .segmentation import Segmentation
 
@@ -55,10 +56,9 @@ def write_detections(detections: Detections,
         np.concatenate([colors, edge_colors]),
         num_edges=len(edges),
         colors_show='' if detections.colors is not None else 'height')
-    content = (detections.points, colors, None, drawn, detections.scan)
-    render_scene(paths['png'], *content, options=view)
-    write_scene_html(
-        paths['html'], *content, score_thr=detections.score_thr, options=view)
+    scene = Scene(detections.scan, detections.points, colors, predicted=drawn)
+    render_scene(paths['png'], scene, view)
+    write_scene_html(paths['html'], scene, detections.score_thr, view)
     return paths
 
 
@@ -95,9 +95,10 @@ def write_segmentation(segmentation: Segmentation,
         labels=labels,
         classes=segmentation.classes,
         colors_show='classes')
-    for ending, write in (('png', render_labels), ('html', write_labels_html)):
-        write(paths[ending], points, labels, segmentation.classes,
-              segmentation.palette, segmentation.scan, view)
+    scene = LabelledScene(segmentation.scan, points, labels,
+                          segmentation.classes, segmentation.palette)
+    render_labels(paths['png'], scene, view)
+    write_labels_html(paths['html'], scene, view)
     return paths
 
 
