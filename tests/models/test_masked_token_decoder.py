@@ -61,7 +61,7 @@ def test_selected_tokens_keep_their_points():
     is_kept = (torch.rand(tokens.is_padding.shape) < .4) & ~tokens.is_padding
     is_kept[1] = False
     is_kept[1, 2] = True
-    visible, indices = select_tokens(tokens, is_kept)
+    visible, indices = select_tokens(tokens, is_kept.numpy())
     assert visible.centers.shape[1] == is_kept.sum(1).max()
     for scene, kept in enumerate(is_kept):
         places = kept.nonzero()[:, 0].tolist()
@@ -88,7 +88,7 @@ def members(tokens, scene, place):
 
 def test_keeping_all_tokens_changes_nothing():
     tokens = make_tokens()
-    visible, _ = select_tokens(tokens, ~tokens.is_padding)
+    visible, _ = select_tokens(tokens, ~tokens.padding_on_cpu)
     for field in ('centers', 'region_ids', 'is_padding', 'member_points',
                   'member_offsets'):
         assert getattr(visible, field).equal(getattr(tokens, field))

@@ -166,7 +166,7 @@ def test_bad_teacher(root, train):
     for teacher, options, parts in ((stage1, deeper[:1],
                                      ('differ in size', 'encoder.blocks.1',
                                       advice)), (stage1, deeper[1:],
-                                                 ('another size',
+                                                 ('differ in size',
                                                   'decoder.blocks.1', advice)),
                                     (stage2, (),
                                      ('masked tokens', 'checkpoint of stage 1',

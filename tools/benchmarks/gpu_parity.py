@@ -154,7 +154,7 @@ def _token_runner(config: Dict[str, Any]) -> Callable:
 
     def run(points: Tensor, ids: Tensor) -> List[Tensor]:
         tokens = vars(tokenizer(points, ids))
-        return [value for value in tokens.values() if value is not None]
+        return [value for value in tokens.values() if torch.is_tensor(value)]
 
     return run
 
