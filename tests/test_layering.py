@@ -38,7 +38,10 @@ LAYERS = {
     'inference': 8,
     'experiments': 8,
     'cli': 9,
-    'cli.arguments': 0,  # types of arguments, which import nothing of ours
+    # what every command line needs, which imports nothing of the rest
+    'cli.arguments': 0,
+    'cli.value_types': -1,
+    'cli.interruption': 0,
 }
 # Pictures and pages are written as atomically as everything else; a trained
 # model reads the scans that can be imported.

@@ -18,11 +18,11 @@ from ..ops.random_state import keep_random_state
 from ..store.checkpoint import (CheckpointError, LoadReport,
                                 extract_state_dict, load_encoder,
                                 read_checkpoint)
+from ..store.errors import naming
 from .checkpoint import (RESUMABLE, find_newest_checkpoint, publish,
                          temporary_name)
 from .console import file_only, quieten, without_shell_messages
 from .distributed import check_gpu_count, init_gloo
-from .work_dir import unwritable
 
 
 @RUNNERS.register_module()
@@ -260,11 +260,9 @@ class PointRunner(Runner):
             return
         temporary = temporary_name(filename)
         try:
-            super().save_checkpoint(out_dir, temporary, **kwargs)
-            publish(out_dir, filename)
-        except OSError as error:
-            raise unwritable(f'checkpoint {filename} in {out_dir}',
-                             error) from error
+            with naming(Path(out_dir, filename), replace=True):
+                super().save_checkpoint(out_dir, temporary, **kwargs)
+                publish(out_dir, filename)
         finally:
             with suppress(OSError):  # which would hide the first one
                 Path(out_dir, temporary).unlink(missing_ok=True)

@@ -24,6 +24,7 @@ from mmengine.config import Config
 
 from ..engine.work_dir import locked_work_dir
 from ..store import atomic_write
+from ..store.errors import RecordError
 from ..store.manifest import differences
 
 # Settings that a result depends on; logging and folders it does not.
@@ -36,10 +37,6 @@ _MANIFEST, _REGIONS = 'manifest.json', 'regions of '
 # What a training depends on, and where its work directory says so.
 _OF_TRAINING = ('config_hash', 'data', 'encoder', 'start', 'best')
 TRAINING = 'training.json'
-
-
-class RecordError(ValueError):
-    """Says in one sentence why something is not taken for what it is not."""
 
 
 def digest(content: bytes) -> str:

@@ -151,7 +151,7 @@ def test_what_is_given_for_a_scan_is_named(tmp_path, kind, hint):
 
 # Run before the package is installed, or without it.
 ALONE = {
-    'analysis/update_readme.py', 'build_mmcv.py', 'doctor.py',
+    'docs/update_readme.py', 'build_mmcv.py', 'doctor.py',
     'setup_environment.py'
 }
 
@@ -198,7 +198,7 @@ def _run_interrupted(name, library, *arguments):
     ('preparation/verify.py', 'rich.console', ['--data', 'x']),
     ('preparation/import_rgbd_folder.py', 'numpy', ['--help']),
     ('visualize/detections.py', 'torch', ['--help']),
-    ('analysis/compare.py', 'numpy', ['--help']),
+    ('experiments/compare.py', 'numpy', ['--help']),
     ('train.py', 'mmengine', ['x.py']),
 ])
 def test_interruption_while_libraries_are_imported(name, library, arguments):
@@ -259,7 +259,7 @@ def test_a_closed_pipe_needs_no_traceback():
     ('test', ['{weights}', '{config}']),
     ('predict', ['{weights}', '{config}', 'room.ply', '--out', 'out']),
     ('visualize/detections', ['{weights}', '{config}', '--out', 'out']),
-    ('analysis/evaluate', ['{weights}', '--out', 'out']),
+    ('experiments/evaluate', ['{weights}', '--out', 'out']),
 ])
 def test_config_and_checkpoint_in_the_wrong_order(name, arguments, tmp_path):
     weights = tmp_path / 'model.ckpt'
@@ -299,8 +299,8 @@ def test_config_and_checkpoint_in_the_wrong_order(name, arguments, tmp_path):
     ('preparation/verify', ['--data', 'd', '--json', '.'], 'is a folder'),
     ('preparation/verify', ['--data', 'd', '--max-problems', '-1'], '>= 0'),
     ('preparation/verify', ['--data', 'd', '--backend-args', '[1]'], 'JSON'),
-    ('analysis/linear_probe', ['w', '--data-root', 'd', '--json', '.'
-                               ], 'is a folder'),
+    ('experiments/linear_probe', ['w', '--data-root', 'd', '--json', '.'
+                                  ], 'is a folder'),
 ])
 def test_what_cannot_work_is_said_before_the_work(name, arguments, hint,
                                                   tmp_path, monkeypatch,

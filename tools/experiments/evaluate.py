@@ -319,8 +319,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    arguments = parse_args()
-    try:
-        sys.exit(run_tool(main, arguments))
-    except records.RecordError as refusal:
-        sys.exit(f'error: {refusal}')
+    sys.exit(run_tool(main, parse_args()))
