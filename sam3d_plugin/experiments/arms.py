@@ -3,7 +3,6 @@
 An arm is a list of steps, each a config with options. Those of other methods
 come from their metafiles, see :mod:`.methods`.
 """
-import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ..engine.options import read_config
+from ..store.provenance import digest, file_digests
 from .methods import read_methods, stage_configs
 
 # Of a config, what a training depends on.
@@ -245,7 +245,7 @@ def settings_hash(steps: List[PlannedStep], probe: List[Any],
     ] for step in steps]
     text = json.dumps(content, sort_keys=True)
     text = text.replace(data_root.rstrip('/'), 'DATA')
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest(text.encode())
 
 
 @lru_cache(maxsize=None)
@@ -274,7 +274,5 @@ def data_marks(data_root: str) -> Dict[str, str]:
         raise FileNotFoundError(
             f'{data_root} has no region_maps: make and prepare the data set '
             'first (README, "Without any data")')
-    return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        for name in _MANIFESTS if (path := Path(data_root, name)).is_file()
-    }
+    marks = file_digests(Path(data_root), _MANIFESTS)
+    return {name: mark for name, mark in marks.items() if mark}

@@ -33,6 +33,7 @@ sys.path.insert(0, str(ROOT))
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.ops import pairwise_giou_3d
 from sam3d_plugin.ops.random_state import seeded
+from sam3d_plugin.store import provenance
 from tools.benchmarks import giou_pairs
 from tools.benchmarks import ops as benchmark_ops
 
@@ -257,8 +258,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             giou=measure_giou(args.device, args.repeat),
             configs={name: run_config(name, args)
                      for name in args.configs},
-            machine=dict(
-                benchmark_ops.describe_machine(args.device), data=args.data))
+            machine=provenance.machine(
+                args.device, threads=torch.get_num_threads(), data=args.data))
     print(json.dumps(result, indent=1))
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)

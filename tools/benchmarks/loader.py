@@ -14,7 +14,6 @@ import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import os
-import platform
 import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence
@@ -28,6 +27,7 @@ from mmengine.runner import Runner
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.datasets import SeededSampler
 from sam3d_plugin.datasets.seeding import SampleKey, seeded
+from sam3d_plugin.store import provenance
 
 ROT_RANGE = [-np.pi, np.pi]
 
@@ -183,12 +183,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
             name: round(value, 3)
             for name, value in rate.items()
         }
-    record['machine'] = dict(
-        cpu=platform.processor() or platform.machine(),
-        cores=os.cpu_count(),
-        load_before=load_before,
-        python=platform.python_version(),
-        torch=torch.__version__)
+    record['machine'] = provenance.machine(load_before=load_before)
     return record
 
 

@@ -20,7 +20,6 @@ import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import os
-import platform
 import sys
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
@@ -36,6 +35,7 @@ sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.engine.options import read_config
+from sam3d_plugin.store import provenance
 from tools.benchmarks import pretraining_ratios as ratios
 from tools.benchmarks import pretraining_steps as steps
 
@@ -310,7 +310,10 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     Returns:
         Dict[str, Any]: The record.
     """
-    machine = describe_machine(args.device)
+    machine = provenance.machine(
+        args.device,
+        threads=torch.get_num_threads(),
+        load_before=round(os.getloadavg()[0], 1))
     matmul = {
         dtype:
         steps.measure_matmul(args.device, dtype, MATMUL_SIZE[args.device], 10)
@@ -330,17 +333,6 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
         **compared,
         targets=targets,
         machine=machine)
-
-
-def describe_machine(device: str) -> Dict[str, Any]:
-    """Return what the times depend on, before the measurement."""
-    return dict(
-        device=torch.cuda.get_device_name() if device == 'cuda' else 'cpu',
-        cores=os.cpu_count(),
-        threads=torch.get_num_threads(),
-        load_before=round(os.getloadavg()[0], 1),
-        python=platform.python_version(),
-        torch=torch.__version__)
 
 
 def rounded(value: Any) -> Any:

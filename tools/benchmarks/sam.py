@@ -15,8 +15,6 @@ they are there, else generated; the JSON says which.
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
-import os
-import platform
 import tempfile
 import time
 from dataclasses import replace
@@ -36,6 +34,7 @@ from sam3d_plugin.preparation.regions.generators import (merge_masks,
 from sam3d_plugin.preparation.regions.generators.sam import SAMRegions
 from sam3d_plugin.preparation.regions.generators.sam_models import (
     ARCHITECTURES, build_sam, load_sam)
+from sam3d_plugin.store import provenance
 from sam3d_plugin.store.errors import FrameError
 from sam3d_plugin.store.posed_images import Cameras, RGBDFrame
 
@@ -219,16 +218,6 @@ def measure(args: argparse.Namespace, checkpoint: Path) -> dict:
         options=options)
 
 
-def describe_machine(device: str) -> dict:
-    """Return what the times depend on."""
-    return dict(
-        device=torch.cuda.get_device_name() if device == 'cuda' else 'cpu',
-        cores=os.cpu_count(),
-        threads=torch.get_num_threads(),
-        python=platform.python_version(),
-        torch=torch.__version__)
-
-
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     """Read the command line."""
     parser = ToolParser(__doc__.split('\n')[0])
@@ -273,7 +262,8 @@ def main(argv: Optional[List[str]] = None) -> None:
             write_random_checkpoint(args.model_type, args.quick, checkpoint)
         result = dict(
             sam=measure(args, checkpoint),
-            machine=describe_machine(args.device))
+            machine=provenance.machine(
+                args.device, threads=torch.get_num_threads()))
     print_values(result)
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.experiments import arms as ladder_arms
 from sam3d_plugin.experiments import ladder_results, records
 from sam3d_plugin.experiments.steps import last_checkpoint, option_list
-from sam3d_plugin.store import atomic_write
+from sam3d_plugin.store import atomic_write, provenance
 from sam3d_plugin.store.checkpoint import read_checkpoint
 
 PROBE = 'tools/experiments/linear_probe.py'
@@ -319,23 +319,8 @@ def collect(args: argparse.Namespace, data: Dict[str, str]) -> Dict[str, Any]:
             frames=frames[0] if frames else {},
             regions=header.get('settings', {}),
             manifests=data),
-        machine=machine(args.device))
-
-
-def machine(device: str) -> Dict[str, Any]:
-    """Name the hardware and the version."""
-    models = [
-        line.split(':')[1].strip()
-        for line in Path('/proc/cpuinfo').read_text().splitlines()
-        if line.startswith('model name')
-    ]
-    return dict(
-        device=torch.cuda.get_device_name() if device == 'cuda' else 'cpu',
-        cpu=(models or ['unknown'])[0],
-        cores=os.cpu_count(),
-        threads=torch.get_num_threads(),
-        torch=torch.__version__,
-        commit=records.commit())
+        machine=provenance.machine(
+            args.device, threads=torch.get_num_threads()))
 
 
 def main(args: argparse.Namespace) -> None:

@@ -13,7 +13,6 @@ import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import os
-import platform
 import shlex
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.store import provenance
 from sam3d_plugin.store.manifest import Store
 
 # Per frame, 640x480: a mask file of three uint8 channels and one fp32 grid of
@@ -307,14 +307,8 @@ def main() -> int:
                 ]
             })
         results[name] = measure(data)
-    machine = dict(
-        cpu=platform.machine(),
-        cores=os.cpu_count(),
-        commit=subprocess.run(['git', 'describe', '--always', '--dirty'],
-                              capture_output=True,
-                              text=True).stdout.strip())
     content = dict(
-        machine=machine,
+        machine=provenance.machine(),
         reference_bytes=REFERENCE_BYTES,
         recordings=results,
         synthrooms=make_synthrooms(args.data))

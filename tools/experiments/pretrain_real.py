@@ -10,8 +10,6 @@ Axis legend: B frames, G tokens, C channels.
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
-import os
-import platform
 import sys
 import time
 from pathlib import Path
@@ -30,9 +28,9 @@ from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.datasets import frame_batch
 from sam3d_plugin.engine.export import settings_of
 from sam3d_plugin.engine.hooks import collapse_alarm_hook, feature_view
-from sam3d_plugin.experiments import records
 from sam3d_plugin.experiments.steps import Step, run_steps, training
 from sam3d_plugin.store import checkpoint as files
+from sam3d_plugin.store import provenance
 
 CONFIGS = {
     stage: f'configs/sam3d/{stage}_synthrooms_mini.py'
@@ -234,7 +232,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     results: Dict[str, Any] = dict(
         budget=dict(steps=args.steps, frames=args.frames, points=args.points),
         recordings={},
-        machine=machine())
+        machine=provenance.machine())
     for recording in args.recordings:
         results['recordings'][recording] = {}
         for tokens in args.tokens:
@@ -258,14 +256,6 @@ def find_risen(recordings: Dict[str, Any]) -> List[str]:
         for term, ends in figures['losses'].items()
         if not ends['last'] < ends['first']
     ]
-
-
-def machine() -> Dict[str, Any]:
-    """Name the hardware and the commit."""
-    return dict(
-        cpu=platform.processor() or platform.machine(),
-        cores=os.cpu_count(),
-        commit=records.commit())
 
 
 if __name__ == '__main__':
