@@ -230,7 +230,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = ToolParser(__doc__)
     parser.add_argument('--data', required=True, help='prepared data set')
-    parser.add_argument('--configs', nargs='*', default=list(CONFIGS))
     parser.add_argument('--batch-size', type=int, default=1)
     parser.add_argument('--repeat', type=int, default=3)
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
@@ -257,7 +256,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         result = dict(
             giou=measure_giou(args.device, args.repeat),
             configs={name: run_config(name, args)
-                     for name in args.configs},
+                     for name in CONFIGS},
             machine=provenance.machine(
                 args.device, threads=torch.get_num_threads(), data=args.data))
     print(json.dumps(result, indent=1))

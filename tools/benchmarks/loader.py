@@ -75,7 +75,7 @@ def build_loader(args: argparse.Namespace, num_workers: int) -> Any:
             dataset=dict(
                 type='RGBDFrameDataset',
                 data_root=args.data,
-                ann_file=args.ann_file,
+                ann_file='',
                 data_prefix=dict(region_groups=args.groups),
                 pipeline=pipeline(args.points)),
             sampler=dict(type=ManyEpochs, shuffle=True),
@@ -138,7 +138,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = ToolParser(__doc__)
     parser.add_argument('--data', required=True, help='prepared data set')
-    parser.add_argument('--ann-file', default='', help='list of scans')
     parser.add_argument('--groups', default='region_groups/train')
     parser.add_argument('--points', type=int, default=20000)
     parser.add_argument('--batch-size', type=int, default=16)

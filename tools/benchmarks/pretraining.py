@@ -47,6 +47,8 @@ MATMUL_SIZE = dict(cpu=1024, cuda=8192)
 # Asked of the full size on a GPU.
 MOST_MEMORY_GB, MOST_WAITING = 24., 0.05
 FULL_BATCH = 64
+# Frames of a step at full size, on a machine of a mini budget.
+FULL_BATCH = 4
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -64,12 +66,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         default=list(steps.DTYPES))
     parser.add_argument('--batch-size', type=int)
     parser.add_argument('--points', type=int, help='of a frame')
-    parser.add_argument(
-        '--full-batch',
-        type=int,
-        default=4,
-        help='frames of 20,000 points in the steps at full size that a mini '
-        'budget has, 0 for none')
     parser.add_argument('--workers', type=int, help='default: the config')
     parser.add_argument('--steps', type=int, default=5, help='measured')
     parser.add_argument('--json', type=Path, help='where to write the figures')
@@ -223,9 +219,9 @@ def measure_rows(args: argparse.Namespace,
     for cfg in load_configs(args, args.budget):
         size = frame_size(cfg, args)
         cases += [(cfg, *size), (with_knn(cfg, args.budget), *size)]
-    if args.budget == 'mini' and args.full_batch and not args.config:
+    if args.budget == 'mini' and not args.config:
         for cfg in load_configs(args, 'full'):
-            cases.append((cfg, steps.points_of(cfg), args.full_batch))
+            cases.append((cfg, steps.points_of(cfg), FULL_BATCH))
     rows = []
     for cfg, num_points, frames in cases:
         for row in measure_config(cfg, args, num_points, frames, matmul):

@@ -189,11 +189,7 @@ def measure(args: argparse.Namespace, checkpoint: Path) -> dict:
             thresholds_for(checkpoint, images[0], args.points_per_side,
                            args.device))
     ours = SAMRegions(
-        checkpoint,
-        device=args.device,
-        batch_size=args.batch_size,
-        points_per_batch=args.points_per_batch,
-        **options)
+        checkpoint, device=args.device, batch_size=args.batch_size, **options)
     stock = SamAutomaticMaskGenerator(
         load_sam(checkpoint).to(args.device),
         points_per_batch=STOCK_POINTS_PER_BATCH,
@@ -224,16 +220,10 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument('--json', type=Path, help='file for the results')
     parser.add_argument(
         '--checkpoint', type=Path, help="a SAM's weights (default: random)")
-    parser.add_argument(
-        '--model-type',
-        choices=tuple(ARCHITECTURES),
-        default='vit_b',
-        help='of random weights')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
     parser.add_argument('--frames', type=int, default=4)
     parser.add_argument('--points-per-side', type=int, default=32)
     parser.add_argument('--batch-size', type=int, help='images at once')
-    parser.add_argument('--points-per-batch', type=int)
     parser.add_argument(
         '--quick', action='store_true', help='a tiny SAM, to try it out')
     args = parser.parse_args(argv)
@@ -259,7 +249,7 @@ def main(argv: Optional[List[str]] = None) -> None:
         checkpoint = args.checkpoint
         if checkpoint is None:
             checkpoint = Path(folder) / 'random.pth'
-            write_random_checkpoint(args.model_type, args.quick, checkpoint)
+            write_random_checkpoint('vit_b', args.quick, checkpoint)
         result = dict(
             sam=measure(args, checkpoint),
             machine=provenance.machine(

@@ -36,6 +36,8 @@ CONFIGS = {
     stage: f'configs/sam3d/{stage}_synthrooms_mini.py'
     for stage in ('stage1', 'stage2')
 }
+RECORDINGS = ('7scenes', 'scannet')
+CHANNELS = 60  # of the handcrafted region features
 TOKENIZERS: Dict[str, Dict[str, Any]] = {
     'sam': {},
     'knn':
@@ -49,16 +51,10 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser = ToolParser(__doc__)
     parser.add_argument(
         '--data', default='data/chain', help='folder of the recordings')
-    parser.add_argument(
-        '--recordings', nargs='+', default=['7scenes', 'scannet'])
-    parser.add_argument(
-        '--tokens', nargs='+', default=list(TOKENIZERS), choices=TOKENIZERS)
     parser.add_argument('--steps', type=int, default=60)
     parser.add_argument(
         '--frames', type=int, default=4, help='frames of a step')
     parser.add_argument('--points', type=int, default=4096, help='of a frame')
-    parser.add_argument(
-        '--channels', type=int, default=60, help='of the region features')
     parser.add_argument('--work-dir', default='work_dirs/pretrain_real')
     parser.add_argument('--json', default='docs/results/pretrain_real.json')
     return parser.parse_args(argv)
@@ -92,7 +88,7 @@ def stage_steps(args: argparse.Namespace, recording: str,
         options['model.backbone.tokenizer'] = TOKENIZERS[tokens]
     folder = f'{args.work_dir}/{recording}_{tokens}'
     first = training(CONFIGS['stage1'], f'{folder}/stage1', {
-        **options, 'model.head.out_channels': args.channels
+        **options, 'model.head.out_channels': CHANNELS
     })
     second = training(CONFIGS['stage2'], f'{folder}/stage2', {
         **options, 'teacher': first.output
@@ -233,9 +229,9 @@ def main(argv: Optional[List[str]] = None) -> int:
         budget=dict(steps=args.steps, frames=args.frames, points=args.points),
         recordings={},
         machine=provenance.machine())
-    for recording in args.recordings:
+    for recording in RECORDINGS:
         results['recordings'][recording] = {}
-        for tokens in args.tokens:
+        for tokens in TOKENIZERS:
             entry = measure(args, recording, tokens)
             results['recordings'][recording][tokens] = entry
             # What follows may be broken off.
