@@ -275,32 +275,25 @@ def read_records(folder: Path) -> List[Dict[str, Any]]:
         raise ValueError(f'{folder} holds no seed_*.json; make them with '
                          'tools/experiments/evaluate.py')
     for record in records[1:]:
-        key = _difference(records[0], record)
-        if key:
-            raise ValueError(
+        found = differences(_shared(records[0]), _shared(record))
+        if found:
+            raise RecordError(
                 f'{folder}: seeds {records[0]["seed"]} and '
-                f'{record["seed"]} differ in {key}, so they are not runs '
+                f'{record["seed"]} differ in {found[0]}, so they are not runs '
                 'of one arm; give each arm a folder of its own')
     return sorted(records, key=lambda record: record['seed'])
 
 
-def _difference(first: Dict[str, Any], other: Dict[str, Any]) -> str:
-    """What two runs of an arm must share and do not; '' if there is none."""
-    options = first.get('options') or {}
-    shared = ['config', 'options']
+def _shared(record: Dict[str, Any]) -> Dict[str, Any]:
+    """What the runs of an arm must have in common."""
+    options = record.get('options') or {}
+    keys = ['config', 'options']
     if '{seed}' not in str(options):
-        shared += ['encoder', 'start']
-    for key in shared:
-        if first.get(key) != other.get(key):
-            return key
-    names = {*first['data'], *other['data']}
+        keys += ['encoder', 'start']
+    data = record['data']
     if _trains_on_data_of_seed(options):
-        names = {*scored_marks(first), *scored_marks(other)}
-    for name in sorted(names):
-        marks = [run['data'].get(name, '') for run in (first, other)]
-        if marks[0] != marks[1]:
-            return f'data ({name})'
-    return ''
+        data = scored_marks(record)
+    return {**{key: record.get(key) for key in keys}, 'data': data}
 
 
 def _trains_on_data_of_seed(options: Dict[str, Any]) -> bool:
