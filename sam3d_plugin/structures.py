@@ -2,6 +2,7 @@
 from dataclasses import dataclass
 from typing import Optional
 
+import numpy as np
 from torch import Tensor
 
 
@@ -28,6 +29,8 @@ class PointTokens:
             each token begin in ``member_points``; the last is M.
         point_tokens (Optional[Tensor]): (B, N) int64, the token each point
             belongs to, when each belongs to exactly one; else None.
+        num_tokens (Optional[np.ndarray]): (B,) int64, tokens of each scene
+            that are not padding, where the CPU knows them; padding is last.
     """
 
     centers: Tensor
@@ -37,6 +40,15 @@ class PointTokens:
     member_points: Tensor
     member_offsets: Tensor
     point_tokens: Optional[Tensor] = None
+    num_tokens: Optional[np.ndarray] = None
+
+    @property
+    def padding_on_cpu(self) -> np.ndarray:
+        """np.ndarray: (B, G) bool, ``is_padding``, without a wait if known."""
+        if self.num_tokens is None:
+            return self.is_padding.cpu().numpy()
+        places = np.arange(self.is_padding.shape[1])
+        return places >= self.num_tokens[:, None]
 
     @property
     def member_counts(self) -> Tensor:

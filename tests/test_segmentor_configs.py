@@ -102,8 +102,7 @@ def test_settings_fit_each_other(name):
         step for step in cfg.train_dataloader.dataset.pipeline
         if step.type.endswith('PointSample'))
     assert sampled.num_points == cfg.model.test_cfg.num_points
-    assert cfg.val_evaluator.type == ('PresentClassSegMetric' if 'mini' in name
-                                      or 'synthrooms' in name else 'SegMetric')
+    assert cfg.val_evaluator.type == 'PresentClassSegMetric'
     assert backbone.get('init_cfg') is None and not backbone.frozen
     assert cfg.optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult == 1
 

@@ -13,6 +13,7 @@ from torch.autograd import Function
 
 from . import _mmcv
 from . import _region_kernels as kernels
+from .transfer import to_device
 
 
 def sort_by_segment(segments: Tensor,
@@ -30,7 +31,9 @@ def sort_by_segment(segments: Tensor,
     if _mmcv.backend_of(segments) == 'cpu':
         order, offsets = kernels.counting_sort(segments.numpy(), num_segments)
         return torch.from_numpy(order), torch.from_numpy(offsets)
-    counts = torch.bincount(segments, minlength=num_segments)
+    # bincount would wait for the GPU.
+    counts = segments.new_zeros(num_segments).scatter_add(
+        0, segments, torch.ones_like(segments))
     order = torch.sort(segments, stable=True).indices
     return order, torch.cat((counts.new_zeros(1), counts.cumsum(0)))
 
@@ -149,8 +152,8 @@ def split_segments(points: Tensor, segments: Tensor,
     Args:
         points (Tensor): (P, 3) float32 positions, metres.
         segments (Tensor): (P,) int64 in [0, S).
-        num_parts (Tensor): (S,) int64, at most the points of the segment, and
-            at least one where there are any.
+        num_parts (Tensor): (S,) int64, on the CPU; at most the points of the
+            segment, and at least one where there are any.
 
     Returns:
         Tensor: (P,) int64, the part of each point within its segment.
@@ -169,11 +172,13 @@ def _split_segments_torch(points: Tensor, segments: Tensor,
         return torch.zeros_like(segments)
     order, offsets = sort_by_segment(segments, len(num_parts))
     points, segments = points[order], segments[order]
+    num_rounds = int(num_parts.max())
+    num_parts = to_device(num_parts, points.device)
     parts = torch.zeros_like(segments)
     distances = points.new_full((len(points), ), float('inf'))
     centers = offsets[:-1].clamp(max=len(points) - 1)
     rows = torch.arange(len(points), device=points.device)
-    for part in range(int(num_parts.max())):
+    for part in range(num_rounds):
         # No boolean index, which would wait for the GPU every round.
         is_active = (num_parts > part)[segments]
         middle = centers[segments]

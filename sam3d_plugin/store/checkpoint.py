@@ -175,7 +175,7 @@ def _kind_of(path: Path) -> str:
         text = head[:-4].decode('utf-8')
     except UnicodeDecodeError:
         return kind
-    is_text = all(c.isprintable() or c.isspace() for c in text)
+    is_text = bool(text) and all(c.isprintable() or c.isspace() for c in text)
     return kind or ('a text file; check the path' if is_text else '')
 
 

@@ -125,7 +125,7 @@ def test_refuses(tmp_path):
     with pytest.raises(ValueError, match='one above 0'):
         build(counts=[0, 0])
     predictions, targets, groups = make_items(3)
-    with pytest.raises(ValueError, match='in group 2.*for 2 groups'):
+    with pytest.raises(ValueError, match='group >= 2.*no weight'):
         build(counts=[1, 2])(predictions, targets, groups)
     with pytest.raises(ValueError, match='needs the group of every region'):
         build(counts=[1, 2])(predictions, targets)

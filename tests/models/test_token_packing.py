@@ -53,7 +53,7 @@ def test_padded_scenes_equal_scenes_alone(drop_path):
         for block in encoder.blocks:
             values = values + place
             values = values + factors.pop(0) * block._attend(
-                block.norm1(values)[None], None)[0]
+                block.norm1(values)[None], None, None)[0]
             values = values + factors.pop(0) * block.mlp(block.norm2(values))
         values = encoder.norm(values)
         torch.testing.assert_close(

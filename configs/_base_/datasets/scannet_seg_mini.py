@@ -19,6 +19,3 @@ train_dataloader = dict(
     dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(num_workers=0)
 test_dataloader = val_dataloader
-# mmdet3d's SegMetric, but over the classes that the few scans have.
-val_evaluator = dict(type='PresentClassSegMetric')
-test_evaluator = val_evaluator

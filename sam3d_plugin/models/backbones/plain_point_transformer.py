@@ -37,30 +37,31 @@ class TransformerBlock(BaseModule):
 
     def forward(self,
                 x: Tensor,
-                packing: Optional[TokenPacking] = None) -> Tensor:
+                packing: Optional[TokenPacking] = None,
+                is_key: Optional[Tensor] = None) -> Tensor:
         """Mix the tokens of each scene.
 
         Args:
             x (Tensor): (B, G, C), or with a packing (T, C).
             packing (Optional[TokenPacking]): Of scenes with padding.
+            is_key (Optional[Tensor]): (B, 1, 1, G) bool, False for padding.
 
         Returns:
             Tensor: Like ``x``.
         """
-        x = x + self._drop(self._attend(self.norm1(x), packing), packing)
+        x = x + self._drop(
+            self._attend(self.norm1(x), packing, is_key), packing)
         return x + self._drop(self.mlp(self.norm2(x)), packing)
 
-    def _attend(self, x: Tensor, packing: Optional[TokenPacking]) -> Tensor:
+    def _attend(self, x: Tensor, packing: Optional[TokenPacking],
+                is_key: Optional[Tensor]) -> Tensor:
         qkv = self.qkv(x)
         if packing is not None:
             qkv = packing.pad(qkv)
         qkv = qkv.unflatten(-1, (3, self.num_heads, -1))
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         mixed = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=None if packing is None else packing.is_key)
+            query, key, value, attn_mask=is_key)
         mixed = mixed.transpose(1, 2).flatten(2)
         if packing is not None:
             mixed = packing.pack(mixed)
@@ -150,14 +151,18 @@ class PlainPointTransformer(BaseModule):
             List[Tensor]: (B, G, C) for each of ``depths``, all after the one
             last norm.
         """
-        packing = None
-        if is_padding is not None and is_padding.any():
+        packing = is_key = None
+        if is_padding is not None and is_padding.is_cuda:
+            # Packing would wait for the GPU.
+            is_key = ~is_padding[:, None, None, :]
+        elif is_padding is not None and is_padding.any():
             packing = find_packing(is_padding)
+            is_key = packing.is_key
             x, centers = packing.pack(x), packing.pack(centers)
         position = self.position_embedding(centers)
         after = {}
         for depth, block in enumerate(self.blocks, start=1):
-            x = block(x + position, packing)
+            x = block(x + position, packing, is_key)
             if depth in depths:
                 after[depth] = self.norm(x)
                 if packing is not None:

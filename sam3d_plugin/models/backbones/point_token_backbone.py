@@ -164,7 +164,7 @@ class PointTokenBackbone(TokenEncoder):
                 those are needed, or the tokenizer pads.
         """
         xyz, tokens = self.tokenize(points)
-        if tokens.is_padding.any():
+        if tokens.padding_on_cpu.any():
             raise ValueError('detection and segmentation heads take the same '
                              'number of tokens from every scene: set '
                              'split=True, num_tokens=N in the tokenizer')

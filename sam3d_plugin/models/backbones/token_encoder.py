@@ -11,9 +11,14 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from sam3d_plugin.ops.propagation import interpolate_tokens
+from sam3d_plugin.ops.transfer import require
 from sam3d_plugin.store import MAX_REGION_ID
 from sam3d_plugin.structures import PointTokens
 from ..tokenizers.region_majority import majority_regions
+
+_NOT_FINITE = ('points are not finite: find the frame with '
+               'tools/preparation/verify.py, or add CheckPoints to the '
+               'pipeline, which names the scan')
 
 
 @MODELS.register_module()
@@ -63,11 +68,7 @@ class TokenEncoder(BaseModule):
                 where those are needed.
         """
         xyz = points[..., :3].contiguous()
-        if not torch.isfinite(xyz).all():
-            raise ValueError(
-                'points are not finite: find the frame with '
-                'tools/preparation/verify.py, or add CheckPoints to the '
-                'pipeline, which names the scan')
+        require(torch.isfinite(xyz).all(), lambda: ValueError(_NOT_FINITE))
         uses_regions = self.tokenizer.uses_regions
         if not uses_regions and not with_regions:
             return xyz, self.tokenizer(xyz)
@@ -80,15 +81,17 @@ class TokenEncoder(BaseModule):
 
     def _region_ids(self, points: Tensor) -> Tensor:
         """Region ids (B, N) int64 from their column of the points."""
+        error = ValueError(
+            f'point column {self.region_column} holds no region ids '
+            '(integers >= 0): load frames with their region maps, put '
+            'LoadRegionIds after LoadPointsFromFile for scans, or use '
+            'KNNTokenizer')
+        if points.shape[-1] < 4:
+            raise error
         column = points[..., self.region_column]
         is_id = (column >= 0) & (column <= MAX_REGION_ID) & (
             column == column.round())
-        if points.shape[-1] < 4 or not is_id.all():
-            raise ValueError(
-                f'point column {self.region_column} holds no region ids '
-                '(integers >= 0): load frames with their region maps, put '
-                'LoadRegionIds after LoadPointsFromFile for scans, or use '
-                'KNNTokenizer')
+        require(is_id.all(), lambda: error)
         return column.long()
 
     def encode_tokens(self, xyz: Tensor, tokens: PointTokens) -> Tensor:

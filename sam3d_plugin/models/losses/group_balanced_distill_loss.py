@@ -6,6 +6,7 @@ import torch
 from mmdet3d.registry import MODELS
 from torch import Tensor, nn
 
+from sam3d_plugin.ops.transfer import require
 from sam3d_plugin.store.files import BackendArgs
 from sam3d_plugin.store.region_groups import RegionGroups, balanced_weights
 
@@ -116,9 +117,10 @@ class GroupBalancedDistillLoss(DistillLoss):
                 'run tools/preparation/build_groups.py and name its folder '
                 'in the dataset, or use DistillLoss')
         num_groups = len(self.weights)
-        if ((group_ids < 0) | (group_ids >= num_groups)).any():
-            raise ValueError(
-                f'a region is in group {int(group_ids.max())}, the loss has '
-                f'weights for {num_groups} groups: point the dataset and the '
-                'loss at the same region_groups folder')
+        require(
+            ((group_ids >= 0) & (group_ids < num_groups)).all(),
+            lambda: ValueError(
+                f'a region is in a group >= {num_groups}, for which the loss '
+                'has no weight: point the dataset and the loss at the same '
+                'region_groups folder'))
         return losses * self.weights[group_ids]

@@ -4,7 +4,8 @@ Shapes: B scenes, N points, M places that have features, C channels.
 """
 from abc import abstractmethod
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Union
+from typing import (Any, Dict, Iterator, List, NamedTuple, Optional, Tuple,
+                    Union)
 
 import numpy as np
 import torch
@@ -81,6 +82,8 @@ class BasePretrainer(BaseModel):
         self.follows_run_seed = seed is None
         self.seed = seed or 0
         self.register_buffer('frames_seen', torch.tensor(0))
+        # The buffer, its version and its value then.
+        self._counted: Optional[Tuple[Tensor, int, int]] = None
 
     def forward(
         self,
@@ -111,7 +114,11 @@ class BasePretrainer(BaseModel):
         with self._seeded(inputs['points']):
             losses = self.loss(inputs, data_samples)
         if self.training:
-            self.frames_seen += len(inputs['points']) * get_world_size()
+            seen = self._frames_seen_on_cpu()
+            step = len(inputs['points']) * get_world_size()
+            self.frames_seen += step
+            self._counted = (self.frames_seen, self.frames_seen._version,
+                             seen + step)
         return losses
 
     @abstractmethod
@@ -158,8 +165,16 @@ class BasePretrainer(BaseModel):
             range: Number of each frame.
         """
         num_processes = get_world_size()
-        first = int(self.frames_seen) + get_rank()
+        first = self._frames_seen_on_cpu() + get_rank()
         return range(first, first + num_frames * num_processes, num_processes)
+
+    def _frames_seen_on_cpu(self) -> int:
+        """``frames_seen``, read from a GPU only when it has changed."""
+        version = self.frames_seen, self.frames_seen._version
+        if self._counted is None or self._counted[0] is not version[0] or (
+                self._counted[1] != version[1]):
+            self._counted = (*version, int(self.frames_seen))
+        return self._counted[2]
 
     @contextmanager
     def _seeded(self, points: Tensor) -> Iterator[None]:

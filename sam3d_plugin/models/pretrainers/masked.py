@@ -1,9 +1,10 @@
 """Pre-training that hides tokens from the encoder."""
 from typing import Any, NamedTuple
 
-import torch
+import numpy as np
 from torch import Tensor
 
+from sam3d_plugin.ops.transfer import to_device
 from sam3d_plugin.structures import PointTokens
 from .base import Predictions
 from .masking import (VisibleTokens, frame_generators, random_mask,
@@ -48,21 +49,20 @@ class MaskedPointPretrainer(TokenPretrainer):
                              'on and below 1')
         self.mask_ratio = mask_ratio
 
-    def mask(self, tokens: PointTokens) -> Tensor:
+    def mask(self, tokens: PointTokens) -> np.ndarray:
         """Choose the masked tokens of a step, from seed and frame number.
 
         Args:
             tokens (PointTokens): B scenes of G tokens.
 
         Returns:
-            Tensor: (B, G) bool, True for masked tokens, False for padding.
+            np.ndarray: (B, G) bool, True for masked tokens, False for
+            padding.
         """
-        is_padding = tokens.is_padding
+        is_padding = tokens.padding_on_cpu
         generators = frame_generators(self.seed,
                                       self.frame_numbers(len(is_padding)))
-        is_masked = random_mask(is_padding.cpu().numpy(), self.mask_ratio,
-                                generators)
-        return torch.from_numpy(is_masked).to(is_padding.device)
+        return random_mask(is_padding, self.mask_ratio, generators)
 
     def predict(self, points: Tensor, tokens: PointTokens) -> MaskedPrediction:
         """Hide tokens, encode the others, decode all.
@@ -75,12 +75,13 @@ class MaskedPointPretrainer(TokenPretrainer):
             MaskedPrediction: Features of visible and of all tokens.
         """
         is_masked = self.mask(tokens)
-        visible = select_tokens(tokens, ~is_masked & ~tokens.is_padding)
+        visible = select_tokens(tokens, ~is_masked & ~tokens.padding_on_cpu)
         encoded = self.backbone.encode_tokens(points, visible.tokens)
         decoded = self.decoder(encoded, visible.indices,
                                visible.tokens.is_padding, tokens.centers,
                                tokens.is_padding)
-        return MaskedPrediction(visible, encoded, decoded, is_masked)
+        return MaskedPrediction(visible, encoded, decoded,
+                                to_device(is_masked, points.device))
 
     def token_predictions(self, outputs: MaskedPrediction,
                           tokens: PointTokens) -> Predictions:

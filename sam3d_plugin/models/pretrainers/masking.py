@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sam3d_plugin.ops import segment_ids
+from sam3d_plugin.ops.transfer import to_device
 from sam3d_plugin.structures import PointTokens
 
 
@@ -61,21 +62,22 @@ class VisibleTokens(NamedTuple):
     indices: Tensor
 
 
-def select_tokens(tokens: PointTokens, is_kept: Tensor) -> VisibleTokens:
+def select_tokens(tokens: PointTokens, is_kept: np.ndarray) -> VisibleTokens:
     """Take tokens out of a batch with their points.
 
     Args:
         tokens (PointTokens): B scenes of G tokens.
-        is_kept (Tensor): (B, G) bool, False for padding.
+        is_kept (np.ndarray): (B, G) bool, False for padding.
 
     Returns:
         VisibleTokens: The kept tokens.
     """
     num_kept = is_kept.sum(1)
-    order = (~is_kept).byte().argsort(dim=1, stable=True)
-    indices = order[:, :int(num_kept.max())]
-    is_padding = torch.arange(
-        indices.shape[1], device=indices.device) >= num_kept[:, None]
+    order = np.argsort(~is_kept, axis=1, kind='stable')[:, :num_kept.max()]
+    device = tokens.is_padding.device
+    indices = to_device(np.ascontiguousarray(order), device)
+    is_padding = to_device(
+        np.arange(indices.shape[1]) >= num_kept[:, None], device)
 
     def take(values: Tensor) -> Tensor:
         return values.gather(1, indices).masked_fill(is_padding, 0)
@@ -83,7 +85,7 @@ def select_tokens(tokens: PointTokens, is_kept: Tensor) -> VisibleTokens:
     counts = take(tokens.member_counts).reshape(-1)
     token_of_member = segment_ids(tokens.member_offsets,
                                   len(tokens.member_points))
-    is_member = is_kept.reshape(-1)[token_of_member]
+    is_member = to_device(is_kept.reshape(-1), device)[token_of_member]
     visible = PointTokens(
         centers=torch.stack([take(axis) for axis in tokens.centers.unbind(2)],
                             dim=2),
@@ -91,5 +93,6 @@ def select_tokens(tokens: PointTokens, is_kept: Tensor) -> VisibleTokens:
         region_ids=take(tokens.region_ids),
         is_padding=is_padding,
         member_points=tokens.member_points[is_member],
-        member_offsets=torch.cat((counts.new_zeros(1), counts.cumsum(0))))
+        member_offsets=torch.cat((counts.new_zeros(1), counts.cumsum(0))),
+        num_tokens=num_kept)
     return VisibleTokens(visible, indices)

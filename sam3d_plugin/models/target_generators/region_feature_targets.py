@@ -6,6 +6,7 @@ from mmdet3d.registry import MODELS
 from mmdet3d.structures import Det3DDataSample
 from torch import Tensor, nn
 
+from sam3d_plugin.ops.transfer import require, to_device
 from sam3d_plugin.structures import PointTokens
 
 
@@ -56,19 +57,21 @@ class RegionFeatureTargets(nn.Module):
         regions = [sample.regions for sample in data_samples]
         frames = torch.repeat_interleave(
             torch.arange(len(regions)),
-            torch.tensor([len(r) for r in regions])).to(device)
-        ids = torch.cat([r.ids for r in regions]).to(device)
-        features = torch.cat([r.features for r in regions]).to(device)
+            torch.tensor([len(r) for r in regions]))
+        frames = to_device(frames, device)
+        ids = to_device(torch.cat([r.ids for r in regions]), device)
+        features = to_device(torch.cat([r.features for r in regions]), device)
         rows, is_found = _find_rows(tokens.region_ids, frames, ids)
         is_target = (tokens.region_ids > 0) & ~tokens.is_padding
-        if (is_target & ~is_found).any():
-            raise ValueError(
-                _without_feature(tokens.region_ids, is_target & ~is_found,
-                                 data_samples))
+        is_lost = is_target & ~is_found
+        require(
+            ~is_lost.any(), lambda: ValueError(
+                _without_feature(tokens.region_ids, is_lost, data_samples)))
         group_ids = None
         if all('group_ids' in r for r in regions):
-            group_ids = torch.cat([r.group_ids for r in regions])
-            group_ids = group_ids.to(device)[rows].long()
+            group_ids = to_device(
+                torch.cat([r.group_ids for r in regions]), device)
+            group_ids = group_ids[rows].long()
         return RegionTargets(features[rows].float(), group_ids, is_target)
 
 
@@ -128,9 +131,11 @@ def _check_regions(sample: Det3DDataSample) -> None:
 def _without_feature(token_ids: Tensor, is_lost: Tensor,
                      data_samples: Sequence[Det3DDataSample]) -> str:
     """Say which region has points but no feature."""
-    places: List[List[int]] = is_lost.nonzero().tolist()
-    scene, place = places[0]
-    return (f'{name_frame(data_samples[scene])}: points lie in region '
-            f'{int(token_ids[scene, place])}, which has no feature; region '
-            'maps and features are of different runs: run '
-            'tools/preparation/extract_features.py again')
+    where = 'points lie in a region'
+    if not is_lost.is_cuda:  # where the answer is still to come
+        places: List[List[int]] = is_lost.nonzero().tolist()
+        scene, place = places[0]
+        where = (f'{name_frame(data_samples[scene])}: points lie in region '
+                 f'{int(token_ids[scene, place])}')
+    return (f'{where}, which has no feature; region maps and features are of '
+            'different runs: run tools/preparation/extract_features.py again')

@@ -1,6 +1,7 @@
 """Tokens as the neighborhoods of furthest point samples."""
 from typing import Optional
 
+import numpy as np
 import torch
 from mmdet3d.registry import MODELS
 from torch import Tensor
@@ -75,6 +76,7 @@ class KNNTokenizer(BaseTokenizer):
             centers=centers,
             anchor_indices=anchors,
             region_ids=torch.zeros_like(anchors),
+            num_tokens=np.full(num_scenes, self.num_tokens),
             is_padding=torch.zeros_like(anchors, dtype=torch.bool),
             member_points=member_points.reshape(-1),
             member_offsets=torch.arange(

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sam3d_plugin.ops import (allocate_parts, segment_centers, sort_by_segment,
                               split_segments)
+from sam3d_plugin.ops.transfer import to_device
 from sam3d_plugin.structures import PointTokens
 from .base import BaseTokenizer
 
@@ -108,21 +109,25 @@ class SAMTokenizer(BaseTokenizer):
                 f'{self.summary()} needs at least {self.points_needed} points '
                 f'a scene, got {num_points}; raise num_points of PointSample '
                 'or lower num_tokens')
-        region_ids, known_ids = _compact(region_ids)
-        keys, counts = _count_points(region_ids)
+        # The one wait for a GPU; none where the ids are on the CPU.
+        ids, known_ids = _compact(region_ids.cpu().numpy())
+        keys, counts = _count_points(ids)
         plans = [self._plan(scene_counts) for scene_counts in counts]
-        sources = _source_table(plans).to(points.device)[keys].reshape(-1)
+        sources = to_device(
+            _source_table(plans)[keys].reshape(-1), points.device)
         flat_points = points.float().reshape(-1, 3).contiguous()
         parts = _parts_of_points(flat_points, sources, plans)
 
         num_tokens = max(int(plan.num_parts.sum()) for plan in plans)
         first_token, token_ids = (
-            torch.from_numpy(array).to(points.device)
+            to_device(array, points.device)
             for array in _lay_out_tokens(plans, num_tokens))
         tokens = _collect(flat_points, first_token[sources] + parts, token_ids,
                           (num_scenes, num_tokens, num_points))
         if known_ids is not None:
-            tokens.region_ids = known_ids[tokens.region_ids]
+            known = to_device(known_ids, points.device)
+            tokens.region_ids = known[tokens.region_ids]
+        tokens.num_tokens = np.array([p.num_parts.sum() for p in plans])
         return tokens
 
     def _plan(self, counts: np.ndarray) -> TokenPlan:
@@ -170,44 +175,42 @@ class SAMTokenizer(BaseTokenizer):
         return num_parts
 
 
-def _compact(region_ids: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
+def _compact(
+        region_ids: np.ndarray) -> Tuple[np.ndarray, Optional[np.ndarray]]:
     """Renumber large ids, so that tables over them stay small.
 
     Returns:
-        tuple[Tensor, Tensor or None]: Ids (B, N) and, when they are new, the
-        old id of each, ascending, 0 first.
+        tuple[np.ndarray, np.ndarray or None]: Ids (B, N) and, when they are
+        new, the old id of each, ascending, 0 first.
     """
     if region_ids.max() < 2**16:
         return region_ids, None
-    flat = torch.cat((region_ids.new_zeros(1), region_ids.reshape(-1)))
-    known_ids, new_ids = torch.unique(flat, return_inverse=True)
+    known_ids, new_ids = np.unique(
+        np.append(0, region_ids), return_inverse=True)
     return new_ids[1:].reshape(region_ids.shape), known_ids
 
 
-def _count_points(region_ids: Tensor) -> Tuple[Tensor, np.ndarray]:
+def _count_points(region_ids: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Count the points of each region.
 
     Returns:
-        tuple[Tensor, np.ndarray]: A key (B, N) unique to scene and region,
-        and the points (B, max id + 1) int64 of each region.
+        tuple[np.ndarray, np.ndarray]: A key (B, N) unique to scene and
+        region, and the points (B, max id + 1) int64 of each region.
     """
     num_ids = int(region_ids.max()) + 1
     num_scenes = len(region_ids)
-    first_key = torch.arange(num_scenes, device=region_ids.device) * num_ids
-    keys = region_ids + first_key[:, None]
-    counts = torch.bincount(keys.reshape(-1), minlength=num_scenes * num_ids)
-    return keys, counts.reshape(num_scenes, num_ids).cpu().numpy()
+    keys = region_ids + np.arange(num_scenes)[:, None] * num_ids
+    counts = np.bincount(keys.reshape(-1), minlength=num_scenes * num_ids)
+    return keys, counts.reshape(num_scenes, num_ids)
 
 
-def _source_table(plans: List[TokenPlan]) -> Tensor:
+def _source_table(plans: List[TokenPlan]) -> np.ndarray:
     """Return the source of every key, counted over the whole batch."""
     num_sources = [len(plan.source_ids) for plan in plans]
     first_source = np.cumsum(num_sources) - num_sources
-    return torch.from_numpy(
-        np.concatenate([
-            plan.source_of_id + first
-            for plan, first in zip(plans, first_source)
-        ]))
+    return np.concatenate([
+        plan.source_of_id + first for plan, first in zip(plans, first_source)
+    ])
 
 
 def _parts_of_points(points: Tensor, sources: Tensor,
@@ -216,8 +219,7 @@ def _parts_of_points(points: Tensor, sources: Tensor,
     num_parts = np.concatenate([plan.num_parts for plan in plans])
     if (num_parts <= 1).all():
         return torch.zeros_like(sources)
-    return split_segments(points, sources,
-                          torch.from_numpy(num_parts).to(points.device))
+    return split_segments(points, sources, torch.from_numpy(num_parts))
 
 
 def _lay_out_tokens(plans: List[TokenPlan],

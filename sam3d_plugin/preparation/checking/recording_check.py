@@ -40,6 +40,8 @@ _LIKELY_SHARE, _SURE = 0.1, 0.25
 _AROUND, _UPRIGHT, _LIKELY = 0.6, 0.85, 0.5
 # Cosine of the angle between this direction and an axis, at least.
 _STRAIGHT = 0.96
+# A doubt needs many points: few of a crop may all lie on edges.
+_ENOUGH_POINTS, _USUAL_SHARE = 2000, 0.8
 # Frames that have the pose of another, and share of pixels with the same depth
 # in half of the frames, that are hardly measured.
 _SAME_POSES, _SAME_DEPTH = 2, 0.02
@@ -203,10 +205,11 @@ def list_doubts(source: Source, agreement: Agreement) -> List[str]:
         doubts.append(
             f'depth is {value:g} in {share:.0%} of the pixels of {frames} '
             f'frames: check that it is measured, or add --no-depth {value:g}')
-    if agreement.is_telling and agreement.share < GOOD_SHARE:
+    tells = agreement.is_telling and agreement.counted >= _ENOUGH_POINTS
+    if tells and agreement.share < _USUAL_SHARE:
         doubts.append('fewer agree than usual: check that the units of depth '
                       'and poses and the intrinsics are right')
-    elif agreement.is_telling and not agreement.agrees:
+    elif tells and agreement.share >= GOOD_SHARE and not agreement.agrees:
         doubts.append('the colors of the frames disagree: check that color '
                       'and depth images with one name are of one moment')
     return doubts

@@ -127,7 +127,8 @@ def test_trainings_of_other_data_are_kept_and_taken_back(
     assert commands.names == ['linear_probe.py']
     assert after['missing'] == ['stage1_sam seed 0']
     assert 'stage1_sam' in before['arms'] and 'stage1_sam' not in after['arms']
-    again = climb(rooms, work, 'stage1_sam', small=[*SMALL, '+note=1'])
+    again = climb(
+        rooms, work, 'stage1_sam', small=[*SMALL, 'experiment_name=again'])
     assert commands.names[1:] == ['train.py', 'linear_probe.py']
     assert again['arms']['stage1_sam']['was_resumed'] == [False]
     assert len(list(work.glob('stage1_sam/*/stage1/iter_4.pth'))) == 2

@@ -31,6 +31,8 @@ _LARGEST_EXTENT = 100.0
 LARGEST_OFFSET = 1000.0
 # What rounding leaves of the 0 and 1 of a matrix.
 _NOISE = 1e-4
+# Percent of the points that are measured; others are placeholders.
+_MOST = 75
 # Coordinates rounded to steps of as many metres are no scan any more, and
 # from the second on a doubt.
 _COARSE, _ROUGH = 0.05, 0.002
@@ -195,7 +197,7 @@ def find_step(xyz: np.ndarray, scale: float) -> float:
         return 0.
     steps = [rounding_step(values) for values in xyz.T]
     # Near the origin, a wall may stand at x = 2 exactly.
-    far = np.percentile(np.abs(xyz), 98, axis=0) * scale > LARGEST_OFFSET
+    far = np.percentile(np.abs(xyz), _MOST, axis=0) * scale > LARGEST_OFFSET
     return scale * max(min(steps), *np.where(far, steps, 0.))
 
 
@@ -216,7 +218,7 @@ def rounding_step(values: np.ndarray) -> float:
     for step in (1., .1):
         if np.allclose(exact / step, np.round(exact / step), 0, 1e-6):
             steps.append(step)
-    high = np.percentile(np.abs(exact), 98)  # not that of a stray point
+    high = np.percentile(np.abs(exact), _MOST)
     for kind in (np.float16, np.float32):
         if high < np.finfo(kind).max and (exact.astype(kind) == exact).all():
             steps.append(float(np.spacing(high.astype(kind))))

@@ -38,7 +38,7 @@ def read_source_file(path: str,
     except OSError as error:
         raise FrameError(f'{name} cannot be read ({error.strerror}); '
                          f'{remedy}') from error
-    kind = foreign_kind(content)
+    kind = '' if str(path).endswith('.npy') else foreign_kind(content)
     if kind and content:
         raise FrameError(f'{name} is {kind}')
     return content
