@@ -3,6 +3,7 @@ import argparse
 import contextlib
 import io
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from mmengine.config import Config
 from sam3d_plugin.cli.training import build_runner
 from sam3d_plugin.engine.hooks.run_summary_hook import describe_model
 from sam3d_plugin.engine.options import load_config
+from sam3d_plugin.store.region_groups import decode_groups, encode_groups
 from tests.datasets import frame_store
 from tests.short_runs import forget_runs
 
@@ -158,10 +160,30 @@ def test_summary_names_tokens_and_targets(root, teacher, tmp_path):
     assert 'train 6 frames' in log and line in log
 
 
-def test_data_root_moves_groups(tmp_path):
+def test_folders_of_targets_are_named_once(root, teacher, tmp_path):
     cfg = load('stage1_sunrgbd', tmp_path, data_root='elsewhere')
-    assert cfg.model.head.loss.groups == 'elsewhere/region_groups/train'
     assert cfg.train_dataloader.dataset.data_root == 'elsewhere'
+    assert cfg.pretty_text.count("'region_groups/train'") == len(
+        ['dataset', 'train_pipeline', 'load_groups'])
+    assert 'region_groups' not in str(cfg.model)
+    trained, _ = run(load_small('stage1_scannet', tmp_path, root, teacher))
+    assert trained.model.head.item_loss.counts.tolist() == [1, 2, 3, 4]
+
+
+def test_resuming_with_other_groups_is_refused(root, teacher, tmp_path):
+    data = shutil.copytree(root, tmp_path / 'data')
+    name = 'stage1_synthrooms_mini'
+    cfg = load_small(name, tmp_path / 'a', data, teacher)
+    cfg.default_hooks.checkpoint.update(interval=2)
+    run(cfg)
+    cfg = load_small(name, tmp_path / 'b', data, teacher)
+    cfg.update(load_from=str(tmp_path / 'a' / 'iter_2.pth'), resume=True)
+    path = data / 'region_groups' / 'train' / 'groups.safetensors'
+    groups = decode_groups(path.read_bytes(), 'groups')
+    groups.counts[1] = 7
+    path.write_bytes(encode_groups(groups))
+    with pytest.raises(ValueError, match='1, 7, 3, 4 regions.*1, 2, 3, 4'):
+        run(cfg)
 
 
 def test_default_sampler_is_refused(root, teacher, tmp_path):

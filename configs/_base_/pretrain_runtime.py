@@ -2,7 +2,6 @@
 _base_ = ['./default_runtime.py']
 
 custom_hooks = [
-    dict(type='GroupWeightsCheckHook'),
     dict(type='StopOnInvalidLossHook'),
     dict(type='CollapseAlarmHook'),
     dict(type='DataWaitHook'),

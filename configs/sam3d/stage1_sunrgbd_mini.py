@@ -3,4 +3,3 @@ _base_ = ['./stage1_scannet_mini.py']
 data_root = 'data/sunrgbd/'
 train_dataloader = dict(
     dataset=dict(data_root=data_root, ann_file='sunrgbd_infos_train.pkl'))
-model = dict(head=dict(loss=dict(groups=data_root + 'region_groups/train')))

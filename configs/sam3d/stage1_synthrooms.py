@@ -3,6 +3,4 @@ _base_ = ['./stage1_scannet.py']
 
 data_root = 'data/synthrooms/'
 train_dataloader = dict(dataset=dict(data_root=data_root))
-model = dict(
-    head=dict(
-        out_channels=60, loss=dict(groups=data_root + 'region_groups/train')))
+model = dict(head=dict(out_channels=60))

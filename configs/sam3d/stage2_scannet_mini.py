@@ -1,7 +1,7 @@
 # Two CPU cores, a few minutes.
 _base_ = [
     '../_base_/models/masked_token.py',
-    '../_base_/datasets/pretrain_frames_mini.py',
+    '../_base_/datasets/pretrain_regions_mini.py',
     '../_base_/schedules/pretrain_mini.py',
     '../_base_/pretrain_runtime_mini.py',
 ]
@@ -15,5 +15,3 @@ model = dict(
     # a copy forgets at 1e-3 what the teacher knows.
     init_student='teacher')
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
-train_dataloader = dict(
-    dataset=dict(data_prefix=dict(region_features='', region_groups='')))

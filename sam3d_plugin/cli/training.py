@@ -6,8 +6,8 @@ from mmdet3d.registry import MODELS, RUNNERS
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ..datasets.frame_preflight import check_frame_loader
-from ..datasets.preflight import SceneLimits, check_datasets
+from ..datasets.preflight import (SceneLimits, check_datasets,
+                                  check_frame_loader)
 from ..engine.compatibility import check_class_count, check_query_count
 from ..engine.export import encoder_settings, settings_of
 from ..store.checkpoint import read_checkpoint
@@ -53,7 +53,8 @@ def scene_limits(model: Dict[str, Any]) -> SceneLimits:
     if tokenizer is None:
         return SceneLimits(max_boxes)
     built = MODELS.build(tokenizer)
-    return SceneLimits(max_boxes, built.points_needed, built.uses_regions)
+    return SceneLimits(max_boxes, built.points_needed, built.uses_regions,
+                       model['backbone'].get('region_column', 3))
 
 
 def check_teacher(model: Dict[str, Any]) -> None:

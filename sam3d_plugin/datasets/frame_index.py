@@ -1,27 +1,35 @@
 """Which frames of a prepared data set can be trained on.
 
-Axis legend: R regions, C channels.
+Headers and manifests tell, and the sizes of one file per scan; no image is
+read. Stores that do not belong together are refused.
 """
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import mmengine
 
 from sam3d_plugin.store.errors import BROKEN_PICKLE, FrameError, StoreError
-from sam3d_plugin.store.files import read_bytes
+from sam3d_plugin.store.files import (checksum, is_local, join, list_names,
+                                      read_bytes)
 from sam3d_plugin.store.frame_marks import read_frame_marks
-from sam3d_plugin.store.manifest import Store
+from sam3d_plugin.store.frame_rows import SUFFIX
+from sam3d_plugin.store.manifest import HEADER, Store, differences
 from sam3d_plugin.store.posed_images import PosedImages
 from sam3d_plugin.store.records import ScanRecord
-from .frame_preflight import (FrameFolders, Records, check_features_match_maps,
-                              check_group_files, check_groups_match_features,
-                              check_sizes, open_store)
+from sam3d_plugin.store.region_groups import GROUPS, RegionGroups
 
 _READERS = 16
-_NO_MAP = 'no id map; run tools/preparation/generate_regions.py'
-_NO_FEATURES = 'no features; run tools/preparation/extract_features.py'
+_TOOLS = dict(
+    region_maps='tools/preparation/generate_regions.py',
+    region_features='tools/preparation/extract_features.py',
+    region_groups='tools/preparation/build_groups.py')
+_NO_FRAMES = 'no depth images; import the scan with tools/preparation'
+_NO_MAP = f'no id map; run {_TOOLS["region_maps"]}'
+_NO_FEATURES = f'no features; run {_TOOLS["region_features"]}'
+
+Records = Dict[str, ScanRecord]
 
 
 @dataclass
@@ -31,11 +39,18 @@ class FrameIndex:
     Attributes:
         frames (dict): Names of the frames by scan.
         skipped (dict): Why a frame (``scan/frame``) or a scan is left out.
-        channels (Optional[int]): C; None without features.
+        group_counts (Optional[List[int]]): Regions in each group of the
+            training set; None without groups.
     """
     frames: Dict[str, List[str]] = field(default_factory=dict)
     skipped: Dict[str, str] = field(default_factory=dict)
-    channels: Optional[int] = None
+    group_counts: Optional[List[int]] = None
+
+    def keep(self, scan: str, frames: Iterable[str],
+             reasons: Dict[str, str]) -> None:
+        """Keep the frames of a scan that have no reason against them."""
+        self.frames[scan] = [name for name in frames if name not in reasons]
+        self.skipped.update({f'{scan}/{f}': r for f, r in reasons.items()})
 
 
 def read_scan_names(path: str,
@@ -75,19 +90,19 @@ def read_scan_names(path: str,
     return list(dict.fromkeys(names))
 
 
-def index_frames(folders: FrameFolders,
+def index_frames(stores: Sequence[Tuple[str, str]],
                  scans: Optional[List[str]] = None,
                  min_regions: int = 1,
                  backend_args: Optional[dict] = None) -> FrameIndex:
-    """List the frames whose regions, features and groups are there.
-
-    Manifests tell; no frame is read, but the poses of images that no step of
-    ours has checked.
+    """List the frames that are in all stores.
 
     Args:
-        folders (FrameFolders): The stores.
-        scans (Optional[List[str]]): Scans to use; None is all with id maps.
-        min_regions (int): Frames with fewer regions are left out.
+        stores (Sequence[Tuple[str, str]]): Kind and folder of each: one
+            posed_images, at most one region_maps, any number of
+            region_features and region_groups.
+        scans (Optional[List[str]]): Scans to use; None is all.
+        min_regions (int): Frames with fewer regions are left out, where
+            there are id maps.
         backend_args (Optional[dict]): Arguments of the file backend.
 
     Returns:
@@ -97,118 +112,204 @@ def index_frames(folders: FrameFolders,
         StoreError: When a store is missing, damaged or does not belong to
             the others, or no frame is left.
     """
-    maps = open_store(folders.region_maps, 'region_maps', backend_args)
-    map_records = maps.manifest()
-    scans = sorted(map_records) if scans is None else scans
+    images, *others = _folders(stores, 'posed_images')
+    if others:
+        raise StoreError(f'the pipeline reads frames of {images} and of '
+                         f'{others[0]}; name one folder in all its steps')
+    maps = [
+        _open(root, 'region_maps', backend_args)
+        for root in _folders(stores, 'region_maps')
+    ]
+    features = [
+        _open(root, 'region_features', backend_args)
+        for root in _folders(stores, 'region_features')
+    ]
     index = FrameIndex()
-    for scan in scans:
-        _add_scan(index, scan, map_records.get(scan), min_regions)
-    _check_maps_match_frames(index, folders, map_records, backend_args)
-    if folders.region_features:
-        _join_features(index, folders, maps, map_records, backend_args)
-    _drop_bad_poses(index, folders.posed_images, backend_args)
-    index.frames = {
-        scan: names
-        for scan, names in index.frames.items() if names
-    }
+    map_records = maps[0].manifest() if maps else {}
+    if scans is None:
+        scans = sorted(map_records) if maps else PosedImages(
+            images, backend_args).scans()
+    if maps:
+        for scan in scans:
+            _add_mapped(index, scan, map_records.get(scan), min_regions)
+    else:
+        _add_images(index, images, scans, backend_args)
+    _check_frames(index, images, maps, map_records, backend_args)
+    for store in features:
+        _join_features(index, store, maps, map_records)
+    for root in _folders(stores, 'region_groups'):
+        groups = _open(root, 'region_groups', backend_args)
+        _check_groups(index, groups, features)
+    _drop_bad_poses(index, images, backend_args)
+    index.frames = {s: names for s, names in index.frames.items() if names}
     if not index.frames:
         reasons = '; '.join(f'{n}: {r}' for n, r in index.skipped.items())
-        raise StoreError(f'no frame of {len(scans)} scan(s) in '
-                         f'{folders.region_maps} can be used: '
-                         f'{reasons[:300]}; name other scans in ann_file, or '
-                         'prepare these again with tools/preparation/'
-                         'generate_regions.py and extract_features.py')
+        raise StoreError(
+            f'no frame of {len(scans)} scan(s) in '
+            f'{maps[0].root if maps else images} can be used: '
+            f'{reasons[:200]}; name other scans in ann_file' +
+            (f', or run {_TOOLS["region_maps"]} again' if maps else ''))
     return index
 
 
-def _add_scan(index: FrameIndex, scan: str, record: Optional[ScanRecord],
-              min_regions: int) -> None:
+def _folders(stores: Sequence[Tuple[str, str]], kind: str) -> List[str]:
+    """Folders of a kind, each once."""
+    return list(dict.fromkeys(root for k, root in stores if k == kind))
+
+
+def _open(root: str, kind: str, backend_args: Optional[dict]) -> Store:
+    """A store that exists, of the right kind and version."""
+    store = Store(root, backend_args)
+    if not store.exists():
+        raise StoreError(f'{root} is missing or no store; run '
+                         f'{_TOOLS[kind]} first')
+    found = store.header().get('kind')
+    if found != kind:
+        raise StoreError(f'{root} holds {found}, not {kind}; name the right '
+                         'folder in the pipeline')
+    return store
+
+
+def _add_mapped(index: FrameIndex, scan: str, record: Optional[ScanRecord],
+                min_regions: int) -> None:
     """List a scan's frames that have id maps."""
     if record is None or not record.items:
-        reason = record.reason if record else ''
-        index.skipped[scan] = reason or _NO_MAP
+        index.skipped[scan] = (record.reason if record else '') or _NO_MAP
         return
-    index.frames[scan] = []
-    for frame, item in sorted(record.items.items()):
+    reasons = {}
+    for frame, item in record.items.items():
         count = item.fields.get('regions')
         if item.status != 'ok':
-            index.skipped[f'{scan}/{frame}'] = item.reason
+            reasons[frame] = item.reason
         elif count is not None and count < min_regions:
-            index.skipped[f'{scan}/{frame}'] = (
+            reasons[frame] = (
                 f'{count} region(s), min_regions is {min_regions}')
-        else:
-            index.frames[scan].append(frame)
+    index.keep(scan, sorted(record.items), reasons)
 
 
-def _check_maps_match_frames(index: FrameIndex, folders: FrameFolders,
-                             map_records: Records,
-                             backend_args: Optional[dict]) -> None:
-    """Refuse id maps of other frames, as far as records tell."""
+def _add_images(index: FrameIndex, images: str, scans: List[str],
+                backend_args: Optional[dict]) -> None:
+    """List the frames that have a depth image."""
 
-    def check(scan: str) -> None:
-        marks = read_frame_marks(folders.posed_images, scan, backend_args)
-        for frame in index.frames[scan]:
+    def find(scan: str) -> List[str]:
+        return list_names(join(images, scan), backend_args, '.png')
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        for scan, files in zip(scans, pool.map(find, scans)):
+            index.frames[scan] = [PurePosixPath(file).stem for file in files]
+            if not files:
+                index.skipped[scan] = _NO_FRAMES
+
+
+def _check_frames(index: FrameIndex, images: str, maps: List[Store],
+                  map_records: Records, backend_args: Optional[dict]) -> None:
+    """Leave out incomplete scans, and refuse id maps of other frames."""
+
+    def check(scan: str) -> str:
+        try:
+            marks = read_frame_marks(images, scan, backend_args)
+        except FrameError as error:
+            return str(error)
+        for frame in index.frames[scan] if maps else ():
             item = map_records[scan].items[frame]
             if not item.is_made_of(dict(frame=marks.get(frame, ''))):
                 raise StoreError(
-                    f'{folders.region_maps}: the id map of {scan}/{frame} is '
-                    'of an older frame; run tools/preparation/'
-                    'generate_regions.py again')
+                    f'{maps[0].root}: the id map of {scan}/{frame} is of an '
+                    f'older frame; run {_TOOLS["region_maps"]} again')
+        return ''
 
     with ThreadPoolExecutor(_READERS) as pool:
-        for scan, found in zip(index.frames,
-                               [pool.submit(check, s) for s in index.frames]):
-            try:
-                found.result()
-            except FrameError as error:
-                index.skipped[scan] = str(error)
+        for scan, reason in zip(index.frames, pool.map(check, index.frames)):
+            if reason:
+                index.skipped[scan] = reason
                 index.frames[scan] = []
 
 
-def _join_features(index: FrameIndex, folders: FrameFolders, maps: Store,
-                   map_records: Records, backend_args: Optional[dict]) -> None:
-    """Keep the frames that have features, and check the groups."""
-    assert folders.region_features is not None
-    features = open_store(folders.region_features, 'region_features',
-                          backend_args)
-    check_features_match_maps(features, maps)
+def _join_features(index: FrameIndex, features: Store, maps: List[Store],
+                   map_records: Records) -> None:
+    """Keep the frames that have features of their id maps."""
+    if maps:
+        found = differences(features.header()['settings'].get('regions', {}),
+                            maps[0].header()['settings'])
+        if found:
+            raise StoreError(
+                f'{features.root} was made of other regions than '
+                f'{maps[0].root} holds: {"; ".join(found[:3])}; run '
+                f'{_TOOLS["region_features"]} --out another folder, or name '
+                'the id maps that belong to it as region_folder')
     records = features.manifest()
     widths: Dict[int, str] = {}
     for scan, frames in index.frames.items():
-        record = records.get(scan)
-        kept = []
+        record = records.get(scan, ScanRecord(scan))
+        reasons = {}
         for frame in frames:
-            item = record.items.get(frame) if record else None
+            item = record.items.get(frame)
             if item is None or item.status != 'ok':
-                index.skipped[f'{scan}/{frame}'] = (
-                    item.reason if item else _NO_FEATURES)
+                reasons[frame] = item.reason if item else _NO_FEATURES
                 continue
-            kept.append(frame)
-            id_map = map_records[scan].items[frame].fingerprint
+            id_map = map_records[scan].items[frame].fingerprint if maps else ''
             if not item.is_made_of(dict(id_map=id_map)):
                 raise StoreError(
                     f'{features.root}: the features of {scan}/{frame} are of '
-                    'an older id map; run tools/preparation/'
-                    'extract_features.py again')
+                    f'an older id map; run {_TOOLS["region_features"]} again')
             widths.setdefault(item.fields['channels'], scan)
-        index.frames[scan] = kept
-        if kept and record:
-            check_sizes(features, record.files, 'region_features')
+        index.keep(scan, frames, reasons)
+        if index.frames[scan]:
+            _check_sizes(features, record.files, 'region_features')
     if len(widths) > 1:
         (a, first), (b, second), *_ = widths.items()
         raise StoreError(f'{features.root}: {first} has features of {a} '
                          f'channels, {second} of {b}; extract them all with '
                          'one encoder')
-    index.channels = next(iter(widths), None)
-    if folders.region_groups and index.channels:
-        groups = open_store(folders.region_groups, 'region_groups',
-                            backend_args)
-        group_records = groups.manifest()
-        check_groups_match_features(groups, features, records, group_records)
-        check_group_files(groups, {
-            s: f
-            for s, f in index.frames.items() if f
-        }, group_records, index.channels)
+
+
+def _check_groups(index: FrameIndex, groups: Store,
+                  features: List[Store]) -> None:
+    """Refuse groups of other features, and count the regions of each."""
+    records = groups.manifest()
+    if features:
+        made_of = groups.header()['settings'].get('features', {})
+        if not any(_is_made_of(made_of, records, f) for f in features):
+            raise StoreError(
+                f'{groups.root} was made of other features than '
+                f'{features[0].root} holds; run {_TOOLS["region_groups"]} '
+                'again with another --set, or remove the folder first')
+    for scan in [s for s, frames in index.frames.items() if frames] + [GROUPS]:
+        if scan not in records:
+            raise StoreError(
+                f'{groups.root} has no groups of {scan}; run '
+                f'{_TOOLS["region_groups"]} for the same list of scans (with '
+                '--centroids for a set that is not trained on)')
+        for item in records[scan].completed.values():
+            _check_sizes(groups, item.files, 'region_groups')
+    found = RegionGroups(groups.root, groups.backend_args).groups()
+    index.group_counts = found.counts.tolist()
+
+
+def _is_made_of(made_of: Dict[str, Any], group_records: Records,
+                features: Store) -> bool:
+    """Whether groups were made of the present content of some features."""
+    records = features.manifest()
+    lines = []
+    for scan in sorted(set(group_records) - {GROUPS}):
+        files = records.get(scan, ScanRecord(scan)).files
+        lines.append(f'{scan} {files.get(f"{scan}{SUFFIX}", (0, None))[1]}')
+    return made_of == dict(
+        made_of,
+        store=checksum(features.read(HEADER)),
+        content=checksum('\n'.join(lines).encode()))
+
+
+def _check_sizes(store: Store, files: Dict[str, Any], kind: str) -> None:
+    """Refuse local files that are missing or of another size than recorded."""
+    if not is_local(store.root, store.backend_args):
+        return
+    for name, mark in files.items():
+        if not store.is_there({name: mark}):
+            raise StoreError(
+                f'{store.path(name)} is missing or not of the {mark[0]:,} '
+                f'bytes that its record tells; run {_TOOLS[kind]} again, '
+                'which makes what is missing')
 
 
 def _drop_bad_poses(index: FrameIndex, root: str,
@@ -221,19 +322,20 @@ def _drop_bad_poses(index: FrameIndex, root: str,
         return
     images = PosedImages(root, backend_args)
 
-    def find_reason(scan: str, frame: str) -> Optional[str]:
+    def find_reason(scan: str, frame: str) -> str:
         try:
             images.read_pose(scan, frame)
         except FrameError as error:
             return str(error)
-        return None
+        return ''
 
     with ThreadPoolExecutor(_READERS) as pool:
         for scan, frames in index.frames.items():
             reasons = pool.map(find_reason, [scan] * len(frames), frames)
-            bad = {f: r for f, r in zip(frames, reasons) if r}
-            index.skipped.update({f'{scan}/{f}': r for f, r in bad.items()})
-            index.frames[scan] = [f for f in frames if f not in bad]
+            index.keep(scan, frames, {
+                f: r
+                for f, r in zip(frames, reasons) if r
+            })
 
 
 def describe_skipped(skipped: Dict[str, str], num_named: int = 10) -> str:
@@ -246,7 +348,7 @@ def describe_skipped(skipped: Dict[str, str], num_named: int = 10) -> str:
     Returns:
         str: Number, names and reasons.
     """
-    named: Iterable[Any] = list(skipped.items())[:num_named]
+    named = list(skipped.items())[:num_named]
     text = '; '.join(f'{name} ({reason})' for name, reason in named)
     rest = len(skipped) - num_named
     return f'{len(skipped)} skipped: {text}' + (f'; and {rest} more'

@@ -1,4 +1,4 @@
-"""Look at a config's data before a run starts, by file sizes only.
+"""Checks of a config's data before a run starts, by file sizes only.
 
 A missing or truncated file would otherwise end a training in the middle of
 an epoch. Sizes of all files of 1,500 scans take about a second to read.
@@ -8,6 +8,8 @@ import inspect
 import math
 import os
 import os.path as osp
+import re
+import shlex
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
 
@@ -16,9 +18,11 @@ from mmdet3d.registry import DATASETS
 from mmengine.logging import print_log
 
 from sam3d_plugin.store.errors import BROKEN_PICKLE
-from .frame_preflight import FRAME_DATASET
-from .preparation_commands import command_for_file, command_for_root
 
+_TOOLS = 'python tools/preparation/'
+# Ends of lists of few labelled scans: a percentage, and a seed beside 0.
+_FEW = re.compile(r'(?<=_train)_(\d+(?:\.\d+)?)(?:_seed(\d+))?\.pkl$')
+_FRAME_DATASETS = ('RGBDFrameDataset', 'FramePairDataset')
 _FLOAT_BYTES = 4
 _LABEL_BYTES = 8
 _MASKS = dict(
@@ -34,11 +38,13 @@ class SceneLimits:
         max_boxes (Optional[int]): Most boxes of a training scene.
         min_points (int): Fewest points of a scan.
         needs_regions (bool): Whether every scan must have a region file.
+        region_column (Optional[int]): Where the model reads region ids.
     """
 
     max_boxes: Optional[int] = None
     min_points: int = 1
     needs_regions: bool = False
+    region_column: Optional[int] = None
 
 
 def check_datasets(
@@ -61,7 +67,7 @@ def check_datasets(
     """
     for wrapped in datasets:
         for dataset in find_leaf_datasets(wrapped):
-            check_dataset(dataset, limits)
+            _check_dataset(dataset, limits)
 
 
 def find_leaf_datasets(dataset: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
@@ -71,53 +77,66 @@ def find_leaf_datasets(dataset: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
         dataset (Dict[str, Any]): Settings of a dataset or a wrapper.
 
     Yields:
-        Dict[str, Any]: Settings with an annotation file.
+        Dict[str, Any]: Settings of a dataset.
     """
-    if dataset.get('ann_file') or dataset.get('ann_files'):
+    inner = [dataset.get('dataset'), *(dataset.get('datasets') or ())]
+    inner = [part for part in inner if isinstance(part, dict)]
+    if dataset and not inner:
         yield dataset
-    for inner in [dataset.get('dataset'), *dataset.get('datasets', [])]:
-        if isinstance(inner, dict):
-            yield from find_leaf_datasets(inner)
+    for part in inner:
+        yield from find_leaf_datasets(part)
 
 
-def check_dataset(
-    dataset: Dict[str, Any], limits: SceneLimits = SceneLimits()) -> None:
-    """Check one dataset.
+def annotation_files(dataset: Dict[str, Any]) -> List[str]:
+    """Annotation files of a dataset; S3DIS has one for each area."""
+    names = dataset.get('ann_files') or dataset.get('ann_file') or []
+    return [names] if isinstance(names, str) else list(names)
 
-    One of an unknown type is left to its building, and so are frames, whose
-    dataset compares its stores and reads neither boxes nor masks.
+
+def check_frame_loader(loader: Dict[str, Any]) -> None:
+    """Refuse a training loader that would repeat one epoch's points.
 
     Args:
-        dataset (Dict[str, Any]): Its settings.
-        limits (SceneLimits): See :func:`check_datasets`.
+        loader (Dict[str, Any]): Settings, e.g. ``train_dataloader``.
 
     Raises:
-        FileNotFoundError: See :func:`check_datasets`.
-        ValueError: See :func:`check_datasets`.
+        ValueError: When the sampler does not tell frames the epoch.
     """
+    kind = (loader.get('sampler') or {}).get('type')
+    for dataset in find_leaf_datasets(loader.get('dataset') or {}):
+        if (dataset.get('type') in _FRAME_DATASETS
+                and not dataset.get('test_mode') and kind != 'SeededSampler'):
+            raise ValueError(
+                f'sampler {kind} does not tell RGBDFrameDataset seed and '
+                'epoch, so every epoch would have the same points; use '
+                "sampler=dict(type='SeededSampler', shuffle=True)")
+
+
+def _check_dataset(dataset: Dict[str, Any], limits: SceneLimits) -> None:
+    """Check one dataset; frames check their stores when they are built."""
     root = str(dataset.get('data_root') or '')
     if '://' in root or dataset.get('backend_args'):
         print_log(
             f'{root} is remote: its files are not checked beforehand',
             logger='current')
         return
-    names = dataset.get('ann_files') or dataset['ann_file']
-    names = [names] if isinstance(names, str) else names
+    names = annotation_files(dataset)
     if root and not osp.isdir(root):
+        command = command_for_root(root, names[0] if names else '')
         raise FileNotFoundError(f'data root {root} is missing; make it with '
-                                f'{command_for_root(root, names[0])}, or '
+                                f'{command}, or '
                                 'point to it with --cfg-options '
                                 'data_root=PATH')
-    if _dataset_class(dataset) is None or dataset['type'] == FRAME_DATASET:
+    if _dataset_class(dataset) is None or dataset['type'] in _FRAME_DATASETS:
         return
-    check_class_names(dataset)
+    _check_class_names(dataset)
     for name in names:
         path = osp.join(root, name)
         if not path.endswith('.pkl'):
             continue
         infos = read_infos(path)
-        check_classes_of_infos(dataset, infos, path)
-        check_files(dataset, infos['data_list'], path, limits)
+        _check_classes_of_infos(dataset, infos, path)
+        _check_files(dataset, infos['data_list'], path, limits)
         if 'Seg' not in str(dataset['type']):
             check_boxes(infos['data_list'],
                         None if dataset.get('test_mode') else limits.max_boxes,
@@ -125,18 +144,7 @@ def check_dataset(
 
 
 def read_infos(path: str) -> Dict[str, Any]:
-    """Read an annotation file and check its form.
-
-    Args:
-        path (str): A ``.pkl`` of mmdet3d 1.1 or later.
-
-    Returns:
-        Dict[str, Any]: With ``metainfo`` and ``data_list``.
-
-    Raises:
-        FileNotFoundError: If it is missing.
-        ValueError: If it is truncated or of another form.
-    """
+    """Read an annotation file of mmdet3d 1.1 or later and check its form."""
     if not osp.isfile(path):
         raise FileNotFoundError(
             f'annotation file {path} is missing; make it with '
@@ -159,33 +167,18 @@ def read_infos(path: str) -> Dict[str, Any]:
     return infos
 
 
-def check_class_names(dataset: Dict[str, Any]) -> None:
-    """Refuse classes that the dataset class does not have.
-
-    Args:
-        dataset (Dict[str, Any]): Settings; without ``metainfo.classes`` all
-            is well.
-
-    Raises:
-        ValueError: It names the class and those that come close.
-    """
+def _check_class_names(dataset: Dict[str, Any]) -> None:
+    """Refuse classes that the dataset class does not have."""
     known = getattr(_dataset_class(dataset), 'METAINFO', {}).get('classes')
     if known:
         _refuse_unknown(_classes(dataset), known, str(dataset.get('type')))
 
 
-def check_classes_of_infos(dataset: Dict[str, Any], infos: Dict[str, Any],
-                           path: str) -> None:
+def _check_classes_of_infos(dataset: Dict[str, Any], infos: Dict[str, Any],
+                            path: str) -> None:
     """Refuse detection classes that the annotation file does not have.
 
-    Args:
-        dataset (Dict[str, Any]): Settings. Segmentation reads its classes
-            from the masks and is left out.
-        infos (Dict[str, Any]): Content of the annotation file.
-        path (str): Its name.
-
-    Raises:
-        ValueError: It names the class and those that come close.
+    Segmentation reads its classes from the masks.
     """
     known = infos['metainfo'].get('categories')
     if known and 'Seg' not in str(dataset.get('type')):
@@ -213,16 +206,7 @@ def _dataset_class(dataset: Dict[str, Any]) -> Any:
 
 def check_boxes(data_list: List[Dict[str, Any]], max_boxes: Optional[int],
                 path: str) -> None:
-    """Refuse boxes without a size, too many of them, or none at all.
-
-    Args:
-        data_list (List[Dict[str, Any]]): The scenes.
-        max_boxes (Optional[int]): Most boxes of a scene.
-        path (str): Name of the annotation file.
-
-    Raises:
-        ValueError: It names the scene.
-    """
+    """Refuse boxes without a size, too many of them, or none at all."""
     total = 0
     for info in data_list:
         boxes = [
@@ -246,23 +230,9 @@ def check_boxes(data_list: List[Dict[str, Any]], max_boxes: Optional[int],
                          'or evaluate on; choose a split with labelled scans')
 
 
-def check_files(dataset: Dict[str, Any],
-                data_list: List[Dict[str, Any]],
-                path: str,
-                limits: SceneLimits = SceneLimits()) -> None:
-    """Check that the files a pipeline will read exist and have their size.
-
-    Args:
-        dataset (Dict[str, Any]): Settings with ``pipeline``.
-        data_list (List[Dict[str, Any]]): The scenes.
-        path (str): Name of the annotation file.
-        limits (SceneLimits): What the model asks of every scene.
-
-    Raises:
-        FileNotFoundError: It names the first missing file.
-        ValueError: It names the first file of a wrong size, or the first
-            scan beyond the limits.
-    """
+def _check_files(dataset: Dict[str, Any], data_list: List[Dict[str, Any]],
+                 path: str, limits: SceneLimits) -> None:
+    """Refuse missing files, wrong sizes, and scans beyond the limits."""
     steps = {
         step.get('type'): step
         for step in _flat(dataset.get('pipeline') or ())
@@ -270,6 +240,8 @@ def check_files(dataset: Dict[str, Any],
     loader = steps.get('LoadPointsFromFile')
     if loader is None:
         return
+    if limits.needs_regions:
+        _check_region_column(loader, limits.region_column)
     folders = _folders(dataset)
     masks = [
         key for key, option in _MASKS.items()
@@ -288,6 +260,19 @@ def check_files(dataset: Dict[str, Any],
                 mask = osp.join(folders.get(key, ''), info[f'{key}_path'])
                 _check_mask(mask, num_points, path)
         _check_regions(info, scan, steps.get('LoadRegionIds'), path, limits)
+
+
+def _check_region_column(loader: Dict[str, Any],
+                         expected: Optional[int]) -> None:
+    """Compare where ``LoadRegionIds`` puts ids with where they are read."""
+    used = loader.get('use_dim', 3)
+    column = (used if isinstance(used, int) else len(used)) + bool(
+        loader.get('shift_height'))
+    if expected not in (None, column):
+        raise ValueError(
+            f'LoadRegionIds adds the region ids as point column {column}, and '
+            f'the backbone reads column {expected}; set '
+            f'model.backbone.region_column={column}')
 
 
 def _points_file(info: Dict[str, Any], path: str) -> str:
@@ -364,3 +349,36 @@ def _check_mask(path: str, num_points: int, named_by: str) -> None:
             f'{path} has {size} bytes, but one int64 label for each of '
             f'{num_points} points takes {num_points * _LABEL_BYTES}: '
             'truncated, or of another scan; import the scan again')
+
+
+def command_for_file(path: str) -> str:
+    """The command that makes an annotation file in an existing data root."""
+    few = _FEW.search(path)
+    if few:
+        full = shlex.quote(_FEW.sub('.pkl', path))
+        return (f'{_TOOLS}make_few_label_lists.py {full} '
+                f'--percentages {few[1]} --seeds {few[2] or 0}')
+    return command_for_root(osp.dirname(path), osp.basename(path))
+
+
+def command_for_root(root: str, name: str) -> str:
+    """The command that makes a data set.
+
+    Args:
+        root (str): Its folder.
+        name (str): One of its annotation files, which tells its kind.
+
+    Returns:
+        str: A command, or two where both are possible, with words in
+        capitals for what only the user knows.
+    """
+    out = shlex.quote(root)
+    if name.startswith('sunrgbd'):
+        return f'{_TOOLS}prepare_sunrgbd.py --source RELEASE --out {out}'
+    if name.startswith('s3dis'):
+        return f'{_TOOLS}prepare_s3dis.py --source RELEASE --out {out}'
+    if 'synthrooms' in root:
+        return f'{_TOOLS}make_synthrooms.py --size quick --out {out}'
+    return (f'{_TOOLS}prepare_scannet.py --source RELEASE --lists LISTS '
+            f'--out {out} (the release) or {_TOOLS}import_scans.py --source '
+            f'DIR --out {out} (your scans)')

@@ -1,34 +1,37 @@
 """Single RGB-D frames of a prepared data set, for pre-training."""
-from typing import Callable, Dict, List, Optional, Sequence, Union
+from typing import (Any, Callable, Dict, Iterator, List, Optional, Sequence,
+                    Tuple, Union)
 
 from mmdet3d.registry import DATASETS
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from .frame_index import describe_skipped, index_frames, read_scan_names
-from .frame_preflight import FrameFolders
 from .seeding import SampleKey, seeded
+from .transforms.load_rgbd_points import data_folder
 
 
 @DATASETS.register_module()
 class RGBDFrameDataset(BaseDataset):
-    """Frames that have depth, regions and, where wanted, features and groups.
+    """Frames that are in every store which the pipeline reads.
 
-    One sample is one frame. What its pipeline draws at random depends on
-    seed, epoch and index alone, which :class:`SeededSampler` hands over; a
-    plain index is that of epoch 0 and seed 0. Frames are listed from
-    manifests and kept as bytes, so that workers share them.
+    One sample is one frame. Steps of the pipeline name their stores in
+    ``stores``. What the pipeline draws at random depends on seed, epoch and
+    index alone, which :class:`SeededSampler` hands over; a plain index is
+    that of epoch 0 and seed 0. Frames are listed from manifests and kept as
+    bytes, so that workers share them.
+
+    ``metainfo`` has ``point_columns``, the columns behind xyz by name, and
+    ``group_counts`` where the pipeline reads groups, for the modules of the
+    model that ask for them (see ``PointRunner``).
 
     Args:
         data_root (str): The data set. Defaults to ''.
         ann_file (str): List of scans (``.txt``) or annotation file
             (``.pkl``); empty for all scans. Defaults to ''.
-        data_prefix (Optional[dict]): Folders that are not the usual ones:
-            posed_images, region_maps, region_features and region_groups
-            (``region_groups/train``); an empty one is not read.
-        min_regions (int): Frames with fewer regions are left out. Defaults
-            to 1.
         pipeline (Sequence[Union[dict, Callable]]): Transforms.
+        min_regions (int): Frames with fewer regions are left out, where the
+            pipeline reads regions. Defaults to 1.
         indices (Union[int, Sequence[int], None]): Only these frames.
         test_mode (bool): Whether an unusable frame is an error instead of
             being replaced by another. Defaults to False.
@@ -37,36 +40,23 @@ class RGBDFrameDataset(BaseDataset):
         backend_args (Optional[dict]): Arguments of the file backend; the
             transforms that load have their own.
     """
-    FOLDERS = dict(
-        posed_images='posed_images',
-        region_maps='region_maps',
-        region_features='region_features',
-        region_groups='region_groups/train')
 
     def __init__(self,
                  data_root: str = '',
                  ann_file: str = '',
-                 data_prefix: Optional[dict] = None,
-                 min_regions: int = 1,
                  pipeline: Sequence[Union[dict, Callable]] = (),
+                 min_regions: int = 1,
                  indices: Union[int, Sequence[int], None] = None,
                  test_mode: bool = False,
                  lazy_init: bool = False,
                  backend_args: Optional[dict] = None) -> None:
-        unknown = sorted(set(data_prefix or {}) - set(self.FOLDERS))
-        if unknown:
-            raise ValueError(f'data_prefix names {unknown[0]}; it may name '
-                             f'{", ".join(self.FOLDERS)}')
         self.min_regions = min_regions
         self.backend_args = backend_args
         self.skipped: Dict[str, str] = {}
         super().__init__(
             ann_file=ann_file,
             data_root=data_root,
-            data_prefix={
-                **self.FOLDERS,
-                **(data_prefix or {})
-            },
+            data_prefix={},
             indices=indices,
             pipeline=list(pipeline),
             test_mode=test_mode,
@@ -80,15 +70,23 @@ class RGBDFrameDataset(BaseDataset):
 
         Raises:
             StoreError: See :func:`index_frames`.
+            ValueError: When no step of the pipeline reads frames.
         """
+        stores = self._stores()
+        if 'posed_images' not in dict(stores):
+            raise ValueError('the pipeline of RGBDFrameDataset reads no '
+                             'frames: begin it with LoadRGBDPoints')
         scans = None
         if self.ann_file:
             scans = read_scan_names(self.ann_file, self.backend_args)
-        index = index_frames(
-            FrameFolders(**self.data_prefix), scans, self.min_regions,
-            self.backend_args)
+        index = index_frames(stores, scans, self.min_regions,
+                             self.backend_args)
         self.skipped = index.skipped
-        self._metainfo.update(feature_channels=index.channels)
+        for step in _all_steps(self.pipeline.transforms):
+            if hasattr(step, 'point_columns'):
+                self._metainfo['point_columns'] = step.point_columns
+        if index.group_counts is not None:
+            self._metainfo['group_counts'] = index.group_counts
         frames = [
             dict(scan=scan, frame=frame)
             for scan, names in index.frames.items() for frame in names
@@ -100,6 +98,13 @@ class RGBDFrameDataset(BaseDataset):
             logger='current')
         return frames
 
+    def _stores(self) -> List[Tuple[str, str]]:
+        """Kind and folder of each store that the pipeline reads."""
+        root = dict(data_root=self.data_root)
+        return [(kind, data_folder(root, folder))
+                for step in _all_steps(self.pipeline.transforms)
+                for kind, folder in getattr(step, 'stores', ())]
+
     def get_data_info(self, idx: int) -> dict:
         """What the pipeline starts from.
 
@@ -107,9 +112,9 @@ class RGBDFrameDataset(BaseDataset):
             idx (int): Of the frame.
 
         Returns:
-            dict: ``scan``, ``frame``, ``sample_idx`` and the folders.
+            dict: ``data_root``, ``scan``, ``frame`` and ``sample_idx``.
         """
-        return {**self.data_prefix, **super().get_data_info(idx)}
+        return dict(super().get_data_info(idx), data_root=self.data_root)
 
     def __getitem__(self, idx: Union[int, SampleKey]) -> dict:
         """One sample.
@@ -124,7 +129,10 @@ class RGBDFrameDataset(BaseDataset):
         with seeded(key):
             return super().__getitem__(key.idx)
 
-    def _join_prefix(self) -> None:
-        """Join paths; folders that are not read have none."""
-        self.data_prefix = {k: v for k, v in self.data_prefix.items() if v}
-        super()._join_prefix()
+
+def _all_steps(steps: Any) -> Iterator[Any]:
+    """Steps of a pipeline, also those inside others."""
+    for step in steps:
+        yield step
+        inner = getattr(step, 'transforms', ())
+        yield from _all_steps(getattr(inner, 'transforms', inner))

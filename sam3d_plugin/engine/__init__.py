@@ -1,20 +1,20 @@
 """Running: importing this package registers runner, loop and hooks."""
 from ..libraries import prepare_libraries
 from .amp import CPUAmpOptimWrapper
-from .hooks import (CollapseAlarmHook, GroupWeightsCheckHook,
-                    MaskRatioScheduleHook, RunSummaryHook, SafeCheckpointHook,
-                    StopOnInvalidLossHook, TokenPictureHook)
+from .hooks import (CollapseAlarmHook, MaskRatioScheduleHook, RunSummaryHook,
+                    SafeCheckpointHook, StopOnInvalidLossHook,
+                    TokenPictureHook)
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .loops import IndependentValLoop, ResumableTrainLoop
 from .runner import PointRunner
 from .scan_visualizer import ScanVisualizer
 
 __all__ = [
-    'CPUAmpOptimWrapper', 'CollapseAlarmHook', 'GroupWeightsCheckHook',
-    'IndependentValLoop', 'LayerDecayOptimWrapperConstructor',
-    'MaskRatioScheduleHook', 'PointRunner', 'ResumableTrainLoop',
-    'RunSummaryHook', 'SafeCheckpointHook', 'ScanVisualizer',
-    'StopOnInvalidLossHook', 'TokenPictureHook'
+    'CPUAmpOptimWrapper', 'CollapseAlarmHook', 'IndependentValLoop',
+    'LayerDecayOptimWrapperConstructor', 'MaskRatioScheduleHook',
+    'PointRunner', 'ResumableTrainLoop', 'RunSummaryHook',
+    'SafeCheckpointHook', 'ScanVisualizer', 'StopOnInvalidLossHook',
+    'TokenPictureHook'
 ]
 
 prepare_libraries()

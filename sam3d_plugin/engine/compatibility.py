@@ -1,6 +1,7 @@
 """Whether the parts of a run belong together."""
 from typing import Any, Dict, Optional, Tuple
 
+from ..datasets.preflight import find_leaf_datasets
 from ..store.checkpoint import read_checkpoint
 from .export import settings_of
 
@@ -78,9 +79,8 @@ def check_class_count(model: Dict[str, Any], dataset: Dict[str, Any]) -> None:
     Raises:
         ValueError: It names both counts.
     """
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    classes = (dataset.get('metainfo') or {}).get('classes') or ()
+    leaf = next(find_leaf_datasets(dataset), {})
+    classes = (leaf.get('metainfo') or {}).get('classes') or ()
     head = model.get('bbox_head') or model.get('decode_head') or {}
     count = head.get('num_classes')
     if count is not None and count < len(classes):

@@ -7,6 +7,7 @@ from typing import Any, Dict, List
 
 from mmengine.config import Config, ConfigDict
 
+from ..datasets.preflight import find_leaf_datasets
 from .option_checks import check_options
 from .projects import make_projects_importable
 
@@ -114,9 +115,8 @@ def _data_roots(cfg: Config) -> List[str]:
     variable of its ``_base_`` file.
     """
     dataset = cfg.get('train_dataloader', {}).get('dataset', {})
-    while 'data_root' not in dataset and 'dataset' in dataset:
-        dataset = dataset['dataset']
-    roots = [cfg.get('data_root'), dataset.get('data_root')]
+    roots = [cfg.get('data_root')]
+    roots += [leaf.get('data_root') for leaf in find_leaf_datasets(dataset)]
     return list(dict.fromkeys(root for root in roots if root))
 
 

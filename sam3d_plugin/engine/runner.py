@@ -131,6 +131,8 @@ class PointRunner(Runner):
     def build_train_loop(self, loop: Any) -> BaseLoop:
         """Build the loop; one that never trains or validates is refused.
 
+        Modules with a method ``use_metainfo`` get that of the training data.
+
         Args:
             loop (Any): As in mmengine.
 
@@ -146,6 +148,8 @@ class PointRunner(Runner):
             if value < 1 or value != int(value):
                 raise ValueError(f'train_cfg.{name} is {value}; it must be a '
                                  'whole number >= 1')
+        dataset = built.dataloader.dataset
+        hand_over_metainfo(self.model, getattr(dataset, 'metainfo', {}))
         return built
 
     def register_default_hooks(self,
@@ -266,6 +270,19 @@ class PointRunner(Runner):
         finally:
             with suppress(OSError):  # which would hide the first one
                 Path(out_dir, temporary).unlink(missing_ok=True)
+
+
+def hand_over_metainfo(model: nn.Module, metainfo: dict) -> None:
+    """Tell modules with a method ``use_metainfo`` what they train on.
+
+    Args:
+        model (nn.Module): The model.
+        metainfo (dict): Of the training data.
+    """
+    for module in model.modules():
+        use: Any = getattr(module, 'use_metainfo', None)
+        if use is not None:
+            use(metainfo)
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:

@@ -121,20 +121,19 @@ def labelled_frames(data_root: str,
     Returns:
         Any: The dataset.
     """
-    folders = dict(region_groups='')
     load = [dict(type='LoadRegionTargets')] if with_regions else []
-    if not with_regions:
-        folders['region_features'] = ''
     return DATASETS.build(
         dict(
             _scope_='mmdet3d',
             type='RGBDFrameDataset',
             data_root=data_root,
             ann_file=scans,
-            data_prefix=folders,
             test_mode=True,
             pipeline=[
-                dict(type='LoadRGBDPoints', num_points=num_points),
+                dict(
+                    type='LoadRGBDPoints',
+                    num_points=num_points,
+                    columns=('region', 'pixel')),
                 *load,
                 dict(type='LoadFrameLabels', data_root=data_root),
                 dict(type='PackPretrainInputs'),

@@ -21,6 +21,7 @@ from mmengine.structures import InstanceData
 from numpy.typing import ArrayLike
 from torch import nn
 
+from ..datasets.preflight import find_leaf_datasets
 from ..engine.compatibility import check_same_detector
 from ..engine.export import settings_of
 from ..engine.options import read_config
@@ -272,9 +273,7 @@ def single_dataset(cfg: Config) -> Dict[str, Any]:
         ValueError: When the config has no test data set.
     """
     dataset = deepcopy((cfg.get('test_dataloader') or {}).get('dataset') or {})
-    while 'pipeline' not in dataset and isinstance(
-            dataset.get('dataset'), dict):
-        dataset = dataset['dataset']
+    dataset = next(find_leaf_datasets(dataset), dataset)
     if 'pipeline' not in dataset:
         raise ValueError(f'{cfg.filename} has no test_dataloader with a '
                          'pipeline, which reads the scan; give the config of '

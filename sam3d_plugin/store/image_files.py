@@ -19,6 +19,8 @@ _COLOR_MODES = ('RGB', 'RGBA', 'RGBX', 'P', 'PA', 'L', 'LA', 'CMYK', 'YCbCr')
 # Colors of 10 to 14 bits in 16 are darker than this in 8.
 _DARK = 64
 _ORIENTATION = 0x0112  # of EXIF
+# Header of a PNG file whose pixels are one gray value of 16 bits.
+_GRAY_16_PNG = re.compile(rb'\x89PNG\r\n\x1a\n.{16}\x10\x00', re.DOTALL)
 # The largest value of a PGM file.
 _PGM = re.compile(rb'P5\s+(?:#[^\n]*\n\s*)*\d+\s+\d+\s+(\d+)\s')
 
@@ -36,11 +38,26 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     Raises:
         FrameError: When it is not an image, or truncated.
     """
+    if _GRAY_16_PNG.match(content):
+        return _decode_png(content, name)
     pixels = _decode(content, name, np.asarray)
     header = _PGM.match(content)
     if header and pixels.dtype == np.int32:
         # PIL stretches the values of a PGM file to 16 bits.
         pixels = np.round(pixels * (int(header[1]) / 65535)).astype(np.int32)
+    return pixels
+
+
+def _decode_png(content: bytes, name: str) -> np.ndarray:
+    """Pixels of a PNG; OpenCV is faster than PIL and finds all damage."""
+    try:
+        pixels = cv2.imdecode(
+            np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # sizes that no image has
+        pixels = None
+    if pixels is None:
+        raise FrameError(f'{name} is not a readable image: the PNG is '
+                         'truncated or damaged; copy or make it again')
     return pixels
 
 
@@ -110,15 +127,21 @@ def is_plain_jpeg(content: bytes) -> bool:
                                         == 1)
 
 
-def decode_depth(content: bytes, name: str) -> np.ndarray:
-    """(H, W) uint16 millimetres; FrameError for other kinds or no depth."""
+def decode_uint16(content: bytes, name: str) -> np.ndarray:
+    """(H, W) uint16 of a gray image; FrameError for other kinds."""
     image = decode_image(content, name)
     if image.ndim != 2 or image.dtype not in (np.uint16, np.int32):
-        raise FrameError(f'{name} is no 16-bit depth image: {image.dtype}, '
+        raise FrameError(f'{name} is not a 16-bit gray image: {image.dtype}, '
                          f'shape {image.shape}')
+    return image.astype(np.uint16, copy=False)
+
+
+def decode_depth(content: bytes, name: str) -> np.ndarray:
+    """(H, W) uint16 millimetres; FrameError for other kinds or no depth."""
+    image = decode_uint16(content, name)
     if not image.any():
         raise FrameError(f'{name} has no pixel with depth')
-    return image.astype(np.uint16)
+    return image
 
 
 def encode_color(image: np.ndarray) -> bytes:

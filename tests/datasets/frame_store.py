@@ -152,6 +152,10 @@ PIPELINE = [
     dict(type='LoadRGBDPoints', num_points=500, center='none'),
     dict(type='LoadRegionTargets'),
     dict(
+        type='LoadRegionTargets',
+        folder='region_groups/train',
+        key='group_ids'),
+    dict(
         type='GlobalRotScaleTrans',
         rot_range=[-3.14, 3.14],
         scale_ratio_range=[0.8, 1.2]),

@@ -48,8 +48,11 @@ def test_labels_move_with_the_points(root):
     results = PointSample(100)(results)
     bands = band_of_height(results['points'].tensor[:, 2])
     assert (results['pts_semantic_mask'] == np.array(LABELS)[bands]).all()
-    with pytest.raises(ValueError, match='right after LoadRGBDPoints'):
-        label(results)
+    moved = label(results)['pts_semantic_mask']
+    assert (moved == np.array(LABELS)[bands]).all()
+    load.point_columns = dict(region=3)
+    with pytest.raises(ValueError, match="'pixel' into the columns"):
+        label(load(dataset.get_data_info(0)))
 
 
 def test_missing_and_foreign_files_are_named(root):

@@ -188,6 +188,22 @@ def test_scan_without_the_regions_that_tokens_need(dataset, scannet_root):
     assert_refused(dataset, ValueError, 'has no LoadRegionIds', limits=limits)
 
 
+@pytest.mark.parametrize('loaded, column', [
+    (dict(use_dim=[0, 1, 2, 3, 4, 5]), 6),
+    (dict(use_dim=4), 4),
+    (dict(use_dim=[0, 1, 2], shift_height=True), 4),
+])
+def test_region_ids_in_another_column_than_the_model_reads(
+        dataset, loaded, column):
+    """Colors are integers too, and would be taken for ids."""
+    dataset['pipeline'][0].update(loaded)
+    limits = SceneLimits(needs_regions=True, region_column=column)
+    check_datasets([dataset], limits)
+    limits = SceneLimits(needs_regions=True, region_column=3)
+    assert_refused(
+        dataset, ValueError, f'region_column={column}', limits=limits)
+
+
 @pytest.mark.parametrize('box', [[0, 0, 0, 1, 0, 1], [0, 0, np.nan, 1, 1, 1]])
 def test_box_without_a_size(dataset, scannet_root, box):
 

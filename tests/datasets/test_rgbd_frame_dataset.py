@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 
 from sam3d_plugin.datasets.frame_index import read_scan_names
 from sam3d_plugin.datasets.seeding import SampleKey, seeded
-from sam3d_plugin.store.errors import StoreError
+from sam3d_plugin.store.errors import FrameError, StoreError
 from sam3d_plugin.store.posed_images import encode_depth, encode_matrix
 from tests.datasets import frame_store
 from tests.datasets.frame_store import FRAMES, PIPELINE, SCANS
@@ -33,12 +33,9 @@ def root(tmp_path_factory):
 
 
 def build(root, **settings):
+    settings.setdefault('pipeline', PIPELINE)
     return DATASETS.build(
-        dict(
-            type='RGBDFrameDataset',
-            data_root=str(root),
-            pipeline=PIPELINE,
-            **settings))
+        dict(type='RGBDFrameDataset', data_root=str(root), **settings))
 
 
 def loader(root, num_workers=0, batch_size=3, seed=5, **settings):
@@ -200,13 +197,56 @@ def test_a_frame_without_depth_is_replaced_by_another_and_named(
     assert said[0].startswith('posed_images/alpha/00000.png has no pixel')
 
 
-def test_regions_without_features_or_groups(root):
-    dataset = build(
-        root, data_prefix=dict(region_features='', region_groups=''))
-    assert list(dataset[0]['data_samples'].regions.keys()) == ['ids']
-    dataset = build(root, data_prefix=dict(region_groups=''))
+def test_the_pipeline_opens_what_it_reads(root):
+    load, features, groups, *_, pack = PIPELINE
+    dataset = build(root, pipeline=[load, pack])
+    assert 'regions' not in dataset[0]['data_samples']
+    assert dataset.metainfo == dict(point_columns=dict(region=3))
+    dataset = build(root, pipeline=[load, features, pack])
     regions = dataset[0]['data_samples'].regions
     assert set(regions.keys()) == {'ids', 'features'}
+    maximum = dict(features, key='maximum', column='max')
+    dataset = build(root, pipeline=[load, maximum, groups, pack])
+    regions = dataset[0]['data_samples'].regions
+    assert set(regions.keys()) == {'ids', 'maximum', 'group_ids'}
+    assert dataset.metainfo['group_counts'] == [1, 2, 3, 4]
+
+
+def test_steps_inside_others_are_found(root):
+    load, *others = PIPELINE
+    nested = dict(type='RandomApply', transforms=others[:2], prob=1.0)
+    dataset = build(root, pipeline=[load, nested, others[-1]])
+    assert dataset.metainfo['group_counts'] == [1, 2, 3, 4]
+    assert 'features' in dataset[0]['data_samples'].regions
+
+
+def test_a_data_set_without_regions(tmp_path):
+    frame_store.write_frames(tmp_path)
+    load = dict(PIPELINE[0], columns=())
+    dataset = build(tmp_path, pipeline=[load, PIPELINE[-1]])
+    assert len(dataset) == 6 and dataset.metainfo['point_columns'] == {}
+    sample = dataset[0]
+    assert sample['inputs']['points'].shape == (500, 3)
+    assert sample['data_samples'].metainfo['point_columns'] == {}
+    with pytest.raises(ValueError, match="'region' into the columns"):
+        frame_store.write_region_maps(tmp_path)
+        frame_store.write_region_features(tmp_path)
+        build(tmp_path, pipeline=[load, *PIPELINE[1:2]])[0]
+
+
+def test_a_pipeline_without_frames_is_refused(root):
+    with pytest.raises(ValueError, match='begin it with LoadRGBDPoints'):
+        build(root, pipeline=PIPELINE[-1:])
+
+
+def test_unknown_inputs_are_refused_by_name(root):
+    load, *_, pack = PIPELINE
+    dataset = build(root, pipeline=[load, dict(pack, keys=('points', 'uv'))])
+    with pytest.raises(ValueError, match="'uv'.*one of points"):
+        dataset[0]
+    dataset = build(root, pipeline=[load, dict(pack, keys=('scan', ))])
+    with pytest.raises(ValueError, match='scan is a str.*meta_keys'):
+        dataset[0]
 
 
 def test_frame_with_one_region(tmp_path, monkeypatch):
@@ -231,14 +271,14 @@ def test_nan_features_name_the_frame_in_workers_too(tmp_path):
 
 @pytest.mark.parametrize('change, part', [
     (lambda path: path.unlink(), 'is missing, though the manifest'),
-    (lambda path: path.write_bytes(path.read_bytes()[:-9]), 'no whole'),
+    (lambda path: path.write_bytes(path.read_bytes()[:-9]), 'truncated'),
     (lambda path: path.write_bytes(encode_depth(np.ones((9, 9)))), '9, 9'),
 ])
 @pytest.mark.parametrize('folder', ['posed_images', 'region_maps'])
 def test_damaged_images(tmp_path, folder, change, part):
     frame_store.write_data_set(tmp_path)
     change(tmp_path / folder / 'alpha' / '00000.png')
-    with pytest.raises(StoreError, match=part):
+    with pytest.raises((StoreError, FrameError), match=part):
         build(tmp_path)[0]
 
 
@@ -274,5 +314,3 @@ def test_lists_are_refused_in_a_sentence(root, tmp_path):
     (tmp_path / 'other.txt').write_text('gamma')
     with pytest.raises(StoreError, match='no frame of 1 scan.*gamma'):
         build(root, ann_file=str(tmp_path / 'other.txt'))
-    with pytest.raises(ValueError, match='data_prefix names images'):
-        build(root, data_prefix=dict(images='x'))

@@ -51,9 +51,7 @@ def make_config(root, work_dir, stage, interval, steps, record):
     """Everything random is on: order, points, augmentation, mask, paths."""
     model = cases.stage2(str(root / 'teacher.pth'))
     if stage == 'stage1':
-        loss = dict(
-            type='GroupBalancedDistillLoss',
-            groups=str(root / 'region_groups' / 'train'))
+        loss = dict(type='GroupBalancedDistillLoss')
         head = dict(cases.STAGE1['head'], out_channels=3, loss=loss)
         model = dict(cases.STAGE1, head=head)
     pipeline = [dict(frame_store.PIPELINE[0], num_points=150)]
@@ -80,7 +78,6 @@ def make_config(root, work_dir, stage, interval, steps, record):
             sampler_seed=dict(type='DistSamplerSeedHook')),
         custom_hooks=[
             record,
-            dict(type='GroupWeightsCheckHook'),
             dict(type='StopOnInvalidLossHook'),
             dict(type='CollapseAlarmHook')
         ],

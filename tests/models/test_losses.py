@@ -1,12 +1,12 @@
 """Losses per item against closed forms and slow references."""
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from mmdet3d.registry import MODELS
+from torch import nn
 
 import sam3d_plugin  # noqa: F401 (registers)
-from sam3d_plugin.store.region_groups import Groups, encode_groups
+from sam3d_plugin.store.checkpoint import load_encoder
 
 
 def build(**kwargs):
@@ -99,36 +99,46 @@ def test_bf16_predictions_are_compared_in_float32():
     assert losses.dtype == torch.float32
 
 
-def write_groups(folder, counts):
-    counts = np.array(counts)
-    groups = Groups(
-        np.zeros((len(counts), 5), np.float32), counts,
-        np.ones(len(counts)) / len(counts))
-    folder.mkdir()
-    (folder / 'groups.safetensors').write_bytes(encode_groups(groups))
+@pytest.mark.parametrize('normalize', ['paper', 'mean_one'])
+def test_counts_come_from_the_data_set(normalize):
+    loss = build(normalize=normalize)
+    assert loss.state_dict() == {} and not list(loss.parameters())
+    loss.use_metainfo(dict(group_counts=[1, 5, 0, 10]))
+    loss.use_metainfo(dict(group_counts=[1, 5, 0, 10]))
+    expected = build(counts=[1, 5, 0, 10], normalize=normalize)
+    assert set(loss.state_dict()) == {'counts', 'weights'}
+    assert loss.weights.equal(expected.weights)
+    with pytest.raises(ValueError, match='1, 5, 0, 10.*have 1, 5, 1, 10'):
+        loss.use_metainfo(dict(group_counts=[1, 5, 1, 10]))
+    loss.use_metainfo({})
+    with pytest.raises(ValueError, match='key group_ids'):
+        build().use_metainfo({})
 
 
-def test_groups_are_read_from_their_store(tmp_path):
-    write_groups(tmp_path / 'train', [1, 5, 0, 10])
-    stored = build(groups=str(tmp_path / 'train'))
-    assert stored.weights.equal(build(counts=[1, 5, 0, 10]).weights)
-    assert set(stored.state_dict()) == {'counts', 'weights'}
-    assert not list(stored.parameters())
+def test_counts_come_from_a_checkpoint():
+    trained = nn.Sequential(nn.Linear(2, 2), build(counts=[3, 1]))
+    fresh = nn.Sequential(nn.Linear(2, 2), build())
+    report = load_encoder(fresh, trained.state_dict())
+    assert not report.unexpected
+    assert fresh[1].counts.tolist() == [3, 1]
+    assert fresh[1].weights.equal(trained[1].weights)
+    state = trained[1].state_dict()
+    build(counts=[3, 1]).load_state_dict(state)
+    with pytest.raises(ValueError, match='groups of 3, 2 regions.*3, 1'):
+        build(counts=[3, 2]).load_state_dict(state)
 
 
-def test_refuses(tmp_path):
-    with pytest.raises(FileNotFoundError, match='run tools/.*build_groups.py'):
-        build(groups=str(tmp_path / 'train'))
-    for wrong in (dict(), dict(counts=[1], groups='x')):
-        with pytest.raises(ValueError, match='either groups.*or counts'):
-            build(**wrong)
+def test_refuses():
     with pytest.raises(ValueError, match='one above 0'):
         build(counts=[0, 0])
     predictions, targets, groups = make_items(3)
     with pytest.raises(ValueError, match='group >= 2.*no weight'):
         build(counts=[1, 2])(predictions, targets, groups)
-    with pytest.raises(ValueError, match='needs the group of every region'):
-        build(counts=[1, 2])(predictions, targets)
+    for loss in (build(counts=[1, 2]), build()):
+        with pytest.raises(ValueError, match='needs the group of every'):
+            loss(predictions, targets)
+    with pytest.raises(ValueError, match='their counts'):
+        build()(predictions, targets, groups)
     reduced = dict(type='mmdet.SmoothL1Loss')
     with pytest.raises(ValueError, match="reduction='none'"):
         MODELS.build(dict(type='DistillLoss', loss=reduced))(predictions,

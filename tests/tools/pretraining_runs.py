@@ -5,10 +5,7 @@ CONFIGS = Path(__file__).parents[2] / 'configs' / 'sam3d'
 SMALL = """
 _base_ = ['{config}']
 default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=1))
-custom_hooks = [
-    dict(type='GroupWeightsCheckHook'),
-    dict(type='StopOnInvalidLossHook')
-]
+custom_hooks = [dict(type='StopOnInvalidLossHook')]
 model = dict(
     backbone=dict(
         embedding=dict(embed_dims=32, hidden_dims=(8, 16, 32)),

@@ -12,7 +12,7 @@ import pytest
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.cli.interruption import was_interrupted
 from sam3d_plugin.cli.tool import leave_process_group, run_tool
-from sam3d_plugin.datasets.preparation_commands import command_for_root
+from sam3d_plugin.datasets.preflight import command_for_root
 from sam3d_plugin.inference import read_scene
 from tests.tools.conftest import load_tool
 

@@ -82,10 +82,6 @@ def another_width_than_the_head(root):
     write_features(root, twice_as_wide, 6)
 
 
-def another_width_than_the_groups(root):
-    write_features(root, twice_as_wide, 3)
-
-
 def another_width_in_one_scan(root):
     write_features(
         root, lambda scan, frame, mean: twice_as_wide(scan, frame, mean)
@@ -121,11 +117,9 @@ def no_regions_at_all(root):
      ('region_features/store.json: format version 99', 'prepare the data')),
     (another_width_than_the_head,
      ('6 channels, the head 3', 'set out_channels=6 of RegionDistillHead')),
-    (another_width_than_the_groups,
-     ('centroids of 3 channels, the features have 6', 'build_groups.py')),
     (another_width_in_one_scan,
      ('alpha has features of 3 channels, beta of 6', 'with one encoder')),
-    (nan_features, ('a feature of', 'is NaN', 'extract_features.py again')),
+    (nan_features, ('a value of', 'is NaN', 'extract_features.py again')),
     (no_groups, ('region_groups/train', 'missing', 'run', 'build_groups.py')),
     (no_group_file, ('groups.safetensors is missing', 'build_groups.py')),
     (no_groups_of_a_scan,

@@ -32,11 +32,12 @@ from sam3d_plugin.store import provenance
 ROT_RANGE = [-np.pi, np.pi]
 
 
-def pipeline(num_points: int) -> List[Dict[str, Any]]:
-    """The transforms of pre-training."""
+def pipeline(num_points: int, groups: str) -> List[Dict[str, Any]]:
+    """The transforms of stage 1, with a folder of groups."""
     return [
         dict(type='LoadRGBDPoints', num_points=num_points),
         dict(type='LoadRegionTargets'),
+        dict(type='LoadRegionTargets', folder=groups, key='group_ids'),
         dict(
             type='GlobalRotScaleTrans',
             rot_range=ROT_RANGE,
@@ -76,8 +77,7 @@ def build_loader(args: argparse.Namespace, num_workers: int) -> Any:
                 type='RGBDFrameDataset',
                 data_root=args.data,
                 ann_file='',
-                data_prefix=dict(region_groups=args.groups),
-                pipeline=pipeline(args.points)),
+                pipeline=pipeline(args.points, args.groups)),
             sampler=dict(type=ManyEpochs, shuffle=True),
             collate_fn=dict(type=args.collate),
             batch_size=args.batch_size,

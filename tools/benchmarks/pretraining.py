@@ -140,7 +140,8 @@ def measure_config(cfg: Config, args: argparse.Namespace, num_points: int,
     batches = iter(loader)
     flops = None
     for dtype in args.dtype:
-        case = steps.build_case(cfg, args.device, dtype)
+        case = steps.build_case(cfg, args.device, dtype,
+                                loader.dataset.metainfo)
         if flops is None:
             flops = steps.count_flops(case, next(batches))
         yield dict(

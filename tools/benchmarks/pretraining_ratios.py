@@ -169,7 +169,8 @@ def _build(cfg: Config, counts: np.ndarray, device: str,
     """Build a case whose tokenizer keeps all regions."""
     cfg = Config(cfg.to_dict())
     cfg.model.backbone.tokenizer.num_tokens = int(counts.max())
-    return steps.build_case(cfg, device, dtype)
+    # make_batch puts all regions into one group.
+    return steps.build_case(cfg, device, dtype, dict(group_counts=[1]))
 
 
 def _embedding_task(case: steps.Case, points: Tensor,

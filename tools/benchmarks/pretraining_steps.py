@@ -4,7 +4,7 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from sam3d_plugin.engine.runner import hand_over_metainfo
 from sam3d_plugin.models.pretrainers import TokenPretrainer
 from sam3d_plugin.ops.random_state import seeded
 from tools.benchmarks.loader import ManyEpochs
@@ -142,13 +143,18 @@ def points_of(cfg: Config) -> int:
     raise ValueError('the train pipeline has no LoadRGBDPoints: give --points')
 
 
-def build_case(cfg: Config, device: str, dtype: str) -> Case:
+def build_case(cfg: Config,
+               device: str,
+               dtype: str,
+               metainfo: Optional[dict] = None) -> Case:
     """Build model and optimizer of a config; a teacher has random weights.
 
     Args:
         cfg (Config): A pre-training config.
         device (str): ``'cpu'`` or ``'cuda'``.
         dtype (str): One of ``DTYPES``.
+        metainfo (Optional[dict]): Of the training data, for models that
+            need it. Defaults to None.
 
     Returns:
         Case: Ready to train.
@@ -161,6 +167,8 @@ def build_case(cfg: Config, device: str, dtype: str) -> Case:
             config['target_generator']['checkpoint'] = path
         model = MODELS.build(config)
         model.init_weights()
+    if metainfo is not None:
+        hand_over_metainfo(model, metainfo)
     model = model.to(device).train()
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     return Case(model, wrapper.optimizer, device, dtype)

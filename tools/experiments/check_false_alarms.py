@@ -30,8 +30,10 @@ from sam3d_plugin.preparation.sources.rgbd_folder.conventions import (
     camera_axes, change_axes)
 from sam3d_plugin.preparation.sources.rgbd_folder.step import (FolderOptions,
                                                                RGBDFolderStep)
-from sam3d_plugin.preparation.sources.scans.orientation import (
-    estimate_up, may_be_hall, plausible_units)
+from sam3d_plugin.preparation.sources.scans.orientation import (estimate_up,
+                                                                may_be_hall,
+                                                                plausible_units
+                                                                )
 from sam3d_plugin.preparation.sources.scans.scan_readers import (ReadOptions,
                                                                  find_scans,
                                                                  read_scan)

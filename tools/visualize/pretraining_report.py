@@ -201,10 +201,10 @@ def read_frames(args: argparse.Namespace,
         List[sections.FrameView]: In the order of the data set.
     """
     dataset = RGBDFrameDataset(args.data, args.infos,
-                               dict(region_features='', region_groups=''))
+                               [dict(type='LoadRGBDPoints')])
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    images = PosedImages(infos[0]['posed_images'])
-    maps = RegionMaps(infos[0]['region_maps'])
+    images = PosedImages(Path(args.data, 'posed_images'))
+    maps = RegionMaps(Path(args.data, 'region_maps'))
     views = []
     for number in evenly([str(i) for i in range(len(infos))], args.frames):
         scan, name = (infos[int(number)][key] for key in ('scan', 'frame'))

@@ -1,10 +1,9 @@
-# Pre-training on single RGB-D frames: 20,000 points with the region of their
-# pixel, one feature and one group per region. Network input is xyz alone.
+# Pre-training on single RGB-D frames of 20,000 points. Network input is xyz
+# alone, and only posed_images are read; pretrain_regions.py adds regions.
 data_root = 'data/scannet/'
 backend_args = None
 
 # Steps that the variants of this file share.
-load_targets = dict(type='LoadRegionTargets', backend_args=backend_args)
 random_rotation = dict(
     type='GlobalRotScaleTrans',
     rot_range=[-3.14159, 3.14159],
@@ -17,8 +16,11 @@ random_flip = dict(
 pack = dict(type='PackPretrainInputs')
 
 train_pipeline = [
-    dict(type='LoadRGBDPoints', num_points=20000, backend_args=backend_args),
-    load_targets,
+    dict(
+        type='LoadRGBDPoints',
+        num_points=20000,
+        columns=(),
+        backend_args=backend_args),
     random_rotation,
     random_flip,
     pack,
@@ -34,6 +36,5 @@ train_dataloader = dict(
         type='RGBDFrameDataset',
         data_root=data_root,
         ann_file='scannet_infos_train.pkl',
-        data_prefix=dict(region_groups='region_groups/train'),
         pipeline=train_pipeline,
         backend_args=backend_args))

@@ -5,8 +5,8 @@ train_pipeline = [
     dict(
         type='LoadRGBDPoints',
         num_points=4096,
+        columns=(),
         backend_args={{_base_.backend_args}}),
-    {{_base_.load_targets}},
     {{_base_.random_rotation}},
     {{_base_.random_flip}},
     {{_base_.pack}},

@@ -13,8 +13,5 @@ model = dict(
     head=dict(
         type='RegionDistillHead',
         out_channels=768,
-        loss=dict(
-            type='GroupBalancedDistillLoss',
-            groups='data/scannet/region_groups/train',
-            normalize='paper')),
+        loss=dict(type='GroupBalancedDistillLoss', normalize='paper')),
     target_generator=dict(type='RegionFeatureTargets'))

@@ -9,4 +9,11 @@ model = dict(
             num_tokens=256,
             num_neighbors=128)),
     head=dict(loss=dict(_delete_=True, type='DistillLoss')))
-train_dataloader = dict(dataset=dict(data_prefix=dict(region_groups='')))
+train_pipeline = [
+    {{_base_.load_points}},
+    {{_base_.load_features}},
+    {{_base_.random_rotation}},
+    {{_base_.random_flip}},
+    {{_base_.pack}},
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

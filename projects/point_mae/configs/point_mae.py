@@ -7,6 +7,3 @@ _base_ = [
 
 custom_imports = dict(
     imports=['sam3d_plugin', 'projects.point_mae'], allow_failed_imports=False)
-# Features and groups of regions are not read.
-train_dataloader = dict(
-    dataset=dict(data_prefix=dict(region_features='', region_groups='')))

@@ -10,5 +10,3 @@ model = dict(
     head=dict(num_neighbors=64))
 custom_imports = dict(
     imports=['sam3d_plugin', 'projects.point_mae'], allow_failed_imports=False)
-train_dataloader = dict(
-    dataset=dict(data_prefix=dict(region_features='', region_groups='')))

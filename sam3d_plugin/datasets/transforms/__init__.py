@@ -3,6 +3,7 @@ from .center_points import CenterPoints
 from .check_points import CheckPoints
 from .keep_box_labels import KeepBoxLabels
 from .keep_point_labels import KeepPointLabels
+from .load_frame_image import LoadFrameImage
 from .load_frame_labels import LoadFrameLabels
 from .load_region_ids import LoadRegionIds
 from .load_region_targets import LoadRegionTargets
@@ -10,9 +11,11 @@ from .load_rgbd_points import LoadRGBDPoints
 from .pack_pretrain import PackPretrainInputs
 from .random_cuboid import RandomCuboid
 from .seeded_point_sample import SeededPointSample
+from .two_views import FindCorrespondences, TwoViews
 
 __all__ = [
-    'CenterPoints', 'CheckPoints', 'KeepBoxLabels', 'KeepPointLabels',
-    'LoadFrameLabels', 'LoadRGBDPoints', 'LoadRegionIds', 'LoadRegionTargets',
-    'PackPretrainInputs', 'RandomCuboid', 'SeededPointSample'
+    'CenterPoints', 'CheckPoints', 'FindCorrespondences', 'KeepBoxLabels',
+    'KeepPointLabels', 'LoadFrameImage', 'LoadFrameLabels', 'LoadRGBDPoints',
+    'LoadRegionIds', 'LoadRegionTargets', 'PackPretrainInputs', 'RandomCuboid',
+    'SeededPointSample', 'TwoViews'
 ]

@@ -12,7 +12,7 @@ from mmdet3d.registry import TRANSFORMS
 
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import join, read_bytes
-from .load_rgbd_points import decode_uint16
+from sam3d_plugin.store.image_files import decode_uint16
 
 # ScanNet's 20 classes: 18 of detection, wall and floor.
 CLASSES = tuple(ScanNetSegDataset.METAINFO['classes'])
@@ -27,13 +27,13 @@ class LoadFrameLabels(BaseTransform):
 
     Reads ``frame_instances/<scan>/<frame>.png``, instance ids of the depth
     image's pixels, and ``scenes/<scan>.json``, whose ``instance_classes``
-    are NYU40 ids by instance id, as SynthRooms has them. Comes right after
-    ``LoadRGBDPoints``; later transforms move the labels with the points.
+    are NYU40 ids by instance id, as SynthRooms has them. Later transforms
+    move the labels with the points.
 
     Required Keys:
 
     - scan (str), frame (str)
-    - points (:obj:`BasePoints`), pixels (np.ndarray)
+    - points (:obj:`BasePoints`) with column ``pixel``
 
     Added Keys:
 
@@ -66,10 +66,12 @@ class LoadFrameLabels(BaseTransform):
                 belong to each other.
         """
         scan, frame = results['scan'], results['frame']
-        pixels = results['pixels']
-        if len(pixels) != len(results['points']):
-            raise ValueError('points were sampled again: put LoadFrameLabels '
-                             'right after LoadRGBDPoints')
+        points = results['points']
+        column = (points.attribute_dims or {}).get('pixel')
+        if column is None:
+            raise ValueError("LoadFrameLabels needs the pixel of each point: "
+                             "put 'pixel' into the columns of LoadRGBDPoints")
+        pixels = points.tensor[:, column].numpy().astype(np.int64)
         path = join(self.data_root, 'frame_instances', scan, f'{frame}.png')
         instances = decode_uint16(self._read(path), path).reshape(-1)
         labels = self._labels_of(scan)

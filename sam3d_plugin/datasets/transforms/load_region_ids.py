@@ -14,10 +14,12 @@ NO_REGIONS = -1.
 
 @TRANSFORMS.register_module()
 class LoadRegionIds(BaseTransform):
-    """Append the region id of each point as the last column of the points.
+    """Add the region id of each point as a column of the points.
 
-    It stands right after ``LoadPointsFromFile``. From there on mmdet3d's own
-    sampling, flips, rotations and packing keep ids and points together. A
+    It stands right after ``LoadPointsFromFile``, so that the column is that
+    behind the columns which were loaded: 3 for xyz alone. From there on
+    mmdet3d's own sampling, flips, rotations and packing keep ids and points
+    together; what later steps add stands behind. A
     scan whose infos name no region file gets -1 everywhere, which tokenizers
     without regions ignore and those that need them refuse.
 

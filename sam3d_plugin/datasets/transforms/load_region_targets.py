@@ -1,8 +1,8 @@
-"""What a frame's regions shall be predicted as.
+"""What is stored about the regions of a frame.
 
-Axis legend: R regions, C channels.
+Shapes: R regions, C channels.
 """
-from typing import Dict, Optional
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -12,45 +12,63 @@ from mmengine.structures import InstanceData
 
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.frame_rows import FrameRows
-from sam3d_plugin.store.region_groups import RegionGroups
+from .load_rgbd_points import data_folder
 
-_EXTRACT = 'tools/preparation/extract_features.py'
-_GROUP = 'tools/preparation/build_groups.py'
+GROUP_IDS = 'group_ids'
+_TOOLS = dict(
+    region_features='tools/preparation/extract_features.py',
+    region_groups='tools/preparation/build_groups.py')
 
 
 @TRANSFORMS.register_module()
 class LoadRegionTargets(BaseTransform):
-    """Read the image features and groups of a frame's regions.
+    """Read one stored value per region of the frame; may be repeated.
 
-    What the dataset has no folder for is left out. Row i belongs to region i
-    + 1 of the points' region column.
+    Row i belongs to region i + 1 of the points' region column.
 
     Required Keys:
 
-    - scan (str), frame (str)
-    - num_regions (int), from ``LoadRGBDPoints``
-    - region_features (str, optional), region_groups (str, optional): folders
+    - data_root (str), scan (str), frame (str)
+    - num_regions (int), from ``LoadRGBDPoints`` with column ``region``
 
-    Added Keys:
+    Added or Modified Keys:
 
-    - regions (:obj:`InstanceData`): ids (R,) int64 from 1; features (R, C)
-      float32, means over the region's pixels; group_ids (R,) int64
+    - regions (:obj:`InstanceData`): ids (R,) int64 from 1, and ``key``: (R,
+      C) float32, or int64 for a column of integers
 
     Args:
+        folder (str): Folder of the store in the data set. Defaults to
+            'region_features'.
+        key (str): Name of the values in ``regions``: ``'features'``,
+            ``'group_ids'``. Defaults to 'features'.
+        column (Optional[str]): Column of the files. None is ``'mean'`` for
+            ``'features'``, else the key. Defaults to None.
         max_open (int): Scans whose files stay mapped. Defaults to 256.
         backend_args (Optional[dict]): Arguments of the file backend.
     """
 
     def __init__(self,
+                 folder: str = 'region_features',
+                 key: str = 'features',
+                 column: Optional[str] = None,
                  max_open: int = 256,
                  backend_args: Optional[dict] = None) -> None:
+        self.folder = folder
+        self.key = key
+        self.column = column or ('mean' if key == 'features' else key)
         self.max_open = max_open
         self.backend_args = backend_args
-        self._features: Dict[str, FrameRows] = {}
-        self._groups: Dict[str, RegionGroups] = {}
+        is_group = self.column == GROUP_IDS
+        self.kind = 'region_groups' if is_group else 'region_features'
+        self._rows: Dict[str, FrameRows] = {}
+
+    @property
+    def stores(self) -> List[Tuple[str, str]]:
+        """Kind and folder of each store that is read."""
+        return [(self.kind, self.folder)]
 
     def transform(self, results: dict) -> dict:
-        """Add the regions.
+        """Add the values.
 
         Args:
             results (dict): Result dict of the pipeline.
@@ -60,50 +78,35 @@ class LoadRegionTargets(BaseTransform):
 
         Raises:
             StoreError: When a file is damaged, has another number of regions
-                than the id map, or a feature is not finite.
+                than the id map, or a value is not finite.
+            ValueError: When points have no regions.
         """
+        if 'num_regions' not in results:
+            raise ValueError("LoadRegionTargets needs region ids: put 'region'"
+                             ' into the columns of LoadRGBDPoints before it')
+        root, tool = data_folder(results, self.folder), _TOOLS[self.kind]
+        if root not in self._rows:
+            self._rows[root] = FrameRows(root, (self.column, ), tool,
+                                         self.backend_args, self.max_open)
+        scan, frame = results['scan'], results['frame']
+        values = self._rows[root].read(scan, frame)[self.column]
         count = results['num_regions']
-        values = dict(ids=torch.arange(1, count + 1))
-        if results.get('region_features'):
-            values['features'] = self._read_features(results)
-        if results.get('region_groups'):
-            values['group_ids'] = self._read_groups(results)
-        results['regions'] = InstanceData(**values)
+        if len(values) != count:
+            raise StoreError(
+                f'{root}: {scan}/{frame} has {len(values)} regions, its id '
+                f'map {count}; they were made of other id maps, run {tool} '
+                'again')
+        is_float = values.dtype.kind == 'f'
+        values = values.astype(np.float32 if is_float else np.int64)
+        if not np.isfinite(values).all():
+            raise StoreError(
+                f'{root}: a value of {scan}/{frame} is NaN or infinite; '
+                f'remove the file of the scan and run {tool} again')
+        if 'regions' not in results:
+            results['regions'] = InstanceData(ids=torch.arange(1, count + 1))
+        setattr(results['regions'], self.key, torch.from_numpy(values))
         return results
 
-    def _read_features(self, results: dict) -> torch.Tensor:
-        root = results['region_features']
-        if root not in self._features:
-            # Of the two pooled features only this one is a target.
-            self._features[root] = FrameRows(root, ('mean', ), _EXTRACT,
-                                             self.backend_args, self.max_open)
-        scan, frame = results['scan'], results['frame']
-        features = self._features[root].read(scan, frame)['mean']
-        _check_count(root, results, len(features), _EXTRACT)
-        features = features.astype(np.float32)
-        if not np.isfinite(features).all():
-            raise StoreError(
-                f'{root}: a feature of {scan}/{frame} is NaN or infinite; '
-                f'remove the file of the scan and run {_EXTRACT} again')
-        return torch.from_numpy(features)
-
-    def _read_groups(self, results: dict) -> torch.Tensor:
-        root = results['region_groups']
-        if root not in self._groups:
-            self._groups[root] = RegionGroups(root, self.backend_args,
-                                              self.max_open)
-        group_ids = self._groups[root].read(results['scan'], results['frame'])
-        _check_count(root, results, len(group_ids), _GROUP)
-        return torch.from_numpy(group_ids.astype(np.int64))
-
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(max_open={self.max_open})'
-
-
-def _check_count(root: str, results: dict, count: int, tool: str) -> None:
-    """Raise StoreError unless there is a row for each region."""
-    if count != results['num_regions']:
-        raise StoreError(
-            f'{root}: {results["scan"]}/{results["frame"]} has {count} '
-            f'regions, its id map {results["num_regions"]}; they were made '
-            f'of other id maps, run {tool} again')
+        return (f'{type(self).__name__}(folder={self.folder!r}, '
+                f'key={self.key!r}, column={self.column!r})')

@@ -1,124 +1,189 @@
-"""Points of an RGB-D frame, each with the region of its pixel.
+"""Points of an RGB-D frame, with what travels along as columns.
 
-Axis legend: N points, H W pixels of the depth image, H' W' of the id map.
+Shapes: N points, H W pixels of the depth image, H' W' of another image.
 """
-from typing import Dict, Optional
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 from mmdet3d.structures import DepthPoints
 from mmengine.logging import print_log
+from mmengine.utils import is_abs
 
 from sam3d_plugin.ops.projection import (back_project, pixel_indices, project,
                                          transform)
 from sam3d_plugin.ops.scene_origin import (FLOOR_PERCENTILE, check_center,
                                            find_origin)
 from sam3d_plugin.store.errors import StoreError
-from sam3d_plugin.store.files import join, read_bytes
+from sam3d_plugin.store.files import BackendArgs, join, read_bytes
+from sam3d_plugin.store.image_files import decode_uint16
 from sam3d_plugin.store.posed_images import Cameras, PosedImages
 from ..seeding import sample_generator
 
+# Width of each column, in the order in which they stand behind xyz.
+COLUMNS = dict(region=1, pixel=1, origin=3, color=3)
 _MILLIMETRES = np.float32(1000)
-_PNG_END = b'IEND\xaeB`\x82'
 
 
-def decode_uint16(content: bytes, name: str) -> np.ndarray:
-    """Pixels of a 16-bit grey PNG.
+def data_folder(results: dict, folder: str) -> str:
+    """Path of a data set's folder.
 
     Args:
-        content (bytes): The file.
-        name (str): What to call it in the error.
+        results (dict): Result dict of the pipeline, with ``data_root``.
+        folder (str): Relative to the data root, or absolute.
+
+    Returns:
+        str: The path.
+    """
+    root = results.get('data_root', '')
+    return folder if is_abs(folder) or not root else join(root, folder)
+
+
+def read_stored_image(root: str, scan: str, frame: str,
+                      backend_args: BackendArgs) -> np.ndarray:
+    """Depth or region ids of a frame.
+
+    Args:
+        root (str): The store.
+        scan (str): Name of the scan.
+        frame (str): Name of the frame.
+        backend_args (BackendArgs): Arguments of the file backend.
 
     Returns:
         np.ndarray: (H, W) uint16.
 
     Raises:
-        StoreError: When it is truncated or something else.
+        StoreError: When the file is missing.
+        FrameError: When it is damaged.
     """
-    image = None
-    if content.endswith(_PNG_END):
-        image = cv2.imdecode(
-            np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None or image.dtype != np.uint16 or image.ndim != 2:
-        raise StoreError(f'{name} is no whole 16-bit PNG; run tools/'
-                         'preparation/verify.py, which names all that must '
-                         'be made again')
-    return image
+    path = join(root, scan, f'{frame}.png')
+    try:
+        content = read_bytes(path, backend_args)
+    except FileNotFoundError:
+        raise StoreError(
+            f'{path} is missing, though the manifest names it; copy it '
+            'again, or run the step that makes it') from None
+    return decode_uint16(content, path)
 
 
-def pixel_regions(xyz: np.ndarray, pixels: np.ndarray, region_map: np.ndarray,
-                  cameras: Cameras) -> np.ndarray:
-    """Regions of some depth pixels, as ``ops.lifting`` does for all of them.
+def point_columns(columns: Sequence[str]) -> Dict[str, Any]:
+    """Where named columns of points stand.
+
+    Args:
+        columns (Sequence[str]): Names from ``COLUMNS``, in any order.
+
+    Returns:
+        Dict[str, Any]: Index of each, a list of indices if it has several.
+
+    Raises:
+        ValueError: When a name is unknown.
+    """
+    unknown = sorted(set(columns) - set(COLUMNS))
+    if unknown:
+        raise ValueError(f'columns has {unknown[0]!r}; choose from '
+                         f'{", ".join(COLUMNS)}')
+    places: Dict[str, Any] = {}
+    start = 3
+    for name in (name for name in COLUMNS if name in columns):
+        end = start + COLUMNS[name]
+        places[name] = start if end == start + 1 else list(range(start, end))
+        start = end
+    return places
+
+
+def seen_values(xyz: np.ndarray, pixels: np.ndarray, image: np.ndarray,
+                cameras: Cameras) -> np.ndarray:
+    """What an image of the color camera shows at some depth pixels.
 
     Args:
         xyz (np.ndarray): (N, 3) their points, depth camera, metres.
         pixels (np.ndarray): (N,) indices into the flattened depth image.
-        region_map (np.ndarray): (H', W') uint16, 0 = in no region.
+        image (np.ndarray): (H', W', ...) colors or region ids.
         cameras (Cameras): Of the scan.
 
     Returns:
-        np.ndarray: (N,) uint16, 0 where the colour camera sees nothing.
+        np.ndarray: (N, ...), 0 where the color camera sees nothing.
     """
-    flat = region_map.reshape(-1)
+    flat = image.reshape(-1, *image.shape[2:])
     if cameras.is_single:
         return flat[pixels]
     uv, _ = project(
         transform(xyz, cameras.depth_to_color), cameras.color_intrinsics)
-    color_pixels, is_inside = pixel_indices(uv, *region_map.shape)
-    return np.where(is_inside, flat[color_pixels], np.uint16(0))
+    color_pixels, is_inside = pixel_indices(uv, *image.shape[:2])
+    values = flat[color_pixels]
+    values[~is_inside] = 0
+    return values
 
 
 @TRANSFORMS.register_module()
 class LoadRGBDPoints(BaseTransform):
-    """Back-project a random part of a frame's depth pixels.
+    """Back-project random depth pixels of a frame.
 
     The pose turns the points into the world, whose z axis points up, so that
-    rotations about z and heights mean what they do in whole scans; then they
-    are centred. Colour images are not read. Only the chosen pixels become
-    points. A frame without any depth is named and left to the dataset to
-    replace.
+    rotations about z and heights mean what they do in complete scans; then
+    they are centered. Only the chosen pixels become points. What has to
+    survive augmentation is a column of the points. A frame without any depth
+    is named and left to the dataset to replace.
 
     Required Keys:
 
-    - scan (str), frame (str)
-    - posed_images (str), region_maps (str): folders
+    - data_root (str), scan (str), frame (str)
 
     Added Keys:
 
-    - points (:obj:`DepthPoints`): x, y, z, and the region id as
-      ``attribute_dims['region']``, 0 = in no region
-    - num_regions (int): R of the frame's id map
-    - pixels (np.ndarray): (N,) pixel of each point, an index into the
-      flattened depth image; it does not move with the points, so whatever
-      reads it comes before they are sampled again
+    - points (:obj:`DepthPoints`): x, y, z, then the columns; their
+      ``attribute_dims`` name the columns
+    - num_regions (int, with ``region``): R of the frame's id map
 
     Args:
         num_points (Optional[int]): N, drawn without repetition if there are
             as many pixels with depth, else with; None takes each once.
             Defaults to 20000.
+        columns (Sequence[str]): Columns behind xyz, always in this order:
+            ``'region'``, the id of the point's 2D region, 0 = in no region;
+            ``'pixel'``, index into the flattened depth image; ``'origin'``,
+            x, y, z in the world before centering and augmentation, metres;
+            ``'color'``, RGB from 0 to 255, 0 where the color camera sees
+            nothing. Defaults to ('region', ).
         center (str): Origin of the points. ``'floor'``: mean x and y, and
             the floor in z, which is a low percentile as in VoteNet's heights;
             ``'mean'``: their mean; ``'none'``: that of the world. Defaults
             to 'floor'.
         floor_percentile (float): Which percentile. Defaults to 0.99, as in
             mmdet3d.
+        folder (str): Folder of the frames. Defaults to 'posed_images'.
+        region_folder (str): Folder of the id maps, read for ``'region'``
+            only. Defaults to 'region_maps'.
         backend_args (Optional[dict]): Arguments of the file backend.
     """
 
     def __init__(self,
                  num_points: Optional[int] = 20000,
+                 columns: Sequence[str] = ('region', ),
                  center: str = 'floor',
                  floor_percentile: float = FLOOR_PERCENTILE,
+                 folder: str = 'posed_images',
+                 region_folder: str = 'region_maps',
                  backend_args: Optional[dict] = None) -> None:
         check_center(center)
+        self.point_columns = point_columns(columns)
         self.num_points = num_points
         self.center = center
         self.floor_percentile = floor_percentile
+        self.folder = folder
+        self.region_folder = region_folder
         self.backend_args = backend_args
         self._images: Dict[str, PosedImages] = {}
+
+    @property
+    def stores(self) -> List[Tuple[str, str]]:
+        """Kind and folder of each store that is read."""
+        stores = [('posed_images', self.folder)]
+        if 'region' in self.point_columns:
+            stores.append(('region_maps', self.region_folder))
+        return stores
 
     def transform(self, results: dict) -> Optional[dict]:
         """Load the points.
@@ -130,19 +195,13 @@ class LoadRGBDPoints(BaseTransform):
             Optional[dict]: With the points; None if no pixel has depth.
 
         Raises:
-            StoreError: When a file is missing, damaged or of another size.
-            FrameError: When cameras or pose cannot be used.
+            StoreError: When a file is missing.
+            FrameError: When a file is damaged or of another size, or cameras
+                or pose cannot be used.
         """
-        images = self._open(results['posed_images'])
+        images = self._open(data_folder(results, self.folder))
         scan, frame = results['scan'], results['frame']
-        depth = self._read_image(results['posed_images'], scan, frame)
-        region_map = self._read_image(results['region_maps'], scan, frame)
-        cameras = images.cameras(scan)
-        if cameras.is_single and depth.shape != region_map.shape:
-            raise StoreError(
-                f'{scan}/{frame}: depth is {depth.shape[::-1]}, the id map '
-                f'{region_map.shape[::-1]}, and there is no second camera; '
-                'make the id map again')
+        depth = read_stored_image(images.root, scan, frame, self.backend_args)
         pixels = self._choose(np.flatnonzero(depth > 0))
         if not len(pixels):
             print_log(
@@ -151,19 +210,41 @@ class LoadRGBDPoints(BaseTransform):
                 logger='current',
                 level='WARNING')
             return None
+        cameras = images.cameras(scan)
         metres = depth.astype(np.float32) / _MILLIMETRES
         xyz = back_project(metres, cameras.depth_intrinsics, pixels)
-        ids = pixel_regions(xyz, pixels, region_map, cameras)
-        xyz = transform(xyz, images.read_pose(scan, frame))
-        xyz -= find_origin(xyz, self.center, self.floor_percentile)
-        columns = np.column_stack([xyz, ids]).astype(np.float32)
+        world = transform(xyz, images.read_pose(scan, frame))
+        columns: Dict[str, np.ndarray] = dict(pixel=pixels, origin=world)
+        for name, image in self._read_images(results, images).items():
+            if cameras.is_single and depth.shape != image.shape[:2]:
+                raise StoreError(
+                    f'{scan}/{frame}: depth is {depth.shape[::-1]}, the '
+                    f'{name} image {image.shape[1::-1]}, and there is no '
+                    'second camera; make that image again')
+            columns[name] = seen_values(xyz, pixels, image, cameras)
+        centered = world - find_origin(world, self.center,
+                                       self.floor_percentile)
+        values = np.column_stack(
+            [centered, *(columns[name] for name in self.point_columns)])
         results['points'] = DepthPoints(
-            torch.from_numpy(columns),
-            points_dim=4,
-            attribute_dims=dict(region=3))
-        results['num_regions'] = int(region_map.max())
-        results['pixels'] = pixels
+            torch.from_numpy(values.astype(np.float32)),
+            points_dim=values.shape[1],
+            attribute_dims=dict(self.point_columns))
         return results
+
+    def _read_images(self, results: dict,
+                     images: PosedImages) -> Dict[str, np.ndarray]:
+        """Images that columns are made of, by the name of the column."""
+        scan, frame = results['scan'], results['frame']
+        found = {}
+        if 'region' in self.point_columns:
+            found['region'] = read_stored_image(
+                data_folder(results, self.region_folder), scan, frame,
+                self.backend_args)
+            results['num_regions'] = int(found['region'].max())
+        if 'color' in self.point_columns:
+            found['color'] = images.read_color(scan, frame)
+        return found
 
     def _choose(self, pixels: np.ndarray) -> np.ndarray:
         if self.num_points is None or not len(pixels):
@@ -176,16 +257,7 @@ class LoadRGBDPoints(BaseTransform):
             self._images[root] = PosedImages(root, self.backend_args)
         return self._images[root]
 
-    def _read_image(self, root: str, scan: str, frame: str) -> np.ndarray:
-        path = join(root, scan, f'{frame}.png')
-        try:
-            content = read_bytes(path, self.backend_args)
-        except FileNotFoundError:
-            raise StoreError(
-                f'{path} is missing, though the manifest names it; copy it '
-                'again, or run the step that makes it') from None
-        return decode_uint16(content, path)
-
     def __repr__(self) -> str:
         return (f'{type(self).__name__}(num_points={self.num_points}, '
+                f'columns={tuple(self.point_columns)}, '
                 f'center={self.center!r})')

@@ -17,10 +17,10 @@ class PointTokenBackbone(TokenEncoder):
     """A plain transformer on point tokens, for any mmdet3d indoor head.
 
     The network sees xyz alone. A tokenizer that needs regions reads their
-    ids from a column of the points; ``LoadRegionIds`` appends it as the last
-    one, but patch sampling for segmentation puts its normalized coordinates
-    behind it. ``fp_xyz`` of a token is the member point nearest to its centre,
-    because heads look up that point's targets through ``fp_indices``.
+    ids from a column of the points; ``LoadRegionIds`` puts it behind the
+    loaded ones, 3 for xyz alone. ``fp_xyz`` of a token is the member point
+    nearest to its centre, because heads look up that point's targets through
+    ``fp_indices``.
 
     Args:
         tokenizer (dict): Config of a tokenizer without padding.
@@ -29,7 +29,7 @@ class PointTokenBackbone(TokenEncoder):
         out_channels (Optional[int]): Channels that the head expects: 256 for
             VoteNet, 288 for GroupFree3D. None leaves out the projection, for
             heads that read ``token_features``.
-        region_column (int): Point column of the region ids. Defaults to -1.
+        region_column (int): Point column of the region ids. Defaults to 3.
         center (str): Origin that positions of tokens are counted from:
             ``'floor'`` or ``'mean'`` of the scene, as ``LoadRGBDPoints`` gives
             it to frames in pre-training, wherever the data set has its own;
@@ -55,7 +55,7 @@ class PointTokenBackbone(TokenEncoder):
                  embedding: dict,
                  encoder: dict,
                  out_channels: Optional[int],
-                 region_column: int = -1,
+                 region_column: int = 3,
                  center: str = 'none',
                  feature_depths: Sequence[int] = (),
                  frozen: bool = False,

@@ -26,13 +26,15 @@ class TokenEncoder(BaseModule):
     """Tokenizer, token embedding and transformer encoder.
 
     The network sees xyz alone. Region ids, where they are needed, are one
-    more column of the points.
+    more column of the points. A training finds it by its name in the
+    ``metainfo`` of data sets that have ``point_columns``.
 
     Args:
         tokenizer (dict): Config of the tokenizer.
         embedding (dict): Config of the token embedding.
         encoder (dict): Config of the token encoder.
-        region_column (int): Point column of the region ids. Defaults to -1.
+        region_column (int): Point column of the region ids, if the data set
+            does not name it. Defaults to 3, right behind xyz.
         init_cfg (Optional[dict]): Initialization config.
     """
 
@@ -40,13 +42,22 @@ class TokenEncoder(BaseModule):
                  tokenizer: dict,
                  embedding: dict,
                  encoder: dict,
-                 region_column: int = -1,
+                 region_column: int = 3,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         self.tokenizer = MODELS.build(tokenizer)
         self.embedding = MODELS.build(embedding)
         self.encoder = MODELS.build(encoder)
-        self.region_column = region_column
+        self.region_column: Optional[int] = region_column
+
+    def use_metainfo(self, metainfo: dict) -> None:
+        """Find the region ids among the columns of the training data.
+
+        Args:
+            metainfo (dict): Of the data set, maybe with ``point_columns``.
+        """
+        if 'point_columns' in metainfo:
+            self.region_column = metainfo['point_columns'].get('region')
 
     def tokenize(self,
                  points: Tensor,
@@ -81,14 +92,15 @@ class TokenEncoder(BaseModule):
 
     def _region_ids(self, points: Tensor) -> Tensor:
         """Region ids (B, N) int64 from their column of the points."""
+        place = self.region_column
         error = ValueError(
-            f'point column {self.region_column} holds no region ids '
-            '(integers >= 0): load frames with their region maps, put '
+            f'point column {place} holds no region ids (integers >= 0): '
+            "load frames with 'region' in the columns of LoadRGBDPoints, put "
             'LoadRegionIds after LoadPointsFromFile for scans, or use '
             'KNNTokenizer')
-        if points.shape[-1] < 4:
+        if place is None or place >= points.shape[-1]:
             raise error
-        column = points[..., self.region_column]
+        column = points[..., place]
         is_id = (column >= 0) & (column <= MAX_REGION_ID) & (
             column == column.round())
         require(is_id.all(), lambda: error)

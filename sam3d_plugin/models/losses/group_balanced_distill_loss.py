@@ -1,5 +1,5 @@
 """Losses per item, plain and balanced over groups of regions."""
-from typing import Optional, Sequence
+from typing import Any, Dict, Optional, Sequence, Union
 
 import numpy as np
 import torch
@@ -7,8 +7,7 @@ from mmdet3d.registry import MODELS
 from torch import Tensor, nn
 
 from sam3d_plugin.ops.transfer import require
-from sam3d_plugin.store.files import BackendArgs
-from sam3d_plugin.store.region_groups import RegionGroups, balanced_weights
+from sam3d_plugin.store.region_groups import balanced_weights
 
 SMOOTH_L1 = dict(type='mmdet.SmoothL1Loss', beta=1.0, reduction='none')
 
@@ -57,41 +56,70 @@ class GroupBalancedDistillLoss(DistillLoss):
     """Any loss per item, times the weight of the item's group.
 
     Rare groups weigh more (paper, section 3.3; formula in
-    :func:`~sam3d_plugin.store.region_groups.balanced_weights`). Counts and
-    weights are buffers, so a checkpoint tells what it was trained with.
+    :func:`~sam3d_plugin.store.region_groups.balanced_weights`). Counts come
+    from the data set when a training starts, or from a checkpoint; they and
+    the weights are buffers, so a checkpoint tells what it was trained with.
 
     Args:
-        groups (Optional[str]): The folder ``region_groups/<set>`` that
-            build_groups.py made.
-        counts (Optional[Sequence[int]]): Regions in each group, instead of
-            ``groups``.
         normalize (str): ``'paper'``, the weights sum to 1 over groups, so
             that the loss shrinks by about their number, or ``'mean_one'``,
             their mean over all regions is 1. Defaults to ``'paper'``.
+        counts (Optional[Sequence[int]]): Regions in each group, without a
+            data set. Defaults to None.
         loss (dict): See :class:`DistillLoss`.
-        backend_args (BackendArgs): Arguments of the file backend.
     """
 
-    counts: Tensor
-    weights: Tensor
+    counts: Optional[Tensor]
+    weights: Optional[Tensor]
 
     def __init__(self,
-                 groups: Optional[str] = None,
-                 counts: Optional[Sequence[int]] = None,
                  normalize: str = 'paper',
-                 loss: dict = SMOOTH_L1,
-                 backend_args: BackendArgs = None) -> None:
+                 counts: Optional[Sequence[int]] = None,
+                 loss: dict = SMOOTH_L1) -> None:
         super().__init__(loss)
-        if (groups is None) == (counts is None):
-            raise ValueError('GroupBalancedDistillLoss takes either groups, '
-                             'a folder that build_groups.py made, or counts')
-        if groups is not None:
-            numbers = RegionGroups(groups, backend_args).groups().counts
-        else:
-            numbers = np.asarray(counts, np.int64)
-        weights = balanced_weights(numbers, normalize)
-        self.register_buffer('counts', torch.from_numpy(numbers.copy()))
-        self.register_buffer('weights', torch.from_numpy(weights).float())
+        self.normalize = normalize
+        self.register_buffer('counts', None)
+        self.register_buffer('weights', None)
+        if counts is not None:
+            self._set_counts(np.asarray(counts, np.int64))
+
+    def use_metainfo(self, metainfo: dict) -> None:
+        """Take the counts of the training data.
+
+        Args:
+            metainfo (dict): Of the data set, with ``group_counts``.
+
+        Raises:
+            ValueError: When it has none, or others than the loss.
+        """
+        if 'group_counts' in metainfo:
+            self._set_counts(np.asarray(metainfo['group_counts'], np.int64))
+        elif self.counts is None:
+            raise ValueError(
+                'GroupBalancedDistillLoss balances groups, and the pipeline '
+                'reads none: add LoadRegionTargets with key group_ids, or use '
+                'DistillLoss')
+
+    def _set_counts(self, counts: np.ndarray) -> None:
+        """Set counts (K,) and the weights that follow from them."""
+        if self.counts is not None:
+            if self.counts.tolist() == counts.tolist():
+                return
+            raise ValueError(
+                f'the loss balances groups of {_listed(self.counts)} regions, '
+                f'the new ones have {_listed(counts)}; train with the groups '
+                'of the checkpoint, or start without it')
+        weights = balanced_weights(counts, self.normalize)
+        self.counts = torch.from_numpy(counts)
+        self.weights = torch.from_numpy(weights).float()
+
+    def _load_from_state_dict(self, state_dict: Dict[str, Tensor], prefix: str,
+                              *args: Any) -> None:
+        """Load; counts of a checkpoint are taken, or must be equal."""
+        counts = state_dict.get(f'{prefix}counts')
+        if counts is not None:
+            self._set_counts(counts.cpu().numpy())
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self,
                 predictions: Tensor,
@@ -111,16 +139,23 @@ class GroupBalancedDistillLoss(DistillLoss):
             ValueError: Without groups, or with a group that has no weight.
         """
         losses = super().forward(predictions, targets)
-        if group_ids is None:
+        if group_ids is None or self.weights is None:
             raise ValueError(
-                'GroupBalancedDistillLoss needs the group of every region: '
-                'run tools/preparation/build_groups.py and name its folder '
-                'in the dataset, or use DistillLoss')
+                'GroupBalancedDistillLoss needs the group of every region and '
+                'their counts: add LoadRegionTargets with key group_ids to '
+                'the pipeline, or use DistillLoss')
+        if self.weights.device != losses.device:  # counts came later
+            self.to(losses.device)
         num_groups = len(self.weights)
         require(
             ((group_ids >= 0) & (group_ids < num_groups)).all(),
             lambda: ValueError(
                 f'a region is in a group >= {num_groups}, for which the loss '
-                'has no weight: point the dataset and the loss at the same '
-                'region_groups folder'))
+                'has no weight: load the groups that the counts are of'))
         return losses * self.weights[group_ids]
+
+
+def _listed(counts: Union[Tensor, np.ndarray]) -> str:
+    """The first counts of some groups."""
+    first = ', '.join(str(count) for count in counts.tolist()[:4])
+    return first + (', ...' if len(counts) > 4 else '')

@@ -4,11 +4,12 @@ from typing import Any, Dict
 import torch
 from mmdet3d.registry import MODELS
 from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
 
 
 @MODELS.register_module()
 class FramePreprocessor(BaseDataPreprocessor):
-    """Stack the points of a batch and move them to the model's device.
+    """Stack every input of a batch and move it to the model's device.
 
     Data samples stay where they are: a target generator that reads them
     puts their arrays together first, so that they move as a few large ones.
@@ -25,26 +26,37 @@ class FramePreprocessor(BaseDataPreprocessor):
         """Stack and move.
 
         Args:
-            data (Dict[str, Any]): ``inputs`` with ``points``, a list of
-                B tensors (N, 3 + D) or one (B, N, 3 + D), and
-                ``data_samples``.
-            training (bool): Not looked at.
+            data (Dict[str, Any]): ``inputs``, by name lists of B tensors of
+                one shape or stacked ones, and ``data_samples``.
+            training (bool): Unused.
 
         Returns:
-            dict: The same with ``points`` (B, N, 3 + D) float32.
+            dict: The same with (B, ...) tensors; ``points`` are float32.
 
         Raises:
-            ValueError: When frames have different numbers of points.
+            ValueError: When an input is something else; it is named.
         """
-        points = self.cast_data(data['inputs']['points'])
-        if not torch.is_tensor(points):
-            counts = sorted({len(p) for p in points})
-            if len(counts) > 1:
-                raise ValueError(
-                    f'frames of a batch have {counts[0]} to {counts[-1]} '
-                    'points: put PointSample with num_points into the '
-                    'pipeline')
-            points = torch.stack(points)
-        return dict(
-            inputs=dict(points=points.float()),
-            data_samples=data.get('data_samples'))
+        inputs = {
+            name: _stack(name, self.cast_data(value))
+            for name, value in data['inputs'].items()
+        }
+        if 'points' in inputs:
+            inputs['points'] = inputs['points'].float()
+        return dict(inputs=inputs, data_samples=data.get('data_samples'))
+
+
+def _stack(name: str, values: Any) -> Tensor:
+    """One tensor (B, ...) of an input."""
+    if torch.is_tensor(values):
+        return values
+    if not values or not all(torch.is_tensor(value) for value in values):
+        raise ValueError(f'input {name!r} is not a tensor per frame; move it '
+                         'from keys to meta_keys of PackPretrainInputs')
+    shapes = sorted({tuple(value.shape) for value in values})
+    if len(shapes) > 1:
+        remedy = 'PointSample with num_points' if name == 'points' else (
+            'a step that makes them equal')
+        raise ValueError(
+            f'input {name!r} of a batch has the shapes {shapes[0]} to '
+            f'{shapes[-1]}: put {remedy} into the pipeline')
+    return torch.stack(list(values))

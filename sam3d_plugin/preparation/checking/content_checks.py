@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from ...store.errors import FrameError, StoreError
 from ...store.files import (BackendArgs, checksum, exists, join, list_names,
                             read_bytes, size_of)
+from ...store.frame_rows import unpack_frames
 from ...store.manifest import HEADER, Store
 from ...store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
                                    PosedImages, check_pose, decode_color,
@@ -168,6 +169,21 @@ def check_region_features(checked: Checked) -> Iterator[Complaint]:
                 yield path, f'a feature of frame {frame} is not finite'
         counts = {frame: len(a.areas) for frame, a in frames.items()}
         yield from _rows_fit(checked, path, checked.record.scan, counts)
+
+
+def check_frame_pairs(checked: Checked) -> Iterator[Complaint]:
+    """Partners that are frames of the file, and overlaps that are shares."""
+    for path, content in checked.files.items():
+        try:
+            frames = unpack_frames(content, checked.name(path),
+                                   ('partner', 'overlap'))
+        except _UNUSABLE as error:
+            yield path, str(error)
+            continue
+        for frame, rows in frames.items():
+            if not ((rows['partner'] >= 0) & (rows['partner'] < len(frames)) &
+                    (rows['overlap'] > 0) & (rows['overlap'] <= 1)).all():
+                yield path, f'partners of frame {frame} are out of range'
 
 
 def _frames_differ(found: set, recorded: set) -> str:
@@ -390,6 +406,7 @@ CONTENT_CHECKS: Dict[str, ContentCheck] = dict(
     region_maps=check_region_maps,
     region_features=check_region_features,
     region_groups=check_region_groups,
+    frame_pairs=check_frame_pairs,
     frame_regions=check_frame_regions,
     regions=check_scan_regions,
     scan_regions=check_scan_regions,

@@ -28,6 +28,7 @@ _TOOLS = dict(
     region_groups='build_groups.py',
     scan_regions='lift_regions.py',
     frame_regions='lift_regions.py',
+    frame_pairs='pair_frames.py',
     fused_scans='fuse_frames.py')
 
 

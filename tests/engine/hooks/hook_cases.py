@@ -17,11 +17,9 @@ class HookFrames(Dataset):
     The loss of that frame is not finite, without being refused as a target.
     """
 
-    metainfo: dict = {}
-
-    def __init__(self, bad_frame=None, region_groups=''):
+    def __init__(self, bad_frame=None, metainfo={}):
         self.bad_frame = bad_frame
-        self.data_prefix = dict(region_groups=region_groups)
+        self.metainfo = metainfo
 
     def __len__(self):
         return 4

@@ -18,7 +18,8 @@ from .scan_readers import ReadOptions, find_scans, read_scan
 from .splits import Splits, make_splits
 
 # What other steps make of frames; an import touches none of it.
-_BESIDE = ('posed_images', 'region_maps', 'region_features', 'region_groups')
+_BESIDE = ('posed_images', 'region_maps', 'region_features', 'region_groups',
+           'frame_pairs')
 
 
 @dataclass(frozen=True)

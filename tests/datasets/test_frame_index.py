@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from sam3d_plugin.datasets.frame_index import describe_skipped, index_frames
-from sam3d_plugin.datasets.frame_preflight import (FrameFolders,
-                                                   check_frame_loader)
+from sam3d_plugin.datasets.preflight import check_frame_loader
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.posed_images import PosedImages
@@ -20,10 +19,14 @@ def root(tmp_path):
     return frame_store.write_data_set(tmp_path)
 
 
-def folders(root):
-    return FrameFolders(
-        str(root / 'posed_images'), str(root / 'region_maps'),
-        str(root / 'region_features'), str(root / 'region_groups' / 'train'))
+def folders(root, *kinds):
+    stores = dict(
+        posed_images='posed_images',
+        region_maps='region_maps',
+        region_features='region_features',
+        region_groups='region_groups/train')
+    return [(kind, str(root / folder)) for kind, folder in stores.items()
+            if not kinds or kind in kinds]
 
 
 def refused(root, *parts, **options):
@@ -42,7 +45,47 @@ def test_good_stores_pass(root):
         s: list(frame_store.FRAMES)
         for s in frame_store.SCANS
     }
-    assert index.channels == 3 and index.skipped == {}
+    assert index.skipped == {}
+    assert index.group_counts == [1, 2, 3, 4]
+
+
+def test_frames_alone_need_no_id_maps(root):
+    for folder in ('region_maps', 'region_features', 'region_groups'):
+        shutil.rmtree(root / folder)
+    (root / 'posed_images' / 'beta' / '00001.png').unlink()
+    images = folders(root, 'posed_images')
+    index = index_frames(images)
+    assert index.frames == dict(
+        alpha=list(frame_store.FRAMES), beta=['00000', '00002'])
+    assert index.group_counts is None
+    index = index_frames(images, scans=['beta', 'gamma'])
+    assert list(index.frames) == ['beta']
+    assert 'no depth images' in index.skipped['gamma']
+    with pytest.raises(StoreError, match='no frame of 1 scan.*posed_images'):
+        index_frames(images, scans=['gamma'])
+
+
+def test_groups_without_features(root):
+    stores = folders(root, 'posed_images', 'region_maps', 'region_groups')
+    shutil.rmtree(root / 'region_features')
+    assert index_frames(stores).group_counts == [1, 2, 3, 4]
+
+
+def test_features_of_two_encoders(root):
+    shutil.copytree(root / 'region_features', root / 'other')
+    path = root / 'other' / 'manifest.json'
+    manifest = json.loads(path.read_text())
+    manifest['scans']['alpha']['items'].pop('00000')
+    path.write_text(json.dumps(manifest))
+    stores = [*folders(root), ('region_features', str(root / 'other'))]
+    index = index_frames(stores)
+    assert index.frames['alpha'] == ['00001', '00002']
+
+
+def test_frames_of_two_folders_are_refused(root):
+    stores = [*folders(root), ('posed_images', str(root / 'other'))]
+    with pytest.raises(StoreError, match='other; name one folder'):
+        index_frames(stores)
 
 
 @pytest.mark.parametrize('folder, tool', [
@@ -140,12 +183,6 @@ def test_groups_of_other_features(root):
             'build_groups.py')
 
 
-def test_groups_of_another_width(root):
-    shutil.rmtree(root / 'region_groups')
-    frame_store.write_region_groups(root, channels=5)
-    refused(root, 'centroids of 5 channels, the features have 3')
-
-
 def test_too_few_regions(root):
     refused(root, 'no frame of 2 scan', 'min_regions is 9', min_regions=9)
 
@@ -156,6 +193,9 @@ def test_sampler_that_forgets_the_epoch():
         sampler=dict(type='DefaultSampler', shuffle=True))
     with pytest.raises(ValueError, match='every epoch.*SeededSampler'):
         check_frame_loader(loader)
+    with pytest.raises(ValueError, match='SeededSampler'):
+        check_frame_loader(
+            dict(loader, dataset=dict(dataset=loader['dataset'])))
     check_frame_loader(dict(loader, sampler=dict(type='SeededSampler')))
     check_frame_loader(dict(dataset=dict(type='ScanNetDataset')))
     loader['dataset']['test_mode'] = True

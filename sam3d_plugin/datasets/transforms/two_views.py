@@ -1,0 +1,166 @@
+"""Two views of a sample, and which of their points are the same place.
+
+Shapes: V = 2 views, N points of a view, P pairs.
+"""
+from copy import deepcopy
+from typing import Callable, Optional, Sequence, Tuple, Union
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmdet3d.registry import TRANSFORMS
+from mmengine.dataset import Compose
+from mmengine.logging import print_log
+from scipy.spatial import cKDTree
+
+from ..seeding import sample_generator
+
+
+@TRANSFORMS.register_module()
+class TwoViews(BaseTransform):
+    """Run a pipeline twice, each time with random numbers of its own.
+
+    The pipeline may load the points, so that views are two draws of a frame,
+    or change those that were loaded. It must end with N points, the same
+    number in every view.
+
+    Required Keys:
+
+    - those of ``transforms``
+    - views (List[dict], optional): what differs at the start of each view,
+      e.g. ``frame``
+
+    Added or Modified Keys:
+
+    - points (List[:obj:`BasePoints`]): of each view, which
+      ``PackPretrainInputs`` stacks to (V, N, C)
+
+    Args:
+        transforms (Sequence[Union[dict, Callable]]): Steps of a view.
+    """
+
+    def __init__(self, transforms: Sequence[Union[dict, Callable]]) -> None:
+        self.transforms = Compose(transforms)
+
+    def transform(self, results: dict) -> Optional[dict]:
+        """Make the views.
+
+        Args:
+            results (dict): Result dict of the pipeline.
+
+        Returns:
+            Optional[dict]: With the points of both; None if a view has none.
+
+        Raises:
+            ValueError: When views have different numbers of points.
+        """
+        views = [
+            self.transforms(dict(deepcopy(results), **start))
+            for start in results.get('views', ({}, {}))
+        ]
+        if any(view is None for view in views):
+            return None
+        points = [view['points'] for view in views]
+        if len(points[0]) != len(points[1]):
+            raise ValueError(
+                f'views have {len(points[0])} and {len(points[1])} points: '
+                'end the transforms of TwoViews with PointSample')
+        return dict(results, points=points)
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(transforms={self.transforms})'
+
+
+def match_points(first: np.ndarray, second: np.ndarray,
+                 radius: float) -> np.ndarray:
+    """Pair each point with the nearest one of another set.
+
+    Args:
+        first (np.ndarray): (N, 3) metres.
+        second (np.ndarray): (N', 3) metres, in the same frame of reference.
+        radius (float): Largest distance of a pair, metres.
+
+    Returns:
+        np.ndarray: (M, 2) int64 indices into both, sorted by the first, which
+        occurs at most once.
+    """
+    distances, nearest = cKDTree(second).query(
+        first, distance_upper_bound=radius)
+    found = np.flatnonzero(np.isfinite(distances))
+    return np.stack([found, nearest[found]], axis=1)
+
+
+@TRANSFORMS.register_module()
+class FindCorrespondences(BaseTransform):
+    """Choose points of two views that were the same place.
+
+    Places are compared in the column ``origin``, which no augmentation
+    changes. A sample with too few pairs is named and left to the dataset to
+    replace.
+
+    Required Keys:
+
+    - points (List[:obj:`BasePoints`]): of ``TwoViews``, with ``origin``
+
+    Added Keys:
+
+    - pairs (np.ndarray): (P, 2) int64 points of the first and second view
+    - is_pair (np.ndarray): (P,) bool, False where pairs ran out; those are
+      (0, 0)
+
+    Args:
+        num_pairs (int): P, drawn without repetition.
+        radius (float): Largest distance of a pair, metres.
+        min_pairs (int): Fewest pairs of a usable sample. Defaults to 1.
+    """
+
+    def __init__(self,
+                 num_pairs: int,
+                 radius: float,
+                 min_pairs: int = 1) -> None:
+        self.num_pairs = num_pairs
+        self.radius = radius
+        self.min_pairs = min_pairs
+
+    def transform(self, results: dict) -> Optional[dict]:
+        """Find the pairs.
+
+        Args:
+            results (dict): Result dict of the pipeline.
+
+        Returns:
+            Optional[dict]: The same with pairs; None with too few of them.
+
+        Raises:
+            ValueError: When points do not have the column ``origin``.
+        """
+        first, second = self._origins(results)
+        found = match_points(first, second, self.radius)
+        if len(found) < self.min_pairs:
+            print_log(
+                f'{results.get("scan")}/{results.get("frame")}: views share '
+                f'{len(found)} points, min_pairs is {self.min_pairs}: another '
+                'sample takes its place',
+                logger='current',
+                level='WARNING')
+            return None
+        count = min(len(found), self.num_pairs)
+        chosen = sample_generator().choice(len(found), count, replace=False)
+        pairs = np.zeros((self.num_pairs, 2), np.int64)
+        pairs[:count] = found[chosen]
+        results['pairs'] = pairs
+        results['is_pair'] = np.arange(self.num_pairs) < count
+        return results
+
+    @staticmethod
+    def _origins(results: dict) -> Tuple[np.ndarray, ...]:
+        """(N, 3) origins of the points of each view."""
+        columns = [p.attribute_dims or {} for p in results['points']]
+        if not all('origin' in names for names in columns):
+            raise ValueError("FindCorrespondences compares origins: put "
+                             "'origin' into the columns of LoadRGBDPoints")
+        return tuple(points.tensor[:, names['origin']].numpy()
+                     for points, names in zip(results['points'], columns))
+
+    def __repr__(self) -> str:
+        return (f'{type(self).__name__}(num_pairs={self.num_pairs}, '
+                f'radius={self.radius}, min_pairs={self.min_pairs})')

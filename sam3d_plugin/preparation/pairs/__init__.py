@@ -1,0 +1,1 @@
+"""Frames of a scan that see the same place."""
