@@ -1,4 +1,4 @@
-"""What every component of ours expects of the libraries below."""
+"""Set-up of the libraries that our components need."""
 from .ops.install import install
 from .store.checkpoint import allow_mmengine_classes
 

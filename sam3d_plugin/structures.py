@@ -1,4 +1,4 @@
-"""What tokenizers return."""
+"""Output of the tokenizers."""
 from dataclasses import dataclass
 from typing import Optional
 
@@ -17,10 +17,10 @@ class PointTokens:
     token ``g`` of scene ``b`` is ``b * G + g``.
 
     Attributes:
-        centers (Tensor): (B, G, 3) token centres, frame of the points,
-            metres; zero for padding.
+        centers (Tensor): (B, G, 3) token centers, frame of the points,
+            meters; zero for padding.
         anchor_indices (Tensor): (B, G) int64, the member point of each token
-            nearest to its centre, counted within the scene; 0 for padding.
+            nearest to its center, counted within the scene; 0 for padding.
         region_ids (Tensor): (B, G) int64, the region a token belongs to;
             0 = in no region, and for padding.
         is_padding (Tensor): (B, G) bool, True where there is no token.

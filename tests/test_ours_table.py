@@ -14,15 +14,14 @@ import sam3d_plugin  # noqa: F401 (registers)
 from sam3d_plugin.preparation.features.encoders.timm_encoder import TimmEncoder
 
 ROOT = Path(__file__).parents[1]
-SECTION = re.compile(r'^#+ What is ours\n(.*?)(?=^#)',
-                     re.DOTALL | re.MULTILINE)
+SECTION = re.compile(r'^#+ Our choices\n(.*?)(?=^#)', re.DOTALL | re.MULTILINE)
 SETTING = re.compile(r'`([\w/]+\.py): (?:-O |--)?([\w.-]+) = (.+?)`')
 REQUIRED = dict(build_groups=['--data', 'x'], lift_regions=['--data', 'x'])
 
 
 def rows():
     section = SECTION.search((ROOT / 'README.md').read_text())
-    assert section, 'README.md has no section "What is ours"'
+    assert section, 'README.md has no section "Our choices"'
     cells = [
         line.split('|')[2].strip() for line in section.group(1).splitlines()
         if line.startswith('|')

@@ -1,4 +1,4 @@
-"""Say what is broken in this environment, with the command that fixes it.
+"""Report what is broken in this environment and how to fix it.
 
 Needs Python only, so it runs where the set-up failed.
 """
@@ -71,7 +71,7 @@ def check_import(module: str) -> Finding:
 
 
 def check_gpu() -> Finding:
-    """Tell what computes: a GPU with mmcv's kernels or ours, or the CPU."""
+    """Report the device: a GPU with mmcv's kernels or ours, or the CPU."""
     try:
         import torch
         from mmcv.ops import get_compiling_cuda_version

@@ -20,8 +20,8 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser = ToolParser(__doc__)
     parser.add_argument(
         'source',
-        help='checkpoint of a pre-training, or a config (.py) for an encoder '
-        'that has learnt nothing')
+        help='checkpoint of a pre-training, or a config (.py) for an '
+        'untrained encoder')
     parser.add_argument(
         '--out', type=output_file, required=True, help='file to write')
     parser.add_argument(
@@ -29,7 +29,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--traceback',
         action='store_true',
-        help='show where an error came from, not only its sentence')
+        help='show the traceback of an error, not only its message')
     return parser.parse_args(argv)
 
 

@@ -1,4 +1,4 @@
-"""Find the objects, or segment the points, of a scan nobody annotated.
+"""Find the objects, or segment the points, of a scan without annotations.
 
     python tools/predict.py CONFIG CHECKPOINT SCAN.ply --out DIR
 
@@ -6,7 +6,7 @@ SCAN is a .ply (vertices x y z, red green blue) or .npz file (arrays xyz, rgb)
 of a room; region ids per point (region) are used where the model was trained
 on regions, and kNN tokens where there are none. Labels are not read. Models of
 rooms that their data set aligned (ScanNet) find the same wherever the scan's
-origin lies. DIR gets, named like the scan, the boxes as JSON, points and boxes
+origin is. DIR gets, named like the scan, the boxes as JSON, points and boxes
 as PLY, a PNG from above and in perspective, and an HTML page that rotates in
 any browser, offline. With the config of a segmentor they hold the class of
 every point instead.
@@ -19,44 +19,26 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional, Sequence
 
-from sam3d_plugin.cli.arguments import SettingAction, ToolParser
+from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.model_arguments import (add_model_arguments,
+                                              add_view_arguments)
 from sam3d_plugin.cli.tool import run_tool
-from sam3d_plugin.cli.value_types import (device_name, number_in,
-                                          output_folder, whole_number)
 from sam3d_plugin.preparation.sources.scans import up_axis
 
 if TYPE_CHECKING:
     from sam3d_plugin.inference import Predictor
     from sam3d_plugin.preparation.sources.scans.scan import Scan
-    from sam3d_plugin.visualization.render import ViewOptions
+    from sam3d_plugin.visualization.scene import ViewOptions
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = ToolParser(__doc__)
-    parser.add_argument('config', help='config of a detector or segmentor')
-    parser.add_argument('checkpoint', help='its weights')
+    add_model_arguments(parser)
     parser.add_argument(
         'scans', nargs='+', metavar='SCAN', help='.ply or .npz files')
-    parser.add_argument(
-        '--out', type=output_folder, required=True, help='folder')
-    parser.add_argument(
-        '--score-thr',
-        type=number_in(0, 1),
-        default=0.3,
-        help='lowest score of a box (default: %(default)s)')
-    parser.add_argument(
-        '--device',
-        type=device_name,
-        help='default: cuda if present, else cpu')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=SettingAction,
-        default={},
-        help='changes of the config, as key=value')
     _add_scan_arguments(parser)
-    _add_view_arguments(parser)
+    add_view_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -65,8 +47,8 @@ def _add_scan_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--scale',
         type=float,
-        help='metres per unit, e.g. 0.001 for millimetres; without it the '
-        'scan must look like a room in metres')
+        help='meters per unit, e.g. 0.001 for millimeters; without it the '
+        'scan must look like a room in meters')
     group.add_argument(
         '--up',
         type=up_axis,
@@ -83,32 +65,10 @@ def _add_scan_arguments(parser: argparse.ArgumentParser) -> None:
         help='leave out points that are NaN or infinite')
 
 
-def _add_view_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group('pictures')
-    group.add_argument(
-        '--max-boxes',
-        type=whole_number,
-        default=200,
-        help='draw at most so many boxes, the best first (default: '
-        '%(default)s)')
-    group.add_argument(
-        '--max-height',
-        type=number_in(0),
-        default=2.2,
-        help='leave out points higher above the floor, metres (default: '
-        '%(default)s)')
-    group.add_argument(
-        '--azimuth',
-        type=float,
-        default=-60.,
-        help='where the camera stands, degrees counter-clockwise from the x '
-        'axis (default: %(default)s)')
-
-
 def main(args: argparse.Namespace) -> None:
     """Predict and write, one scan after the other."""
     from sam3d_plugin.inference import Predictor, SceneOptions, read_scene
-    from sam3d_plugin.visualization.render import ViewOptions
+    from sam3d_plugin.visualization.scene import ViewOptions
     options = SceneOptions(args.scale, args.up, args.region_key,
                            args.drop_invalid)
     # A file that cannot be read is known before the model is built.

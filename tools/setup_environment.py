@@ -44,7 +44,7 @@ def read_lock(newest: bool) -> Dict[str, str]:
 
 
 def check_python(venv: Path, choice: str) -> str:
-    """Return the environment's Python; refuse others and unsupported ones."""
+    """Return the environment's Python, with an error for unsupported ones."""
     mine = f'{sys.version_info[0]}.{sys.version_info[1]}'
     if mine not in PYTHONS:
         raise SetupError(

@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> None:
     cfg.load_from = args.checkpoint
     cfg.resume = False
     check_checkpoint(args.checkpoint, cfg.model)
-    # What a training may start from its initialisation, a test may not.
+    # What a training may start from its initialization, a test may not.
     cfg.allow_missing = []
     if args.tta:
         enable_tta(cfg)

@@ -27,7 +27,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         '--sync_bn',
         choices=['none', 'torch', 'mmcv'],
         default='none',
-        help='synchronise BatchNorm over several GPUs')
+        help='synchronize BatchNorm over several GPUs')
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',

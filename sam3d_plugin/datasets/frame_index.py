@@ -13,7 +13,7 @@ import mmengine
 from sam3d_plugin.store.errors import BROKEN_PICKLE, FrameError, StoreError
 from sam3d_plugin.store.files import (checksum, is_local, join, list_names,
                                       read_bytes)
-from sam3d_plugin.store.frame_marks import read_frame_marks
+from sam3d_plugin.store.frame_checksums import read_frame_checksums
 from sam3d_plugin.store.frame_rows import SUFFIX
 from sam3d_plugin.store.manifest import HEADER, Store, differences
 from sam3d_plugin.store.posed_images import PosedImages
@@ -207,12 +207,12 @@ def _check_frames(index: FrameIndex, images: str, maps: List[Store],
 
     def check(scan: str) -> str:
         try:
-            marks = read_frame_marks(images, scan, backend_args)
+            checksums = read_frame_checksums(images, scan, backend_args)
         except FrameError as error:
             return str(error)
         for frame in index.frames[scan] if maps else ():
             item = map_records[scan].items[frame]
-            if not item.is_made_of(dict(frame=marks.get(frame, ''))):
+            if not item.is_up_to_date(dict(frame=checksums.get(frame, ''))):
                 raise StoreError(
                     f'{maps[0].root}: the id map of {scan}/{frame} is of an '
                     f'older frame; run {_TOOLS["region_maps"]} again')
@@ -248,7 +248,7 @@ def _join_features(index: FrameIndex, features: Store, maps: List[Store],
                 reasons[frame] = item.reason if item else _NO_FEATURES
                 continue
             id_map = map_records[scan].items[frame].fingerprint if maps else ''
-            if not item.is_made_of(dict(id_map=id_map)):
+            if not item.is_up_to_date(dict(id_map=id_map)):
                 raise StoreError(
                     f'{features.root}: the features of {scan}/{frame} are of '
                     f'an older id map; run {_TOOLS["region_features"]} again')

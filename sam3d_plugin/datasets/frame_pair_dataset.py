@@ -85,7 +85,8 @@ class FramePairDataset(RGBDFrameDataset):
         for scan in scans:
             for item in records[scan].items.values() if scan in records else (
             ):
-                if not item.is_made_of(dict(frames=images.fingerprint(scan))):
+                if not item.is_up_to_date(
+                        dict(frames=images.fingerprint(scan))):
                     raise StoreError(f'{root}: the pairs of {scan} are of '
                                      f'older frames; run {_TOOL} again')
 

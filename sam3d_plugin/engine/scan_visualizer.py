@@ -9,9 +9,10 @@ from mmdet3d.structures import Det3DDataSample
 from mmengine.visualization import Visualizer
 from torch import Tensor
 
+from ..visualization.box_groups import PREDICTED_COLOR, TRUE_COLOR, BoxGroup
 from ..visualization.boxes import LabelledBoxes
-from ..visualization.render import PREDICTED_COLOR, TRUE_COLOR, BoxGroup
-from ..visualization.room_views import draw_room
+from ..visualization.render import draw_room
+from ..visualization.scene import Scene
 
 
 @VISUALIZERS.register_module()
@@ -73,12 +74,12 @@ class ScanVisualizer(Visualizer):
             boxes = self._boxes(data_sample, kind, pred_score_thr)
             if boxes is not None:
                 legend = 'true' if kind == 'gt' else 'predicted'
-                groups.append(BoxGroup(boxes, color, 'solid', legend, True))
+                groups.append(BoxGroup(boxes, color, legend))
             mask = data_sample.get(f'{kind}_pts_seg',
                                    {}).get('pts_semantic_mask')
             if mask is not None:
                 colors = self._class_colors(mask)
-        image = draw_room(points[:, :3], colors, groups)
+        image = draw_room(Scene(name, points[:, :3], colors), groups)
         if out_file is None:
             self.add_image(name, image, step)
         else:

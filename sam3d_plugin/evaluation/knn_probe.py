@@ -1,9 +1,9 @@
-"""How well the nearest labelled tokens name the classes of points.
+"""Probe of features by the nearest labeled tokens.
 
 Nothing is trained: a token has the classes of the tokens of other frames whose
 frozen features are most like its own.
 
-Axis legend: F frames, N points, T tokens, C channels, K classes.
+Shapes: F frames, N points, T tokens, C channels, K classes.
 """
 from dataclasses import dataclass
 from typing import Any, Dict, Optional, Sequence, Tuple
@@ -24,7 +24,7 @@ class NeighborSettings:
     """Settings of the probe; the defaults are DINO's.
 
     Attributes:
-        neighbors (int): Labelled tokens that vote; all where there are fewer.
+        neighbors (int): Labeled tokens that vote; all where there are fewer.
         temperature (Optional[float]): A vote counts exp(cosine similarity /
             temperature); None counts every vote once.
     """
@@ -33,8 +33,7 @@ class NeighborSettings:
 
     def __post_init__(self) -> None:
         if self.neighbors < 1:
-            raise ValueError('at least one neighbour has to vote, got '
-                             f'{self.neighbors}')
+            raise ValueError(f'neighbors must be >= 1, got {self.neighbors}')
         if self.temperature is not None and self.temperature <= 0:
             raise ValueError('the temperature must be positive, or None, got '
                              f'{self.temperature}')
@@ -58,7 +57,7 @@ def probe(train: TokenFeatures, test: TokenFeatures, classes: Sequence[str],
         read-out.
 
     Raises:
-        ValueError: When no point of one of them is labelled.
+        ValueError: When no point of one of them is labeled.
     """
     linear_probe.check_labels(train, test)
     features, shares = labelled_tokens(train, len(classes))
@@ -80,7 +79,7 @@ def labelled_tokens(train: TokenFeatures,
         num_classes (int): K.
 
     Returns:
-        Tuple[Tensor, Tensor]: (T, C) features of the tokens with a labelled
+        Tuple[Tensor, Tensor]: (T, C) features of the tokens with a labeled
         point, and (T, K) the share of each class among these points.
     """
     counts = linear_probe.class_counts(train, num_classes)

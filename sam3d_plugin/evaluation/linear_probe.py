@@ -1,6 +1,6 @@
-"""How well one linear layer reads classes from frozen token features.
+"""Probe of frozen token features by one linear layer.
 
-Axis legend: F frames, N points, P points that train, T tokens, C channels, K
+Shapes: F frames, N points, P points that train, T tokens, C channels, K
 classes.
 """
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class ProbeSettings:
 
 
 class LinearLayer(NamedTuple):
-    """A layer on standardised features.
+    """A layer on standardized features.
 
     Attributes:
         mean (Tensor): (C,) of the features that trained it.
@@ -66,7 +66,7 @@ def probe(train: TokenFeatures, test: TokenFeatures, classes: Sequence[str],
         Dict[str, Dict[str, Any]]: Scores (:func:`scores`) by read-out.
 
     Raises:
-        ValueError: When no point of one of them is labelled.
+        ValueError: When no point of one of them is labeled.
     """
     check_labels(train, test)
     results = {}
@@ -124,10 +124,10 @@ def class_counts(train: TokenFeatures, num_classes: int) -> Tensor:
 
 
 def choose_points(labels: Tensor, settings: ProbeSettings) -> Tensor:
-    """Draw the labelled points that train an interpolating layer.
+    """Draw the labeled points that train an interpolating layer.
 
     Args:
-        labels (Tensor): (F, N), -1 = unlabelled.
+        labels (Tensor): (F, N), -1 = unlabeled.
         settings (ProbeSettings): Names number and seed.
 
     Returns:
@@ -148,7 +148,7 @@ def fit_layer(features: Tensor,
               settings: ProbeSettings,
               nearest: Optional[Tensor] = None,
               weights: Optional[Tensor] = None) -> LinearLayer:
-    """Minimise cross entropy by L-BFGS over all tokens at once.
+    """Minimize cross entropy by L-BFGS over all tokens at once.
 
     Args:
         features (Tensor): (T, C).
@@ -187,7 +187,7 @@ def fit_layer(features: Tensor,
 
 def mix_tokens(values: Tensor, nearest: Optional[Tensor],
                weights: Optional[Tensor]) -> Tensor:
-    """Interpolate what tokens say at points.
+    """Interpolate token scores at points.
 
     Args:
         values (Tensor): (T, K), such as logits.
@@ -220,7 +220,7 @@ def predict(layer: LinearLayer, test: TokenFeatures, read_out: str) -> Tensor:
 
 def classify_points(values: Tensor, test: TokenFeatures,
                     read_out: str) -> Tensor:
-    """Give every point the class that its tokens speak for most.
+    """Give every point the class with the highest score of its tokens.
 
     Args:
         values (Tensor): (T, K) how much each token speaks for a class.
@@ -239,26 +239,26 @@ def classify_points(values: Tensor, test: TokenFeatures,
 
 
 def check_labels(train: TokenFeatures, test: TokenFeatures) -> None:
-    """Refuse frames that no probe can be trained or tested on.
+    """Check that frames can train and test a probe.
 
     Args:
         train (TokenFeatures): Frames that train it.
         test (TokenFeatures): Frames that test it.
 
     Raises:
-        ValueError: When no point of one of them is labelled.
+        ValueError: When no point of one of them is labeled.
     """
     for name, part in (('train', train), ('test', test)):
         if not (part.labels >= 0).any():
-            raise ValueError(f'no point of the {name} frames is labelled: '
-                             'name other scans')
+            raise ValueError(f'no point of the {name} frames is labeled: name '
+                             'other scans')
 
 
 def confusion(labels: Tensor, predictions: Tensor, num_classes: int) -> Tensor:
-    """Count the labelled points by true and predicted class.
+    """Count the labeled points by true and predicted class.
 
     Args:
-        labels (Tensor): (...) int64, -1 = unlabelled.
+        labels (Tensor): (...) int64, -1 = unlabeled.
         predictions (Tensor): (...) int64.
         num_classes (int): K.
 

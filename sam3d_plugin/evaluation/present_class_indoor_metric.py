@@ -49,7 +49,7 @@ class PresentClassIndoorMetric(IndoorMetric):
         if not present:
             raise ValueError('no scene of the split has a true box, so there '
                              'is nothing to evaluate; choose a split with '
-                             'labelled scans')
+                             'labeled scans')
         classes = self.dataset_meta['classes']
         absent = [
             name for label, name in enumerate(classes) if label not in present

@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 
 @METRICS.register_module()
 class PresentClassSegMetric(SegMetric):
-    """``SegMetric`` that leaves out classes without a labelled point.
+    """``SegMetric`` that leaves out classes without a labeled point.
 
     mmdet3d's own metric counts a class that a small split does not contain
     as IoU 0 as soon as one point is predicted to be of it, and as nothing
@@ -28,14 +28,14 @@ class PresentClassSegMetric(SegMetric):
             Dict[str, float]: As ``SegMetric``, without the absent classes.
 
         Raises:
-            ValueError: When the split has no labelled point at all.
+            ValueError: When the split has no labeled point at all.
         """
         names = self.dataset_meta['label2cat']
         present = self._present_labels(results)
         if not present:
             raise ValueError('no point of the split has a label, so there is '
                              'nothing to evaluate; choose a split with '
-                             'labelled scans')
+                             'labeled scans')
         metrics: Optional[dict] = super().compute_metrics(results)
         absent = [label for label in names if label not in present]
         if metrics is None or not absent:
@@ -45,8 +45,8 @@ class PresentClassSegMetric(SegMetric):
         metrics['miou'] = float(
             np.mean([metrics[names[label]] for label in sorted(present)]))
         print_log(
-            f'{len(absent)} of {len(names)} classes have no labelled point in '
-            f'this split and are left out: '
+            f'{len(absent)} of {len(names)} classes have no labeled point in '
+            'this split and are left out: '
             f'{", ".join(names[label] for label in absent)}; the mIoU of the '
             f'others is {metrics["miou"]:.4f}',
             logger='current')

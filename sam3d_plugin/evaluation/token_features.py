@@ -1,6 +1,6 @@
 """Features that a frozen encoder gives to the points of frames.
 
-Axis legend: F frames, B frames of a batch, N points, G tokens of a frame, T
+Shapes: F frames, B frames of a batch, N points, G tokens of a frame, T
 tokens of all frames, C channels.
 """
 from dataclasses import dataclass, replace
@@ -29,12 +29,12 @@ class TokenFeatures:
     Attributes:
         features (Tensor): (T, C) float32.
         own (Tensor): (F, N) int64, the token of each point; where tokens
-            overlap or leave points out, the one with the nearest centre.
+            overlap or leave points out, the one with the nearest center.
         nearest (Tensor): (F, N, 3) int64, the tokens of the frame with the
-            nearest centres.
+            nearest centers.
         weights (Tensor): (F, N, 3) float32, inverse distances to them, each
             point's summing to 1.
-        labels (Tensor): (F, N) int64, -1 = unlabelled.
+        labels (Tensor): (F, N) int64, -1 = unlabeled.
     """
 
     features: Tensor
@@ -65,7 +65,7 @@ def build_frozen(meta: Dict[str, Any], state: Dict[str,
 
 
 class RegionFeatureReader(nn.Module):
-    """The 2D features that stage 1 distils, at the tokens that learn them.
+    """The 2D features that stage 1 distills, at the tokens that learn them.
 
     What a linear layer reads from these, says how much the image features
     know about the classes.
@@ -86,7 +86,7 @@ class RegionFeatureReader(nn.Module):
         """Look up the feature of each token's region.
 
         Args:
-            points (Tensor): (B, N, 4) x, y, z in metres, region id.
+            points (Tensor): (B, N, 4) x, y, z in meters, region id.
             data_samples (Sequence[Det3DDataSample]): B frames with
                 ``regions``.
 
@@ -177,7 +177,7 @@ def encode_frames(encoder: Encoder,
                              for name in TokenFeatures.__dataclass_fields__))
     if not torch.isfinite(joined.features).all():
         raise ValueError('the encoder gives features that are NaN or '
-                         'infinite: its training went wrong')
+                         'infinite: its training diverged')
     return joined
 
 
@@ -197,7 +197,7 @@ def read_tokens(xyz: Tensor, tokens: PointTokens, features: Tensor,
     """Find the tokens that the points of a batch read.
 
     Args:
-        xyz (Tensor): (B, N, 3) metres.
+        xyz (Tensor): (B, N, 3) meters.
         tokens (PointTokens): Of these points.
         features (Tensor): (B, G, C) of the tokens.
         labels (Tensor): (B, N) int64.

@@ -1,4 +1,5 @@
-"""A trained model on a scan that nobody annotated."""
+"""Inference on scans without annotations."""
+from .annotated import AnnotatedScans
 from .detections import Detections
 from .predictor import Predictor
 from .scenes import SceneOptions, read_scene, scene_of_arrays
@@ -6,6 +7,7 @@ from .segmentation import Segmentation
 from .writers import write_detections, write_segmentation
 
 __all__ = [
-    'Detections', 'Predictor', 'SceneOptions', 'Segmentation', 'read_scene',
-    'scene_of_arrays', 'write_detections', 'write_segmentation'
+    'AnnotatedScans', 'Detections', 'Predictor', 'SceneOptions',
+    'Segmentation', 'read_scene', 'scene_of_arrays', 'write_detections',
+    'write_segmentation'
 ]

@@ -1,4 +1,4 @@
-"""What a detector says about one scan.
+"""Detections of one scan.
 
 Axes: N points, M boxes.
 """
@@ -17,11 +17,11 @@ class Detections:
 
     Attributes:
         scan (str): Name of the scan.
-        boxes (LabelledBoxes): M boxes with class names and scores, metres,
+        boxes (LabelledBoxes): M boxes with class names and scores, meters,
             aligned frame.
         points (np.ndarray): (N, 3) all points of the scan, aligned frame.
-        colors (Optional[np.ndarray]): (N, 3) uint8; None without colours.
-        axis_align (np.ndarray): (4, 4) from the scan's frame, in metres with
+        colors (Optional[np.ndarray]): (N, 3) uint8; None without colors.
+        axis_align (np.ndarray): (4, 4) from the scan's frame, in meters with
             z up, to the aligned frame.
         score_thr (float): Boxes of lower scores were left out.
         tokens (str): What the tokens were, in words.
@@ -43,8 +43,8 @@ class Detections:
         """The boxes as plain values, for JSON.
 
         Returns:
-            Dict[str, Any]: ``boxes`` holds per box its class, score, centre
-            (gravity) and size in metres and yaw in radians,
+            Dict[str, Any]: ``boxes`` holds per box its class, score, center
+            (gravity) and size in meters and yaw in radians,
             counter-clockwise about z.
         """
         boxes, scores = self.boxes, self.boxes.scores
@@ -66,5 +66,5 @@ class Detections:
 
 
 def _rounded(values: np.ndarray) -> List[float]:
-    """Metres to a hundredth of a millimetre."""
+    """Meters to a hundredth of a millimeter."""
     return [round(float(value), 5) for value in values]

@@ -1,7 +1,7 @@
-"""Where a scan lies when a model sees it.
+"""Position of a scan in front of a model.
 
 Models of ScanNet-like data see rooms that mmdet3d's ``GlobalAlignment`` put
-with the floor at z = 0 and the middle near x = y = 0; what they find depends
+with the floor at z = 0 and the center near x = y = 0; what they find depends
 on that. Scans of one's own begin anywhere.
 
 Axes: N points.
@@ -14,23 +14,23 @@ import numpy as np
 from ..ops.scene_origin import find_origin
 from ..preparation.sources.scans.scan import Scan
 
-# What goes without saying, metres.
+# What goes without saying, meters.
 _TINY_MOVE = 0.3
-# Rooms that their data set aligned lie nearer than that, metres: some begin
+# Rooms that their data set aligned lie nearer than that, meters: some begin
 # in a corner, but all stand on the floor.
 _ALIGNED_WITHIN = np.array([10.0, 10.0, 0.5])
 
 
 def place_scan(scan: Scan,
                pipeline: Sequence[Dict[str, Any]]) -> Tuple[Scan, np.ndarray]:
-    """Move a scan to where the model saw those of its training.
+    """Move a scan to the origin of the model's training scans.
 
     A scan whose file says how it is aligned stays where that puts it, and so
-    does every scan where the pipeline aligns none (SUN RGB-D's rooms lie
+    does every scan where the pipeline aligns none (SUN RGB-D's rooms are
     around the camera).
 
     Args:
-        scan (Scan): In metres with z up.
+        scan (Scan): In meters with z up.
         pipeline (Sequence[Dict[str, Any]]): Transforms of the test data.
 
     Returns:
@@ -50,7 +50,7 @@ def place_scan(scan: Scan,
         x, y, z = np.round(-origin, 2) + 0.0
         moved.notes = scan.notes + [
             f'moved by ({x:.2f}, {y:.2f}, {z:.2f}) m for the model, which '
-            'knows rooms with the floor at z = 0 and the middle at x = y = '
+            'expects rooms with the floor at z = 0 and the center at x = y = '
             "0; the results are in the scan's own coordinates"
         ]
     return moved, origin
@@ -67,13 +67,13 @@ def _has_transform(pipeline: Sequence[Any], name: str) -> bool:
 
 
 def _notes_of_alignment(origin: np.ndarray) -> List[str]:
-    """A doubt about an alignment that leaves a scan far away."""
+    """A warning about an alignment that leaves a scan far away."""
     if (np.abs(origin) <= _ALIGNED_WITHIN).all():
         return []
     x, y, z = origin
     return [
-        f'its alignment leaves the floor at z = {z:.2f} and the middle at '
-        f'({x:.2f}, {y:.2f}), but the model knows rooms with the floor at z '
-        '= 0 and the middle near x = y = 0; without the alignment the scan '
-        'is moved there'
+        f'its alignment leaves the floor at z = {z:.2f} and the center at '
+        f'({x:.2f}, {y:.2f}), but the model expects rooms with the floor at z '
+        '= 0 and the center near x = y = 0; without the alignment the scan is '
+        'moved there'
     ]

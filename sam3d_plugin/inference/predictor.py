@@ -38,12 +38,12 @@ from .scenes import (DEFAULT_SCENE, INFOS, SceneOptions, colors_of, read_scene,
                      scene_of_arrays, write_scene)
 from .segmentation import Segmentation
 
-# Neighbours of a kNN token where a scan has no regions for its own tokens.
+# Neighbors of a kNN token where a scan has no regions for its own tokens.
 _NUM_NEIGHBORS = 32
 
 
 class Predictor:
-    """A trained detector or segmentor, for scans that nobody annotated.
+    """A trained detector or segmentor, for scans without annotations.
 
     Scans are read by the config's test pipeline, from where the model knows
     its rooms (see :func:`~.origins.place_scan`). One without region ids gets
@@ -114,8 +114,8 @@ class Predictor:
 
         Args:
             scan (Union[str, Path, Scan, ArrayLike]): A ``.ply`` or ``.npz``
-                file, or (N, 3) xyz in metres with z up.
-            rgb (Optional[ArrayLike]): (N, 3) colours of the array, 0 to 255
+                file, or (N, 3) xyz in meters with z up.
+            rgb (Optional[ArrayLike]): (N, 3) colors of the array, 0 to 255
                 or floats from 0 to 1; for pictures only.
             region_ids (Optional[ArrayLike]): (N,) ids of the array, 0 = in
                 no region.
@@ -127,7 +127,7 @@ class Predictor:
 
         Raises:
             FileNotFoundError: When the file is missing.
-            ValueError: When the scan cannot be used, or the config is no
+            ValueError: When the scan cannot be used, or the config is not a
                 detector's.
         """
         scan = _as_scan(scan, rgb, region_ids, options)
@@ -137,7 +137,7 @@ class Predictor:
         origin = origin + near.aligned_offset
         sample = self._run(placed)
         if 'pred_instances_3d' not in sample:
-            raise ValueError('the config is no detector: it predicts '
+            raise ValueError('the config is not a detector: it predicts '
                              f'{", ".join(sample.keys())}')
         boxes = self._select(sample.pred_instances_3d, score_thr, origin)
         return Detections(scan.name, boxes, scan.aligned_xyz, colors_of(scan),
@@ -162,7 +162,7 @@ class Predictor:
 
         Raises:
             FileNotFoundError: When the file is missing.
-            ValueError: When the scan cannot be used, the config is no
+            ValueError: When the scan cannot be used, the config is not a
                 segmentor's, or its test pipeline leaves out points.
         """
         scan = _as_scan(scan, rgb, region_ids, options)
@@ -170,7 +170,7 @@ class Predictor:
         near = move_near_origin(scan)
         sample = self._run(near)
         if 'pts_seg_logits' not in sample:
-            raise ValueError('the config is no segmentor: it predicts '
+            raise ValueError('the config is not a segmentor: it predicts '
                              f'{", ".join(sample.keys())}')
         logits = sample.pts_seg_logits.pts_seg_logits
         if logits.shape[1] != len(scan.xyz):
@@ -185,7 +185,7 @@ class Predictor:
                             tokens, list(near.notes))
 
     def _choose_tokens(self, scan: Scan) -> str:
-        """Set the tokenizers for a scan and say what they are."""
+        """Set the tokenizers for a scan and describe them."""
         summaries: List[str] = []
         if self._propagation is not None:
             self._head.propagation = self._propagation
@@ -207,24 +207,68 @@ class Predictor:
             if len(scan.xyz) < needed:
                 raise ValueError(
                     f'{scan.path} has {len(scan.xyz)} points, and the model '
-                    f'makes {needed} tokens or neighbours of them; take a '
+                    f'makes {needed} tokens or neighbors of them; take a '
                     'denser scan')
             summaries.append(summary)
         return ' · '.join(summaries) or 'none (mmdet3d backbone)'
 
-    @torch.no_grad()
     def _run(self, scan: Scan) -> Det3DDataSample:
         """Read the scan through the test pipeline and predict."""
-        # Stock pipelines sample at random, as do some of mmdet3d's heads.
-        with tempfile.TemporaryDirectory() as folder, seeded(0):
+        with tempfile.TemporaryDirectory() as folder:
             write_scene(scan, Path(folder))
-            dataset = build_dataset(self.cfg, folder)
-            batch = pseudo_collate([dataset[0]])
-            return self.model.test_step(batch)[0]
+            return self.predict_sample(build_dataset(self.cfg, folder), 0)[1]
+
+    @torch.no_grad()
+    def predict_sample(self,
+                       dataset: BaseDataset,
+                       index: int,
+                       seed: int = 0) -> Tuple[np.ndarray, Det3DDataSample]:
+        """Run the model on a sample of a data set.
+
+        Args:
+            dataset (BaseDataset): Read by the test pipeline.
+            index (int): Position of the sample.
+            seed (int): Of random point sampling: stock pipelines and some of
+                mmdet3d's heads sample at random. Defaults to 0.
+
+        Returns:
+            Tuple[np.ndarray, Det3DDataSample]: (N, 3) points that the model
+            saw, and what it predicts.
+        """
+        with seeded(seed):
+            batch = pseudo_collate([dataset[index]])
+            points = batch['inputs']['points'][0][:, :3].cpu().numpy()
+            return points, self.model.test_step(batch)[0]
+
+    def detect_sample(self,
+                      dataset: BaseDataset,
+                      index: int,
+                      score_thr: float,
+                      seed: int = 0) -> LabelledBoxes:
+        """Find the objects of a sample of a data set.
+
+        Args:
+            dataset (BaseDataset): Read by the test pipeline.
+            index (int): Position of the sample.
+            score_thr (float): Boxes of lower scores are left out.
+            seed (int): Of random point sampling. Defaults to 0.
+
+        Returns:
+            LabelledBoxes: The boxes, the best first.
+
+        Raises:
+            ValueError: When a box is not finite.
+        """
+        sample = self.predict_sample(dataset, index, seed)[1]
+        return self._select(sample.pred_instances_3d, score_thr, np.zeros(3))
 
     def _select(self, instances: InstanceData, score_thr: float,
                 origin: np.ndarray) -> LabelledBoxes:
-        """Boxes from the threshold on, the best first, moved back."""
+        """Boxes with scores >= the threshold, best first, moved back."""
+        if not torch.isfinite(instances.bboxes_3d.tensor).all():
+            raise ValueError(f'{self.checkpoint} predicts boxes that are not '
+                             'finite; use a checkpoint from before the '
+                             'training diverged')
         instances = instances[instances.scores_3d >= score_thr]
         instances = instances[instances.scores_3d.argsort(
             descending=True, stable=True)]
@@ -243,7 +287,7 @@ class Predictor:
 
     @property
     def palette(self) -> List[List[int]]:
-        """Colours of the classes, by label."""
+        """Colors of the classes, by label."""
         known = DATASETS.get(single_dataset(self.cfg)['type']).METAINFO
         colors = dict(zip(known['classes'], known['palette']))
         return [list(colors[name]) for name in self.classes]
@@ -251,7 +295,7 @@ class Predictor:
 
 def _as_scan(scan: Union[str, Path, Scan, ArrayLike], rgb: Optional[ArrayLike],
              region_ids: Optional[ArrayLike], options: SceneOptions) -> Scan:
-    """Whatever stands for a scan as one."""
+    """Convert any form of a scan."""
     if not isinstance(scan, (str, Path, Scan)):
         return scene_of_arrays(scan, rgb, region_ids, options=options)
     if rgb is not None or region_ids is not None:
@@ -260,24 +304,28 @@ def _as_scan(scan: Union[str, Path, Scan, ArrayLike], rgb: Optional[ArrayLike],
     return scan if isinstance(scan, Scan) else read_scene(scan, options)
 
 
-def single_dataset(cfg: Config) -> Dict[str, Any]:
-    """Settings of the config's test data set, without its wrappers.
+def single_dataset(cfg: Config,
+                   split: str = 'test',
+                   key: str = 'pipeline') -> Dict[str, Any]:
+    """Settings of a data set of the config, without its wrappers.
 
     Args:
-        cfg (Config): The whole configuration.
+        cfg (Config): The complete configuration.
+        split (str): 'test', 'val' or 'train'.
+        key (str): What the settings must have.
 
     Returns:
         Dict[str, Any]: A copy.
 
     Raises:
-        ValueError: When the config has no test data set.
+        ValueError: When there is no such data set.
     """
-    dataset = deepcopy((cfg.get('test_dataloader') or {}).get('dataset') or {})
+    loader = cfg.get(f'{split}_dataloader') or {}
+    dataset = deepcopy(loader.get('dataset') or {})
     dataset = next(find_leaf_datasets(dataset), dataset)
-    if 'pipeline' not in dataset:
-        raise ValueError(f'{cfg.filename} has no test_dataloader with a '
-                         'pipeline, which reads the scan; give the config of '
-                         'a detector or segmentor')
+    if key not in dataset:
+        raise ValueError(f'{cfg.filename} has no {split}_dataloader with '
+                         f'{key}; give the config of a detector or segmentor')
     return dataset
 
 

@@ -1,4 +1,4 @@
-"""From a scan's file or arrays to a data set of one scene.
+"""Conversion of a scan's file or arrays to a data set of one scene.
 
 A model then reads the scan through its own test pipeline, the one that it
 was evaluated with, whatever that does.
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from ..preparation.sources.scans import infos
 from ..preparation.sources.scans.frames import (check_rounding, check_units,
-                                                check_up_axis, to_metres_z_up)
+                                                check_up_axis, to_meters_z_up)
 from ..preparation.sources.scans.point_fields import read_colors, read_regions
 from ..preparation.sources.scans.scan import Scan, ScanError
 from ..preparation.sources.scans.scan_readers import ReadOptions, read_scan
@@ -30,11 +30,11 @@ _MID_GREY = 128
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """How a scan's file is to be understood.
+    """Options of reading a scan's file.
 
     Attributes:
-        scale (Optional[float]): Metres per unit; None checks that the units
-            are metres.
+        scale (Optional[float]): Meters per unit; None checks that the units
+            are meters.
         up (Optional[str]): Axis that points up; None checks that it is z.
         region_key (Optional[str]): Array or vertex property of the region
             ids; by default the usual names.
@@ -55,16 +55,16 @@ def read_scene(path: Union[str, Path],
 
     Args:
         path (Union[str, Path]): ``.npz`` or ``.ply`` file, as for
-            tools/preparation/import_scans.py. Labels are not looked at.
+            tools/preparation/import_scans.py. Labels are unused.
         options (SceneOptions): What the file does not say.
 
     Returns:
-        Scan: In metres with z up.
+        Scan: In meters with z up.
 
     Raises:
         FileNotFoundError: When there is no such file.
         ScanError: When the file is damaged, of another kind, or does not
-            look like a room in metres with z up.
+            look like a room in meters with z up.
     """
     path = Path(path)
     if path.is_dir():
@@ -75,8 +75,8 @@ def read_scene(path: Union[str, Path],
     if not path.is_file():
         raise FileNotFoundError(f'scan {path} is missing; check the path')
     if path.suffix.lower() not in _ENDINGS:
-        raise ScanError(f'{path} is no {" or ".join(_ENDINGS)} file; convert '
-                        'it, in Python for example with '
+        raise ScanError(f'{path} is not a {" or ".join(_ENDINGS)} file; '
+                        'convert it, in Python for example with '
                         'numpy.savez(FILE, xyz=..., rgb=...)')
     scan = read_scan(
         path,
@@ -102,20 +102,20 @@ def scene_of_arrays(xyz: ArrayLike,
     """Take a scan from arrays, or from lists or tensors of the same form.
 
     Args:
-        xyz (ArrayLike): (N, 3) metres, z up.
-        rgb (Optional[ArrayLike]): (N, 3) colours, 0 to 255, or floats from 0
+        xyz (ArrayLike): (N, 3) meters, z up.
+        rgb (Optional[ArrayLike]): (N, 3) colors, 0 to 255, or floats from 0
             to 1.
         region_ids (Optional[ArrayLike]): (N,) ids, 0 = in no region.
         name (str): Name of the scan.
         options (SceneOptions): Its units and up axis, where they differ.
 
     Returns:
-        Scan: In metres with z up.
+        Scan: In meters with z up.
 
     Raises:
-        ScanError: When something is no array of numbers, the arrays do not
+        ScanError: When something is not an array of numbers, the arrays do not
             fit, a number is not finite, or they do not look like a room in
-            metres with z up.
+            meters with z up.
     """
     points = _as_array(xyz, 'xyz', name)
     if points.ndim != 2 or points.shape[1] != 3 or not len(points):
@@ -144,7 +144,7 @@ def scene_of_arrays(xyz: ArrayLike,
         np.eye(4),
         regions=read_regions(arrays, path, notes),
         notes=notes)
-    scan = to_metres_z_up(scan,
+    scan = to_meters_z_up(scan,
                           1.0 if options.scale is None else options.scale,
                           options.up or 'z')
     _check_frame(scan, options)
@@ -152,16 +152,16 @@ def scene_of_arrays(xyz: ArrayLike,
 
 
 def _as_array(values: ArrayLike, argument: str, name: str) -> np.ndarray:
-    """Numbers as an array, or a sentence that says what came instead."""
+    """Convert numbers to an array, with an error for anything else."""
     try:
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ScanError(f'{name}: {argument} is a {type(values).__name__} '
-                        f'and no array of numbers ({brief(error)}); give '
-                        'what numpy.asarray takes') from error
+        raise ScanError(f'{name}: {argument} is a {type(values).__name__} and '
+                        f'not an array of numbers ({brief(error)}); give what '
+                        'numpy.asarray takes') from error
     if array.dtype.kind not in 'iufb':
-        raise ScanError(f'{name}: {argument} is a {type(values).__name__} '
-                        f'and no array of numbers ({array.dtype}); give what '
+        raise ScanError(f'{name}: {argument} is a {type(values).__name__} and '
+                        f'not an array of numbers ({array.dtype}); give what '
                         'numpy.asarray takes')
     return array
 
@@ -175,7 +175,7 @@ def _check_frame(scan: Scan, options: SceneOptions) -> None:
 
 
 def colors_of(scan: Scan) -> Optional[np.ndarray]:
-    """Return (N, 3) uint8 colours, or None where the scan has none."""
+    """Return (N, 3) uint8 colors, or None where the scan has none."""
     if (scan.rgb == _MID_GREY).all():
         return None
     return scan.rgb.clip(0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What a segmentor says about one scan.
+"""Segmentation of one scan.
 
 Axes: N points.
 """
@@ -21,9 +21,9 @@ class Segmentation:
             order of the scan's points.
         confidences (np.ndarray): (N,) float32 probability of that class.
         classes (Tuple[str, ...]): Their names.
-        palette (List[List[int]]): Their colours, three numbers from 0 to 255.
+        palette (List[List[int]]): Their colors, three numbers from 0 to 255.
         points (np.ndarray): (N, 3) all points of the scan, aligned frame.
-        axis_align (np.ndarray): (4, 4) from the scan's frame, in metres with
+        axis_align (np.ndarray): (4, 4) from the scan's frame, in meters with
             z up, to the aligned frame.
         tokens (str): What the tokens were, in words.
         notes (List[str]): What was done to the scan.

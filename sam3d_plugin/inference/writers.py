@@ -1,4 +1,4 @@
-"""Results as files: JSON, PLY, PNG and a page for any browser.
+"""Result files: JSON, PLY, PNG and an HTML page.
 
 Axes: M boxes, N points.
 """
@@ -13,13 +13,14 @@ from ..visualization.boxes import BOX_EDGES, LabelledBoxes, box_corners
 from ..visualization.html import write_scene_html
 from ..visualization.ply import write_ply
 from ..visualization.points import colors_from_height, colors_from_ids
-from ..visualization.render import DEFAULT_VIEW, ViewOptions, render_scene
-from ..visualization.segments import (label_colors, render_labels,
-                                      write_labels_html)
+from ..visualization.render import render_scene
+from ..visualization.scene import DEFAULT_VIEW, Scene, ViewOptions
+from ..visualization.segments import (LabelledScene, label_colors,
+                                      render_labels, write_labels_html)
 from .detections import Detections
 from .segmentation import Segmentation
 
-# Distance of the points that draw an edge of a box, metres.
+# Distance of the points that draw an edge of a box, meters.
 _EDGE_STEP = 0.01
 
 
@@ -27,7 +28,7 @@ def write_detections(detections: Detections,
                      out: Union[str, Path],
                      view: ViewOptions = DEFAULT_VIEW,
                      max_boxes: int = 200) -> Dict[str, Path]:
-    """Write everything about a scan.
+    """Write all files of a scan.
 
     Args:
         detections (Detections): Its boxes; may be none.
@@ -39,7 +40,7 @@ def write_detections(detections: Detections,
     Returns:
         Dict[str, Path]: ``<scan>.json``, ``.ply``, ``.png`` and ``.html``
         by their ending. The PLY holds the points and, as rows of points, the
-        edges of the boxes, in one colour per class.
+        edges of the boxes, in one color per class.
     """
     paths = _paths(out, detections.scan)
     with atomic_write(paths['json'], 'w') as file:
@@ -55,10 +56,9 @@ def write_detections(detections: Detections,
         np.concatenate([colors, edge_colors]),
         num_edges=len(edges),
         colors_show='' if detections.colors is not None else 'height')
-    content = (detections.points, colors, None, drawn, detections.scan)
-    render_scene(paths['png'], *content, options=view)
-    write_scene_html(
-        paths['html'], *content, score_thr=detections.score_thr, options=view)
+    scene = Scene(detections.scan, detections.points, colors, predicted=drawn)
+    render_scene(paths['png'], scene, view)
+    write_scene_html(paths['html'], scene, detections.score_thr, view)
     return paths
 
 
@@ -72,7 +72,7 @@ def _paths(out: Union[str, Path], scan: str) -> Dict[str, Path]:
 def write_segmentation(segmentation: Segmentation,
                        out: Union[str, Path],
                        view: ViewOptions = DEFAULT_VIEW) -> Dict[str, Path]:
-    """Write everything about a scan.
+    """Write all files of a scan.
 
     Args:
         segmentation (Segmentation): The classes of its points.
@@ -81,7 +81,7 @@ def write_segmentation(segmentation: Segmentation,
 
     Returns:
         Dict[str, Path]: ``<scan>.json``, ``.ply``, ``.png`` and ``.html``
-        by their ending. The PLY holds the points in one colour per class,
+        by their ending. The PLY holds the points in one color per class,
         and its index as the property ``class_index``.
     """
     paths = _paths(out, segmentation.scan)
@@ -95,9 +95,10 @@ def write_segmentation(segmentation: Segmentation,
         labels=labels,
         classes=segmentation.classes,
         colors_show='classes')
-    for ending, write in (('png', render_labels), ('html', write_labels_html)):
-        write(paths[ending], points, labels, segmentation.classes,
-              segmentation.palette, segmentation.scan, view)
+    scene = LabelledScene(segmentation.scan, points, labels,
+                          segmentation.classes, segmentation.palette)
+    render_labels(paths['png'], scene, view)
+    write_labels_html(paths['html'], scene, view)
     return paths
 
 
@@ -109,7 +110,7 @@ def draw_edges(boxes: LabelledBoxes) -> Tuple[np.ndarray, np.ndarray]:
 
     Returns:
         Tuple[np.ndarray, np.ndarray]: (P, 3) points and (P, 3) uint8
-        colours, the same for boxes of a class.
+        colors, the same for boxes of a class.
     """
     points, owners = [np.zeros((0, 3))], [np.zeros(0, int)]
     kinds = {name: i + 1 for i, name in enumerate(sorted(set(boxes.names)))}

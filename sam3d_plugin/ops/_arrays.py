@@ -9,7 +9,7 @@ from ._tree import PointTree, build_tree
 
 
 def check_points(name: str, points: Tensor, needs_points: bool) -> None:
-    """Refuse what is not a batch of point clouds.
+    """Check that a tensor is a batch of point clouds.
 
     Args:
         name (str): The argument's name, for the message.

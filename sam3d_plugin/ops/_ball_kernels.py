@@ -34,7 +34,7 @@ def _keep_lowest(kept, count, index):
 
 @jit
 def _scan_ball(blocks, stop, x, y, z, lower, upper, is_inside, kept):
-    """Note the first points inside among the first ``stop`` blocks.
+    """Find the first points inside among the first ``stop`` blocks.
 
     Returns:
         int: Their number; may exceed what was asked for by one block.
@@ -65,7 +65,7 @@ def _scan_ball(blocks, stop, x, y, z, lower, upper, is_inside, kept):
 
 @jit
 def _search_ball(tree, x, y, z, lower, upper, stack, kept):
-    """Note the points inside with the lowest indices, in no order."""
+    """Find the points inside with the lowest indices, unordered."""
     xyz, index, bounds, first_leaf = tree
     count = 0
     stack[0] = 0
@@ -107,8 +107,8 @@ def query_by_scan(blocks: np.ndarray, centers: np.ndarray, radii: np.ndarray,
             index order.
         centers (np.ndarray): (M, 3) float32.
         radii (np.ndarray): (2,) float32, smallest and largest radius.
-        start (int): First centre.
-        stop (int): Centre after the last.
+        start (int): First center.
+        stop (int): Center after the last.
         members (np.ndarray): (M, K) int32, filled in place.
     """
     lower = radii[0] * radii[0]
@@ -128,7 +128,7 @@ def query_by_scan(blocks: np.ndarray, centers: np.ndarray, radii: np.ndarray,
 def query_by_tree(tree: PointTree, blocks: np.ndarray, centers: np.ndarray,
                   radii: np.ndarray, start: int, stop: int,
                   members: np.ndarray) -> None:
-    """Do as :func:`query_by_scan`, leaving most points alone.
+    """Same as :func:`query_by_scan`, but skips most points.
 
     Args:
         tree (PointTree): Tree of the points.
@@ -136,8 +136,8 @@ def query_by_tree(tree: PointTree, blocks: np.ndarray, centers: np.ndarray,
             index order.
         centers (np.ndarray): (M, 3) float32.
         radii (np.ndarray): (2,) float32, smallest and largest radius.
-        start (int): First centre.
-        stop (int): Centre after the last.
+        start (int): First center.
+        stop (int): Center after the last.
         members (np.ndarray): (M, K) int32, filled in place.
     """
     lower = radii[0] * radii[0]

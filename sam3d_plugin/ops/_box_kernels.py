@@ -1,4 +1,4 @@
-"""Which points of one scene lie in which boxes."""
+"""Tests of one scene's points for boxes."""
 import numpy as np
 
 from ._numba import jit
@@ -15,7 +15,7 @@ def _frame(box):
 @jit
 def mark_all(xyz: np.ndarray, boxes: np.ndarray, start: int, stop: int,
              inside: np.ndarray) -> None:
-    """Write 1 where a point lies in one of the boxes ``start`` to ``stop``.
+    """Write 1 where a point is in one of the boxes ``start`` to ``stop``.
 
     Args:
         xyz (np.ndarray): (3, M) float32.

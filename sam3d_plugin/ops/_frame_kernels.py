@@ -1,6 +1,6 @@
 """The CPU kernels of RGB-D segmentation: numpy arrays in and out.
 
-Axis legend: H W pixels, E edges between neighbouring pixels.
+Shapes: H W pixels, E edges between neighboring pixels.
 """
 import numpy as np
 
@@ -18,7 +18,7 @@ def depth_normals(depth: np.ndarray, intrinsics: np.ndarray, radius: int,
 
     The inverse depth of a plane is linear in the pixel, so that its fit is a
     regression of two unknowns. Pixels of a window whose inverse depth
-    deviates by more than the share ``tolerance`` lie on something else.
+    deviates by more than the share ``tolerance`` are on another surface.
     Normals have length 1 and point at the camera; 0 where there is no depth
     or too little of it.
     """
@@ -89,7 +89,7 @@ def _fit_inverse_depth(depth, v, u, radius, stride, tolerance):
 
 @jit
 def _surface_step(xyz, normals, v, u, y, x, depth_weight, normal_weight):
-    """What lies between the surfaces of two pixels; 0 without depth."""
+    """Gap between the surfaces of two pixels; 0 without depth."""
     near = min(xyz[v, u, 2], xyz[y, x, 2])
     if near <= 0:
         return 0.
@@ -114,7 +114,7 @@ def _surface_step(xyz, normals, v, u, y, x, depth_weight, normal_weight):
 @jit
 def pixel_edges(lab: np.ndarray, xyz: np.ndarray, normals: np.ndarray,
                 depth_weight: float, normal_weight: float):
-    """Edges to the 8 neighbours: two nodes (E,) int32, weights uint16."""
+    """Edges to the 8 neighbors: two nodes (E,) int32, weights uint16."""
     height, width = lab.shape[:2]
     count = 4 * height * width
     sources = np.empty(count, np.int32)

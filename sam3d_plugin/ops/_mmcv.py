@@ -63,7 +63,7 @@ def originals() -> Dict[str, Any]:
 
 
 def backend_of(tensor: Tensor) -> str:
-    """Name what runs an operation on a tensor.
+    """Name of the implementation that runs an operation on a tensor.
 
     Args:
         tensor (Tensor): One that the operation reads.

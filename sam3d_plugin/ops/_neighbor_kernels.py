@@ -1,4 +1,4 @@
-"""The nearest neighbours of points in one scene."""
+"""The nearest neighbors of points in one scene."""
 import numpy as np
 
 from ._numba import jit
@@ -128,7 +128,7 @@ def _search(tree, x, y, z, work_space, limit, size, keys):
 
     Args:
         tree (PointTree): Points of the scene.
-        x (float): Coordinate of the centre; likewise y and z.
+        x (float): Coordinate of the center; likewise y and z.
         work_space (tuple): Arrays of :func:`_work_space`.
         limit (float): Squared distance that a point must stay below.
         size (int): Number of points to find.
@@ -241,7 +241,7 @@ def _sink_through_equals(distances, indices, size, distance, index):
 
 @jit
 def _has_tie(keys):
-    # Equal keys stand for what lies at the limit or beyond it.
+    # Equal keys stand for values at the limit or beyond it.
     for i in range(keys.shape[0] - 1):
         if keys[i] >> 32 == keys[i + 1] >> 32 and keys[i] != keys[i + 1]:
             return True
@@ -251,14 +251,14 @@ def _has_tie(keys):
 @jit
 def find_neighbors(tree: PointTree, points: np.ndarray, centers: np.ndarray,
                    start: int, stop: int, neighbors: np.ndarray) -> None:
-    """Write the K nearest points of the centres ``start`` to ``stop``.
+    """Write the K nearest points of the centers ``start`` to ``stop``.
 
     Args:
         tree (PointTree): Tree of ``points``.
         points (np.ndarray): (N, 3) float32.
         centers (np.ndarray): (M, 3) float32.
-        start (int): First centre.
-        stop (int): Centre after the last.
+        start (int): First center.
+        stop (int): Center after the last.
         neighbors (np.ndarray): (K, M) int32, filled in place.
     """
     num_neighbors = neighbors.shape[0]
@@ -325,7 +325,7 @@ def _insert(distance, index, nearest):
 
 @jit
 def _compare_lanes(sources, lanes):
-    """Let every lane's target see all sources and keep three of them.
+    """Find the three nearest sources of every lane's target.
 
     The rows of ``lanes`` are the target's x, y and z, the three smallest
     squared distances and their indices, LANES numbers each. One array with
@@ -358,7 +358,7 @@ def _compare_lanes(sources, lanes):
 def find_three_by_scan(sources: np.ndarray, targets: np.ndarray, start: int,
                        stop: int, distances: np.ndarray,
                        indices: np.ndarray) -> None:
-    """Do as :func:`find_three_by_tree`, looking at every source.
+    """Same as :func:`find_three_by_tree`, but tests every source.
 
     Args:
         sources (np.ndarray): (groups, 3, 4) float32, four sources each,

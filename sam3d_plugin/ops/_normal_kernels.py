@@ -1,6 +1,6 @@
 """The CPU kernels of normals and graphs of point clouds.
 
-Axis legend: N points, K neighbours, E edges.
+Shapes: N points, K neighbors, E edges.
 """
 import numpy as np
 
@@ -10,7 +10,7 @@ from ._numba import jit
 @jit
 def neighborhood_covariances(xyz: np.ndarray,
                              neighbors: np.ndarray) -> np.ndarray:
-    """Covariance (N, 3, 3) of each point's neighbourhood (N, K)."""
+    """Covariance (N, 3, 3) of each point's neighborhood (N, K)."""
     num_points, num_neighbors = neighbors.shape
     covariances = np.zeros((num_points, 3, 3))
     for n in range(num_points):
@@ -32,9 +32,9 @@ def neighborhood_covariances(xyz: np.ndarray,
 def point_edges(xyz: np.ndarray, normals: np.ndarray, lab: np.ndarray,
                 neighbors: np.ndarray, step_weight: float,
                 normal_weight: float, color_weight: float):
-    """Edges to the neighbours: two nodes (E,) int64, weights (E,).
+    """Edges to the neighbors: two nodes (E,) int64, weights (E,).
 
-    A pair that is in both neighbourhoods gives one edge.
+    A pair that is in both neighborhoods gives one edge.
     """
     num_points, num_neighbors = neighbors.shape
     sources = np.empty(num_points * num_neighbors, np.int64)

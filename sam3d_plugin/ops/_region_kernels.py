@@ -94,7 +94,7 @@ def segment_centers(points: np.ndarray, order: np.ndarray,
 
 @jit
 def _join_nearer(x, y, z, center, part, distances, parts):
-    """Move the rows that are nearer to a new centre to its part."""
+    """Move the rows that are nearer to a new center to its part."""
     center_x, center_y, center_z = x[center], y[center], z[center]
     for row in range(len(x)):
         dx = x[row] - center_x
@@ -128,7 +128,7 @@ def _split(x, y, z, num_parts):
     pattern = distances.view(np.int32)
     center = 0
     for part in range(num_parts):
-        # Nothing is nearer than a centre is to itself.
+        # Nothing is nearer than a center is to itself.
         distances[center] = -1
         parts[center] = part
         _join_nearer(x, y, z, center, np.int32(part), distances, parts)

@@ -1,9 +1,9 @@
 """The point operations in plain torch, for GPUs without mmcv's kernels.
 
-Axes: B scenes, N points, M centres, K neighbours, T boxes. Results are those
+Axes: B scenes, N points, M centers, K neighbors, T boxes. Results are those
 of the CPU kernels, ties included: squared distances are summed axis by axis,
 since a matrix product or a fused multiplication rounds differently. All work
-stays on the tensors' device, in chunks of centres that bound the memory.
+stays on the tensors' device, in chunks of centers that bound the memory.
 """
 import math
 from typing import Iterator
@@ -25,7 +25,7 @@ _MAX_BLOCK_BITS = 10
 
 
 def _chunks(centers: Tensor, num_others: int) -> Iterator[slice]:
-    """Cut (B, M, ...) centres into slices of M."""
+    """Cut (B, M, ...) centers into slices of M."""
     size = max(1, _MAX_PAIRS // max(1, len(centers) * num_others))
     for start in range(0, centers.size(1), size):
         yield slice(start, start + size)
@@ -77,10 +77,10 @@ def three_nn(target: Tensor, source: Tensor) -> tuple:
 
 
 def knn(k: int, xyz: Tensor, center_xyz: Tensor) -> Tensor:
-    """Find the nearest points of each centre; see ``neighbors.knn``.
+    """Find the nearest points of each center; see ``neighbors.knn``.
 
     Args:
-        k (int): Number of neighbours K.
+        k (int): Number of neighbors K.
         xyz (Tensor): (B, N, 3) float32.
         center_xyz (Tensor): (B, M, 3) float32.
 
@@ -102,7 +102,7 @@ def knn(k: int, xyz: Tensor, center_xyz: Tensor) -> Tensor:
 
 
 def _settle_ties(square: Tensor, is_tied: Tensor, found: Tensor) -> Tensor:
-    """Replace the tied rows of (B, M, K) neighbours by those of mmcv's heap.
+    """Replace the tied rows of (B, M, K) neighbors by those of mmcv's heap.
 
     Where several points are equally far, which of them stay and in which
     order depends on all that passed through that heap.
@@ -148,7 +148,7 @@ def _replay_heap(square: Tensor, k: int) -> Tensor:
 
 def _sink(heap: Tensor, items: Tensor, k: int, value: Tensor,
           item: Tensor) -> None:
-    """Let (R, 1) values below the top of their heap take its place.
+    """Replace the tops of heaps by smaller (R, 1) values.
 
     Going down, a value changes places with an equal child.
     """
@@ -218,7 +218,7 @@ def interpolate(features: Tensor, indices: Tensor, weight: Tensor) -> Tensor:
 
 
 def _boxes_around(points: Tensor, boxes: Tensor) -> Tensor:
-    """Return whether (B, M, 3) points lie in (B, T, 7) boxes: (B, M, T)."""
+    """Return whether (B, M, 3) points are in (B, T, 7) boxes: (B, M, T)."""
     x, y, z = (
         points[:, :, None, axis] - boxes[:, None, :, axis]
         for axis in range(3))

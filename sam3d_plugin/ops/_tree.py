@@ -3,7 +3,7 @@
 Points are sorted along a Morton curve, which takes a fraction of the time of
 a kd-tree's medians, and cut into leaves of equal size. Furthest point
 sampling then skips nodes whose points are all nearer to a chosen point
-already; ball query and nearest neighbours skip nodes that lie too far.
+already; ball query and nearest neighbors skip nodes that are too far.
 
 A skipped node never changes a result, down to the last bit: a node's distance
 is computed from its bounding box in float32 with the operations and the order

@@ -146,7 +146,7 @@ def heap_kernel(square, is_tied, neighbors, num_points, k, limit,
 
 def replay_heap(square: Tensor, is_tied: Tensor, neighbors: Tensor,
                 limit: float) -> Tensor:
-    """Replace the neighbours of tied rows by those of mmcv's heap.
+    """Replace the neighbors of tied rows by those of mmcv's heap.
 
     Args:
         square (Tensor): (B, M, N) float32 squared distances.
@@ -155,7 +155,7 @@ def replay_heap(square: Tensor, is_tied: Tensor, neighbors: Tensor,
         limit (float): Squared distance that a point must stay below.
 
     Returns:
-        Tensor: The neighbours.
+        Tensor: The neighbors.
     """
     k = neighbors.size(2)
     heap_kernel[(is_tied.numel(), )](

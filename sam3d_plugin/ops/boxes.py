@@ -1,4 +1,4 @@
-"""Which points lie in which boxes."""
+"""Tests of points for boxes."""
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,18 +18,18 @@ def _check(points: Tensor, boxes: Tensor) -> None:
 
 
 def points_in_boxes_all(points: Tensor, boxes: Tensor) -> Tensor:
-    """Find all boxes that each point lies in.
+    """Find all boxes that contain each point.
 
     Points on the top and bottom face are inside, points on the four sides
     are not, as in mmcv's kernels.
 
     Args:
-        points (Tensor): (B, M, 3), LiDAR or depth frame, metres.
-        boxes (Tensor): (B, T, 7): x, y and z of the bottom centre, sizes,
+        points (Tensor): (B, M, 3), LiDAR or depth frame, meters.
+        boxes (Tensor): (B, T, 7): x, y and z of the bottom center, sizes,
             rotation about z in radians.
 
     Returns:
-        Tensor: (B, M, T) int32, 1 where the point lies in the box, else 0.
+        Tensor: (B, M, T) int32, 1 where the point is in the box, else 0.
         On the CPU the points are innermost in memory, as in mmcv's
         ``points_in_boxes_cpu``.
 
@@ -58,7 +58,7 @@ def points_in_boxes_all(points: Tensor, boxes: Tensor) -> Tensor:
 
 
 def points_in_boxes_part(points: Tensor, boxes: Tensor) -> Tensor:
-    """Find the first box that each point lies in.
+    """Find the first box that contains each point.
 
     Args:
         points (Tensor): (B, M, 3), as in :func:`points_in_boxes_all`.
@@ -66,7 +66,7 @@ def points_in_boxes_part(points: Tensor, boxes: Tensor) -> Tensor:
 
     Returns:
         Tensor: (B, M) int32, the lowest index of the boxes around the point,
-        -1 when it lies in none.
+        -1 when it is in none.
 
     Raises:
         ValueError: If the shapes are others.

@@ -1,7 +1,7 @@
-"""IoU of rotated rectangles and generalised IoU of 3D boxes.
+"""IoU of rotated rectangles and generalized IoU of 3D boxes.
 
 Axes: M and N boxes. A box is (x, y, z, size_x, size_y, size_z) of its
-geometric centre, with a seventh number when it is rotated: yaw in radians,
+geometric center, with a seventh number when it is rotated: yaw in radians,
 counterclockwise seen from above. Sizes are not negative. The enclosing volume
 is that of the axis-aligned box around both, as in 3DETR.
 """
@@ -13,17 +13,17 @@ from torch.utils.checkpoint import checkpoint
 
 from . import _mmcv
 
-# Divisors are kept away from zero by these (metres, cubic metres). Their
+# Divisors are kept away from zero by these (meters, cubic meters). Their
 # squares, which appear in gradients, are still normal float32 numbers.
 _MIN_LENGTH = 1e-8
 _MIN_VOLUME = 1e-12
 
 
 def paired_giou_3d(boxes: Tensor, others: Tensor) -> Tensor:
-    """Generalised IoU of boxes with those at the same place.
+    """Generalized IoU of boxes with those at the same place.
 
     Args:
-        boxes (Tensor): (..., 6) or (..., 7), metres and radians, float32 or
+        boxes (Tensor): (..., 6) or (..., 7), meters and radians, float32 or
             float64.
         others (Tensor): As many columns, a shape that broadcasts.
 
@@ -50,10 +50,10 @@ def paired_giou_3d(boxes: Tensor, others: Tensor) -> Tensor:
 def pairwise_giou_3d(boxes: Tensor,
                      others: Tensor,
                      max_pairs: int = 1 << 19) -> Tensor:
-    """Generalised IoU of every box with every other one.
+    """Generalized IoU of every box with every other one.
 
     Args:
-        boxes (Tensor): (..., M, 6) or (..., M, 7), metres and radians.
+        boxes (Tensor): (..., M, 6) or (..., M, 7), meters and radians.
         others (Tensor): (..., N, 6) or (..., N, 7).
         max_pairs (int): Pairs that are looked at together, which bounds the
             memory, also of the backward pass. Defaults to 2^19, about 0.5 GB
@@ -178,7 +178,7 @@ def _shared_area(boxes: Tensor, others: Tensor) -> Tensor:
     area is the contour integral of -y dx around the first one, with x limited
     to the second's width and y clamped to its height: every vertical line
     contributes the length of its overlap. Nothing has to be sorted or
-    clipped, and touching edges are no special case.
+    clipped, and touching edges need no special case.
     """
     starts, edges = _contour(boxes, others)
     half = others[..., None, 2:4] / 2

@@ -1,10 +1,10 @@
-"""Graph-based segmentation of anything with weighted neighbourhoods.
+"""Graph-based segmentation of anything with weighted neighborhoods.
 
 Felzenszwalb and Huttenlocher, "Efficient Graph-Based Image Segmentation",
 IJCV 2004. scikit-image has it for images only; here the nodes may be pixels,
 points or regions.
 
-Axis legend: N nodes, E edges.
+Shapes: N nodes, E edges.
 """
 from typing import Optional
 
@@ -25,7 +25,7 @@ def segment_graph(sources: np.ndarray,
     Edges are taken by weight, equal ones by index. An edge joins two
     segments unless it weighs more than the heaviest edge inside either of
     them plus ``scale`` / the segment's size. Afterwards, by the same order,
-    segments smaller than ``min_size`` join their neighbours; one without any
+    segments smaller than ``min_size`` join their neighbors; one without any
     edge to another stays. The result depends on nothing but the arguments.
 
     Args:
@@ -35,7 +35,7 @@ def segment_graph(sources: np.ndarray,
             several times faster than others.
         num_nodes (int): N.
         scale (float): Larger for larger segments, in units of weight × size.
-        min_size (int): Smallest segment that has neighbours.
+        min_size (int): Smallest segment that has neighbors.
         sizes (Optional[np.ndarray]): (N,) size of each node; None counts
             each as 1.
 

@@ -1,4 +1,4 @@
-"""Putting the operations of this package in the place of mmcv's.
+"""Installation of this package's operations in place of mmcv's.
 
 mmdet3d's detectors call ``mmcv.ops``, which has no CPU kernels for them.
 :func:`install` changes three things and nothing else:
@@ -31,7 +31,7 @@ _FUNCTIONS = {
 
 
 def install() -> None:
-    """Make mmcv's point operations run on CPU tensors; safe to repeat."""
+    """Make mmcv's point operations run on CPU tensors; idempotent."""
     before = originals()
     for name in FUNCTION_CLASSES:
         mmcv_class: Any = function_class(name)

@@ -1,8 +1,8 @@
 """Regions of an image on points: of its own depth pixels, or of a scan.
 
 Frames of reference and pixels are those of
-:mod:`~sam3d_plugin.ops.projection`. Axis legend: N points, H W pixels of the
-depth image, H' W' of the colour image and its id map.
+:mod:`~sam3d_plugin.ops.projection`. Shapes: N points, H W pixels of the
+depth image, H' W' of the color image and its id map.
 """
 from typing import Optional, Tuple
 
@@ -20,11 +20,11 @@ def projection_matrix(intrinsics: np.ndarray,
     Args:
         intrinsics (np.ndarray): (3, 3) or (4, 4), pixels.
         to_camera (np.ndarray): (4, 4) from some frame to the camera's,
-            metres.
+            meters.
 
     Returns:
         np.ndarray: (3, 4) float64; times (x, y, z, 1) in that frame it is
-        (u z', v z', z') with pixels u, v and depth z' in metres.
+        (u z', v z', z') with pixels u, v and depth z' in meters.
     """
     matrix = np.asarray(intrinsics, dtype=np.float64)[:3, :3] @ to_camera[:3]
     return np.ascontiguousarray(matrix)
@@ -38,14 +38,14 @@ def depth_regions(
     color_intrinsics: np.ndarray,
     occlusion_margin: Optional[float] = None
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points of a depth image, each with the region of its colour pixel.
+    """Points of a depth image, each with the region of its color pixel.
 
     Args:
-        depth (np.ndarray): (H, W) metres, 0 = none.
+        depth (np.ndarray): (H, W) meters, 0 = none.
         region_map (np.ndarray): (H', W') uint16 ids, 0 = in no region.
         depth_intrinsics (np.ndarray): (3, 3) or (4, 4), pixels.
         depth_to_color (np.ndarray): (4, 4) from the depth camera's frame to
-            the colour camera's, metres.
+            the color camera's, meters.
         color_intrinsics (np.ndarray): (3, 3) or (4, 4), pixels.
         occlusion_margin (Optional[float]): As in
             :func:`~sam3d_plugin.ops.registration.color_pixels_of_depth`.
@@ -53,8 +53,8 @@ def depth_regions(
     Returns:
         Tuple[np.ndarray, np.ndarray, np.ndarray]: Of the N depth pixels that
         have depth, in row-major order: (N, 3) xyz in the depth camera's
-        frame, metres, dtype of ``depth``; (N,) uint16 ids, 0 where the
-        colour camera sees nothing of the point; (N,) int64 indices into the
+        frame, meters, dtype of ``depth``; (N,) uint16 ids, 0 where the
+        color camera sees nothing of the point; (N,) int64 indices into the
         flattened depth image.
     """
     with np.errstate(invalid='ignore'):
@@ -79,19 +79,19 @@ def lift_regions(
     """Regions of the points of a scan that a frame sees.
 
     A point is seen if the depth image shows a surface at the point's depth,
-    and with two cameras if it also lies inside the colour image.
+    and with two cameras if it is also inside the color image.
 
     Args:
         xyz (np.ndarray): (N, 3) float points, frame of the projections,
-            metres.
-        depth (np.ndarray): (H, W) float, metres, 0 = none.
+            meters.
+        depth (np.ndarray): (H, W) float, meters, 0 = none.
         region_map (np.ndarray): (H', W') uint16 ids, 0 = in no region.
         depth_projection (np.ndarray): (3, 4) of the depth camera, from
             :func:`projection_matrix`.
-        color_projection (Optional[np.ndarray]): (3, 4) of the colour camera;
+        color_projection (Optional[np.ndarray]): (3, 4) of the color camera;
             None if both are one camera and sizes agree.
-        depth_tolerance (float): How far a seen point may lie in front of or
-            behind the measured surface, metres, exclusive.
+        depth_tolerance (float): How far a seen point may be in front of or
+            behind the measured surface, meters, exclusive.
 
     Returns:
         Tuple[np.ndarray, np.ndarray]: (N,) uint16 ids, 0 = in no region or

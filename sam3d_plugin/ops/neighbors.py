@@ -1,4 +1,4 @@
-"""Ball query, k nearest neighbours and the three nearest sources."""
+"""Ball query, k nearest neighbors and the three nearest sources."""
 from functools import partial
 from typing import Any, Optional, Tuple
 
@@ -128,11 +128,11 @@ class KNN(Function):
                 xyz: Tensor,
                 center_xyz: Optional[Tensor] = None,
                 transposed: bool = False) -> Tensor:
-        """Find the neighbours.
+        """Find the neighbors.
 
         Args:
             ctx (Any): Autograd's context.
-            k (int): Number of neighbours.
+            k (int): Number of neighbors.
             xyz (Tensor): (B, N, 3), or (B, 3, N) when transposed.
             center_xyz (Optional[Tensor]): (B, M, 3), or (B, 3, M) when
                 transposed; ``xyz`` when missing.
@@ -306,14 +306,14 @@ def knn(k: int,
         xyz: Tensor,
         center_xyz: Optional[Tensor] = None,
         transposed: bool = False) -> Tensor:
-    """Find the K nearest points of each centre, nearest first.
+    """Find the K nearest points of each center, nearest first.
 
     Among equally far points, those are kept, in that order, that the heap of
     mmcv's CUDA kernel keeps when it sees the points in index order. With
     fewer than K points, index 0 fills the end.
 
     Args:
-        k (int): Number of neighbours.
+        k (int): Number of neighbors.
         xyz (Tensor): (B, N, 3), compared in float32.
         center_xyz (Optional[Tensor]): (B, M, 3); ``xyz`` when missing.
         transposed (bool): Whether both are (B, 3, N) and (B, 3, M) instead.
@@ -322,7 +322,7 @@ def knn(k: int,
         Tensor: (B, K, M) int32 indices into the N points.
 
     Raises:
-        ValueError: If k is below 1, or there are centres but no points.
+        ValueError: If k is below 1, or there are centers but no points.
     """
     return KNN.apply(k, xyz, center_xyz, transposed)
 

@@ -1,7 +1,7 @@
 """Pinhole cameras as pure functions, in numpy.
 
 Frames of reference: camera (x right, y down, z forward), world. Pixels: u to
-the right, v down, the centre of the first pixel at (0, 0). Axis legend: N
+the right, v down, the center of the first pixel at (0, 0). Shapes: N
 points, H W pixels.
 """
 from typing import Tuple
@@ -27,12 +27,12 @@ def back_project(depth: np.ndarray, intrinsics: np.ndarray,
     """Points that some pixels of a depth image see.
 
     Args:
-        depth (np.ndarray): (H, W) z along the optical axis, metres.
+        depth (np.ndarray): (H, W) z along the optical axis, meters.
         intrinsics (np.ndarray): (3, 3) or (4, 4) of that camera, pixels.
         pixels (np.ndarray): (N,) indices into the flattened image.
 
     Returns:
-        np.ndarray: (N, 3) camera frame, metres, dtype of ``depth``; the
+        np.ndarray: (N, 3) camera frame, meters, dtype of ``depth``; the
         origin for pixels without depth.
     """
     v, u = np.divmod(pixels, depth.shape[1])
@@ -44,15 +44,15 @@ def back_project(depth: np.ndarray, intrinsics: np.ndarray,
 
 def project(points: np.ndarray,
             intrinsics: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Where a camera sees points. The inverse of :func:`back_project`.
+    """Project points into a camera; the inverse of :func:`back_project`.
 
     Args:
-        points (np.ndarray): (N, 3) camera frame, metres.
+        points (np.ndarray): (N, 3) camera frame, meters.
         intrinsics (np.ndarray): (3, 3) or (4, 4), pixels.
 
     Returns:
         Tuple[np.ndarray, np.ndarray]: (N, 2) u and v in pixels, NaN for
-        points that are not in front of the camera, and (N,) z in metres.
+        points that are not in front of the camera, and (N,) z in meters.
     """
     z = points[:, 2]
     safe = np.where(z > 0, z, np.nan)
@@ -77,8 +77,8 @@ def pixel_indices(uv: np.ndarray, height: int,
     with np.errstate(invalid='ignore'):
         rounded = np.floor(uv + 0.5)
         inside = ((rounded >= 0) & (rounded < [width, height])).all(axis=1)
-    whole = np.where(inside[:, None], rounded, 0).astype(np.int64)
-    return whole[:, 1] * width + whole[:, 0], inside
+    rounded = np.where(inside[:, None], rounded, 0).astype(np.int64)
+    return rounded[:, 1] * width + rounded[:, 0], inside
 
 
 def scale_intrinsics(intrinsics: np.ndarray, old: Tuple[float, float],
@@ -91,8 +91,8 @@ def scale_intrinsics(intrinsics: np.ndarray, old: Tuple[float, float],
         new (Tuple[float, float]): H, W after.
 
     Returns:
-        np.ndarray: The same shape, pixels of the new image. Centres of pixels
-        are whole numbers, so the principal point moves by half a pixel
+        np.ndarray: The same shape, pixels of the new image. Centers of pixels
+        are integers, so the principal point moves by half a pixel
         before and after scaling.
     """
     scale = np.array([new[1] / old[1], new[0] / old[0]])

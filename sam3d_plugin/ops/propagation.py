@@ -1,6 +1,6 @@
 """From token features to point features.
 
-Axis legend: B scenes, N points, G tokens, C channels.
+Shapes: B scenes, N points, G tokens, C channels.
 """
 from typing import Optional, Tuple
 
@@ -10,20 +10,20 @@ from torch import Tensor
 from .grouping import three_interpolate
 from .neighbors import three_nn
 
-# Metres added to distances, so that a point on a centre has a weight.
+# Meters added to distances, so that a point on a center has a weight.
 _EPSILON = 1e-8
-# Metres to which padding is moved.
+# Meters to which padding is moved.
 _FAR = 1e6
 
 
 def inverse_distance_weights(distances: Tensor) -> Tensor:
-    """Weigh neighbours by the inverse of their distance.
+    """Weigh neighbors by the inverse of their distance.
 
-    A neighbour at distance infinity, which :func:`three_nn` reports where
+    A neighbor at distance infinity, which :func:`three_nn` reports where
     there are fewer than three tokens, weighs nothing.
 
     Args:
-        distances (Tensor): (B, N, 3) metres, not squared.
+        distances (Tensor): (B, N, 3) meters, not squared.
 
     Returns:
         Tensor: (B, N, 3), sum 1.
@@ -37,14 +37,14 @@ def propagate_three_nn(points: Tensor, centers: Tensor,
     """Interpolate the features of each point's three nearest tokens.
 
     Args:
-        points (Tensor): (B, N, 3) metres.
-        centers (Tensor): (B, G, 3) token centres, same frame.
+        points (Tensor): (B, N, 3) meters.
+        centers (Tensor): (B, G, 3) token centers, same frame.
         features (Tensor): (B, G, C).
 
     Returns:
         Tuple[Tensor, Tensor]: Features (B, N, C), a mean weighted with the
         inverse distance, and the points relative to the nearest token's
-        centre (B, N, 3), metres.
+        center (B, N, 3), meters.
     """
     distances, indices = three_nn(points, centers)
     mixed = three_interpolate(
@@ -61,8 +61,8 @@ def interpolate_tokens(points: Tensor,
     """Interpolate the features of each point's three nearest tokens.
 
     Args:
-        points (Tensor): (B, N, 3) metres.
-        centers (Tensor): (B, G, 3) token centres, same frame.
+        points (Tensor): (B, N, 3) meters.
+        centers (Tensor): (B, G, 3) token centers, same frame.
         features (Tensor): (B, G, C).
         is_padding (Optional[Tensor]): (B, G) bool, tokens to leave out; every
             scene has at least one other.
@@ -81,14 +81,14 @@ def propagate_own_token(points: Tensor, centers: Tensor, features: Tensor,
     """Give each point the feature of the token it belongs to.
 
     Args:
-        points (Tensor): (B, N, 3) metres.
-        centers (Tensor): (B, G, 3) token centres, same frame.
+        points (Tensor): (B, N, 3) meters.
+        centers (Tensor): (B, G, 3) token centers, same frame.
         features (Tensor): (B, G, C).
         point_tokens (Tensor): (B, N) int64, the token of each point.
 
     Returns:
         Tuple[Tensor, Tensor]: Features (B, N, C) and the points relative to
-        their token's centre (B, N, 3), metres.
+        their token's center (B, N, 3), meters.
     """
     return (gather_tokens(features, point_tokens),
             points - gather_tokens(centers, point_tokens))

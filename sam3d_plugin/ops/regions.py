@@ -99,13 +99,13 @@ def segment_centers(points: Tensor, order: Tensor,
     """Mean position of each segment and the point nearest to it.
 
     Args:
-        points (Tensor): (P, 3) float32 positions, metres.
+        points (Tensor): (P, 3) float32 positions, meters.
         order (Tensor): (P,) int64, the order that sorts them by segment.
         offsets (Tensor): (S + 1,) int64.
 
     Returns:
-        Tuple[Tensor, Tensor]: Centres (S, 3), zero for an empty segment, and
-        the index (S,) int64 of the point nearest to the centre, the first of
+        Tuple[Tensor, Tensor]: Centers (S, 3), zero for an empty segment, and
+        the index (S,) int64 of the point nearest to the center, the first of
         equally near ones; 0 for an empty segment.
     """
     if _mmcv.backend_of(points) == 'cpu':
@@ -143,14 +143,14 @@ def split_segments(points: Tensor, segments: Tensor,
                    num_parts: Tensor) -> Tensor:
     """Cut each segment into compact parts by furthest point sampling.
 
-    Inside a segment the first point is the first centre, each further one is
-    the point furthest from the centres so far (the first of equally far ones,
-    never one twice), and every point joins its nearest centre (the earlier of
-    equally near ones). A centre belongs to its own part, so that no part is
+    Inside a segment the first point is the first center, each further one is
+    the point furthest from the centers so far (the first of equally far ones,
+    never one twice), and every point joins its nearest center (the earlier of
+    equally near ones). A center belongs to its own part, so that no part is
     empty.
 
     Args:
-        points (Tensor): (P, 3) float32 positions, metres.
+        points (Tensor): (P, 3) float32 positions, meters.
         segments (Tensor): (P,) int64 in [0, S).
         num_parts (Tensor): (S,) int64, on the CPU; at most the points of the
             segment, and at least one where there are any.
@@ -167,7 +167,7 @@ def split_segments(points: Tensor, segments: Tensor,
 
 def _split_segments_torch(points: Tensor, segments: Tensor,
                           num_parts: Tensor) -> Tensor:
-    """Cut all segments at once, one centre of each a round."""
+    """Cut all segments at once, one center of each a round."""
     if len(points) == 0:
         return torch.zeros_like(segments)
     order, offsets = sort_by_segment(segments, len(num_parts))
@@ -200,7 +200,7 @@ def allocate_parts(counts: np.ndarray, total: int) -> np.ndarray:
     """Give every region one token and share out the others.
 
     The others go one by one to the region with most points per token, ties
-    to the first (DESIGN section 2).
+    to the first (docs/method.md, "Tokens").
 
     Args:
         counts (np.ndarray): (R,) int64 points of each region, all positive.

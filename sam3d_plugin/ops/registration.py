@@ -1,7 +1,7 @@
-"""Which colour pixel a depth pixel belongs to, with one camera or two.
+"""Color pixels of depth pixels, with one camera or two.
 
 Frames of reference and pixels are those of
-:mod:`~sam3d_plugin.ops.projection`. Axis legend: H W pixels of the depth
+:mod:`~sam3d_plugin.ops.projection`. Shapes: H W pixels of the depth
 image.
 """
 from typing import List, Optional, Tuple
@@ -17,25 +17,25 @@ def color_pixels_of_depth(
         color_intrinsics: np.ndarray,
         color_shape: Tuple[int, int],
         occlusion_margin: Optional[float] = None) -> np.ndarray:
-    """The colour pixel of every depth pixel.
+    """The color pixel of every depth pixel.
 
     With the same camera and size it is the pixel itself wherever there is
-    depth. Otherwise every depth pixel is moved to the colour camera and
+    depth. Otherwise every depth pixel is moved to the color camera and
     takes the nearest pixel of its image.
 
     Args:
-        depth (np.ndarray): (H, W) metres, 0 = none.
+        depth (np.ndarray): (H, W) meters, 0 = none.
         depth_intrinsics (np.ndarray): (3, 3) or (4, 4), pixels.
         depth_to_color (np.ndarray): (4, 4) from the depth camera's frame to
-            the colour camera's, metres.
+            the color camera's, meters.
         color_intrinsics (np.ndarray): (3, 3) or (4, 4), pixels.
-        color_shape (Tuple[int, int]): Height and width of the colour image.
-        occlusion_margin (Optional[float]): Depth pixels that lie further
-            behind the nearest one at their colour pixel are hidden from the
-            colour camera and get none, metres; None lets all through.
+        color_shape (Tuple[int, int]): Height and width of the color image.
+        occlusion_margin (Optional[float]): Depth pixels that are further
+            behind the nearest one at their color pixel are hidden from the
+            color camera and get none, meters; None lets all through.
 
     Returns:
-        np.ndarray: (H, W) int64 indices into the flattened colour image, -1
+        np.ndarray: (H, W) int64 indices into the flattened color image, -1
         for pixels without depth, outside the image or hidden.
     """
     is_seen = np.isfinite(depth) & (depth > 0)
@@ -64,19 +64,19 @@ def color_pixels_of_depth(
 def _project_all(depth: np.ndarray, depth_intrinsics: np.ndarray,
                  depth_to_color: np.ndarray,
                  color_intrinsics: np.ndarray) -> List[np.ndarray]:
-    """Where the colour camera sees every depth pixel.
+    """Positions of all depth pixels in the color image.
 
-    A pixel (u, v) of depth z lies at z H (u, v, 1) + e in homogeneous
-    pixels of the colour image, where H = K' R K^-1 and e = K' t.
+    A pixel (u, v) of depth z is at z H (u, v, 1) + e in homogeneous
+    pixels of the color image, where H = K' R K^-1 and e = K' t.
 
     Args:
-        depth (np.ndarray): (H, W) metres.
+        depth (np.ndarray): (H, W) meters.
         depth_intrinsics (np.ndarray): K.
         depth_to_color (np.ndarray): R and t.
         color_intrinsics (np.ndarray): K'.
 
     Returns:
-        List[np.ndarray]: Whole u and v of the nearest pixel and z in metres,
+        List[np.ndarray]: Whole u and v of the nearest pixel and z in meters,
         (H, W) float64 each; u and v mean nothing where z is not positive.
     """
     color = np.asarray(color_intrinsics, dtype=np.float64)[:3, :3]
@@ -111,7 +111,7 @@ def _is_one_camera(depth_intrinsics: np.ndarray, depth_to_color: np.ndarray,
 
 def _footprint(depth_intrinsics: np.ndarray,
                color_intrinsics: np.ndarray) -> int:
-    """Odd side in colour pixels that one depth pixel's surface covers."""
+    """Odd side in color pixels that one depth pixel's surface covers."""
     scale = max(
         float(color_intrinsics[i, i] / depth_intrinsics[i, i])
         for i in range(2))
@@ -120,16 +120,16 @@ def _footprint(depth_intrinsics: np.ndarray,
 
 def _front(pixels: np.ndarray, z: np.ndarray, shape: Tuple[int, int],
            reach: int) -> np.ndarray:
-    """Depth of the nearest surface at every colour pixel.
+    """Depth of the nearest surface at every color pixel.
 
     Args:
-        pixels (np.ndarray): (N,) flat colour pixels of the points.
-        z (np.ndarray): (N,) their depth in the colour camera, metres.
-        shape (Tuple[int, int]): Of the colour image.
+        pixels (np.ndarray): (N,) flat color pixels of the points.
+        z (np.ndarray): (N,) their depth in the color camera, meters.
+        shape (Tuple[int, int]): Of the color image.
         reach (int): Odd side of the square that a point covers, pixels.
 
     Returns:
-        np.ndarray: Image of ``shape``, infinite where nothing lies.
+        np.ndarray: Image of ``shape``, infinite where no surface is.
     """
     front = np.full(shape[0] * shape[1], np.inf, dtype=z.dtype)
     np.minimum.at(front, pixels, z)

@@ -2,7 +2,7 @@
 
 Frames of pre-training, whole scans for segmentation, token positions of
 detection and scans of one's own all take it from here, so that an encoder
-sees scenes where it learnt to see them.
+sees scenes where it learned to see them.
 """
 import numpy as np
 from torch import Tensor
@@ -13,7 +13,7 @@ FLOOR_PERCENTILE = 0.99
 
 
 def check_center(center: str) -> None:
-    """Refuse an unknown name.
+    """Raise an error for an unknown name.
 
     Args:
         center (str): See :func:`find_origin`.
@@ -32,7 +32,7 @@ def find_origin(xyz: np.ndarray,
     """The point of an upright cloud that becomes its origin.
 
     Args:
-        xyz (np.ndarray): (N, 3) z up, metres.
+        xyz (np.ndarray): (N, 3) z up, meters.
         center (str): ``'floor'``, ``'mean'`` or ``'none'``.
         floor_percentile (float): Percentile of z that is the floor.
 
@@ -49,10 +49,10 @@ def find_origin(xyz: np.ndarray,
 
 
 def find_origins(xyz: Tensor, center: str) -> Tensor:
-    """What :func:`find_origin` gives each scene of a batch.
+    """Batched :func:`find_origin`.
 
     Args:
-        xyz (Tensor): (B, N, 3) z up, metres.
+        xyz (Tensor): (B, N, 3) z up, meters.
         center (str): ``'floor'``, ``'mean'`` or ``'none'``.
 
     Returns:

@@ -13,7 +13,7 @@ def atomic_write(path: Union[str, Path],
                  sync: bool = True) -> Iterator[IO]:
     """Open a temporary file that replaces ``path`` once the block succeeds.
 
-    The temporary file lies in the folder of ``path``, so that the final
+    The temporary file is in the folder of ``path``, so that the final
     rename stays on one file system. When the block raises, ``path`` is left
     as it was and the temporary file is removed.
 
@@ -55,7 +55,7 @@ def remove_drafts(paths: Iterable[Union[str, Path]],
     Args:
         paths (Iterable[Union[str, Path]]): The files.
         min_age (float): Seconds for which a draft must not have changed; 0
-            for files that nobody else can be writing now.
+            for files that no other process can be writing.
     """
     names: Dict[Path, Set[str]] = {}
     for path in map(Path, paths):

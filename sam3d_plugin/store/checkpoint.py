@@ -39,7 +39,7 @@ _BACKBONE_PREFIX = 'backbone.'
 
 
 def allow_mmengine_classes() -> None:
-    """Let torch's weights-only reader accept what mmengine writes.
+    """Allow-list mmengine's classes for torch's weights-only reader.
 
     Safe to call any number of times. Nothing in the list runs code of the
     file's choosing: two container classes, the statistics methods of one,
@@ -141,7 +141,7 @@ def _load_safetensors(path: Path) -> Dict[str, Any]:
 
 
 def _reading_error(filename: str, error: Exception) -> CheckpointError:
-    """Say in one sentence why torch could not read the file."""
+    """One sentence on why torch could not read the file."""
     what = '' if '://' in filename else _kind_of(Path(filename).expanduser())
     if what:
         return CheckpointError(f'{filename} is {what}')
@@ -161,7 +161,7 @@ def _reading_error(filename: str, error: Exception) -> CheckpointError:
 
 
 def _kind_of(path: Path) -> str:
-    """What a file is that is not a checkpoint; '' if nothing is known."""
+    """Kind of a file that is not a checkpoint; '' if unknown."""
     with path.open('rb') as file:
         head = file.read(4096)
     if b'"weight_map"' in head:
@@ -181,7 +181,7 @@ def _kind_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What loading a checkpoint into a module did, tensor by tensor.
+    """Report on loading a checkpoint, tensor by tensor.
 
     Args:
         source (str): File the tensors came from.
@@ -189,7 +189,7 @@ class LoadReport:
         missing (tuple): Names the file lacks.
         mismatched (tuple): Names with both shapes, for tensors of another
             shape.
-        allowed (tuple): Names left as initialised, covered by
+        allowed (tuple): Names left at their initialization, covered by
             ``allow_missing``.
         unexpected (tuple): Names in the file that nothing took.
         meta (dict): What an exported encoder says of itself; else empty.
@@ -212,7 +212,7 @@ class LoadReport:
         """One phrase, such as ``'58/58 tensors'``."""
         text = f'{len(self.matched)}/{self.num_expected} tensors'
         if self.allowed:
-            text += (f', {len(self.allowed)} left as initialised '
+            text += (f', {len(self.allowed)} left at their initialization '
                      '(allow_missing)')
         return text
 
@@ -241,11 +241,11 @@ class LoadReport:
             raise CheckpointError(
                 f'{self.source} {" and ".join(problems)}; take the matching '
                 'file, or name in allow_missing what may start from its '
-                'initialisation')
+                'initialization')
 
 
 def _listed(names: Sequence[str], most: int = 10) -> str:
-    """Names for a sentence that a terminal can hold."""
+    """A short list of names for a message."""
     rest = len(names) - most
     return ', '.join(names[:most]) + (f' and {rest} more' if rest > 0 else '')
 
@@ -342,7 +342,7 @@ def _current_names(given: Iterable[str],
 
 def _check_finite(given: Dict[str, Tensor], expected: Iterable[str],
                   source: str) -> None:
-    """Refuse weights that are NaN or infinite."""
+    """Raise an error for NaN or infinite weights."""
     broken = [
         name for name in expected
         if name in given and not given[name].isfinite().all()
@@ -364,8 +364,8 @@ def _find_mismatched(given: Dict[str, Tensor],
 
 
 def _form(tensor: Tensor) -> str:
-    """Shape, and whether whole numbers stand where weights should."""
-    kind = '' if tensor.is_floating_point() else ' whole numbers'
+    """Shape, and whether integers stand where weights should."""
+    kind = '' if tensor.is_floating_point() else ' integers'
     return f'{tuple(tensor.shape)}{kind}'
 
 
@@ -377,7 +377,7 @@ def _is_named(name: str, patterns: Iterable[str]) -> bool:
 
 
 def load_pretrained(module: nn.Module, init_cfg: Dict[str, Any]) -> LoadReport:
-    """Load the weights that a ``Pretrained`` initialisation names.
+    """Load the weights that a ``Pretrained`` initialization names.
 
     Args:
         module (nn.Module): Receives the tensors.

@@ -20,7 +20,7 @@ PathLike = Union[str, Path]
 
 
 def is_local(path: PathLike, backend_args: BackendArgs = None) -> bool:
-    """Whether a path lies on a file system of this machine.
+    """Whether a path is on a file system of this machine.
 
     Args:
         path (PathLike): Local path or URI.
@@ -182,7 +182,7 @@ def list_names(folder: PathLike,
                backend_args: BackendArgs = None,
                suffix: Union[str, tuple, None] = None,
                folders: bool = False) -> List[str]:
-    """Sorted names of what lies directly in a folder.
+    """Sorted names of the direct entries of a folder.
 
     Args:
         folder (PathLike): Local path or URI.

@@ -25,7 +25,7 @@ _KINDS = (
 
 
 def foreign_kind(content: bytes) -> str:
-    """What a file is that could not be read as what it should be.
+    """Kind of a file that could not be read as expected.
 
     Args:
         content (bytes): Of the file, or its beginning.

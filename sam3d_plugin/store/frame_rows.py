@@ -6,7 +6,7 @@
                           metadata 'frames': JSON list of F names
 
 A local file is mapped into memory, so that reading one frame touches only
-its own bytes. Remote files are read whole.
+its own bytes. Remote files are read at once.
 """
 import json
 from collections import OrderedDict

@@ -1,6 +1,6 @@
 """Image files as arrays, and back.
 
-Axis legend: H W pixels.
+Shapes: H W pixels.
 """
 import io
 import re
@@ -95,8 +95,8 @@ def decode_color(content: bytes, name: str) -> np.ndarray:
 
     def read(image: Image.Image) -> np.ndarray:
         if image.mode not in _COLOR_MODES:
-            raise FrameError(f'{name} is no 8-bit color image: its mode is '
-                             f'{image.mode}; is it a depth image?')
+            raise FrameError(f'{name} is not an 8-bit color image: its mode '
+                             f'is {image.mode}; is it a depth image?')
         pixels = np.asarray(image.convert('RGB'))
         if _is_deep_png(content) and pixels.max() < _DARK:
             raise FrameError(f'{name} uses only a part of its 16 bits; store '
@@ -137,7 +137,7 @@ def decode_uint16(content: bytes, name: str) -> np.ndarray:
 
 
 def decode_depth(content: bytes, name: str) -> np.ndarray:
-    """(H, W) uint16 millimetres; FrameError for other kinds or no depth."""
+    """(H, W) uint16 millimeters; FrameError for other kinds or no depth."""
     image = decode_uint16(content, name)
     if not image.any():
         raise FrameError(f'{name} has no pixel with depth')
@@ -152,8 +152,8 @@ def encode_color(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def encode_depth(millimetres: np.ndarray) -> bytes:
+def encode_depth(millimeters: np.ndarray) -> bytes:
     """(H, W) uint16 as PNG; OpenCV is three times as fast here as PIL."""
-    done, buffer = cv2.imencode('.png', millimetres.astype(np.uint16))
+    done, buffer = cv2.imencode('.png', millimeters.astype(np.uint16))
     assert done
     return buffer.tobytes()

@@ -1,4 +1,4 @@
-"""What a store holds, and how it was made.
+"""Contents and settings of a store.
 
     store.json             format version, kind, settings; written once
     records/<scan>.jsonl   journal of a scan that a run is changing: a line
@@ -9,7 +9,7 @@
 
 A journal is opened before any file of the scan changes, which removes the
 record and the manifest that name the old files; closing it writes the record.
-A scan has one writer, and merging reads whole records only, so that 1,500
+A scan has one writer, and merging reads complete records only, so that 1,500
 scans of many processes merge without a lock. Nothing in here is an absolute
 path.
 """
@@ -24,8 +24,8 @@ from .errors import FrameError, StoreError
 from .files import (BackendArgs, PathLike, append_bytes, exists, is_local,
                     join, list_names, read_bytes, remove, size_of, write_bytes,
                     write_new)
-from .records import (FileMark, ItemRecord, ScanRecord, decode_journal,
-                      decode_json, encode_json, encode_line, mark_of,
+from .records import (FileChecksum, ItemRecord, ScanRecord, decode_journal,
+                      decode_json, encode_json, encode_line, file_checksum,
                       record_from)
 
 FORMAT_VERSION = 1
@@ -37,7 +37,7 @@ HEADER, RECORDS, MANIFEST = 'store.json', 'records', 'manifest.json'
 def differences(old: Dict[str, Any],
                 new: Dict[str, Any],
                 prefix: str = '') -> List[str]:
-    """Say where two settings differ.
+    """Describe the differences of two settings.
 
     Args:
         old (Dict[str, Any]): Of the store.
@@ -81,7 +81,7 @@ class Store:
 
     def write(self,
               files: Dict[str, bytes],
-              sync: bool = False) -> Dict[str, FileMark]:
+              sync: bool = False) -> Dict[str, FileChecksum]:
         """Write files in the order given.
 
         A file that is there with the same content stays: a run may have been
@@ -92,19 +92,22 @@ class Store:
             sync (bool): See :func:`atomic_write`.
 
         Returns:
-            Dict[str, FileMark]: For a record.
+            Dict[str, FileChecksum]: For a record.
         """
         for name, content in files.items():
             if not self._holds(name, content):
                 write_bytes(self.path(name), content, self.backend_args, sync)
-        return {name: mark_of(content) for name, content in files.items()}
+        return {
+            name: file_checksum(content)
+            for name, content in files.items()
+        }
 
     def _holds(self, name: str, content: bytes) -> bool:
         """Whether a file is there with this content."""
         size = size_of(self.path(name), self.backend_args)
         return size == len(content) and self.read(name) == content
 
-    def is_there(self, files: Dict[str, FileMark]) -> bool:
+    def is_there(self, files: Dict[str, FileChecksum]) -> bool:
         """Whether all files exist with the size that a record tells."""
         return all(
             size_of(self.path(name), self.backend_args) == size
@@ -125,7 +128,7 @@ class Store:
         """
         path = self.path(HEADER)
         if not self.exists():
-            raise StoreError(f'{path} is missing: {self.root} is no store; '
+            raise StoreError(f'{path} is missing: {self.root} is not a store; '
                              'run the step that makes it')
         header = decode_json(self.read(HEADER), path)
         if header.get('format_version') != FORMAT_VERSION:
@@ -189,13 +192,13 @@ class Store:
         return record_from(decode_json(self.read(name), path), path)
 
     def write_record(self, record: ScanRecord) -> None:
-        """Say that a scan is complete."""
+        """Mark a scan as complete."""
         self.write(
             {f'{RECORDS}/{record.scan}.json': encode_json(asdict(record))},
             sync=True)
 
     def journal(self, scan: str) -> Optional[ScanRecord]:
-        """What a run has finished of a scan.
+        """Items of a scan that a run has finished.
 
         Args:
             scan (str): Name of the scan.
@@ -242,13 +245,13 @@ class Store:
         remove(self._journal_path(scan), self.backend_args)
 
     def open_scans(self) -> List[str]:
-        """Names of the scans that are being changed or were left so."""
+        """Names of the scans being written or interrupted."""
         names = list_names(self.path(RECORDS), self.backend_args, '.jsonl')
         stems = {PurePosixPath(name).stem for name in names}
         return sorted(stems - set(self.recorded_scans()))
 
     def check_complete(self, scan: str) -> None:
-        """Refuse a scan that is being changed or was left so.
+        """Raise an error for a scan being written or interrupted.
 
         Args:
             scan (str): Name of the scan.
@@ -259,8 +262,8 @@ class Store:
         record = self.path(RECORDS, f'{scan}.json')
         if self.has_journal(scan) and not exists(record, self.backend_args):
             folder = PurePosixPath(self.root).name
-            raise FrameError(f'{folder}: scan {scan} is incomplete; run the '
-                             'step that makes it to its end')
+            raise FrameError(f'{folder}: scan {scan} is incomplete; finish '
+                             'the step that makes it')
 
     def _journal_path(self, scan: str) -> str:
         return self.path(RECORDS, f'{scan}.jsonl')
@@ -281,7 +284,7 @@ class Store:
         """
         path = self.path(MANIFEST)
         if not exists(path, self.backend_args):
-            raise StoreError(f'{path} is missing; run the step to its end')
+            raise StoreError(f'{path} is missing; finish the step')
         scans = decode_json(self.read(MANIFEST), path).get('scans', {})
         return {name: record_from(scans[name], path) for name in scans}
 

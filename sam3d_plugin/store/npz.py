@@ -59,7 +59,7 @@ def read_npz(
 
 
 def _foreign_kind(source: Union[str, Path, bytes]) -> str:
-    """What a file is whose beginning is not that of an archive."""
+    """Kind of a file that is not an archive."""
     if not isinstance(source, bytes):
         try:
             with open(source, 'rb') as file:

@@ -1,4 +1,4 @@
-"""What the PLY files that we write say of themselves in comments."""
+"""Comments of the PLY files that we write."""
 
 #: Vertex property of class indices; also before an index and the name of its
 #: class in a comment.

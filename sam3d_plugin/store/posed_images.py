@@ -1,16 +1,16 @@
 """RGB-D frames with poses, in the layout of mmdet3d's ``posed_images``.
 
-    posed_images/<scan>/00000.jpg          colour
-                        00000.png          depth, uint16 millimetres, 0 = none
+    posed_images/<scan>/00000.jpg          color
+                        00000.png          depth, uint16 millimeters, 0 = none
                         00000.txt          4x4 pose
-                        intrinsic.txt      4x4, of the colour images
+                        intrinsic.txt      4x4, of the color images
                         intrinsic_depth.txt   4x4, only if the depth camera
                         depth_to_color.txt    is another one (ours)
 
 Frames of reference: the pose takes the depth camera's frame to the world;
-``depth_to_color`` takes the depth camera's frame to the colour camera's.
+``depth_to_color`` takes the depth camera's frame to the color camera's.
 
-Axis legend: H W pixels.
+Shapes: H W pixels.
 """
 from collections import Counter
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from .errors import FrameError
 from .files import (BackendArgs, PathLike, exists, join, list_names,
                     read_bytes, write_bytes)
 from .foreign_files import parse_numbers
-from .frame_marks import read_frame_marks
+from .frame_checksums import read_frame_checksums
 # Also for those who look for them here.
 from .image_files import JPEG_QUALITY as JPEG_QUALITY
 from .image_files import decode_color as decode_color
@@ -48,15 +48,15 @@ _RIGID_TOLERANCE = 1e-2
 
 @dataclass(frozen=True)
 class Cameras:
-    """The colour and the depth camera of one scan.
+    """The color and the depth camera of one scan.
 
     Args:
-        color_intrinsics (np.ndarray): (3, 3), pixels of the colour images.
+        color_intrinsics (np.ndarray): (3, 3), pixels of the color images.
         depth_intrinsics (np.ndarray): (3, 3), pixels of the depth images.
         depth_to_color (np.ndarray): (4, 4) from the depth camera's frame to
-            the colour camera's, metres.
+            the color camera's, meters.
         is_single (bool): Whether both are one camera: each depth pixel is
-            the colour pixel of the same index, and sizes must agree.
+            the color pixel of the same index, and sizes must agree.
     """
     color_intrinsics: np.ndarray
     depth_intrinsics: np.ndarray
@@ -72,8 +72,8 @@ class RGBDFrame:
         scan (str): Name of the scan.
         name (str): Name of the frame, unique in the scan.
         color (np.ndarray): (H, W, 3) uint8, RGB.
-        depth (np.ndarray): (H', W') float32, metres, 0 = none.
-        pose (np.ndarray): (4, 4) from the depth camera to the world, metres.
+        depth (np.ndarray): (H', W') float32, meters, 0 = none.
+        pose (np.ndarray): (4, 4) from the depth camera to the world, meters.
         cameras (Cameras): Of the scan.
     """
     scan: str
@@ -98,7 +98,7 @@ def decode_matrix(content: bytes, name: str) -> np.ndarray:
         values = np.array(parse_numbers(content), dtype=np.float64)
         return values.reshape(4, 4)
     except ValueError as error:
-        raise FrameError(f'{name} holds no 4x4 matrix') from error
+        raise FrameError(f'{name} does not hold a 4x4 matrix') from error
 
 
 def check_pose(pose: np.ndarray, name: str) -> np.ndarray:
@@ -112,7 +112,7 @@ def check_pose(pose: np.ndarray, name: str) -> np.ndarray:
         np.ndarray: (4, 4), unchanged.
 
     Raises:
-        FrameError: When a value is not finite or the matrix is no rotation
+        FrameError: When a value is not finite or the matrix is not a rotation
             with a translation.
     """
     if not np.isfinite(pose).all():
@@ -121,7 +121,8 @@ def check_pose(pose: np.ndarray, name: str) -> np.ndarray:
     error = np.abs(rotation @ rotation.T - np.eye(3)).max()
     if (error > _RIGID_TOLERANCE or np.linalg.det(rotation) < 0
             or (pose[3] != [0, 0, 0, 1]).any()):
-        raise FrameError(f'{name}: the pose is no rotation with a translation')
+        raise FrameError(f'{name}: the pose is not a rotation with a '
+                         'translation')
     return pose
 
 
@@ -140,12 +141,12 @@ class PosedImages:
         self.backend_args = backend_args
         self._cameras: Dict[str, Cameras] = {}
         # Of the last scan that was asked for.
-        self._marks: Tuple[str, Dict[str, str]] = ('', {})
+        self._checksums: Tuple[str, Dict[str, str]] = ('', {})
 
     def scans(self) -> List[str]:
         """Sorted names of the scans: the folders with an intrinsic.txt.
 
-        A folder that lacks it but has colour images is one too, so that it
+        A folder that lacks it but has color images is one too, so that it
         is named and skipped instead of forgotten.
         """
         return [
@@ -162,11 +163,11 @@ class PosedImages:
             scan (str): Name of the scan.
 
         Returns:
-            List[str]: Names without ending, of all colour and depth images:
+            List[str]: Names without ending, of all color and depth images:
             a frame that lacks one of them is a frame that is skipped.
 
         Raises:
-            FrameError: When two files are one frame's colour image.
+            FrameError: When two files are one frame's color image.
         """
         files = list_names(self.path(scan), self.backend_args, _IMAGES)
         colors = Counter(
@@ -175,26 +176,25 @@ class PosedImages:
         for name, count in colors.items():
             if count > 1:
                 raise FrameError(
-                    f'{self.label(scan)} has two colour images of frame '
+                    f'{self.label(scan)} has two color images of frame '
                     f'{name}; remove one')
         return sorted({PurePosixPath(file).stem for file in files})
 
-    def mark(self, scan: str, frame: str) -> str:
-        """What tells a frame from all others of its name; see :meth:`marks`.
-        """
-        return self.marks(scan).get(frame, '')
+    def checksum(self, scan: str, frame: str) -> str:
+        """Checksum of a frame; see :meth:`checksums`."""
+        return self.checksums(scan).get(frame, '')
 
-    def marks(self, scan: str) -> Dict[str, str]:
-        """What tells the frames of a scan from others; see
-        :func:`read_frame_marks`."""
-        known, marks = self._marks
+    def checksums(self, scan: str) -> Dict[str, str]:
+        """Checksums of a scan's frames; see :func:`read_frame_checksums`."""
+        known, checksums = self._checksums
         if known != scan:
-            marks = read_frame_marks(self.root, scan, self.backend_args)
-            self._marks = scan, marks
-        return marks
+            checksums = read_frame_checksums(self.root, scan,
+                                             self.backend_args)
+            self._checksums = scan, checksums
+        return checksums
 
     def fingerprint(self, scan: str) -> str:
-        """What tells the present frames of a scan from others, together.
+        """One checksum of all current frames of a scan.
 
         Args:
             scan (str): Name of the scan.
@@ -202,16 +202,17 @@ class PosedImages:
         Returns:
             str: Empty without a record.
         """
-        marks = self.marks(scan)
-        return fingerprint([[name, marks[name]] for name in self.frames(scan)
-                            if name in marks])
+        checksums = self.checksums(scan)
+        return fingerprint([[name, checksums[name]]
+                            for name in self.frames(scan)
+                            if name in checksums])
 
     def path(self, *names: str) -> str:
         """Path of a scan, or of a file in it."""
         return join(self.root, *names)
 
     def label(self, *names: str) -> str:
-        """What messages call a file: records hold no absolute paths."""
+        """Name of a file for messages and records, without absolute paths."""
         return join(PurePosixPath(self.root).name, *names)
 
     def cameras(self, scan: str) -> Cameras:
@@ -234,7 +235,7 @@ class PosedImages:
         color = self._read_matrix(scan, INTRINSIC)
         if color is None:
             raise FrameError(f'{self.label(scan, INTRINSIC)} is missing; '
-                             'write the 4x4 intrinsics of the colour images')
+                             'write the 4x4 intrinsics of the color images')
         depth = self._read_matrix(scan, INTRINSIC_DEPTH)
         to_color = self._read_matrix(scan, DEPTH_TO_COLOR)
         for file, matrix in ((INTRINSIC, color), (INTRINSIC_DEPTH, depth)):
@@ -265,7 +266,7 @@ class PosedImages:
         return decode_color(self._read(scan, file), self.label(scan, file))
 
     def read_depth(self, scan: str, frame: str) -> np.ndarray:
-        """(H, W) float32 metres, 0 = none; FrameError when unusable."""
+        """(H, W) float32 meters, 0 = none; FrameError when unusable."""
         file = f'{frame}.png'
         depth = decode_depth(self._read(scan, file), self.label(scan, file))
         return depth.astype(np.float32) / np.float32(1000)
@@ -277,14 +278,14 @@ class PosedImages:
         return check_pose(decode_matrix(self._read(scan, file), name), name)
 
     def read(self, scan: str, frame: str) -> RGBDFrame:
-        """One frame, whole.
+        """A complete frame.
 
         Args:
             scan (str): Name of the scan.
             frame (str): Name of the frame.
 
         Returns:
-            RGBDFrame: Colour, depth, pose and cameras.
+            RGBDFrame: Color, depth, pose and cameras.
 
         Raises:
             FrameError: When a file is missing or damaged, the pose is not
@@ -296,7 +297,7 @@ class PosedImages:
         if cameras.is_single and color.shape[:2] != depth.shape:
             raise FrameError(
                 f'{self.label(scan, frame)}: depth is {depth.shape[::-1]}, '
-                f'colour {color.shape[1::-1]}, and there is no '
+                f'color {color.shape[1::-1]}, and there is no '
                 f'{INTRINSIC_DEPTH} to tell how they belong together')
         return RGBDFrame(scan, frame, color, depth,
                          self.read_pose(scan, frame), cameras)
@@ -323,20 +324,20 @@ class PosedImages:
                 self.backend_args)
 
 
-def frame_files(color: bytes, millimetres: np.ndarray,
+def frame_files(color: bytes, millimeters: np.ndarray,
                 pose: np.ndarray) -> Dict[str, bytes]:
-    """The three files of a frame, by ending; the last marks it as whole.
+    """The three files of a frame, by ending; the last marks it as complete.
 
     Args:
         color (bytes): A JPEG file.
-        millimetres (np.ndarray): (H, W) uint16 depth, 0 = none.
-        pose (np.ndarray): (4, 4) depth camera to world, metres.
+        millimeters (np.ndarray): (H, W) uint16 depth, 0 = none.
+        pose (np.ndarray): (4, 4) depth camera to world, meters.
 
     Returns:
         Dict[str, bytes]: ``.jpg``, ``.png`` and ``.txt``.
     """
     return {
         '.jpg': color,
-        '.png': encode_depth(millimetres),
+        '.png': encode_depth(millimeters),
         '.txt': encode_matrix(pose)
     }

@@ -1,4 +1,4 @@
-"""What became of the items of a scan, as JSON.
+"""Results of the items of a scan, as JSON.
 
 A record is one JSON object. A journal holds the same in lines: a record of
 what was there at the start, then one line for each item that is finished.
@@ -11,35 +11,35 @@ from .errors import StoreError
 from .files import checksum
 
 # Size in bytes and checksum of a file.
-FileMark = Tuple[int, str]
+FileChecksum = Tuple[int, str]
 
 
 @dataclass
 class ItemRecord:
-    """What became of one item.
+    """Result of one item.
 
     Args:
         status (str): ``'ok'`` or ``'skipped'``.
         reason (str): Why it was skipped.
-        files (dict): :data:`FileMark` of its files, by relative path.
+        files (dict): :data:`FileChecksum` of its files, by relative path.
         fields (dict): Numbers of the step, e.g. ``regions``.
-        inputs (dict): Fingerprints of what it was made of, by name; see
+        inputs (dict): Fingerprints of its inputs, by name; see
             :meth:`FrameStep.inputs`.
     """
     status: str
     reason: str = ''
-    files: Dict[str, FileMark] = field(default_factory=dict)
+    files: Dict[str, FileChecksum] = field(default_factory=dict)
     fields: Dict[str, Any] = field(default_factory=dict)
     inputs: Dict[str, str] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
-        """What tells the item from all others: its files and its inputs."""
+        """Checksum of the item's files and inputs."""
         return fingerprint(
-            [*(mark[1] for mark in self.files.values()), self.inputs])
+            [*(state[1] for state in self.files.values()), self.inputs])
 
-    def is_made_of(self, inputs: Mapping[str, str]) -> bool:
-        """Whether the item was made of these inputs.
+    def is_up_to_date(self, inputs: Mapping[str, str]) -> bool:
+        """Whether the item matches these inputs.
 
         Args:
             inputs (Mapping[str, str]): Fingerprints by name. One that is
@@ -54,17 +54,17 @@ class ItemRecord:
 
 @dataclass
 class ScanRecord:
-    """What became of one scan.
+    """Results of one scan.
 
     Args:
         scan (str): Its name.
         items (dict): Records of its items, by name.
-        files (dict): :data:`FileMark` of the scan's own files.
+        files (dict): :data:`FileChecksum` of the scan's own files.
         reason (str): Why all of the scan was skipped; empty if it was not.
     """
     scan: str
     items: Dict[str, ItemRecord] = field(default_factory=dict)
-    files: Dict[str, FileMark] = field(default_factory=dict)
+    files: Dict[str, FileChecksum] = field(default_factory=dict)
     reason: str = ''
 
     @property
@@ -73,7 +73,7 @@ class ScanRecord:
         return {n: r for n, r in self.items.items() if r.status == 'ok'}
 
 
-def mark_of(content: bytes) -> FileMark:
+def file_checksum(content: bytes) -> FileChecksum:
     """Size and checksum of a file's content."""
     return len(content), checksum(content)
 
@@ -98,23 +98,23 @@ def decode_json(content: bytes, path: str) -> Dict[str, Any]:
         raise StoreError(f'{path} is damaged ({error}); remove it and run '
                          'the step again') from error
     if not isinstance(value, dict):
-        raise StoreError(f'{path} holds no record; remove it and run the '
-                         'step again')
+        raise StoreError(f'{path} does not hold a record; remove it and run '
+                         'the step again')
     return value
 
 
 def _item_from(value: Dict[str, Any]) -> ItemRecord:
     return ItemRecord(value['status'], value['reason'],
-                      _marks_from(value['files']), value['fields'],
+                      _checksums_from(value['files']), value['fields'],
                       value.get('inputs', {}))
 
 
-def _marks_from(files: Dict[str, List]) -> Dict[str, FileMark]:
+def _checksums_from(files: Dict[str, List]) -> Dict[str, FileChecksum]:
     return {name: (int(s), str(c)) for name, (s, c) in files.items()}
 
 
 def record_from(value: Dict[str, Any], path: str) -> ScanRecord:
-    """A record from its JSON, in which marks are lists.
+    """A record from its JSON, in which checksums are lists.
 
     Args:
         value (Dict[str, Any]): As :func:`dataclasses.asdict` gives.
@@ -128,8 +128,8 @@ def record_from(value: Dict[str, Any], path: str) -> ScanRecord:
     """
     try:
         items = {n: _item_from(item) for n, item in value['items'].items()}
-        return ScanRecord(value['scan'], items, _marks_from(value['files']),
-                          value['reason'])
+        return ScanRecord(value['scan'], items,
+                          _checksums_from(value['files']), value['reason'])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f'{path} is not the record of a scan ({error!r}); remove '
@@ -142,7 +142,7 @@ def encode_line(value: Dict[str, Any]) -> bytes:
 
 
 def decode_journal(content: bytes, path: str) -> ScanRecord:
-    """What a journal tells.
+    """Content of a journal.
 
     Args:
         content (bytes): The file.

@@ -4,7 +4,7 @@
                                           max (sum R, C) float16
                                           areas (sum R,) int32, pixels
 
-Row i of a frame belongs to region i + 1 of its id map. Axis legend: R
+Row i of a frame belongs to region i + 1 of its id map. Shapes: R
 regions, C channels.
 """
 from dataclasses import asdict, dataclass

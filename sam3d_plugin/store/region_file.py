@@ -16,7 +16,7 @@ from mmengine.fileio import get
 from .atomic import atomic_write
 from .npz import read_npz
 
-# Region ids travel as a float32 column of the points (DESIGN 4); float32
+# Region ids travel as a float32 column of the points; float32
 # holds every integer up to here.
 MAX_REGION_ID = 2**24
 _ARRAYS = ('region_ids', 'scan', 'num_points', 'points_hash')
@@ -26,7 +26,7 @@ def hash_points(xyz: np.ndarray) -> str:
     """Return the hash that ties a region file to its points.
 
     Args:
-        xyz (np.ndarray): (N, 3) coordinates as stored on disk, metres.
+        xyz (np.ndarray): (N, 3) coordinates as stored on disk, meters.
 
     Returns:
         str: Hexadecimal digest of the float32 coordinates.
@@ -46,7 +46,7 @@ def check_region_ids(region_ids: np.ndarray, name: str) -> np.ndarray:
         np.ndarray: (N,) uint32.
 
     Raises:
-        ValueError: When ids are no integers, negative, or over 2^24.
+        ValueError: When ids are not integers, negative, or over 2^24.
     """
     region_ids = np.asarray(region_ids)
     if region_ids.ndim != 1 or region_ids.dtype.kind not in 'iu':
@@ -69,7 +69,7 @@ def encode_region_file(region_ids: np.ndarray, xyz: np.ndarray,
 
     Args:
         region_ids (np.ndarray): (N,) integer ids, 0 = in no region.
-        xyz (np.ndarray): (N, 3) coordinates as stored on disk, metres.
+        xyz (np.ndarray): (N, 3) coordinates as stored on disk, meters.
         scan (str): Name of the scan.
 
     Returns:
@@ -100,7 +100,7 @@ def write_region_file(path: Union[str, Path], region_ids: np.ndarray,
     Args:
         path (Union[str, Path]): The ``.npz`` file to write.
         region_ids (np.ndarray): (N,) integer ids, 0 = in no region.
-        xyz (np.ndarray): (N, 3) coordinates as stored on disk, metres.
+        xyz (np.ndarray): (N, 3) coordinates as stored on disk, meters.
         scan (str): Name of the scan.
 
     Raises:
@@ -119,7 +119,7 @@ def read_region_file(path: Union[str, Path],
 
     Args:
         path (Union[str, Path]): The ``.npz`` file, local or remote.
-        xyz (np.ndarray): (N, 3) coordinates as stored on disk, metres.
+        xyz (np.ndarray): (N, 3) coordinates as stored on disk, meters.
         backend_args (Union[dict, None]): Arguments of the file backend.
 
     Returns:
@@ -147,7 +147,7 @@ def decode_region_file(content: bytes, path: str,
     Args:
         content (bytes): The ``.npz``.
         path (str): What to call it in errors.
-        xyz (np.ndarray): (N, 3) coordinates as stored on disk, metres.
+        xyz (np.ndarray): (N, 3) coordinates as stored on disk, meters.
 
     Returns:
         np.ndarray: (N,) uint32 region ids, 0 = in no region.
@@ -164,7 +164,7 @@ def decode_region_file(content: bytes, path: str,
         num_points = int(arrays['num_points'])
         points_hash = str(arrays['points_hash'])
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f'{path} is no whole region file ({error}); '
+        raise ValueError(f'{path} is not a readable region file ({error}); '
                          f'{remedy}') from error
     if not len(region_ids) == num_points == len(xyz):
         raise ValueError(f'{path} holds {len(region_ids)} region ids of '

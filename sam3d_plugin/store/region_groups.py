@@ -5,7 +5,7 @@
                                               weights (K,) float64
                         <scan>.safetensors    group_ids (sum R,) int32
 
-Entry i of a frame belongs to region i + 1 of its id map. Axis legend: R
+Entry i of a frame belongs to region i + 1 of its id map. Shapes: R
 regions, C channels; K groups.
 """
 from dataclasses import asdict, dataclass
@@ -28,7 +28,9 @@ _COLUMNS = ('group_ids', )
 
 def balanced_weights(counts: np.ndarray,
                      normalize: str = 'paper') -> np.ndarray:
-    """Weights of groups, larger for rarer ones (DESIGN section 2).
+    """Weights of groups, larger for rarer ones.
+
+    See docs/method.md, "Group weights".
 
     With n_i regions in group i: k_i = (n_i - n_min) / n_max, tau_i = 1 - k_i
     and w_i = tau_i / sum_j tau_j, where n_min and the sum run over the groups
@@ -51,8 +53,8 @@ def balanced_weights(counts: np.ndarray,
         raise ValueError(f'normalize {normalize!r} is unknown; choose one of '
                          f'{", ".join(NORMALIZATIONS)}')
     if counts.ndim != 1 or (counts < 0).any() or not counts.any():
-        raise ValueError('counts of groups must be a list of numbers from 0 '
-                         'on with one above 0')
+        raise ValueError('counts of groups must be numbers >= 0, one of them '
+                         'above 0')
     is_used = counts > 0
     tau = 1 - (counts - counts[is_used].min()) / counts.max()
     weights = np.where(is_used, tau, 0)
@@ -97,9 +99,9 @@ def decode_groups(content: bytes, name: str) -> Groups:
     try:
         groups = Groups(**load(content))
     except (SafetensorError, TypeError, ValueError) as error:
-        raise StoreError(f'{name} is no file of groups ({error}); '
-                         'remove it and run tools/preparation/'
-                         'build_groups.py again') from error
+        raise StoreError(
+            f'{name} is not a file of groups ({error}); remove it and run '
+            'tools/preparation/build_groups.py again') from error
     if (groups.centroids.ndim != 2 or not len(groups.centroids) == len(
             groups.counts) == len(groups.weights)):
         raise StoreError(f'{name}: centroids, counts and weights disagree; '

@@ -1,8 +1,8 @@
-"""Id maps of frames: which 2D region each colour pixel is in.
+"""Id maps of frames: which 2D region each color pixel is in.
 
     region_maps/<scan>/<frame>.png    uint16, 0 = in no region, ids 1..R
 
-Row i of a frame's region features belongs to region i + 1. Axis legend: H W
+Row i of a frame's region features belongs to region i + 1. Shapes: H W
 pixels, R regions.
 """
 import io
@@ -136,8 +136,8 @@ class RegionMaps:
                 f'{name} cannot be read ({error.strerror})') from error
         return decode_region_map(content, name)
 
-    def mark(self, scan: str, frame: str) -> str:
-        """What tells an id map, and what it was made of, from all others.
+    def checksum(self, scan: str, frame: str) -> str:
+        """Checksum of an id map and its inputs.
 
         Args:
             scan (str): Name of the scan.
@@ -150,7 +150,7 @@ class RegionMaps:
         item = record.items.get(frame) if record else None
         return item.fingerprint if item else ''
 
-    def marks(self, scan: str) -> str:
+    def scan_checksum(self, scan: str) -> str:
         """The same of all id maps of a scan; empty without a record."""
         record = self.record(scan)
         return fingerprint([[frame, item.fingerprint]
@@ -158,7 +158,7 @@ class RegionMaps:
                             ]) if record else ''
 
     def check_complete(self, scan: str) -> None:
-        """Refuse a scan whose id maps are missing or only partly made.
+        """Raise an error for a scan with missing or incomplete id maps.
 
         Args:
             scan (str): Name of the scan.

@@ -1,4 +1,4 @@
-"""Which part of the scans a process works on."""
+"""Shards: the part of the scans that a process works on."""
 import os
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Shard:
     count: int = 1
 
     def select(self, scans: Sequence[str]) -> List[str]:
-        """Every ``count``-th scan of the sorted list, from ``index`` on."""
+        """Every ``count``-th scan of the sorted list from ``index``."""
         return sorted(scans)[self.index::self.count]
 
     def __str__(self) -> str:
@@ -40,8 +40,7 @@ def parse_shard(text: str) -> Shard:
     """
     match = re.fullmatch(r'(\d+)/(\d+)', text.strip())
     if not match or int(match[1]) >= int(match[2]):
-        raise StoreError(f'--shard {text} is no part of a whole; count from '
-                         '0, as in 0/4, 1/4, 2/4, 3/4')
+        raise StoreError(f'invalid --shard {text}: use i/n with 0 <= i < n')
     return Shard(int(match[1]), int(match[2]))
 
 

@@ -1,4 +1,4 @@
-"""Where a checkpoint keeps its tensors, and what stands before their names."""
+"""Location of a checkpoint's tensors, and prefixes of their names."""
 from typing import Any, Dict, Iterable, Iterator, Sequence
 
 from torch import Tensor

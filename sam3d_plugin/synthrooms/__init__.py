@@ -4,7 +4,7 @@
     units, rooms, layout           pieces that belong together, in rooms
     scene_mesh, rendering          one textured mesh, ray cast by embree
     camera_path, sensor            a walk with a Kinect-like camera
-    fused_scan, build, step        labelled points, files, the offline step
+    fused_scan, build, step        labeled points, files, the offline step
     splits                         train, val and short lists
 
 :mod:`.materials` says which materials each class may have and where classes

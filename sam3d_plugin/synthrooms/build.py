@@ -1,6 +1,6 @@
 """One scene of SynthRooms, from the seed to its files.
 
-Axis legend: N points, H W pixels, I instances.
+Shapes: N points, H W pixels, I instances.
 """
 from dataclasses import dataclass
 from typing import Any, Dict, List, Set, Tuple
@@ -30,11 +30,11 @@ _SEEN_SHARE = 0.006
 
 @dataclass(frozen=True)
 class SynthOptions:
-    """What all scenes of a set have in common.
+    """Settings shared by all scenes of a set.
 
     Args:
         num_frames (int): Frames per scene.
-        size (Tuple[int, int]): H, W of colour and depth.
+        size (Tuple[int, int]): H, W of color and depth.
         sensor (DepthSensor): Of the depth images.
         fusion (FusionSettings): Of the scans.
     """
@@ -55,12 +55,12 @@ class SyntheticFrame:
 
     Args:
         color (np.ndarray): (H, W, 3) uint8.
-        millimetres (np.ndarray): (H, W) uint16 measured depth, 0 = none.
-        instance (np.ndarray): (H, W) uint16 true ids of the colour image.
-        pose (np.ndarray): (4, 4) camera to world, metres.
+        millimeters (np.ndarray): (H, W) uint16 measured depth, 0 = none.
+        instance (np.ndarray): (H, W) uint16 true ids of the color image.
+        pose (np.ndarray): (4, 4) camera to world, meters.
     """
     color: np.ndarray
-    millimetres: np.ndarray
+    millimeters: np.ndarray
     instance: np.ndarray
     pose: np.ndarray
 
@@ -111,7 +111,7 @@ def layout_of(seed: int, split: str,
         number (int): Of the scene in its split.
 
     Returns:
-        Tuple[np.random.Generator, List[Room]]: The generator goes on with
+        Tuple[np.random.Generator, List[Room]]: The generator continues with
         the scene's materials.
     """
     rng = np.random.default_rng(splits.scene_seed(seed, split, number))
@@ -149,7 +149,7 @@ def build_scene(
 @dataclass(frozen=True)
 class _Measured:
     """Depth of a frame, and ids of what the pixels show and measured."""
-    millimetres: np.ndarray
+    millimeters: np.ndarray
     shown: np.ndarray
     instance: np.ndarray
 
@@ -170,8 +170,8 @@ def _walk(rng: np.random.Generator, rooms: List[Room], renderer: Renderer,
 def _measure(rng: np.random.Generator, renderer: Renderer, pose: np.ndarray,
              options: SynthOptions) -> _Measured:
     view = renderer.view(pose)
-    millimetres, source = observe(rng, view, options.sensor)
-    return _Measured(millimetres, view.instance,
+    millimeters, source = observe(rng, view, options.sensor)
+    return _Measured(millimeters, view.instance,
                      view.instance.reshape(-1)[source])
 
 
@@ -180,7 +180,7 @@ def _classes_seen(measured: List[_Measured], classes: np.ndarray,
     """Detection classes that have an instance of enough pixels to fuse."""
     share = np.zeros(len(classes))
     for frame in measured:
-        depth = frame.millimetres.astype(np.float32) / np.float32(1000)
+        depth = frame.millimeters.astype(np.float32) / np.float32(1000)
         ids = frame.instance.reshape(-1)[steady_pixels(depth, fusion)]
         share += np.bincount(ids, minlength=len(classes)) / depth.size
     return set(classes[share > _SEEN_SHARE].tolist()) & set(CLASS_NAMES)
@@ -195,9 +195,9 @@ def _record(
     for pose, depth in zip(poses, measured):
         color, world = renderer.color(rng, pose), to_world @ pose
         frames.append(
-            SyntheticFrame(color, depth.millimetres, depth.shown, world))
+            SyntheticFrame(color, depth.millimeters, depth.shown, world))
         observations.append(
-            Observation(color, depth.millimetres, depth.instance, world))
+            Observation(color, depth.millimeters, depth.instance, world))
     points, instance = fuse(rng, observations, options.intrinsics,
                             options.fusion)
     return frames, points, instance
@@ -230,7 +230,7 @@ def scene_files(scene: SyntheticScene) -> Dict[str, bytes]:
         files[f'frame_instances/{name}/{stem}.png'] = encode_ids(
             frame.instance)
         made = frame_files(
-            encode_color(frame.color), frame.millimetres, frame.pose)
+            encode_color(frame.color), frame.millimeters, frame.pose)
         files.update({
             f'{images}/{stem}{ending}': content
             for ending, content in made.items()
@@ -248,7 +248,7 @@ def scene_fields(scene: SyntheticScene) -> Dict[str, Any]:
     Returns:
         Dict[str, Any]: ``info``, ``num_points`` and ``class_counts`` of
         :class:`..infos.StoredScan`, ``instance_classes`` (NYU40 id of each
-        id from 0 on) and ``boxes`` (number per detection class).
+        id >= 0) and ``boxes`` (number per detection class).
     """
     assert scene.scan.box_classes is not None
     numbers, counts = np.unique(scene.scan.box_classes, return_counts=True)

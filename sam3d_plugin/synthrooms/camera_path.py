@@ -2,7 +2,7 @@
 
 At each stop the camera looks where it sees most that it has not seen, among
 random directions; a part of what it saw before has to stay in view. Frame of
-reference: axis-aligned. Axis legend: K poses, N rays.
+reference: axis-aligned. Shapes: K poses, N rays.
 """
 from dataclasses import dataclass, field
 from typing import List
@@ -14,22 +14,22 @@ from ..preparation.sources.scans.scan import CLASS_NAMES, DETECTION_CLASSES
 from .layout import Room
 from .rendering import Renderer
 
-# Eyes' distance to walls and furniture, metres.
+# Eyes' distance to walls and furniture, meters.
 _CLEARANCE = 0.3
 _CELL = 0.1
 _HEADINGS = 20
 # Stops tried in the direction of the walk, and anywhere in the room.
 _STOPS = (3, 2)
-# A view is poor when a quarter of it is nearer, metres.
+# A view is poor when a quarter of it is nearer, meters.
 _CLOSE = 0.8
-# Farther surfaces do not count as seen, metres.
+# Farther surfaces do not count as seen, meters.
 _FAR = 4.0
 # Objects not yet seen that a stop's views aim at.
 _TARGETS = 8
 # Walks planned at most.
 _PLANS = 3
 _RAYS = (18, 24)
-# Side of the cubes in which surfaces count as seen, metres.
+# Side of the cubes in which surfaces count as seen, meters.
 _SEEN_CELL = 0.2
 # What counts against a newly seen cube of wall or floor: a newly seen cube of
 # an object, one seen before, a whole new object.
@@ -42,7 +42,7 @@ _OBJECT_SHARE = 0.02
 
 @dataclass
 class _Memory:
-    """What was seen so far: cubes, and rays per instance."""
+    """Surfaces seen so far: cubes, and rays per instance."""
     cells: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     rays: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
@@ -52,7 +52,7 @@ def look(position: np.ndarray, yaw: float, pitch: float,
     """Pose of a camera.
 
     Args:
-        position (np.ndarray): (3,) metres.
+        position (np.ndarray): (3,) meters.
         yaw (float): Where it looks, radians counter-clockwise from x.
         pitch (float): Upwards, radians.
         roll (float): About its axis, radians.
@@ -76,13 +76,13 @@ def look(position: np.ndarray, yaw: float, pitch: float,
 
 
 def standing_places(room: Room) -> np.ndarray:
-    """Where a person can stand.
+    """Free floor of a room.
 
     Args:
         room (Room): With furniture.
 
     Returns:
-        np.ndarray: (K, 2) metres, in one connected part of the floor.
+        np.ndarray: (K, 2) meters, in one connected part of the floor.
     """
     x0, y0, x1, y1 = room.rectangle
     x = np.arange(x0 + _CELL / 2, x1, _CELL)
@@ -169,7 +169,7 @@ def _walk(rng: np.random.Generator, rooms: List[Room], renderer: Renderer,
 
 
 def share_frames(rooms: List[Room], num_frames: int) -> List[int]:
-    """How many frames each room gets, by the root of its area.
+    """Number of frames per room, in proportion to the root of its area.
 
     Args:
         rooms (List[Room]): The rooms.
@@ -245,7 +245,7 @@ def _best(renderer: Renderer, candidates: np.ndarray, memory: _Memory,
 
 def _score(memory: _Memory, ids: np.ndarray, cells: np.ndarray,
            is_object: np.ndarray, is_first: bool) -> float:
-    """What a view is worth."""
+    """Score of a view."""
     unique, first = np.unique(cells, return_index=True)
     is_new = ~np.isin(unique, memory.cells)
     of_object = is_object[ids[first]]
@@ -261,6 +261,6 @@ def _score(memory: _Memory, ids: np.ndarray, cells: np.ndarray,
 
 
 def _cell_keys(points: np.ndarray) -> np.ndarray:
-    """One integer for the cube that each point lies in."""
+    """One integer for the cube that contains each point."""
     cell = np.floor(points / _SEEN_CELL).astype(np.int64) + 2048
     return (cell[..., 0] * 4096 + cell[..., 1]) * 4096 + cell[..., 2]

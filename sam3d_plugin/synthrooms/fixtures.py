@@ -1,4 +1,4 @@
-"""What belongs to bathrooms and what hangs on walls.
+"""Bathroom fixtures and wall-mounted pieces.
 
 Pieces on walls stand with their bottom at z = 0; the layout lifts them.
 """
@@ -84,8 +84,8 @@ def built_in_sink(rng: np.random.Generator, width: float,
 
     Args:
         rng (np.random.Generator): Source of the material.
-        width (float): Of the hole, metres.
-        depth (float): Of the hole, metres.
+        width (float): Of the hole, meters.
+        depth (float): Of the hole, meters.
 
     Returns:
         Furniture: Class 'sink', rim on the counter.
@@ -146,8 +146,8 @@ def curtain(rng: np.random.Generator, width: float,
 
     Args:
         rng (np.random.Generator): Source of the folds.
-        width (float): Along x, metres.
-        height (float): Metres.
+        width (float): Along x, meters.
+        height (float): Meters.
 
     Returns:
         Furniture: Class 'curtain'.
@@ -162,7 +162,7 @@ def shower_curtain(rng: np.random.Generator, width: float) -> Furniture:
 
     Args:
         rng (np.random.Generator): Source of the folds.
-        width (float): Of the rod, metres; the curtain covers a part of it.
+        width (float): Of the rod, meters; the curtain covers a part of it.
 
     Returns:
         Furniture: Class 'showercurtrain', ScanNet's spelling.
@@ -250,7 +250,7 @@ def television(rng: np.random.Generator, width: float) -> Furniture:
 
     Args:
         rng (np.random.Generator): Source of the material.
-        width (float): Of the screen, metres.
+        width (float): Of the screen, meters.
 
     Returns:
         Furniture: Class 'television'; monitors of desks too.

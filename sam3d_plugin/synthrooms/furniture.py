@@ -1,7 +1,7 @@
-"""What a piece of furniture is, and the pieces that stand on the floor.
+"""Pieces of furniture that stand on the floor.
 
 Each function builds one piece of random shape, size and material in the local
-frame of :mod:`.meshes`. Sizes in metres.
+frame of :mod:`.meshes`. Sizes in meters.
 """
 from dataclasses import dataclass
 from typing import List, Tuple
@@ -40,7 +40,7 @@ class Furniture:
 
     @property
     def size(self) -> np.ndarray:
-        """(3,) width, depth, height, metres."""
+        """(3,) width, depth, height, meters."""
         low, high = self.mesh.extent
         return high - low
 
@@ -226,9 +226,9 @@ def table(rng: np.random.Generator, width: float, depth: float,
 
     Args:
         rng (np.random.Generator): Source of the shape.
-        width (float): Along x, metres.
-        depth (float): Along y, metres.
-        height (float): Of its top, metres.
+        width (float): Along x, meters.
+        depth (float): Along y, meters.
+        height (float): Of its top, meters.
 
     Returns:
         Furniture: Class 'table'.
@@ -358,7 +358,7 @@ def row_of(piece: Furniture, offsets: List[float]) -> List[float]:
 
     Args:
         piece (Furniture): The piece that repeats.
-        offsets (List[float]): Wanted places along x, metres.
+        offsets (List[float]): Wanted places along x, meters.
 
     Returns:
         List[float]: Those that keep the pieces apart.

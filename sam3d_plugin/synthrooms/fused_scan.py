@@ -1,11 +1,11 @@
-"""Frames of a room become a scan of labelled points.
+"""Frames of a room become a scan of labeled points.
 
 The scan is fused from the noisy depth images, not sampled from the mesh: it
 then has what real scans have, thick surfaces far away, holes and unseen
 backs, and it agrees with its frames in the way that lifting relies on. Labels
 are those of the surfaces that the pixels measured.
 
-Axis legend: N points, H W pixels, I instances.
+Shapes: N points, H W pixels, I instances.
 """
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +26,12 @@ MIN_POINTS = 30
 
 @dataclass(frozen=True)
 class FusionSettings:
-    """How frames are fused.
+    """Options of the fusion.
 
     Args:
-        voxel (float): Edge of the voxels that pixels are averaged in, metres.
+        voxel (float): Edge of the voxels that pixels are averaged in, meters.
         max_points (int): Points drawn at random from the voxels.
-        farthest (float): Depth beyond it is not used, metres.
+        farthest (float): Depth beyond it is not used, meters.
         edge (float): Pixels beside a step in depth of more than this share
             of their depth are not used.
     """
@@ -47,12 +47,12 @@ class Observation:
 
     Args:
         color (np.ndarray): (H, W, 3) uint8.
-        millimetres (np.ndarray): (H, W) uint16 measured depth, 0 = none.
+        millimeters (np.ndarray): (H, W) uint16 measured depth, 0 = none.
         instance (np.ndarray): (H, W) ids of the measured surfaces.
-        pose (np.ndarray): (4, 4) camera to world, metres.
+        pose (np.ndarray): (4, 4) camera to world, meters.
     """
     color: np.ndarray
-    millimetres: np.ndarray
+    millimeters: np.ndarray
     instance: np.ndarray
     pose: np.ndarray
 
@@ -61,7 +61,7 @@ def steady_pixels(depth: np.ndarray, settings: FusionSettings) -> np.ndarray:
     """Pixels that are measured and not beside a step in depth.
 
     Args:
-        depth (np.ndarray): (H, W) float32 metres, 0 = none.
+        depth (np.ndarray): (H, W) float32 meters, 0 = none.
         settings (FusionSettings): Thresholds.
 
     Returns:
@@ -77,11 +77,11 @@ def steady_pixels(depth: np.ndarray, settings: FusionSettings) -> np.ndarray:
 
 def _columns(frames: Sequence[Observation], intrinsics: np.ndarray,
              settings: FusionSettings) -> Tuple[np.ndarray, np.ndarray]:
-    """(N, 7) weight, xyz and colour of all used pixels, and (N,) ids."""
+    """(N, 7) weight, xyz and color of all used pixels, and (N,) ids."""
     rows: List[np.ndarray] = []
     ids: List[np.ndarray] = []
     for frame in frames:
-        depth = frame.millimetres.astype(np.float32) / np.float32(1000)
+        depth = frame.millimeters.astype(np.float32) / np.float32(1000)
         pixels = steady_pixels(depth, settings)
         points = back_project(depth, intrinsics, pixels).astype(np.float64)
         weight = noise_deviation(points[:, 2])**-2
@@ -108,7 +108,7 @@ def fuse(rng: np.random.Generator, frames: Sequence[Observation],
 
     Returns:
         Tuple[np.ndarray, np.ndarray]: (N, 6) float32 world coordinates in
-        metres and colours of 0 to 255, and (N,) int64 instance ids.
+        meters and colors of 0 to 255, and (N,) int64 instance ids.
     """
     rows, ids = _columns(frames, intrinsics, settings)
     keys, voxel = np.unique(
@@ -146,14 +146,14 @@ def label_scan(name: str, points: np.ndarray, instance: np.ndarray,
 
     Args:
         name (str): Of the scan.
-        points (np.ndarray): (N, 6) float32 world coordinates and colours.
+        points (np.ndarray): (N, 6) float32 world coordinates and colors.
         instance (np.ndarray): (N,) ids from 1.
         classes (np.ndarray): (I + 1,) NYU40 id of each instance id.
         axis_align (np.ndarray): (4, 4) from the world to the frame of the
             boxes.
 
     Returns:
-        Scan: Instances of too few points are unlabelled.
+        Scan: Instances of too few points are unlabeled.
     """
     counts = np.bincount(instance, minlength=len(classes))
     is_small = counts[instance] < MIN_POINTS

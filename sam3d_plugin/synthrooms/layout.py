@@ -1,7 +1,7 @@
-"""Where furniture stands: rooms without collisions.
+"""Placement of furniture without collisions.
 
-The rooms of a scene lie in a row along x; an opening without a door joins
-neighbours. Frame of reference: axis-aligned, floor at z = 0, metres.
+The rooms of a scene are in a row along x; an opening without a door joins
+neighbors. Frame of reference: axis-aligned, floor at z = 0, meters.
 """
 from dataclasses import dataclass, field
 from typing import List, Optional, Tuple
@@ -22,7 +22,7 @@ _FAILURES = 6
 _DOOR_SPACE = 0.8
 # Units that prefer corners.
 _CORNER_UNITS = ('bed', 'tub', 'wardrobe', 'bookshelf', 'lamp')
-# How far the space before a unit stays free, metres; 'vanity' and others of
+# How far the space before a unit stays free, meters; 'vanity' and others of
 # several pieces along their whole width.
 _FREE_SPACE = dict(
     door=_DOOR_SPACE,
@@ -82,19 +82,19 @@ class Room:
         return np.array(middle), length, yaw
 
     def obstacles(self) -> Boxes:
-        """All that nothing may overlap."""
+        """Volumes that must not overlap."""
         return join_boxes([placed.hull()
                            for placed in self.pieces] + self.keep_out)
 
     def holds(self, unit: Unit) -> bool:
-        """Whether a unit lies between the walls and under the ceiling."""
+        """Whether a unit is between the walls and under the ceiling."""
         low, high = extent_of(unit)
         x0, y0, x1, y1 = self.rectangle
         return bool((low >= [x0, y0, -1e-6]).all()
                     and (high <= [x1, y1, self.height - 0.02]).all())
 
     def fits(self, unit: Unit) -> bool:
-        """Whether a unit lies in the room and meets nothing."""
+        """Whether a unit is in the room without collisions."""
         if not self.holds(unit):
             return False
         # Units keep apart as wholes: no coffee table below a dining table.
@@ -171,7 +171,7 @@ def _empty_room(rng: np.random.Generator, kind: RoomKind,
                 gate: Tuple[Optional[Room], bool]) -> Room:
     """Four walls and the space before openings.
 
-    A room starts where its western neighbour's opening is within its wall.
+    A room starts where its western neighbor's opening is within its wall.
     """
     start, sides = where
     west, has_east = gate

@@ -1,10 +1,10 @@
-"""Which materials each class may have.
+"""Materials of each class.
 
 The table ``CLASS_MATERIALS`` gives, per class and part, families of materials
 with their weights. Families are shared on purpose: wood serves cabinets,
 tables, desks, bookshelves, doors, beds and chairs; white paint or porcelain
 serves refrigerators, doors, toilets, sinks and bathtubs; woven stuff serves
-beds, sofas, chairs and curtains. So a colour or texture narrows the class
+beds, sofas, chairs and curtains. So a color or texture narrows the class
 down without giving it away: what is wooden may be seven classes, what is
 leather is a sofa or a chair.
 """
@@ -96,14 +96,14 @@ _TAU = 2 * np.pi
 
 
 def _hue(rng: np.random.Generator, light: float, chroma: float) -> Color:
-    """A colour of any hue."""
+    """A color of any hue."""
     angle = rng.uniform(0, _TAU) + np.array([0, _TAU / 3, 2 * _TAU / 3])
     red, green, blue = np.clip(light + chroma * np.cos(angle), 0.02, 0.98)
     return (float(red), float(green), float(blue))
 
 
 def _near(rng: np.random.Generator, color: Color, spread: float) -> Color:
-    """A colour like the given one, lighter or darker and shifted a little."""
+    """A color like the given one, lighter or darker and shifted a little."""
     shift = rng.normal(0, spread) + rng.normal(0, spread / 3, 3)
     red, green, blue = np.clip(np.array(color) + shift, 0.02, 0.98)
     return (float(red), float(green), float(blue))

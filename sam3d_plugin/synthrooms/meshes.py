@@ -1,7 +1,7 @@
 """Triangle meshes of parametric furniture, part by part.
 
 Local frame of a piece: x to its right seen from behind, y to its back, z up;
-it faces -y and stands on z = 0. Metres. Axis legend: V vertices, F faces,
+it faces -y and stands on z = 0. Meters. Shapes: V vertices, F faces,
 P parts.
 """
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Mesh:
     """A mesh whose faces know their material.
 
     Args:
-        vertices (np.ndarray): (V, 3) metres, local frame.
+        vertices (np.ndarray): (V, 3) meters, local frame.
         faces (np.ndarray): (F, 3) indices of vertices.
         slots (np.ndarray): (F,) index of the face's material.
         parts (np.ndarray): (P, 2, 3) lowest and highest corner of the boxes
@@ -36,7 +36,7 @@ class Mesh:
 
     @property
     def extent(self) -> np.ndarray:
-        """(2, 3) lowest and highest coordinates, metres."""
+        """(2, 3) lowest and highest coordinates, meters."""
         return np.stack([self.vertices.min(0), self.vertices.max(0)])
 
 
@@ -60,7 +60,7 @@ class MeshBuilder:
         """Add a part.
 
         Args:
-            vertices (np.ndarray): (V, 3) metres.
+            vertices (np.ndarray): (V, 3) meters.
             faces (np.ndarray): (F, 3) indices into them.
         """
         self._vertices.append(vertices)
@@ -127,7 +127,7 @@ class MeshBuilder:
         """A surface through a grid of points.
 
         Args:
-            grid (np.ndarray): (H, W, 3) metres.
+            grid (np.ndarray): (H, W, 3) meters.
         """
         rows, columns = grid.shape[:2]
         self.add(grid.reshape(-1, 3), _grid_faces(rows, columns, False))

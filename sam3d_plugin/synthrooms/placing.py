@@ -1,6 +1,6 @@
 """Rigid places of furniture and the test whether two pieces overlap.
 
-Boxes of solid parts are turned about z only. Axis legend: P parts.
+Boxes of solid parts are turned about z only. Shapes: P parts.
 """
 from dataclasses import dataclass, replace
 from typing import List, Sequence, Tuple
@@ -19,9 +19,9 @@ class Placed:
 
     Args:
         piece (Furniture): What stands there.
-        x (float): Of its local origin, metres.
-        y (float): Metres.
-        z (float): Of its bottom, metres.
+        x (float): Of its local origin, meters.
+        y (float): Meters.
+        z (float): Of its bottom, meters.
         yaw (float): Turn about z, radians, counter-clockwise.
     """
     piece: Furniture
@@ -41,7 +41,7 @@ class Placed:
             yaw=self.yaw + yaw)
 
     def vertices(self) -> np.ndarray:
-        """(V, 3) vertices at the place, metres."""
+        """(V, 3) vertices at the place, meters."""
         return _turn(self.piece.mesh.vertices,
                      self.yaw) + [self.x, self.y, self.z]
 
@@ -65,8 +65,8 @@ class Boxes:
     """Boxes turned about z.
 
     Args:
-        center (np.ndarray): (P, 3) metres.
-        half (np.ndarray): (P, 3) half the sizes, metres.
+        center (np.ndarray): (P, 3) meters.
+        half (np.ndarray): (P, 3) half the sizes, meters.
         yaw (np.ndarray): (P,) radians.
     """
     center: np.ndarray
@@ -74,7 +74,7 @@ class Boxes:
     yaw: np.ndarray
 
     def corners(self) -> np.ndarray:
-        """(P, 4, 2) corners seen from above, metres."""
+        """(P, 4, 2) corners seen from above, meters."""
         signs = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
         flat = signs * self.half[:, None, :2]
         cos, sin = np.cos(self.yaw)[:, None], np.sin(self.yaw)[:, None]
@@ -86,12 +86,12 @@ class Boxes:
 
     @property
     def bottom(self) -> np.ndarray:
-        """(P,) lowest z, metres."""
+        """(P,) lowest z, meters."""
         return self.center[:, 2] - self.half[:, 2]
 
     @property
     def top(self) -> np.ndarray:
-        """(P,) highest z, metres."""
+        """(P,) highest z, meters."""
         return self.center[:, 2] + self.half[:, 2]
 
 
@@ -113,7 +113,7 @@ def box_between(low: Sequence[float], high: Sequence[float]) -> Boxes:
 
 
 def overlap(first: Boxes, second: Boxes) -> np.ndarray:
-    """Which boxes overlap, by separating axes.
+    """Find overlapping boxes by separating axes.
 
     Args:
         first (Boxes): P boxes.
@@ -144,7 +144,7 @@ def overlap(first: Boxes, second: Boxes) -> np.ndarray:
 
 
 def extent_of(pieces: Sequence[Placed]) -> np.ndarray:
-    """(2, 3) lowest and highest coordinates of pieces, metres."""
+    """(2, 3) lowest and highest coordinates of pieces, meters."""
     points = [placed.vertices() for placed in pieces]
     return np.stack([
         np.min([p.min(0) for p in points], axis=0),

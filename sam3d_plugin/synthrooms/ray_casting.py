@@ -1,6 +1,6 @@
 """Rays against triangles by embree.
 
-Axis legend: N rays, F faces, H W pixels.
+Shapes: N rays, F faces, H W pixels.
 """
 from dataclasses import dataclass
 
@@ -28,11 +28,11 @@ class Hits:
 class RayCaster:
     """Embree's scene of some triangles.
 
-    trimesh's intersector wraps the same class, but normalises the rays and
+    trimesh's intersector wraps the same class, but normalizes the rays and
     hands back faces without distances.
 
     Args:
-        triangles (np.ndarray): (F, 3, 3) float32 corners, metres.
+        triangles (np.ndarray): (F, 3, 3) float32 corners, meters.
     """
 
     def __init__(self, triangles: np.ndarray) -> None:
@@ -40,10 +40,10 @@ class RayCaster:
         TriangleMesh(self._scene, np.ascontiguousarray(triangles, np.float32))
 
     def cast(self, origins: np.ndarray, directions: np.ndarray) -> Hits:
-        """Where rays end.
+        """Hits of rays.
 
         Args:
-            origins (np.ndarray): (N, 3) float32 metres.
+            origins (np.ndarray): (N, 3) float32 meters.
             directions (np.ndarray): (N, 3) float32, of any length.
 
         Returns:
@@ -58,10 +58,10 @@ class RayCaster:
 
     def is_blocked(self, origins: np.ndarray,
                    directions: np.ndarray) -> np.ndarray:
-        """Whether anything lies between origin and origin + direction.
+        """Whether a surface is between origin and origin + direction.
 
         Args:
-            origins (np.ndarray): (N, 3) float32 metres.
+            origins (np.ndarray): (N, 3) float32 meters.
             directions (np.ndarray): (N, 3) float32 up to the other end.
 
         Returns:
@@ -86,8 +86,8 @@ def pixel_directions(intrinsics: np.ndarray,
         intrinsics (np.ndarray): (3, 3) pixels.
         height (int): H.
         width (int): W.
-        shift (float): Right of the pixels' centres, pixels.
-        drop (float): Below the pixels' centres, pixels.
+        shift (float): Right of the pixels' centers, pixels.
+        drop (float): Below the pixels' centers, pixels.
 
     Returns:
         np.ndarray: (H * W, 3) camera frame.

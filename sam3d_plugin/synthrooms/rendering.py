@@ -1,6 +1,6 @@
-"""Colour, depth and instance ids of a scene, ray cast.
+"""Color, depth and instance ids of a scene, ray cast.
 
-Axis legend: N rays, F faces, H W pixels.
+Shapes: N rays, F faces, H W pixels.
 """
 from dataclasses import dataclass
 from typing import Tuple
@@ -12,11 +12,11 @@ from .ray_casting import Hits, RayCaster, pixel_directions
 from .scene_mesh import SceneMesh
 from .textures import TEXTURE_SIZE, bake
 
-# Rays per pixel of the colour image, as places in the pixel.
+# Rays per pixel of the color image, as places in the pixel.
 _SUBPIXELS = ((-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25))
-# How far the rays of ambient occlusion reach, metres.
+# How far the rays of ambient occlusion reach, meters.
 _OCCLUSION_REACH = 0.9
-# Where shadow and occlusion rays start above their surface, metres.
+# Where shadow and occlusion rays start above their surface, meters.
 _OFFSET = 2e-3
 
 
@@ -25,7 +25,7 @@ class View:
     """The surfaces that a camera sees.
 
     Args:
-        depth (np.ndarray): (H, W) float32 metres along the optical axis.
+        depth (np.ndarray): (H, W) float32 meters along the optical axis.
         instance (np.ndarray): (H, W) uint16 ids.
         incidence (np.ndarray): (H, W) float32 cosine between ray and normal.
         gloss (np.ndarray): (H, W) float32, 0 matt to 1.
@@ -46,7 +46,7 @@ class Renderer:
         mesh (SceneMesh): What to see.
         intrinsics (np.ndarray): (3, 3) pixels.
         size (Tuple[int, int]): H, W.
-        baseline (float): Of the depth sensor's projector, metres.
+        baseline (float): Of the depth sensor's projector, meters.
     """
 
     def __init__(self, mesh: SceneMesh, intrinsics: np.ndarray,
@@ -74,7 +74,7 @@ class Renderer:
 
         Returns:
             Tuple[np.ndarray, np.ndarray]: (K, N) instance ids and (K, N, 3)
-            points in the world, metres.
+            points in the world, meters.
         """
         height, width = size
         scale = np.diag([width / self.size[1], height / self.size[0], 1.0])
@@ -88,10 +88,10 @@ class Renderer:
         return self.mesh.instance[hits.face].reshape(len(poses), -1), points
 
     def view(self, pose: np.ndarray) -> View:
-        """What there is to see, but for its colour.
+        """Geometry of a view, without color.
 
         Args:
-            pose (np.ndarray): (4, 4) camera to the mesh's frame, metres.
+            pose (np.ndarray): (4, 4) camera to the mesh's frame, meters.
 
         Returns:
             View: Of the camera.
@@ -122,18 +122,18 @@ class Renderer:
 
     def _unlit(self, points: np.ndarray, unit: np.ndarray,
                pose: np.ndarray) -> np.ndarray:
-        """Which points the depth sensor's projector does not reach."""
+        """Points in the shadow of the depth sensor's projector."""
         projector = pose[:3, 3] + self.baseline * pose[:3, 0]
         starts = points - 0.01 * unit
         return self.caster.is_blocked(starts,
                                       projector.astype(np.float32) - starts)
 
     def color(self, rng: np.random.Generator, pose: np.ndarray) -> np.ndarray:
-        """The colour image of a camera.
+        """The color image of a camera.
 
         Args:
             rng (np.random.Generator): Source of soft shadows and noise.
-            pose (np.ndarray): (4, 4) camera to the mesh's frame, metres.
+            pose (np.ndarray): (4, 4) camera to the mesh's frame, meters.
 
         Returns:
             np.ndarray: (H, W, 3) uint8 sRGB.
@@ -158,7 +158,7 @@ class Renderer:
     def _shade(self, rng: np.random.Generator, origins: np.ndarray,
                directions: np.ndarray,
                hits: Hits) -> Tuple[np.ndarray, np.ndarray]:
-        """(N, 3) colour of the surfaces that rays meet, and (N,) light."""
+        """(N, 3) color of the surfaces that rays meet, and (N,) light."""
         face = np.maximum(hits.face, 0)
         normal = self._normals[face]
         facing = np.einsum('nd,nd->n', normal, directions)
@@ -198,7 +198,7 @@ class Renderer:
 
     def _occlusion(self, rng: np.random.Generator, points: np.ndarray,
                    normal: np.ndarray) -> np.ndarray:
-        """Whether a ray about the normal meets something near, (N,)."""
+        """Whether a ray about the normal hits a near surface, (N,)."""
         sphere = rng.standard_normal((len(points), 3), dtype=np.float32)
         sphere /= np.linalg.norm(sphere, axis=1, keepdims=True) + 1e-6
         direction = (sphere + normal * 1.02) * (_OCCLUSION_REACH / 2)
@@ -206,7 +206,7 @@ class Renderer:
 
 
 def develop(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
-    """What a hand-held camera makes of the light.
+    """Exposure, vignetting, blur and noise of a hand-held camera.
 
     Automatic exposure, a slight blur, vignetting, noise and gamma.
 

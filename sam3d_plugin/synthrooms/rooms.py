@@ -1,4 +1,4 @@
-"""What each kind of room holds.
+"""Furniture of each kind of room.
 
 A program lists units with the lowest and highest number of each, in the order
 in which they are placed. Frequencies follow from the kinds: chairs, tables,
@@ -18,7 +18,7 @@ class RoomKind:
     """A kind of room.
 
     Args:
-        width (Tuple[float, float]): Range of both sides, metres.
+        width (Tuple[float, float]): Range of both sides, meters.
         program (Program): Unit, lowest and highest number of it.
         is_wet (bool): Tiled, as bathrooms and kitchens are.
     """

@@ -1,6 +1,6 @@
 """Rooms with furniture as one textured mesh of triangles.
 
-Frame of reference: axis-aligned. Axis legend: F faces, I instances.
+Frame of reference: axis-aligned. Shapes: F faces, I instances.
 """
 from dataclasses import dataclass
 from typing import Dict, List, Tuple
@@ -22,9 +22,9 @@ class SceneMesh:
     """All surfaces of a scene.
 
     Args:
-        triangles (np.ndarray): (F, 3, 3) float32 corners, metres.
+        triangles (np.ndarray): (F, 3, 3) float32 corners, meters.
         texture (np.ndarray): (F, 3, 2) float32 place of each corner in the
-            texture, in textures; whole numbers are repeats.
+            texture, in textures; integers are repeats.
         instance (np.ndarray): (F,) int32 ids from 1.
         material (np.ndarray): (F,) int32 index into ``materials``.
         materials (Tuple[Material, ...]): Of the surfaces.
@@ -63,7 +63,7 @@ class _Collector:
         self.classes: List[int] = [0]
 
     def start(self, nyu40: int) -> None:
-        """What follows is a new instance of a class."""
+        """Start a new instance of a class."""
         self.classes.append(nyu40)
 
     def add(self, local: np.ndarray, world: np.ndarray,
@@ -81,7 +81,7 @@ class _Collector:
 
 
 def _project(local: np.ndarray) -> np.ndarray:
-    """(F, 3, 2) texture coordinates, metres, along the face's main plane.
+    """(F, 3, 2) texture coordinates, meters, along the face's main plane.
 
     The middle of a piece is the middle of its texture, its bottom is the
     texture's lower edge.

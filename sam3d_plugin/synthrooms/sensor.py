@@ -1,9 +1,9 @@
-"""What a structured-light sensor makes of true depth.
+"""Noise model of a structured-light depth sensor.
 
 The noise along the ray grows with the square of the distance, as Nguyen et
 al. (3DIMPVT 2012) measured for the Kinect; disparity comes in steps; holes
 are where the projector's light does not arrive, at grazing angles, on glossy
-surfaces and out of range. Axis legend: H W pixels.
+surfaces and out of range. Shapes: H W pixels.
 """
 from dataclasses import dataclass
 from typing import Tuple
@@ -24,9 +24,9 @@ class DepthSensor:
     """A depth sensor; the defaults are those of a Kinect.
 
     Args:
-        baseline (float): From camera to projector, metres.
-        nearest (float): Metres.
-        farthest (float): Metres.
+        baseline (float): From camera to projector, meters.
+        nearest (float): Meters.
+        farthest (float): Meters.
         steps (float): Disparity steps per pixel of a 640-pixel-wide image.
         lateral (float): Deviation sideways, pixels.
         grazing (float): Cosine to the normal below which holes begin.
@@ -40,7 +40,7 @@ class DepthSensor:
 
 
 def noise_deviation(depth: np.ndarray) -> np.ndarray:
-    """Standard deviation of measured depth, metres, for depth in metres."""
+    """Standard deviation of measured depth, meters, for depth in meters."""
     return 0.0012 + 0.0019 * (depth - 0.4)**2
 
 
@@ -54,7 +54,7 @@ def observe(rng: np.random.Generator, view: View,
         sensor (DepthSensor): Its properties.
 
     Returns:
-        Tuple[np.ndarray, np.ndarray]: (H, W) uint16 millimetres, 0 = none,
+        Tuple[np.ndarray, np.ndarray]: (H, W) uint16 millimeters, 0 = none,
         and (H, W) int64 index of the pixel whose surface was measured.
     """
     height, width = view.depth.shape

@@ -1,4 +1,4 @@
-"""Which scenes train, which validate, and short lists of the train scenes.
+"""Splits of the scenes, and short lists of the train scenes.
 
 A scene depends on the seed, its split and its number in it alone, so a set
 with more scenes holds those of a smaller one. The first validation scenes are

@@ -22,7 +22,7 @@ VERSION = 1
 class SynthRoomsStep(FrameStep):
     """A seed to the files of many scenes.
 
-    The number of scenes is no setting: a larger set holds the smaller one.
+    The number of scenes is not a setting: a larger set holds the smaller one.
 
     Args:
         seed (int): Of the set.
@@ -132,7 +132,7 @@ def write_lists(step: SynthRoomsStep,
 
 
 def class_notes(val: Sequence[Dict[str, Any]]) -> List[str]:
-    """Which classes the validation scenes hold too rarely.
+    """Classes that are too rare in the validation scenes.
 
     Args:
         val (Sequence[Dict[str, Any]]): Fields of the validation scenes.

@@ -18,9 +18,9 @@ def cabinet(rng: np.random.Generator,
 
     Args:
         rng (np.random.Generator): Source of gaps and handles.
-        width (float): Along x, metres.
-        depth (float): Along y, metres.
-        height (float): Metres.
+        width (float): Along x, meters.
+        depth (float): Along y, meters.
+        height (float): Meters.
         columns (int): Doors side by side.
         rows (int): Doors above each other.
         plinth (float): Height of a set-back foot; 0 = none.
@@ -178,11 +178,11 @@ def counter(rng: np.random.Generator,
 
     Args:
         rng (np.random.Generator): Source of the material.
-        width (float): Along x, metres.
-        depth (float): Along y, metres.
-        sink (float): Left end of the hole from the left end, metres;
+        width (float): Along x, meters.
+        depth (float): Along y, meters.
+        sink (float): Left end of the hole from the left end, meters;
             negative = no hole.
-        sink_size (float): Width of the hole, metres.
+        sink_size (float): Width of the hole, meters.
 
     Returns:
         Furniture: Class 'counter'; stands at the height of its cabinets.

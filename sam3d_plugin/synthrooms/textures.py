@@ -1,6 +1,6 @@
 """Procedural textures, baked into small images that repeat.
 
-A texture covers ``Material.size`` metres in each direction. Axis legend: H W
+A texture covers ``Material.size`` meters in each direction. Shapes: H W
 pixels.
 """
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ TEXTURE_SIZE = 256
 
 @dataclass(frozen=True)
 class Material:
-    """What a surface looks like.
+    """Appearance of a surface.
 
     Args:
         kind (str): A key of ``PATTERNS``.
-        color (Color): Main colour, sRGB 0 to 1.
-        second (Color): Colour of the pattern.
-        size (Tuple[float, float]): What the texture covers, metres.
+        color (Color): Main color, sRGB 0 to 1.
+        second (Color): Color of the pattern.
+        size (Tuple[float, float]): What the texture covers, meters.
         repeats (int): How often the pattern occurs in it.
         gloss (float): 0 matt to 1 mirror-like; glossy surfaces make holes in
             depth images.
@@ -64,7 +64,7 @@ def smooth_noise(rng: np.random.Generator, rows: int,
 
 
 def _mix(material: Material, share: np.ndarray) -> np.ndarray:
-    """Blend from the first colour (share 0) to the second (share 1)."""
+    """Blend from the first color (share 0) to the second (share 1)."""
     first, second = np.array(material.color), np.array(material.second)
     return first + share[..., None] * (second - first)
 

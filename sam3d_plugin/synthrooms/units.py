@@ -1,6 +1,6 @@
 """Pieces that belong together, such as a desk with its chair.
 
-A unit is a list of placed pieces in a frame of its own: its back lies on
+A unit is a list of placed pieces in a frame of its own: its back is on
 y = 0 and it faces -y, so that the layout can push it against a wall. Units
 that stand free have their middle at the origin.
 """
@@ -22,7 +22,7 @@ def _backed(piece: Furniture, x: float = 0.0, z: float = 0.0) -> Placed:
 
 
 def _behind(unit: Unit) -> Unit:
-    """Shift a unit so that its back lies on y = 0."""
+    """Shift a unit so that its back is on y = 0."""
     back = float(extent_of(unit)[1, 1])
     return [placed.moved(0, -back, 0, 0) for placed in unit]
 

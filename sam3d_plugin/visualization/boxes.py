@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Optional, Sequence, Tuple, Union
 
 import numpy as np
+import shapely
 
 # Corners differ along an edge in exactly one bit of their index.
 BOX_EDGES = np.array([(i, i | bit) for i in range(8) for bit in (1, 2, 4)
@@ -80,9 +81,7 @@ class LabelledBoxes:
                      for name, score in zip(self.names, self.scores))
 
 
-def no_boxes() -> LabelledBoxes:
-    """Return an empty set of boxes."""
-    return LabelledBoxes(np.zeros((0, 7)), ())
+NO_BOXES = LabelledBoxes(np.zeros((0, 7)), ())
 
 
 def box_corners(boxes: np.ndarray) -> np.ndarray:
@@ -105,41 +104,6 @@ def box_corners(boxes: np.ndarray) -> np.ndarray:
     return corners + boxes[:, None, :3]
 
 
-def _clip_polygon(polygon: np.ndarray, normal: np.ndarray,
-                  limit: float) -> np.ndarray:
-    """Cut off the part of a convex (V, 2) polygon with x·normal > limit."""
-    if not len(polygon):
-        return polygon
-    excess = polygon @ normal - limit
-    following = np.roll(polygon, -1, axis=0)
-    following_excess = np.roll(excess, -1)
-    kept = []
-    for i, (here, there) in enumerate(zip(excess, following_excess)):
-        if here <= 0:
-            kept.append(polygon[i])
-        if here * there < 0:
-            share = here / (here - there)
-            kept.append(polygon[i] + share * (following[i] - polygon[i]))
-    return np.array(kept).reshape(-1, 2)
-
-
-def _footprint_overlap(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the area that two boxes share seen from above, square metres.
-
-    Sutherland-Hodgman clipping in the first box's frame. (OpenCV's
-    rotatedRectangleIntersection loses the area of nearly equal boxes.)
-    """
-    cos, sin = np.cos(first[6]), np.sin(first[6])
-    polygon = box_corners(second)[0, [0, 1, 3, 2], :2] - first[:2]
-    polygon = polygon @ np.array([[cos, -sin], [sin, cos]])
-    for axis in (0, 1):
-        for sign in (-1.0, 1.0):
-            normal = sign * np.eye(2)[axis]
-            polygon = _clip_polygon(polygon, normal, first[3 + axis] / 2)
-    x, y = polygon.T
-    return 0.5 * abs(x @ np.roll(y, -1) - y @ np.roll(x, -1))
-
-
 def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the volume overlap of every pair of two sets of boxes.
 
@@ -152,14 +116,19 @@ def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """
     first = np.asarray(first, dtype=np.float64).reshape(-1, 7)
     second = np.asarray(second, dtype=np.float64).reshape(-1, 7)
-    low = [box_corners(boxes).min(axis=1) for boxes in (first, second)]
-    high = [box_corners(boxes).max(axis=1) for boxes in (first, second)]
-    extent = (np.minimum(high[0][:, None], high[1][None]) -
-              np.maximum(low[0][:, None], low[1][None])).clip(min=0)
-    shared = np.zeros(extent.shape[:2])
-    for i, j in np.argwhere(extent.prod(axis=2) > 0):
-        area = _footprint_overlap(first[i], second[j])
-        shared[i, j] = area * extent[i, j, 2]
+    tops, bottoms, footprints = [], [], []
+    # Areas are exact near the origin.
+    origin = np.append(first[:, :2], np.zeros((1, 2)), axis=0)[0]
+    for boxes in (first, second):
+        corners = box_corners(boxes)
+        bottoms.append(corners[..., 2].min(axis=1))
+        tops.append(corners[..., 2].max(axis=1))
+        footprints.append(
+            shapely.polygons(corners[:, [0, 1, 3, 2], :2] - origin))
+    heights = (np.minimum.outer(*tops) - np.maximum.outer(*bottoms))
+    areas = shapely.area(
+        shapely.intersection(footprints[0][:, None], footprints[1]))
+    shared = areas * heights.clip(min=0)
     volumes = [boxes[:, 3:6].prod(axis=1) for boxes in (first, second)]
     union = volumes[0][:, None] + volumes[1][None] - shared
     return (shared / np.maximum(union, 1e-12)).clip(0, 1)

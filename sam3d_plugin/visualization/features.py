@@ -1,4 +1,4 @@
-"""Colours that show which features are alike.
+"""Colors that show which features are alike.
 
 Axes: N items, C channels.
 """
@@ -8,7 +8,7 @@ import numpy as np
 def pca_colors(features: np.ndarray) -> np.ndarray:
     """Paint features by their three principal components.
 
-    Equal input gives equal colours: every component points to where its
+    Equal input gives equal colors: every component points to where its
     channel of largest weight grows.
 
     Args:

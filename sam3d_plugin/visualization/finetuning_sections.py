@@ -1,51 +1,30 @@
 """The sections of a report on fine-tunings: arrays in, HTML out.
 
-Axes: N points, P predicted boxes, T true boxes.
+Axes: N points.
 """
 from dataclasses import dataclass, field, replace
-from typing import Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from . import finetuning_texts as texts
-from .boxes import LabelledBoxes, match_boxes
+from .box_groups import class_groups
+from .boxes import match_boxes
 from .html import build_figure
-from .page_parts import names_and_values
 from .points import choose_points, soften
 from .pretraining_sections import duration
-from .render import ViewOptions
-from .report_page import (ROOM_DISTANCE, Section, color_legend, data_table,
-                          folded, heading, picture_row, point_viewer, scene)
-from .room_views import best_azimuth, class_groups, draw_room
+from .render import best_azimuth, draw_room, hex_color
+from .report_page import ROOM_DISTANCE, Section, point_viewer, scene_html
+from .scene import Scene, ViewOptions
 from .segments import label_colors
 
 # A training of fewer steps is called short.
-_SHORT = 5000
+_SHORT_STEPS = 5000
 _MAX_HEIGHT = 2.2
 # Points that rotate; the pictures show more.
 _ROTATING = 8000
-_MAX_SIDE = 1080
 _UNLABELLED = (225, 225, 225)
 _RIGHT, _WRONG = (176, 186, 195), (217, 64, 11)
 _THRESHOLDS = {'AP25': '0.25', 'AP50': '0.50'}
-
-
-@dataclass(frozen=True)
-class DetectedRoom:
-    """A room with true and predicted boxes.
-
-    Args:
-        name (str): Of the scan.
-        points (np.ndarray): (N, 3) xyz, metres, z up.
-        colors (np.ndarray): (N, 3) uint8.
-        true (LabelledBoxes): T boxes.
-        predicted (LabelledBoxes): P boxes with scores, the best first.
-    """
-    name: str
-    points: np.ndarray
-    colors: np.ndarray
-    true: LabelledBoxes
-    predicted: LabelledBoxes
 
 
 @dataclass(frozen=True)
@@ -87,7 +66,7 @@ class FineTuning:
         step_s (float): Median time of a step, seconds.
         losses (Tuple[float, float]): First and last that was logged.
         val_rooms (int): Rooms that the scores are measured on.
-        palette (Mapping[str, Sequence[int]]): Colours of the classes, three
+        palette (Mapping[str, Sequence[int]]): Colors of the classes, three
             numbers from 0 to 255, in the order of the labels.
         scores (Mapping[str, float]): What tools/test.py measured, from 0 to
             1; empty when it did not.
@@ -102,56 +81,50 @@ class FineTuning:
     scores: Mapping[str, float] = field(default_factory=dict)
 
 
-def detection_section(rooms: Sequence[DetectedRoom],
-                      run: FineTuning) -> Section:
+def detection_section(rooms: Sequence[Scene], run: FineTuning) -> Section:
     """True and predicted boxes side by side.
 
     Args:
-        rooms (Sequence[DetectedRoom]): Rooms to show.
+        rooms (Sequence[Scene]): Rooms to show, with true boxes.
         run (FineTuning): The training of the detector.
 
     Returns:
         Section: Scores, pictures and scenes that rotate.
     """
-    body = _facts(run, {
-        name: f'mAP_{threshold}'
-        for name, threshold in _THRESHOLDS.items()
-    })
-    body += _class_scores(run, {
-        name: f'{{}}_AP_{threshold}'
-        for name, threshold in _THRESHOLDS.items()
-    })
-    for i, room in enumerate(rooms):
-        body += _detected(f'boxes{i}', room, run)
-    return Section('Detection: true and predicted boxes',
-                   _text(texts.DETECTION, run), body, texts.DETECTION_LABEL)
+    total = {name: f'mAP_{thr}' for name, thr in _THRESHOLDS.items()}
+    by_class = {name: f'{{}}_AP_{thr}' for name, thr in _THRESHOLDS.items()}
+    return Section(
+        'Detection',
+        dict(
+            _training(run, total, by_class),
+            rooms=[
+                _detected(f'boxes{i}', room, run)
+                for i, room in enumerate(rooms)
+            ]))
 
 
-def _detected(figure: str, room: DetectedRoom, run: FineTuning) -> str:
+def _detected(figure: str, room: Scene,
+              run: FineTuning) -> Tuple[str, Dict[str, np.ndarray], Any]:
     """A room as two pictures, and as a scene that rotates."""
+    assert room.true is not None and room.colors is not None
     view = _view_of(room.points)
-    shown = room.predicted.select(slice(len(room.true)))
-    is_matched = match_boxes(shown, room.true, view.iou_thr) >= 0
-    colors = soften(room.colors)
+    count = len(room.true)
+    shown = replace(room, predicted=room.predicted.select(slice(count)))
+    is_matched = match_boxes(shown.predicted, room.true, view.iou_thr) >= 0
+    pale = replace(room, colors=soften(room.colors))
     pictures = {
-        f'true: {len(room.true)} boxes':
-        draw_room(room.points, colors, class_groups(room.true, run.palette),
-                  view),
-        f'predicted: the {len(shown)} best of {len(room.predicted)}':
-        draw_room(room.points, colors,
-                  class_groups(shown, run.palette, is_matched), view)
+        f'true: {count} boxes':
+        draw_room(pale, class_groups(room.true, run.palette), view),
+        f'predicted: the {len(shown.predicted)} best of '
+        f'{len(room.predicted)}':
+        draw_room(pale, class_groups(shown.predicted, run.palette, is_matched),
+                  view)
     }
-    rotating = build_figure(
-        room.points,
-        room.colors,
-        room.true,
-        shown,
-        options=replace(view, max_points=_ROTATING))
+    rotating = build_figure(shown, options=replace(view, max_points=_ROTATING))
     # Names stand in the pictures; here they would cover each other.
     rotating.update_traces(mode='lines', selector=dict(mode='lines+text'))
-    return (heading(f'{room.name}: {is_matched.sum()} of {len(room.true)} '
-                    'true boxes are matched') +
-            picture_row(pictures, _MAX_SIDE) + scene(figure, rotating))
+    return (f'{room.name}: {is_matched.sum()} of {count} true boxes are '
+            'matched', pictures, scene_html(figure, rotating))
 
 
 def _view_of(points: np.ndarray) -> ViewOptions:
@@ -169,31 +142,32 @@ def segmentation_section(rooms: Sequence[SegmentedRoom],
     Returns:
         Section: Scores, pictures, a legend and points that rotate.
     """
-    body = _facts(run, {'mIoU': 'miou', 'points that are right': 'acc'})
-    body += _class_scores(run, {'IoU': '{}'})
-    body += color_legend(_occurring(rooms, run))
-    for i, room in enumerate(rooms):
-        body += _segmented(f'labels{i}', room, run)
-    return Section('Segmentation: true and predicted classes',
-                   _text(texts.SEGMENTATION, run), body,
-                   texts.SEGMENTATION_LABEL)
+    scores = {'mIoU': 'miou', 'points that are right': 'acc'}
+    return Section(
+        'Segmentation',
+        dict(
+            _training(run, scores, {'IoU': '{}'}),
+            colors=_occurring(rooms, run),
+            rooms=[
+                _segmented(f'labels{i}', room, run)
+                for i, room in enumerate(rooms)
+            ]))
 
 
 def _occurring(rooms: Sequence[SegmentedRoom],
-               run: FineTuning) -> Dict[str, Sequence[int]]:
-    """Colours of the classes that the pictures show, the largest first."""
+               run: FineTuning) -> Dict[str, str]:
+    """Colors of the classes that the pictures show, the largest first."""
+    labels = np.concatenate([x for r in rooms for x in (r.true, r.predicted)])
+    counts = np.bincount(labels, minlength=len(run.palette))
     names = list(run.palette)
-    counts = np.zeros(len(names), dtype=int)
-    for room in rooms:
-        for labels in (room.true, room.predicted):
-            found = np.bincount(labels, minlength=len(names))
-            counts += found[:len(names)]
-    order = np.argsort(-counts, kind='stable')
+    order = np.argsort(-counts[:len(names)], kind='stable')
     colors = {names[i]: run.palette[names[i]] for i in order if counts[i]}
-    return {**colors, 'no label': _UNLABELLED}
+    colors['no label'] = _UNLABELLED
+    return {name: hex_color(color) for name, color in colors.items()}
 
 
-def _segmented(figure: str, room: SegmentedRoom, run: FineTuning) -> str:
+def _segmented(figure: str, room: SegmentedRoom,
+               run: FineTuning) -> Tuple[str, Dict[str, np.ndarray], Any]:
     """A room as three pictures, and as points that rotate."""
     palette = [*run.palette.values(), _UNLABELLED]
     is_labelled = room.true < len(run.palette)
@@ -207,37 +181,36 @@ def _segmented(figure: str, room: SegmentedRoom, run: FineTuning) -> str:
     }
     view = _view_of(room.points)
     pictures = {
-        name: draw_room(room.points, colors, options=view)
+        name: draw_room(Scene(room.name, room.points, colors), options=view)
         for name, colors in choices.items()
     }
     points = room.points - room.points.mean(axis=0)
     chosen = choose_points(points, _ROTATING, _MAX_HEIGHT)
-    viewer = point_viewer(
-        figure,
-        points[chosen], {
-            n: colors[chosen]
-            for n, colors in choices.items()
-        },
-        view,
-        distance=ROOM_DISTANCE)
-    return (heading(f'{room.name}: {share:.0%} of {is_labelled.sum():,} '
-                    'labelled points are right') +
-            picture_row(pictures, _MAX_SIDE) + viewer)
+    viewer = point_viewer(figure, points[chosen], {
+        n: colors[chosen]
+        for n, colors in choices.items()
+    }, view, ROOM_DISTANCE)
+    return (f'{room.name}: {share:.0%} of {is_labelled.sum():,} labeled '
+            'points are right', pictures, viewer)
 
 
-def _text(text: str, run: FineTuning) -> str:
-    """The text of a section; that the training was short comes first."""
-    short = texts.SHORT.format(steps=run.steps) if run.steps < _SHORT else ''
-    return f'{short}\n\n{text}'
+def _training(run: FineTuning, total: Mapping[str, str],
+              by_class: Mapping[str, str]) -> Dict[str, Any]:
+    """Tables of a training and its scores, for ``fine_tuning.html``.
 
+    Args:
+        run (FineTuning): The training.
+        total (Mapping[str, str]): Keys of the scores by name.
+        by_class (Mapping[str, str]): The same of a class; ``{}`` is its name.
 
-def _facts(run: FineTuning, scores: Mapping[str, str]) -> str:
-    """A table of the training and its scores; these by name and key."""
+    Returns:
+        Dict[str, Any]: What the template shows.
+    """
     rows = [(name, f'{100 * run.scores[key]:.1f} on {run.val_rooms} '
-             'validation rooms') for name, key in scores.items()
+             'validation rooms') for name, key in total.items()
             if key in run.scores]
     if not rows:
-        rows = [(' and '.join(scores), 'not measured; tools/test.py with '
+        rows = [(' and '.join(total), 'not measured; tools/test.py with '
                  '--json and scores.json of the work directory does')]
     first, last = run.losses
     rows += [
@@ -247,16 +220,15 @@ def _facts(run: FineTuning, scores: Mapping[str, str]) -> str:
         ('model', run.model),
         ('encoder starts from', run.encoder or 'nothing: untrained'),
     ]
-    return names_and_values(rows)
-
-
-def _class_scores(run: FineTuning, keys: Mapping[str, str]) -> str:
-    """Scores of each class that has any, folded; ``{}`` is its name."""
-    rows: List[List[str]] = []
-    for name in run.palette:
-        found = [key.format(name) for key in keys.values()]
-        if set(found) <= set(run.scores):
-            rows.append([name, *(f'{100 * run.scores[k]:.1f}' for k in found)])
-    if not rows:
-        return ''
-    return folded('Class by class', data_table(['class', *keys], rows))
+    keys = {
+        name: [key.format(name) for key in by_class.values()]
+        for name in run.palette
+    }
+    return dict(
+        steps=run.steps,
+        short_steps=_SHORT_STEPS,
+        rows=rows,
+        scores=list(by_class),
+        classes=[[name, *(f'{100 * run.scores[k]:.1f}' for k in found)]
+                 for name, found in keys.items()
+                 if set(found) <= set(run.scores)])

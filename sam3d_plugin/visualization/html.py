@@ -3,16 +3,17 @@
 Axes: N points, M boxes, V vertices of lines. Points in metres, z up.
 """
 from html import escape
-from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
-from sam3d_plugin.store import atomic_write
-from .boxes import LabelledBoxes, box_corners, match_boxes, no_boxes
-from .points import prepare_points, soften
-from .render import DEFAULT_VIEW, PREDICTED_COLOR, TRUE_COLOR, ViewOptions
+from sam3d_plugin.store.files import PathLike
+from .box_groups import PREDICTED_COLOR, TRUE_COLOR
+from .boxes import NO_BOXES, LabelledBoxes, box_corners, match_boxes
+from .pages import figure_html, write_page
+from .points import soften
+from .scene import DEFAULT_VIEW, Scene, ViewOptions
 
 # One stroke over all edges of a box, by the corner index of box_corners.
 _STROKE = (0, 1, 3, 2, 0, 4, 5, 1, 5, 7, 3, 7, 6, 2, 6, 4)
@@ -20,18 +21,6 @@ _STROKE_END = [None] * 3
 _THRESHOLD_STEP = 0.05
 # Share of the page below the scene that a slider takes.
 _SLIDER_HEIGHT = 0.12
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>{title}</title>
-<style>body {{ margin: 0; overflow: hidden; }}</style>
-</head>
-<body>
-{content}
-</body>
-</html>
-"""
 
 
 def _box_lines(boxes: LabelledBoxes, hover: Sequence[str],
@@ -76,25 +65,29 @@ def _hover_texts(boxes: LabelledBoxes, kind: str,
     ]
 
 
-def points_trace(points: np.ndarray, colors: np.ndarray) -> go.Scatter3d:
+def points_trace(points: np.ndarray,
+                 colors: np.ndarray,
+                 size: float = 3) -> go.Scatter3d:
     """Return points as a trace of a figure.
 
     Args:
         points (np.ndarray): (N, 3) xyz, metres.
         colors (np.ndarray): (N, 3) uint8.
+        size (float): Of a point, pixels. Defaults to 3.
 
     Returns:
         go.Scatter3d: Named ``points``.
     """
+    x, y, z = points.astype(np.float32).T
     return go.Scatter3d(
-        x=points[:, 0].astype(np.float32),
-        y=points[:, 1].astype(np.float32),
-        z=points[:, 2].astype(np.float32),
+        x=x,
+        y=y,
+        z=z,
         mode='markers',
         name='points',
         hoverinfo='skip',
         marker=dict(
-            size=3, color=['#%02x%02x%02x' % tuple(rgb) for rgb in colors]))
+            size=size, color=['#%02x%02x%02x' % tuple(rgb) for rgb in colors]))
 
 
 def _boxes_trace(lines: Dict[str, Sequence], name: str,
@@ -182,21 +175,13 @@ def scene_layout(title: str, options: ViewOptions) -> Dict[str, Any]:
                 center=dict(x=0, y=0, z=-0.1))))
 
 
-def build_figure(points: np.ndarray,
-                 colors: Optional[np.ndarray] = None,
-                 true: Optional[LabelledBoxes] = None,
-                 predicted: Optional[LabelledBoxes] = None,
-                 title: str = '',
+def build_figure(scene: Scene,
                  score_thr: float = 0.0,
                  options: ViewOptions = DEFAULT_VIEW) -> go.Figure:
     """Build the figure of :func:`write_scene_html`.
 
     Args:
-        points (np.ndarray): (N, 3) xyz, metres, z up.
-        colors (Optional[np.ndarray]): (N, 3) uint8; without, by height.
-        true (Optional[LabelledBoxes]): True boxes.
-        predicted (Optional[LabelledBoxes]): Predicted boxes with scores.
-        title (str): Written above the scene.
+        scene (Scene): The scene.
         score_thr (float): Predictions of lower score are left out.
         options (ViewOptions): What is shown and from where.
 
@@ -206,13 +191,10 @@ def build_figure(points: np.ndarray,
 
     Raises:
         ValueError: When there is no point, a coordinate is not finite, or
-            points and colours differ in number.
+            points and colors differ in number.
     """
-    points, colors = prepare_points(points, colors, options.max_points,
-                                    options.max_height, options.seed)
-    colors = soften(colors)
-    is_annotated = true is not None
-    true, predicted = true or no_boxes(), predicted or no_boxes()
+    points, colors = scene.shown_points(options)
+    true, predicted = scene.true or NO_BOXES, scene.predicted
     if predicted.scores is not None:
         predicted = predicted.select(predicted.scores >= score_thr)
     matches = match_boxes(predicted, true, options.iou_thr)
@@ -221,14 +203,14 @@ def build_figure(points: np.ndarray,
         true, 'true box',
         [', found' if found else ', not found' for found in is_found])
     hover = _hover_texts(predicted, 'predicted', [
-        '' if not is_annotated else
+        '' if scene.true is None else
         ', no match' if match < 0 else ', matches a true box'
         for match in matches
     ])
     # Two captions at one place cannot be read: true boxes have theirs under
     # the mouse as soon as there are predictions.
     figure = go.Figure([
-        points_trace(points, colors),
+        points_trace(points, soften(colors)),
         _boxes_trace(
             _box_lines(true, true_hover, not len(predicted)),
             f'true ({len(true)})', TRUE_COLOR),
@@ -236,7 +218,7 @@ def build_figure(points: np.ndarray,
             _box_lines(predicted, hover, True),
             f'predicted ({len(predicted)})', PREDICTED_COLOR),
     ])
-    figure.update_layout(scene_layout(title, options))
+    figure.update_layout(scene_layout(scene.name, options))
     if len(predicted) and predicted.scores is not None:
         slider = _threshold_slider(predicted, hover, score_thr, trace=2)
         figure.update_layout(
@@ -244,12 +226,8 @@ def build_figure(points: np.ndarray,
     return figure
 
 
-def write_scene_html(path: Union[str, Path],
-                     points: np.ndarray,
-                     colors: Optional[np.ndarray] = None,
-                     true: Optional[LabelledBoxes] = None,
-                     predicted: Optional[LabelledBoxes] = None,
-                     title: str = '',
+def write_scene_html(path: PathLike,
+                     scene: Scene,
                      score_thr: float = 0.0,
                      options: ViewOptions = DEFAULT_VIEW) -> None:
     """Write a scene as one HTML file that needs no network (about 6 MB).
@@ -259,40 +237,25 @@ def write_scene_html(path: Union[str, Path],
     class, score and size of a box appear under the mouse.
 
     Args:
-        path (Union[str, Path]): HTML file to write; its folder is made.
-        points (np.ndarray): (N, 3) xyz, metres, z up.
-        colors (Optional[np.ndarray]): (N, 3) uint8; without, by height.
-        true (Optional[LabelledBoxes]): True boxes.
-        predicted (Optional[LabelledBoxes]): Predicted boxes with scores.
-        title (str): Written above the scene.
+        path (PathLike): HTML file to write; its folder is made.
+        scene (Scene): The scene.
         score_thr (float): Predictions of lower score are left out.
         options (ViewOptions): What is shown and from where.
 
     Raises:
         ValueError: When there is no point, a coordinate is not finite, or
-            points and colours differ in number.
+            points and colors differ in number.
     """
-    figure = build_figure(points, colors, true, predicted, title, score_thr,
-                          options)
-    write_figure(path, figure, title)
+    write_figure(path, build_figure(scene, score_thr, options), scene.name)
 
 
-def write_figure(path: Union[str, Path], figure: go.Figure,
-                 title: str) -> None:
-    """Write a figure as one HTML file that needs no network.
+def write_figure(path: PathLike, figure: go.Figure, title: str) -> None:
+    """Write a figure that fills a page of its own.
 
     Args:
-        path (Union[str, Path]): HTML file to write; its folder is made.
-        figure (go.Figure): The figure; it fills the page.
+        path (PathLike): HTML file to write; its folder is made.
+        figure (go.Figure): The figure.
         title (str): Title of the page.
     """
-    content = figure.to_html(
-        full_html=False,
-        include_plotlyjs=True,
-        include_mathjax=False,
-        default_height='100vh',
-        div_id='scene',
-        config=dict(displaylogo=False, responsive=True, scrollZoom=True))
-    page = _PAGE.format(title=escape(title), content=content)
-    with atomic_write(path) as file:
-        file.write(page.encode())
+    write_page(
+        path, 'scene.html', title=title, figure=figure_html(figure, 'scene'))

@@ -9,15 +9,17 @@ from typing import List, Optional, Sequence, Tuple
 
 import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from matplotlib.figure import Figure
+from PIL import Image
 
+from .figures import figure_image
 from .points import colors_from_ids
 
 BACKGROUND = (255, 255, 255)
-_TEXT = (40, 40, 40)
 _NO_DEPTH = (238, 238, 238)
-_MARGIN = 8
-_CAPTION = 22
+_OPACITY = 0.55  # of the colors of regions
+_DPI = 110
+_MARGIN, _CAPTION = 8, 24  # pixels
 
 
 @dataclass(frozen=True)
@@ -82,18 +84,12 @@ def region_borders(ids: np.ndarray) -> np.ndarray:
     return is_border
 
 
-def draw_regions(image: np.ndarray,
-                 ids: np.ndarray,
-                 opacity: float = 0.55,
-                 colors: Optional[np.ndarray] = None) -> np.ndarray:
-    """Draw regions over an image, each with a colour and a border.
+def draw_regions(image: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Draw regions over an image, each with a color and a border.
 
     Args:
         image (np.ndarray): (H, W, 3) uint8.
         ids (np.ndarray): (H, W) region ids, 0 = none: stays as it is.
-        opacity (float): Of the colours, from 0 to 1.
-        colors (Optional[np.ndarray]): (R + 1, 3) uint8 by id; default
-            :func:`colors_from_ids`.
 
     Returns:
         np.ndarray: (H, W, 3) uint8.
@@ -105,16 +101,15 @@ def draw_regions(image: np.ndarray,
         raise ValueError(f'an id map of {ids.shape[1]}x{ids.shape[0]} does '
                          f'not fit an image of {image.shape[1]}x'
                          f'{image.shape[0]} pixels')
-    if colors is None:
-        colors = colors_from_ids(np.arange(int(ids.max(initial=0)) + 1))
-    alpha = np.where(ids > 0, opacity, 0.0)[..., None]
+    colors = colors_from_ids(np.arange(int(ids.max(initial=0)) + 1))
+    alpha = np.where(ids > 0, _OPACITY, 0.0)[..., None]
     mixed = (1 - alpha) * image + alpha * colors[ids]
     mixed[region_borders(ids)] = BACKGROUND
     return mixed.round().astype(np.uint8)
 
 
 def depth_range(depths: Sequence[np.ndarray]) -> Tuple[float, float]:
-    """Depths that the colours of several images run between.
+    """Depths that the colors of several images run between.
 
     Args:
         depths (Sequence[np.ndarray]): (H, W) metres each, 0 = none.
@@ -131,7 +126,7 @@ def depth_range(depths: Sequence[np.ndarray]) -> Tuple[float, float]:
 
 
 def draw_depth(depth: np.ndarray, near: float, far: float) -> np.ndarray:
-    """Colour a depth image.
+    """Color a depth image.
 
     Args:
         depth (np.ndarray): (H, W) metres, 0 = none: light grey.
@@ -157,7 +152,7 @@ def encode_png(image: np.ndarray) -> bytes:
 def contact_sheet(frames: Sequence[FramePanels],
                   max_side: int = 480,
                   title: str = '') -> np.ndarray:
-    """One row per frame: colour, regions over it, depth.
+    """One row per frame: color, regions over it, depth.
 
     Args:
         frames (Sequence[FramePanels]): The rows.
@@ -174,15 +169,29 @@ def contact_sheet(frames: Sequence[FramePanels],
         raise ValueError('a sheet needs at least one frame')
     limits = depth_range([f.depth for f in frames if f.depth is not None])
     rows = [_row(frame, max_side, limits) for frame in frames]
-    blocks = [_text_line(title, 2 * _CAPTION)] if title else []
-    for frame, row in zip(frames, rows):
-        blocks += [_text_line(_caption(frame)), row]
-    width = max(block.shape[1] for block in blocks)
-    return np.concatenate([
-        np.pad(
-            block, ((0, 0), (0, width - block.shape[1]), (0, 0)),
-            constant_values=BACKGROUND[0]) for block in blocks
-    ])
+    height, width = np.max([x.shape[:2] for row in rows for x in row], axis=0)
+    size = (3 * (width + _MARGIN), len(rows) * (height + _CAPTION) + _CAPTION)
+
+    def draw(figure: Figure) -> None:
+        figure.suptitle(title, y=1, va='top')
+        panels = figure.subplots(
+            len(rows),
+            3,
+            squeeze=False,
+            gridspec_kw=dict(
+                left=0,
+                right=1,
+                bottom=0,
+                top=1 - 2 * _CAPTION / size[1],
+                wspace=_MARGIN / width,
+                hspace=_CAPTION / height))
+        for frame, row, places in zip(frames, rows, panels):
+            places[0].set_title(_caption(frame), loc='left', fontsize=9)
+            for image, axes in zip(row, places):
+                axes.imshow(image)
+                axes.axis('off')
+
+    return figure_image(size, _DPI, draw)
 
 
 def _caption(frame: FramePanels) -> str:
@@ -196,35 +205,12 @@ def _caption(frame: FramePanels) -> str:
 
 
 def _row(frame: FramePanels, max_side: int,
-         limits: Tuple[float, float]) -> np.ndarray:
-    """Panels of one frame side by side, blank where something is missing."""
+         limits: Tuple[float, float]) -> List[np.ndarray]:
+    """Panels of one frame, blank where something is missing."""
     color = fit(frame.color, max_side, False)
-    blank = np.full_like(color, _NO_DEPTH[0])
-    regions, depth = blank, blank
+    regions = depth = np.full_like(color, _NO_DEPTH[0])
     if frame.ids is not None:
         regions = draw_regions(color, fit(frame.ids, max_side, True))
     if frame.depth is not None:
         depth = draw_depth(fit(frame.depth, max_side, True), *limits)
-    return _side_by_side([color, regions, depth])
-
-
-def _side_by_side(images: List[np.ndarray]) -> np.ndarray:
-    height = max(image.shape[0] for image in images) + _MARGIN
-    return np.concatenate([
-        np.pad(
-            image, ((0, height - image.shape[0]), (_MARGIN, 0), (0, 0)),
-            constant_values=BACKGROUND[0]) for image in images
-    ], 1)
-
-
-def _text_line(text: str, height: int = _CAPTION) -> np.ndarray:
-    """Text on a white strip that is as wide as it needs."""
-    font = ImageFont.load_default(size=0.62 * height)
-    width = int(font.getlength(text)) + 2 * _MARGIN
-    image = Image.new('RGB', (width, height), BACKGROUND)
-    ImageDraw.Draw(image).text((_MARGIN, height // 2),
-                               text,
-                               font=font,
-                               fill=_TEXT,
-                               anchor='lm')
-    return np.asarray(image)
+    return [color, regions, depth]

@@ -1,4 +1,4 @@
-"""Coloured points as a PLY file, for MeshLab, CloudCompare or Blender.
+"""Colored points as a PLY file, for MeshLab, CloudCompare or Blender.
 
 Axes: N points.
 """
@@ -26,7 +26,7 @@ def write_ply(path: Union[str, Path],
               classes: Sequence[str] = (),
               num_edges: int = 0,
               colors_show: str = '') -> None:
-    """Write points with colours, binary and little endian.
+    """Write points with colors, binary and little endian.
 
     Coordinates far from the origin are written in double precision. Comments
     say what the numbers mean.
@@ -46,14 +46,14 @@ def write_ply(path: Union[str, Path],
 
     Raises:
         ValueError: When there is no point, a coordinate is not finite, or
-            colours or ids are not as many as points.
+            colors or ids are not as many as points.
     """
     points = check_points(points)
     is_exact = np.abs(points.astype(np.float32) - points).max() < _TOLERANCE
     kind = '<f4' if is_exact else '<f8'
     columns = [(name, kind, points[:, i]) for i, name in enumerate('xyz')]
     if np.shape(colors) != points.shape:
-        raise ValueError(f'{path}: {len(points)} points came with colours of '
+        raise ValueError(f'{path}: {len(points)} points came with colors of '
                          f'shape {np.shape(colors)}')
     columns += [(name, 'u1', np.asarray(colors)[:, i])
                 for i, name in enumerate(('red', 'green', 'blue'))]

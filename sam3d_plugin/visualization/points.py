@@ -1,12 +1,16 @@
-"""Choosing and colouring the points of a picture.
+"""Choosing and coloring the points of a picture.
 
-Axes: N points. Points are (N, 3) xyz in metres, z up; colours are (N, 3)
+Axes: N points. Points are (N, 3) xyz in metres, z up; colors are (N, 3)
 uint8 RGB.
 """
 from typing import Optional, Tuple
 
 import matplotlib
 import numpy as np
+
+# Metres. Only what is taller is a wall, with what lies so far behind its
+# first point; it stays up to a height, to show where it stands.
+_WALL_HEIGHT, _WALL_THICKNESS, _KEPT_HEIGHT = 1.0, 0.5, 0.3
 
 
 def check_points(points: np.ndarray) -> np.ndarray:
@@ -70,11 +74,7 @@ def choose_points(points: np.ndarray,
     return index
 
 
-def is_near_wall(points: np.ndarray,
-                 toward_camera: np.ndarray,
-                 thickness: float = 0.5,
-                 wall_height: float = 1.0,
-                 kept_height: float = 0.3) -> np.ndarray:
+def is_near_wall(points: np.ndarray, toward_camera: np.ndarray) -> np.ndarray:
     """Find the walls between the camera and the room.
 
     The scene is cut into vertical slices along the view, 10 cm wide. In each
@@ -85,11 +85,6 @@ def is_near_wall(points: np.ndarray,
     Args:
         points (np.ndarray): (N, 3) xyz, metres, z up.
         toward_camera (np.ndarray): (3,) direction from scene to camera.
-        thickness (float): What lies so far behind the first tall point of a
-            slice belongs to the wall, metres.
-        wall_height (float): Only what is taller is a wall, metres.
-        kept_height (float): A wall stays up to here, to show where it
-            stands, metres above the floor.
 
     Returns:
         np.ndarray: (N,) mask of the points of such walls.
@@ -100,15 +95,15 @@ def is_near_wall(points: np.ndarray,
     height = points[:, 2] - floor_height(points)
     # A stray point far away must not ask for millions of slices.
     slices = ((across - across.min()) / 0.1).clip(max=10000).astype(np.int64)
-    is_tall = height > wall_height
+    is_tall = height > _WALL_HEIGHT
     wall, near, far = np.full((3, slices.max() + 1), -1e9)
     np.maximum.at(wall, slices[is_tall], along[is_tall])
     np.maximum.at(near, slices, along)
     np.maximum.at(far, slices, -along)
     # Slices without points or without tall ones compare as False.
     is_wall = wall > near - 0.25 * (near + far)
-    return (is_wall[slices] & (along > wall[slices] - thickness) &
-            (height > kept_height))
+    return (is_wall[slices] & (along > wall[slices] - _WALL_THICKNESS) &
+            (height > _KEPT_HEIGHT))
 
 
 def scene_bounds(points: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
@@ -128,7 +123,7 @@ def scene_bounds(points: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def colors_from_height(points: np.ndarray) -> np.ndarray:
-    """Colour points by their height.
+    """Color points by their height.
 
     Args:
         points (np.ndarray): (N, 3) xyz, metres, z up.
@@ -143,14 +138,14 @@ def colors_from_height(points: np.ndarray) -> np.ndarray:
 
 
 def colors_from_ids(ids: np.ndarray) -> np.ndarray:
-    """Colour points by the id of their region, token or instance.
+    """Color points by the id of their region, token or instance.
 
     Args:
         ids (np.ndarray): (N,) integers >= 0; 0 = in none.
 
     Returns:
         np.ndarray: (N, 3) uint8, light grey for id 0. An id has the same
-        colour in every picture.
+        color in every picture.
     """
     ids = np.asarray(ids, dtype=np.int64)
     # Steps of the golden ratio spread the hues of neighbouring ids.
@@ -164,7 +159,7 @@ def colors_from_ids(ids: np.ndarray) -> np.ndarray:
 
 
 def soften(colors: np.ndarray) -> np.ndarray:
-    """Make colours paler than lines and darker than the white page.
+    """Make colors paler than lines and darker than the white page.
 
     Args:
         colors (np.ndarray): (N, 3) uint8.
@@ -178,7 +173,7 @@ def soften(colors: np.ndarray) -> np.ndarray:
 def prepare_points(points: np.ndarray, colors: Optional[np.ndarray],
                    max_points: int, max_height: Optional[float],
                    seed: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Check, choose and colour the points of a picture.
+    """Check, choose and color the points of a picture.
 
     Args:
         points (np.ndarray): (N, 3) xyz, metres, z up.
@@ -190,17 +185,17 @@ def prepare_points(points: np.ndarray, colors: Optional[np.ndarray],
 
     Returns:
         Tuple[np.ndarray, np.ndarray]: Chosen points (n, 3) float64 and their
-        colours (n, 3) uint8.
+        colors (n, 3) uint8.
 
     Raises:
         ValueError: When there is no point, a coordinate is not finite, or
-            points and colours differ in number.
+            points and colors differ in number.
     """
     points = check_points(points)
     if colors is None:
         colors = colors_from_height(points)
     if np.shape(colors) != points.shape:
-        raise ValueError(f'{len(points)} points came with colours of shape '
+        raise ValueError(f'{len(points)} points came with colors of shape '
                          f'{np.shape(colors)}; give three numbers per point')
     index = choose_points(points, max_points, max_height, seed)
     return points[index], np.asarray(colors, dtype=np.uint8)[index]

@@ -1,6 +1,6 @@
 """The sections of a report on a pre-training: arrays in, HTML out.
 
-Axes: N points, G tokens, C channels, H W pixels of the colour image, H' W' of
+Axes: N points, G tokens, C channels, H W pixels of the color image, H' W' of
 the depth image.
 """
 from dataclasses import dataclass, field
@@ -8,14 +8,11 @@ from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
 
-from . import pretraining_texts as texts
 from .features import explained_share, pca_colors
 from .overlays import depth_range, draw_depth, draw_regions
-from .page_parts import names_and_values
 from .points import colors_from_ids
-from .render import ViewOptions
-from .report_page import (Section, cards, data_table, folded, heading,
-                          line_chart, listing, picture_row, point_viewer)
+from .report_page import FRAME_DISTANCE, Section, loss_chart, point_viewer
+from .scene import ViewOptions
 
 _NOTHING = np.array([225, 225, 225], dtype=np.uint8)
 _MAX_CLASSES = 20
@@ -43,7 +40,7 @@ class FrameView:
         depth (np.ndarray): (H', W') metres, 0 = none.
         region_ids (np.ndarray): (H, W) 0 = in no region.
         xyz (np.ndarray): (N, 3) points that the encoders see, metres, z up.
-        photo (np.ndarray): (N, 3) uint8, their colours in the image.
+        photo (np.ndarray): (N, 3) uint8, their colors in the image.
         pixel_points (np.ndarray): (H', W') the point that a pixel of the
             depth image shows, -1 = none.
         azimuth (float): Where the camera stands, degrees counter-clockwise
@@ -80,7 +77,7 @@ class Curves:
 
 def regions_section(frames: Sequence[FrameView],
                     facts: Mapping[str, str]) -> Section:
-    """Colour images beside their regions.
+    """Color images beside their regions.
 
     Args:
         frames (Sequence[FrameView]): Frames to show.
@@ -89,24 +86,24 @@ def regions_section(frames: Sequence[FrameView],
     Returns:
         Section: Pictures and a table.
     """
-    body = names_and_values(list(facts.items()))
+    shown = []
     for frame in frames:
         count = len(np.unique(frame.region_ids[frame.region_ids > 0]))
         near, far = depth_range([frame.depth])
         covered = (frame.region_ids > 0).mean()
-        body += heading(frame.name) + picture_row({
-            'colour image':
+        shown.append((frame.name, {
+            'color image':
             frame.color,
             f'{count} regions on {covered:.0%} of the pixels':
             draw_regions(frame.color, frame.region_ids),
             f'depth: {near:.1f} m (bright) to {far:.1f} m (dark)':
             draw_depth(frame.depth, near, far)
-        })
-    return Section('Regions of the images', texts.REGIONS, body, 'Regions')
+        }))
+    return Section('Regions', dict(rows=facts.items(), frames=shown))
 
 
 def tokens_section(frames: Sequence[FrameView]) -> Section:
-    """Points that rotate, coloured by token and by features.
+    """Points that rotate, colored by token and by features.
 
     Args:
         frames (Sequence[FrameView]): Frames to show, with tokens.
@@ -115,21 +112,18 @@ def tokens_section(frames: Sequence[FrameView]) -> Section:
         Section: A viewer for each frame.
     """
     colors = feature_colors(frames)
-    body = ''
+    shown = []
     for i, frame in enumerate(frames):
-        first = next(iter(frame.tokens.values()))
-        choices = {
-            'tokens': colors_from_ids(first.point_tokens + 1),
-            'photo': frame.photo
-        }
+        first = next(iter(frame.tokens.values())).point_tokens
+        choices = {'tokens': colors_from_ids(first + 1), 'photo': frame.photo}
         for name, tokens in frame.tokens.items():
             choices[f'features: {name}'] = colors[name][i][tokens.point_tokens]
-        count = len(np.unique(first.point_tokens))
-        body += heading(f'{frame.name}: {len(frame.xyz):,} points in '
-                        f'{count} tokens')
-        body += point_viewer(f'points{i}', frame.xyz, choices,
-                             ViewOptions(azimuth=frame.azimuth, elevation=25))
-    return Section('Tokens on the points', texts.TOKENS, body, 'Tokens')
+        view = ViewOptions(azimuth=frame.azimuth, elevation=25)
+        shown.append((f'{frame.name}: {len(frame.xyz):,} points in '
+                      f'{len(np.unique(first))} tokens',
+                      point_viewer(f'points{i}', frame.xyz, choices, view,
+                                   FRAME_DISTANCE)))
+    return Section('Tokens', dict(frames=shown))
 
 
 def curves_section(curves: Mapping[str, Curves]) -> Section:
@@ -141,20 +135,20 @@ def curves_section(curves: Mapping[str, Curves]) -> Section:
     Returns:
         Section: A chart and some numbers for each.
     """
-    pieces = {}
+    runs = []
     for i, (name, run) in enumerate(curves.items()):
-        chart = line_chart(f'losses{i}', {
+        chart = loss_chart(f'losses{i}', {
             label: (run.steps, values)
             for label, values in run.losses.items()
-        }, 'step', 'loss')
+        })
         total = run.losses['loss']
-        pieces[name] = chart + names_and_values([
+        runs.append((name, chart, [
             ('logged at step', f'{run.steps[0]} … {run.steps[-1]}'),
             ('loss there', f'{total[0]:.3g} … {total[-1]:.3g}'),
             ('median time of a step', f'{run.step_s:.2f} s, of which '
              f'{run.data_s:.2f} s waiting for data'),
-        ])
-    return Section('Loss curves', texts.LOSSES, cards(pieces), 'Losses')
+        ]))
+    return Section('Losses', dict(runs=runs))
 
 
 def features_section(frames: Sequence[FrameView]) -> Section:
@@ -167,23 +161,16 @@ def features_section(frames: Sequence[FrameView]) -> Section:
         Section: A row of pictures for each frame.
     """
     colors = feature_colors(frames)
-    body = ''
+    shown = []
     for i, frame in enumerate(frames):
-        pictures = {'colour image': frame.color}
+        pictures = {'color image': frame.color}
         for name, tokens in frame.tokens.items():
             pictures[name] = paint_tokens(frame, tokens, colors[name][i])
-        body += heading(frame.name) + picture_row(pictures)
-    rows = [[
-        name,
-        str(features.shape[1]),
-        str(len(features)), f'{explained_share(features, 3):.0%}'
-    ] for name, features in all_features(frames).items()]
-    body += data_table([
-        'encoder', 'numbers per token', 'tokens shown',
-        'of their variance in the three colours'
-    ], rows)
-    return Section('Features before and after pre-training', texts.FEATURES,
-                   body, 'Features')
+        shown.append((frame.name, pictures))
+    rows = [(name, features.shape[1], len(features),
+             f'{explained_share(features, 3):.0%}')
+            for name, features in all_features(frames).items()]
+    return Section('Features', dict(frames=shown, rows=rows))
 
 
 def all_features(frames: Sequence[FrameView]) -> Dict[str, np.ndarray]:
@@ -202,7 +189,7 @@ def all_features(frames: Sequence[FrameView]) -> Dict[str, np.ndarray]:
 
 
 def feature_colors(frames: Sequence[FrameView]) -> Dict[str, List[np.ndarray]]:
-    """Colours of tokens that compare between frames, by encoder.
+    """Colors of tokens that compare between frames, by encoder.
 
     Args:
         frames (Sequence[FrameView]): All with the same encoders.
@@ -220,7 +207,7 @@ def feature_colors(frames: Sequence[FrameView]) -> Dict[str, List[np.ndarray]]:
 
 def paint_tokens(frame: FrameView, tokens: FrameTokens,
                  colors: np.ndarray) -> np.ndarray:
-    """Give every pixel of the depth image the colour of its token.
+    """Give every pixel of the depth image the color of its token.
 
     Args:
         frame (FrameView): The frame.
@@ -243,31 +230,26 @@ def probe_section(probes: Mapping[str, Dict[str, Any]]) -> Section:
             ``tools/experiments/linear_probe.py`` wrote, by encoder.
 
     Returns:
-        Section: Totals, and the classes folded away.
+        Section: Totals, and the classes folded away, the most frequent
+        first.
     """
     rows = [[
         name, *(f'{100 * probe[read][key]:.1f}' for read in ('own', 'three_nn')
                 for key in ('miou', 'macc'))
     ] for name, probe in probes.items()]
-    body = data_table(
-        ['encoder', 'mIoU', 'mAcc', 'mIoU, 3 nearest', 'mAcc, 3 nearest'],
-        rows)
-    body += _class_table(probes)
-    frames = next(iter(probes.values()))['frames']
-    return Section('Linear probe: are the features useful?',
-                   texts.PROBE.format(**frames), body, 'Probe')
-
-
-def _class_table(probes: Mapping[str, Dict[str, Any]]) -> str:
-    """IoU of each class by encoder, the most frequent class first."""
-    known = next(iter(probes.values()))['own']['classes']
-    names = sorted(known, key=lambda name: -known[name]['points'])
-    rows = [[
+    first = next(iter(probes.values()))
+    known = first['own']['classes']
+    classes = [[
         name, *(f'{100 * probe["own"]["classes"][name]["iou"]:.1f}'
                 for probe in probes.values()), f'{known[name]["points"]:,}'
-    ] for name in names[:_MAX_CLASSES]]
-    table = data_table(['IoU of a class', *probes, 'points'], rows)
-    return folded('Class by class', table)
+    ] for name in sorted(known, key=lambda name: -known[name]['points'])]
+    return Section(
+        'Probe',
+        dict(
+            frames=first['frames'],
+            rows=rows,
+            encoders=list(probes),
+            classes=classes[:_MAX_CLASSES]))
 
 
 def cost_section(costs: Dict[str, Any]) -> Section:
@@ -281,24 +263,19 @@ def cost_section(costs: Dict[str, Any]) -> Section:
         Section: A table and the commands.
     """
     steps = [step for step in costs['steps'] if step['is_done']]
-    rows = [[
-        step['title'],
-        duration(step['seconds']),
-        duration(step['cpu_s']),
-        f'{step["peak_mb"]:,.0f} MB',
-    ] for step in steps]
-    rows.append([
-        'all of it',
-        duration(sum(step['seconds'] for step in steps)),
-        duration(sum(step['cpu_s'] for step in steps)),
-        f'{max(step["peak_mb"] for step in steps):,.0f} MB'
-    ])
-    body = data_table(['step', 'time', 'processor time', 'peak memory'], rows)
-    body += names_and_values([(name, str(value))
-                              for name, value in costs['machine'].items()])
-    body += heading('The same by hand')
-    body += listing([step['command'] for step in steps])
-    return Section('Time and memory of every step', texts.COSTS, body, 'Cost')
+    total = dict(
+        title='all of it',
+        seconds=sum(step['seconds'] for step in steps),
+        cpu_s=sum(step['cpu_s'] for step in steps),
+        peak_mb=max(step['peak_mb'] for step in steps))
+    rows = [(step['title'], duration(step['seconds']), duration(step['cpu_s']),
+             f'{step["peak_mb"]:,.0f} MB') for step in [*steps, total]]
+    return Section(
+        'Cost',
+        dict(
+            rows=rows,
+            machine=costs['machine'],
+            commands=[step['command'] for step in steps]))
 
 
 def duration(seconds: float) -> str:

@@ -1,362 +1,317 @@
-"""A scene with true and predicted boxes as a picture in two views.
+"""A scene with boxes as a picture, from above and in perspective.
 
 Axes: N points, M boxes, H W pixels. Points in metres, z up.
 """
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Iterator, List, Mapping, Optional, Sequence, Tuple
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection
+from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import BboxBase
 from scipy.spatial import cKDTree
 
-from sam3d_plugin.store import atomic_write
-from .boxes import BOX_EDGES, LabelledBoxes, box_corners, match_boxes, no_boxes
-from .camera import (Camera, Frame, perspective_camera, rasterize, shade_edges,
-                     top_camera)
-from .labels import draw_captions
-from .points import is_near_wall, prepare_points, scene_bounds, soften
+from sam3d_plugin.store.files import PathLike, write_bytes
+from .box_groups import BoxGroup, hex_color, match_groups
+from .boxes import BOX_EDGES, box_corners
+from .camera import Camera, perspective_camera, top_camera
+from .figures import figure_image
+from .overlays import encode_png
+from .points import is_near_wall, scene_bounds, soften
+from .scene import DEFAULT_VIEW, Scene, ViewOptions
 
-# Blue and vermilion: told apart by readers with any colour vision.
-TRUE_COLOR = '#0050B0'
-PREDICTED_COLOR = '#D9400B'
-DASHED = (0, (4, 2))
-# Colours by name, three numbers from 0 to 255.
-Legend = Dict[str, Sequence[int]]
+# Colors by name, three numbers from 0 to 255.
+Legend = Mapping[str, Sequence[int]]
 
 _DPI = 200
-_WIDTH_INCHES = 11.0
-_MAX_PANEL = 1400  # pixels
+_WIDTH, _MAX_HEIGHT = 2200, 1400  # pixels
 _LEGEND_COLUMNS = 8
 _STEPS_PER_EDGE = 32
 # Boxes end at the outermost points of their object; an edge this far behind
 # a surface still counts as lying on it.
 _HIDDEN_MARGIN = 0.08
+# Of a caption, half a width sideways or a height up or down at a time.
+_OFFSETS = sorted(((x, y) for x in range(-8, 9) for y in range(-6, 7)),
+                  key=lambda xy: (4 * xy[0]**2 + xy[1]**2, xy))
 
 
-@dataclass(frozen=True)
-class ViewOptions:
-    """What a picture shows and from where.
-
-    Args:
-        azimuth (float): Where the camera of the perspective view stands,
-            degrees counter-clockwise from the x axis.
-        elevation (float): Its height over the horizon, degrees.
-        max_height (float, optional): Points higher above the floor are left
-            out, metres, so that a ceiling does not hide the room.
-        max_points (int): Points drawn at most.
-        seed (int): Seed of their choice.
-        iou_thr (float): Overlap from which a prediction counts as matched.
-    """
-    azimuth: float = -60.0
-    elevation: float = 50.0
-    max_height: Optional[float] = None
-    max_points: int = 50000
-    seed: int = 0
-    iou_thr: float = 0.25
-
-
-DEFAULT_VIEW = ViewOptions()
-
-
-@dataclass(frozen=True)
-class BoxGroup:
-    """Boxes drawn alike.
-
-    Args:
-        boxes (LabelledBoxes): The boxes.
-        color (str): As matplotlib reads it.
-        style (Union[str, tuple]): Of the lines, as matplotlib reads it.
-        legend (str): What they are.
-        is_captioned (bool): Whether class and score stand beside them.
-    """
-    boxes: LabelledBoxes
-    color: str
-    style: Union[str, tuple]
-    legend: str
-    is_captioned: bool
-
-
-def _box_groups(true: Optional[LabelledBoxes], predicted: LabelledBoxes,
-                iou_thr: float) -> List[BoxGroup]:
-    """Sort boxes into kinds; those whose captions matter most come first."""
-    if true is None:  # a scan that nobody annotated
-        group = BoxGroup(predicted, PREDICTED_COLOR, 'solid', 'predicted',
-                         True)
-        return [group] if len(predicted) else []
-    matches = match_boxes(predicted, true, iou_thr)
-    is_found = np.isin(np.arange(len(true)), matches)
-    groups = [
-        BoxGroup(
-            predicted.select(matches >= 0), PREDICTED_COLOR, 'solid',
-            f'predicted, IoU > {iou_thr:g} with a true box', True),
-        BoxGroup(
-            true.select(~is_found), TRUE_COLOR, 'solid',
-            'true, not found' if is_found.any() else 'true', True),
-        BoxGroup(
-            predicted.select(matches < 0), PREDICTED_COLOR, DASHED,
-            'predicted, no match', True),
-        BoxGroup(
-            true.select(is_found), TRUE_COLOR, 'solid', 'true, found', False),
-    ]
-    return [group for group in groups if len(group.boxes)]
-
-
-def _point_spacing(points: np.ndarray) -> np.ndarray:
-    """Return how far each point reaches to close gaps, (N,) metres.
-
-    Meshes have few vertices on flat floors, so one size for all points
-    leaves holes there or swells thin objects.
-    """
-    neighbors = min(6, len(points) - 1)
-    if not neighbors:
-        return np.full(len(points), 0.1)
-    distance, _ = cKDTree(points).query(points, k=neighbors + 1, workers=2)
-    return (0.75 * distance[:, -1]).clip(0.008, 0.07)
-
-
-def fit_frame(camera: Camera, content: np.ndarray, height: int) -> Frame:
-    """Return the picture of the given height that holds all content.
-
-    Args:
-        camera (Camera): Camera of the panel.
-        content (np.ndarray): (N, 3) points that have to be seen, metres.
-        height (int): H.
-
-    Returns:
-        Frame: Its pixels.
-    """
-    xy, _ = camera.project(content)
-    lower, upper = xy.min(axis=0), xy.max(axis=0)
-    border = 0.03 * (upper - lower).max()
-    span = upper - lower + 2 * border
-    scale = height / span[1]
-    width = int(np.ceil(span[0] * scale))
-    left, bottom = lower - border
-    return Frame(left, bottom, width, height, scale)
-
-
-def _draw_points(axes: Axes, points: np.ndarray, colors: np.ndarray,
-                 camera: Camera, frame: Frame) -> np.ndarray:
-    """Draw the points of a panel and return its (H, W) depth, metres."""
-    xy, depth = camera.project(points)
-    zoom = camera.distance / depth if camera.distance else 1.0
-    radius = _point_spacing(points) * frame.scale * zoom
-    shown, buffer = rasterize(xy, depth, radius.clip(0.5, 14), frame)
-    picture = np.full((*shown.shape, 3), 255, dtype=np.uint8)
-    is_filled = shown >= 0
-    shade = shade_edges(buffer)[is_filled]
-    picture[is_filled] = colors[shown[is_filled]] * shade[:, None]
-    axes.imshow(picture, extent=frame.extent, interpolation='none')
-    return buffer
-
-
-def _edge_runs(corners: np.ndarray, camera: Camera, frame: Frame,
-               depth: np.ndarray) -> Dict[bool, List[np.ndarray]]:
-    """Cut box edges where they pass behind points.
-
-    Args:
-        corners (np.ndarray): (M, 8, 3) box corners, metres.
-        camera (Camera): Camera of the panel.
-        frame (Frame): Pixels of the panel.
-        depth (np.ndarray): (H, W) depth of the points, inf = none.
-
-    Returns:
-        Dict[bool, List[np.ndarray]]: Hidden (True) and visible (False)
-        lines, each (2, 2) picture coordinates of both ends.
-    """
-    ends = corners[:, BOX_EDGES].reshape(-1, 2, 3)
-    steps = np.linspace(0, 1, _STEPS_PER_EDGE + 1)[:, None]
-    runs: Dict[bool, List[np.ndarray]] = {True: [], False: []}
-    for start, end in ends:
-        xy, z = camera.project(start + (end - start) * steps)
-        middle, z = (xy[1:] + xy[:-1]) / 2, (z[1:] + z[:-1]) / 2
-        column, row = frame.pixels(middle)
-        is_inside = frame.contains(column, row)
-        surface = np.full(len(z), np.inf)
-        surface[is_inside] = depth[row[is_inside], column[is_inside]]
-        is_hidden = z > surface + _HIDDEN_MARGIN
-        borders = np.flatnonzero(np.diff(is_hidden)) + 1
-        for run in np.split(np.arange(len(z)), borders):
-            line = xy[[run[0], run[-1] + 1]]
-            if np.isfinite(line).all():
-                runs[bool(is_hidden[run[0]])].append(line)
-    return runs
-
-
-def _draw_boxes(axes: Axes, group: BoxGroup, camera: Camera, frame: Frame,
-                depth: np.ndarray) -> None:
-    """Draw wireframes, faint where points hide them."""
-    if camera.distance is None:
-        depth = np.full_like(depth, np.inf)
-    runs = _edge_runs(box_corners(group.boxes.boxes), camera, frame, depth)
-    for is_hidden, alpha in ((True, 0.35), (False, 1.0)):
-        axes.add_collection(
-            LineCollection(
-                runs[is_hidden],
-                colors=group.color,
-                linestyles=[group.style],
-                linewidths=0.5 if is_hidden else 1.0,
-                alpha=alpha,
-                capstyle='butt'))
-
-
-def _caption_boxes(axes: Axes, groups: List[BoxGroup], camera: Camera,
-                   frame: Frame) -> None:
-    """Write class and score at the top of boxes inside the panel."""
-    anchors, texts, colors = [], [], []
-    for group in groups:
-        if not group.is_captioned:
-            continue
-        tops = group.boxes.boxes[:, :3].copy()
-        tops[:, 2] += group.boxes.boxes[:, 5] / 2
-        xy, _ = camera.project(tops)
-        is_inside = frame.contains(*frame.pixels(xy))
-        for i in np.flatnonzero(is_inside):
-            anchors.append(xy[i])
-            texts.append(group.boxes.captions()[i])
-            colors.append(group.color)
-    draw_captions(axes, np.array(anchors), texts, colors)
-
-
-def draw_panel(axes: Axes, points: np.ndarray, colors: np.ndarray,
-               groups: List[BoxGroup], camera: Camera, frame: Frame) -> None:
-    """Draw one view.
-
-    Args:
-        axes (Axes): Panel of the picture.
-        points (np.ndarray): (N, 3) xyz, metres, z up.
-        colors (np.ndarray): (N, 3) uint8.
-        groups (List[BoxGroup]): Boxes, those whose captions matter most
-            first.
-        camera (Camera): From where; in perspective, the walls before the
-            room are left out.
-        frame (Frame): Pixels of the panel.
-    """
-    if camera.distance is not None:
-        is_kept = ~is_near_wall(points, camera.axes[2])
-        points, colors = points[is_kept], colors[is_kept]
-    depth = _draw_points(axes, points, colors, camera, frame)
-    left, right, bottom, top = frame.extent
-    axes.set(xlim=(left, right), ylim=(bottom, top), aspect='equal')
-    axes.axis('off')
-    if camera.distance is None:
-        _draw_scale_bar(axes, frame)
-    for group in reversed(groups):
-        _draw_boxes(axes, group, camera, frame, depth)
-    _caption_boxes(axes, groups, camera, frame)
-
-
-def _draw_scale_bar(axes: Axes, frame: Frame) -> None:
-    """Draw a metre below the lower left corner of an orthographic view."""
-    left, right, bottom, top = frame.extent
-    y = bottom - 0.01 * (top - bottom)
-    axes.plot([left, left + 1], [y, y], color='black', lw=2, clip_on=False)
-    axes.text(left + 1.1, y, '1 m', ha='left', va='center', fontsize=8)
-
-
-def _draw_legend(figure: Figure, groups: List[BoxGroup],
-                 legend: Legend) -> None:
-    """Say below the panels what lines and colours mean, and count boxes."""
-    handles = [
-        Line2D([], [],
-               color=group.color,
-               linestyle=group.style,
-               label=f'{group.legend} ({len(group.boxes)})')
-        for group in groups
-    ]
-    handles += [
-        Line2D([], [],
-               color='#%02x%02x%02x' % tuple(soften(np.array(color))),
-               linestyle='',
-               marker='o',
-               label=name) for name, color in legend.items()
-    ]
-    if handles:
-        figure.legend(
-            handles=handles,
-            loc='lower center',
-            ncol=min(len(handles), _LEGEND_COLUMNS),
-            frameon=False,
-            fontsize=8)
-
-
-def _draw_figure(points: np.ndarray, colors: np.ndarray,
-                 groups: List[BoxGroup], cameras: Sequence[Camera],
-                 content: np.ndarray, title: str, legend: Legend) -> Figure:
-    """Lay out the panels side by side, equally high, over the legend."""
-    gap, header, footer = 0.15 * _DPI, 0.3 * _DPI, 0.45 * _DPI
-    footer += max(0, (len(legend) - 1) // _LEGEND_COLUMNS) * 0.18 * _DPI
-    drafts = [fit_frame(camera, content, 1000) for camera in cameras]
-    aspect = sum(draft.width / 1000 for draft in drafts)
-    panel = int(min((_WIDTH_INCHES * _DPI - 3 * gap) / aspect, _MAX_PANEL))
-    frames = [fit_frame(camera, content, panel) for camera in cameras]
-    width = sum(frame.width for frame in frames) + 3 * gap
-    height = panel + header + footer
-    figure = Figure(
-        figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor='white')
-    FigureCanvasAgg(figure)
-    left = gap
-    for camera, frame in zip(cameras, frames):
-        axes = figure.add_axes((left / width, footer / height,
-                                frame.width / width, panel / height))
-        draw_panel(axes, points, colors, groups, camera, frame)
-        left += frame.width + gap
-    figure.suptitle(title, y=1 - 0.08 * _DPI / height, va='top', fontsize=10)
-    _draw_legend(figure, groups, legend)
-    return figure
-
-
-def render_scene(path: Union[str, Path],
-                 points: np.ndarray,
-                 colors: Optional[np.ndarray] = None,
-                 true: Optional[LabelledBoxes] = None,
-                 predicted: Optional[LabelledBoxes] = None,
-                 title: str = '',
+def render_scene(path: PathLike,
+                 scene: Scene,
                  options: ViewOptions = DEFAULT_VIEW,
                  legend: Optional[Legend] = None) -> None:
     """Write a PNG of a scene: from above and in perspective.
 
     A prediction is solid when it matches a true box of its class, else
     dashed. Captions stand beside predictions and beside true boxes that no
-    prediction matches. Equal input gives an equal file.
+    prediction matches.
 
     Args:
-        path (Union[str, Path]): PNG file to write; its folder is made.
-        points (np.ndarray): (N, 3) xyz, metres, z up.
-        colors (Optional[np.ndarray]): (N, 3) uint8; without, by height.
-        true (Optional[LabelledBoxes]): True boxes.
-        predicted (Optional[LabelledBoxes]): Predicted boxes with scores.
-        title (str): Written above the panels.
+        path (PathLike): PNG file to write; its folder is made.
+        scene (Scene): The scene.
         options (ViewOptions): What the picture shows and from where.
-        legend (Optional[Legend]): Names of some of the colours.
+        legend (Optional[Legend]): Names of some of the colors.
 
     Raises:
         ValueError: When there is no point, a coordinate is not finite, or
-            points and colours differ in number.
+            points and colors differ in number.
     """
-    points, colors = prepare_points(points, colors, options.max_points,
-                                    options.max_height, options.seed)
+    points, colors = scene.shown_points(options)
     colors = soften(colors)
-    groups = _box_groups(true, predicted or no_boxes(), options.iou_thr)
-    low, high = scene_bounds(points)
-    is_inside = ((points >= low) & (points <= high)).all(axis=1)
-    corners = box_corners((true or no_boxes()).boxes).reshape(-1, 3)
-    content = np.concatenate([points[is_inside], corners, [low, high]])
+    groups = match_groups(scene, options.iou_thr)
+    content = _content(points)
+    if scene.true is not None:
+        corners = box_corners(scene.true.boxes).reshape(-1, 3)
+        content = np.concatenate([content, corners])
     low, high = content.min(axis=0), content.max(axis=0)
     cameras = (top_camera(low, high),
                perspective_camera(low, high, options.azimuth,
                                   options.elevation))
-    # A user's matplotlibrc must not change the picture.
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        figure = _draw_figure(points, colors, groups, cameras, content, title,
-                              legend or {})
-        with atomic_write(path) as file:
-            figure.savefig(
-                file, format='png', dpi=_DPI, metadata={'Software': None})
+    handles = _legend_handles(groups, legend or {})
+    rows = -(-len(handles) // _LEGEND_COLUMNS)
+    gap, header, footer = 30.0, 60.0, 60.0 + 36 * rows
+    spans = [_span(camera, content) for camera in cameras]
+    aspects = [span[1, 0] / span[1, 1] for span in spans]
+    panel = min((_WIDTH - 3 * gap) / sum(aspects), _MAX_HEIGHT)
+    size = panel * sum(aspects) + 3 * gap, panel + header + footer
+
+    def draw(figure: Figure) -> None:
+        left = gap
+        for camera, span, aspect in zip(cameras, spans, aspects):
+            axes = figure.add_axes((left / size[0], footer / size[1],
+                                    aspect * panel / size[0], panel / size[1]))
+            _draw_view(axes, points, colors, groups, camera, span)
+            left += aspect * panel + gap
+        figure.suptitle(scene.name, y=1 - 16 / size[1], va='top', fontsize=10)
+        figure.legend(
+            handles=handles,
+            loc='lower center',
+            ncol=_LEGEND_COLUMNS,
+            frameon=False,
+            fontsize=8)
+
+    write_bytes(path, encode_png(figure_image(size, _DPI, draw)))
+
+
+def draw_room(scene: Scene,
+              groups: Sequence[BoxGroup] = (),
+              options: ViewOptions = DEFAULT_VIEW,
+              width: int = 1080) -> np.ndarray:
+    """Draw a room in perspective.
+
+    Equal points give equal cameras, whatever the colors and boxes, so that
+    views can be compared side by side.
+
+    Args:
+        scene (Scene): The room; its own boxes are not drawn.
+        groups (Sequence[BoxGroup]): Boxes, those whose captions matter most
+            first.
+        options (ViewOptions): What is shown and from where.
+        width (int): W. Defaults to 1080.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8.
+
+    Raises:
+        ValueError: When there is no point, a coordinate is not finite, or
+            points and colors differ in number.
+    """
+    points, colors = scene.shown_points(options)
+    camera = perspective_camera(*scene_bounds(points), options.azimuth,
+                                options.elevation)
+    span = _span(camera, _content(points))
+    size = width, width * span[1, 1] / span[1, 0]
+    # A view is shown at half its size, so that lines and letters are sharp.
+    return figure_image(
+        size, 240, lambda figure: _draw_view(
+            figure.add_axes(
+                (0, 0, 1, 1)), points, colors, groups, camera, span))
+
+
+def best_azimuth(points: np.ndarray) -> float:
+    """Look along the longer side of a room, so that its picture is not flat.
+
+    Args:
+        points (np.ndarray): (N, 3) xyz, metres, axis-aligned, z up.
+
+    Returns:
+        float: For :class:`~.scene.ViewOptions`.
+    """
+    low, high = scene_bounds(points)
+    x, y, _ = high - low
+    return -30.0 if x > y else -60.0
+
+
+def _content(points: np.ndarray) -> np.ndarray:
+    """What a picture has to show: all points but strays."""
+    low, high = scene_bounds(points)
+    is_inside = ((points >= low) & (points <= high)).all(axis=1)
+    return np.concatenate([points[is_inside], [low, high]])
+
+
+def _span(camera: Camera, content: np.ndarray) -> np.ndarray:
+    """Lower left corner and size of a view, (2, 2), picture coordinates."""
+    xy, _ = camera.project(content)
+    low, high = xy.min(axis=0), xy.max(axis=0)
+    border = 0.03 * (high - low).max()
+    return np.stack([low - border, high - low + 2 * border])
+
+
+def _draw_view(axes: Axes, points: np.ndarray, colors: np.ndarray,
+               groups: Sequence[BoxGroup], camera: Camera,
+               span: np.ndarray) -> None:
+    """Draw points, boxes and captions of one view."""
+    (left, bottom), (width, height) = span
+    axes.set(xlim=(left, left + width), ylim=(bottom, bottom + height))
+    axes.axis('off')
+    if camera.distance is not None:
+        # The walls before the room would hide it.
+        is_kept = ~is_near_wall(points, camera.axes[2])
+        points, colors = points[is_kept], colors[is_kept]
+    else:
+        y = bottom - 0.01 * height
+        axes.plot([left, left + 1], [y, y], color='black', lw=2, clip_on=False)
+        axes.text(left + 1.1, y, '1 m', va='center', fontsize=8)
+    _draw_points(axes, points, colors, camera)
+    for group in reversed(groups):
+        _draw_boxes(axes, group, camera, points)
+    _caption_boxes(axes, groups, camera)
+
+
+def _draw_points(axes: Axes, points: np.ndarray, colors: np.ndarray,
+                 camera: Camera) -> None:
+    """Draw points as discs, the nearest last, darker behind an edge.
+
+    A disc reaches to the neighbours of its point: meshes have few vertices
+    on flat floors, so one size for all leaves holes there or swells thin
+    objects.
+    """
+    xy, depth = camera.project(points)
+    sixth = min(7, len(points))  # the first is the point itself
+    spacing = cKDTree(points).query(points, k=[sixth], workers=2)[0][:, 0]
+    radius = (0.75 * spacing).clip(0.008, 0.07) if sixth > 1 else 0.1
+    if camera.distance:
+        radius = radius * camera.distance / depth
+    # Like eye-dome lighting (Boucheny 2009), but linear in depth: a point
+    # darkens by how much nearer its neighbours in the picture are, which
+    # shows shapes without normals.
+    around = range(1, min(20, len(points)) + 1)
+    beside = cKDTree(xy).query(xy, k=around, workers=2)[1]
+    drop = (depth[:, None] - depth[beside]).clip(0, 0.2).mean(axis=1)
+    shaded = colors / 255 * np.exp(-4 * drop)[:, None]
+    order = np.argsort(-depth, kind='stable')
+    size = np.broadcast_to(2 * radius, len(points))[order]
+    axes.add_collection(
+        EllipseCollection(
+            size,
+            size,
+            0,
+            units='xy',
+            offsets=xy[order],
+            offset_transform=axes.transData,
+            facecolors=shaded[order],
+            linewidths=0))
+
+
+def _draw_boxes(axes: Axes, group: BoxGroup, camera: Camera,
+                points: np.ndarray) -> None:
+    """Draw wireframes, faint where points hide them."""
+    start, end = box_corners(group.boxes.boxes)[:, BOX_EDGES].reshape(
+        -1, 2, 1, 3).swapaxes(0, 1)
+    steps = np.linspace(0, 1, _STEPS_PER_EDGE + 1)[:, None]
+    lines, depth = camera.project(start + (end - start) * steps)
+    visible = lines.copy()
+    if camera.distance is not None:
+        xy, surface = camera.project(points)
+        # Behind the camera, there is no place in the picture.
+        places = np.nan_to_num(lines, nan=-1e6)
+        near = cKDTree(xy).query(
+            places, k=range(1, 5), workers=2, distance_upper_bound=0.05)[1]
+        nearest = np.append(surface, np.inf)[near].min(axis=-1)
+        visible[depth > nearest + _HIDDEN_MARGIN] = np.nan
+    for shown, alpha, width in ((lines, 0.35, 0.5), (visible, 1.0, 1.0)):
+        axes.add_collection(
+            LineCollection(
+                list(shown),
+                colors=group.color,
+                linestyles='--' if group.is_dashed else '-',
+                linewidths=width,
+                alpha=alpha,
+                capstyle='butt'))
+
+
+def _caption_boxes(axes: Axes, groups: Sequence[BoxGroup],
+                   camera: Camera) -> None:
+    """Write class and score at the top of boxes inside the view.
+
+    A caption moves to the nearest free place; one without is left out.
+    """
+    taken: List[BboxBase] = []
+    for text, top, color in _captions(groups):
+        x, y = camera.project(top)[0]
+        if not axes.viewLim.contains(x, y):
+            continue
+        caption = axes.annotate(
+            text, (x, y),
+            ha='center',
+            va='center',
+            color=color,
+            fontsize=6,
+            zorder=10,
+            bbox=dict(
+                boxstyle='round,pad=0.15',
+                fc='white',
+                ec=color,
+                alpha=0.85,
+                lw=0.4),
+            arrowprops=dict(
+                arrowstyle='-', color=color, lw=0.5, shrinkA=0, shrinkB=0))
+        place = _free_place(axes, caption.get_window_extent().padded(3), taken)
+        if place is None:
+            caption.remove()
+        else:
+            taken.append(place)
+            x, y = axes.transData.inverted().transform(
+                np.mean(place.get_points(), axis=0))
+            caption.set_position((x, y))
+
+
+def _free_place(axes: Axes, box: BboxBase,
+                taken: List[BboxBase]) -> Optional[BboxBase]:
+    """The nearest place inside a view that overlaps none of those taken."""
+    for right, up in _OFFSETS:
+        place = box.translated(right * box.width / 2, up * box.height)
+        if (axes.bbox.count_contains(place.corners()) == 4
+                and not place.count_overlaps(taken)):
+            return place
+    return None
+
+
+def _captions(
+        groups: Sequence[BoxGroup]) -> Iterator[Tuple[str, np.ndarray, str]]:
+    """Text, top (3,) in metres and color of each captioned box."""
+    for group in groups:
+        if group.is_captioned:
+            tops = group.boxes.boxes[:, :3].copy()
+            tops[:, 2] += group.boxes.boxes[:, 5] / 2
+            for text, top in zip(group.boxes.captions(), tops):
+                yield text, top, group.color
+
+
+def _legend_handles(groups: Sequence[BoxGroup],
+                    legend: Legend) -> List[Line2D]:
+    """What lines and colors mean, with the number of boxes."""
+    lines = [
+        Line2D([], [],
+               color=group.color,
+               linestyle='--' if group.is_dashed else '-',
+               label=f'{group.legend} ({len(group.boxes)})')
+        for group in groups
+    ]
+    return lines + [
+        Line2D([], [],
+               color=hex_color(soften(np.array(color))),
+               linestyle='',
+               marker='o',
+               label=name) for name, color in legend.items()
+    ]

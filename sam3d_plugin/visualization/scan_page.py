@@ -4,27 +4,27 @@ Axes: H W pixels, R regions of a frame, N points.
 """
 from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
+from markupsafe import Markup
 
-from sam3d_plugin.store.files import BackendArgs, write_bytes
-from .html import points_trace, scene_layout
-from .overlays import FramePanels, depth_range, draw_depth, encode_png, fit
-from .page_parts import (data_uri, figure_html, jpeg_uri, json_for_html,
-                         names_and_values)
+from sam3d_plugin.store.files import BackendArgs, PathLike
+from .overlays import FramePanels, depth_range, draw_depth, fit
+from .pages import figure_html, jpeg_uri, png_uri, write_page
 from .points import (check_points, choose_points, colors_from_height,
                      colors_from_ids)
-from .render import DEFAULT_VIEW
-from .scan_page_template import PAGE, SCRIPT, STYLE
+from .report_page import point_viewer
+from .scene import DEFAULT_VIEW
 
-# Beyond so many ids the page's colours repeat.
+# Beyond so many ids the page's colors repeat.
 _MAX_PALETTE = 4096
 _MAX_BARS = 200
+# Of the camera from the points, in diagonals of the box around them.
+_DISTANCE = 1.0
 
+Item = TypeVar('Item')
 Tables = Mapping[str, Sequence[Tuple[str, str]]]
 
 
@@ -80,20 +80,20 @@ class PageContent:
     histograms: Sequence[Histogram] = ()
 
 
-def evenly(names: Sequence[str], count: int) -> List[str]:
-    """At most so many names, evenly spaced, the first and last among them.
+def evenly(items: Sequence[Item], count: int) -> List[Item]:
+    """At most so many items, evenly spaced, the first and last among them.
 
     Args:
-        names (Sequence[str]): All names, in order.
+        items (Sequence[Item]): All items, in order.
         count (int): How many at most.
 
     Returns:
-        List[str]: In order.
+        List[Item]: In order.
     """
-    if len(names) <= count:
-        return list(names)
-    places = np.linspace(0, len(names) - 1, count).round().astype(int)
-    return [names[i] for i in places]
+    if len(items) <= count:
+        return list(items)
+    places = np.linspace(0, len(items) - 1, count).round().astype(int)
+    return [items[i] for i in places]
 
 
 def area_histogram(areas: np.ndarray, title: str) -> Histogram:
@@ -114,7 +114,7 @@ def area_histogram(areas: np.ndarray, title: str) -> Histogram:
                      np.bincount(powers - low).tolist())
 
 
-def write_scan_page(path: Union[str, Path],
+def write_scan_page(path: PathLike,
                     content: PageContent,
                     max_side: int = 640,
                     max_points: int = 60000,
@@ -122,7 +122,7 @@ def write_scan_page(path: Union[str, Path],
     """Write the page as one file that needs no network.
 
     Args:
-        path (Union[str, Path]): HTML file to write; its folder is made.
+        path (PathLike): HTML file to write; its folder is made.
         content (PageContent): What it shows.
         max_side (int): Longest side of its images, pixels.
         max_points (int): Points drawn at most, chosen at random.
@@ -136,30 +136,20 @@ def write_scan_page(path: Union[str, Path],
     """
     limits = depth_range(
         [f.depth for f in content.frames if f.depth is not None])
-    colors, points_html = _points_parts(content.points, max_points)
-    data = dict(
+    frames = dict(
         frames=[_frame_data(f, max_side, limits) for f in content.frames],
-        palette=_palette(content.frames),
-        pointColors=colors)
-    page = PAGE.substitute(
-        title=escape(content.title),
-        subtitle=escape(content.subtitle),
-        style=STYLE,
-        script=SCRIPT,
-        plotly=get_plotlyjs(),
-        no_frames='' if content.frames else 'hidden',
-        no_points='' if content.points else 'hidden',
-        depth_note=f'Depth from {limits[0]:.2f} m (bright) to '
-        f'{limits[1]:.2f} m (dark); grey: none.',
-        points=points_html,
-        points_note=escape(content.points.note if content.points else ''),
-        statistics=_tables(content.tables),
-        charts=_charts(content.histograms),
-        settings=_tables(content.settings),
-        no_settings='' if content.settings else 'hidden',
-        data=json_for_html(data)).encode()
-    write_bytes(path, page, backend_args)
-    return len(page)
+        palette=_palette(content.frames))
+    return write_page(
+        path,
+        'scan.html',
+        backend_args,
+        title=content.title,
+        content=content,
+        frames=frames,
+        limits=limits,
+        points=content.points and _viewer(content.points, max_points),
+        charts=[(chart, _chart_html(chart, i))
+                for i, chart in enumerate(content.histograms)])
 
 
 def _frame_data(frame: FramePanels, max_side: int,
@@ -168,12 +158,12 @@ def _frame_data(frame: FramePanels, max_side: int,
     data: Dict[str, Any] = dict(
         name=frame.name,
         note=escape(frame.note),
-        color=jpeg_uri(fit(frame.color, max_side, False)))
+        color=jpeg_uri(frame.color, max_side))
     if frame.ids is not None:
         data.update(_ids_data(frame, max_side))
     if frame.depth is not None:
         depth = draw_depth(fit(frame.depth, max_side, True), *limits)
-        data['depth'] = jpeg_uri(depth)
+        data['depth'] = jpeg_uri(depth, max_side)
     return data
 
 
@@ -187,7 +177,7 @@ def _ids_data(frame: FramePanels, max_side: int) -> Dict[str, Any]:
     small = fit(frame.ids, max_side, True).astype(np.int64)
     coded = np.stack([small % 256, small // 256, small * 0], axis=-1)
     data = dict(
-        ids=data_uri('png', encode_png(coded.astype(np.uint8))),
+        ids=png_uri(coded.astype(np.uint8)),
         regions=len(counts) - 1,
         size=int(frame.ids.size),
         areas=counts[1:].tolist())
@@ -200,7 +190,7 @@ def _ids_data(frame: FramePanels, max_side: int) -> Dict[str, Any]:
 
 
 def _palette(frames: Sequence[FramePanels]) -> List[List[int]]:
-    """Colours by region id, and by group id + 1."""
+    """Colors by region id, and by group id + 1."""
     largest = 0
     for frame in frames:
         for ids in (frame.ids, frame.group_ids):
@@ -210,49 +200,22 @@ def _palette(frames: Sequence[FramePanels]) -> List[List[int]]:
     return colors_from_ids(np.arange(count)).tolist()
 
 
-def _points_parts(points: Optional[PagePoints],
-                  max_points: int) -> Tuple[Dict[str, str], str]:
-    """Colours of the points, as rrggbb by name of the button, and a figure."""
-    if points is None:
-        return {}, ''
+def _viewer(points: PagePoints, max_points: int) -> Dict[str, Any]:
+    """Points that rotate, colored by all that is known of them."""
     xyz = check_points(points.xyz)
     index = choose_points(xyz, max_points)
+    ids = None if points.region_ids is None else points.region_ids[index]
     choices = {}
     if points.rgb is not None:
         choices['photo'] = points.rgb[index]
-    if points.region_ids is not None:
-        choices['region'] = colors_from_ids(points.region_ids[index])
+    if ids is not None:
+        choices['region'] = colors_from_ids(ids)
     choices['height'] = colors_from_height(xyz[index])
-    trace = points_trace(xyz[index], next(iter(choices.values())))
-    trace.marker.size = 2.5
-    if points.region_ids is not None:
-        trace.hoverinfo = None
-        trace.customdata = points.region_ids[index]
-        trace.hovertemplate = 'region %{customdata}<extra></extra>'
-    figure = go.Figure([trace])
-    figure.update_layout(scene_layout('', DEFAULT_VIEW))
-    figure.update_layout(
-        margin=dict(l=0, r=0, t=0, b=0), scene_domain=dict(y=[0, 1]))
-    colors = {
-        name: np.ascontiguousarray(values, dtype=np.uint8).tobytes().hex()
-        for name, values in choices.items()
-    }
-    return colors, figure_html(figure, 'points', 620)
+    return point_viewer('points', xyz[index], choices, DEFAULT_VIEW, _DISTANCE,
+                        ids, 620, 2.5, True)
 
 
-def _tables(tables: Tables) -> str:
-    return ''.join(f'<div class="card"><h3>{escape(title)}</h3>'
-                   f'{names_and_values(rows)}</div>'
-                   for title, rows in tables.items())
-
-
-def _charts(charts: Sequence[Histogram]) -> str:
-    return ''.join(f'<div class="card wide"><h3>{escape(chart.title)}</h3>'
-                   f'{_chart_html(chart, i)}</div>'
-                   for i, chart in enumerate(charts))
-
-
-def _chart_html(chart: Histogram, number: int) -> str:
+def _chart_html(chart: Histogram, number: int) -> Markup:
     bars = go.Bar(
         x=list(chart.labels)[:_MAX_BARS],
         y=list(chart.counts)[:_MAX_BARS],
@@ -263,4 +226,4 @@ def _chart_html(chart: Histogram, number: int) -> str:
         plot_bgcolor='white',
         xaxis=dict(type='category'),
         yaxis=dict(gridcolor='#dde3e9'))
-    return figure_html(figure, f'chart{number}', 260)
+    return figure_html(figure, f'chart{number}', '260px')

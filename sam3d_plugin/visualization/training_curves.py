@@ -2,16 +2,16 @@
 from dataclasses import dataclass
 from typing import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from .figures import figure_image
+
 _DPI = 110
-_PANEL = (4.4, 3.0)
+_PANEL = (484, 330)  # pixels
 _COLUMNS = 3
-# Colours that stay apart for the colour-blind (Okabe and Ito).
+# Colors that stay apart for the color-blind (Okabe and Ito).
 _COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9')
 
 
@@ -34,7 +34,7 @@ def draw_training_curves(
     Args:
         panels (Mapping[str, Mapping[str, Sequence[Line]]]): By the title of a
             panel and the name of a group; lines of a group, such as the seeds
-            of an arm, have one colour.
+            of an arm, have one color.
 
     Returns:
         np.ndarray: (H, W, 3) uint8.
@@ -47,21 +47,16 @@ def draw_training_curves(
         raise ValueError('there is no curve to draw')
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    # A user's matplotlibrc must not change the picture.
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        figure = Figure(
-            figsize=(_PANEL[0] * columns, _PANEL[1] * rows),
-            dpi=_DPI,
-            layout='constrained')
-        canvas = FigureCanvasAgg(figure)
+
+    def draw(figure: Figure) -> None:
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for panel, (title, groups) in zip(axes, panels.items()):
             _draw_panel(panel, title, groups)
         for panel in axes[len(panels):]:
             panel.set_axis_off()
-        canvas.draw()
-        return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+    return figure_image((_PANEL[0] * columns, _PANEL[1] * rows), _DPI, draw,
+                        True)
 
 
 def _draw_panel(axes: Axes, title: str,

@@ -1,4 +1,4 @@
-"""An installed wheel has the configs, and mmengine and mim find them."""
+"""A wheel has templates and configs, which mmengine and mim find."""
 import os
 import shutil
 import site
@@ -23,6 +23,7 @@ from mmengine.config import Config
 from mmengine.fileio import load
 import sam3d_plugin
 from sam3d_plugin.engine.projects import make_projects_importable
+from sam3d_plugin.visualization.pages import render
 
 
 def unscoped(value):
@@ -48,6 +49,7 @@ for name in load(mim / 'model-index.yml')['Import']:
         assert Config.fromfile(mim / model['Config']).model
         found.append(model['Config'])
 assert (mim / 'tools/train.py').is_file()
+assert '<p>' in render('sections/tokens.html', frames=[])
 by_name, by_path = map(Config.fromfile, ('mine.py', sys.argv[1]))
 by_path.max_boxes = 7
 assert unscoped(by_name.to_dict()) == unscoped(by_path.to_dict())

@@ -106,7 +106,7 @@ def test_missing_store_another_version_or_kind(root, folder, tool):
 
 def test_manifest_of_a_run_that_has_not_ended(root):
     (root / 'region_features' / 'manifest.json').unlink()
-    refused(root, 'manifest.json is missing', 'run the step to its end')
+    refused(root, 'manifest.json is missing', 'finish')
 
 
 def test_features_of_other_regions(root):
@@ -223,7 +223,7 @@ def record_frames(root, change=''):
         store.write_record(ScanRecord(scan, items))
     if not change:
         for scan in frame_store.SCANS:
-            marks = PosedImages(store.root).marks(scan)
+            marks = PosedImages(store.root).checksums(scan)
             record = maps.record(scan)
             for frame, item in record.items.items():
                 item.inputs = dict(frame=marks[frame])
@@ -255,4 +255,4 @@ def test_scans_whose_frames_are_incomplete_are_left_out(root):
 def test_stores_that_are_being_changed(root, folder):
     store = Store(root / folder)
     store.open_journal(store.record('alpha'))
-    refused(root, folder, 'run the step to its end')
+    refused(root, folder, 'finish')

@@ -121,7 +121,7 @@ def test_frames_without_labels_are_refused():
 
 
 @pytest.mark.parametrize('settings, message', [
-    (dict(neighbors=0), 'at least one neighbour'),
+    (dict(neighbors=0), 'neighbors'),
     (dict(temperature=0.), 'must be positive'),
 ])
 def test_settings_are_checked(settings, message):

@@ -61,7 +61,7 @@ def test_absent_class_is_left_out_and_named(monkeypatch):
     for key in ('acc', 'acc_cls'):
         assert scores[key] == stock[key]
     assert said == [
-        '1 of 3 classes have no labelled point in this split and are left '
+        '1 of 3 classes have no labeled point in this split and are left '
         'out: chair; the mIoU of the others is 0.7500'
     ]
     assert np.isfinite(list(scores.values())).all()

@@ -60,7 +60,7 @@ def test_files_are_in_the_coordinates_of_the_scan(predict, room, tmp_path,
     # The page packs its numbers: look at what it is made from.
     pages = []
     monkeypatch.setattr(writers, 'write_scene_html',
-                        lambda _, *content, **__: pages.append(content))
+                        lambda _, scene, *__: pages.append(scene))
     xyz, rgb, regions = room
     paths, centers, notes = [], [], []
     for name, move in (('here', 0 * FAR), ('there', FAR)):
@@ -72,10 +72,9 @@ def test_files_are_in_the_coordinates_of_the_scan(predict, room, tmp_path,
         centers.append(np.array([box['center'] for box in content['boxes']]))
         notes.append(content['notes'])
         assert content['axis_align'] == np.eye(4).tolist()
-        # points, colours, true and predicted boxes, title
-        np.testing.assert_allclose(pages[-1][0], xyz + move)
+        np.testing.assert_allclose(pages[-1].points, xyz + move)
         np.testing.assert_allclose(
-            pages[-1][3].boxes[:, :3], centers[-1][:9], atol=1e-4)
+            pages[-1].predicted.boxes[:, :3], centers[-1][:9], atol=1e-4)
     np.testing.assert_allclose(centers[1], centers[0] + FAR, atol=1e-3)
     assert len(notes[1]) == len(notes[0])
     assert 'moved by (-5' in notes[1][-1] and 'own coord' in notes[1][-1]

@@ -39,7 +39,7 @@ def test_boxes_beside_a_scan_are_not_looked_at(tmp_path):
     path = write_scan(tmp_path / 'a.ply', XYZ, RGB)
     box = dict(bbox=[0, 0, 0, 1, 1, 1], label='spaceship')
     (tmp_path / 'a.boxes.json').write_text(json.dumps([box]))
-    (tmp_path / 'a.ply.boxes.json').write_text('no JSON')
+    (tmp_path / 'a.ply.boxes.json').write_text('JSON')
     assert read_scene(path).boxes is None
 
 
@@ -74,14 +74,14 @@ def test_what_numpy_takes_is_a_scan(convert):
 
 
 @pytest.mark.parametrize('arrays, message', [
-    ((dict(xyz=XYZ), ), 'xyz is a dict and no array of numbers'),
-    (([[0, 1, 2], [3, 4]], ), 'xyz is a list and no array of numbers'),
-    (([['a', 'b', 'c']], ), 'xyz is a list and no array of numbers'),
+    ((dict(xyz=XYZ), ), 'xyz is a dict'),
+    (([[0, 1, 2], [3, 4]], ), 'xyz is a list'),
+    (([['a', 'b', 'c']], ), 'xyz is a list'),
     ((torch.ones(5, 3, requires_grad=True), ), 'xyz is a Tensor .*grad'),
     ((None, ), 'xyz is a NoneType'),
     ((XYZ, 'red'), 'rgb is a str'),
     ((XYZ, RGB, REGIONS - 9), 'region id -. is negative'),
-    ((XYZ, RGB, REGIONS + .5), 'whole numbers'),
+    ((XYZ, RGB, REGIONS + .5), 'integers'),
 ])
 def test_what_is_no_array_of_a_scan(arrays, message):
     with pytest.raises(ScanError, match=message):
@@ -92,7 +92,7 @@ def test_what_is_no_array_of_a_scan(arrays, message):
 def test_colours_that_cannot_be_read_stop_nothing(rgb):
     scan = scene_of_arrays(XYZ, rgb)
     assert colors_of(scan) is None
-    assert any('mid-grey' in note for note in scan.notes)
+    assert any('mid-gray' in note for note in scan.notes)
 
 
 def test_units_and_axis_of_arrays():

@@ -105,7 +105,7 @@ def test_s3dis(room, tmp_path):
 
 
 def test_detectors_and_segmentors_are_told_apart(files, segment, room):
-    with pytest.raises(ValueError, match='the config is no detector'):
+    with pytest.raises(ValueError, match='not a detector'):
         segment.__self__(room[0])
 
 

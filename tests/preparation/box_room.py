@@ -15,7 +15,7 @@ ROOM = np.array([5.0, 4.0, 2.6])
 
 @dataclass(frozen=True)
 class Frame:
-    """Depth in metres, colors, and the camera's pose."""
+    """Depth in meters, colors, and the camera's pose."""
     depth: np.ndarray
     color: np.ndarray
     pose: np.ndarray

@@ -29,7 +29,7 @@ def look_at(eye, target):
 
 
 def render(pose, intrinsics=INTRINSICS, shape=(HEIGHT, WIDTH)):
-    """Depth (H, W) in metres, 0 = none, and true instances (H, W)."""
+    """Depth (H, W) in meters, 0 = none, and true instances (H, W)."""
     pixels = np.arange(shape[0] * shape[1])
     rays = back_project(np.ones(shape), intrinsics, pixels) @ pose[:3, :3].T
     eye = pose[:3, 3]

@@ -19,7 +19,8 @@ from sam3d_plugin.preparation.regions.generators import build_generator
 from sam3d_plugin.preparation.regions.region_maps_step import RegionMapStep
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.store.errors import StoreError
-from sam3d_plugin.store.manifest import ItemRecord, ScanRecord, Store, mark_of
+from sam3d_plugin.store.manifest import (ItemRecord, ScanRecord, Store,
+                                         file_checksum)
 from sam3d_plugin.store.posed_images import (Cameras, PosedImages,
                                              encode_color, frame_files)
 from sam3d_plugin.store.region_features import RegionFeatures
@@ -139,7 +140,8 @@ def test_regions_of_another_frame_are_made_again(data):
             name:
             ItemRecord(
                 'ok', '', {
-                    f'a/{name}{end}': mark_of(store.read(f'a/{name}{end}'))
+                    f'a/{name}{end}': file_checksum(
+                        store.read(f'a/{name}{end}'))
                     for end in ('.jpg', '.png', '.txt')
                 })
             for name in ('00000', '00001', '00002')
@@ -162,10 +164,10 @@ def test_frame_that_was_left_out_is_lifted_once_it_is_whole(data):
     content = path.read_bytes()
     path.write_bytes(content[:40])
     report = make(data, later_steps(data)['regions'], 'regions')
-    assert report.made == 1 and list(report.left_out) == ['a/00001']
+    assert report.made == 1 and list(report.skipped_frames) == ['a/00001']
     path.write_bytes(content)
     report = make(data, later_steps(data)['regions'], 'regions')
-    assert report.made == 1 and not report.left_out
+    assert report.made == 1 and not report.skipped_frames
     assert make(data, later_steps(data)['regions'], 'regions').kept == 1
 
 
@@ -225,19 +227,15 @@ def test_frames_and_scans_that_lack_a_file_are_named(data):
     (images / 'b').mkdir()
     (images / 'b/00000.jpg').write_bytes((images / 'a/00001.jpg').read_bytes())
     report = make(data, maps_step(data), 'maps')
-    assert report.skipped == {
-        'a/00000':
-        'posed_images/a/00000.jpg is missing',
-        'b':
-        'posed_images/b/intrinsic.txt is missing; write the 4x4 '
-        'intrinsics of the colour images'
-    }
+    assert set(report.skipped) == {'a/00000', 'b'}
+    assert '00000.jpg is missing' in report.skipped['a/00000']
+    assert 'intrinsic.txt is missing' in report.skipped['b']
 
 
 @pytest.mark.parametrize('file, matrix, reason', [
     ('intrinsic.txt', np.zeros((4, 4)), 'focal length'),
     ('intrinsic_depth.txt', -np.eye(4), 'focal length'),
-    ('depth_to_color.txt', 2 * np.eye(4), 'no rotation'),
+    ('depth_to_color.txt', 2 * np.eye(4), 'rotation'),
 ])
 def test_cameras_that_cannot_be_are_refused(data, file, matrix, reason):
     np.savetxt(data / 'posed_images/a' / file, matrix)

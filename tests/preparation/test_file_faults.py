@@ -37,7 +37,8 @@ from sam3d_plugin.preparation.sources.scannet.scans import ScanNetScans
 from sam3d_plugin.preparation.sources.sunrgbd.sources import open_source
 from sam3d_plugin.preparation.sources.sunrgbd.step import SunRGBDStep
 from sam3d_plugin.store.errors import StoreError
-from sam3d_plugin.store.manifest import ItemRecord, ScanRecord, Store, mark_of
+from sam3d_plugin.store.manifest import (ItemRecord, ScanRecord, Store,
+                                         file_checksum)
 from sam3d_plugin.store.posed_images import (Cameras, PosedImages,
                                              encode_color, frame_files)
 from sam3d_plugin.store.region_maps import encode_region_map
@@ -244,7 +245,7 @@ class Trial:
             closed = [] if record.scan in store.open_scans() else [record]
             for part in [*record.items.values(), *closed]:
                 for path, mark in part.files.items():
-                    assert mark_of(store.read(path)) == mark, path
+                    assert file_checksum(store.read(path)) == mark, path
 
 
 @pytest.fixture

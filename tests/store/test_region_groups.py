@@ -93,9 +93,9 @@ def test_missing_and_damaged_groups(tmp_path):
     with pytest.raises(FileNotFoundError, match='build_groups'):
         RegionGroups(tmp_path).read('s', '0')
     content = encode_groups(make_groups())
-    with pytest.raises(StoreError, match='no file of groups'):
+    with pytest.raises(StoreError, match='groups'):
         decode_groups(content[:-3], 'g')
-    with pytest.raises(StoreError, match='no file of groups'):
+    with pytest.raises(StoreError, match='groups'):
         decode_groups(pack_group_ids({'0': np.array([1])}), 'g')
     short = Groups(np.ones((2, 3), np.float32), np.array([1]), np.ones(2))
     with pytest.raises(StoreError, match='disagree'):

@@ -20,7 +20,7 @@ def test_a_shard_is_read_from_text():
 
 @pytest.mark.parametrize('text', ['4/4', '-1/4', '1', 'a/b', '1/0', ''])
 def test_other_texts_are_refused(text):
-    with pytest.raises(StoreError, match='count from 0'):
+    with pytest.raises(StoreError, match='invalid --shard'):
         parse_shard(text)
 
 

@@ -71,7 +71,7 @@ def test_back_projected_depth_lies_on_the_scan(scene):
     tree = cKDTree(scene.scan.xyz)
     for frame in scene.frames:
         check_pose(frame.pose, 'pose')
-        depth = frame.millimetres.astype(np.float32) / 1000
+        depth = frame.millimeters.astype(np.float32) / 1000
         pixels = np.flatnonzero((depth > 0) & (depth < 3))
         points = back_project(depth, scene.intrinsics, pixels)
         world = transform(points.astype(np.float64), frame.pose)
@@ -89,7 +89,7 @@ def test_files_hold_what_was_made(scene):
         color = decode_color(files[f'{stem}.jpg'], stem).astype(int)
         assert np.abs(color - frame.color).mean() < 5
         depth = decode_depth(files[f'{stem}.png'], stem)
-        assert np.array_equal(depth, frame.millimetres)
+        assert np.array_equal(depth, frame.millimeters)
         pose = decode_matrix(files[f'{stem}.txt'], stem)
         assert np.array_equal(pose, frame.pose)
     fields = scene_fields(scene)
@@ -107,8 +107,8 @@ def test_fusion_averages_by_weight_and_labels_by_majority():
     frames = [
         Observation(
             np.full((*shape, 3), gray, np.uint8),
-            np.full(shape, millimetres, np.uint16), labels, np.eye(4))
-        for gray, millimetres, labels in ((100, 2000,
+            np.full(shape, millimeters, np.uint16), labels, np.eye(4))
+        for gray, millimeters, labels in ((100, 2000,
                                            np.ones(shape, np.int64)),
                                           (140, 2010, ids))
     ]

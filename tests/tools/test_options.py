@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FROZEN = Path(__file__).with_name('options.txt')
-LARGEST = 327
+LARGEST = 320
 
 
 def options_of(path):

@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 
-from sam3d_plugin.visualization.boxes import (BOX_EDGES, LabelledBoxes,
-                                              box_corners, box_iou,
-                                              match_boxes, no_boxes)
+from sam3d_plugin.visualization.boxes import (BOX_EDGES, NO_BOXES,
+                                              LabelledBoxes, box_corners,
+                                              box_iou, match_boxes)
 
 UNIT = np.array([0.0, 0, 0, 1, 1, 1, 0])
 # What two unit squares share when one is turned by 45 degrees.
@@ -86,8 +86,8 @@ def test_true_box_goes_to_the_best_score_of_its_class():
 
 def test_matching_without_boxes_is_empty():
     some = LabelledBoxes(UNIT[None], ['chair'], [0.5])
-    assert match_boxes(no_boxes(), some).shape == (0, )
-    np.testing.assert_array_equal(match_boxes(some, no_boxes()), [-1])
+    assert match_boxes(NO_BOXES, some).shape == (0, )
+    np.testing.assert_array_equal(match_boxes(some, NO_BOXES), [-1])
 
 
 def test_selected_boxes_keep_their_captions():

@@ -6,7 +6,8 @@ import pytest
 
 from sam3d_plugin.visualization import finetuning_sections as sections
 from sam3d_plugin.visualization.boxes import LabelledBoxes
-from sam3d_plugin.visualization.finetuning_texts import introduce
+from sam3d_plugin.visualization.pages import render
+from sam3d_plugin.visualization.scene import Scene
 
 PALETTE = dict(floor=(10, 20, 30), chair=(200, 0, 0), table=(0, 0, 200))
 XYZ = np.random.default_rng(0).uniform(size=(60, 3)) * (4, 3, 2)
@@ -27,7 +28,7 @@ def make_run(scores=None, steps=400, encoder='encoder.pth'):
 def make_detected():
     """Two true boxes; the best prediction matches, two others do not."""
     boxes = np.array([[1, 1, .5, 1, 1, 1], [3, 2, .5, 1, 1, 1]])
-    return sections.DetectedRoom(
+    return Scene(
         'room', XYZ, np.full((60, 3), 90, np.uint8),
         LabelledBoxes(boxes, ['chair', 'table']),
         LabelledBoxes(boxes[[0, 1, 1]], ['chair', 'chair', 'table'],
@@ -35,7 +36,7 @@ def make_detected():
 
 
 def make_segmented():
-    """Of 40 labelled points, 30 are right."""
+    """Of 40 labeled points, 30 are right."""
     true = np.repeat([0, 1, 3], 20)
     predicted = np.where(np.arange(60) < 10, 1, true.clip(max=1))
     return sections.SegmentedRoom('room', XYZ, true, predicted)
@@ -65,9 +66,9 @@ def test_points_are_true_predicted_and_wrong():
     section = sections.segmentation_section([make_segmented()],
                                             make_run(dict(miou=.5, acc=.75)))
     body = section.body
-    assert 'room: 75% of 40 labelled points are right' in body
+    assert 'room: 75% of 40 labeled points are right' in body
     assert body.count('data:image/jpeg') == 3
-    shown = re.search(r'<ul class="legend">.*?</ul>', body)[0]
+    shown = re.search(r'<ul class="legend">.*?</ul>', body, re.S)[0]
     assert re.findall(r'#(\w{6})"></i>(.*?)<',
                       shown) == [('c80000', 'chair'), ('0a141e', 'floor'),
                                  ('e1e1e1', 'no label')]
@@ -77,8 +78,7 @@ def test_points_are_true_predicted_and_wrong():
 
 def test_a_room_where_nothing_is_found_is_shown():
     room = make_detected()
-    empty = sections.DetectedRoom('empty', room.points, room.colors, room.true,
-                                  room.predicted.select(slice(0)))
+    empty = Scene('empty', room.points, room.colors, room.true)
     body = sections.detection_section([empty], make_run()).body
     assert 'empty: 0 of 2 true boxes' in body and 'the 0 best of 0' in body
 
@@ -94,8 +94,8 @@ def test_what_was_not_measured_is_said():
 
 def test_a_short_fine_tuning_is_called_one():
     rooms = [make_segmented()]
-    short = sections.segmentation_section(rooms, make_run(steps=400)).text
-    long = sections.segmentation_section(rooms, make_run(steps=30000)).text
+    short = sections.segmentation_section(rooms, make_run(steps=400)).body
+    long = sections.segmentation_section(rooms, make_run(steps=30000)).body
     assert 'short fine-tuning, 400 steps with one seed' in short
     assert 'short fine-tuning' not in long
 
@@ -107,12 +107,14 @@ def test_points_that_got_lost_are_refused():
 
 
 @pytest.mark.parametrize('labels, words', [
-    (['Detection', 'Segmentation'], 'as the backbone of a\ndetector and of a '
-     'segmentor.'),
-    (['Detection'], 'as the backbone of a\ndetector. This page shows no '
-     'fine-tuned segmentor:'),
+    (['Detection', 'Segmentation'], 'backbone of a detector and of a '
+     'segmentor. </p>'),
+    (['Detection'], 'backbone of a detector. This page shows no fine-tuned '
+     'segmentor:'),
     ([], 'This page shows no fine-tuned detector and no fine-tuned segmentor:')
 ])
 def test_the_introduction_names_what_is_shown(labels, words):
-    assert words in introduce(labels)
-    assert ('after all' in introduce(labels)) == bool(labels)
+    shown = [dict(label=label, body='') for label in labels]
+    page = render('report.html', title='', plotly='', sections=shown)
+    page = re.sub(r'\s+', ' ', page)
+    assert words in page and ('after all' in page) == bool(labels)

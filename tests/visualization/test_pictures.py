@@ -7,16 +7,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from sam3d_plugin.visualization import render
-from sam3d_plugin.visualization.boxes import (LabelledBoxes, match_boxes,
-                                              no_boxes)
+from sam3d_plugin.visualization.box_groups import (TRUE_COLOR, BoxGroup,
+                                                   match_groups)
+from sam3d_plugin.visualization.boxes import NO_BOXES, LabelledBoxes
 from sam3d_plugin.visualization.html import build_figure, write_scene_html
-from sam3d_plugin.visualization.render import ViewOptions, render_scene
+from sam3d_plugin.visualization.render import render_scene
+from sam3d_plugin.visualization.scene import Scene, ViewOptions
 
-REAL_SCAN = (
-    Path(__file__).parents[2] /
-    '../shared/data/scannet_scene0000/scene0000_00_labelled.npz')
 POINTS = np.random.default_rng(0).uniform(0, 3, size=(300, 3))
 COLORS = np.full((300, 3), 128, dtype=np.uint8)
 TRUE = LabelledBoxes([[1, 1, 1, 1, 1, 1, 0.3], [2, 2, 1, 0.5, 0.5, 1, 0]],
@@ -24,6 +24,7 @@ TRUE = LabelledBoxes([[1, 1, 1, 1, 1, 1, 0.3], [2, 2, 1, 0.5, 0.5, 1, 0]],
 PREDICTED = LabelledBoxes(
     [[1, 1, 1, 1, 1.1, 1, 0.3], [2.5, 0.5, 1, 0.4, 0.4, 0.4, 0]],
     ['chair', 'sofa'], [0.9, 0.4])
+SCENE = Scene('a', POINTS, COLORS, TRUE, PREDICTED)
 
 
 def near(picture: np.ndarray, color: str) -> int:
@@ -34,14 +35,14 @@ def near(picture: np.ndarray, color: str) -> int:
 
 @pytest.mark.parametrize('true, predicted, blue, red', [
     (TRUE, PREDICTED, True, True),
-    (TRUE, None, True, False),
+    (TRUE, NO_BOXES, True, False),
     (None, PREDICTED, False, True),
-    (no_boxes(), no_boxes(), False, False),
+    (NO_BOXES, NO_BOXES, False, False),
 ])
 def test_png_shows_the_boxes_it_is_given(tmp_path: Path, true, predicted,
                                          blue: bool, red: bool):
     path = tmp_path / 'new' / 'scene.png'
-    render_scene(path, POINTS, COLORS, true, predicted, 'a scene')
+    render_scene(path, Scene('a scene', POINTS, COLORS, true, predicted))
     picture = cv2.imread(str(path))
     assert (near(picture, '#0050B0') > 100) == blue
     assert (near(picture, '#D9400B') > 100) == red
@@ -51,44 +52,107 @@ def test_png_shows_the_boxes_it_is_given(tmp_path: Path, true, predicted,
 def test_png_is_the_same_for_the_same_input(tmp_path: Path):
     options = ViewOptions(max_points=100)
     for name in ('first.png', 'second.png'):
-        render_scene(
-            tmp_path / name, POINTS, None, TRUE, PREDICTED, options=options)
+        render_scene(tmp_path / name, Scene('a', POINTS, None, TRUE,
+                                            PREDICTED), options)
     assert (tmp_path /
             'first.png').read_bytes() == (tmp_path /
                                           'second.png').read_bytes()
 
 
 def test_single_point_without_colour_can_be_drawn(tmp_path: Path):
-    render_scene(tmp_path / 'a.png', [[1.0, 2, 3]], predicted=PREDICTED)
-    write_scene_html(tmp_path / 'a.html', [[1.0, 2, 3]], true=TRUE)
+    point = np.array([[1.0, 2, 3]])
+    render_scene(tmp_path / 'a.png', Scene('a', point, predicted=PREDICTED))
+    write_scene_html(tmp_path / 'a.html', Scene('a', point, true=TRUE))
     assert (tmp_path / 'a.png').stat().st_size > 1000
 
 
-@pytest.mark.skipif(not REAL_SCAN.exists(), reason='no ../shared/data here')
-def test_real_room_is_drawn_with_every_box(tmp_path: Path):
-    scan = np.load(REAL_SCAN)
-    true = LabelledBoxes(scan['bbox'][:, :6],
-                         [f'{label:.0f}' for label in scan['bbox'][:, 6]])
-    predicted = LabelledBoxes(true.boxes[:, :6] + 0.01, true.names,
-                              np.linspace(0.3, 1, len(true)))
-    assert (match_boxes(predicted, true) >= 0).all()
-    arrays = (scan['xyz_aligned'], scan['rgb'], true, predicted)
-    render_scene(
-        tmp_path / 'room.png', *arrays, options=ViewOptions(max_height=2.2))
+def test_room_fills_its_panels(tmp_path: Path):
+    side = np.linspace(0, 4, 100)
+    faces = [np.stack(np.meshgrid(side, side, [0.0]), -1)]
+    for axis in (0, 1):
+        rise = [side, side]
+        rise[axis] = np.array([0.0, 4])
+        faces.append(np.stack(np.meshgrid(*rise, side / 2), -1))
+    room = np.concatenate([face.reshape(-1, 3) for face in faces])
+    render_scene(tmp_path / 'room.png', Scene('room', room))
     picture = cv2.imread(str(tmp_path / 'room.png'))
-    white = (picture > 250).all(axis=2).mean()
-    assert white < 0.6, 'the room does not fill its panels'
+    assert (picture > 250).all(axis=2).mean() < 0.6
 
 
 def test_box_behind_the_camera_does_not_break_the_picture(tmp_path: Path):
     far = LabelledBoxes([[50.0, -80, 90, 30, 30, 30, 0]], ['bed'], [0.5])
-    render_scene(tmp_path / 'a.png', POINTS, COLORS, TRUE, far)
+    render_scene(tmp_path / 'a.png', Scene('a', POINTS, COLORS, TRUE, far))
     assert cv2.imread(str(tmp_path / 'a.png')) is not None
+
+
+def drawn_captions(boxes, monkeypatch):
+    """Captions of a room as rectangles in pixels, and its view's."""
+    found = []
+
+    def keep(axes, groups, camera):
+        draw(axes, groups, camera)
+        found.extend(
+            [axes.bbox.extents] +
+            [Text.get_window_extent(text).extents for text in axes.texts])
+
+    draw = render._caption_boxes
+    monkeypatch.setattr(render, '_caption_boxes', keep)
+    render.draw_room(Scene('a', POINTS), [BoxGroup(boxes, 'red', 'predicted')])
+    return np.array(found[1:]), found[0]
+
+
+def test_captions_do_not_overlap_and_stay_inside(monkeypatch):
+    box = [1.5, 1.5, 1.5, 1, 1, 1, 0]
+    boxes = LabelledBoxes([box] * 12, ['showercurtain'] * 12, np.ones(12))
+    found, view = drawn_captions(boxes, monkeypatch)
+    low, high = found[:, None, :2], found[:, None, 2:]
+    apart = ((low >= found[None, :, 2:]) | (high <= found[None, :, :2]))
+    assert len(found) == 12
+    assert (apart.any(axis=2) | np.eye(12, dtype=bool)).all()
+    assert (found[:, :2] >= view[:2]).all()
+    assert (found[:, 2:] <= view[2:]).all()
+
+
+def test_captions_without_a_free_place_are_left_out(monkeypatch):
+    boxes = LabelledBoxes([[1.5, 1.5, 1.5, 1, 1, 1, 0]] * 400, ['a'] * 400)
+    found, _ = drawn_captions(boxes, monkeypatch)
+    assert 100 < len(found) < 400
+
+
+def test_edges_behind_points_are_faint():
+    """Of a box behind a wall of points, and of one before it."""
+    side = np.linspace(0, 3, 120)
+    wall = np.stack(np.meshgrid(side, [1.5], side), -1).reshape(-1, 3)
+    ends = np.array([[0.0, 0, 0], [3, 3, 3]])
+    scene = Scene('a', np.concatenate([wall, ends]))
+    strong = []
+    for y in (0.5, 2.5):
+        boxes = LabelledBoxes([[1.5, y, 0.6, 0.4, 0.4, 0.4, 0]], ['a'])
+        group = BoxGroup(boxes, TRUE_COLOR, 'true', is_captioned=False)
+        view = ViewOptions(azimuth=-90, elevation=20)
+        image = render.draw_room(scene, [group], view)
+        strong.append(near(image[..., ::-1], TRUE_COLOR))
+    assert strong[0] > 200 and strong[1] == 0
+
+
+def test_nearer_points_cover_farther_ones_and_steps_are_shaded():
+    side = np.linspace(0, 3, 150)
+    floor = np.stack(np.meshgrid(side, side, [0.0]), -1).reshape(-1, 3)
+    table = floor[(floor[:, :2] > 1).all(1) & (floor[:, :2] < 2).all(1)]
+    points = np.concatenate([table + [0, 0, 1], floor])
+    colors = np.repeat([[250, 0, 0], [0, 0, 250]], [len(table), len(floor)], 0)
+    image = render.draw_room(
+        Scene('a', points, colors), options=ViewOptions(elevation=89))
+    red, _, blue = image[len(image) // 2].astype(int).T
+    middle = len(red) // 2
+    assert red[middle] > 240 and blue[middle] < 20
+    shaded = blue[(red < 10) & (blue > 0)]
+    assert shaded.min() < 240 and np.median(shaded) == 250
 
 
 def test_html_needs_no_network(tmp_path: Path):
     path = tmp_path / 'scene.html'
-    write_scene_html(path, POINTS, COLORS, TRUE, PREDICTED, 'room <1>')
+    write_scene_html(path, Scene('room <1>', POINTS, COLORS, TRUE, PREDICTED))
     page = path.read_text()
     assert '<title>room &lt;1&gt;</title>' in page
     # Every script is inline, and nothing else is fetched when it opens.
@@ -100,7 +164,7 @@ def test_html_needs_no_network(tmp_path: Path):
 
 
 def test_each_kind_is_a_trace_with_hover_text():
-    figure = build_figure(POINTS, COLORS, TRUE, PREDICTED)
+    figure = build_figure(SCENE)
     points, true, predicted = figure.data
     assert len(points.x) == 300
     assert [trace.name for trace in figure.data
@@ -116,18 +180,19 @@ def test_each_kind_is_a_trace_with_hover_text():
 
 def test_nobody_is_said_to_match_without_true_boxes():
     """A scan that nobody annotated, unlike one without any object."""
-    for true, is_said in ((None, False), (no_boxes(), True)):
-        figure = build_figure(POINTS, COLORS, true, PREDICTED)
+    for true, is_said in ((None, False), (NO_BOXES, True)):
+        scene = Scene('a', POINTS, COLORS, true, PREDICTED)
+        figure = build_figure(scene)
         hover = figure.data[2].hovertext
         assert any('no match' in text for text in hover) == is_said
-        groups = render._box_groups(true, PREDICTED, 0.25)
+        groups = match_groups(scene, 0.25)
         assert [(group.legend, len(group.boxes)) for group in groups
                 ] == [('predicted, no match' if is_said else 'predicted', 2)]
-    assert render._box_groups(None, PREDICTED.select(slice(0)), 0.25) == []
+    assert match_groups(Scene('a', POINTS), 0.25) == []
 
 
 def test_wireframe_runs_over_all_twelve_edges():
-    true = build_figure(POINTS, true=TRUE.select([1])).data[1]
+    true = build_figure(Scene('a', POINTS, true=TRUE.select([1]))).data[1]
     stroke = np.stack([true.x, true.y, true.z], axis=1)[:16].astype(float)
     edges = {
         frozenset(map(tuple, pair))
@@ -139,13 +204,13 @@ def test_wireframe_runs_over_all_twelve_edges():
 
 
 def test_slider_hides_low_scores_from_the_threshold_on():
-    figure = build_figure(POINTS, COLORS, TRUE, PREDICTED, score_thr=0.4)
+    figure = build_figure(SCENE, score_thr=0.4)
     assert figure.layout.scene.domain.y[0] > 0, 'room for the slider'
     steps = figure.layout.sliders[0].steps
     names = {step.label: step.args[0]['name'][0] for step in steps}
     assert names['0.40'] == 'predicted (2)'
     assert names['0.45'] == names['0.85'] == 'predicted (1)'
-    figure = build_figure(POINTS, COLORS, TRUE, PREDICTED, score_thr=0.95)
+    figure = build_figure(SCENE, score_thr=0.95)
     assert figure.data[2].name == 'predicted (0)'
     assert not figure.layout.sliders
     assert figure.layout.scene.domain.y is None, 'the whole page'

@@ -29,7 +29,7 @@ def test_what_is_written_is_read_back(tmp_path, ids):
 
 @pytest.mark.parametrize('points, colors, ids, message', [
     (np.zeros((0, 3)), COLORS[:0], None, 'N >= 1'),
-    (POINTS, COLORS[:3], None, '20 points came with colours'),
+    (POINTS, COLORS[:3], None, '20 points came with colors'),
     (POINTS, COLORS, np.arange(3), '20 points came with 3 region ids'),
 ])
 def test_wrong_arrays_are_refused(tmp_path, points, colors, ids, message):

@@ -79,7 +79,7 @@ def test_tall_things_at_the_far_side_stay():
     (np.zeros((0, 3)), None, 'N >= 1'),
     (np.zeros((4, 6)), None, r'\(4, 6\)'),
     (np.full((2, 3), np.nan), None, 'not finite'),
-    (np.zeros((2, 3)), np.zeros((3, 3)), '2 points came with colours'),
+    (np.zeros((2, 3)), np.zeros((3, 3)), '2 points came with colors'),
 ])
 def test_wrong_points_are_refused(points: np.ndarray, colors: np.ndarray,
                                   message: str):

@@ -5,20 +5,38 @@ import re
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from jinja2 import UndefinedError
 
-from sam3d_plugin.visualization.render import ViewOptions
-from sam3d_plugin.visualization.report_page import (Section, cards, data_table,
-                                                    line_chart, listing,
-                                                    picture_row, point_viewer,
-                                                    write_report)
+from sam3d_plugin.visualization.report_page import (Section, loss_chart,
+                                                    point_viewer, write_report)
+from sam3d_plugin.visualization.scene import ViewOptions
 
 XYZ = np.random.default_rng(0).uniform(size=(20, 3)) * (4, 3, 2)
 WHITE, BLACK = (np.full((20, 3), value, np.uint8) for value in (255, 0))
 
 
+def regions(name='a, 1'):
+    image = np.zeros((4, 5, 3), np.uint8)
+    return Section(
+        'Regions',
+        dict(rows=[('<a>', '<b>')], frames=[(name, {
+            '"<c>': image
+        })]))
+
+
+def tokens(**choices):
+    viewer = point_viewer('p7', XYZ, choices, ViewOptions(), 1)
+    return Section('Tokens', dict(frames=[('b, 2', viewer)]))
+
+
+def losses(**lines):
+    return Section('Losses',
+                   dict(runs=[('<d>', loss_chart('l', lines), [('e', 'f')])]))
+
+
 def write(tmp_path, *sections):
     path = tmp_path / 'page.html'
-    size = write_report(path, 'A <title>', 'Sub <title>', sections)
+    size = write_report(path, 'A <title>', sections)
     assert size == path.stat().st_size
     # What plotly's own script says of addresses is not asked for.
     return re.sub(
@@ -26,38 +44,30 @@ def write(tmp_path, *sections):
 
 
 def test_sections_stand_in_order_with_a_list_of_contents(tmp_path):
-    page = write(tmp_path, Section('One', 'First.\n\nSecond <b>.', 'BODY'),
-                 Section('Two', '', '', 'Short'))
-    assert '<a href="#section0">One</a><a href="#section1">Short</a>' in page
-    assert ('<section id="section0"><h2>One</h2><p>First.</p>'
-            '<p>Second &lt;b&gt;.</p>BODY</section>') in page
-    assert page.index('id="section0"') < page.index('id="section1"')
+    page = write(tmp_path, regions(), tokens(x=WHITE))
+    assert re.findall(r'href="(.*?)">(.*?)</a>',
+                      page) == [('#section0', 'Regions'),
+                                ('#section1', 'Tokens')]
+    first, second = page.split('<section id="section')[1:]
+    assert first.startswith('0"') and 'a, 1' in first
+    assert second.startswith('1"') and 'b, 2' in second
     assert '<title>A &lt;title&gt;</title>' in page
-    assert '<p>Sub &lt;title&gt;</p>' in page
 
 
 def test_page_asks_for_nothing_from_outside(tmp_path):
-    body = (
-        picture_row({'a': np.zeros((4, 5, 3), np.uint8)}) +
-        point_viewer('p', XYZ, {'x': WHITE}, ViewOptions()) +
-        line_chart('l', {'loss': ([1, 2], [3., 4.])}, 'step', 'loss'))
-    page = write(tmp_path, Section('All', '', body))
+    page = write(tmp_path, regions(), tokens(x=WHITE),
+                 losses(loss=([1, 2], [3., 4.])))
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
     assert not re.findall(r'@import|url\(|fetch\(|XMLHttpRequest', page)
     assert 'name="viewport"' in page
 
 
-def test_every_choice_of_a_viewer_has_its_colours():
-    html = point_viewer('p7', XYZ, {
-        'a</script>': WHITE,
-        'b': BLACK
-    }, ViewOptions())
-    text = re.search(r'class="colors">(.*?)</script>', html, re.S)[1]
-    assert json.loads(text) == dict(
-        figure='p7', colors={
-            'a</script>': 'ff' * 60,
-            'b': '00' * 60
-        })
+def test_every_choice_of_a_viewer_has_its_colors():
+    html = tokens(**{'a</script>': WHITE, 'b': BLACK}).body
+    text = re.search(r'application/json">(.*?)</script>', html, re.S)[1]
+    colors = {'a</script>': 'ff' * 60, 'b': '00' * 60}
+    assert json.loads(text) == dict(name='p7', colors=colors)
+    assert list(json.loads(text)['colors']) == list(colors)
     assert 'id="p7"' in html
 
 
@@ -70,7 +80,7 @@ def test_viewer_looks_at_the_middle_of_the_points(azimuth, monkeypatch):
         lambda self, *a, **k: figures.append(self) or update(self, *a, **k))
     skewed = np.vstack([XYZ, [[40, 0, 0]]])
     point_viewer('p', skewed, {'a': np.zeros((21, 3), np.uint8)},
-                 ViewOptions(azimuth=azimuth, elevation=0))
+                 ViewOptions(azimuth=azimuth, elevation=0), 1)
     camera = figures[-1].layout.scene.camera
     sides = np.ptp(skewed, axis=0)
     center = np.array([camera.center[k] for k in 'xyz'])
@@ -82,24 +92,20 @@ def test_viewer_looks_at_the_middle_of_the_points(azimuth, monkeypatch):
     np.testing.assert_allclose(eye / np.linalg.norm(eye), expected, atol=1e-9)
 
 
-def test_viewer_refuses_colours_of_other_points():
-    with pytest.raises(ValueError, match='20 points came with colours'):
-        point_viewer('p', XYZ, {'a': WHITE, 'b': BLACK[:-1]}, ViewOptions())
-    with pytest.raises(ValueError, match='20 points came with colours'):
-        point_viewer('p', XYZ, {}, ViewOptions())
+def test_viewer_refuses_colors_of_other_points():
+    for choices in (dict(a=WHITE, b=BLACK[:-1]), {}):
+        with pytest.raises(ValueError, match='20 points came with colors'):
+            tokens(**choices)
 
 
 def test_chart_has_a_legend_only_for_several_lines():
-    one = line_chart('l', {'loss': ([1, 2], [3., 4.])}, 'step', 'loss')
-    two = line_chart('l', {
-        'loss': ([1, 2], [3., 4.]),
-        'other': ([1], [2.])
-    }, 'step', 'loss')
+    one = loss_chart('l', {'loss': ([1, 2], [3., 4.])})
+    two = loss_chart('l', {'loss': ([1, 2], [3., 4.]), 'other': ([1], [2.])})
     assert '"showlegend":false' in one and '"showlegend":true' in two
 
 
 def test_text_is_escaped():
-    for html in (data_table(['<a>'],
-                            [['<b>']]), listing(['<c>']), cards({'<d>': ''}),
-                 picture_row({'"<e>': np.zeros((2, 2, 3), np.uint8)})):
-        assert not re.search(r'<[a-e]>', html) and '&lt;' in html
+    html = regions('<e>').body + losses(loss=([1], [2.])).body
+    assert not re.search(r'<[b-e]>', html) and html.count('&lt;') >= 4
+    with pytest.raises(UndefinedError):
+        str(Section('Regions', dict(frames=[])).body)

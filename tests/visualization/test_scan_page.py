@@ -62,11 +62,12 @@ def test_images_are_made_smaller_and_areas_are_not(tmp_path):
 def test_points_have_a_colour_for_every_choice(tmp_path):
     path = tmp_path / 'scan.html'
     write_scan_page(path, PageContent('scan', points=POINTS), max_points=30)
-    colors = read_data(path)['pointColors']
+    page = path.read_text()
+    text = re.search(r'"pick".*?json">(.*?)</script>', page, re.S)[1]
+    colors = json.loads(text)['colors']
     assert list(colors) == ['photo', 'region', 'height']
     assert all(len(c) == 30 * 6 for c in colors.values())
     assert colors['photo'] == '0' * 180
-    page = path.read_text()
     assert 'fifty points' in page and 'region %{customdata}' in page
 
 

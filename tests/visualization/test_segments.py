@@ -16,6 +16,11 @@ def make_room(num_points=3000):
     return points, (points[:, 0] > 2).astype(int)
 
 
+def make_scene(num_points=3000, classes=NAMES):
+    points, labels = make_room(num_points)
+    return segments.LabelledScene('room', points, labels, classes, PALETTE)
+
+
 def test_counts_are_by_frequency_and_leave_out_absent_classes():
     assert segments.count_labels(np.array([1, 0, 1]), NAMES) == {
         'chair': 2,
@@ -26,7 +31,7 @@ def test_counts_are_by_frequency_and_leave_out_absent_classes():
 
 
 def test_picture_shows_classes_where_they_are(tmp_path):
-    segments.render_labels(tmp_path / 'a.png', *make_room(), NAMES, PALETTE)
+    segments.render_labels(tmp_path / 'a.png', make_scene())
     picture = cv2.imread(str(tmp_path / 'a.png'))[..., ::-1].astype(int)
     red, green, blue = ((np.abs(picture -
                                 soften(np.array([color]))).sum(axis=2) < 30)
@@ -40,17 +45,17 @@ def test_picture_shows_classes_where_they_are(tmp_path):
 
 def test_legend_names_the_classes_that_occur(tmp_path):
     """Equal pictures, but for the legend."""
-    points, labels = make_room(500)
     for file, names in (('a.png', NAMES), ('b.png', ('wall', 'desk', 'x'))):
-        segments.render_labels(tmp_path / file, points, labels, names, PALETTE)
+        segments.render_labels(tmp_path / file, make_scene(500, names))
     a, b = (cv2.imread(str(tmp_path / f'{name}.png')) for name in 'ab')
     rows = np.nonzero((a != b).any(axis=(1, 2)))[0]
     assert len(rows) and rows.min() > 0.9 * len(a)
 
 
 def test_page_switches_classes():
-    points, labels = make_room()
-    figure = segments.build_label_figure(points, labels, NAMES, PALETTE)
+    scene = make_scene()
+    labels = scene.labels
+    figure = segments.build_label_figure(scene)
     shares = [f'{(labels == i).mean():.1%}' for i in (0, 1)]
     assert {trace.name
             for trace in figure.data
@@ -61,8 +66,8 @@ def test_page_switches_classes():
     assert figure.data[0].marker.color in ('#fa1414', '#14fa14')
 
 
-def test_labels_of_other_points_are_refused(tmp_path):
+def test_labels_of_other_points_are_refused():
     with pytest.raises(ValueError, match='3000 points came with labels'):
-        segments.write_labels_html(tmp_path / 'a.html',
-                                   make_room()[0], np.zeros(5, int), NAMES,
-                                   PALETTE)
+        segments.LabelledScene('room',
+                               make_room()[0], np.zeros(5, int), NAMES,
+                               PALETTE)

@@ -23,6 +23,7 @@ from sam3d_plugin.store import read_region_file
 from sam3d_plugin.visualization.boxes import LabelledBoxes
 from sam3d_plugin.visualization.points import colors_from_ids
 from sam3d_plugin.visualization.render import render_scene
+from sam3d_plugin.visualization.scene import Scene
 
 # Of the pictures in the repository.
 _WIDTH, _COLORS = 1100, 256
@@ -63,16 +64,13 @@ def draw_scan(data: Path, scan: str, out: Path) -> None:
         [names[entry['bbox_label_3d']] for entry in info['instances']])
     render_scene(
         out / 'synthrooms_scan.png',
-        xyz,
-        points[:, 3:].astype(np.uint8),
-        boxes,
-        title=f'SynthRooms {scan}: {len(xyz):,} points, {len(boxes)} boxes')
+        Scene(f'SynthRooms {scan}: {len(xyz):,} points, {len(boxes)} boxes',
+              xyz, points[:, 3:].astype(np.uint8), boxes))
     render_scene(
         out / 'synthrooms_regions.png',
-        xyz,
-        colors_from_ids(regions),
-        title=f'{len(np.unique(regions[regions > 0]))} superpixel regions '
-        'merged over the frames')
+        Scene(
+            f'{len(np.unique(regions[regions > 0]))} superpixel regions '
+            'merged over the frames', xyz, colors_from_ids(regions)))
 
 
 def shrink(path: Path) -> None:

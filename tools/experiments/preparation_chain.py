@@ -27,7 +27,7 @@ from sam3d_plugin.store import provenance
 from sam3d_plugin.store.manifest import Store
 
 # Per frame, 640x480: a mask file of three uint8 channels and one fp32 grid of
-# 768 features at 14 pixels' distance (FACTS 5 of the design).
+# 768 features, 14 pixels apart.
 REFERENCE_BYTES = 1.97e6
 
 

@@ -21,7 +21,7 @@ from sam3d_plugin.store.errors import FrameError
 from sam3d_plugin.store.posed_images import (Cameras, RGBDFrame, decode_color,
                                              decode_depth, decode_matrix)
 
-# Points of a pre-training sample (DESIGN 2).
+# Points of a pre-training sample (docs/method.md, "Samples").
 SAMPLE = 20_000
 NEIGHBORS = 128
 # How far a pixel may lie from the labelled vertex whose instance it takes.

@@ -46,7 +46,7 @@ GENERATOR = 'superpixel'
 PUBLISHED = 'published_sam'
 # Tokens and members of the quick check.
 KNN_TOKENS = ((256, 128), (2048, 128), (2048, 32))
-# Points that make a region a token (DESIGN 2).
+# Points that make a region a token (docs/method.md, "Tokens").
 TOKEN_POINTS = 16
 RULES = dict(
     ours=MergeOptions(),

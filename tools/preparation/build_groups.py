@@ -11,9 +11,9 @@ groups.safetensors (centroids, counts, weights), <scan>.safetensors (group of
 every region), report.json and report.png. With --centroids the regions get
 the groups of another set, and nothing is clustered.
 
-A run that was stopped goes on when it is started again with the same options;
-other options need another --set or --out. Of the ranks of torchrun or srun
-only the first one works, since the set is clustered as a whole.
+Rerun the command to resume a stopped run; other options need another --set or
+--out. Only the first rank of torchrun or srun works: the set is clustered at
+once.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
@@ -77,7 +77,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def _add_scan_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        'scans', 'Without any, all scans that have features.')
+        'scans', 'By default all scans that have features.')
     either = group.add_mutually_exclusive_group()
     either.add_argument(
         '--scans-list',

@@ -1,4 +1,4 @@
-"""Say what a step will cost before it starts: frames, hours and bytes.
+"""Estimate the frames, hours and bytes of a step before it starts.
 
     python tools/preparation/estimate.py --step regions --data data/NAME
     python tools/preparation/estimate.py --step regions --data data/NAME \\
@@ -7,10 +7,10 @@
 
 Everything after --step goes to the step's own tool, with the same options.
 All items are counted; a few are made by the step itself in a temporary
-folder, timed and weighed, and the rest is extrapolated and compared with the
+folder, timed and measured, and the rest is extrapolated and compared with the
 free space. Features can be estimated before there are id maps: the sample
 then gets superpixels. SAM without its checkpoint cannot be run; its published
-cost is used then, and said to be so.
+cost is used then, and reported as such.
 
 Steps, and the tools that make them:
 """
@@ -83,7 +83,7 @@ def parse_args(
         type=float,
         default=120.0,
         metavar='SECONDS',
-        help='begin no item of the sample after it (default: %(default)s)')
+        help='start no item of the sample after it (default: %(default)s)')
     parser.add_argument(
         '--json', action='store_true', help='print JSON instead of a table')
     return parser.parse_known_args(argv)
@@ -140,7 +140,7 @@ def _measure(step: FrameStep, items: estimates.Items,
 
 
 def _is_sam_missing(own: argparse.Namespace) -> bool:
-    """Whether SAM is asked for and its checkpoint is not here."""
+    """Whether SAM is requested and its checkpoint is missing."""
     checkpoint = own.options.get('checkpoint')
     return own.generator == 'sam' and (checkpoint is None
                                        or not Path(checkpoint).is_file())
@@ -235,8 +235,8 @@ def print_table(result: estimates.Estimate, console: Console) -> None:
         table.add_row(name, value)
     console.print(table)
     if result.free is not None and result.size > result.free:
-        console.print('It will not fit on the disk: make room, or choose '
-                      'another --out.')
+        console.print('It will not fit on the disk: free some space, or '
+                      'choose another --out.')
 
 
 def duration(hours: float) -> str:

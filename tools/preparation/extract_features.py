@@ -9,13 +9,13 @@ Reads data/NAME/posed_images and data/NAME/region_maps, writes
 data/NAME/region_features/<scan>.safetensors: per region the mean and the
 maximum over its pixels, fp16. Encoders:
 
-    handcrafted  colour, gradient and texture statistics; no weights
+    handcrafted  color, gradient and texture statistics; no weights
     timm         an image model of timm (model=vit_base_patch14_dinov2); the
                  checkpoint is a local file, in timm's or the authors' naming;
                  layer, norm, long_side, batch_size, device and autocast are
                  further options
 
-A run that was stopped goes on when it is started again; frames that cannot be
+Rerun the command to resume a stopped run; frames that cannot be
 used are skipped, named in the summary and recorded in the manifest.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
@@ -59,7 +59,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--encoder',
         choices=list(ENCODERS),
         required=True,
-        help='what the features are')
+        help='image encoder')
     add_option_argument(parser, 'encoder')
     add_run_arguments(parser)
     args = parser.parse_args(argv)

@@ -1,12 +1,12 @@
-"""Take RGB-D frames out of ScanNet's .sens recordings.
+"""Extract RGB-D frames from ScanNet's .sens recordings.
 
     python tools/preparation/extract_scannet_frames.py --source DIR
 
 DIR is the release with scans/<scan>/<scan>.sens (and scans_test/), or a
-folder of scan folders. OUT gets <scan>/00025.jpg (colour, the very bytes of
-the recording), .png (depth, uint16 millimetres), .txt (pose, depth camera to
-world) and the cameras: intrinsic.txt of colour, intrinsic_depth.txt of depth,
-depth_to_color.txt from the depth camera's frame to the colour camera's. A
+folder of scan folders. OUT gets <scan>/00025.jpg (color, the very bytes of
+the recording), .png (depth, uint16 millimeters), .txt (pose, depth camera to
+world) and the cameras: intrinsic.txt of color, intrinsic_depth.txt of depth,
+depth_to_color.txt from the depth camera's frame to the color camera's. A
 frame's name is its number in the recording, whatever the stride.
 
 Frames without a finite, rigid pose or without depth are skipped, counted and
@@ -44,8 +44,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--source',
         required=True,
         metavar='DIR',
-        help='the release; recordings in an object store are fetched whole '
-        'before they are read, so copy them to a disk first if you can')
+        help='the release; recordings in an object store are fetched '
+        'completely before they are read, so copy them to a disk first if you '
+        'can')
     parser.add_argument(
         '--out',
         default='data/scannet/posed_images',
@@ -60,9 +61,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--resize-color',
         action='store_true',
-        help='make colour images as large as the depth images (640x480, a '
-        'quarter of the pixels) and scale their intrinsics; they are encoded '
-        'anew')
+        help='make color images as large as the depth images (640x480, a '
+        'quarter of the pixels) and scale their intrinsics; they are '
+        're-encoded')
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
         '--scans', nargs='+', metavar='SCAN', help='only these scans')

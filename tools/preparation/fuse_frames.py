@@ -1,4 +1,4 @@
-"""Fuse the frames of RGB-D recordings into clouds of points.
+"""Fuse the frames of RGB-D recordings into point clouds.
 
     python tools/preparation/fuse_frames.py --data data/NAME
 
@@ -28,21 +28,21 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('--data', required=True, help='folder of the data set')
     parser.add_argument('--out', help='where to write (default: --data)')
     parser.add_argument(
-        '--voxel', type=float, default=0.025, help='edge in metres')
+        '--voxel', type=float, default=0.025, help='edge in meters')
     parser.add_argument(
         '--max-depth',
         type=float,
         default=5.0,
-        help='metres beyond which depth is not used')
+        help='meters beyond which depth is not used')
     parser.add_argument(
         '--min-pixels',
         type=int,
         default=3,
-        help='pixels that must have seen a voxel')
+        help='minimum number of pixels per voxel')
     parser.add_argument(
         '--max-points',
         type=int,
-        help='keep the voxels most seen if there are more')
+        help='limit of voxels; the most seen are kept')
     for split in ('train', 'val'):
         parser.add_argument(
             f'--{split}',

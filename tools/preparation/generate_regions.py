@@ -1,4 +1,4 @@
-"""Find the regions of every frame: uint16 id maps at colour resolution.
+"""Find the regions of every frame: uint16 id maps at color resolution.
 
     python tools/preparation/generate_regions.py --data data/NAME
     python tools/preparation/generate_regions.py --data data/NAME \\
@@ -7,12 +7,12 @@
 Reads data/NAME/posed_images, writes data/NAME/region_maps/<scan>/<frame>.png:
 0 = in no region, ids 1..R. Generators:
 
-    superpixel   graph segmentation of colour, depth and normals; no weights
+    superpixel   graph segmentation of color, depth and normals; no weights
     sam          segment_anything, "segment everything"
-    precomputed  masks that are there already: label PNGs, RLE JSON, or a
+    precomputed  existing masks: label PNGs, RLE JSON, or a
                  grouping of the scan's vertices seen from the frames
 
-A run that was stopped goes on when it is started again; frames that cannot be
+Rerun the command to resume a stopped run; frames that cannot be
 used are skipped, named in the summary and recorded in the manifest.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
@@ -52,7 +52,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--generator',
         choices=list(GENERATORS),
         default='superpixel',
-        help='what finds the regions (default: superpixel)')
+        help='region generator (default: superpixel)')
     add_option_argument(parser, 'generator')
     add_run_arguments(parser)
     args = parser.parse_args(argv)

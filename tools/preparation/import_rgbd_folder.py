@@ -3,25 +3,25 @@
     python tools/preparation/import_rgbd_folder.py --source DIR \\
         --out data/NAME --scan NAME
 
-Layouts (--layout; found by itself):
+Layouts (--layout; detected by default):
   7scenes  frame-000000.{color.png,depth.png,pose.txt}; depth in mm, pose of
            the depth camera; camera-intrinsics.txt is the depth camera's, and
-           the colour camera has to be given. 3RScan and BundleFusion, with
+           the color camera has to be given. 3RScan and BundleFusion, with
            .depth.pgm or .png, say both in _info.txt or info.txt
   tum      rgb.txt, depth.txt, groundtruth.txt, paired by time within 0.02 s;
-           depth in 1/5000 m, registered to colour
+           depth in 1/5000 m, registered to color
   icl      rgb/0.png, depth/0.png, *.gt.freiburg; depth in 1/5000 m;
            left-handed with a negative fy, turned into a right-handed world
   scannet  0.{jpg,png,txt}, or color/ depth/ pose/; depth in mm
   replica  traj.txt, results/frame000000.jpg and depth000000.png,
            cam_params.json there or above
 
-Frames must agree with each other, and the floor must lie at the low end of
+Frames must agree with each other, and the floor must be at the low end of
 z: see docs/checks.md.
 
 Cameras are numbers or files: intrinsics fx,fy,cx,cy or a 3x3 or 4x4 matrix;
---depth-to-color a translation x,y,z or a 4x4 matrix, metres, from the depth
-camera's frame to the colour camera's. Write a leading minus as
+--depth-to-color a translation x,y,z or a 4x4 matrix, meters, from the depth
+camera's frame to the color camera's. Write a leading minus as
 --depth-to-color=-0.025,0,0.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
@@ -57,7 +57,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--source', required=True, help='folder of the recording')
     parser.add_argument('--out', required=True, help='folder of the data set')
-    parser.add_argument('--scan', required=True, help='name the scan gets')
+    parser.add_argument('--scan', required=True, help='name of the scan')
     parser.add_argument('--layout', choices=('auto', *LAYOUTS), default='auto')
     parser.add_argument(
         '--stride',
@@ -74,25 +74,25 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def _add_camera_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(
-        'cameras', 'What is not given is what the layout says.')
+    group = parser.add_argument_group('cameras',
+                                      'Defaults come from the layout.')
     group.add_argument('--color-intrinsics', metavar='F|NUMBERS')
     group.add_argument(
         '--depth-intrinsics',
         metavar='F|NUMBERS',
-        help='only if the depth camera is another than the colour camera')
+        help='only if the depth camera is another than the color camera')
     group.add_argument('--depth-to-color', metavar='F|NUMBERS')
     group.add_argument(
         '--depth-scale',
         type=float,
         metavar='X',
-        help='units of the depth images per metre')
+        help='units of the depth images per meter')
     group.add_argument(
         '--pose-scale',
         type=float,
         default=1.0,
         metavar='X',
-        help='metres per unit of the poses, e.g. 0.001 for millimeters')
+        help='meters per unit of the poses, e.g. 0.001 for millimeters')
     group.add_argument(
         '--camera-axes',
         default='opencv',
@@ -103,7 +103,7 @@ def _add_camera_arguments(parser: argparse.ArgumentParser) -> None:
         '--poses',
         choices=POSES,
         default='camera-to-world',
-        help='what a pose says (default: camera-to-world)')
+        help='pose convention (default: camera-to-world)')
     group.add_argument(
         '--depth-along',
         choices=('axis', 'ray'),
@@ -113,7 +113,7 @@ def _add_camera_arguments(parser: argparse.ArgumentParser) -> None:
         '--no-depth',
         type=float,
         metavar='X',
-        help='what depth images hold where there is none (beside 0 and 65535)')
+        help='value of missing depth (besides 0 and 65535)')
     vertical = group.add_mutually_exclusive_group()
     vertical.add_argument(
         '--up',

@@ -3,9 +3,9 @@
     python tools/preparation/import_scans.py --source DIR --out data/NAME
 
 DIR holds one .npz or .ply file per scan. Every scan needs coordinates (npz:
-xyz, ply: x y z) and colours (npz: rgb, ply: red green blue); it may have, per
+xyz, ply: x y z) and colors (npz: rgb, ply: red green blue); it may have, per
 point, NYU40 ids (semantic), instance ids (instance) and region ids (region),
-where 0 means none. Boxes are an array bbox (centre, size, NYU40 id), or lie
+where 0 means none. Boxes are an array bbox (center, size, NYU40 id), or are
 beside the scan as <scan>.boxes.json:
 
     {"boxes": [{"class": "chair", "center": [x, y, z], "size": [dx, dy, dz]}]}
@@ -49,8 +49,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def _add_split_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        'splits', 'Without any, every scan is in train and in val. If only '
-        'one of the two is given, the other is the rest of the scans.')
+        'splits', 'By default every scan is in train and val. If only one of '
+        'the two is given, the other is the rest of the scans.')
     for name in ('train', 'val'):
         either = group.add_mutually_exclusive_group()
         either.add_argument(
@@ -74,8 +74,8 @@ def _add_scan_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--scale',
         type=float,
-        help='metres per unit, e.g. 0.001 for millimetres; without it the '
-        'scans must look like rooms in metres')
+        help='meters per unit, e.g. 0.001 for millimeters; without it the '
+        'scans must look like rooms in meters')
     group.add_argument(
         '--up',
         type=up_axis,
@@ -90,7 +90,7 @@ def _add_scan_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--without-color',
         action='store_true',
-        help='store mid-grey for scans without colours')
+        help='store mid-gray for scans without colors')
     group.add_argument(
         '--drop-invalid',
         action='store_true',

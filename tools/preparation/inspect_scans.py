@@ -1,11 +1,11 @@
-"""Show what was prepared of a scan: pictures, coloured points and a page.
+"""Show the prepared data of a scan: pictures, colored points and a page.
 
     python tools/preparation/inspect_scans.py --data data/NAME --scan SCAN
 
 Writes into data/NAME/inspection, or --out:
 
     SCAN.png           frames beside their regions and depth
-    SCAN_rgb.ply       the scan's points in colour
+    SCAN_rgb.ply       the scan's points in color
     SCAN_regions.ply   the same by region, the id as a property
     SCAN.html          all of it on one page that works offline
 

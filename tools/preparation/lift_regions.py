@@ -1,4 +1,4 @@
-"""Give every point of a scan, or of each frame, the region it lies in.
+"""Give every point of a scan, or of each frame, its region.
 
     python tools/preparation/lift_regions.py --data data/NAME
     python tools/preparation/lift_regions.py --data data/NAME --frames

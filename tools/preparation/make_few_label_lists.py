@@ -1,4 +1,4 @@
-r"""Write lists of few labelled scans, for training with fewer labels.
+r"""Write lists of few labeled scans, for training with fewer labels.
 
     python tools/preparation/make_few_label_lists.py \
         data/scannet/scannet_infos_train.pkl
@@ -36,7 +36,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         nargs='+',
         type=float,
         default=few_labels.PERCENTAGES,
-        help='of the scans (default: 1 5 10 20)')
+        help='percentages of the scans (default: 1 5 10 20)')
     parser.add_argument(
         '--seeds',
         '--seed',
@@ -44,7 +44,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         type=int,
         default=[0],
         metavar='N',
-        help='one list for each (default: 0)')
+        help='seeds, one list each (default: 0)')
     parser.add_argument(
         '--out', type=Path, help='folder of lists (default: beside theirs)')
     return parser.parse_args(argv)

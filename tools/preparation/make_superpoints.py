@@ -1,4 +1,4 @@
-"""Give whole scans superpoints as their regions, where no frames are.
+"""Segment scans without frames into superpoints, as their regions.
 
     python tools/preparation/make_superpoints.py --data data/NAME
 
@@ -48,7 +48,7 @@ def build_step(args: argparse.Namespace) -> SuperpointStep:
 
 
 def make(args: argparse.Namespace) -> None:
-    """Make the region files and name them once all are there."""
+    """Make the region files and, once complete, enter them in the infos."""
     make_regions(build_step(args), args.data, args.out, run_options(args))
 
 

@@ -50,7 +50,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         nargs=2,
         metavar=('W', 'H'),
         default=(320, 240),
-        help='pixels of colour and depth (default: 320 240)')
+        help='pixels of color and depth (default: 320 240)')
     add_run_arguments(parser)
     return parser.parse_args(argv)
 

@@ -8,7 +8,7 @@ corner is the origin), per area s3dis_infos_Area_1.pkl and seg_info/, and
 superpoints in regions/, since the release has no posed frames. mmdet3d's
 configs train on areas 1, 2, 3, 4, 6 and test on area 5.
 
-Flaws of the release are mended where that is safe and counted in the
+Flaws of the release are fixed where that is safe and counted in the
 manifest: control characters, lines that are not six numbers, class stairs.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
@@ -43,7 +43,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--partial',
         action='store_true',
-        help='take the rooms that are there, even if they are not 272')
+        help='accept an incomplete release (fewer than 272 rooms)')
     parser.add_argument(
         '--without-superpoints',
         action='store_true',

@@ -62,7 +62,7 @@ def _add_split_arguments(parser: argparse.ArgumentParser) -> None:
         group.add_argument(
             f'--{split}-list',
             metavar='FILE',
-            help=f'the list of {split}, if it lies elsewhere')
+            help=f'the list of {split}, if it is elsewhere')
     group.add_argument(
         '--splits',
         nargs='+',
@@ -73,8 +73,7 @@ def _add_split_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--partial',
         action='store_true',
-        help=f'go on with the scans that are there, if they are not {totals}, '
-        'and leave out those that fail')
+        help=f'accept fewer scans than {totals}, and skip those that fail')
 
 
 def _read_lists(args: argparse.Namespace) -> Dict[str, list]:

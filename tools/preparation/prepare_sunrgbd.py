@@ -42,13 +42,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--form',
         choices=('auto', *FORMS),
         default='auto',
-        help='which of the two the source is (default: see for yourself)')
+        help='form of the source (default: detected)')
     parser.add_argument(
         '--partial',
         action='store_true',
-        help='go on with the scans that are there, if not all 10,335 are')
+        help='accept fewer than 10,335 scans')
     parser.add_argument(
-        '--without-v1', action='store_true', help='do without the older boxes')
+        '--without-v1', action='store_true', help='skip the older boxes')
     parser.add_argument(
         '--without-images',
         action='store_true',
@@ -61,7 +61,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         metavar='N',
         help='points kept of a scan; 0 keeps all (default: 50000)')
     parser.add_argument(
-        '--seed', type=int, default=0, help='seed of their choice')
+        '--seed', type=int, default=0, help='seed of the sampled points')
     add_run_arguments(parser)
     return parser.parse_args(argv)
 
@@ -70,7 +70,7 @@ def build_step(args: argparse.Namespace) -> SunRGBDStep:
     """The step of a command line."""
     source = open_source(args.source, args.form, not args.without_v1,
                          args.partial, args.backend_args)
-    # A folder that already lies where mmdet3d looks is not copied to itself.
+    # A folder that is already where mmdet3d looks is not copied to itself.
     is_there = Path(source.root).resolve() == (Path(args.out) /
                                                'sunrgbd_trainval').resolve()
     return SunRGBDStep(source, args.num_points, args.seed,

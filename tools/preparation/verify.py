@@ -1,4 +1,4 @@
-"""Read every prepared file again and check it against the manifests.
+"""Verify every prepared file against the manifests.
 
     python tools/preparation/verify.py --data data/NAME
     python tools/preparation/verify.py --data data/NAME/region_maps
@@ -8,7 +8,7 @@ their merged manifest, size and checksum of every file, and what the files
 hold: images decode, poses are rigid, depth is not empty, id maps are
 contiguous and as large as their images, features are finite and as many as
 regions, region files belong to their points. Files that no record names are
-listed. The exit status is 0 when all is well, else 1.
+listed. The exit status is 0 if there are no problems, else 1.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse

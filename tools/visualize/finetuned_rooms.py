@@ -1,26 +1,22 @@
 """Rooms as a fine-tuned detector or segmentor sees them, for a report."""
-import argparse
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
 import numpy as np
 import torch
-from mmdet3d.registry import DATASETS
 from mmengine.config import Config
-from mmengine.dataset import BaseDataset, pseudo_collate
 
 from sam3d_plugin.engine.checkpoint import find_newest_checkpoint
-from sam3d_plugin.inference import Predictor
-from sam3d_plugin.inference.predictor import single_dataset
+from sam3d_plugin.inference import AnnotatedScans, Predictor
 from sam3d_plugin.visualization import finetuning_sections as sections
 from sam3d_plugin.visualization.report_page import Section
 from sam3d_plugin.visualization.scan_page import evenly
-from tools.visualize import detections
+from sam3d_plugin.visualization.scene import Scene
 from tools.visualize.report_inputs import read_curves, read_json, stop
 
 SCORES = 'scores.json'
-_FROM_ALL_SCORES = argparse.Namespace(seed=0, score_thr=0.0, color='rgb')
 
 
 def detector_section(work_dir: str, count: int) -> Optional[Section]:
@@ -103,7 +99,7 @@ def read_fine_tuning(work_dir: str, config: Path,
         steps=step_of(predict.checkpoint, curves.steps[-1]),
         step_s=curves.step_s,
         losses=(losses[0], losses[-1]),
-        val_rooms=len(_test_set(predict)),
+        val_rooms=len(AnnotatedScans(predict.cfg).names),
         palette=dict(zip(predict.classes, predict.palette)),
         scores=read_json(scores) if scores.exists() else {})
 
@@ -122,43 +118,26 @@ def step_of(checkpoint: str, logged: int) -> int:
     return int(found.group(1)) if found else logged
 
 
-def _test_set(predict: Predictor) -> BaseDataset:
-    return DATASETS.build(single_dataset(predict.cfg))
+def _detected_rooms(predict: Predictor, count: int) -> List[Scene]:
+    scans = AnnotatedScans(predict.cfg)
+    return [
+        replace(
+            scans.scene(index),
+            predicted=predict.detect_sample(scans.dataset, index, 0.0))
+        for index in evenly(range(len(scans.names)), count)
+    ]
 
 
-def _choose(dataset: BaseDataset, count: int) -> List[int]:
-    names = [str(i) for i in range(len(dataset))]
-    return [int(name) for name in evenly(names, count)]
-
-
-def _detected_rooms(predict: Predictor,
-                    count: int) -> List[sections.DetectedRoom]:
-    dataset = _test_set(predict)
-    options = argparse.Namespace(
-        checkpoint=predict.checkpoint, **vars(_FROM_ALL_SCORES))
-    rooms = []
-    for index in _choose(dataset, count):
-        seen = detections.predict_scene(predict.model, dataset, index, options)
-        rooms.append(
-            sections.DetectedRoom(seen.name, seen.points, seen.colors,
-                                  seen.true, seen.predicted))
-    return rooms
-
-
-@torch.no_grad()
 def _segmented_rooms(predict: Predictor,
                      count: int) -> List[sections.SegmentedRoom]:
-    dataset = _test_set(predict)
+    scans = AnnotatedScans(predict.cfg)
     rooms = []
-    for index in _choose(dataset, count):
-        batch = pseudo_collate([dataset[index]])
-        points = batch['inputs']['points'][0][:, :3].cpu().numpy()
-        sample = predict.model.test_step(batch)[0]
-        info = dataset.get_data_info(index)
+    for index in evenly(range(len(scans.names)), count):
+        points, sample = predict.predict_sample(scans.dataset, index)
         rooms.append(
-            sections.SegmentedRoom(
-                Path(detections.points_file(info)).stem, points,
-                _labels(sample.eval_ann_info), _labels(sample.pred_pts_seg)))
+            sections.SegmentedRoom(scans.names[index], points,
+                                   _labels(sample.eval_ann_info),
+                                   _labels(sample.pred_pts_seg)))
     return rooms
 
 

@@ -36,8 +36,6 @@ from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.posed_images import PosedImages, RGBDFrame
 from sam3d_plugin.store.region_maps import RegionMaps
 from sam3d_plugin.visualization import pretraining_sections as sections
-from sam3d_plugin.visualization.finetuning_texts import introduce
-from sam3d_plugin.visualization.pretraining_texts import INTRODUCTION
 from sam3d_plugin.visualization.report_page import write_report
 from sam3d_plugin.visualization.scan_page import evenly
 
@@ -206,8 +204,8 @@ def read_frames(args: argparse.Namespace,
     images = PosedImages(Path(args.data, 'posed_images'))
     maps = RegionMaps(Path(args.data, 'region_maps'))
     views = []
-    for number in evenly([str(i) for i in range(len(infos))], args.frames):
-        scan, name = (infos[int(number)][key] for key in ('scan', 'frame'))
+    for info in evenly(infos, args.frames):
+        scan, name = info['scan'], info['frame']
         frame = images.read(scan, name)
         if not (frame.depth > 0).any():
             print(f'{images.label(scan, name)} has no depth: not shown')
@@ -320,9 +318,7 @@ def main(args: argparse.Namespace) -> None:
     if not found:
         stop('there is nothing to show: give --data, --runs, '
              '--probes, --detector, --segmentor or --steps')
-    labels = [section.label for section in found]
-    size = write_report(args.out, args.title,
-                        f'{INTRODUCTION}\n\n{introduce(labels)}', found)
+    size = write_report(args.out, args.title, found)
     print(f'{args.out}: {size / 1e6:.1f} MB, open it in a browser')
 
 

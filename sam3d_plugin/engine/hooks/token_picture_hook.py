@@ -13,6 +13,7 @@ from ...models.pretrainers import FeatureView
 from ...ops.random_state import keep_random_state
 from ...visualization.features import pca_colors
 from ...visualization.render import render_scene
+from ...visualization.scene import Scene
 from .feature_view import unwrapped, view_features
 
 FOLDER = 'token_pictures'
@@ -79,9 +80,7 @@ def draw_tokens(view: FeatureView, folder: Path, stem: str) -> List[Path]:
         if is_shown.any():
             colors[is_shown] = pca_colors(values[0].cpu().numpy()[is_shown])
         pictures.append(folder / f'{stem}_{name}.png')
-        render_scene(
-            pictures[-1],
-            points,
-            colors[token_of_point],
-            title=f'{name} of {is_shown.sum()} of {is_token.sum()} tokens')
+        title = f'{name} of {is_shown.sum()} of {is_token.sum()} tokens'
+        render_scene(pictures[-1], Scene(title, points,
+                                         colors[token_of_point]))
     return pictures

@@ -78,9 +78,11 @@ class TransformerBlock(BaseModule):
 
 @MODELS.register_module()
 class PlainPointTransformer(BaseModule):
-    """The plain transformer encoder of Bridge3D (DESIGN section 2).
+    """The plain transformer encoder of Bridge3D.
 
-    A position embedding of the token centres is added before every block.
+    See docs/method.md, "Embedding and encoder".
+
+    A position embedding of the token centers is added before every block.
 
     Args:
         embed_dims (int): Channels C. Defaults to 256.

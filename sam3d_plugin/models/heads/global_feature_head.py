@@ -11,7 +11,7 @@ from .reduction import pool_tokens
 
 @MODELS.register_module()
 class GlobalFeatureHead(BaseModule):
-    """L_ins: an MLP on pooled encoder tokens (DESIGN section 2, stage 2).
+    """L_ins: an MLP on pooled encoder tokens (docs/method.md, "Stage 2").
 
     Args:
         in_channels (int): Channels of the student. Defaults to 256.

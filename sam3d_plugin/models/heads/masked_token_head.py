@@ -11,7 +11,7 @@ from .reduction import frame_mean
 
 @MODELS.register_module()
 class MaskedTokenHead(BaseModule):
-    """L_token: masked tokens only, nothing learnt (DESIGN section 2).
+    """L_token: masked tokens only, no weights (docs/method.md, "Stage 2").
 
     Args:
         loss (dict): Config of a loss per item. Defaults to the mean squared

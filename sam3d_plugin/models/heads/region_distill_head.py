@@ -11,7 +11,7 @@ from .reduction import frame_mean
 
 @MODELS.register_module()
 class RegionDistillHead(BaseModule):
-    """Proj, one linear layer, and its loss (DESIGN section 2, stage 1).
+    """Proj, one linear layer, and its loss (docs/method.md, "Stage 1").
 
     Args:
         out_channels (int): Channels of the region features.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 @MODELS.register_module()
 class MaskedTokenDecoder(BaseModule):
-    """A transformer that fills the masked places (DESIGN section 2, stage 2).
+    """A transformer that fills the masked places (docs/method.md, "Stage 2").
 
     A masked place starts as the learnt mask token; the transformer adds the
     position embedding of every centre, so the mask token tells only where.

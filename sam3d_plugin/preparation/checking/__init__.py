@@ -1,1 +1,1 @@
-"""What a step costs, whether its files are whole, how they look."""
+"""Cost of a step, verification of its files, and pictures of them."""

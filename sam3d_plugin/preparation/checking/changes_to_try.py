@@ -1,6 +1,6 @@
-"""Every single change that may be missing from a recording.
+"""Single changes that may be missing from a recording.
 
-Axis legend: H W pixels.
+Shapes: H W pixels.
 """
 from dataclasses import replace
 from itertools import permutations, product
@@ -35,7 +35,7 @@ def changes_to_try(source: Source) -> Iterator[Tuple[str, Source]]:
 
 
 def options_to_try(source: Source) -> Iterator[Tuple[str, Source]]:
-    """Every single option that may be missing.
+    """Single options that may be missing.
 
     Args:
         source (Source): As it is now.
@@ -74,7 +74,7 @@ def _all_axes() -> Iterator[str]:
 
 
 def files_to_try(source: Source) -> Iterator[Tuple[str, Source]]:
-    """Every single change of files that may be missing.
+    """Single changes of files that may be missing.
 
     Args:
         source (Source): As it is now.

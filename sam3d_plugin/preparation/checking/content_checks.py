@@ -1,10 +1,10 @@
-"""What the files of a store must hold, beyond being those of the manifest.
+"""Checks of the contents of a store's files.
 
 A check gets some files of one item, or of the scan itself, and says in
 sentences what is wrong with them. A new kind of store needs one function and
 one entry in :data:`CONTENT_CHECKS`.
 
-Axis legend: N points, R regions, H W pixels.
+Shapes: N points, R regions, H W pixels.
 """
 import io
 import json
@@ -48,7 +48,7 @@ class Checked:
         files (dict): Content by path relative to ``folder``.
         backend_args (Optional[dict]): Arguments of the file backend.
         shared (dict): What checks of one run keep for each other: readers
-            of what stores were made of, by their folder.
+            of the inputs of stores, by their folder.
     """
     data: str
     folder: str
@@ -97,7 +97,7 @@ def check_posed_images(checked: Checked) -> Iterator[Complaint]:
             yield path, str(error)
     for stem, shapes in sizes.items():
         if len(set(shapes.values())) > 1 and _is_single(checked, stem):
-            yield f'{stem}.png', 'depth and colour are of different sizes'
+            yield f'{stem}.png', 'depth and color are of different sizes'
 
 
 def _check_matrix(content: bytes, name: str) -> None:
@@ -129,15 +129,15 @@ def check_region_maps(checked: Checked) -> Iterator[Complaint]:
                          f'{recorded}')
         frame = PurePosixPath(path).stem
         with suppress(FrameError):  # incomplete, as its own store tells
-            mark = checked.images().mark(checked.record.scan, frame)
-            yield from _check_inputs(checked, path, frame, frame=mark)
+            known = checked.images().checksum(checked.record.scan, frame)
+            yield from _check_inputs(checked, path, frame, frame=known)
         image = str(PurePosixPath(path).with_suffix('.jpg'))
         size = _size_in_header(
             checked.beside('posed_images', image), checked.backend_args)
         if size is None:
-            yield path, 'the colour image of its frame is missing'
+            yield path, 'the color image of its frame is missing'
         elif size != ids.shape:
-            yield path, (f'it is {ids.shape[1]}x{ids.shape[0]}, the colour '
+            yield path, (f'it is {ids.shape[1]}x{ids.shape[0]}, the color '
                          f'image {size[1]}x{size[0]}')
 
 
@@ -207,21 +207,21 @@ def _rows_fit(checked: Checked, path: str, scan: str,
                 f'frame {frame} has {count} rows, its id map '
                 f'{record.completed[frame].fields["regions"]} regions')
         else:
-            mark = maps.mark(scan, frame)
-            yield from _check_inputs(checked, path, frame, id_map=mark)
+            known = maps.checksum(scan, frame)
+            yield from _check_inputs(checked, path, frame, id_map=known)
 
 
 def _check_inputs(checked: Checked, path: str, name: str,
                   **inputs: str) -> Iterator[Complaint]:
-    """Compare what an item was made of with what is there now."""
+    """Compare an item's recorded inputs with the current files."""
     item = checked.record.items.get(name)
-    if item and not item.is_made_of(inputs):
+    if item and not item.is_up_to_date(inputs):
         what = ' and '.join(inputs).replace('_', ' ')
         yield path, f'the {what} of {name} changed after it was made'
 
 
 def _id_maps(checked: Checked) -> Optional[RegionMaps]:
-    """The id maps that a store was made of, if they are in the data set."""
+    """The id maps that a store was computed from, if in the data set."""
     key = f'{checked.folder}/id_maps'
     if key not in checked.shared:
         checked.shared[key] = _find_id_maps(checked)
@@ -323,15 +323,15 @@ def check_scan_regions(checked: Checked) -> Iterator[Complaint]:
             continue
         values = np.frombuffer(
             read_bytes(points, checked.backend_args), np.uint8)
-        whole = len(values) // _POINT_BYTES * _POINT_BYTES
-        xyz = values[:whole].view('<f4').reshape(-1, 6)[:, :3]
+        size = len(values) // _POINT_BYTES * _POINT_BYTES
+        xyz = values[:size].view('<f4').reshape(-1, 6)[:, :3]
         try:
             decode_region_file(content, checked.name(path), xyz)
         except _UNUSABLE as error:
             yield path, str(error)
         maps = _id_maps(checked)
-        marks = maps.marks(scan) if maps else ''
-        yield from _check_inputs(checked, path, scan, id_maps=marks)
+        known = maps.scan_checksum(scan) if maps else ''
+        yield from _check_inputs(checked, path, scan, id_maps=known)
 
 
 def check_frame_regions(checked: Checked) -> Iterator[Complaint]:
@@ -341,25 +341,25 @@ def check_frame_regions(checked: Checked) -> Iterator[Complaint]:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 count = len(arrays['region_ids'])
         except (EOFError, KeyError, ValueError, OSError) as error:
-            yield path, f'it is no whole file of region ids ({error})'
+            yield path, f'it is not a readable file of region ids ({error})'
             continue
         recorded = checked.item.fields.get('points') if checked.item else None
         if recorded is not None and recorded != count:
             yield path, f'it has {count} ids, its record says {recorded}'
         maps, scan = _id_maps(checked), checked.record.scan
         frame = PurePosixPath(path).stem
-        mark = maps.mark(scan, frame) if maps else ''
-        yield from _check_inputs(checked, path, frame, id_map=mark)
+        known = maps.checksum(scan, frame) if maps else ''
+        yield from _check_inputs(checked, path, frame, id_map=known)
 
 
 def check_points(checked: Checked) -> Iterator[Complaint]:
-    """Whole rows of finite coordinates and colours."""
+    """Complete rows of finite coordinates and colors."""
     for path, content in checked.files.items():
         if not content or len(content) % _POINT_BYTES:
-            yield path, (f'{len(content)} bytes are no whole number of '
-                         'points with 6 values')
+            yield path, (f'{len(content)} bytes do not make complete points '
+                         'of 6 values')
         elif not np.isfinite(np.frombuffer(content, '<f4')).all():
-            yield path, 'a coordinate or colour is not finite'
+            yield path, 'a coordinate or color is not finite'
         scan = PurePosixPath(path).stem
         if checked.item and 'frames' in checked.item.inputs:
             with suppress(FrameError):  # incomplete, as its own store tells
@@ -397,7 +397,7 @@ def check_json(checked: Checked) -> Iterator[Complaint]:
         try:
             json.loads(content)
         except ValueError as error:
-            yield path, f'it is no JSON ({error})'
+            yield path, f'it is not valid JSON ({error})'
 
 
 # By the folder of the files, or by the kind of a store with its own folder.

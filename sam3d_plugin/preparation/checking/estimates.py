@@ -1,4 +1,4 @@
-"""What a step will cost, before it starts: items, hours, bytes."""
+"""Estimates of a step: items, hours, bytes."""
 import os
 import shutil
 import tempfile
@@ -17,7 +17,7 @@ from ..running.frame_steps import FrameStep
 from ..running.runs import RunOptions, worker_count
 from ..running.scan_jobs import make_items
 
-# Published (FACTS 5): SAM ViT-H, "segment everything", 640x480 pixels.
+# Published cost of SAM ViT-H, "segment everything", 640x480 pixels.
 SAM_SECONDS = 5.6
 SAM_SOURCE = ('published, not measured: SAM ViT-H takes 5 to 6 s per 640x480 '
               'image on a desktop GPU, 39 GPU-hours for 25,000 frames')
@@ -28,7 +28,7 @@ Items = Dict[str, List[str]]
 
 @dataclass(frozen=True)
 class Sample:
-    """What some items cost.
+    """Measured cost of some items.
 
     Args:
         items (int): Items that were made and timed.
@@ -48,7 +48,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a step will cost.
+    """Estimated cost of a step.
 
     Args:
         step (str): Kind of the store it makes.
@@ -93,7 +93,7 @@ class Estimate:
         return round(self.left * self.sample.size)
 
     def to_json(self) -> Dict[str, Any]:
-        """Everything as JSON.
+        """The estimate as JSON.
 
         Returns:
             Dict[str, Any]: Fields and what follows from them.
@@ -183,7 +183,7 @@ def choose_batches(items: Items, count: int,
 
 @dataclass(frozen=True)
 class _Timed:
-    """What became of one batch."""
+    """Result of one batch."""
     seconds: float
     records: List[ItemRecord]
 
@@ -224,7 +224,7 @@ def measure(step: FrameStep,
     if not made:
         raise StoreError(f'{step.kind}: no item of the sample can be made: '
                          f'{records[0].reason}')
-    size = sum(mark[0] for r in made for mark in r.files.values())
+    size = sum(files[0] for r in made for files in r.files.values())
     start = 0.0 if is_slow else max(first.seconds - timed[0].seconds, 0.0)
     return Sample(
         items=len(made),
@@ -267,7 +267,7 @@ def estimate(step: FrameStep,
              items: Items,
              sample: Sample,
              device: str = '') -> Estimate:
-    """Put together what a step will cost.
+    """Estimate the cost of a step.
 
     Args:
         step (FrameStep): The step.

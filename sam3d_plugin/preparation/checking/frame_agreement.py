@@ -1,4 +1,4 @@
-"""Do the frames of a recording see one and the same scene?
+"""Agreement of a recording's frames on the scene.
 
 Points of a frame are moved into the other frames. Where another frame has
 depth, it confirms a point (about the same depth), contradicts it (it sees
@@ -7,7 +7,7 @@ sees something in front). With wrong poses, cameras, units or axes points are
 contradicted about as often as not. No number of the scene is needed, and
 frames that do not overlap say nothing.
 
-Axis legend: N points, H W pixels.
+Shapes: N points, H W pixels.
 """
 from dataclasses import dataclass
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
@@ -48,7 +48,7 @@ LOWEST_CORRELATION, GOOD_CORRELATION = 0.3, 0.6
 
 @dataclass(frozen=True)
 class Agreement:
-    """What frames say about each other's points.
+    """Agreement of frames on each other's points.
 
     Args:
         frames (int): Frames that were compared.
@@ -87,13 +87,13 @@ class Agreement:
 
     @property
     def agrees(self) -> bool:
-        """Whether enough is seen twice, and is the same."""
+        """Whether enough is seen twice and agrees."""
         return (self.is_telling and self.share >= GOOD_SHARE
                 and not self.correlation < LOWEST_CORRELATION)
 
     @property
     def disagrees(self) -> bool:
-        """Whether enough is seen twice, and is not the same."""
+        """Whether enough is seen twice and disagrees."""
         return self.is_telling and self.share < LOWEST_SHARE
 
     def to_fields(self) -> Dict[str, Any]:
@@ -150,11 +150,11 @@ class _Samples(NamedTuple):
     """Points of all frames.
 
     Args:
-        xyz (np.ndarray): (N, 3) world frame, metres.
+        xyz (np.ndarray): (N, 3) world frame, meters.
         uv (np.ndarray): (N, 2) their pixels, as shares of the image's width.
         frame (np.ndarray): (N,) int64 index of the frame.
         gray (np.ndarray): (N,) gray value, NaN where no color is seen.
-        typical (float): Median depth, metres.
+        typical (float): Median depth, meters.
     """
     xyz: np.ndarray
     uv: np.ndarray
@@ -221,7 +221,7 @@ def _sample(frames: Sequence[RGBDFrame], wanted: int) -> _Samples:
 
 def _compare(frame: RGBDFrame, index: int, points: np.ndarray,
              samples: _Samples) -> Tuple[np.ndarray, ...]:
-    """Which points a frame confirms, contradicts and hides.
+    """Points that a frame confirms, contradicts and hides.
 
     Args:
         frame (RGBDFrame): The frame.

@@ -1,6 +1,6 @@
-"""Reads what was prepared of a scan, for people to look at.
+"""Reader of the prepared data of a scan.
 
-Axis legend: N points, R regions, H W pixels.
+Shapes: N points, R regions, H W pixels.
 """
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence, Tuple
@@ -41,7 +41,7 @@ class RegionStatistics:
 
 
 class ScanInspection:
-    """Everything prepared of one scan.
+    """All prepared data of one scan.
 
     Args:
         data (PathLike): Folder of the data set.
@@ -82,13 +82,13 @@ class ScanInspection:
         return self.images.frames(self.scan)
 
     def panels(self, names: Sequence[str]) -> List[FramePanels]:
-        """What there is to see of some frames.
+        """Panels of some frames.
 
         Args:
             names (Sequence[str]): Frames of the scan.
 
         Returns:
-            List[FramePanels]: One each, but none for a frame whose colour
+            List[FramePanels]: One each, but none for a frame whose color
             image cannot be read.
         """
         panels = []
@@ -201,8 +201,8 @@ class ScanInspection:
     def _stored_points(self, path: str) -> PagePoints:
         content = read_bytes(path, self.backend_args)
         if not content or len(content) % (4 * _POINT_COLUMNS):
-            raise StoreError(f'{path} is empty or truncated: no whole number '
-                             f'of points with {_POINT_COLUMNS} values; '
+            raise StoreError(f'{path} is empty or truncated: it does not hold '
+                             f'complete points of {_POINT_COLUMNS} values; '
                              'prepare the scan again')
         values = np.frombuffer(content, '<f4').reshape(-1, _POINT_COLUMNS)
         rgb = values[:, 3:]
@@ -252,7 +252,7 @@ class ScanInspection:
 
 def _frame_points(frame: RGBDFrame, ids: np.ndarray,
                   count: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Evenly spaced depth pixels of a frame with colour and region."""
+    """Evenly spaced depth pixels of a frame with color and region."""
     cameras = frame.cameras
     height, width = ids.shape
     place = color_pixels_of_depth(frame.depth, cameras.depth_intrinsics,

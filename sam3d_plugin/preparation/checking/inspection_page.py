@@ -1,6 +1,6 @@
-"""Numbers and charts of what was prepared of a scan.
+"""Numbers and charts of the prepared data of a scan.
 
-Axis legend: N points, R regions.
+Shapes: N points, R regions.
 """
 from typing import Any, Dict, List, Sequence, Tuple, Union
 
@@ -149,7 +149,7 @@ def _feature_rows(inspection: ScanInspection) -> Rows:
 
 
 def _settings_tables(inspection: ScanInspection) -> Dict[str, Rows]:
-    """How each store was made, from its header."""
+    """Settings of each store, from its header."""
     tables = {}
     for folder in ('posed_images', 'region_maps', 'region_features',
                    'regions'):

@@ -1,6 +1,6 @@
-"""Refuse a recording whose frames disagree, and say what would fix it.
+"""Check of recordings for frames that disagree, with advice.
 
-Axis legend: H W pixels.
+Shapes: H W pixels.
 """
 from typing import Dict, List, Optional, Sequence, Tuple
 
@@ -15,7 +15,7 @@ from .changes_to_try import changes_to_try
 from .frame_agreement import GOOD_CORRELATION, GOOD_SHARE, Agreement, measure
 from .source_frames import Source, misfit_of
 
-# Median depth of indoor frames, metres.
+# Median depth of indoor frames, meters.
 # The first is rare, the last two do not occur.
 _NEAR, _NEAREST, _FARTHEST = 0.75, 0.3, 12.0
 # Median depths between the cameras of a room, at most.
@@ -107,14 +107,14 @@ def _is_plausible(views: Sequence[RGBDFrame]) -> bool:
 
 
 def typical_depth(views: Sequence[RGBDFrame]) -> float:
-    """Median depth of some frames, metres; NaN without any."""
+    """Median depth of some frames, meters; NaN without any."""
     parts = [view.depth[::8, ::8].reshape(-1) for view in views]
     depth = np.concatenate([np.zeros(0), *parts])
     return float(np.median(depth[depth > 0])) if depth.any() else np.nan
 
 
 def _is_better(other: Agreement, now: Agreement) -> bool:
-    """Whether a change is what was missing, and no accident."""
+    """Whether a change explains the disagreement better than chance."""
     if (not other.is_telling or other.share < GOOD_SHARE
             or other.hidden > _HIDDEN * other.confirmed):
         return False
@@ -183,7 +183,7 @@ def check_agreement(source: Source) -> Tuple[Agreement, str]:
 
 
 def list_doubts(source: Source, agreement: Agreement) -> List[str]:
-    """What in frames that agree was hardly measured.
+    """Notes on values in agreeing frames that look unmeasured.
 
     Args:
         source (Source): Some frames of a recording.
@@ -249,7 +249,7 @@ def _shares(agreement: Agreement) -> str:
 
 
 def _size(views: Sequence[RGBDFrame]) -> str:
-    """Note a depth that no room has."""
+    """Note an implausible depth."""
     depth = typical_depth(views)
     if np.isnan(depth) or _NEAR < depth < _FARTHEST:
         return ''
@@ -291,7 +291,7 @@ def check_up(source: Source) -> Tuple[str, str]:
     if cameras is None and floor and _along(tops, floor) < _LIKELY:
         up = None
     if up not in (None, 'z') and cameras in (None, up):
-        raise FrameError(f'{source.name}: the floor seems to lie at the low '
+        raise FrameError(f'{source.name}: the floor seems to be at the low '
                          f'end of axis {up}; give --up={up} (--up=z if z '
                          f'points up){source.remedy}')
     if up is None or cameras not in (None, up):
@@ -308,7 +308,7 @@ def _along(vector: np.ndarray, axis: str) -> float:
 
 
 def _cloud(views: Sequence[RGBDFrame]) -> np.ndarray:
-    """(N, 3) points of some frames, world frame, metres."""
+    """(N, 3) points of some frames, world frame, meters."""
     parts = []
     for view in views:
         pixels = np.flatnonzero(view.depth.reshape(-1) > 0)
@@ -321,7 +321,7 @@ def _cloud(views: Sequence[RGBDFrame]) -> np.ndarray:
 
 
 def camera_up(views: Sequence[RGBDFrame]) -> Tuple[Optional[str], np.ndarray]:
-    """What the cameras hold up while they look around.
+    """Mean up direction of cameras that look around.
 
     Args:
         views (Sequence[RGBDFrame]): Some frames.

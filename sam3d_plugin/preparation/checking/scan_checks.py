@@ -1,4 +1,4 @@
-"""What the checks of a recording found, as it is stored and printed."""
+"""Results of the checks of a recording, stored and printed."""
 import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, List
@@ -18,7 +18,7 @@ _FEW = 20
 
 @dataclass(frozen=True)
 class Checks:
-    """What is known about a recording.
+    """Results of the checks of a recording.
 
     Args:
         agreement (dict): See :meth:`Agreement.to_fields`.
@@ -38,10 +38,10 @@ class Checks:
 
 
 def read_checks(images: PosedImages, scan: str) -> Checks:
-    """What was found when a scan was imported.
+    """Results of the checks of an imported scan.
 
     Args:
-        images (PosedImages): Where it lies.
+        images (PosedImages): Where it is.
         scan (str): Its name.
 
     Returns:
@@ -106,7 +106,7 @@ def check_source(source: Source,
         Checks: What was found.
 
     Raises:
-        FrameError: When its frames disagree, or it lies on its side.
+        FrameError: When its frames disagree, or it is on its side.
     """
     notes: List[str] = []
     fields: Dict[str, Any] = {}

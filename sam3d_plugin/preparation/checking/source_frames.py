@@ -1,6 +1,6 @@
 """Frames of a recording and what they are thought to mean.
 
-Axis legend: H W pixels.
+Shapes: H W pixels.
 """
 import errno
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from ..sources.rgbd_folder.conventions import Convention
 
 # Pixels of a color image that are looked at.
 _PIXELS = 1_000_000
-# Where principal points lie, as shares of width and height, and the larger
+# Positions of principal points, as shares of width and height, and the larger
 # field of view of a camera, degrees.
 _CENTERS, _FIELDS = (0.3, 0.8), (20.0, 150.0)
 # Difference of the two shares up to which images were resized, not cropped.
@@ -24,13 +24,13 @@ _SCALED = 0.05
 _OUTSIDE = 1.25
 # And below which none leaves it: 0, 0.
 _CORNER = 0.05
-# How far principal points lie off the center of images that are neither
+# How far principal points are off the center of images that are neither
 # cropped nor turned; shares of width and height.
 _CENTERED, _TURNED = 0.02, 0.08
 
 
 def raise_if_disk_fails(error: FrameError) -> None:
-    """Let a failing disk stop a check, which leaves out damaged frames.
+    """Re-raise disk errors, so that they are not taken for damaged frames.
 
     Args:
         error (FrameError): Why a frame could not be read.
@@ -82,7 +82,7 @@ class Source:
     remedy: str = '; import it again, or add --unchecked'
 
     def views(self) -> List[RGBDFrame]:
-        """The frames in metres; those without a rigid pose are left out."""
+        """The frames in meters; those without a rigid pose are left out."""
         depth_camera = self.cameras.depth_intrinsics
         views = []
         for index, frame in enumerate(self.frames):
@@ -90,7 +90,7 @@ class Source:
                 pose = check_pose(self.convention.pose(frame.pose), self.name)
             except FrameError:
                 continue
-            depth = self.convention.metres(frame.depth, depth_camera)
+            depth = self.convention.meters(frame.depth, depth_camera)
             views.append(
                 RGBDFrame(self.name, str(index), frame.color, depth,
                           self.place(pose), self.cameras))
@@ -129,7 +129,7 @@ def misfit_of(source: Source) -> str:
 
 
 def camera_misfit(intrinsics: np.ndarray, height: int, width: int) -> str:
-    """What tells that intrinsics are of images of another size.
+    """Signs that intrinsics belong to images of another size.
 
     Cropped images have an off-center principal point, too, but hardly by the
     same factor in both directions.
@@ -151,7 +151,7 @@ def camera_misfit(intrinsics: np.ndarray, height: int, width: int) -> str:
                                   > _OUTSIDE).all() or (center
                                                         < _CORNER).all():
         u, v = intrinsics[:2, 2]
-        text = (f'the principal point {u:g}, {v:g} lies off the center of '
+        text = (f'the principal point {u:g}, {v:g} is off the center of '
                 f'{width}x{height} images')
         if is_scaled and (center > _CORNER).all():
             factor = 0.5 / center.mean()

@@ -1,4 +1,4 @@
-"""Reads every file of a data set's stores again and says what is wrong."""
+"""Verification of all files of a data set's stores."""
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
@@ -6,7 +6,8 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 from ...store.errors import StoreError
 from ...store.files import BackendArgs, PathLike, join, read_bytes
 from ...store.manifest import HEADER, Store
-from ...store.records import FileMark, ItemRecord, ScanRecord, mark_of
+from ...store.records import (FileChecksum, ItemRecord, ScanRecord,
+                              file_checksum)
 from .content_checks import CONTENT_CHECKS, Checked
 from .verification_books import (AGAIN, REMOVE, Problem, StoreReport,
                                  find_stores, find_strays, half_copied,
@@ -90,7 +91,7 @@ class Verifier:
         return reports
 
     def _read_books(self, report: StoreReport) -> List[_Task]:
-        """What is left to read of a store once its books are checked."""
+        """Files of a store that remain to be read after its books."""
         root = join(self.data, report.folder) if report.folder else self.data
         store = Store(root, self.backend_args)
         read_books(self.data, store, report)
@@ -121,15 +122,16 @@ class Verifier:
                     self.progress(done, total)
 
     def _check_files(self, task: _Task) -> _Result:
-        """Read the files of some items, compare marks, look inside."""
+        """Read the files of some items, compare checksums and contents."""
         result = _Result(task, 0, 0, [])
         files = size = 0
         for name in task.names:
             item = None if name is None else task.record.items[name]
-            marks = task.record.files if item is None else item.files
+            known = task.record.files if item is None else item.files
             contents: Dict[str, bytes] = {}
-            for path, mark in marks.items():
-                content = self._read(task.store, path, mark, result.problems)
+            for path, recorded in known.items():
+                content = self._read(task.store, path, recorded,
+                                     result.problems)
                 files += 1
                 if content is not None:
                     size += len(content)
@@ -137,7 +139,7 @@ class Verifier:
             result.problems.extend(self._look_inside(task, item, contents))
         return _Result(task, files, size, result.problems)
 
-    def _read(self, store: Store, path: str, mark: FileMark,
+    def _read(self, store: Store, path: str, recorded: FileChecksum,
               problems: List[Problem]) -> Optional[bytes]:
         """Content of a file that is as recorded, else None."""
         try:
@@ -150,13 +152,13 @@ class Verifier:
                 Problem(path, f'it cannot be read ({error.strerror})',
                         'check the disk'))
             return None
-        if len(content) != mark[0]:
+        if len(content) != recorded[0]:
             problems.append(
                 Problem(
                     path, f'it has {len(content):,} bytes, the record '
-                    f'says {mark[0]:,}', REMOVE))
+                    f'says {recorded[0]:,}', REMOVE))
             return None
-        if mark_of(content) != mark:
+        if file_checksum(content) != recorded:
             problems.append(
                 Problem(path, 'its checksum is not that of the record',
                         REMOVE))

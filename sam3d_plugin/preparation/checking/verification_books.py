@@ -1,4 +1,4 @@
-"""The books of a data set's stores: headers, records, manifests, strays."""
+"""Checks of the headers, records and manifests of stores."""
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from .content_checks import CONTENT_CHECKS
 _BOOKS = (HEADER, MANIFEST)
 # Folders that only our steps write: without a header they are half copied.
 _ALWAYS_STORES = ('region_maps', 'region_features', 'frame_regions')
-# Stores that are made of the frames of posed_images.
+# Stores that are computed from the frames of posed_images.
 _OF_FRAMES = ('region_maps', 'region_features', 'frame_regions')
 _NAMED = 3
 AGAIN = 'run the step that made it again'
@@ -34,7 +34,7 @@ _TOOLS = dict(
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong.
+    """A problem of a file.
 
     Args:
         path (str): File or folder, relative to the data set.
@@ -53,7 +53,7 @@ class Problem:
 
 @dataclass
 class StoreReport:
-    """What became of checking one store.
+    """Report on one store.
 
     Args:
         folder (str): The store, relative to the data set.
@@ -160,8 +160,8 @@ def half_copied(data: str, found: Sequence[str],
         if name not in found and (has_books or name in _ALWAYS_STORES):
             report = StoreReport(name)
             report.complain(
-                HEADER, 'it is missing, so the store was copied by half or '
-                'its run never started', f'copy the store again, or {AGAIN}')
+                HEADER, 'it is missing: the store is incomplete or its run '
+                'never started', f'copy the store again, or {AGAIN}')
             yield report
 
 
@@ -190,7 +190,7 @@ def read_books(data: str, store: Store, report: StoreReport) -> None:
 
 
 def relative(error: Exception, data: str) -> str:
-    """Text of an error with paths relative to the data set."""
+    """Error message with paths relative to the data set."""
     return str(error).replace(f'{data}/', '')
 
 
@@ -226,7 +226,7 @@ def _compare_manifest(data: str, store: Store, report: StoreReport) -> None:
         elif not exists(store.path(name), store.backend_args):
             report.complain(
                 name, 'it is missing, but the manifest has the scan: the '
-                'store is half copied', f'copy it, or {AGAIN}')
+                'store is incomplete', f'copy it, or {AGAIN}')
             records[scan] = merged[scan]
         elif scan in records and records[scan] != merged[scan]:
             report.complain(MANIFEST, f'scan {scan} differs from its record',
@@ -234,10 +234,10 @@ def _compare_manifest(data: str, store: Store, report: StoreReport) -> None:
 
 
 def _check_record(scan: str, record: ScanRecord, report: StoreReport) -> None:
-    """What a record alone tells."""
+    """Check a record by itself."""
     name = f'{RECORDS}/{scan}.json'
-    marks = [record.files, *(i.files for i in record.items.values())]
-    paths = Counter(path for files in marks for path in files)
+    recorded = [record.files, *(i.files for i in record.items.values())]
+    paths = Counter(path for files in recorded for path in files)
     for path, count in paths.items():
         if count > 1:
             report.complain(name, f'it lists {path} twice', REMOVE)
@@ -254,20 +254,20 @@ def _check_record(scan: str, record: ScanRecord, report: StoreReport) -> None:
 
 
 def _note_copies(report: StoreReport) -> None:
-    """Frames of one scan whose colour images are the same file."""
+    """Frames of one scan whose color images are the same file."""
     for scan, record in report.records.items():
         first: Dict[str, str] = {}
         for item, entry in record.completed.items():
-            for path, (_, mark) in entry.files.items():
-                if path.endswith('.jpg') and first.setdefault(mark,
+            for path, (_, checksum) in entry.files.items():
+                if path.endswith('.jpg') and first.setdefault(checksum,
                                                               item) != item:
                     report.notes.append(
                         f'{report.folder}/{scan}: frame {item} has the same '
-                        f'colour image as {first[mark]}')
+                        f'color image as {first[checksum]}')
 
 
 def note_incomplete(reports: Sequence[StoreReport]) -> None:
-    """Say which scans and frames with images a later store does not have.
+    """Report scans and frames with images that a later store lacks.
 
     Args:
         reports (Sequence[StoreReport]): Of all stores; get notes.
@@ -294,7 +294,7 @@ def note_incomplete(reports: Sequence[StoreReport]) -> None:
 
 def find_strays(data: str, report: StoreReport, listed: Set[str],
                 found: Sequence[str], backend_args: BackendArgs) -> None:
-    """Complain of files beside recorded ones that no record names.
+    """Report files that no record names.
 
     Args:
         data (str): Folder of the data set.

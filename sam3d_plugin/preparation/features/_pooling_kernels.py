@@ -1,6 +1,6 @@
 """The CPU kernels of ``region_pooling``: numpy arrays in and out.
 
-A *run* is a stretch of pixels of one row that lie in one region and between
+A *run* is a stretch of pixels of one row that are in one region and between
 the same two columns of the feature map. Bilinear interpolation is linear
 along it, so that its ends hold its maximum, and its sum follows from its
 length and the sum of its positions.

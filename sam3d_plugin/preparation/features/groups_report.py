@@ -1,11 +1,11 @@
-"""How regions are spread over groups, in numbers and as a picture."""
+"""Report on the sizes of groups, as numbers and as a picture."""
 import io
 import json
 from typing import Any, Dict
 
 import numpy as np
 
-from ...store.manifest import FileMark, Store
+from ...store.manifest import FileChecksum, Store
 
 JSON_FILE, PNG_FILE = 'report.json', 'report.png'
 # The head are the largest tenth of the groups, the tail the smaller half.
@@ -136,7 +136,8 @@ def _title(report: Dict[str, Any]) -> str:
         f'{tail["share_of_weight"]:.1%}')
 
 
-def write_report(store: Store, report: Dict[str, Any]) -> Dict[str, FileMark]:
+def write_report(store: Store, report: Dict[str,
+                                            Any]) -> Dict[str, FileChecksum]:
     """Write report.json and report.png.
 
     Args:
@@ -144,7 +145,7 @@ def write_report(store: Store, report: Dict[str, Any]) -> Dict[str, FileMark]:
         report (Dict[str, Any]): Of :func:`summarize_groups`.
 
     Returns:
-        Dict[str, FileMark]: For a record.
+        Dict[str, FileChecksum]: For a record.
     """
     text = json.dumps(report, indent=1, sort_keys=True) + '\n'
     return store.write({

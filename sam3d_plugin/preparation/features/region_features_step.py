@@ -1,6 +1,6 @@
 """The step that pools an image encoder's features inside regions.
 
-Axis legend: R regions, C channels, H W pixels, h w features.
+Shapes: R regions, C channels, H W pixels, h w features.
 """
 from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 
@@ -22,7 +22,7 @@ from .region_pooling import pool_regions
 
 
 class RegionFeatureStep(PosedFramesStep):
-    """Colour images and their id maps to features of regions.
+    """Color images and their id maps to features of regions.
 
     Args:
         images (PathLike): Folder ``posed_images``.
@@ -102,9 +102,9 @@ class RegionFeatureStep(PosedFramesStep):
             return error
         if regions.shape != color.shape[:2]:
             return FrameError(
-                f'id map {scan}/{frame}.png is {regions.shape[1]}x'
-                f'{regions.shape[0]}, the colour image {color.shape[1]}x'
-                f'{color.shape[0]}; make the id map again')
+                f'id map {scan}/{frame}.png is '
+                f'{regions.shape[1]}x{regions.shape[0]}, the color image '
+                f'{color.shape[1]}x{color.shape[0]}; make the id map again')
         return [color, regions]
 
     def _pool(self, scan: str, frame: str, regions: np.ndarray,
@@ -120,8 +120,8 @@ class RegionFeatureStep(PosedFramesStep):
                        dict(regions=count, channels=channels))
 
     def inputs(self, scan: str, item: str) -> Dict[str, str]:
-        """The id map, and with it the frame that it was made of."""
-        return dict(id_map=self.maps.mark(scan, item))
+        """The id map, and with it the frame that it was computed from."""
+        return dict(id_map=self.maps.checksum(scan, item))
 
     def finish(self, scan: str, items: Dict[str, ItemRecord],
                read: Callable[[str], bytes]) -> Dict[str, bytes]:
@@ -156,8 +156,8 @@ def default_folders(data: PathLike, regions: Optional[PathLike],
 
     Args:
         data (PathLike): The data set.
-        regions (Optional[PathLike]): Id maps, if they lie elsewhere.
-        out (Optional[PathLike]): Features, if they shall lie elsewhere.
+        regions (Optional[PathLike]): Id maps, if they are elsewhere.
+        out (Optional[PathLike]): Features, if they must be elsewhere.
 
     Returns:
         List[str]: Both.

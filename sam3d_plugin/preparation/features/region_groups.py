@@ -1,7 +1,7 @@
-"""Groups the regions of a training set by k-means over their features.
+"""Grouping of a training set's regions by k-means on their features.
 
 Features are read scan by scan, so that a training set need not fit into
-memory. Axis legend: R regions, C channels, F frames; K groups.
+memory. Shapes: R regions, C channels, F frames; K groups.
 """
 import os
 from dataclasses import asdict, dataclass
@@ -31,7 +31,7 @@ _FIT_FILE = f'centroids{SUFFIX}'
 
 @dataclass(frozen=True)
 class GroupOptions:
-    """How groups are made.
+    """Options of the grouping.
 
     Args:
         groups (int): K.
@@ -49,7 +49,7 @@ class GroupOptions:
     buffer_size: int = 65536
 
     def check(self) -> None:
-        """Refuse what cannot be meant.
+        """Check the options.
 
         Raises:
             StoreError: Says which option, and what it may be.
@@ -192,7 +192,9 @@ def build_groups(features_root: PathLike,
                  centroids_root: Optional[PathLike] = None,
                  backend_args: BackendArgs = None,
                  console: Optional[Console] = None) -> Dict[str, Any]:
-    """Make the store of groups of a set of scans; see DESIGN section 2.
+    """Build the store of groups of a set of scans.
+
+    See docs/method.md, "Group weights".
 
     Args:
         features_root (PathLike): Folder ``region_features``.
@@ -241,11 +243,11 @@ def _make_groups(store: Store, features: RegionFeatures, names: List[str],
         counts += np.bincount(ids, minlength=len(centroids))
     groups = known or Groups(centroids, counts, balanced_weights(counts))
     report = summarize_groups(counts, groups.weights)
-    marks = store.write({GROUPS_FILE: encode_groups(groups)})
-    marks.update(write_report(store, report))
+    files = store.write({GROUPS_FILE: encode_groups(groups)})
+    files.update(write_report(store, report))
     numbers = dict(regions=report['regions'], groups=len(centroids))
     store.write_record(
-        ScanRecord(GROUPS, {GROUPS: ItemRecord('ok', '', marks, numbers)}))
+        ScanRecord(GROUPS, {GROUPS: ItemRecord('ok', '', files, numbers)}))
     remove(store.path(_FIT_FILE), store.backend_args)
     store.merge()
     return report
@@ -253,40 +255,40 @@ def _make_groups(store: Store, features: RegionFeatures, names: List[str],
 
 def _check_scans(sources: Store, scans: Optional[Sequence[str]],
                  console: Optional[Console]) -> List[str]:
-    """The scans to use: each has whole features."""
+    """The scans to use: each has complete features."""
     recorded = sources.recorded_scans()
     names = recorded if scans is None else sorted(set(scans))
     missing = sorted(set(names) - set(recorded))
     if missing:
         raise StoreError(
             f'{sources.root} has no features of {len(missing)} scan(s), e.g. '
-            f'{missing[0]}; run tools/preparation/extract_features.py to its '
-            'end first')
+            f'{missing[0]}; finish tools/preparation/extract_features.py '
+            'first')
     if GROUPS in names:
         raise StoreError(f'a scan cannot be called {GROUPS}: that is the '
                          'file of the groups; rename it')
-    whole = [scan for scan in names if _content_of(sources, scan)]
-    if not whole:
+    complete = [scan for scan in names if _content_of(sources, scan)]
+    if not complete:
         raise StoreError(f'{sources.root} has no features of any scan; run '
                          'tools/preparation/extract_features.py first')
-    empty = sorted(set(names) - set(whole))
+    empty = sorted(set(names) - set(complete))
     if empty and console is not None:
-        console.print(f'left out, since all of their frames were skipped: '
+        console.print('skipped, since all of their frames were: '
                       f'{", ".join(empty)}')
-    return whole
+    return complete
 
 
 def _content_of(sources: Store, scan: str) -> Optional[str]:
     """Checksum of a scan's features; None if all its frames are skipped."""
     record = sources.record(scan)
     assert record is not None
-    mark = record.files.get(f'{scan}{SUFFIX}')
-    return mark[1] if mark else None
+    files = record.files.get(f'{scan}{SUFFIX}')
+    return files[1] if files else None
 
 
 def _settings(sources: Store, scans: Sequence[str], options: GroupOptions,
               known: Optional[Groups]) -> Dict[str, Any]:
-    """What the groups depend on, the features' content included."""
+    """Settings that determine the groups, feature checksums included."""
     contents = [f'{scan} {_content_of(sources, scan)}' for scan in scans]
     settings: Dict[str, Any] = dict(
         features=dict(
@@ -330,10 +332,10 @@ def _assign_scan(store: Store, features: RegionFeatures, scan: str, pool: str,
     ids = assign_groups(rows, centroids)
     parts = np.split(ids, features.offsets(scan)[1:-1])
     content = pack_group_ids(dict(zip(features.frames(scan), parts)))
-    marks = store.write({f'{scan}{SUFFIX}': content})
+    files = store.write({f'{scan}{SUFFIX}': content})
     numbers = dict(regions=len(ids), frames=len(parts))
     store.write_record(
-        ScanRecord(scan, {scan: ItemRecord('ok', '', marks, numbers)}))
+        ScanRecord(scan, {scan: ItemRecord('ok', '', files, numbers)}))
     return ids
 
 

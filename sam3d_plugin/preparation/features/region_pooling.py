@@ -3,8 +3,8 @@
 The feature map is interpolated bilinearly to the size of the id map, as
 ``F.interpolate(..., mode='bilinear', align_corners=False)`` does, but never
 written out: the mean of a region is a weighted sum of the features around
-it, and its maximum lies where a row of pixels enters or leaves it, or
-crosses a column of features. Axis legend: R regions, C channels, H W pixels,
+it, and its maximum is where a row of pixels enters or leaves it, or
+crosses a column of features. Shapes: R regions, C channels, H W pixels,
 h w features.
 """
 from typing import NamedTuple, Tuple
@@ -32,7 +32,7 @@ class PooledRegions(NamedTuple):
 
 
 class _Axis(NamedTuple):
-    """Where the pixels of one axis lie between the features.
+    """Interpolation positions of one axis.
 
     Args:
         first (np.ndarray): (H,) int64, the feature before each pixel.
@@ -43,7 +43,7 @@ class _Axis(NamedTuple):
 
 
 def _interpolation_axis(num_pixels: int, num_features: int) -> _Axis:
-    """Bilinear weights along one axis, with pixel areas as in DESIGN 2."""
+    """Bilinear weights along one axis, counted from pixel areas."""
     positions = (np.arange(num_pixels) + 0.5) * (num_features /
                                                  num_pixels) - 0.5
     positions = positions.clip(0, num_features - 1)

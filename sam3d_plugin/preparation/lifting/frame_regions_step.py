@@ -7,7 +7,7 @@ that do not read id maps.
                                         pixels that have depth, in row-major
                                         order; depth_shape (2,), H and W
 
-Axis legend: N points, H W pixels of the depth image.
+Shapes: N points, H W pixels of the depth image.
 """
 import io
 from typing import Any, Dict, List, Optional, Sequence, Union
@@ -24,7 +24,7 @@ from .lifting import frame_points, read_frame
 
 
 class FrameRegionsStep(PosedFramesStep):
-    """Gives the points of each frame the region of their colour pixel.
+    """Gives the points of each frame the region of their color pixel.
 
     Args:
         data (PathLike): Folder of the data set, with ``posed_images``.
@@ -45,7 +45,7 @@ class FrameRegionsStep(PosedFramesStep):
             join(data, 'region_maps') if maps is None else maps, backend_args)
 
     def settings(self) -> Dict[str, Any]:
-        """How the id maps were made."""
+        """Settings of the id maps."""
         header = Store(self.maps.root, self.backend_args).header()
         return dict(region_maps=header['settings'])
 
@@ -83,5 +83,5 @@ class FrameRegionsStep(PosedFramesStep):
                            covered=round(covered, 4)))
 
     def inputs(self, scan: str, item: str) -> Dict[str, str]:
-        """The id map, and with it the frame that it was made of."""
-        return dict(id_map=self.maps.mark(scan, item))
+        """The id map, and with it the frame that it was computed from."""
+        return dict(id_map=self.maps.checksum(scan, item))

@@ -1,6 +1,6 @@
 """2D regions to points: of one RGB-D frame, or of the scan that it sees.
 
-The arithmetic is in :mod:`sam3d_plugin.ops.lifting`. Axis legend: N points,
+The arithmetic is in :mod:`sam3d_plugin.ops.lifting`. Shapes: N points,
 H W pixels.
 """
 import io
@@ -16,12 +16,12 @@ from ...store.files import read_bytes
 from ...store.posed_images import INTRINSIC_DEPTH, PosedImages, RGBDFrame
 from ...store.region_maps import RegionMaps
 
-# Ours (DESIGN 5): how far from the measured depth a point is still seen.
+# Ours: how far from the measured depth a point still counts as seen.
 DEPTH_TOLERANCE = 0.05
 
 
 def check_map_size(frame: RGBDFrame, region_map: np.ndarray) -> None:
-    """Refuse an id map of another size than the colour image.
+    """Check that an id map has the size of the color image.
 
     Args:
         frame (RGBDFrame): The frame.
@@ -33,14 +33,14 @@ def check_map_size(frame: RGBDFrame, region_map: np.ndarray) -> None:
     if region_map.shape != frame.color.shape[:2]:
         raise FrameError(
             f'{frame.scan}/{frame.name}: the id map is '
-            f'{region_map.shape[1]}x{region_map.shape[0]}, the colour image '
-            f'{frame.color.shape[1]}x{frame.color.shape[0]}; make the '
-            'regions of this frame again')
+            f'{region_map.shape[1]}x{region_map.shape[0]}, the color image '
+            f'{frame.color.shape[1]}x{frame.color.shape[0]}; make the regions '
+            'of this frame again')
 
 
 def read_frame(images: PosedImages, maps: RegionMaps, scan: str,
                name: str) -> Tuple[RGBDFrame, np.ndarray]:
-    """What lifting needs of a frame: all but the colours.
+    """Read what lifting needs of a frame, which is everything but color.
 
     Args:
         images (PosedImages): The frames.
@@ -50,7 +50,7 @@ def read_frame(images: PosedImages, maps: RegionMaps, scan: str,
 
     Returns:
         Tuple[RGBDFrame, np.ndarray]: The frame with a black image of the
-        right size, since only the header of the colour file is read, and its
+        right size, since only the header of the color file is read, and its
         id map (H, W) uint16.
 
     Raises:
@@ -63,10 +63,10 @@ def read_frame(images: PosedImages, maps: RegionMaps, scan: str,
     check_map_size(frame, region_map)
     if frame.cameras.is_single and frame.depth.shape != region_map.shape:
         raise FrameError(
-            f'{scan}/{name}: depth is {frame.depth.shape[1]}x'
-            f'{frame.depth.shape[0]}, colour {region_map.shape[1]}x'
-            f'{region_map.shape[0]}, and there is no {INTRINSIC_DEPTH} to '
-            'tell how they belong together')
+            f'{scan}/{name}: depth is '
+            f'{frame.depth.shape[1]}x{frame.depth.shape[0]}, color '
+            f'{region_map.shape[1]}x{region_map.shape[0]}, and there is no '
+            f'{INTRINSIC_DEPTH} to tell how they belong together')
     return frame, region_map
 
 
@@ -81,9 +81,9 @@ def _black_image(images: PosedImages, scan: str, name: str) -> np.ndarray:
     except FileNotFoundError:
         raise FrameError(f'{path} is missing') from None
     except UnidentifiedImageError:
-        raise FrameError(f'{path} is no image') from None
+        raise FrameError(f'{path} is not an image') from None
     except (OSError, SyntaxError) as error:
-        raise FrameError(f'{path} is no image ({error})') from error
+        raise FrameError(f'{path} is not an image ({error})') from error
     return np.broadcast_to(np.uint8(0), (height, width, 3))
 
 
@@ -94,15 +94,15 @@ def frame_points(frame: RGBDFrame,
 
     Args:
         frame (RGBDFrame): One frame.
-        region_map (np.ndarray): (H, W) uint16 ids at the size of the colour
+        region_map (np.ndarray): (H, W) uint16 ids at the size of the color
             image, 0 = in no region.
         in_world (bool): Whether to return points in the world's frame
             instead of the depth camera's.
 
     Returns:
-        Tuple[np.ndarray, np.ndarray]: (N, 3) float32 xyz, metres, of the
+        Tuple[np.ndarray, np.ndarray]: (N, 3) float32 xyz, meters, of the
         pixels with depth in row-major order, and (N,) uint16 ids, 0 = in no
-        region or outside the colour image.
+        region or outside the color image.
 
     Raises:
         FrameError: When the id map has another size than the image.
@@ -127,12 +127,12 @@ def see_points(
     """Regions of the scan's points in one frame, and which it sees.
 
     Args:
-        xyz (np.ndarray): (N, 3) points of the scan, world frame, metres.
+        xyz (np.ndarray): (N, 3) points of the scan, world frame, meters.
         frame (RGBDFrame): One frame of the scan.
-        region_map (np.ndarray): (H, W) uint16 ids at the size of the colour
+        region_map (np.ndarray): (H, W) uint16 ids at the size of the color
             image, 0 = in no region.
         depth_tolerance (float): A point is seen if its depth differs by
-            less from the measured one, metres.
+            less from the measured one, meters.
 
     Returns:
         Tuple[np.ndarray, np.ndarray]: (N,) uint16 ids, 0 = in no region or

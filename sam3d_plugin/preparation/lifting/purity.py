@@ -1,6 +1,6 @@
-"""How well regions keep to the true instances.
+"""Purity of regions against true instances.
 
-Axis legend: N points, G tokens, K members of a token, R regions.
+Shapes: N points, G tokens, K members of a token, R regions.
 """
 from dataclasses import dataclass
 from typing import Tuple
@@ -35,7 +35,7 @@ class RegionPurity:
 
 
 def instance_labels(instance: np.ndarray, semantic: np.ndarray) -> np.ndarray:
-    """One label per thing, and one per class of what is no instance.
+    """One label per thing, and one per class of everything else.
 
     Args:
         instance (np.ndarray): (N,) ids, 0 = in no instance.

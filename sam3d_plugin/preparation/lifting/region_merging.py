@@ -1,9 +1,9 @@
-"""Regions of many frames become regions of the scan (DESIGN 5).
+"""Merging of frame regions into scan regions (docs/method.md, "Whole scans").
 
-Every frame's ids lie on the same points, those of the scan, so two views see
+Every frame's ids refer to the same points, those of the scan, so two views see
 the same place where both have an id: a point gets one only within the depth
 tolerance of a measured surface, which takes the part of SAM3D's 5 cm between
-two clouds. Neighbouring frames are merged in pairs, the results again in
+two clouds. Neighboring frames are merged in pairs, the results again in
 pairs, and so on. The regions of two partial results become one when they
 overlap enough, see :class:`MergeOptions`. Where they then still disagree, the
 region that more frames have seen there keeps the point.
@@ -13,7 +13,7 @@ digits, so memory hardly grows with the length of a recording. No result
 depends on how a frame's ids are numbered: they are renumbered by their lowest
 point.
 
-Axis legend: N points, R regions, F frames.
+Shapes: N points, R regions, F frames.
 """
 from dataclasses import dataclass
 from typing import List, Optional, Tuple
@@ -36,10 +36,10 @@ class MergeOptions:
             region (``'whole'``, as SAM3D).
         keep_apart (bool): Whether two regions that a single frame shows as
             two stay two. Pairs are taken in the order of their common
-            points, so that of two pieces the larger one finds its whole.
+            points, so that of two pieces the larger one is found first.
         min_points (int): Merged regions of fewer points are dissolved.
         absorb_radius (float): Points of dissolved regions join the nearest
-            other region within this distance, metres, if there is one; 0
+            other region within this distance, meters, if there is one; 0
             lets none join.
     """
     overlap: float = 0.5
@@ -50,8 +50,8 @@ class MergeOptions:
 
     def __post_init__(self) -> None:
         if not 0 < self.overlap <= 1:
-            raise ValueError(f'overlap {self.overlap:g} is no share; give '
-                             'one above 0 and up to 1')
+            raise ValueError(f'invalid overlap {self.overlap:g}: must be '
+                             'above 0 and at most 1')
         if self.counted not in COUNTED:
             raise ValueError(f'counted {self.counted!r} is unknown; choose '
                              f'from {", ".join(COUNTED)}')
@@ -62,7 +62,7 @@ class MergeOptions:
 
 @dataclass(frozen=True)
 class _View:
-    """What some consecutive frames say together.
+    """Partial result of some consecutive frames.
 
     Args:
         ids (np.ndarray): (N,) int32, 0 = in no region, 1..R by lowest point.
@@ -106,7 +106,7 @@ def renumber(ids: np.ndarray) -> np.ndarray:
 def count_common(
         first: np.ndarray,
         second: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How many points each pair of regions has in common.
+    """Number of points that each pair of regions shares.
 
     Args:
         first (np.ndarray): (N,) ids, 0 = in no region.
@@ -236,7 +236,7 @@ class RegionMerger:
         """The regions of the scan from all frames that were added.
 
         Args:
-            xyz (np.ndarray): (N, 3) points of the scan, metres.
+            xyz (np.ndarray): (N, 3) points of the scan, meters.
 
         Returns:
             np.ndarray: (N,) int32 ids 1..R, 0 = in no region.
@@ -251,14 +251,14 @@ class RegionMerger:
 
 def dissolve_small(ids: np.ndarray, xyz: np.ndarray, min_points: int,
                    absorb_radius: float) -> np.ndarray:
-    """Dissolve small regions into their neighbours.
+    """Dissolve small regions into their neighbors.
 
     Args:
         ids (np.ndarray): (N,) int32, 0 = in no region.
-        xyz (np.ndarray): (N, 3) points, metres.
+        xyz (np.ndarray): (N, 3) points, meters.
         min_points (int): Regions of fewer points are dissolved.
         absorb_radius (float): How far the nearest point of another region
-            may be to take a point of them, metres.
+            may be to take a point of them, meters.
 
     Returns:
         np.ndarray: (N,) int32 ids 1..R; points that no region takes get 0.

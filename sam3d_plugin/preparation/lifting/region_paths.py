@@ -63,20 +63,20 @@ def _read_infos(infos_path: PathLike,
         ]
     except BROKEN_PICKLE as error:
         raise StoreError(
-            f'{infos_path} holds no infos of mmdet3d 1.x '
+            f'{infos_path} does not hold infos of mmdet3d 1.x '
             f'({brief(error)}); prepare the scans again') from error
 
 
 def read_offsets(data: PathLike,
                  backend_args: BackendArgs = None) -> Dict[str, List[float]]:
-    """What was subtracted from the points of scans far from the origin.
+    """Offsets subtracted from the points of scans far from the origin.
 
     Args:
         data (PathLike): The data set, with ``*_infos_*.pkl``.
         backend_args (BackendArgs): Arguments of the file backend.
 
     Returns:
-        Dict[str, List[float]]: Three metres by scan, of those that were
+        Dict[str, List[float]]: Three meters by scan, of those that were
         moved.
 
     Raises:
@@ -97,7 +97,7 @@ def name_all_region_files(
         data: PathLike,
         folder: PathLike,
         backend_args: BackendArgs = None) -> Dict[str, Tuple[int, int]]:
-    """Name the region files in all infos of a data set.
+    """Enter the region files in all infos of a data set.
 
     Args:
         data (PathLike): The data set, with ``*_infos_*.pkl``.

@@ -1,6 +1,6 @@
-"""The step that gives every point of a scan the region it lies in.
+"""The step that gives every point of a scan its region.
 
-Axis legend: N points.
+Shapes: N points.
 """
 import json
 from dataclasses import asdict
@@ -20,7 +20,7 @@ from .lifting import DEPTH_TOLERANCE, read_frame, see_points
 from .region_merging import MergeOptions, RegionMerger
 from .region_paths import read_offsets
 
-# x, y, z and colour, as import_scans and the converters store points.
+# x, y, z and color, as import_scans and the converters store points.
 POINT_COLUMNS = 6
 
 
@@ -29,11 +29,11 @@ class ScanRegionsStep(FrameStep):
 
     Args:
         data (PathLike): Folder of the data set, with ``points`` and
-            ``posed_images``. Points lie in the world frame of the poses.
+            ``posed_images``. Points are in the world frame of the poses.
         maps (Optional[PathLike]): Folder of the id maps; ``region_maps`` of
             the data set if None.
         options (Optional[MergeOptions]): When regions of two views are one.
-        depth_tolerance (float): See :func:`~.lifting.see_points`, metres.
+        depth_tolerance (float): See :func:`~.lifting.see_points`, meters.
         point_columns (int): Numbers per point in the files.
         backend_args (BackendArgs): Arguments of the file backend.
     """
@@ -58,13 +58,13 @@ class ScanRegionsStep(FrameStep):
             join(data, 'region_maps') if maps is None else maps, backend_args)
 
     def settings(self) -> Dict[str, Any]:
-        """Options, and how the id maps were made.
+        """Options, and settings of the id maps.
 
         Returns:
             Dict[str, Any]: As JSON.
 
         Raises:
-            StoreError: When the folder of the id maps is no store.
+            StoreError: When the folder of the id maps is not a store.
         """
         header = Store(self.maps.root, self.backend_args).header()
         return dict(
@@ -108,7 +108,7 @@ class ScanRegionsStep(FrameStep):
         return Product({self.paths(scan, scan)[0]: content}, fields)
 
     def _shift(self, scan: str) -> np.ndarray:
-        """(3,) metres from points to poses, both moved near the origin."""
+        """(3,) meters from points to poses, both moved near the origin."""
         path = join(self.images.root, scan, IMPORT)
         if scan not in self.offsets:
             return np.zeros(3)
@@ -119,13 +119,13 @@ class ScanRegionsStep(FrameStep):
         return self.offsets[scan] + world[:3, 3]
 
     def inputs(self, scan: str, item: str) -> Dict[str, str]:
-        """The points, and the id maps with the frames they were made of."""
+        """The points, and the id maps with their frames."""
         return dict(
-            id_maps=self.maps.marks(scan),
+            id_maps=self.maps.scan_checksum(scan),
             points=hash_points(self.read_points(scan)))
 
     def is_up_to_date(self, scan: str, item: str, record: ItemRecord) -> bool:
-        """Whether points and id maps are still those it was made of."""
+        """Whether points and id maps are unchanged since."""
         maps = self.maps.record(scan)
         usable = maps.completed if maps else {}
         if any(frame in usable for frame in record.fields.get('left_out', ())):
@@ -133,13 +133,13 @@ class ScanRegionsStep(FrameStep):
         return super().is_up_to_date(scan, item, record)
 
     def read_points(self, scan: str) -> np.ndarray:
-        """Points of a scan as they lie on disk.
+        """Points of a scan as stored on disk.
 
         Args:
             scan (str): Name of the scan.
 
         Returns:
-            np.ndarray: (N, 3) float32, world frame, metres.
+            np.ndarray: (N, 3) float32, world frame, meters.
 
         Raises:
             FrameError: When the file is missing or of another form.
@@ -153,9 +153,9 @@ class ScanRegionsStep(FrameStep):
                              'points') from None
         row = 4 * self.point_columns
         if not content or len(content) % row:
-            raise FrameError(f'{path} holds {len(content)} bytes, which is no '
-                             f'multiple of {row}: not {self.point_columns} '
-                             'float32 per point')
+            raise FrameError(f'{path} holds {len(content)} bytes, which is '
+                             f'not a multiple of {row}: not '
+                             f'{self.point_columns} float32 per point')
         points = np.frombuffer(content, '<f4').reshape(-1, self.point_columns)
         return np.ascontiguousarray(points[:, :3])
 
@@ -171,12 +171,12 @@ def lift_scan(
     """Regions of a scan's points from all of its frames.
 
     Args:
-        xyz (np.ndarray): (N, 3) points, world frame, metres.
+        xyz (np.ndarray): (N, 3) points, world frame, meters.
         scan (str): Name of the scan.
         images (PosedImages): Its frames.
         maps (RegionMaps): Their id maps.
         options (Optional[MergeOptions]): When regions of two views are one.
-        depth_tolerance (float): See :func:`~.lifting.see_points`, metres.
+        depth_tolerance (float): See :func:`~.lifting.see_points`, meters.
 
     Returns:
         Tuple[np.ndarray, Dict[str, Any]]: (N,) int32 ids 1..R, 0 = in no
@@ -189,20 +189,20 @@ def lift_scan(
     """
     merger = RegionMerger(options)
     is_seen = np.zeros(len(xyz), bool)
-    left_out: Dict[str, str] = {}
+    skipped: Dict[str, str] = {}
     names = images.frames(scan)
     for name in names:
         try:
             frame, region_map = read_frame(images, maps, scan, name)
         except FrameError as error:
-            left_out[name] = str(error).replace(f'{images.root}/', '').replace(
+            skipped[name] = str(error).replace(f'{images.root}/', '').replace(
                 f'{maps.root}/', '')
             continue
         ids, is_seen_now = see_points(xyz, frame, region_map, depth_tolerance)
         is_seen |= is_seen_now
         merger.add(ids)
-    if len(left_out) == len(names):
-        reason = next(iter(left_out.values()), 'there is none')
+    if len(skipped) == len(names):
+        reason = next(iter(skipped.values()), 'there is none')
         raise FrameError(f'{scan} has no frame to lift: {reason}')
     if not is_seen.any():
         raise FrameError(f'{scan}: no frame sees any of its points; points '
@@ -213,6 +213,6 @@ def lift_scan(
         points=len(xyz),
         covered=round(float((region_ids > 0).mean()), 4),
         seen=round(float(is_seen.mean()), 4),
-        frames=len(names) - len(left_out),
-        left_out=left_out)
+        frames=len(names) - len(skipped),
+        left_out=skipped)
     return region_ids, fields

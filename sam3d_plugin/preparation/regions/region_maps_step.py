@@ -1,6 +1,6 @@
 """The step that finds the regions of frames.
 
-Axis legend: H W pixels, R regions.
+Shapes: H W pixels, R regions.
 """
 from typing import Any, Dict, List, Optional, Sequence, Union
 
@@ -15,7 +15,7 @@ from .generators import RegionGenerator
 
 
 class RegionMapStep(PosedFramesStep):
-    """Frames to uint16 id maps at colour resolution.
+    """Frames to uint16 id maps at color resolution.
 
     Args:
         images (PathLike): Folder ``posed_images``.
@@ -66,7 +66,7 @@ class RegionMapStep(PosedFramesStep):
         """The frame, and what the generator reads besides."""
         return dict(
             self.generator.inputs(scan, item),
-            frame=self.images.mark(scan, item))
+            frame=self.images.checksum(scan, item))
 
     def _read(self, scan: str, name: str) -> Union[RGBDFrame, FrameError]:
         try:

@@ -4,7 +4,7 @@ Segments that touch are merged, cheapest pair first, as long as what joins
 them is cheap enough. What a pair costs is read off sums over the segments'
 members, which add up when two are merged.
 
-Axis legend: S segments, P pairs of segments that touch.
+Shapes: S segments, P pairs of segments that touch.
 """
 from dataclasses import dataclass
 from typing import Callable, NamedTuple
@@ -24,7 +24,7 @@ class Segments:
         surfaces (np.ndarray): (S,) members that have a normal.
         tensors (np.ndarray): (S, 6) sum of :func:`square_tensors` of their
             unit normals, which do not depend on the normals' signs.
-        centers (np.ndarray): (S, 3) sum of their positions, metres.
+        centers (np.ndarray): (S, 3) sum of their positions, meters.
     """
     counts: np.ndarray
     colors: np.ndarray
@@ -68,19 +68,19 @@ class Pairs(NamedTuple):
 
 @dataclass(frozen=True)
 class PairCost:
-    """What speaks against two segments being one object.
+    """Cost of merging two segments.
 
     The sum of the contrast along their border, the difference of their mean
-    colours, the angle of their mean normals and the offset of their planes,
+    colors, the angle of their mean normals and the offset of their planes,
     times a power of their size that lets small ones go first.
 
     Args:
         border (float): Weight of the mean weight of the edges between them.
-        color (float): Weight of the distance of the mean colours in Lab.
+        color (float): Weight of the distance of the mean colors in Lab.
         turn (float): Weight of the squared sine of the angle between
             normals.
-        offset (float): Weight of the sine of the angle at which one centre
-            lies above the other segment's plane.
+        offset (float): Weight of the sine of the angle at which one center
+            is above the other segment's plane.
         size_power (float): Power of the harmonic mean of the sizes.
         unit (float): Members that have size 1.
     """
@@ -210,7 +210,7 @@ def merge_segments(segments: Segments,
         pairs (Pairs): Those that touch.
         cost (Callable[[Segments, Pairs], np.ndarray]): Costs (P,) of pairs.
         threshold (float): What merging may cost.
-        min_count (int): Smallest segment that has neighbours.
+        min_count (int): Smallest segment that has neighbors.
 
     Returns:
         np.ndarray: (S,) int64 labels 0.. in the order of first segments.

@@ -1,6 +1,6 @@
-"""The step that gives whole scans superpoints as their regions.
+"""The step that segments scans into superpoints, as their regions.
 
-Axis legend: N points.
+Shapes: N points.
 """
 from dataclasses import asdict
 from typing import Any, Dict, List, Optional, Sequence, Union
@@ -85,7 +85,7 @@ class SuperpointStep(FrameStep):
         return dict(points=hash_points(self._read(scan)))
 
     def _read(self, scan: str) -> np.ndarray:
-        """(N, 6) float32 xyz in metres and rgb from 0 to 255."""
+        """(N, 6) float32 xyz in meters and rgb from 0 to 255."""
         name = f'{scan}.bin'
         try:
             content = read_bytes(join(self.points, name), self.backend_args)
@@ -94,7 +94,7 @@ class SuperpointStep(FrameStep):
                 f'points/{name} is missing; prepare the scan') from None
         if len(content) % 24:
             raise FrameError(
-                f'points/{name} is no array of six float32 per point')
+                f'points/{name} is not an array of six float32 per point')
         return np.frombuffer(content, '<f4').reshape(-1, 6)
 
 

@@ -1,8 +1,8 @@
-"""Graph-based over-segmentation of point clouds on normals and colour.
+"""Graph-based over-segmentation of point clouds on normals and color.
 
 The regions of scans without posed frames, such as those of S3DIS.
 
-Axis legend: N points, K neighbours, S segments.
+Shapes: N points, K neighbors, S segments.
 """
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Mapping
@@ -20,12 +20,12 @@ from .segment_merging import (PairCost, Segments, find_pairs, merge_segments,
 
 @dataclass(frozen=True)
 class SuperpointOptions:
-    """How points are segmented.
+    """Options of the segmentation.
 
     Args:
         voxel (float): Points are averaged on a grid of this spacing first,
-            so that sizes do not depend on how dense a scan is, metres.
-        neighbors (int): K, neighbours that a voxel is joined to and whose
+            so that sizes do not depend on how dense a scan is, meters.
+        neighbors (int): K, neighbors that a voxel is joined to and whose
             plane gives its normal.
         scale (float): Size of the first stage's segments, see
             :func:`~sam3d_plugin.ops.graph_segmentation.segment_graph`, in
@@ -33,8 +33,8 @@ class SuperpointOptions:
         threshold (float): What merging may cost; larger for fewer regions;
             0 leaves the first stage as it is.
         min_area (float): Smallest region that touches another, square
-            metres.
-        step (float): Between voxels: weight of the sine at which one lies
+            meters.
+        step (float): Between voxels: weight of the sine at which one is
             above the other's plane.
         normal (float): Between voxels: weight of 1 - cosine.
         contrast (float): Between voxels: weight of the distance in Lab.
@@ -42,7 +42,7 @@ class SuperpointOptions:
         color (float): Between segments, see :class:`PairCost`.
         turn (float): Between segments, see :class:`PairCost`.
         offset (float): Between segments, see :class:`PairCost`.
-        size_power (float): See :class:`PairCost`; sizes in square metres.
+        size_power (float): See :class:`PairCost`; sizes in square meters.
     """
     voxel: float = 0.02
     neighbors: int = 10
@@ -61,16 +61,17 @@ class SuperpointOptions:
     def __post_init__(self) -> None:
         for key, value in asdict(self).items():
             if not isinstance(value, (int, float)) or value < 0:
-                raise ValueError(f'{key}={value!r} is no number from 0 on')
+                raise ValueError(f'invalid {key}={value!r}: must be a number '
+                                 '>= 0')
         if self.neighbors < 3 or self.voxel == 0 or self.scale == 0:
             raise ValueError(
                 f'voxel={self.voxel}, neighbors={self.neighbors}, '
                 f'scale={self.scale}: give a positive grid and scale and at '
-                'least 3 neighbours')
+                'least 3 neighbors')
 
     @property
     def voxels_per_area(self) -> float:
-        """Voxels of a surface of one square metre."""
+        """Voxels of a surface of one square meter."""
         return 1 / self.voxel**2
 
 
@@ -99,10 +100,10 @@ def build_options(options: Mapping[str, Any]) -> SuperpointOptions:
 
 
 def point_normals(xyz: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
-    """Direction of least extent of each point's neighbourhood.
+    """Direction of least extent of each point's neighborhood.
 
     Args:
-        xyz (np.ndarray): (N, 3) metres.
+        xyz (np.ndarray): (N, 3) meters.
         neighbors (np.ndarray): (N, K) indices of points.
 
     Returns:
@@ -117,10 +118,10 @@ def make_superpoints(
     rgb: np.ndarray,
     options: SuperpointOptions = SuperpointOptions()
 ) -> np.ndarray:
-    """Cut a point cloud into regions of one surface and colour.
+    """Cut a point cloud into regions of one surface and color.
 
     Args:
-        xyz (np.ndarray): (N, 3) metres.
+        xyz (np.ndarray): (N, 3) meters.
         rgb (np.ndarray): (N, 3) 0 to 255.
         options (SuperpointOptions): Sizes and weights.
 
@@ -132,7 +133,7 @@ def make_superpoints(
         ValueError: When there is no point or a coordinate is not finite.
     """
     if len(xyz) == 0 or not np.isfinite(xyz).all():
-        raise ValueError('there is no point, or one that is not finite')
+        raise ValueError('points are missing or not finite')
     voxels = _voxels(xyz, options.voxel)
     num_voxels = int(voxels.max()) + 1
     sizes = np.bincount(voxels)[:, None]
@@ -182,7 +183,7 @@ def _segment_voxels(xyz: np.ndarray, lab: np.ndarray,
 
 
 def _lab(rgb: np.ndarray) -> np.ndarray:
-    """(N, 3) float32 Lab of colours 0 to 255."""
+    """(N, 3) float32 Lab of colors 0 to 255."""
     image = (np.asarray(rgb, dtype=np.float32) / np.float32(255))[None]
     return cv2.cvtColor(image, cv2.COLOR_RGB2LAB)[0]
 

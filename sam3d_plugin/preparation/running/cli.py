@@ -1,4 +1,4 @@
-"""What the tools of preparation share on the command line."""
+"""Command line options of the preparation tools."""
 import argparse
 import json
 from typing import Any, Dict
@@ -14,7 +14,7 @@ from .runs import RunOptions
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``--workers``, ``--shard`` and ``--backend-args``."""
     group = parser.add_argument_group(
-        'running', 'A run that was stopped goes on when it is started again.')
+        'running', 'Rerun the command to resume a stopped run.')
     group.add_argument(
         '--workers',
         type=int,
@@ -24,8 +24,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--shard',
         metavar='I/N',
-        help='work on every N-th scan from the I-th on, counted from 0 '
-        '(default: everything, or the rank of torchrun or srun)')
+        help='process every N-th scan, starting with scan I >= 0 (default: '
+        'everything, or the rank of torchrun or srun)')
     group.add_argument(
         '--backend-args',
         type=json_object,
@@ -36,7 +36,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         '--report',
         type=output_file,
         metavar='FILE',
-        help='write counts, seconds and what was skipped as JSON')
+        help='write counts, seconds and skipped items as JSON')
 
 
 def add_check_argument(parser: argparse.ArgumentParser) -> None:
@@ -44,8 +44,8 @@ def add_check_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--unchecked',
         action='store_true',
-        help='keep recordings whose frames disagree, or whose floor does not '
-        'lie at the low end of z; what is wrong is noted')
+        help='keep recordings whose frames disagree, or whose floor is not at '
+        'the low end of z; problems are noted')
 
 
 def add_option_argument(parser: argparse.ArgumentParser, what: str) -> None:
@@ -66,9 +66,9 @@ def json_object(text: str) -> Dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f'no JSON: {error}') from error
+        raise argparse.ArgumentTypeError(f'not valid JSON: {error}') from error
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError('no JSON object')
+        raise argparse.ArgumentTypeError('not a JSON object')
     try:
         fileio.get_file_backend(backend_args=value)
     except (KeyError, TypeError, ImportError) as error:

@@ -1,4 +1,4 @@
-"""Where the networks of preparation run."""
+"""Devices for the networks of preparation."""
 import os
 
 import torch

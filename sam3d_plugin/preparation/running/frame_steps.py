@@ -1,4 +1,4 @@
-"""What an offline step says about itself, so that :mod:`.runs` can run it.
+"""Interface of offline steps, run by :mod:`.runs`.
 
 A step turns *items* of scans into files: frames into id maps, or whole scans
 into arrays. It knows nothing of shards, workers, resuming and manifests.
@@ -14,7 +14,7 @@ from ...store.records import ItemRecord
 
 @dataclass(frozen=True)
 class Product:
-    """What a step made of one item.
+    """Result of one item.
 
     Args:
         files (dict): Content by path relative to the store's root.
@@ -44,7 +44,7 @@ class FrameStep(abc.ABC):
 
     @abc.abstractmethod
     def settings(self) -> Dict[str, Any]:
-        """Everything that the result depends on, as JSON.
+        """Settings that determine the result, as JSON.
 
         No absolute paths; a checkpoint is named by its hash.
         """
@@ -79,7 +79,7 @@ class FrameStep(abc.ABC):
         """
 
     def inputs(self, scan: str, item: str) -> Dict[str, str]:
-        """Fingerprints of what an item is made of.
+        """Fingerprints of an item's inputs.
 
         The run records them with the product; see :meth:`is_up_to_date`.
 
@@ -97,7 +97,7 @@ class FrameStep(abc.ABC):
         return {}
 
     def is_up_to_date(self, scan: str, item: str, record: ItemRecord) -> bool:
-        """Whether a product is made of the present inputs.
+        """Whether a product matches the current inputs.
 
         Args:
             scan (str): Name of the scan.
@@ -108,7 +108,7 @@ class FrameStep(abc.ABC):
             bool: If not, the item is made again.
         """
         try:
-            return record.is_made_of(self.inputs(scan, item))
+            return record.is_up_to_date(self.inputs(scan, item))
         except FrameError:
             return False  # making it again says why
 
@@ -128,7 +128,7 @@ class FrameStep(abc.ABC):
 
     def finish(self, scan: str, items: Dict[str, ItemRecord],
                read: Callable[[str], bytes]) -> Dict[str, bytes]:
-        """Files of the scan that come from all of its whole items.
+        """Files of the scan that come from all of its complete items.
 
         Args:
             scan (str): Name of the scan.
@@ -165,7 +165,7 @@ class PosedFramesStep(FrameStep):
             FrameError: When the scan's cameras or names cannot be used, or
                 its frames are incomplete.
         """
-        self.images.marks(scan)
+        self.images.checksums(scan)
         self.images.cameras(scan)
         return self.images.frames(scan)
 

@@ -26,7 +26,7 @@ _NAMED = 20
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a step is run; no result depends on it.
+    """Options of a run, which do not change any result.
 
     Args:
         shard (Shard): Part of the scans that this process works on.
@@ -46,22 +46,22 @@ class RunOptions:
 
 @dataclass
 class RunReport:
-    """What a run did.
+    """Report on a run.
 
     Args:
         scans (int): Scans of the shard.
         made (int): Items made.
-        kept (int): Items that were whole already.
+        kept (int): Items that were finished before.
         skipped (dict): Reasons, by ``scan/item`` or scan.
-        left_out (dict): Reasons of frames that scans were made without, by
-            ``scan/frame``.
+        skipped_frames (dict): Reasons of frames that scans were made
+            without, by ``scan/frame``.
         seconds (float): Duration.
     """
     scans: int = 0
     made: int = 0
     kept: int = 0
     skipped: Dict[str, str] = field(default_factory=dict)
-    left_out: Dict[str, str] = field(default_factory=dict)
+    skipped_frames: Dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -82,7 +82,7 @@ def run_step(step: FrameStep,
              out: PathLike,
              options: RunOptions = RunOptions(),
              console: Optional[Console] = None) -> RunReport:
-    """Run a step over its scans; what is whole already is kept.
+    """Run a step over its scans; finished items are kept.
 
     Args:
         step (FrameStep): What to do.
@@ -95,9 +95,9 @@ def run_step(step: FrameStep,
         RunReport: Counts, and the reason of every skipped item.
 
     Raises:
-        StoreError: When the run cannot start or go on: other settings,
+        StoreError: When the run cannot start or resume: other settings,
             another writer, a full disk, no scan; and when nothing could be
-            made. A shard without scans is no error.
+            made. A shard without scans is not an error.
     """
     console = console or Console(soft_wrap=True, markup=False, highlight=False)
     store = Store(out, options.backend_args)
@@ -122,8 +122,8 @@ def run_step(step: FrameStep,
     _summarize(report, step, store, options.shard, console)
     is_empty = report.scans and not report.made and not report.kept
     if is_empty and options.must_make:
-        raise StoreError(f'{step.kind}: nothing was made, since everything '
-                         'was skipped for the reasons above')
+        raise StoreError(f'{step.kind}: everything was skipped, for the '
+                         'reasons above')
     return report
 
 
@@ -152,7 +152,7 @@ def _run_jobs(step: FrameStep, store: Store, jobs: List[ScanJob],
             report.made += job.made
             report.kept += job.kept
             report.skipped.update(job.skipped)
-            report.left_out.update(job.left_out)
+            report.skipped_frames.update(job.skipped_frames)
 
         def tasks() -> Iterator[workers.Task]:
             for job in jobs:
@@ -174,7 +174,7 @@ def _run_jobs(step: FrameStep, store: Store, jobs: List[ScanJob],
 
 def worker_count(step: FrameStep, asked: Optional[int],
                  console: Console) -> int:
-    """How many worker processes a run gets.
+    """Number of worker processes of a run.
 
     Args:
         step (FrameStep): Some steps must stay in the main process.
@@ -189,8 +189,8 @@ def worker_count(step: FrameStep, asked: Optional[int],
     """
     cores = workers.usable_cores()
     if asked is not None and asked < 0:
-        raise StoreError(f'--workers {asked} is no number of processes; 0 '
-                         'works in the main process')
+        raise StoreError(f'invalid --workers {asked}: must be >= 0 (0 uses '
+                         'the main process)')
     if step.in_process:
         if asked:
             console.print(f'{step.kind} keeps one model on the GPU and works '
@@ -198,8 +198,8 @@ def worker_count(step: FrameStep, asked: Optional[int],
                           'used')
         return 0
     if asked is not None and asked > cores:
-        console.print(f'--workers {asked} are more than the {cores} cores '
-                      f'of this process; using {cores}')
+        console.print(f'--workers {asked} is more than the {cores} cores of '
+                      f'this process; using {cores}')
     count = cores if asked is None else min(asked, cores)
     return 0 if count <= 1 else count
 
@@ -220,15 +220,16 @@ def _summarize(report: RunReport, step: FrameStep, store: Store, shard: Shard,
     part = '' if shard.count == 1 else f' (shard {shard})'
     console.print(f'{step.kind}: {report.scans} scan(s) in {store.root}{part}')
     if not report.scans:
-        console.print('  this shard has no scans: there are fewer than shards')
+        console.print('  this shard has no scans: there are more shards than '
+                      'scans')
         return
     speed = report.made / max(report.seconds, 1e-9)
     console.print(
         f'  {report.made} {step.unit} made' +
         f' ({speed:.1f}/s)' * bool(report.made) +
         f', {report.kept} kept from before, {len(report.skipped)} skipped')
-    for what, reasons in (('skipped', report.skipped), ('left out',
-                                                        report.left_out)):
+    for what, reasons in (('skipped', report.skipped),
+                          ('left out', report.skipped_frames)):
         for name, reason in list(reasons.items())[:_NAMED]:
             console.print(f'  {what} {name}: {reason}')
         if len(reasons) > _NAMED:

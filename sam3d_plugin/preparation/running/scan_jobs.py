@@ -9,7 +9,7 @@ from ...store.errors import FrameError, StoreError
 from ...store.files import exists, is_local, remove
 from ...store.locks import scan_lock
 from ...store.manifest import RECORDS, Store
-from ...store.records import FileMark, ItemRecord, ScanRecord
+from ...store.records import FileChecksum, ItemRecord, ScanRecord
 from .frame_steps import FrameStep
 
 
@@ -66,7 +66,7 @@ class ScanJob:
     kept: int = 0
     _is_open: bool = False
     _records: Dict[str, ItemRecord] = field(default_factory=dict)
-    _scan_files: Dict[str, FileMark] = field(default_factory=dict)
+    _scan_files: Dict[str, FileChecksum] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def start(self) -> List[str]:
@@ -112,7 +112,7 @@ class ScanJob:
             return None
 
     def _is_kept(self, item: str, old: ScanRecord) -> bool:
-        """Whether an item is complete and of the present inputs."""
+        """Whether an item is complete and matches the current inputs."""
         record = old.completed.get(item)
         return (record is not None and self._is_there(record, old)
                 and self.step.is_up_to_date(self.scan, item, record))
@@ -161,7 +161,7 @@ class ScanJob:
         }
 
     @property
-    def left_out(self) -> Dict[str, str]:
+    def skipped_frames(self) -> Dict[str, str]:
         """Reasons of what items were made without, by name."""
         return {
             f'{self.scan}/{name}': reason
@@ -203,5 +203,5 @@ class ScanJob:
             remove_empty({Path(path).parent for path in paths})
 
     def abandon(self) -> None:
-        """Let go of the scan; what its journal tells is kept."""
+        """Release the scan; its journal is kept."""
         self._stack.close()

@@ -82,9 +82,8 @@ def run_in_workers(step: FrameStep, store: Store, tasks: Iterator[Task],
                 yield from _ready(waiting)
         except BrokenProcessPool as error:
             raise StoreError(
-                'a worker process died, probably of lack of memory; what it '
-                'had finished is kept, run again with fewer --workers'
-            ) from error
+                'a worker process died, probably out of memory; finished '
+                'items are kept: rerun with fewer --workers') from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -185,8 +185,8 @@ def test_more_frames_need_no_more_partial_results():
 
 
 @pytest.mark.parametrize('options, match', [
-    (dict(overlap=0), 'overlap 0 is no share'),
-    (dict(overlap=1.5), 'overlap 1.5 is no share'),
+    (dict(overlap=0), 'overlap'),
+    (dict(overlap=1.5), 'overlap'),
     (dict(counted='some'), "counted 'some' is unknown"),
     (dict(min_points=0), 'min_points must be'),
     (dict(absorb_radius=-1), 'absorb_radius not negative'),

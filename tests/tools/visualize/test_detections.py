@@ -1,6 +1,5 @@
 """The tool that draws detections: from config and checkpoint to pictures."""
 import importlib.util
-import pickle
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -14,8 +13,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
-from sam3d_plugin.visualization.boxes import box_corners
-from sam3d_plugin.visualization.points import colors_from_ids
+from sam3d_plugin.inference import Predictor
 
 TOOL = Path(__file__).parents[3] / 'tools/visualize/detections.py'
 CONFIG = """
@@ -44,7 +42,8 @@ def tool() -> ModuleType:
 def forget_logger():
     """The tool's quiet logger must not become that of other tests."""
     yield
-    MMLogger._instance_dict.pop('detections', None)
+    for name in ('detections', 'predict'):
+        MMLogger._instance_dict.pop(name, None)
 
 
 @pytest.fixture(scope='module')
@@ -87,6 +86,13 @@ class KnowsEverything(torch.nn.Module):
         return [SimpleNamespace(pred_instances_3d=instances)]
 
 
+@pytest.fixture
+def use_model(monkeypatch):
+    """Function that puts a model in place of that of the checkpoint."""
+    return lambda model: monkeypatch.setattr(Predictor, '_build_model', lambda
+                                             _: model)
+
+
 def error_of(tool: ModuleType, *arguments: object) -> str:
     with pytest.raises(SystemExit) as caught:
         tool.main([str(argument) for argument in arguments])
@@ -121,9 +127,9 @@ def test_stock_votenet_is_drawn(tool, config, checkpoint, tmp_path, capsys):
     (0.3, '2 predicted with score >= 0.3, 1 matched'),
     (0.95, '0 predicted with score >= 0.95, 0 matched'),
 ])
-def test_counts_follow_the_threshold(tool, config, tmp_path, capsys,
-                                     monkeypatch, score_thr, expected):
-    monkeypatch.setattr(tool, 'build_model', lambda *_: KnowsEverything())
+def test_counts_follow_the_threshold(tool, config, tmp_path, capsys, use_model,
+                                     score_thr, expected):
+    use_model(KnowsEverything())
     tool.main([
         config, 'unused.pth', '--out',
         str(tmp_path), '--split', 'train', '--scan', 'a', '--score-thr',
@@ -132,8 +138,8 @@ def test_counts_follow_the_threshold(tool, config, tmp_path, capsys,
     assert f'a: 2 true boxes, {expected}' in capsys.readouterr().out
 
 
-def test_sun_rgbd_is_drawn(tool, sunrgbd_root, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(tool, 'build_model', lambda *_: KnowsEverything())
+def test_sun_rgbd_is_drawn(tool, sunrgbd_root, tmp_path, capsys, use_model):
+    use_model(KnowsEverything())
     config = TOOL.parents[2] / 'configs/sam3d/votenet_sunrgbd_mini.py'
     tool.main([
         str(config), 'unused.pth', '--out',
@@ -144,43 +150,7 @@ def test_sun_rgbd_is_drawn(tool, sunrgbd_root, tmp_path, capsys, monkeypatch):
     assert (tmp_path / '000002.html').is_file()
 
 
-def test_boxes_keep_their_corners(tool):
-    boxes = DepthInstance3DBoxes(
-        torch.tensor([[1., 2, 3, 4, 2, 1, .3], [0, 0, 0, 1, 1, 1, 0]]))
-    ours = tool.to_boxes(boxes, np.array([1, -1]), ('bed', 'sofa'))
-    assert ours.names == ('sofa', )
-    gap = box_corners(ours.boxes)[0][:, None] - boxes.corners[0].numpy()
-    np.testing.assert_allclose(
-        np.abs(gap).sum(axis=2).min(axis=1), 0, atol=1e-5)
-
-
-def test_points_are_aligned_and_coloured(tool, scannet_root):
-    with open(scannet_root / 'scannet_infos_val.pkl', 'rb') as file:
-        info = pickle.load(file)['data_list'][0]
-    path = scannet_root / 'points/a.bin'
-    stored = np.fromfile(path, np.float32).reshape(-1, 6)
-    align = np.array([[0., -1, 0, 5], [1, 0, 0, 0], [0, 0, 1, 2], [0, 0, 0,
-                                                                   1]])
-    info.update(lidar_path=str(path), num_pts_feats=6, axis_align_matrix=align)
-    points, colors = tool.read_points(info, 'rgb')
-    np.testing.assert_allclose(points[:, 0], 5 - stored[:, 1], atol=1e-6)
-    np.testing.assert_allclose(points[:, 2], 2 + stored[:, 2], atol=1e-6)
-    np.testing.assert_array_equal(colors, stored[:, 3:].astype(np.uint8))
-    _, colors = tool.read_points(info, 'region')
-    octants = (stored[:, :3] > np.median(stored[:, :3], axis=0)) @ [1, 2, 4]
-    assert (colors == colors_from_ids(octants)).all(axis=1).mean() > 0.99
-    del info['pts_region_path']
-    with pytest.raises(ValueError, match='name no region file'):
-        tool.read_points(info, 'region')
-    np.hstack([stored[:, :3], stored[:, 3:] / 255]).tofile(path)
-    _, bright = tool.read_points(info, 'rgb')
-    assert np.abs(bright.astype(int) - stored[:, 3:]).max() < 1.01
-    path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(ValueError, match='empty or truncated'):
-        tool.read_points(info, 'rgb')
-
-
-def test_mistakes_end_in_one_sentence(tool, config, tmp_path, monkeypatch):
+def test_mistakes_end_in_one_sentence(tool, config, tmp_path, use_model):
     here = ['--out', tmp_path]
     message = error_of(tool, config, 'none.pth', *here)
     assert 'checkpoint none.pth is missing' in message
@@ -189,7 +159,6 @@ def test_mistakes_end_in_one_sentence(tool, config, tmp_path, monkeypatch):
     message = error_of(tool, config, 'none.pth', *here, '--cfg-options',
                        'test_dataloader.dataset.data_root=nowhere')
     assert 'nowhere/scannet_infos_val.pkl is missing' in message
-    nan = KnowsEverything(float('nan'))
-    monkeypatch.setattr(tool, 'build_model', lambda *_: nan)
+    use_model(KnowsEverything(float('nan')))
     message = error_of(tool, config, 'bad.pth', *here)
-    assert 'bad.pth predicts boxes of a that are not finite' in message
+    assert 'bad.pth predicts boxes that are not finite' in message

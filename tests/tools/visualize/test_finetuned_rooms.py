@@ -111,7 +111,7 @@ def test_both_are_shown_side_by_side_with_the_truth(report, work_dir):
     assert 'true: 2 boxes' in detection
     assert 'AP25</th><td>50.0 on 2 validation rooms' in detection
     # Every 50th of the 2,048 points has no label.
-    assert re.search(r'a: \d+% of 2,007 labelled points', segmentation)
+    assert re.search(r'a: \d+% of 2,007 labeled points', segmentation)
     assert 'mIoU</th><td>50.0 on 2 validation rooms' in segmentation
     assert '>chair</li>' in segmentation and '>table</li>' in segmentation
     for part in (detection, segmentation):

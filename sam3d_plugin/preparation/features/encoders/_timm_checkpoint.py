@@ -84,7 +84,7 @@ def read_fitting(network: nn.Module, checkpoint: str,
             state = adapt(state, network)
         except (RuntimeError, KeyError, AttributeError, ValueError,
                 IndexError) as error:
-            raise StoreError(f'{checkpoint} is no checkpoint of {model} '
+            raise StoreError(f'{checkpoint} is not a checkpoint of {model} '
                              f'({error!r}); give the file of that model, or '
                              'name its model') from error
     found = _misfits(network.state_dict(), state)
@@ -110,7 +110,7 @@ def _read(checkpoint: str) -> Dict[str, Tensor]:
 
 def _misfits(expected: Dict[str, Tensor], given: Dict[str,
                                                       Tensor]) -> List[str]:
-    """Say which tensors are missing, too many or of another shape."""
+    """Describe tensors that are missing, extra or of another shape."""
     missing = [name for name in expected if name not in given]
     unexpected = [
         name for name in given

@@ -1,6 +1,6 @@
-"""What turns images into feature maps.
+"""Interface of image encoders.
 
-Axis legend: C channels, H W pixels, h w features.
+Shapes: C channels, H W pixels, h w features.
 """
 import abc
 from typing import Any, Dict, List, Sequence, Tuple
@@ -29,7 +29,7 @@ class ImageEncoder(abc.ABC):
 
     @abc.abstractmethod
     def settings(self) -> Dict[str, Any]:
-        """All that the features depend on, as JSON values.
+        """Settings that determine the features, as JSON values.
 
         Models are named with the hash of their checkpoint; no absolute
         paths.

@@ -1,17 +1,17 @@
-"""Colour, gradient and texture statistics: image features without weights.
+"""Color, gradient and texture statistics: image features without weights.
 
-60 channels, none of which knows where in the image a pixel lies:
+60 channels, none of which knows where in the image a pixel is:
 
-    colour      3   Lab
-               12   soft membership in 12 basic colours
+    color      3   Lab
+               12   soft membership in 12 basic colors
     edges       3   gradient magnitude, one per scale
                18   the same shared out over 6 orientations, per scale
                 2   coherence of the gradient's direction (structure tensor)
-    texture     6   local deviation of lightness and of colour, per scale
+    texture     6   local deviation of lightness and of color, per scale
                 6   blobs brighter and darker than their surroundings
                10   local binary patterns (uniform, rotation invariant)
 
-Axis legend: C channels, H W pixels, h w features.
+Shapes: C channels, H W pixels, h w features.
 """
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
@@ -23,14 +23,14 @@ from torch import Tensor
 from ....store.errors import StoreError
 from .base import ImageEncoder, fit_size
 
-# Lab of: black, grey, white, red, orange, brown, yellow, green, cyan, blue,
+# Lab of: black, gray, white, red, orange, brown, yellow, green, cyan, blue,
 # purple, pink; of surfaces in rooms, so less saturated than on a screen.
 _BASIC_COLORS = np.array(
     [[15, 0, 0], [50, 0, 0], [85, 0, 0], [42, 45, 28], [62, 28, 50],
      [35, 15, 22], [78, 2, 55], [48, -32, 25], [62, -22, -15], [38, 5, -38],
      [38, 30, -28], [70, 28, 3]], np.float32)
-# Distance in Lab at which the membership in a basic colour has dropped to
-# 61 %: the spacing of the colours above is about twice that.
+# Distance in Lab at which the membership in a basic color has dropped to
+# 61 %: the spacing of the colors above is about twice that.
 _COLOR_WIDTH = 15.0
 _SCALES = (1.0, 2.0, 4.0)
 _ORIENTATIONS = 6
@@ -55,7 +55,7 @@ NUM_CHANNELS = sum(count for _, _, count in _STANDARD.values())
 
 
 class HandcraftedEncoder(ImageEncoder):
-    """Statistics of the neighbourhood of each pixel, standardised.
+    """Statistics of the neighborhood of each pixel, standardized.
 
     Args:
         long_side (int): Longer side of the image that they are computed on,
@@ -112,7 +112,7 @@ class HandcraftedEncoder(ImageEncoder):
 
 
 def pixel_statistics(lab: np.ndarray) -> Iterator[np.ndarray]:
-    """The channels before standardisation, in the order of ``_STANDARD``.
+    """The channels before standardization, in the order of ``_STANDARD``.
 
     Args:
         lab (np.ndarray): (H, W, 3) float32, L 0 to 100.
@@ -155,13 +155,13 @@ def _gradient(image: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def _color_membership(lab: np.ndarray) -> Iterator[np.ndarray]:
-    """How much a pixel is each basic colour, in [0, 1], summing to <= 1."""
+    """Membership in each basic color, in [0, 1], summing to <= 1."""
     pixels = lab.reshape(-1, 3)
     squared = (
         np.square(pixels).sum(1, keepdims=True) -
         2 * pixels @ _BASIC_COLORS.T + np.square(_BASIC_COLORS).sum(1))
     kernel = np.exp(squared / np.float32(-2 * _COLOR_WIDTH**2))
-    # The constant keeps colours far from all basic ones near 0.
+    # The constant keeps colors far from all basic ones near 0.
     shares = kernel / (kernel.sum(1, keepdims=True) + np.float32(0.01))
     for column in shares.T:
         yield np.ascontiguousarray(column).reshape(lab.shape[:2])
@@ -213,7 +213,7 @@ def _deviation(image: np.ndarray, scale: float) -> np.ndarray:
 def _patterns(lightness: np.ndarray) -> Iterator[np.ndarray]:
     """Share of each uniform local binary pattern around a pixel.
 
-    Codes 0 to 8 count the neighbours that are brighter, if those lie
+    Codes 0 to 8 count the neighbors that are brighter, if those are
     together; 9 is for all other patterns.
     """
     height, width = lightness.shape

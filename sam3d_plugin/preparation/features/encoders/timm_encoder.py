@@ -1,6 +1,6 @@
 """Features of timm's image models: DINOv2, CLIP image towers, CNNs, ...
 
-Axis legend: B images, C channels, H W pixels, h w features.
+Shapes: B images, C channels, H W pixels, h w features.
 """
 import inspect
 from contextlib import nullcontext
@@ -24,7 +24,7 @@ class TimmEncoder(ImageEncoder):
     """Spatial features of one layer of a timm model.
 
     The image is resized, never cropped; class and register tokens are left
-    out. Features are not normalised beyond the model's own last norm.
+    out. Features are not normalized beyond the model's own last norm.
 
     Args:
         model (str): Name of the model in timm.
@@ -66,7 +66,7 @@ class TimmEncoder(ImageEncoder):
                 f'{model} needs weights: download them (its model.safetensors '
                 'on the Hugging Face hub or, for DINOv2, '
                 'dinov2_vitb14_pretrain.pth) and pass checkpoint=FILE, or, '
-                'for a test without meaning, random_weights_seed=0')
+                'for tests only, random_weights_seed=0')
         if autocast not in AUTOCAST:
             raise StoreError(f'autocast={autocast} is unknown; choose one of '
                              f'{", ".join(AUTOCAST)}')
@@ -90,7 +90,7 @@ class TimmEncoder(ImageEncoder):
         return dict(self.__dict__, _network=None)
 
     def settings(self) -> Dict[str, Any]:
-        """Model, hash of its weights, layer, sizes and normalisation."""
+        """Model, hash of its weights, layer, sizes and normalization."""
         outline = self._outline()
         weights: Dict[str, Any]
         if self.checkpoint is None:
@@ -225,7 +225,7 @@ def resize(images: Tensor, size: Size) -> Tensor:
 
 
 def _stride(network: Any) -> int:
-    """What both sides of an image must be multiples of, pixels."""
+    """Required divisor of both image sides, pixels."""
     return max(int(info['reduction']) for info in network.feature_info)
 
 

@@ -1,9 +1,9 @@
-"""What turns frames into region maps, and what all such maps obey.
+"""Interface of region generators, and rules of region maps.
 
-A region map is (H, W) uint16 at the resolution of the colour image: 0 = in
+A region map is (H, W) uint16 at the resolution of the color image: 0 = in
 no region, ids 1..R contiguous.
 
-Axis legend: R regions (here also masks), H W pixels.
+Shapes: R regions (here also masks), H W pixels.
 """
 import abc
 from typing import Any, Dict, List, Optional, Sequence, Union
@@ -42,7 +42,7 @@ class RegionGenerator(abc.ABC):
 
     @abc.abstractmethod
     def settings(self) -> Dict[str, Any]:
-        """All that the maps depend on, as JSON values.
+        """Settings that determine the maps, as JSON values.
 
         Models are named with the hash of their checkpoint; no absolute
         paths.
@@ -74,7 +74,7 @@ class RegionGenerator(abc.ABC):
 
         Returns:
             List[Union[np.ndarray, FrameError]]: In the same order, per frame
-            its region map (H, W) uint16 at the resolution of its colour
+            its region map (H, W) uint16 at the resolution of its color
             image, or why it has none. Errors are returned, so that one bad
             frame does not take its batch with it.
         """
@@ -204,7 +204,7 @@ def number_regions(ids: np.ndarray,
 
 
 def check_areas(min_area: int, max_area: Optional[int]) -> None:
-    """Refuse limits that nothing can meet.
+    """Check the area limits.
 
     Args:
         min_area (int): Smallest region, pixels.

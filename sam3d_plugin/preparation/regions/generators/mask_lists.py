@@ -6,7 +6,7 @@ A file is a list of annotations, or an object with such a list under
 the columns, as numbers or as COCO's compressed text; and ``predicted_iou``
 where a score is asked for.
 
-Axis legend: R masks, H W pixels.
+Shapes: R masks, H W pixels.
 """
 import json
 from typing import Any, List, Tuple, Union
@@ -17,8 +17,8 @@ from PIL import Image
 from ....store.errors import FrameError
 from ....store.foreign_files import foreign_kind
 
-# COCO's text: five bits of a number per character, the sixth says that it
-# goes on, from this character on.
+# COCO's text: five bits of a number per character, the sixth says that more
+# follow, offset by this character.
 _FIRST_CHARACTER = 48
 _MAX_CHARACTERS = 12
 
@@ -51,7 +51,7 @@ def decode_mask_list(
         found = found.get('annotations')
     if not isinstance(found, list) or not all(
             isinstance(entry, dict) for entry in found):
-        raise FrameError(f'{name} holds no list of annotations, nor one '
+        raise FrameError(f'{name} has no list of annotations, at the top or '
                          'under "annotations"')
     if not found:
         raise FrameError(f'{name} has no mask')
@@ -99,8 +99,8 @@ def decode_rle(segmentation: Any, name: str) -> np.ndarray:
     elif isinstance(counts, list) and all(type(run) is int for run in counts):
         runs = _as_runs(counts, name)
     else:
-        raise FrameError(f'{name} has no counts; they are a text or a list '
-                         'of whole numbers')
+        raise FrameError(f'{name} has no counts; they are a text or a list of '
+                         'integers')
     if (runs < 0).any() or (runs > height *
                             width).any() or (runs.sum() != height * width):
         raise FrameError(f'{name}: its runs do not fill {height} x {width} '
@@ -117,7 +117,8 @@ def _read_size(size: Any, name: str) -> Tuple[int, int]:
     # The limit of image files holds for these as well.
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and height * width > limit:
-        raise FrameError(f'{name}: {height} x {width} is no size of a frame')
+        raise FrameError(f'{name}: {height} x {width} is not a valid frame '
+                         'size')
     return height, width
 
 
@@ -142,7 +143,7 @@ def _read_text(text: str, name: str) -> np.ndarray:
         np.ndarray: (N,) int64, unchecked.
 
     Raises:
-        FrameError: When it is no such text, or ends early.
+        FrameError: When it is not such text, or ends early.
     """
     codes = np.array([ord(char) for char in text], np.int64) - _FIRST_CHARACTER
     damaged = FrameError(f'{name}: its compressed counts are damaged')

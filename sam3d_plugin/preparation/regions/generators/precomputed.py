@@ -1,6 +1,6 @@
 """Regions that were found elsewhere, brought into id maps.
 
-Axis legend: H W pixels.
+Shapes: H W pixels.
 """
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
@@ -35,7 +35,7 @@ class PrecomputedRegions(RegionGenerator):
             and ``{frame}`` are replaced.
         form (str): Which of the three.
         resize (str): What to do with label images and masks of another size
-            than the colour image: ``'none'`` skips the frame, ``'nearest'``
+            than the color image: ``'none'`` skips the frame, ``'nearest'``
             takes the nearest pixel.
         background (Union[int, str, None]): Label that means no region; None
             makes all labels regions; ``'auto'`` takes 0, and stops the run
@@ -48,7 +48,7 @@ class PrecomputedRegions(RegionGenerator):
             below.
         region_key (Optional[str]): Name of the group ids.
         world_to_scan (Optional[str]): File with a 4x4 matrix.
-        distance (float): How near a vertex must be, metres.
+        distance (float): How near a vertex must be, meters.
         backend_args (BackendArgs): Arguments of the file backend.
     """
     name = 'precomputed'
@@ -86,7 +86,7 @@ class PrecomputedRegions(RegionGenerator):
                                    world_to_scan, distance, backend_args)
 
     def settings(self) -> Dict[str, Any]:
-        """Which files, by the end of their path, and what becomes of them."""
+        """Files, by the end of their path, and their treatment."""
         shared = dict(
             form=self.form,
             files=last_part(self.path),
@@ -169,15 +169,15 @@ class PrecomputedRegions(RegionGenerator):
 
     def _fit(self, image: np.ndarray, frame: RGBDFrame,
              name: str) -> np.ndarray:
-        """A label image or mask at the size of the colour image."""
+        """A label image or mask at the size of the color image."""
         height, width = frame.color.shape[:2]
         if image.shape == (height, width):
             return image
         if self.resize == 'none':
             raise FrameError(
                 f'{name} is {image.shape[1]} x {image.shape[0]} pixels, the '
-                f'colour image {width} x {height}; set resize=nearest if '
-                'they show the same')
+                f'color image {width} x {height}; set resize=nearest if they '
+                'show the same')
         return resize_nearest(image, (height, width))
 
 
@@ -199,9 +199,8 @@ def decode_labels(content: bytes, name: str) -> np.ndarray:
                          'as PNG')
     labels = decode_image(content, name)
     if labels.ndim != 2 or labels.dtype.kind not in 'iub':
-        raise FrameError(
-            f'{name} is no label image: {labels.dtype}, shape {labels.shape};'
-            ' give whole numbers in one channel')
+        raise FrameError(f'{name} is not a label image: {labels.dtype}, shape '
+                         f'{labels.shape}; give integers in one channel')
     return labels
 
 
@@ -213,7 +212,7 @@ def resize_nearest(image: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
         size (Tuple[int, int]): H, W wanted.
 
     Returns:
-        np.ndarray: (H, W), the values nearest to the centres of its pixels.
+        np.ndarray: (H, W), the values nearest to the centers of its pixels.
     """
     rows, columns = ((np.arange(new) + 0.5) * old / new
                      for old, new in zip(image.shape, size))

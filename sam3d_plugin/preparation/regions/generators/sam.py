@@ -1,6 +1,6 @@
 """Regions from SAM: "segment everything", merged into one map per frame.
 
-Axis legend: H W pixels.
+Shapes: H W pixels.
 """
 import multiprocessing
 from dataclasses import asdict, fields
@@ -115,7 +115,7 @@ class SAMRegions(RegionGenerator):
         return dict(self.__dict__, _generator=None)
 
     def settings(self) -> Dict[str, Any]:
-        """All that the maps depend on; batch sizes are not among it.
+        """Settings that determine the maps, which batch sizes do not.
 
         Returns:
             Dict[str, Any]: With the SAM that the checkpoint holds.
@@ -138,7 +138,7 @@ class SAMRegions(RegionGenerator):
     def generate(
             self, frames: Sequence[RGBDFrame]
     ) -> List[Union[np.ndarray, FrameError]]:
-        """See :class:`RegionGenerator`; reads the colour images only."""
+        """See :class:`RegionGenerator`; reads the color images only."""
         found = self.load().generate([frame.color for frame in frames])
         results: List[Union[np.ndarray, FrameError]] = []
         for frame, (masks, iou) in zip(frames, found):
@@ -187,6 +187,5 @@ def _check_choice(option: str, value: str, choices: Collection[str]) -> None:
 
 def _batch(option: str, size: Optional[int], default: int) -> int:
     if size is not None and size < 1:
-        raise StoreError(f'{option} {size} is no size of a batch; give 1 or '
-                         'more')
+        raise StoreError(f'invalid {option} {size}: must be >= 1')
     return default if size is None else size

@@ -6,7 +6,7 @@ its predictor. What is saved: the first decoder block's image side is
 computed once for all prompts instead of once for each; masks are upscaled
 only for prompts of which one is good enough by its predicted IoU.
 
-Axis legend: B crops, P prompts, R masks, C channels, H W pixels.
+Shapes: B crops, P prompts, R masks, C channels, H W pixels.
 """
 from dataclasses import dataclass
 from typing import Any, Callable, List, Optional, Sequence, Tuple, TypeVar
@@ -26,7 +26,7 @@ _MEMORY_MESSAGES = ('out of memory', "can't allocate memory",
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or not."""
+    """Whether an error means out of memory, on CPU or GPU."""
     if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(
@@ -34,7 +34,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class HalvingBatches:
-    """Runs a function on batches that shrink when memory runs out.
+    """Runs a function on batches that shrink when out of memory.
 
     A batch that did not fit is tried again in halves, and all later batches
     are of the smaller size.
@@ -83,9 +83,9 @@ class HalvingBatches:
         tried = min(self.size, remaining)
         if tried == 1:
             raise StoreError(
-                f'memory runs out with a batch of one of the {self.what}: '
-                'use a smaller SAM, a machine with more memory or fewer '
-                f'workers ({str(error).splitlines()[0]})') from error
+                f'out of memory at batch size 1 of the {self.what}: use a '
+                'smaller SAM, a machine with more memory or fewer workers '
+                f'({str(error).splitlines()[0]})') from error
         self.size = max(tried // 2, 1)
 
 
@@ -115,7 +115,7 @@ def encode_crops(sam: Sam,
 
 @dataclass
 class PromptTokens:
-    """What the decoder's transformer makes of prompts.
+    """Outputs of the decoder's transformer for some prompts.
 
     Args:
         tokens (Tensor): (P, T, C) IoU token, mask tokens, prompt tokens.

@@ -4,7 +4,7 @@ Finds the masks of ``segment_anything.SamAutomaticMaskGenerator``, in its
 order, for the same networks and settings. Masks are kept as the decoder's
 small logits until it is known which survive, instead of as run lengths.
 
-Axis legend: B crops, P prompts, R masks, H W pixels.
+Shapes: B crops, P prompts, R masks, H W pixels.
 """
 from dataclasses import dataclass
 from typing import List, Sequence, Tuple
@@ -25,7 +25,7 @@ Found = Tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class MaskSettings:
-    """What decides about masks; the meaning and defaults are SAM's.
+    """Settings of the automatic masks, named and defaulted as in SAM.
 
     Args:
         points_per_side (int): Prompts per side of the grid.
@@ -281,6 +281,6 @@ def remove_small_parts(mask: np.ndarray,
 
 
 def _distinct(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
-    """(R,) indices of masks that are no duplicates, best first."""
+    """(R,) indices of masks that are not duplicates, best first."""
     one_class = torch.zeros(len(boxes), device=boxes.device)
     return batched_nms(boxes.float(), scores, one_class, threshold)

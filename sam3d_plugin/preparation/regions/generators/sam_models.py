@@ -28,7 +28,7 @@ _LAYER_NORM = partial(torch.nn.LayerNorm, eps=1e-6)
 
 @dataclass(frozen=True)
 class SAMArchitecture:
-    """What the shapes of a SAM's weights tell.
+    """Architecture of a SAM, read from the shapes of its weights.
 
     Args:
         embed_dim (int): Channels of the image encoder.
@@ -130,7 +130,7 @@ def read_architecture(weights: Mapping[str, Tensor]) -> SAMArchitecture:
         SAMArchitecture: Of the SAM that they fit.
 
     Raises:
-        KeyError: When the weights are no SAM's; names one that is missing.
+        KeyError: When the weights are not SAM's; names one that is missing.
     """
     embed_dim, _, patch_size, _ = weights[_PATCHES].shape
     grid = weights['image_encoder.pos_embed'].shape[1]
@@ -164,7 +164,7 @@ def read_architecture(weights: Mapping[str, Tensor]) -> SAMArchitecture:
 
 
 def _count(weights: Mapping[str, Tensor], pattern: str) -> int:
-    """How many of the names with a running number there are, at least 1."""
+    """Number of names with a running number, at least 1."""
     number = 0
     while pattern.format(number) in weights:
         number += 1
@@ -246,10 +246,10 @@ def _architecture(weights: Mapping[str, Tensor], path: PathLike,
         found = read_architecture(weights)
     except KeyError as error:
         raise StoreError(
-            f'{path} is no SAM checkpoint: it has no {error.args[0]}; give '
+            f'{path} is not a SAM checkpoint: it has no {error.args[0]}; give '
             'one of segment_anything, e.g. sam_vit_b_01ec64.pth') from error
     except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
-        raise StoreError(f'{path} is no SAM checkpoint: its weights have '
+        raise StoreError(f'{path} is not a SAM checkpoint: its weights have '
                          f'other shapes ({error})') from error
     if model_type not in ('auto', found.name):
         raise StoreError(f'{path} holds SAM {found}, not {model_type}; set '
@@ -269,12 +269,13 @@ def _read_weights(path: PathLike, device: str,
                          'of a file of segment_anything') from None
     except pickle.UnpicklingError as error:
         # torch's own text advises to run what the file holds.
-        raise StoreError(f'{path} is no whole checkpoint of plain weights: it '
-                         'is damaged or holds other things too') from error
+        raise StoreError(f'{path} is not a readable checkpoint of plain '
+                         'weights: it is damaged or holds other objects '
+                         'too') from error
     except (RuntimeError, OSError, EOFError, KeyError, ValueError, IndexError,
             struct.error) as error:
-        raise StoreError(f'{path} is no whole checkpoint of plain weights: '
-                         f'{str(error).splitlines()[0]}') from error
+        raise StoreError(f'{path} is not a readable checkpoint of plain '
+                         f'weights: {str(error).splitlines()[0]}') from error
     # Fine-tuning code wraps the weights.
     for key in ('model', 'state_dict'):
         if isinstance(content, dict) and isinstance(content.get(key), dict):

@@ -1,10 +1,10 @@
-"""Regions by graph segmentation of colour, depth and normals; no weights.
+"""Regions by graph segmentation of color, depth and normals; no weights.
 
-Two stages. First the graph of neighbouring pixels is cut into several
+Two stages. First the graph of neighboring pixels is cut into several
 hundred small segments (Felzenszwalb and Huttenlocher), then segments that
 touch are merged by what their means and their border say about them.
 
-Axis legend: H W pixels, S segments.
+Shapes: H W pixels, S segments.
 """
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
@@ -32,7 +32,7 @@ class SuperpixelRegions(RegionGenerator):
     """Object-like segments of an RGB-D frame.
 
     Pixels without depth, or with too little of it around for a normal, are
-    compared by colour only; a frame without any depth is segmented by colour
+    compared by color only; a frame without any depth is segmented by color
     alone. Every pixel gets a region unless ``max_share`` drops it.
 
     Args:
@@ -40,15 +40,15 @@ class SuperpixelRegions(RegionGenerator):
             :func:`segment_graph` in units of Lab × pixels.
         threshold (float): What merging may cost; larger for fewer regions.
         min_share (float): Smallest region, share of the image; smaller ones
-            join the neighbour that is most like them.
+            join the neighbor that is most like them.
         max_share (float): Largest region, share of the image; larger ones
             are dropped.
         long_side (Optional[int]): Longer images are segmented at this size
             and the map is enlarged; None takes them as they are.
-        blur (float): Standard deviation of the Gaussian over the colours,
+        blur (float): Standard deviation of the Gaussian over the colors,
             pixels.
         depth_weight (float): Of steps in depth between pixels, in Lab per
-            metre at one metre.
+            meter at one meter.
         normal_weight (float): Of turns between pixels, in Lab per 1 - cosine.
         border (float): See :class:`PairCost`.
         color (float): See :class:`PairCost`.
@@ -76,11 +76,12 @@ class SuperpixelRegions(RegionGenerator):
         for key, value in self.settings().items():
             is_number = isinstance(value, (int, float)) and value >= 0
             if not is_number and (key, value) != ('long_side', None):
-                raise ValueError(f'{key}={value!r} is no number from 0 on')
+                raise ValueError(f'invalid {key}={value!r}: must be a number '
+                                 '>= 0')
         if not self.min_share < self.max_share <= 1:
-            raise ValueError(f'min_share={self.min_share} and max_share='
-                             f'{self.max_share} are no shares of an image; '
-                             'give 0 <= min_share < max_share <= 1')
+            raise ValueError(f'min_share={self.min_share} and '
+                             f'max_share={self.max_share} are invalid; give 0 '
+                             '<= min_share < max_share <= 1')
         if self.scale == 0 or self.long_side == 0:
             raise ValueError('scale and long_side must be over 0')
 
@@ -120,7 +121,7 @@ class SuperpixelRegions(RegionGenerator):
 
     def _segment(self, lab: np.ndarray, xyz: np.ndarray,
                  normals: np.ndarray) -> np.ndarray:
-        """(H, W) int64 labels from 0 on."""
+        """(H, W) int64 labels >= 0."""
         shape, area = lab.shape[:2], lab.shape[0] * lab.shape[1]
         min_area = int(np.ceil(self.min_share * area))
         sources, targets, weights = kernels.pixel_edges(
@@ -158,7 +159,7 @@ def working_shape(shape: Tuple[int, int],
 
 def lab_image(color: np.ndarray, shape: Tuple[int, int],
               blur: float) -> np.ndarray:
-    """Colours as Lab.
+    """Colors as Lab.
 
     Args:
         color (np.ndarray): (H, W, 3) uint8, RGB.
@@ -177,7 +178,7 @@ def lab_image(color: np.ndarray, shape: Tuple[int, int],
 
 def surface_images(frame: RGBDFrame,
                    shape: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
-    """Positions and normals of the colour pixels.
+    """Positions and normals of the color pixels.
 
     Args:
         frame (RGBDFrame): Its depth may be of another camera.
@@ -185,7 +186,7 @@ def surface_images(frame: RGBDFrame,
 
     Returns:
         Tuple[np.ndarray, np.ndarray]: (H, W, 3) float32 each, frame of the
-        colour camera; positions in metres and normals of length 1 that point
+        color camera; positions in meters and normals of length 1 that point
         at the camera, 0 where there is none.
     """
     height, width = frame.color.shape[:2]
@@ -202,15 +203,15 @@ def surface_images(frame: RGBDFrame,
 
 def depth_in_color(frame: RGBDFrame, intrinsics: np.ndarray,
                    shape: Tuple[int, int]) -> np.ndarray:
-    """Depth as the colour camera would see it.
+    """Depth as the color camera would see it.
 
     Args:
         frame (RGBDFrame): With one camera or two.
-        intrinsics (np.ndarray): (3, 3) of the colour camera at ``shape``.
+        intrinsics (np.ndarray): (3, 3) of the color camera at ``shape``.
         shape (Tuple[int, int]): Height and width of the result.
 
     Returns:
-        np.ndarray: (H, W) float32 metres, 0 = none. Of two surfaces at a
+        np.ndarray: (H, W) float32 meters, 0 = none. Of two surfaces at a
         pixel the nearer one; pixels without depth take the nearest of the
         eight around them.
     """
@@ -248,9 +249,9 @@ def sum_pixels(labels: np.ndarray, lab: np.ndarray, xyz: np.ndarray,
     """Sums over the pixels of each segment.
 
     Args:
-        labels (np.ndarray): (H * W,) from 0 on.
+        labels (np.ndarray): (H * W,) >= 0.
         lab (np.ndarray): (H, W, 3).
-        xyz (np.ndarray): (H, W, 3) metres.
+        xyz (np.ndarray): (H, W, 3) meters.
         normals (np.ndarray): (H, W, 3), 0 = none.
 
     Returns:

@@ -2,7 +2,7 @@
 
 Frames of reference: camera, world (of the poses), scan (of the vertices).
 
-Axis legend: N vertices, H W pixels.
+Shapes: N vertices, H W pixels.
 """
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -21,7 +21,7 @@ from ....store.region_file import decode_region_file
 from ...sources.scans.scan import ScanError
 from ...sources.scans.scan_readers import ReadOptions, read_scan
 
-# Coordinates and colour, as in the files of mmdet3d's ScanNet.
+# Coordinates and color, as in the files of mmdet3d's ScanNet.
 _POINT_COLUMNS = 6
 
 
@@ -40,7 +40,7 @@ class VertexGroups:
             world of the poses to the coordinates of the vertices, or a
             pattern with ``{scan}``; None when they are the same.
         distance (float): Pixels take the group of the nearest vertex that is
-            nearer than this, metres.
+            nearer than this, meters.
         backend_args (BackendArgs): Arguments of the file backend.
     """
 
@@ -52,8 +52,8 @@ class VertexGroups:
                  distance: float = 0.05,
                  backend_args: BackendArgs = None) -> None:
         if distance <= 0:
-            raise ValueError(f'distance {distance} lets no vertex count; '
-                             'give metres above 0')
+            raise ValueError(f'distance {distance} is invalid: must be above '
+                             '0 meters')
         self.path = path
         self.points = points
         self.region_key = region_key
@@ -64,7 +64,7 @@ class VertexGroups:
                                      np.ndarray]] = None
 
     def settings(self) -> Dict[str, Any]:
-        """What decides where vertices are seen, as JSON."""
+        """Settings that determine where vertices are seen, as JSON."""
         matrix: Any = self.world_to_scan
         if matrix is not None:
             matrix = last_part(matrix)
@@ -94,7 +94,7 @@ class VertexGroups:
             frame (RGBDFrame): With depth and pose.
 
         Returns:
-            np.ndarray: (H, W) int64 at the resolution of the colour image,
+            np.ndarray: (H, W) int64 at the resolution of the color image,
             0 = in no group.
 
         Raises:
@@ -145,7 +145,7 @@ class VertexGroups:
         name = f'{scan}.bin'
         content, _ = self._read_file(join(self.points, name), name)
         if len(content) == 0 or len(content) % (4 * _POINT_COLUMNS):
-            raise FrameError(f'{name} holds no rows of {_POINT_COLUMNS} '
+            raise FrameError(f'{name} does not hold rows of {_POINT_COLUMNS} '
                              'float32')
         points = np.frombuffer(content, np.float32)
         return points.reshape(-1, _POINT_COLUMNS)[:, :3]
@@ -190,7 +190,7 @@ def fill_pattern(pattern: str, scan: str, frame: str = '') -> Tuple[str, str]:
 
 
 def last_part(pattern: str) -> str:
-    """What a store may tell of a path: its end, from the last folder that is
+    """The part of a path that a store may record: from the last folder that is
     the same for all scans."""
     fixed = pattern.split('{')[0].rstrip('/').rpartition('/')[0]
     return pattern[len(fixed):].strip('/')
@@ -202,12 +202,12 @@ def groups_of_pixels(depth: np.ndarray, intrinsics: np.ndarray,
     """Group of the nearest vertex of every depth pixel.
 
     Args:
-        depth (np.ndarray): (H, W) metres, 0 = none.
+        depth (np.ndarray): (H, W) meters, 0 = none.
         intrinsics (np.ndarray): (3, 3), pixels of the depth image.
-        camera_to_scan (np.ndarray): (4, 4), metres.
-        tree (cKDTree): Of the N vertices, scan frame, metres.
+        camera_to_scan (np.ndarray): (4, 4), meters.
+        tree (cKDTree): Of the N vertices, scan frame, meters.
         ids (np.ndarray): (N,) group of each vertex, 0 = none.
-        distance (float): Vertices must be nearer than this, metres.
+        distance (float): Vertices must be nearer than this, meters.
 
     Returns:
         np.ndarray: (H, W) int64, 0 = in no group.
@@ -224,16 +224,16 @@ def groups_of_pixels(depth: np.ndarray, intrinsics: np.ndarray,
 
 def carry_to_color(ids: np.ndarray, depth: np.ndarray, cameras: Cameras,
                    color_shape: Tuple[int, int]) -> np.ndarray:
-    """Move an id map from the depth camera to the colour camera.
+    """Move an id map from the depth camera to the color camera.
 
-    Of several depth pixels the nearest to the camera counts. Colour pixels
-    between those of neighbouring depth pixels take the nearest of these.
+    Of several depth pixels the nearest to the camera counts. Color pixels
+    between those of neighboring depth pixels take the nearest of these.
 
     Args:
         ids (np.ndarray): (H', W') of the depth image.
-        depth (np.ndarray): (H', W') metres, 0 = none.
+        depth (np.ndarray): (H', W') meters, 0 = none.
         cameras (Cameras): Of both images.
-        color_shape (Tuple[int, int]): H, W of the colour image.
+        color_shape (Tuple[int, int]): H, W of the color image.
 
     Returns:
         np.ndarray: (H, W), dtype of ``ids``; 0 where no depth was seen.

@@ -1,6 +1,6 @@
-"""How recordings write poses, camera axes and depth.
+"""Conventions of poses, camera axes and depth.
 
-Axis legend: H W pixels.
+Shapes: H W pixels.
 """
 import io
 from dataclasses import dataclass
@@ -115,11 +115,11 @@ POSES: Dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @dataclass(frozen=True)
 class Convention:
-    """What the numbers of a recording mean.
+    """Conventions of a recording.
 
     Args:
-        depth_scale (float): Units of the depth images per metre.
-        pose_scale (float): Metres per unit of the poses' translations.
+        depth_scale (float): Units of the depth images per meter.
+        pose_scale (float): Meters per unit of the poses' translations.
         camera_axes (str): See :func:`camera_axes`.
         poses (str): One of ``POSES``.
         depth_along (str): ``'axis'`` for z of the camera, ``'ray'`` for the
@@ -158,7 +158,7 @@ class Convention:
 
         Returns:
             np.ndarray: (4, 4) from a camera with x right, y down, z forward
-            to the world, metres. What is not a rigid motion stays unchanged.
+            to the world, meters. What is not a rigid motion stays unchanged.
         """
         if not np.isfinite(matrix).all() or (self.poses != 'column-major'
                                              and not _is_rotation(matrix)):
@@ -167,7 +167,7 @@ class Convention:
         matrix[:3, 3] *= self.pose_scale
         return change_axes(matrix, camera_axes(self.camera_axes))
 
-    def metres(self, image: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+    def meters(self, image: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
         """Depth along the optical axis.
 
         Args:
@@ -175,15 +175,15 @@ class Convention:
             intrinsics (np.ndarray): (3, 3) of the depth camera.
 
         Returns:
-            np.ndarray: (H, W) float32, metres, 0 where there is none.
+            np.ndarray: (H, W) float32, meters, 0 where there is none.
         """
         is_depth = (image > 0) & np.isfinite(image) & ~np.isin(
             image, (NO_DEPTH, self.no_depth))
-        metres = np.where(is_depth, image, 0).astype(np.float32)
-        metres /= np.float32(self.depth_scale)
+        meters = np.where(is_depth, image, 0).astype(np.float32)
+        meters /= np.float32(self.depth_scale)
         if self.depth_along == 'ray':
-            metres /= ray_lengths(image.shape, intrinsics)
-        return metres
+            meters /= ray_lengths(image.shape, intrinsics)
+        return meters
 
 
 def _is_rotation(matrix: np.ndarray) -> bool:
@@ -235,9 +235,9 @@ def decode_depth(content: bytes, path: str) -> np.ndarray:
     return image
 
 
-def to_millimetres(image: np.ndarray, convention: Convention,
+def to_millimeters(image: np.ndarray, convention: Convention,
                    intrinsics: np.ndarray, path: str) -> np.ndarray:
-    """Depth in millimetres, 0 where there is none.
+    """Depth in millimeters, 0 where there is none.
 
     Args:
         image (np.ndarray): (H, W), see :func:`decode_depth`.
@@ -251,9 +251,9 @@ def to_millimetres(image: np.ndarray, convention: Convention,
     Raises:
         FrameError: When it has no depth.
     """
-    metres = convention.metres(image, intrinsics)
-    millimetres = np.round(metres * 1000)
-    is_none = millimetres > _FARTHEST_MM
-    if (is_none | (millimetres < 1)).all():
+    meters = convention.meters(image, intrinsics)
+    millimeters = np.round(meters * 1000)
+    is_none = millimeters > _FARTHEST_MM
+    if (is_none | (millimeters < 1)).all():
         raise FrameError(f'{path} has no pixel with depth')
-    return np.where(is_none, 0, millimetres).astype(np.uint16)
+    return np.where(is_none, 0, millimeters).astype(np.uint16)

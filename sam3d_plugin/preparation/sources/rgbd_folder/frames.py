@@ -1,4 +1,4 @@
-"""Which files make up a frame, for frames that carry a number or a name."""
+"""Files of frames that carry a number or a name."""
 import re
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -9,7 +9,7 @@ import numpy as np
 from ....store.errors import StoreError
 from ....store.files import BackendArgs, join, list_names
 
-#: Endings of colour images.
+#: Endings of color images.
 IMAGES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp')
 #: Endings of depth images.
 DEPTH_IMAGES = ('.png', '.pgm', '.tif', '.tiff', '.npy')
@@ -17,12 +17,12 @@ DEPTH_IMAGES = ('.png', '.pgm', '.tif', '.tiff', '.npy')
 
 @dataclass
 class FrameFiles:
-    """Where the parts of a frame are, relative to the recording's folder.
+    """Paths of a frame's parts, relative to the recording's folder.
 
     Args:
         name (str): What the frame is called in the data set.
         source (str): What it is called in the recording.
-        color (str, optional): Path of the colour image.
+        color (str, optional): Path of the color image.
         depth (str, optional): Path of the depth image.
         pose_file (str, optional): Path of the pose, a 4x4 matrix.
         pose (np.ndarray, optional): (4, 4), if it is known already.
@@ -39,18 +39,18 @@ class FrameFiles:
 
 @dataclass
 class Recording:
-    """All that is found of one recording.
+    """Frames and cameras found in one recording.
 
     Args:
         frames (list): In order of time.
         notes (list): Lines for the log.
         pose_of (str): Whose pose is given: ``'color'`` or ``'depth'``.
-        depth_scale (float): Units per metre of the depth images, unless the
+        depth_scale (float): Units per meter of the depth images, unless the
             user says otherwise.
         color_intrinsics (str, optional): File or numbers, as for
             :func:`~.matrices.read_intrinsics`.
         depth_intrinsics (str, optional): The same; None if the depth images
-            are registered to the colour images.
+            are registered to the color images.
         depth_to_color (str, optional): As for
             :func:`~.matrices.read_transform`.
     """
@@ -69,11 +69,11 @@ Place = Tuple[str, str]
 
 def match_files(root: str, parts: Dict[str, Place],
                 backend_args: BackendArgs) -> List[FrameFiles]:
-    """Frames from files of one number each for colour, depth and pose.
+    """Frames from files of one number each for color, depth and pose.
 
     Args:
         root (str): Folder of the recording.
-        parts (Dict[str, Place]): Where ``color``, ``depth`` and ``pose`` lie.
+        parts (Dict[str, Place]): Where ``color``, ``depth`` and ``pose`` are.
         backend_args (BackendArgs): Arguments of the file backend.
 
     Returns:
@@ -119,7 +119,7 @@ def match_files(root: str, parts: Dict[str, Place],
     return frames
 
 
-_TITLES = {'color': 'colour image', 'depth': 'depth image', 'pose': 'pose'}
+_TITLES = {'color': 'color image', 'depth': 'depth image', 'pose': 'pose'}
 _FIELDS = {'color': 'color', 'depth': 'depth', 'pose': 'pose_file'}
 
 
@@ -134,7 +134,7 @@ def image_pattern(stem: str, endings: Sequence[str] = IMAGES) -> str:
 
 
 def require(frames: Sequence[FrameFiles], root: str, form: str) -> None:
-    """Refuse a folder in which nothing was found.
+    """Raise an error for a folder without frames.
 
     Args:
         frames (Sequence[FrameFiles]): What was found.

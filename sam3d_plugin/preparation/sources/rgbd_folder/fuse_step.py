@@ -95,14 +95,14 @@ class FuseStep(FrameStep):
         return call_each(self._fuse, items)
 
     def _fuse(self, scan: str) -> Product:
-        left_out: Dict[str, str] = {}
+        skipped: Dict[str, str] = {}
         checks = self._check(scan)
         xyz, rgb = fuse_frames(
-            self._frames(scan, left_out), **vars(self.fusion))
-        fused = _unlabelled(scan, xyz, rgb)
+            self._frames(scan, skipped), **vars(self.fusion))
+        fused = _unlabeled(scan, xyz, rgb)
         fields = dict(
             describe_scan(fused).to_fields(),
-            left_out=left_out,
+            left_out=skipped,
             checks=asdict(checks))
         return Product(scan_files(fused), fields)
 
@@ -123,13 +123,13 @@ class FuseStep(FrameStep):
             Source(scan, frames, thin), imported.up == 'given', self.is_checked
             and imported.is_checked)
 
-    def _frames(self, scan: str, left_out: Dict[str,
-                                                str]) -> Iterator[RGBDFrame]:
+    def _frames(self, scan: str, skipped: Dict[str,
+                                               str]) -> Iterator[RGBDFrame]:
         for name in self.images.frames(scan):
             try:
                 yield self.images.read(scan, name)
             except FrameError as error:
-                left_out[name] = str(error)
+                skipped[name] = str(error)
 
     def inputs(self, scan: str, item: str) -> Dict[str, str]:
         """The scan's frames."""
@@ -141,12 +141,12 @@ class FuseStep(FrameStep):
         return self.images.fingerprint(scan) if store.exists() else ''
 
     def is_up_to_date(self, scan: str, item: str, record: ItemRecord) -> bool:
-        """Whether it is of all present frames; bad ones are tried again."""
+        """Whether it was fused from the current frames, without skips."""
         return not record.fields.get('left_out') and super().is_up_to_date(
             scan, item, record)
 
 
-def _unlabelled(name: str, xyz: np.ndarray, rgb: np.ndarray) -> Scan:
+def _unlabeled(name: str, xyz: np.ndarray, rgb: np.ndarray) -> Scan:
     nothing = np.zeros(len(xyz), dtype=np.int64)
     return Scan(
         name,
@@ -162,7 +162,7 @@ def _unlabelled(name: str, xyz: np.ndarray, rgb: np.ndarray) -> Scan:
 
 def check_splits(splits: Dict[str, List[str]], scans: Sequence[str],
                  data: PathLike) -> None:
-    """Refuse lists of scans that are not there.
+    """Check that the listed scans exist.
 
     Args:
         splits (Dict[str, List[str]]): Scans by split.
@@ -176,12 +176,12 @@ def check_splits(splits: Dict[str, List[str]], scans: Sequence[str],
         missing = sorted(set(members) - set(scans))
         if missing:
             raise StoreError(f'{data}: split {split} names {missing[0]}, '
-                             'which is no fused scan; it has '
+                             'which is not a fused scan; it has '
                              f'{", ".join(list(scans)[:5])}')
 
 
 def describe_checks(out: PathLike, backend_args: BackendArgs) -> List[str]:
-    """What the checks of the fused scans found; see summarize_checks."""
+    """Summary of the checks of the fused scans; see summarize_checks."""
     return summarize_checks({
         scan: Checks(**item.fields['checks'])
         for scan, record in Store(out, backend_args).manifest().items()

@@ -4,7 +4,7 @@ For recordings that come without a reconstruction. Depth points of all frames
 are averaged per voxel; voxels that few pixels have seen are left out, because
 they are mostly pixels on depth edges.
 
-Axis legend: N points, H W pixels.
+Shapes: N points, H W pixels.
 """
 from typing import Iterable, List, Optional, Tuple
 
@@ -24,15 +24,15 @@ _MERGE_EVERY = 8
 
 def frame_cloud(frame: RGBDFrame,
                 max_depth: float) -> Tuple[np.ndarray, np.ndarray]:
-    """Coloured points of one frame.
+    """Colored points of one frame.
 
     Args:
         frame (RGBDFrame): With depth.
-        max_depth (float): Metres beyond which depth is not used.
+        max_depth (float): Meters beyond which depth is not used.
 
     Returns:
-        Tuple[np.ndarray, np.ndarray]: (N, 3) float64 world frame, metres, and
-        (N, 3) colours, 0 to 255, of the points that the colour camera sees.
+        Tuple[np.ndarray, np.ndarray]: (N, 3) float64 world frame, meters, and
+        (N, 3) colors, 0 to 255, of the points that the color camera sees.
     """
     cameras = frame.cameras
     height, width = frame.color.shape[:2]
@@ -51,19 +51,19 @@ def voxel_keys(xyz: np.ndarray, voxel: float) -> np.ndarray:
     """One integer per voxel.
 
     Args:
-        xyz (np.ndarray): (N, 3) metres, within 1,000 km of the origin for
-            voxels of a metre and in proportion for smaller ones.
-        voxel (float): Edge in metres.
+        xyz (np.ndarray): (N, 3) meters, within 1,000 km of the origin for
+            voxels of a meter and in proportion for smaller ones.
+        voxel (float): Edge in meters.
 
     Returns:
         np.ndarray: (N,) int64, equal for points of one voxel.
 
     Raises:
-        FrameError: When points lie too far out.
+        FrameError: When points are too far out.
     """
     cells = np.floor(xyz / voxel).astype(np.int64) + _LIMIT
     if cells.size and (cells.min() < 0 or cells.max() >= 2 * _LIMIT):
-        raise FrameError('points lie too far from the origin for voxels of '
+        raise FrameError('points are too far from the origin for voxels of '
                          f'{voxel:g} m; check the poses')
     return (cells[:, 0] << (2 * _BITS)) | (cells[:, 1] << _BITS) | cells[:, 2]
 
@@ -90,15 +90,15 @@ def fuse_frames(
 
     Args:
         frames (Iterable[RGBDFrame]): Read one after the other.
-        voxel (float): Edge in metres.
-        max_depth (float): Metres beyond which depth is not used.
+        voxel (float): Edge in meters.
+        max_depth (float): Meters beyond which depth is not used.
         min_pixels (int): Pixels that must have seen a voxel.
         max_points (Optional[int]): Keep the voxels most seen if there are
             more.
 
     Returns:
-        Tuple[np.ndarray, np.ndarray]: (N, 3) float32 world frame, metres, in
-        order of the voxels, and (N, 3) float32 colours, 0 to 255.
+        Tuple[np.ndarray, np.ndarray]: (N, 3) float32 world frame, meters, in
+        order of the voxels, and (N, 3) float32 colors, 0 to 255.
 
     Raises:
         FrameError: When no voxel is left.

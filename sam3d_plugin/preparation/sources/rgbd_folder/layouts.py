@@ -15,7 +15,7 @@ from .timestamps import find_icl, find_tum
 
 _7SCENES_FORM = 'frame-000000.{color.png,depth.png,pose.txt}'
 _7SCENES_CAMERA = '585,585,320,240'
-# Where frames may lie in a recording.
+# Where frames may be in a recording.
 _INNER = ('frames', 'sequence')
 _IDENTITY = '1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1'
 # What cannot be read, by a file or folder that tells.
@@ -41,8 +41,8 @@ _NUMBERED_FORM = ('0.{jpg,png,txt}, 0.{color.jpg,depth.png,pose.txt}, or '
 def find_7scenes(root: str, backend_args: BackendArgs = None) -> Recording:
     """Frames of 7-Scenes, 3DMatch, 3RScan and BundleFusion.
 
-    The pose is the depth camera's. The first two do not say where the colour
-    camera is, and depth is not registered to colour.
+    The pose is the depth camera's. The first two do not say where the color
+    camera is, and depth is not registered to color.
 
     Args:
         root (str): Folder of a sequence, or the one above ``frames/`` or
@@ -139,7 +139,7 @@ def find_replica(root: str, backend_args: BackendArgs = None) -> Recording:
 
     Args:
         root (str): Folder with ``traj.txt``, ``results/frame000000.jpg`` and
-            ``results/depth000000.png``; ``cam_params.json`` lies there or
+            ``results/depth000000.png``; ``cam_params.json`` is there or
             above.
         backend_args (BackendArgs): Arguments of the file backend.
 
@@ -198,7 +198,7 @@ def find_numbered(root: str, backend_args: BackendArgs = None) -> Recording:
         Recording: With ``intrinsic_color.txt`` (or ``intrinsic.txt``) and
         ``intrinsic_depth.txt`` of that folder or of ``intrinsic/``, or, as in
         scannet_frames_25k, ``intrinsics_color.txt`` and so on. If only
-        the latter is there, it is for both images. ``intrinsics.txt`` may lie
+        the latter is there, it is for both images. ``intrinsics.txt`` may be
         above, beside all scans. Extrinsics of ``.sens`` files beside the
         intrinsics give the motion between the cameras.
 
@@ -209,7 +209,7 @@ def find_numbered(root: str, backend_args: BackendArgs = None) -> Recording:
     folder = _inner_folder(root, backend_args)
     places = (('color', 'depth', 'pose') if has_folders else
               (folder, folder, folder))
-    # A plain .png beside the colour image is the depth image.
+    # A plain .png beside the color image is the depth image.
     color = (
         image_pattern(_NUMBER)
         if has_folders else rf'{_NUMBER}(?i:(?:\.color)?\.jpe?g|\.color\.png)')
@@ -280,7 +280,7 @@ LAYOUTS: Dict[str, _Finder] = {
 
 
 def guess_layout(root: str, backend_args: BackendArgs = None) -> str:
-    """Which layout a folder has.
+    """Detect the layout of a folder.
 
     Args:
         root (str): Folder of the recording.

@@ -37,8 +37,8 @@ def read_numbers(value: str, backend_args: BackendArgs = None) -> List[float]:
         numbers = [float(word) for word in value.split(',')]
     except ValueError:
         if not exists(value, backend_args):
-            raise StoreError(f'{value} is no file, nor numbers separated by '
-                             'commas') from None
+            raise StoreError(f'{value} is neither a file nor numbers '
+                             'separated by commas') from None
         try:
             numbers = parse_numbers(read_bytes(value, backend_args))
         except (OSError, ValueError) as error:
@@ -75,8 +75,8 @@ def read_intrinsics(value: str,
     exact = matrix * [[1, 0, 1], [0, 1, 1], [0, 0, 0]] + np.diag([0, 0, 1.])
     if not side or matrix[0, 0] <= 0 or matrix[1, 1] == 0 or np.abs(
             matrix - exact).max() > _NOISE:
-        raise StoreError(f'{value} holds no intrinsics; write fx fy cx cy, or '
-                         'the 3x3 matrix row by row, without skew')
+        raise StoreError(f'{value} does not hold intrinsics; write fx fy cx '
+                         'cy, or the 3x3 matrix row by row, without skew')
     return exact
 
 
@@ -85,7 +85,7 @@ def read_transform(value: str, backend_args: BackendArgs = None) -> np.ndarray:
 
     Args:
         value (str): As in :func:`read_numbers`: a translation, or a 3x4 or
-            4x4 matrix row by row, metres.
+            4x4 matrix row by row, meters.
         backend_args (BackendArgs): Arguments of the file backend.
 
     Returns:
@@ -105,8 +105,8 @@ def read_transform(value: str, backend_args: BackendArgs = None) -> np.ndarray:
     if len(numbers) not in (3, 12, 16) or (np.abs(rotation @ rotation.T -
                                                   np.eye(3)).max() > 1e-2
                                            or np.linalg.det(rotation) < 0):
-        raise StoreError(f'{value} holds no rigid motion; write a translation '
-                         'of 3 numbers or the 4x4 matrix, metres')
+        raise StoreError(f'{value} does not hold a rigid motion; write a '
+                         'translation of 3 numbers or the 4x4 matrix, meters')
     return matrix
 
 

@@ -1,6 +1,6 @@
 """From a recording to ``posed_images``.
 
-Axis legend: H W pixels.
+Shapes: H W pixels.
 """
 import json
 from collections import Counter
@@ -24,7 +24,7 @@ from ...checking.source_frames import (Source, SourceFrame,
 from ...running.frame_steps import FrameStep, Product, call_each
 from ..scans.frames import LARGEST_OFFSET
 from ..scans.source_files import read_source_file
-from .conventions import Convention, decode_depth, to_millimetres
+from .conventions import Convention, decode_depth, to_millimeters
 from .frames import FrameFiles, Recording
 from .layouts import find_recording
 from .matrices import (make_right_handed, mirror_pose, read_intrinsics,
@@ -38,7 +38,7 @@ _Sizes = Tuple[Tuple[int, ...], Tuple[int, ...]]
 
 @dataclass(frozen=True)
 class FolderOptions:
-    """How a recording is to be understood.
+    """Options of an import.
 
     Args:
         layout (str): ``'auto'`` or one of ``layouts.LAYOUTS``.
@@ -47,7 +47,7 @@ class FolderOptions:
         depth_intrinsics (str, optional): The same.
         depth_to_color (str, optional): See
             :func:`~.matrices.read_transform`; the same.
-        depth_scale (float, optional): Units of the depth images per metre;
+        depth_scale (float, optional): Units of the depth images per meter;
             None takes the layout's.
         pose_scale (float): See :class:`Convention`.
         camera_axes (str): See :class:`Convention`.
@@ -95,10 +95,9 @@ class RGBDFolderStep(FrameStep):
                  options: FolderOptions = FolderOptions(),
                  backend_args: BackendArgs = None) -> None:
         if options.stride < 1:
-            raise StoreError(f'--stride {options.stride} takes no frame; give '
-                             '1 or more')
+            raise StoreError(f'--stride {options.stride} must be >= 1')
         if not scan or '/' in scan or scan[0] == '.':
-            raise StoreError(f'--scan {scan!r} is no name of a folder')
+            raise StoreError(f'invalid --scan {scan!r}: not a folder name')
         self.source = source.rstrip('/')
         self.scan = scan
         self.backend_args = backend_args
@@ -145,11 +144,11 @@ class RGBDFolderStep(FrameStep):
             return
 
     def settings(self) -> Dict[str, Any]:
-        """What all scans of the folder share; see :data:`IMPORT`."""
+        """Settings shared by all scans of the folder; see :data:`IMPORT`."""
         return dict(source='rgbd_folder')
 
     def scan_settings(self) -> Dict[str, Any]:
-        """What the files of this scan depend on, as JSON."""
+        """Settings that determine the files of this scan, as JSON."""
         return dict(
             layout=self.layout,
             stride=self.stride,
@@ -162,7 +161,7 @@ class RGBDFolderStep(FrameStep):
             is_single=self.cameras.is_single)
 
     def check_store(self, store: Store) -> None:
-        """Refuse to go on with a scan that was imported in another way.
+        """Check that a scan was imported with the same settings before.
 
         Args:
             store (Store): Where it would be written.
@@ -259,14 +258,14 @@ class RGBDFolderStep(FrameStep):
         frame = self.frames[name]
         color, content = self._color(frame)
         assert frame.depth
-        millimetres = to_millimetres(
+        millimeters = to_millimeters(
             decode_depth(self._read(frame.depth), frame.depth),
             self.convention, self.cameras.depth_intrinsics, frame.depth)
         if not is_plain_jpeg(content):
             content = encode_color(color)
-        self._check_sizes(frame, color.shape[:2], millimetres.shape)
-        files = frame_files(content, millimetres, self._pose(frame))
-        share = np.count_nonzero(millimetres) / millimetres.size
+        self._check_sizes(frame, color.shape[:2], millimeters.shape)
+        files = frame_files(content, millimeters, self._pose(frame))
+        share = np.count_nonzero(millimeters) / millimeters.size
         return Product(
             dict(zip(self.paths(self.scan, name), files.values())),
             dict(source=frame.source, with_depth=round(share, 4)))
@@ -289,7 +288,7 @@ class RGBDFolderStep(FrameStep):
             raise FrameError(
                 f'{frame.depth} is {depth[1]}x{depth[0]}, but {frame.color} '
                 f'{color[1]}x{color[0]}; give --depth-intrinsics for the '
-                'depth images and --color-intrinsics for the colour images')
+                'depth images and --color-intrinsics for the color images')
         if self.sizes and (color, depth) != self.sizes:
             raise FrameError(
                 f'{frame.depth} {depth[1]}x{depth[0]} or {frame.color} '
@@ -352,7 +351,7 @@ def read_cameras(recording: Recording, options: FolderOptions,
         Cameras: One if neither depth intrinsics nor an extrinsic are known.
 
     Raises:
-        StoreError: When the colour camera is unknown.
+        StoreError: When the color camera is unknown.
     """
     color = options.color_intrinsics or recording.color_intrinsics
     depth = options.depth_intrinsics or recording.depth_intrinsics
@@ -377,7 +376,7 @@ def _world(up: Optional[Tuple[float, ...]], is_mirrored: bool) -> np.ndarray:
     world = np.eye(4)
     if up is not None:
         if len(up) != 3:
-            raise StoreError(f'--up {up} is no direction; give 3 numbers')
+            raise StoreError(f'invalid --up {up}: give 3 numbers')
         direction = np.array(up, dtype=np.float64)
         if is_mirrored:
             direction[1] *= -1

@@ -29,7 +29,7 @@ def find_tum(root: str, backend_args: BackendArgs = None) -> Recording:
         backend_args (BackendArgs): Arguments of the file backend.
 
     Returns:
-        Recording: One frame for each colour image. Its depth image is found
+        Recording: One frame for each color image. Its depth image is found
         as the benchmark's associate.py does, its pose is the one nearest to
         the depth image.
 
@@ -62,7 +62,7 @@ def find_tum(root: str, backend_args: BackendArgs = None) -> Recording:
         frames.append(frame)
     require(frames, root, 'rgb.txt names them')
     notes = [
-        f'{len(color)} colour and {len(depth)} depth images make '
+        f'{len(color)} color and {len(depth)} depth images make '
         f'{len(partners)} pairs within {MAX_DIFFERENCE} s; '
         f'{sum("no pose" in f.problem for f in frames)} of them have no pose',
         f'camera, unless --color-intrinsics is given: {_TUM_CAMERA}'
@@ -143,7 +143,7 @@ def associate(first: List[float], second: List[float],
 
 
 def _lines(path: str, backend_args: BackendArgs) -> List[List[str]]:
-    """Words of the lines that are no comments."""
+    """Words of the lines that are not comments."""
     if not exists(path, backend_args):
         raise StoreError(f'{path} is missing; copy the whole recording')
     try:
@@ -165,8 +165,8 @@ def _read_list(path: str,
             rows.append((float(time), file))
         except ValueError as error:
             raise StoreError(
-                f'{path}: the line "{" ".join(words)}" is no time '
-                'with a file; copy it again') from error
+                f'{path}: the line "{" ".join(words)}" is not a time with a '
+                'file; copy it again') from error
     if not rows:
         raise StoreError(f'{path} names no image; copy it again')
     file, count = Counter(file for _, file in rows).most_common(1)[0]

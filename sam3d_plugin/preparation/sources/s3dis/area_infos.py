@@ -28,8 +28,8 @@ def write_areas(out: PathLike,
     """Write the infos of every area of which all rooms are there.
 
     Args:
-        out (PathLike): Folder of the data set, with whole records.
-        rooms (Sequence[str]): Names of all rooms that shall be in it.
+        out (PathLike): Folder of the data set, with complete records.
+        rooms (Sequence[str]): Names of all rooms that must be in it.
         backend_args (BackendArgs): Arguments of the file backend.
 
     Returns:
@@ -85,7 +85,7 @@ def prepare_rooms(step: RoomStep,
 
 
 def describe_flaws(store: Store) -> List[str]:
-    """Sentences on what was mended or left out in all rooms.
+    """Sentences on what was fixed or left out in all rooms.
 
     Args:
         store (Store): The data set.

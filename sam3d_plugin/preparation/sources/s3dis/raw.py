@@ -3,11 +3,11 @@
     Area_1/conferenceRoom_1/Annotations/chair_1.txt    lines of x y z r g b
 
 The release has flaws: a control character where a space belongs
-(Area_5/hallway_6/Annotations/ceiling_1.txt), files that are no data
+(Area_5/hallway_6/Annotations/ceiling_1.txt), files that are not data
 (.DS_Store, Icon, the alignment angles beside the rooms), and a class
-``stairs`` beyond the 13. What is mended or left out is counted.
+``stairs`` beyond the 13. What is fixed or left out is counted.
 
-Axis legend: N points.
+Shapes: N points.
 """
 import io
 import re
@@ -26,7 +26,7 @@ from ..scans.source_files import read_source_file
 CLASSES = ('ceiling', 'floor', 'wall', 'beam', 'column', 'window', 'door',
            'table', 'chair', 'sofa', 'bookcase', 'board', 'clutter')
 CLUTTER = CLASSES.index('clutter')
-# Names that are no class of the 13 but no mistake either.
+# Names that are neither one of the 13 classes nor a mistake.
 EXTRA_CLASSES = ('stairs', )
 AREAS = tuple(range(1, 7))
 TOTAL_ROOMS = 272
@@ -39,15 +39,15 @@ _CONTROL = re.compile(rb'[^\t\n\r -~]')
 
 @dataclass
 class Flaws:
-    """What was mended or left out, by kind.
+    """Counts of flaws that were fixed or skipped, by kind.
 
     Args:
-        control_characters (int): Bytes that are no printable text.
+        control_characters (int): Bytes that are not printable text.
         dropped_lines (list[str]): ``file:line`` of lines that are not six
             numbers.
         empty_files (list[str]): Annotations without any point.
         unknown_classes (list[str]): Names taken as clutter.
-        scaled_colors (list[str]): What was done to the colours.
+        scaled_colors (list[str]): What was done to the colors.
     """
     control_characters: int = 0
     dropped_lines: List[str] = field(default_factory=list)
@@ -61,10 +61,10 @@ class Room:
     """One room.
 
     Args:
-        xyz (np.ndarray): (N, 3) float64 metres, as in the release.
+        xyz (np.ndarray): (N, 3) float64 meters, as in the release.
         rgb (np.ndarray): (N, 3) float32, 0 to 255.
         semantic (np.ndarray): (N,) int64 index into ``CLASSES``.
-        instance (np.ndarray): (N,) int64 from 1 on, in the order of the
+        instance (np.ndarray): (N,) int64 >= 1, in the order of the
             files' names.
         flaws (Flaws): Of its files.
     """
@@ -80,7 +80,7 @@ def find_rooms(source: PathLike,
     """Folders of the rooms.
 
     Args:
-        source (PathLike): The release, or the folder it lies in.
+        source (PathLike): The release, or its parent folder.
         backend_args (BackendArgs): Arguments of the file backend.
 
     Returns:
@@ -106,7 +106,7 @@ def find_rooms(source: PathLike,
 
 
 def check_total(rooms: Dict[str, str], source: PathLike) -> None:
-    """Refuse a part of the release.
+    """Raise an error for an incomplete release.
 
     Args:
         rooms (Dict[str, str]): What :func:`find_rooms` found.
@@ -148,7 +148,7 @@ def parse_points(content: bytes, name: str, flaws: Flaws) -> np.ndarray:
     Args:
         content (bytes): Lines of x y z r g b.
         name (str): What to call it in errors and flaws.
-        flaws (Flaws): Gets what is mended or dropped.
+        flaws (Flaws): Gets what is fixed or dropped.
 
     Returns:
         np.ndarray: (N, 6) float64.
@@ -213,7 +213,7 @@ def _parse_lines(content: bytes, name: str, flaws: Flaws) -> np.ndarray:
 
 
 def _parse_line(line: bytes) -> Tuple['List[float] | None', int]:
-    """The six numbers of a line and the characters mended to get them.
+    """The six numbers of a line and the characters fixed to get them.
 
     A control character stands for a space, or for nothing.
     """
@@ -240,7 +240,7 @@ def read_room(folder: PathLike, backend_args: BackendArgs = None) -> Room:
 
     Raises:
         FrameError: When there is no annotation with points, one cannot be
-            read, or the colours have no known scale.
+            read, or the colors have no known scale.
     """
     flaws = Flaws()
     parts, classes = [], []

@@ -1,11 +1,11 @@
 """The step that turns rooms into mmdet3d's files.
 
     points/<room>.bin           (N, 6) float32 xyz and rgb, least corner at 0
-    instance_mask/<room>.bin    (N,) int64 from 1 on
+    instance_mask/<room>.bin    (N,) int64 >= 1
     semantic_mask/<room>.bin    (N,) int64 index of the 13 classes
     infos/<room>.json           its entry of the infos, and numbers
 
-Axis legend: N points, R boxes.
+Shapes: N points, R boxes.
 """
 import json
 from dataclasses import asdict
@@ -86,12 +86,12 @@ class RoomStep(FrameStep):
 
 
 def describe_room(name: str, room: Room, xyz: np.ndarray) -> Dict[str, Any]:
-    """What the infos, ``seg_info`` and the manifest keep of a room.
+    """Values of a room for the infos, ``seg_info`` and the manifest.
 
     Args:
         name (str): Name of the room.
         room (Room): Its points and labels.
-        xyz (np.ndarray): (N, 3) float32 coordinates as stored, metres.
+        xyz (np.ndarray): (N, 3) float32 coordinates as stored, meters.
 
     Returns:
         Dict[str, Any]: JSON values.
@@ -118,14 +118,14 @@ def furniture_boxes(xyz: np.ndarray, room: Room) -> List[Dict[str, Any]]:
     """Boxes of the instances of the detection classes.
 
     Args:
-        xyz (np.ndarray): (N, 3) float32 coordinates as stored, metres.
+        xyz (np.ndarray): (N, 3) float32 coordinates as stored, meters.
         room (Room): Labels of the points.
 
     Returns:
-        List[Dict[str, Any]]: ``bbox_3d``, geometric centre and size, and
+        List[Dict[str, Any]]: ``bbox_3d``, geometric center and size, and
         ``bbox_label_3d``, in the order of the instances.
     """
-    # Points of an instance lie together, in the order of the instances.
+    # Points of an instance are contiguous, in the order of the instances.
     starts = np.flatnonzero(np.diff(room.instance, prepend=0))
     lows = np.minimum.reduceat(xyz, starts).astype(np.float64)
     highs = np.maximum.reduceat(xyz, starts).astype(np.float64)

@@ -1,14 +1,14 @@
 """ScanNet's annotations: groups of segments of vertices, with raw labels.
 
 ``<scan>_vh_clean_2.0.010000.segs.json`` gives each vertex a segment,
-``<scan>.aggregation.json`` joins segments to labelled objects and
+``<scan>.aggregation.json`` joins segments to labeled objects and
 ``scannetv2-labels.combined.tsv`` translates labels to NYU40 ids. Where two
 objects share a segment, the rules are those of VoteNet's loader, which
 mmdet3d's data come from: the later object gets the instance, the label that
 first occurred later gets the class, and an object's class is that of its
 first segment.
 
-Axis legend: N points.
+Shapes: N points.
 """
 import csv
 import io
@@ -47,7 +47,7 @@ class VertexLabels:
     """Labels of all vertices of a mesh.
 
     Args:
-        semantic (np.ndarray): (N,) int64 NYU40 ids, 0 = unlabelled.
+        semantic (np.ndarray): (N,) int64 NYU40 ids, 0 = unlabeled.
         instance (np.ndarray): (N,) int64 ids, 0 = in no instance.
         instance_class (np.ndarray): (N,) int64 NYU40 id of each vertex's
             instance.
@@ -68,7 +68,7 @@ def parse_label_map(content: bytes, name: str) -> Dict[str, int]:
         name (str): What to call it in the error.
 
     Returns:
-        Dict[str, int]: NYU40 id of each raw label, 0 (unlabelled) where the
+        Dict[str, int]: NYU40 id of each raw label, 0 (unlabeled) where the
         table has none.
 
     Raises:
@@ -109,7 +109,7 @@ def _parse_json(content: bytes, key: str, name: str) -> List[Any]:
         raise FrameError(f'{name} is not a complete JSON file with {key!r} '
                          f'({brief(error)}); copy it again') from error
     if not isinstance(values, list):
-        raise FrameError(f'{name}: {key!r} is no list; copy it again')
+        raise FrameError(f'{name}: {key!r} is not a list; copy it again')
     return values
 
 
@@ -134,8 +134,7 @@ def parse_segments(content: bytes, num_vertices: int, name: str) -> np.ndarray:
         segments = np.array(None)
     if segments.ndim != 1 or segments.dtype.kind not in 'iuf' or (
             segments != segments.astype(np.int64)).any():
-        raise FrameError(f'{name}: segIndices are no whole numbers; copy it '
-                         'again')
+        raise FrameError(f'{name}: segIndices are not integers; copy it again')
     if len(segments) != num_vertices:
         raise FrameError(
             f'{name} has {len(segments):,} segment ids, but the mesh has '
@@ -214,7 +213,7 @@ def label_vertices(segments: np.ndarray, groups: List[ObjectGroup],
 
 
 def _places_of(group: ObjectGroup, known: np.ndarray, name: str) -> np.ndarray:
-    """Where a group's segments are in the sorted ones of the mesh."""
+    """Positions of a group's segments among the sorted ones of the mesh."""
     places = np.searchsorted(known, group.segments)
     is_known = known[np.minimum(places, len(known) - 1)] == group.segments
     if not is_known.all():

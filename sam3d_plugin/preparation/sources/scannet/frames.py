@@ -3,7 +3,7 @@
 A frame's name is its number in the recording, so that frame 00025 is the
 same one whatever the stride. mmdet3d reads the names from the folder.
 
-Axis legend: H W pixels.
+Shapes: H W pixels.
 """
 import io
 import struct
@@ -37,15 +37,15 @@ DEFAULT_STRIDE = 25
 class SensFrames(FrameStep):
     """Takes every ``stride``-th frame out of the recordings.
 
-    JPEG colour is copied byte for byte; depth becomes uint16 millimetres.
+    JPEG color is copied byte for byte; depth becomes uint16 millimeters.
     Frames without a finite, rigid pose or without any depth are skipped.
 
     Args:
         source (PathLike): The release (``scans/``, ``scans_test/``) or a
             folder of scan folders.
         stride (int): One frame in so many.
-        resize_color (bool): Make colour images as large as the depth images;
-            they are encoded anew.
+        resize_color (bool): Make color images as large as the depth images;
+            they are re-encoded.
         only (Optional[Sequence[str]]): Names of the scans to take; None takes
             every scan that has a recording.
         backend_args (BackendArgs): Arguments of the source's backend.
@@ -65,8 +65,7 @@ class SensFrames(FrameStep):
                  backend_args: BackendArgs = None,
                  is_checked: bool = True) -> None:
         if stride < 1:
-            raise StoreError(f'a stride of {stride} takes no frame; 1 takes '
-                             'every one')
+            raise StoreError(f'invalid stride {stride}: must be >= 1')
         self.source = str(source)
         self.stride = stride
         self.resize_color = resize_color
@@ -81,7 +80,7 @@ class SensFrames(FrameStep):
         return dict(self.__dict__, _file=None)
 
     def settings(self) -> Dict[str, Any]:
-        """Stride, and what becomes of colour."""
+        """Stride, and what becomes of color."""
         color = f'resized, JPEG {JPEG_QUALITY}' if (
             self.resize_color) else 'as recorded'
         return dict(source='scannet', stride=self.stride, color=color)
@@ -119,7 +118,7 @@ class SensFrames(FrameStep):
         return [f'{i:0{digits}}' for i in range(0, count, self.stride)]
 
     def paths(self, scan: str, item: str) -> List[str]:
-        """Colour, depth and pose."""
+        """Color, depth and pose."""
         return [f'{scan}/{item}{end}' for end in ('.jpg', '.png', '.txt')]
 
     def begin(self, scan: str) -> Dict[str, bytes]:
@@ -205,25 +204,26 @@ def camera_matrices(header: SensHeader, resize_color: bool,
 
     Args:
         header (SensHeader): Of the recording.
-        resize_color (bool): Whether colour gets the size of depth.
+        resize_color (bool): Whether color gets the size of depth.
         name (str): What to call the recording in the error.
 
     Returns:
         Dict[str, np.ndarray]: Intrinsics of both cameras, and the matrix
-        from the depth camera's frame to the colour camera's, metres.
+        from the depth camera's frame to the color camera's, meters.
 
     Raises:
-        FrameError: When intrinsics are no pinhole camera's or extrinsics are
-            not rigid.
+        FrameError: When intrinsics are not a pinhole camera's or extrinsics
+            are not rigid.
     """
-    for kind, matrix in (('colour', header.color_intrinsics),
+    for kind, matrix in (('color', header.color_intrinsics),
                          ('depth', header.depth_intrinsics)):
         if not np.isfinite(matrix).all() or (np.diag(matrix)[:2] <= 0).any():
-            raise FrameError(f'{name}: the {kind} intrinsics are no pinhole '
-                             f'camera: {matrix.tolist()}; copy it again')
+            raise FrameError(f'{name}: the {kind} intrinsics are not a '
+                             f'pinhole camera: {matrix.tolist()}; copy it '
+                             'again')
     extrinsics = [
         check_pose(matrix.astype(np.float64), f'{name}, {kind} extrinsics')
-        for kind, matrix in (('colour', header.color_extrinsics),
+        for kind, matrix in (('color', header.color_extrinsics),
                              ('depth', header.depth_extrinsics))
     ]
     color = header.color_intrinsics
@@ -245,7 +245,7 @@ def cameras_of(matrices: Dict[str, np.ndarray]) -> Cameras:
 
 def color_jpeg(content: bytes, header: SensHeader, resize: bool,
                name: str) -> bytes:
-    """Colour of one frame as a JPEG file.
+    """Color of one frame as a JPEG file.
 
     Args:
         content (bytes): As in the recording.
@@ -287,16 +287,15 @@ def color_pixels(content: bytes, header: SensHeader, name: str) -> np.ndarray:
     """
     if header.color_format == 'raw':
         if len(content) != 3 * header.color_size[0] * header.color_size[1]:
-            raise FrameError(f'{name}: the colour is not of the size '
+            raise FrameError(f'{name}: the color is not of the size '
                              f'{header.color_size} that the header tells')
         shape = (*header.color_size, 3)
         image: np.ndarray = np.frombuffer(content, np.uint8).reshape(shape)
     else:
         image = decode_color(content, name)
     if image.shape[:2] != header.color_size:
-        raise FrameError(f'{name}: the colour is {image.shape[:2]}, not of '
-                         f'the size {header.color_size} that the header '
-                         'tells')
+        raise FrameError(f'{name}: the color is {image.shape[:2]}, not of the '
+                         f'size {header.color_size} that the header tells')
     return image
 
 
@@ -311,20 +310,21 @@ def jpeg_size(content: bytes, name: str) -> Tuple[int, int]:
         Tuple[int, int]: H, W.
 
     Raises:
-        FrameError: When it is no JPEG or cut off.
+        FrameError: When it is not a JPEG or cut off.
     """
     if not content.rstrip(b'\0').endswith(b'\xff\xd9'):
-        raise FrameError(f'{name}: the colour is no whole JPEG')
+        raise FrameError(f'{name}: the color image is not a readable JPEG')
     try:
         with Image.open(io.BytesIO(content), formats=('JPEG', )) as image:
             return image.height, image.width
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError,
             struct.error, Image.DecompressionBombError) as error:
-        raise FrameError(f'{name}: the colour is no whole JPEG') from error
+        raise FrameError(
+            f'{name}: the color image is not a readable JPEG') from error
 
 
 def count_reasons(skipped: Mapping[str, str]) -> Dict[str, int]:
-    """How many frames were skipped for which reason.
+    """Number of skipped frames by reason.
 
     Args:
         skipped (Mapping[str, str]): Sentences, by ``scan/frame``.

@@ -1,4 +1,4 @@
-"""Where ScanNet's files lie, and which scan belongs to which split."""
+"""Layout of ScanNet's files, and its splits."""
 from collections import Counter
 from contextlib import contextmanager
 from typing import Dict, Iterator, List, Mapping, Optional, Sequence
@@ -35,7 +35,7 @@ def source_backend_args(path: Optional[PathLike],
 
 @contextmanager
 def relative_names(source: PathLike) -> Iterator[None]:
-    """Let errors name files relative to the source.
+    """Name files relative to the source in errors.
 
     Records keep the errors, and hold no absolute path.
 
@@ -122,7 +122,7 @@ def find_lists(folder: Optional[PathLike],
 
     Args:
         folder (Optional[PathLike]): Folder with ``scannetv2_<split>.txt``.
-        given (Mapping[str, PathLike]): List files that lie elsewhere.
+        given (Mapping[str, PathLike]): List files that are elsewhere.
         wanted (Optional[Sequence[str]]): Splits; None is all that have a
             list.
         backend_args (BackendArgs): Arguments of the folder's backend.
@@ -178,7 +178,7 @@ def read_splits(files: Mapping[str, PathLike],
 
 
 def check_totals(splits: Splits) -> None:
-    """Refuse lists that are not ScanNet v2's.
+    """Check that lists are those of ScanNet v2.
 
     Args:
         splits (Splits): Scan names of each split.
@@ -197,7 +197,7 @@ def check_totals(splits: Splits) -> None:
 
 def present_splits(splits: Splits, folders: Sequence[str],
                    source: PathLike) -> Splits:
-    """What is there of each split.
+    """Available scans of each split.
 
     Args:
         splits (Splits): Scan names of each split.
@@ -224,7 +224,7 @@ def present_splits(splits: Splits, folders: Sequence[str],
 
 def check_present(splits: Splits, folders: Sequence[str],
                   source: PathLike) -> None:
-    """Refuse a release that lacks scans of the lists.
+    """Check that the release has all listed scans.
 
     Args:
         splits (Splits): Scan names of each split.

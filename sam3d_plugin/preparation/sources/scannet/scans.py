@@ -2,13 +2,13 @@
 
     points/<scan>.bin           (N, 6) float32 xyz and rgb, not aligned
     instance_mask/<scan>.bin    (N,) int64, 0 = in no instance
-    semantic_mask/<scan>.bin    (N,) int64 NYU40 ids, 0 = unlabelled
+    semantic_mask/<scan>.bin    (N,) int64 NYU40 ids, 0 = unlabeled
     infos/<scan>.json           its entry of the infos, and numbers
 
 Scans of the test split have no annotations. Their masks are 0 everywhere,
 which mmdet3d ignores; without masks its datasets would not load them.
 
-Axis legend: N points.
+Shapes: N points.
 """
 import json
 from pathlib import Path
@@ -204,7 +204,7 @@ def parse_alignment(text: str, name: str, is_needed: bool) -> np.ndarray:
         is_needed (bool): Whether it must be there; test scans have none.
 
     Returns:
-        np.ndarray: (4, 4) from the raw to the aligned frame, metres.
+        np.ndarray: (4, 4) from the raw to the aligned frame, meters.
 
     Raises:
         FrameError: When it is missing, damaged or no rotation about z with a
@@ -224,19 +224,19 @@ def parse_alignment(text: str, name: str, is_needed: bool) -> np.ndarray:
     except ScanError as error:
         raise FrameError(str(error)) from error
     except ValueError as error:
-        raise FrameError(f'{name}: axisAlignment is no 4x4 matrix; copy it '
+        raise FrameError(f'{name}: axisAlignment is not a 4x4 matrix; copy it '
                          'again') from error
 
 
 def read_vertices(path: str, backend_args: BackendArgs = None) -> np.ndarray:
-    """Coordinates and colours of a mesh.
+    """Coordinates and colors of a mesh.
 
     Args:
         path (str): ``.ply`` file.
         backend_args (BackendArgs): Arguments of the file backend.
 
     Returns:
-        np.ndarray: (N, 6) float32 xyz in metres and rgb from 0 to 255.
+        np.ndarray: (N, 6) float32 xyz in meters and rgb from 0 to 255.
 
     Raises:
         FrameError: When it is missing or damaged, has no vertices, or one
@@ -252,7 +252,7 @@ def read_vertices(path: str, backend_args: BackendArgs = None) -> np.ndarray:
     except FileNotFoundError:
         raise FrameError(f'{path} is missing; download it') from None
     except _UNREADABLE as error:
-        raise FrameError(f'{path} is no whole mesh with colours '
+        raise FrameError(f'{path} is not a readable mesh with colors '
                          f'({brief(error)}){hint_of(error)}') from error
     vertices = vertices.astype(np.float32)
     num_broken = int((~np.isfinite(vertices).all(axis=1)).sum())

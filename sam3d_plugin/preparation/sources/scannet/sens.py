@@ -1,18 +1,18 @@
 """ScanNet's ``.sens`` recordings, read frame by frame.
 
     version uint32 (4) | length uint64, sensor name
-    4x4 float32: colour intrinsics, extrinsics, depth intrinsics, extrinsics
-    colour, depth compression int32 | colour W, H, depth W, H uint32
-    depth units per metre float32 | number of frames uint64
-    frames: 4x4 float32 pose | colour, depth time uint64
-            | colour, depth bytes uint64 | colour | depth
+    4x4 float32: color intrinsics, extrinsics, depth intrinsics, extrinsics
+    color, depth compression int32 | color W, H, depth W, H uint32
+    depth units per meter float32 | number of frames uint64
+    frames: 4x4 float32 pose | color, depth time uint64
+            | color, depth bytes uint64 | color | depth
 
 Everything is little-endian. The file has no table of contents, so a frame is
 found by hopping over those before it; that is done once for an open file,
 and only as far as frames are asked for. Payloads of other frames are never
 read.
 
-Axis legend: H W pixels.
+Shapes: H W pixels.
 """
 import os
 import struct
@@ -44,19 +44,19 @@ _COPY_AGAIN = 'copy it again'
 
 @dataclass(frozen=True)
 class SensHeader:
-    """What a recording says about all of its frames.
+    """Header of a recording.
 
     Args:
         sensor (str): Name of the sensor.
-        color_intrinsics (np.ndarray): (4, 4), pixels of the colour images.
-        color_extrinsics (np.ndarray): (4, 4) colour camera to sensor, metres.
+        color_intrinsics (np.ndarray): (4, 4), pixels of the color images.
+        color_extrinsics (np.ndarray): (4, 4) color camera to sensor, meters.
         depth_intrinsics (np.ndarray): (4, 4), pixels of the depth images.
-        depth_extrinsics (np.ndarray): (4, 4) depth camera to sensor, metres.
+        depth_extrinsics (np.ndarray): (4, 4) depth camera to sensor, meters.
         color_format (str): ``'jpeg'``, ``'png'`` or ``'raw'``.
         depth_format (str): ``'zlib'`` or ``'raw'``.
-        color_size (tuple): H, W of the colour images.
+        color_size (tuple): H, W of the color images.
         depth_size (tuple): H, W of the depth images.
-        depth_shift (float): Depth units per metre.
+        depth_shift (float): Depth units per meter.
         num_frames (int): Frames that were recorded.
         size (int): Bytes before the first frame.
     """
@@ -76,14 +76,14 @@ class SensHeader:
 
 @dataclass(frozen=True)
 class SensFrame:
-    """One frame as it lies in the file.
+    """One frame as stored in the file.
 
     Args:
-        pose (np.ndarray): (4, 4) float32, camera to world, metres; not
+        pose (np.ndarray): (4, 4) float32, camera to world, meters; not
             finite where tracking was lost.
-        color_time (int): Time stamp of the colour image, microseconds.
+        color_time (int): Time stamp of the color image, microseconds.
         depth_time (int): Time stamp of the depth image, microseconds.
-        color (bytes): Colour image in the header's format.
+        color (bytes): Color image in the header's format.
         depth (bytes): Depth image in the header's format.
     """
     pose: np.ndarray
@@ -104,7 +104,7 @@ class SensFile:
         backend_args (BackendArgs): Arguments of the file backend.
 
     Raises:
-        FrameError: When it is no recording of version 4.
+        FrameError: When it is not a recording of version 4.
     """
 
     def __init__(self, path: str, backend_args: BackendArgs = None) -> None:
@@ -126,11 +126,11 @@ class SensFile:
         except FrameError:
             self.close()
             raise
-        # Frame i lies between offsets i and i + 1.
+        # Frame i is between offsets i and i + 1.
         self._offsets: List[int] = [self.header.size]
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._stack.close()
 
     def frame(self, index: int) -> SensFrame:
@@ -171,7 +171,7 @@ class SensFile:
     def _truncated(self) -> FrameError:
         return FrameError(
             f'{self.path} is truncated: {len(self._offsets) - 1} of '
-            f'{self.header.num_frames} frames are whole; {_COPY_AGAIN}')
+            f'{self.header.num_frames} frames are complete; {_COPY_AGAIN}')
 
     def _read_header(self) -> SensHeader:
         content = os.pread(self._descriptor, _NAME.size + _LONGEST_NAME, 0)
@@ -180,8 +180,9 @@ class SensFile:
                              f'{_COPY_AGAIN}')
         version, length = _NAME.unpack_from(content)
         if version != VERSION or length > _LONGEST_NAME:
-            raise FrameError(f'{self.path} is no .sens recording of version '
-                             f'{VERSION} (it says {version}); {_COPY_AGAIN}')
+            raise FrameError(f'{self.path} is not a .sens recording of '
+                             f'version {VERSION} (it says {version}); '
+                             f'{_COPY_AGAIN}')
         start = _NAME.size + length
         rest = os.pread(self._descriptor, _AFTER_NAME.size, start)
         if len(rest) < _AFTER_NAME.size:
@@ -200,7 +201,7 @@ def _parse_header(sensor: str, content: bytes, start: int,
         64:]
     if color not in COLOR_FORMATS or depth not in DEPTH_FORMATS:
         raise FrameError(
-            f'{path}: compression {color} of colour and {depth} of depth; '
+            f'{path}: compression {color} of color and {depth} of depth; '
             f'known are {COLOR_FORMATS} and {DEPTH_FORMATS}: write the '
             "recording again with ScanNet's SensReader")
     sides = (color_w, color_h, depth_w, depth_h)
@@ -209,7 +210,7 @@ def _parse_header(sensor: str, content: bytes, start: int,
         raise FrameError(
             f'{path}: the header is damaged ({count} frames, images of '
             f'{color_w}x{color_h} and {depth_w}x{depth_h}, {shift:g} units '
-            f'per metre); {_COPY_AGAIN}')
+            f'per meter); {_COPY_AGAIN}')
     if count == 0:
         raise FrameError(f'{path} holds no frame; {_COPY_AGAIN}')
     return SensHeader(
@@ -236,7 +237,7 @@ def decode_depth(content: bytes, header: SensHeader, name: str) -> np.ndarray:
         name (str): What to call the frame in the error.
 
     Returns:
-        np.ndarray: (H, W) uint16 millimetres, 0 = none. Values beyond 65.5 m,
+        np.ndarray: (H, W) uint16 millimeters, 0 = none. Values beyond 65.5 m,
         which no indoor sensor measures, are none as well.
 
     Raises:
@@ -256,5 +257,5 @@ def decode_depth(content: bytes, header: SensHeader, name: str) -> np.ndarray:
     depth = np.frombuffer(content, '<u2').reshape(header.depth_size)
     if header.depth_shift == 1000:
         return depth
-    millimetres = np.rint(depth * (1000 / header.depth_shift))
-    return np.where(millimetres > 65535, 0, millimetres).astype(np.uint16)
+    millimeters = np.rint(depth * (1000 / header.depth_shift))
+    return np.where(millimeters > 65535, 0, millimeters).astype(np.uint16)

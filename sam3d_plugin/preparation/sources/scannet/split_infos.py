@@ -15,7 +15,7 @@ from .layout import WITHOUT_ANNOTATIONS, Splits
 
 
 def check_local(store: Store) -> None:
-    """Refuse a remote folder before anything is prepared.
+    """Check that the folder is local.
 
     Args:
         store (Store): Folder of the data set.
@@ -24,8 +24,8 @@ def check_local(store: Store) -> None:
         StoreError: When the infos could not be written into it.
     """
     if not is_local(store.root, store.backend_args):
-        raise StoreError(f'{store.root} is no local folder, where the infos '
-                         'are written; choose a local --out')
+        raise StoreError(f'{store.root} is not a local folder, and infos need '
+                         'one; choose a local --out')
 
 
 def write_infos(store: Store,
@@ -72,8 +72,8 @@ def write_infos(store: Store,
             _summarize(paths[split], split, stored, records, console)
     if problems:
         raise StoreError(f'{"; ".join(problems)}. No infos were written of '
-                         'these splits: mend the files and run this again, '
-                         'or add --partial to leave the scans out')
+                         'these splits: fix the files and run this again, or '
+                         'add --partial to leave the scans out')
     return paths
 
 
@@ -81,7 +81,7 @@ def _split_records(
         split: str, scans: List[str],
         records: Dict[str,
                       ScanRecord]) -> Tuple[List[StoredScan], Dict[str, str]]:
-    """What the infos keep of whole scans, and why others failed."""
+    """Infos of complete scans, and reasons of failed ones."""
     stored, failed = [], {}
     for scan in scans:
         item = records[scan].items.get(scan)
@@ -113,4 +113,4 @@ def _summarize(path: Path, split: str, stored: List[StoredScan],
         unknown.update(entry['unknown_labels'])
     for label, count in unknown.most_common():
         console.print(f'  label {label!r} is not in the label map: {count:,} '
-                      'points are stored as unlabelled (0)')
+                      'points are stored as unlabeled (0)')

@@ -1,6 +1,6 @@
 """Boxes that come with a scan: an array in it or a JSON file beside it.
 
-Axis legend: R boxes.
+Shapes: R boxes.
 """
 import json
 from pathlib import Path
@@ -17,14 +17,14 @@ _BOX_KEYS = ('bbox', 'box', 'bbox_3d')
 _CLASS_KEYS = ('class', 'label', 'category', 'name')
 _JSON_FORM = ('{"boxes": [{"class": "chair", "center": [x, y, z], '
               '"size": [dx, dy, dz]}]}')
-# Said by the JSON files of tools/predict.py.
+# Part of the file format: tools/predict.py writes it.
 FRAME = 'axis-aligned, metres, z up'
 
 Boxes = Tuple[Optional[np.ndarray], Optional[np.ndarray]]
 
 
 def box_files(path: Path) -> List[Path]:
-    """Where the boxes of a scan may lie: named like its file or itself."""
+    """Possible box files of a scan: named like its file or itself."""
     stems = dict.fromkeys((path.name, path.stem, scan_name(path)))
     return [path.with_name(f'{stem}.boxes.json') for stem in stems]
 
@@ -38,13 +38,13 @@ def read_boxes(path: Path,
     Args:
         path (Path): The scan's file.
         arrays (Dict[str, np.ndarray]): Its arrays; ``bbox`` is (R, 7):
-            centre, size, NYU40 id.
-        scale (float): Metres per unit of the scan.
+            center, size, NYU40 id.
+        scale (float): Meters per unit of the scan.
         up (str): Its axis that points up. Boxes of a file that states its
-            frame are in metres with z up whatever scale and axis are.
+            frame are in meters with z up whatever scale and axis are.
 
     Returns:
-        Boxes: (R, 6) geometric centres and sizes, and (R,) NYU40 ids; None
+        Boxes: (R, 6) geometric centers and sizes, and (R,) NYU40 ids; None
         and None where there are no boxes.
 
     Raises:
@@ -75,7 +75,7 @@ def _split_rows(rows: np.ndarray, path: Path) -> Tuple[np.ndarray, np.ndarray]:
         rows = np.zeros((0, 7))
     if rows.ndim != 2 or rows.shape[1] != 7 or rows.dtype.kind not in 'iuf':
         raise ScanError(f'{path}: bbox is {rows.dtype} of shape {rows.shape}, '
-                        'not (R, 7) numbers; store centre, size and NYU40 id')
+                        'not (R, 7) numbers; store center, size and NYU40 id')
     classes = [class_of(number.item(), path) for number in rows[:, 6]]
     return rows[:, :6].astype(np.float64), np.array(classes, dtype=np.int64)
 

@@ -1,6 +1,6 @@
 """Class ids: those that we write, and doubts about those of others.
 
-Axis legend: N points.
+Shapes: N points.
 """
 from typing import Sequence
 
@@ -9,8 +9,8 @@ import numpy as np
 from ....store.ply_comments import CLASS_INDEX
 from .scan import NYU40_IDS, Scan
 
-# A floor is as flat as this, lies as near to the lowest points, and is of as
-# many points; metres.
+# A floor is as flat as this, is as near to the lowest points, and is of as
+# many points; meters.
 _FLAT, _LOW, _FEW = 0.25, 0.3, 100
 
 
@@ -57,13 +57,13 @@ def doubt_class_ids(scan: Scan) -> None:
     low = float(np.percentile(scan.xyz[:, 2], 2))
     heights = {i: scan.xyz[scan.semantic == i, 2] for i in (1, 2)}
     if _is_floor(heights[1], low) and not _is_floor(heights[2], low):
-        scan.notes.append('id 1 lies flat on the floor, but is the wall of '
+        scan.notes.append('id 1 is flat on the floor, but is the wall of '
                           'NYU40; if these are class indices, map them to '
                           'NYU40 ids first')
 
 
 def _is_floor(heights: np.ndarray, low: float) -> bool:
-    """Whether (N,) heights of a class are those of a floor, metres."""
+    """Whether (N,) heights of a class are those of a floor, meters."""
     if len(heights) < _FEW:
         return False
     bottom, middle, top = np.percentile(heights, [5, 50, 95])

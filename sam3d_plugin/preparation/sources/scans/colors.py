@@ -1,4 +1,4 @@
-"""Colours of points, however they are named and scaled.
+"""Colors of points, however they are named and scaled.
 
 Shapes: N points.
 """
@@ -17,7 +17,7 @@ CHANNEL_NAMES: Tuple[Tuple[str, str, str], ...] = (
 )
 _SPLAT_NAMES = ('f_dc_0', 'f_dc_1', 'f_dc_2')
 _GREY_NAMES = ('gray', 'grey', 'intensity', 'scalar_intensity')
-# The constant spherical harmonic, with which Gaussian splats store colours.
+# The constant spherical harmonic, with which Gaussian splats store colors.
 _HARMONIC = 0.28209479177387814
 # Values over the end of a scale that rounding and filters leave, as a share
 # of the scale, and how many of all values may be such.
@@ -30,14 +30,14 @@ _SIXTEEN_BIT = 65535
 def find_colors(
         properties: Mapping[str,
                             np.ndarray]) -> Tuple[Optional[np.ndarray], List]:
-    """Colours among the properties of points.
+    """Colors among the properties of points.
 
     Args:
         properties (Mapping[str, np.ndarray]): (N,) values by name.
 
     Returns:
         Tuple[Optional[np.ndarray], List]: (N, 3) in the scale of the file,
-        None where there are none, and the names that they are made of.
+        None where there are none, and the names that they come from.
     """
     names: Dict[str, str] = {}
     for name in properties:
@@ -69,7 +69,7 @@ def find_colors(
 
 
 def is_packed(values: np.ndarray) -> bool:
-    """Whether (N,) values called ``rgb`` are packed colours, not grey.
+    """Whether (N,) values called ``rgb`` are packed colors, not gray.
 
     Those are integers beyond one channel, or floats that show the bytes of
     such an integer, all but 0 as a number, or not a number.
@@ -81,7 +81,7 @@ def is_packed(values: np.ndarray) -> bool:
 
 
 def unpack_colors(packed: np.ndarray) -> np.ndarray:
-    """Take apart colours in four bytes, as the Point Cloud Library has them.
+    """Take apart colors in four bytes, as the Point Cloud Library has them.
 
     Args:
         packed (np.ndarray): (N,) integers 0xRRGGBB, or float32 of the same
@@ -98,7 +98,7 @@ def unpack_colors(packed: np.ndarray) -> np.ndarray:
 
 
 def scale_colors(rgb: np.ndarray) -> Tuple[np.ndarray, str]:
-    """Bring colours of any usual scale to 0 to 255.
+    """Bring colors of any usual scale to 0 to 255.
 
     The scale follows from kind and range of the values: 0 to 1 for floats,
     0 to 255, and 0 to 65,535. A few values just over the end of a scale are
@@ -124,18 +124,18 @@ def scale_colors(rgb: np.ndarray) -> Tuple[np.ndarray, str]:
     low, high = float(values.min()), float(values.max())
     scale = _find_scale(values, rgb.dtype.kind == 'f')
     if scale is None:
-        raise ValueError(f'colours reach from {low:g} to {high:g}; store '
-                         'them as 0 to 255')
-    if rgb.dtype.kind in 'iu' and high == 1:
-        raise ValueError('colours are whole numbers from 0 to 1; store them '
+        raise ValueError(f'colors reach from {low:g} to {high:g}; store them '
                          'as 0 to 255')
+    if rgb.dtype.kind in 'iu' and high == 1:
+        raise ValueError('colors are integers from 0 to 1; store them as 0 to '
+                         '255')
     if low == high:
-        notes.append(f'all colour values are {low:g}')
+        notes.append(f'all color values are {low:g}')
     if scale != 255:
-        notes.append(f'colours from 0 to {scale:,}, stored as 0 to 255')
+        notes.append(f'colors from 0 to {scale:,}, stored as 0 to 255')
     over = int(((values < 0) | (values > scale)).sum())
     if over:
-        notes.append(f'{over:,} colour values beyond 0 to {scale:,} cut off')
+        notes.append(f'{over:,} color values beyond 0 to {scale:,} cut off')
     result = values.clip(0, scale) * (255 / scale)
     return result.astype(np.float32), '; '.join(notes)
 

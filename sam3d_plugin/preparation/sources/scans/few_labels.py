@@ -1,4 +1,4 @@
-"""Lists of few labelled scans: which of a training set keep their labels.
+"""Lists of few labeled scans: which of a training set keep their labels.
 
 The protocol, for every data set: scans in the order of the SHA-256 of
 ``SEED/NAME``, of which the first p percent, rounded, at least one. A list
@@ -47,7 +47,7 @@ def choose_scans(names: Sequence[str], percentage: float,
         raise ScanError('a list needs scans, each of them once; got '
                         f'{len(names)}, {len(set(names))} of them different')
     if not 0 < percentage <= 100:
-        raise ScanError(f'{percentage:g} is no percentage above 0')
+        raise ScanError(f'{percentage:g} is not a percentage above 0')
     order = sorted(
         names,
         key=lambda name: hashlib.sha256(f'{seed}/{name}'.encode()).digest())
@@ -92,7 +92,7 @@ def write_name_list(source: Path, out: Path, percentage: float,
 
 
 def write_infos(source: Path, percentage: float, seed: int) -> List[Path]:
-    """Write the infos of few labelled scans beside those of all.
+    """Write the infos of few labeled scans beside those of all.
 
     Args:
         source (Path): Infos, such as ``scannet_infos_train.pkl``. Where its
@@ -143,7 +143,7 @@ def _read_infos(path: Path) -> Dict[str, Any]:
         for info in content['data_list']:
             _scan_of(info)
     except BROKEN_PICKLE as error:
-        raise ScanError(f'{path} is no info file of mmdet3d 1.1 '
+        raise ScanError(f'{path} is not an info file of mmdet3d 1.1 '
                         f'({brief(error)})') from error
     return content
 
@@ -156,9 +156,9 @@ def _refuse_others(path: Path, names: Iterable[str],
     """
     if sorted(names) != list(chosen):
         raise ScanError(
-            f'{path} is there with other scans: of another rule, as '
-            "SynthRooms's own lists, or of other infos; remove it to have it "
-            'written anew, or choose other --seeds')
+            f'{path} exists with other scans: of another rule, as '
+            "SynthRooms's own lists, or of other infos; remove it to rewrite "
+            'it, or choose other --seeds')
 
 
 def _scan_of(info: Dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
-"""Units, axes and alignment: from a file's frame to metres with z up.
+"""Units, axes and alignment: from a file's frame to meters with z up.
 
-Axis legend: N points, R boxes.
+Shapes: N points, R boxes.
 """
 import re
 from dataclasses import replace
@@ -25,15 +25,15 @@ TO_Z_UP: Dict[str, np.ndarray] = {
     '-x': np.array([[0, 0, 1.0], [0, 1, 0], [-1, 0, 0]]),
 }
 
-# A room in metres with all its points is smaller.
+# A room in meters with all its points is smaller.
 _LARGEST_EXTENT = 100.0
-#: float32 keeps a tenth of a millimetre up to here.
+#: float32 keeps a tenth of a millimeter up to here.
 LARGEST_OFFSET = 1000.0
 # What rounding leaves of the 0 and 1 of a matrix.
 _NOISE = 1e-4
 # Percent of the points that are measured; others are placeholders.
 _MOST = 75
-# Coordinates rounded to steps of as many metres are no scan any more, and
+# Coordinates rounded to steps of as many meters are not a scan anymore, and
 # from the second on a doubt.
 _COARSE, _ROUGH = 0.05, 0.002
 _FEW_POINTS = 100
@@ -41,12 +41,12 @@ _FEW_POINTS = 100
 _COARSE_SHARE = 0.02
 # The share of the longest side that another one has at least.
 _LINE = 0.001
-# Stray points of a scan in metres are twice its longest side away.
+# Stray points of a scan in meters are twice its longest side away.
 _STRAY_EXTENTS = 2
 
 
 def alignment_file(path: Path) -> Path:
-    """Where the alignment of a scan's file may lie."""
+    """Possible alignment files of a scan."""
     return path.with_name(f'{path.stem}_axis_align.txt')
 
 
@@ -64,7 +64,7 @@ def read_axis_align(path: Path, arrays: Dict[str, np.ndarray],
         np.ndarray: (4, 4), the identity for scans without.
 
     Raises:
-        ScanError: When it is no rotation about z with a translation, which
+        ScanError: When it is not a rotation about z with a translation, which
             is all that mmdet3d's GlobalAlignment takes.
     """
     beside = alignment_file(path)
@@ -106,24 +106,23 @@ def _read_matrix(path: Path) -> np.ndarray:
                         'write the 4x4 matrix row by row') from error
 
 
-def to_metres_z_up(scan: Scan, scale: float, up: str) -> Scan:
+def to_meters_z_up(scan: Scan, scale: float, up: str) -> Scan:
     """Scale and turn the coordinates and boxes of a scan.
 
     Args:
         scan (Scan): In the file's units and axes.
-        scale (float): Metres per unit.
+        scale (float): Meters per unit.
         up (str): Axis that points up, one of ``UP_AXES``.
 
     Returns:
-        Scan: In metres with z up.
+        Scan: In meters with z up.
 
     Raises:
         ScanError: When the scan also has an alignment, which is defined for
             z up only.
     """
     if not 0 < scale < np.inf:
-        raise ScanError(f'--scale {scale:g} is no number of metres; give a '
-                        'positive one')
+        raise ScanError(f'invalid --scale {scale:g}: must be positive')
     turn = TO_Z_UP[up]
     axis_align = scan.axis_align.copy()
     if up != 'z' and (axis_align != np.eye(4)).any():
@@ -143,16 +142,16 @@ def to_metres_z_up(scan: Scan, scale: float, up: str) -> Scan:
 
 
 def check_rounding(scan: Scan) -> None:
-    """Refuse coordinates that have lost their decimals already.
+    """Check coordinates for lost decimals.
 
     That happens where programs write large ones as float32, with six digits,
-    or as whole numbers.
+    or as integers.
 
     Args:
-        scan (Scan): In metres; gets a note where decimals are scarce.
+        scan (Scan): In meters; gets a note where decimals are scarce.
 
     Raises:
-        ScanError: When they lie on steps of 5 cm and more.
+        ScanError: When they are on steps of 5 cm and more.
     """
     if scan.step < _ROUGH:
         return
@@ -164,11 +163,11 @@ def check_rounding(scan: Scan) -> None:
 
 
 def check_steps(xyz: np.ndarray, scale: float, path: Path) -> None:
-    """Refuse points that rounding has put onto a few positions.
+    """Check points for coarse rounding.
 
     Args:
         xyz (np.ndarray): (N, 3) as in the file.
-        scale (float): Metres per unit.
+        scale (float): Meters per unit.
         path (Path): The file, for the error.
 
     Raises:
@@ -188,10 +187,10 @@ def find_step(xyz: np.ndarray, scale: float) -> float:
 
     Args:
         xyz (np.ndarray): (N, 3) as in the file.
-        scale (float): Metres per unit.
+        scale (float): Meters per unit.
 
     Returns:
-        float: Metres; 0 if unknown.
+        float: Meters; 0 if unknown.
     """
     if len(xyz) < _FEW_POINTS:
         return 0.
@@ -208,7 +207,7 @@ def rounding_step(values: np.ndarray) -> float:
         values (np.ndarray): (N,) numbers.
 
     Returns:
-        float: The largest of 1 for whole numbers, 0.1 for those with one
+        float: The largest of 1 for integers, 0.1 for those with one
         decimal, and the precision of float16 or float32 for such numbers; 0
         if unknown.
     """
@@ -226,11 +225,11 @@ def rounding_step(values: np.ndarray) -> float:
 
 
 def check_units(scan: Scan) -> None:
-    """Refuse a scan that cannot be a room in metres.
+    """Check that a scan can be a room in meters.
 
     Args:
         scan (Scan): With the coordinates as they would be stored; gets a
-            note if other units are as likely as metres.
+            note if other units are as likely as meters.
 
     Raises:
         ScanError: When its size or stray points say so.
@@ -240,23 +239,22 @@ def check_units(scan: Scan) -> None:
     if np.median(lengths) < _LINE * size:
         raise ScanError(f'{scan.path}: its lengths are '
                         f'{" x ".join(f"{x:.2g}" for x in lengths)}; if x and '
-                        'y are degrees, project them to metres (--scale 1 if '
-                        'these are metres)')
+                        'y are degrees, project them to meters (--scale 1 if '
+                        'these are meters)')
     units = plausible_units(scan.xyz)
     stray = find_stray(scan.xyz, _STRAY_EXTENTS, units != [1.0])
     size = float(robust_lengths(scan.xyz[~stray]).max())
     if plausible_units(scan.xyz[~stray]) != [1.0]:
         hint = ' or '.join(f'--scale {u:g} ({UNITS[u]})' for u in units)
         raise ScanError(f'{scan.path}: extent {size:.4g}, which no room has '
-                        f'in metres; add {hint or "--scale X"} (--scale 1 if '
-                        'these are metres)')
+                        f'in meters; add {hint or "--scale X"} (--scale 1 if '
+                        'these are meters)')
     reach = float(np.ptp(scan.xyz, axis=0).max())
     if stray.any() and reach > _LARGEST_EXTENT:
         raise ScanError(
-            f'{scan.path}: {stray.sum():,} of {len(scan.xyz):,} points '
-            f'lie up to {reach:,.0f} m away from the others, which '
-            f'span {size:.2f} m; remove them (--scale 1 keeps '
-            'them)')
+            f'{scan.path}: {stray.sum():,} of {len(scan.xyz):,} points are up '
+            f'to {reach:,.0f} m away from the others, which span {size:.2f} '
+            'm; remove them (--scale 1 keeps them)')
     if may_be_hall(scan.xyz):
         scan.notes.append('higher than rooms are: a hall or a house, or '
                           'another unit (feet: --scale 0.3048, decimeters: '
@@ -267,13 +265,13 @@ def move_near_origin(scan: Scan) -> Scan:
     """Take a large offset out of coordinates before they become float32.
 
     Coordinates of maps, such as UTM, are so large that float32 keeps half a
-    metre of them.
+    meter of them.
 
     Args:
-        scan (Scan): Coordinates in float64, metres.
+        scan (Scan): Coordinates in float64, meters.
 
     Returns:
-        Scan: As given, or with a whole number of metres subtracted, which
+        Scan: As given, or with an integer number of meters subtracted, which
         ``offset`` and ``aligned_offset`` hold and a note says.
     """
     if np.abs(scan.xyz).max() <= LARGEST_OFFSET:
@@ -300,7 +298,7 @@ def move_near_origin(scan: Scan) -> Scan:
 
 
 def check_up_axis(scan: Scan) -> None:
-    """Refuse a scan whose floor lies along another axis than z.
+    """Check that the floor is at the low end of z.
 
     Args:
         scan (Scan): With the coordinates as they would be stored; gets a
@@ -314,6 +312,5 @@ def check_up_axis(scan: Scan) -> None:
         scan.notes.append('cannot tell what points up; it has to be z, see '
                           '--up')
     elif up != 'z':
-        raise ScanError(f'{scan.path}: the floor seems to lie at the low end '
-                        f'of axis {up}; add --up={up} (--up=z if z points '
-                        'up)')
+        raise ScanError(f'{scan.path}: the floor seems to be at the low end '
+                        f'of axis {up}; add --up={up} (--up=z if z points up)')

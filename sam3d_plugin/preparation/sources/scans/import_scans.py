@@ -24,14 +24,14 @@ _BESIDE = ('posed_images', 'region_maps', 'region_features', 'region_groups',
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What the user asks for.
+    """Options of an import.
 
     Args:
         source (Path): Folder of the scans.
         out (Path): Folder of the data set.
         splits (sequence): Lists of scans, by split.
-        scale (float, optional): Metres per unit; None checks that the units
-            are metres.
+        scale (float, optional): Meters per unit; None checks that the units
+            are meters.
         up (str, optional): Axis that points up; None checks that it is z.
         region_key (str, optional): See :class:`ReadOptions`.
         without_color (bool): See :class:`ReadOptions`.
@@ -119,7 +119,7 @@ def prepare_scan(path: Path, options: ImportOptions) -> Scan:
 
 def check_regions(scans: Sequence[StoredScan],
                   region_key: Optional[str]) -> None:
-    """Refuse a ``--region-key`` that no scan has.
+    """Check that a scan has the ``--region-key``.
 
     Args:
         scans (Sequence[StoredScan]): All scans.
@@ -134,9 +134,9 @@ def check_regions(scans: Sequence[StoredScan],
 
 
 def check_output(out: Path, overwrite: bool) -> None:
-    """Make the output folder, or say why it cannot be used.
+    """Create the output folder.
 
-    What an interrupted import left (arrays, no infos) is no obstacle.
+    What an interrupted import left (arrays, no infos) is not an obstacle.
 
     Args:
         out (Path): Folder of the data set.
@@ -161,7 +161,7 @@ def check_output(out: Path, overwrite: bool) -> None:
 
 
 def summarize(scan: Scan) -> str:
-    """What became of a scan, in a few lines."""
+    """Report on a scan, in a few lines."""
     assert scan.boxes is not None and scan.box_classes is not None
     extents = ' x '.join(f'{e:.2f}' for e in np.ptp(scan.xyz, axis=0))
     counts = zip(*np.unique(scan.box_classes, return_counts=True))

@@ -4,7 +4,7 @@ The form is that of mmdet3d's ``scannet_converter`` after
 ``update_infos_to_v2``; names of files are relative to their folders, which
 mmdet3d's configs give as ``data_prefix``.
 
-Axis legend: N points, R boxes.
+Shapes: N points, R boxes.
 """
 import pickle
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _POINTS_PER_SAMPLE = 8192
 
 @dataclass(frozen=True)
 class StoredScan:
-    """What the infos keep of a scan whose arrays are written.
+    """Infos of a scan whose arrays are written.
 
     Args:
         info (dict): Entry of ``data_list``.
@@ -80,7 +80,7 @@ def scan_files(scan: Scan) -> Dict[str, bytes]:
 
 
 def describe_scan(scan: Scan) -> StoredScan:
-    """What the infos keep of a scan.
+    """Infos of a scan.
 
     Args:
         scan (Scan): With masks and boxes.
@@ -120,7 +120,7 @@ def scene_info(scan: Scan) -> Dict[str, Any]:
 
     Returns:
         Dict[str, Any]: Names of its files, its alignment and its instances;
-        with ``pts_region_path`` when it has regions, and ``offset``, metres
+        with ``pts_region_path`` when it has regions, and ``offset``, meters
         to add to the stored points, when one was subtracted.
     """
     assert scan.boxes is not None and scan.box_classes is not None
@@ -142,7 +142,7 @@ def scene_info(scan: Scan) -> Dict[str, Any]:
 
 
 def info_path(out: Path, split: str) -> Path:
-    """Where the infos of a split lie, as mmdet3d's configs name them."""
+    """Path of the infos of a split, as mmdet3d's configs name it."""
     return out / f'scannet_infos_{split}.pkl'
 
 
@@ -189,7 +189,7 @@ def label_weights(class_counts: np.ndarray) -> np.ndarray:
         class_counts (np.ndarray): (20,) points per class.
 
     Returns:
-        np.ndarray: (20,) float32; all equal where nothing is labelled.
+        np.ndarray: (20,) float32; all equal where nothing is labeled.
     """
     counts = np.asarray(class_counts, dtype=np.float32)
     shares = counts / max(counts.sum(), 1)

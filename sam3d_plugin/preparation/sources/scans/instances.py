@@ -1,6 +1,6 @@
 """Masks from boxes and boxes from masks.
 
-Axis legend: N points, R boxes.
+Shapes: N points, R boxes.
 """
 from dataclasses import replace
 from typing import Iterator, List, Optional, Tuple
@@ -29,7 +29,7 @@ def complete_labels(scan: Scan) -> Scan:
         notes say where they come from.
 
     Raises:
-        ScanError: When a box lies outside the scan, there are over 64, or
+        ScanError: When a box is outside the scan, there are over 64, or
             instances have no class.
     """
     if scan.boxes is None:
@@ -47,7 +47,7 @@ def complete_labels(scan: Scan) -> Scan:
 
 
 def check_boxes_inside(scan: Scan) -> None:
-    """Refuse boxes that lie outside the scan, note those without points.
+    """Check that boxes are in the scan; note those without points.
 
     Args:
         scan (Scan): With boxes.
@@ -64,9 +64,9 @@ def check_boxes_inside(scan: Scan) -> None:
         index = int(np.flatnonzero(is_outside)[0])
         raise ScanError(
             f'{scan.path}: {int(is_outside.sum())} of {len(centers)} boxes '
-            f'lie outside the points, the first is {index} at '
-            f'{centers[index].round(2).tolist()}; give boxes in the units '
-            'and axes of the points (after alignment)')
+            f'are outside the points, the first is {index} at '
+            f'{centers[index].round(2).tolist()}; give boxes in the units and '
+            'axes of the points (after alignment)')
     empty = sum(not mask.any() for mask in _points_in_boxes(xyz, scan.boxes))
     if empty > 0:
         scan.notes.append(f'{empty} boxes hold no point')
@@ -86,8 +86,8 @@ def smallest_box(xyz: np.ndarray,
     """Index of the smallest box that holds each point.
 
     Args:
-        xyz (np.ndarray): (N, 3) metres, frame of the boxes.
-        boxes (np.ndarray): (R, 6) centre and size, metres.
+        xyz (np.ndarray): (N, 3) meters, frame of the boxes.
+        boxes (np.ndarray): (R, 6) center and size, meters.
         allowed (Optional[np.ndarray]): (R, N) bool, which box may take which
             point.
 
@@ -157,13 +157,13 @@ def instance_boxes(xyz: np.ndarray, instance: np.ndarray,
     """Extents of the instances of the 18 detection classes.
 
     Args:
-        xyz (np.ndarray): (N, 3) metres, aligned frame.
+        xyz (np.ndarray): (N, 3) meters, aligned frame.
         instance (np.ndarray): (N,) ids, 0 = in no instance.
         semantic (np.ndarray): (N,) NYU40 ids; an instance has the class of
             most of its points.
 
     Returns:
-        Tuple[np.ndarray, np.ndarray]: (R, 6) geometric centres and sizes, in
+        Tuple[np.ndarray, np.ndarray]: (R, 6) geometric centers and sizes, in
         order of the instance ids, and (R,) NYU40 ids.
     """
     boxes: List[np.ndarray] = []

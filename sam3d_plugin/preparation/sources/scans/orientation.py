@@ -1,21 +1,21 @@
-"""Which axis of a cloud points up, and in which unit it is.
+"""Detection of the up axis and the unit of a point cloud.
 
 Shares of areas and of points, never extremes, so that neither a street seen
 through a window nor one stray point decides. What cannot be told is None.
 
-Axis legend: N points, C columns along an axis, L levels of 5 cm.
+Shapes: N points, C columns along an axis, L levels of 5 cm.
 """
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
-# Points are thinned to voxels of this edge; levels are as thick, metres.
+# Points are thinned to voxels of this edge; levels are as thick, meters.
 _LEVEL = 0.05
 _POINTS = 60_000
-# What lies outside these percentiles by more than the margin is left out.
+# Points outside these percentiles by more than the margin is left out.
 _PERCENTILES, _MARGIN = (4, 96), 0.3
-# A floor lies under so much of the scan.
+# A floor is under so much of the scan.
 _FLOOR = 0.5
 # Nothing along the other axes, and nothing at the other end, is as full.
 _WALLS, _OPPOSITE = 0.7, 0.5
@@ -23,21 +23,21 @@ _WALLS, _OPPOSITE = 0.7, 0.5
 # are, and how much fuller than those below a ceiling.
 _FURNITURE, _FULL, _FULLER = slice(4, 22), 0.05, 1.15
 # Rooms are rarely as high as the first; upside-down ones are at least as high,
-# long and wide as the second, metres.
+# long and wide as the second, meters.
 _HIGHEST, _LOWEST = 3.2, 1.8
 # Degrees in which a tilted floor is looked for.
 _TURNS = range(0, 90, 5)
 
-#: Metres per unit, and what it is called.
+#: Meters per unit, and what it is called.
 UNITS: Dict[float, str] = {
     0.001: 'millimeters',
     0.01: 'centimeters',
     0.0254: 'inches',
     0.3048: 'feet'
 }
-# Longest side of a scan in metres, and height of a room that shows its unit.
+# Longest side of a scan in meters, and height of a room that shows its unit.
 _LONGEST, _ROOM_HEIGHT = (0.5, 100.0), (1.9, 4.5)
-# Shortest side of a scan whose unit is named, metres.
+# Shortest side of a scan whose unit is named, meters.
 _SHORTEST = 0.3
 # Height from which a scan is rather a room in another unit than a hall, and
 # length that it has then.
@@ -49,7 +49,7 @@ _INNER, _INNERMOST = (2, 98), (10, 90)
 
 @dataclass(frozen=True)
 class _End:
-    """What lies at one end of an axis.
+    """Statistics of one end of an axis.
 
     Args:
         cover (float): Share of the columns that the fullest level meets.
@@ -63,17 +63,17 @@ class _End:
 
 
 def estimate_up(xyz: np.ndarray) -> Optional[str]:
-    """Which axis of a scan points up, if it can be told.
+    """Detect the up axis of a scan.
 
-    A floor is a level that lies under at least half of the scan, with
-    furniture above it, while nothing of the kind lies at the other end or
+    A floor is a level under at least half of the scan, with
+    furniture above it, while nothing of the kind is at the other end or
     along the other axes. If the other end is as full (a ceiling), or if the
     answer is -z, the side with the furniture is down. An answer other than z
     and -z needs a scan that is longer along z than rooms are high, since one
     view of a wall looks like a floor.
 
     Args:
-        xyz (np.ndarray): (N, 3) metres.
+        xyz (np.ndarray): (N, 3) meters.
 
     Returns:
         Optional[str]: ``'z'``, ``'-z'``, ``'x'``, ``'-x'``, ``'y'``,
@@ -110,11 +110,11 @@ def estimate_up(xyz: np.ndarray) -> Optional[str]:
 def _is_fuller(xyz: np.ndarray, ends: Dict[str, _End], up: str) -> bool:
     """Whether furniture stands on this end rather than on one beside it.
 
-    A room that is tilted about the normal of a wall lies with that wall along
+    A room that is tilted about the normal of a wall has that wall along
     an axis, while its floor is along none. Its floor is found by turning.
 
     Args:
-        xyz (np.ndarray): (N, 3) thinned points, metres.
+        xyz (np.ndarray): (N, 3) thinned points, meters.
         ends (Dict[str, _End]): Of these points.
         up (str): What seems to point up.
 
@@ -143,7 +143,7 @@ def _is_fuller(xyz: np.ndarray, ends: Dict[str, _End], up: str) -> bool:
 
 
 def _furniture(this: _End, that: _End) -> float:
-    """How much fuller it is above one end than below the other."""
+    """Difference in fill above one end and below the other."""
     return this.above / max(that.end, 1e-9)
 
 
@@ -162,7 +162,7 @@ def _ends(xyz: np.ndarray, axis: int) -> Tuple[_End, _End]:
     """The low and the high end of an axis.
 
     Args:
-        xyz (np.ndarray): (N, 3) thinned points, metres.
+        xyz (np.ndarray): (N, 3) thinned points, meters.
         axis (int): 0, 1 or 2.
 
     Returns:
@@ -184,7 +184,7 @@ def _ends(xyz: np.ndarray, axis: int) -> Tuple[_End, _End]:
 
 
 def _end(fill: np.ndarray, count: int) -> _End:
-    """What the first of (L,) shares of filled columns tell."""
+    """Interpret the first of (L,) shares of filled columns."""
     floor = int(fill[:count].argmax())
     above = fill[floor:][_FURNITURE]
     end = fill[_FURNITURE]
@@ -208,13 +208,13 @@ def robust_lengths(xyz: np.ndarray) -> np.ndarray:
 
 
 def plausible_units(xyz: np.ndarray) -> List[float]:
-    """Metres per unit that would make a scan a room.
+    """Meters per unit that would make a scan a room.
 
     Args:
         xyz (np.ndarray): (N, 3) in any unit.
 
     Returns:
-        List[float]: ``[1.0]`` for a scan that can be in metres. Otherwise the
+        List[float]: ``[1.0]`` for a scan that can be in meters. Otherwise the
         ``UNITS`` that give one of the lengths the height of a room; without
         any, those that give a plausible size.
     """
@@ -239,7 +239,7 @@ def may_be_hall(xyz: np.ndarray) -> bool:
         xyz (np.ndarray): (N, 3), z up.
 
     Returns:
-        bool: True for what is a hall or a house in metres, or a room in feet
+        bool: True for what is a hall or a house in meters, or a room in feet
         or decimeters. They look the same, so this is a doubt.
     """
     x, y, z = robust_lengths(xyz)
@@ -249,7 +249,7 @@ def may_be_hall(xyz: np.ndarray) -> bool:
 def find_stray(xyz: np.ndarray,
                extents: float,
                are_many: bool = False) -> np.ndarray:
-    """Which points lie far from all others.
+    """Points far from all others.
 
     Args:
         xyz (np.ndarray): (N, 3).

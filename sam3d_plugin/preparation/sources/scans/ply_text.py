@@ -102,7 +102,7 @@ def _with_plain_lines(body: bytes) -> bytes:
 
 
 def _why_not_numbers(header: bytes, body: bytes, error: str) -> str:
-    """What is wrong with the rows of a text; empty if it ends too early."""
+    """Problem in the rows of a text; empty if it ends too early."""
     if b',' in body:
         return ('its numbers hold commas; write 1234.5, with blanks between '
                 f'the numbers ({error})')
@@ -113,7 +113,7 @@ def _why_not_numbers(header: bytes, body: bytes, error: str) -> str:
 
 
 def _check_surplus(ply: PlyData, body: bytes, is_text: bool) -> None:
-    """Refuse a file with more rows than its header says."""
+    """Check that the rows match the header."""
     if is_text:
         surplus = (len(body.rstrip().split(b'\n')) if body.strip() else 0) - (
             sum(len(element.data) for element in ply.elements))

@@ -1,6 +1,6 @@
 """Per-point arrays of a scan: the same length, finite and in range.
 
-Axis legend: N points.
+Shapes: N points.
 """
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
@@ -24,7 +24,7 @@ POINT_FIELDS = ('xyz', 'rgb', 'semantic', 'instance', 'region')
 
 
 def check_lengths(arrays: Dict[str, np.ndarray], path: Path) -> None:
-    """Refuse empty clouds and arrays that differ in length."""
+    """Check for empty clouds and arrays of different lengths."""
     count = len(arrays['xyz'])
     if count == 0:
         raise ScanError(f'{path} holds no points; remove it from the folder')
@@ -44,7 +44,7 @@ def without_invalid_points(
     notes: List[str],
     needed: Sequence[str] = ('xyz', 'rgb')
 ) -> Dict[str, np.ndarray]:
-    """Refuse or leave out what sensors write for no measurement.
+    """Check for, or drop, values that sensors write for no measurement.
 
     Those are points with a number that is NaN or infinite, points at a
     position that a program writes for none (many at one place, such as the
@@ -152,12 +152,12 @@ def read_colors(arrays: Dict[str, np.ndarray],
                 without_color: bool,
                 notes: List[str],
                 others: Sequence[str] = ()) -> np.ndarray:
-    """Colours of the points, mid-grey where they cannot be read.
+    """Colors of the points, mid-gray where they cannot be read.
 
     Args:
         arrays (Dict[str, np.ndarray]): Arrays of the scan.
         path (Path): Its file, for messages.
-        without_color (bool): Whether a scan without usable colours passes.
+        without_color (bool): Whether a scan without usable colors passes.
         notes (List[str]): Receives what was done.
         others (Sequence[str]): What else the file holds, for messages.
 
@@ -165,7 +165,7 @@ def read_colors(arrays: Dict[str, np.ndarray],
         np.ndarray: (N, 3) float32, 0 to 255.
 
     Raises:
-        ScanError: When there are no usable colours and there must be.
+        ScanError: When there are no usable colors and there must be.
     """
     if 'rgb' in arrays:
         try:
@@ -177,11 +177,11 @@ def read_colors(arrays: Dict[str, np.ndarray],
             return rgb
     else:
         held = f' (it has {brief_names(others)})' if others else ''
-        problem = f'no colours{held}'
+        problem = f'no colors{held}'
     if not without_color:
         raise ScanError(f'{path}: {problem}; add --without-color to store '
-                        'mid-grey for all points')
-    notes.append(f'{problem}: mid-grey for all points')
+                        'mid-gray for all points')
+    notes.append(f'{problem}: mid-gray for all points')
     return np.full((len(arrays['xyz']), 3), 128, dtype=np.float32)
 
 
@@ -194,7 +194,7 @@ def brief_names(names: Sequence[str]) -> str:
 def _whole(values: np.ndarray, field: str, path: Path) -> np.ndarray:
     """(N,) int64 ids; computing may have made 5 into 4.9999998."""
     if not (np.abs(values - np.round(values)) <= _ID_NOISE).all():
-        raise ScanError(f'{path}: {field} ids must be whole numbers')
+        raise ScanError(f'{path}: {field} ids must be integers')
     return np.round(values).astype(np.int64)
 
 
@@ -232,7 +232,7 @@ def read_instances(arrays: Dict[str, np.ndarray], path: Path,
 
 def read_semantic(arrays: Dict[str, np.ndarray], path: Path,
                   notes: List[str]) -> Optional[np.ndarray]:
-    """(N,) int64 NYU40 ids, or None; unknown ids become 0, unlabelled."""
+    """(N,) int64 NYU40 ids, or None; unknown ids become 0, unlabeled."""
     if 'semantic' not in arrays:
         return None
     values = arrays['semantic']
@@ -244,7 +244,7 @@ def read_semantic(arrays: Dict[str, np.ndarray], path: Path,
     if is_unknown.any():
         unknown = ', '.join(map(str, np.unique(ids[is_unknown])[:5]))
         notes.append(f'{is_unknown.sum():,} points with ids that NYU40 does '
-                     f'not have ({unknown}) stored as unlabelled')
+                     f'not have ({unknown}) stored as unlabeled')
         if (ids == 0).any() and np.isin(ids[is_unknown], _IGNORED).all():
             notes.append('if 0 is a class, these are class indices: map them '
                          'to NYU40 ids first')

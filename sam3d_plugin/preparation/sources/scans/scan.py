@@ -1,6 +1,6 @@
 """One scan on its way into mmdet3d's data, and the labels it may carry.
 
-Axis legend: N points, R boxes.
+Shapes: N points, R boxes.
 """
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,37 +49,37 @@ NYU40_IDS: Dict[str, int] = {
     **DETECTION_CLASSES
 }
 
-# mmdet3d's label maps have one entry for each of 0 (unlabelled) to 40.
+# mmdet3d's label maps have one entry for each of 0 (unlabeled) to 40.
 MAX_NYU40_ID = 40
 
-# Endings of published scans that are no part of the scan's name.
+# Endings of published scans that are not part of the scan's name.
 _NAME_ENDINGS = ('_labelled', '_vh_clean_2')
 
 
 @dataclass
 class Scan:
-    """Everything known about one scan.
+    """One scan.
 
     Args:
         name (str): Name it gets in the data set.
         path (Path): File it was read from, for messages.
-        xyz (np.ndarray): (N, 3) coordinates, metres, z up.
-        rgb (np.ndarray): (N, 3) colours, 0 to 255.
+        xyz (np.ndarray): (N, 3) coordinates, meters, z up.
+        rgb (np.ndarray): (N, 3) colors, 0 to 255.
         axis_align (np.ndarray): (4, 4) from ``xyz`` to the frame of the
             boxes, in which walls are parallel to the axes.
-        semantic (np.ndarray, optional): (N,) NYU40 ids, 0 = unlabelled.
+        semantic (np.ndarray, optional): (N,) NYU40 ids, 0 = unlabeled.
         instance (np.ndarray, optional): (N,) ids, 0 = in no instance.
         regions (np.ndarray, optional): (N,) ids, 0 = in no region.
-        boxes (np.ndarray, optional): (R, 6) geometric centre and size,
-            metres, aligned frame.
+        boxes (np.ndarray, optional): (R, 6) geometric center and size,
+            meters, aligned frame.
         box_classes (np.ndarray, optional): (R,) NYU40 ids.
         notes (list[str]): What was done to the scan, for the log.
         is_aligned (bool): Whether its files say what ``axis_align`` is, be
             it the identity.
-        offset (np.ndarray): (3,) metres that were subtracted from ``xyz``.
-        aligned_offset (np.ndarray): (3,) metres by which this moved the
+        offset (np.ndarray): (3,) meters that were subtracted from ``xyz``.
+        aligned_offset (np.ndarray): (3,) meters by which this moved the
             aligned frame.
-        step (float): Metres to which the file's coordinates are rounded; 0
+        step (float): Meters to which the file's coordinates are rounded; 0
             if unknown.
     """
     name: str
@@ -100,7 +100,7 @@ class Scan:
 
     @property
     def aligned_xyz(self) -> np.ndarray:
-        """(N, 3) coordinates in the frame of the boxes, metres."""
+        """(N, 3) coordinates in the frame of the boxes, meters."""
         return self.xyz @ self.axis_align[:3, :3].T + self.axis_align[:3, 3]
 
 

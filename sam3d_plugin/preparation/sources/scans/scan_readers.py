@@ -1,9 +1,9 @@
 """Reading scans from ``.npz`` and ``.ply`` files.
 
 Both give arrays under the same names (see ``FIELDS``), from which
-:func:`read_scan` makes a :class:`Scan` in metres with z up.
+:func:`read_scan` makes a :class:`Scan` in meters with z up.
 
-Axis legend: N points, R boxes.
+Shapes: N points, R boxes.
 """
 import os
 import re
@@ -20,7 +20,7 @@ from .box_readers import box_files, read_boxes
 from .class_ids import ids_of_classes
 from .colors import CHANNEL_NAMES, find_colors
 from .frames import (alignment_file, check_steps, read_axis_align,
-                     to_metres_z_up)
+                     to_meters_z_up)
 from .ply_text import read_ply
 from .point_fields import (brief_names, check_lengths, read_colors,
                            read_instances, read_regions, read_semantic,
@@ -54,7 +54,7 @@ _OLD_PREDICTION = {'x', 'y', 'z', 'red', 'green', 'blue', 'label'}
 
 # Comments of the files that we write.
 _SAYS = re.compile(f'^({EDGES}|{COLORS_SHOW}) (\\w+)$', re.MULTILINE)
-# Corners of faces, which nobody misses, and comments that somebody would.
+# Corners of faces, which are not missed, and comments that somebody would.
 _INDICES = ('vertex_indices', 'vertex_index')
 _SAYS_OFFSET = re.compile(r'(offset|shift|origin|translat).*\d', re.IGNORECASE)
 
@@ -64,15 +64,15 @@ Found = Tuple[Dict[str, np.ndarray], List[str]]
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How the files are to be understood.
+    """Options of the readers.
 
     Args:
-        scale (float): Metres per unit of the files.
+        scale (float): Meters per unit of the files.
         up (str): Axis of the files that points up: x, y or z, with a minus
             for its opposite.
         region_key (str, optional): Array or vertex property with the region
             ids; by default the first of ``FIELDS['region']`` found.
-        without_color (bool): Whether scans without colour become mid-grey.
+        without_color (bool): Whether scans without color become mid-gray.
         drop_invalid (bool): Whether points that are not finite are left out.
         without_labels (bool): Whether classes, instances and boxes are not
             read, so that they may be of any kind.
@@ -102,7 +102,7 @@ def find_scans(source: Path) -> Dict[str, Path]:
             one name, or boxes of no scan.
     """
     if not source.is_dir():
-        raise ScanError(f'{source} is no folder; give the folder of the '
+        raise ScanError(f'{source} is not a folder; give the folder of the '
                         'scans as --source')
     scans: Dict[str, Path] = {}
     for path in sorted(source.iterdir()):
@@ -125,16 +125,16 @@ def find_scans(source: Path) -> Dict[str, Path]:
 
 
 def read_scan(path: Path, options: ReadOptions) -> Scan:
-    """Read one scan and all that lies beside it.
+    """Read one scan and the files beside it.
 
     Args:
-        path (Path): ``.npz`` or ``.ply`` file; boxes may lie beside it as
+        path (Path): ``.npz`` or ``.ply`` file; boxes may be beside it as
             ``<file or scan>.boxes.json``, an alignment as
             ``<file or scan>_axis_align.txt``.
         options (ReadOptions): Units, up axis and what may be missing.
 
     Returns:
-        Scan: Coordinates in metres with z up.
+        Scan: Coordinates in meters with z up.
 
     Raises:
         ScanError: When the file is damaged or its arrays do not fit.
@@ -163,7 +163,7 @@ def read_scan(path: Path, options: ReadOptions) -> Scan:
         notes=notes,
         is_aligned=('axis_align_matrix' in arrays
                     or alignment_file(path).is_file()))
-    return to_metres_z_up(scan, options.scale, options.up)
+    return to_meters_z_up(scan, options.scale, options.up)
 
 
 def _read_arrays(path: Path, options: ReadOptions, notes: List[str]) -> Found:
@@ -210,13 +210,13 @@ def _read_arrays(path: Path, options: ReadOptions, notes: List[str]) -> Found:
 
 
 def _read_npz(path: Path, wanted: Collection[str]) -> Found:
-    """Arrays with known names, and those that colours may be in."""
+    """Arrays with known names, and those that colors may be in."""
     return read_npz(path, {*wanted, *'xyzXYZ', *sum(CHANNEL_NAMES, ())})
 
 
 def _join_colors(found: Dict[str, np.ndarray], names: Sequence[str],
                  notes: List[str]) -> None:
-    """Make one array of colours that are in several, in place."""
+    """Make one array of colors that are in several, in place."""
     if any(name in found and found[name].ndim > 1 for name in names):
         return
     rgb, used = find_colors({
@@ -230,7 +230,7 @@ def _join_colors(found: Dict[str, np.ndarray], names: Sequence[str],
         del found[name]
     found['rgb'] = rgb
     if tuple(used) != CHANNEL_NAMES[0]:
-        notes.append(f'colours from {", ".join(used)}')
+        notes.append(f'colors from {", ".join(used)}')
 
 
 def _read_ply(path: Path, wanted: Collection[str]) -> Found:
@@ -276,7 +276,7 @@ def _read_ply(path: Path, wanted: Collection[str]) -> Found:
 
 
 def _split_points(arrays: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
-    """Take colours out of ``points`` of six columns."""
+    """Take colors out of ``points`` of six columns."""
     points = arrays['xyz'] = np.atleast_1d(arrays['xyz'])
     if points.ndim == 2 and points.shape[1] == 6:
         arrays['xyz'] = points[:, :3]

@@ -1,4 +1,4 @@
-"""What readers of raw data have in common."""
+"""Helpers of the readers of raw data."""
 from typing import Iterable
 
 from ....store.errors import FrameError, StoreError
@@ -53,15 +53,15 @@ def brief(error: Exception) -> str:
 
 
 def hint_of(error: Exception) -> str:
-    """What to do about a file that ends too early; else empty."""
+    """Advice for a file that ends too early; else empty."""
     is_cut_off = any(word in str(error).lower() for word in _CUT_OFF)
     return '; it may be truncated: copy it again' if is_cut_off else ''
 
 
 def check_unclaimed(store: Store, names: Iterable[str]) -> None:
-    """Refuse to write over what no step of this package has made.
+    """Raise an error before overwriting files of other tools.
 
-    A run that was stopped leaves a header, so it can go on.
+    A stopped run leaves a header, so it can resume.
 
     Args:
         store (Store): Where a step will write.
@@ -83,6 +83,5 @@ def check_unclaimed(store: Store, names: Iterable[str]) -> None:
         # Another shard may have started the store meanwhile.
         if not store.exists():
             raise StoreError(
-                f'{store.path(name)} is there already, and without {HEADER} '
-                'nothing tells how it was made; choose another --out, or '
-                'move it away')
+                f'{store.path(name)} exists, but {HEADER} is missing, so its '
+                'origin is unknown; choose another --out, or move it away')

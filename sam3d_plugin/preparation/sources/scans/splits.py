@@ -1,4 +1,4 @@
-"""Which scan belongs to which split.
+"""Splits of scans.
 
 A split is a list of scan names; its infos are ``scannet_infos_<split>.pkl``.
 """
@@ -61,7 +61,7 @@ def make_splits(scans: Collection[str],
                 notes: Optional[List[str]] = None) -> Splits:
     """Complete and check the splits of an import.
 
-    Without any, every scan is in train and in val. A missing train or val is
+    By default every scan is in train and val. A missing train or val is
     all scans that no other split has.
 
     Args:

@@ -1,1 +1,1 @@
-"""SUN RGB-D, from the release or from what the MATLAB scripts made of it."""
+"""SUN RGB-D, from the release or from the output of its MATLAB scripts."""

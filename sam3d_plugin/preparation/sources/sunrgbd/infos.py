@@ -72,7 +72,7 @@ def instances_of(boxes: Sequence[SunBox]) -> List[Dict[str, Any]]:
 
 
 def check_totals(counts: Dict[str, int], source: str, partial: bool) -> None:
-    """Refuse a source that is not whole.
+    """Raise an error for an incomplete source.
 
     Args:
         counts (Dict[str, int]): Number of scans by split.
@@ -89,7 +89,7 @@ def check_totals(counts: Dict[str, int], source: str, partial: bool) -> None:
     if not partial and any(counts[split] != TOTALS[split] for split in TOTALS):
         wanted = ' and '.join(f'{n} {split}' for split, n in TOTALS.items())
         raise StoreError(f'{source} has {found} scans, not {wanted}; complete '
-                         'it, or add --partial to go on with these')
+                         'it, or add --partial to continue with these')
 
 
 def write_infos(source: SunSource, store: Store, partial: bool) -> List[str]:
@@ -120,17 +120,17 @@ def write_infos(source: SunSource, store: Store, partial: bool) -> List[str]:
             'written by the run that finds them all'
         ]
     regions = set(list_names(store.path('regions'), store.backend_args))
-    whole = {
+    complete = {
         split: [name for name in names if records[name].completed]
         for split, names in splits.items()
     }
     check_totals({
         split: len(names)
-        for split, names in whole.items()
+        for split, names in complete.items()
     }, store.root, partial)
     lines = []
     for version in source.versions:
-        for split, names in whole.items():
+        for split, names in complete.items():
             fields = [records[name].items[name].fields for name in names]
             data_list = []
             for name, values in zip(names, fields):
@@ -139,11 +139,11 @@ def write_infos(source: SunSource, store: Store, partial: bool) -> List[str]:
                 if f'{name}.npz' in regions:
                     info['pts_region_path'] = f'{name}.npz'
                 data_list.append(info)
-            left_out = sum(v['incomplete_boxes'][version] for v in fields)
+            skipped = sum(v['incomplete_boxes'][version] for v in fields)
             lines.append(
                 _write(store, version, split, data_list) +
-                f'; {left_out} boxes without a 2D box are left out' *
-                bool(left_out))
+                f'; {skipped} boxes without a 2D box are skipped' *
+                bool(skipped))
     return lines
 
 

@@ -64,15 +64,15 @@ def decode_mat(content: bytes, name: str, path: str) -> np.ndarray:
     except _DAMAGES as error:
         kind = foreign_kind(content)
         raise StoreError(f'{path} is ' + (
-            kind or f'no whole MATLAB file ({brief(error)}); copy it again')
-                         ) from error
+            kind or f'not a readable MATLAB file ({brief(error)}); copy it '
+            'again')) from error
     if name not in variables:
         raise StoreError(f'{path} has no variable {name}; is it another file?')
     return variables[name]
 
 
 def check_elements(content: bytes) -> None:
-    """Refuse a damaged file, which scipy's reader may not survive.
+    """Check for damage that would crash scipy's reader.
 
     It looks codes up in tables of C without asking whether they are in them,
     and makes room for as many cells as a file says. Compressed elements have
@@ -83,7 +83,7 @@ def check_elements(content: bytes) -> None:
 
     Raises:
         ValueError: When an element is of unknown kind or larger than what it
-            lies in, or an array is not of cells, structs, text or numbers.
+            is in, or an array is not of cells, structs, text or numbers.
     """
     order = dict(IM='<', MI='>').get(content[126:128].decode('latin-1'))
     if order is None or content[:4].count(0):
@@ -100,7 +100,7 @@ def check_elements(content: bytes) -> None:
 
 def _elements(content: memoryview, order: str,
               is_file: bool) -> Iterator[Tuple[int, memoryview]]:
-    """Code and content of elements that lie one after the other."""
+    """Codes and contents of consecutive elements."""
     start = 0
     while start < len(content):
         tag = content[start:start + _TAG_BYTES]

@@ -3,7 +3,7 @@
 The annotation files are arrays of structs, one for each scan, whose index
 counted from 1 is the scan's name.
 
-Axis legend: R boxes, H W pixels.
+Shapes: R boxes, H W pixels.
 """
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence, Tuple
@@ -103,7 +103,7 @@ class OfficialSource(SunSource):
             raise StoreError(f'{path} is missing; download it from the page '
                              f'of SUN RGB-D{hint}') from None
         if structs.dtype.names is None and file != SPLIT:
-            raise StoreError(f'{path}: {name} is no array of structs')
+            raise StoreError(f'{path}: {name} is not an array of structs')
         if count not in (None, structs.size):
             raise StoreError(
                 f'{path} has {structs.size} scans, but {BOXES_3D} {count}; '
@@ -135,7 +135,7 @@ class OfficialSource(SunSource):
             table = self._boxes[version][int(scan) - 1]
             if not np.isfinite(table.numbers).all():
                 raise FrameError(f'scan {scan}: an object of {version} lacks '
-                                 'centre, size or direction; download the '
+                                 'center, size or direction; download the '
                                  'annotations again')
             boxes[version] = [
                 SunBox.from_numbers(name, numbers)
@@ -172,8 +172,8 @@ class OfficialSource(SunSource):
     def _calibration(self, scan: str) -> Calibration:
         intrinsics, tilt = self._cameras[int(scan) - 1]
         if intrinsics.shape != (3, 3) or tilt.shape != (3, 3):
-            raise FrameError(f'{BOXES_3D}: K and Rtilt of '
-                             f'scan {scan} are no 3x3 matrices')
+            raise FrameError(f'{BOXES_3D}: K and Rtilt of scan {scan} are not '
+                             '3x3 matrices')
         return Calibration(intrinsics, tilt).checked(f'{BOXES_3D}, {scan}')
 
 
@@ -185,19 +185,19 @@ def unrotate_depth(image: np.ndarray, path: str) -> np.ndarray:
         path (str): The file, for the error.
 
     Returns:
-        np.ndarray: (H, W) uint16 millimetres, at most ``FARTHEST_MM``.
+        np.ndarray: (H, W) uint16 millimeters, at most ``FARTHEST_MM``.
 
     Raises:
-        FrameError: When it is no such image, or all of it is 0.
+        FrameError: When it is not such an image, or all of it is 0.
     """
     if image.ndim != 2 or image.dtype not in (np.uint16, np.int32):
-        raise FrameError(f'{path} is no 16-bit depth image: {image.dtype}, '
+        raise FrameError(f'{path} is not a 16-bit depth image: {image.dtype}, '
                          f'shape {image.shape}')
     if not image.any():
         raise FrameError(f'{path} has no pixel with depth')
     turned = image.astype(np.uint16)
-    millimetres = (turned >> 3) | (turned << 13)
-    return np.minimum(millimetres, FARTHEST_MM)
+    millimeters = (turned >> 3) | (turned << 13)
+    return np.minimum(millimeters, FARTHEST_MM)
 
 
 def read_tables(scans: np.ndarray,

@@ -5,7 +5,7 @@ y forward, z up, turned with the camera) and upright (the same axes after
 ``tilt``, z along gravity; the world of this data set). The release counts
 pixels from 1; here the first pixel is 0, as in the rest of this package.
 
-Axis legend: N points, H W pixels.
+Shapes: N points, H W pixels.
 """
 import abc
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ FARTHEST_MM = 8000
 # The camera's axes in the tilted frame, as columns.
 _CAMERA_TO_TILTED = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
-# What a point may miss its pixel and its millimetre by: u, v, depth.
+# What a point may miss its pixel and its millimeter by: u, v, depth.
 _TOLERANCE = (0.1, 0.1, 0.3)
 
 
@@ -43,7 +43,7 @@ class Calibration:
     tilt: np.ndarray
 
     def checked(self, name: str) -> 'Calibration':
-        """Itself, unless it is no camera's.
+        """Check the camera and return it.
 
         Args:
             name (str): Its file, for the error.
@@ -58,8 +58,8 @@ class Calibration:
         focal = np.diag(self.intrinsics)[:2]
         if not (np.isfinite(self.intrinsics).all()
                 and np.isfinite(self.tilt).all() and (focal > 0).all()):
-            raise FrameError(f"{name}: the calibration is no camera's; take "
-                             'it from the release again')
+            raise FrameError(f'{name}: the calibration is not a valid camera; '
+                             'take it from the release again')
         return self
 
     @property
@@ -79,14 +79,14 @@ class Calibration:
 
 @dataclass(frozen=True)
 class SunBox:
-    """One labelled object.
+    """One labeled object.
 
     Args:
         name (str): Its class.
         rectangle (np.ndarray): (4,) x, y, width, height in the image, pixels.
-        center (np.ndarray): (3,) upright frame, metres.
-        half_sizes (np.ndarray): (3,) width, length, height, metres; the
-            length lies along ``direction``.
+        center (np.ndarray): (3,) upright frame, meters.
+        half_sizes (np.ndarray): (3,) width, length, height, meters; the
+            length is along ``direction``.
         direction (np.ndarray): (2,) x and y of where the front looks.
     """
     name: str
@@ -103,7 +103,7 @@ class SunBox:
 
     @property
     def box(self) -> np.ndarray:
-        """(7,) centre, sizes and yaw as mmdet3d's depth boxes have them."""
+        """(7,) center, sizes and yaw as mmdet3d's depth boxes have them."""
         width, length, height = 2 * np.abs(self.half_sizes)
         yaw = np.arctan2(self.direction[1], self.direction[0])
         return np.array([*self.center, length, width, height, yaw])
@@ -117,7 +117,7 @@ class SunBox:
 
 @dataclass(frozen=True)
 class SunLabels:
-    """What is known of a scan without its depth.
+    """A scan without its depth.
 
     Args:
         calibration (Calibration): Its camera.
@@ -136,13 +136,13 @@ class SunFrame:
 
     Args:
         color (bytes): The JPEG file.
-        millimetres (np.ndarray): (H, W) uint16 depth, 0 = none.
+        millimeters (np.ndarray): (H, W) uint16 depth, 0 = none.
         pose (np.ndarray): (4, 4) camera to upright frame.
         points (np.ndarray): (N, 6) float32: xyz in the upright frame,
-            metres, and colours from 0 to 1; in columns of the image.
+            meters, and colors from 0 to 1; in columns of the image.
     """
     color: bytes
-    millimetres: np.ndarray
+    millimeters: np.ndarray
     pose: np.ndarray
     points: np.ndarray
 
@@ -176,23 +176,23 @@ class SunSource(abc.ABC):
         """Images and points; FrameError when they cannot be read."""
 
 
-def points_of_depth(millimetres: np.ndarray, color: np.ndarray,
+def points_of_depth(millimeters: np.ndarray, color: np.ndarray,
                     calibration: Calibration) -> np.ndarray:
     """The point cloud that the release's scripts make of a depth image.
 
     Args:
-        millimetres (np.ndarray): (H, W) depth, 0 = none.
+        millimeters (np.ndarray): (H, W) depth, 0 = none.
         color (np.ndarray): (H, W, 3) uint8 RGB.
         calibration (Calibration): Of the scan.
 
     Returns:
         np.ndarray: (N, 6) float32 as in :class:`SunFrame`.
     """
-    height, width = millimetres.shape
-    columns, rows = np.nonzero(millimetres.T)
+    height, width = millimeters.shape
+    columns, rows = np.nonzero(millimeters.T)
     pixels = rows * width + columns
     xyz = transform(
-        back_project(millimetres / 1000, calibration.pixel_intrinsics, pixels),
+        back_project(millimeters / 1000, calibration.pixel_intrinsics, pixels),
         calibration.pose)
     rgb = color.reshape(height * width, 3)[pixels] / 255
     return np.concatenate([xyz, rgb], axis=1).astype(np.float32)
@@ -201,49 +201,50 @@ def points_of_depth(millimetres: np.ndarray, color: np.ndarray,
 def depth_of_points(points: np.ndarray, calibration: Calibration,
                     shape: Tuple[int, int],
                     name: str) -> Tuple[np.ndarray, np.ndarray]:
-    """The depth image that a point cloud was made of, and the exact pose.
+    """Recover the depth image of a point cloud, and the exact pose.
 
-    Calibration files hold five digits. Pixels and millimetres are whole
-    numbers, so they are found exactly nevertheless, and points and pixels
-    together give the rotation back to the precision of the points.
+    Calibration files hold five digits. Pixels and millimeters are integers, so
+    they are found exactly nevertheless, and points and pixels together give
+    the rotation back to the precision of the points.
 
     Args:
-        points (np.ndarray): (N, 3) or wider, upright frame, metres.
+        points (np.ndarray): (N, 3) or wider, upright frame, meters.
         calibration (Calibration): Of the scan.
         shape (Tuple[int, int]): Of the image.
         name (str): File of the points, for the error.
 
     Returns:
-        Tuple[np.ndarray, np.ndarray]: (H, W) uint16 millimetres and the
+        Tuple[np.ndarray, np.ndarray]: (H, W) uint16 millimeters and the
         (4, 4) pose from the camera to the upright frame.
 
     Raises:
-        FrameError: When the points are no back-projected depth image of
+        FrameError: When the points are not a back-projected depth image of
             this size and calibration.
     """
     xyz = points[:, :3].astype(np.float64)
     k = calibration.pixel_intrinsics
     uv, z = project(xyz @ calibration.pose[:3, :3], k)
     exact = np.column_stack([uv, 1000 * z])
-    whole = np.round(exact)
+    rounded = np.round(exact)
     # Written so that NaN does not fit.
-    is_fitting = ((np.abs(exact - whole) < _TOLERANCE) & (whole >= [0, 0, 1]) &
-                  (whole < [shape[1], shape[0], 2**16])).all(axis=1)
+    is_fitting = ((np.abs(exact - rounded) < _TOLERANCE) &
+                  (rounded >= [0, 0, 1]) &
+                  (rounded < [shape[1], shape[0], 2**16])).all(axis=1)
     if not is_fitting.all():
         raise FrameError(
-            f'{name}: {(~is_fitting).sum()} of {len(xyz)} points are no pixel '
-            'of the image; points, image and calibration must belong to one '
-            'scan: extract it again')
-    u, v, millimetres = whole.astype(np.int64).T
+            f'{name}: {(~is_fitting).sum()} of {len(xyz)} points are not '
+            'pixels of the image; points, image and calibration must belong '
+            'to one scan: extract it again')
+    u, v, millimeters = rounded.astype(np.int64).T
     depth = np.zeros(shape, dtype=np.uint16)
-    depth[v, u] = millimetres
+    depth[v, u] = millimeters
     if np.count_nonzero(depth) != len(xyz):
         raise FrameError(f'{name}: two points fall in one pixel; extract the '
                          'scan again')
     rays = np.column_stack([(u - k[0, 2]) / k[0, 0], (v - k[1, 2]) / k[1, 1],
                             np.ones(len(u))])
     pose = np.eye(4)
-    pose[:3, :3] = fit_rotation(rays * millimetres[:, None] / 1000, xyz)
+    pose[:3, :3] = fit_rotation(rays * millimeters[:, None] / 1000, xyz)
     return depth, pose
 
 

@@ -94,18 +94,18 @@ class SunRGBDStep(FrameStep):
         frame = self.source.frame(scan)
         check_pose(frame.pose, f'calibration of scan {scan}')
         intrinsics = labels.calibration.pixel_intrinsics
-        misfit = camera_misfit(intrinsics, *frame.millimetres.shape)
+        misfit = camera_misfit(intrinsics, *frame.millimeters.shape)
         if misfit:
             raise FrameError(f'calibration of scan {scan}: {misfit}; take the '
                              'scan from the release again')
-        images = frame_files(frame.color, frame.millimetres, frame.pose)
+        images = frame_files(frame.color, frame.millimeters, frame.pose)
         contents = [self._sample(frame, scan).tobytes()]
         if self.with_images:
             contents.append(frame.color)
         contents += [encode_matrix(intrinsics), *images.values()]
         return Product(
             dict(zip(self.paths(scan, scan), contents)),
-            _fields(scan, labels, frame.millimetres))
+            _fields(scan, labels, frame.millimeters))
 
     def _sample(self, frame: SunFrame, scan: str) -> np.ndarray:
         if not self.num_points:
@@ -117,11 +117,11 @@ class SunRGBDStep(FrameStep):
 
 
 def _fields(scan: str, labels: SunLabels,
-            millimetres: np.ndarray) -> Dict[str, Any]:
-    """What the record keeps for the infos."""
-    height, width = millimetres.shape
+            millimeters: np.ndarray) -> Dict[str, Any]:
+    """Values of the record for the infos."""
+    height, width = millimeters.shape
     return dict(
-        points=int(np.count_nonzero(millimetres)),
+        points=int(np.count_nonzero(millimeters)),
         incomplete_boxes=labels.incomplete,
         info=scan_info(scan, labels.calibration, (height, width)),
         instances={

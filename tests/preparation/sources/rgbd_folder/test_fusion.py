@@ -13,7 +13,8 @@ from sam3d_plugin.preparation.sources.rgbd_folder.fuse_step import (
 from sam3d_plugin.preparation.sources.rgbd_folder.fusion import (fuse_frames,
                                                                  voxel_keys)
 from sam3d_plugin.store.errors import FrameError, StoreError
-from sam3d_plugin.store.manifest import ItemRecord, ScanRecord, Store, mark_of
+from sam3d_plugin.store.manifest import (ItemRecord, ScanRecord, Store,
+                                         file_checksum)
 from sam3d_plugin.store.posed_images import (Cameras, PosedImages, RGBDFrame,
                                              encode_color, frame_files)
 
@@ -131,7 +132,10 @@ def test_frames_that_come_later_are_fused_too(tmp_path):
             f'a/{path.name}': path.read_bytes()
             for path in sorted((images / 'a').glob('0*'))
         }
-        marks = {path: mark_of(content) for path, content in files.items()}
+        marks = {
+            path: file_checksum(content)
+            for path, content in files.items()
+        }
         store.write_record(
             ScanRecord('a', {'all': ItemRecord('ok', '', marks)}))
         return run_step(

@@ -64,7 +64,7 @@ def test_intrinsics_of_all_forms(tmp_path):
                   str(tmp_path / 'large.txt')):
         np.testing.assert_allclose(read_intrinsics(value), expected)
     for value in ('-5,6,3,4,0,0', '5,1,3,0,6,4,0,0,1'):
-        with pytest.raises(StoreError, match='holds no intrinsics'):
+        with pytest.raises(StoreError, match='intrinsics'):
             read_intrinsics(value)
 
 

@@ -173,5 +173,5 @@ def test_blanks_after_an_objects_label():
 def test_segments_as_floats():
     content = b'{"segIndices": [1.0, 2.0]}'
     assert parse_segments(content, 2, 'a').tolist() == [1, 2]
-    with pytest.raises(FrameError, match='whole'):
+    with pytest.raises(FrameError, match='integers'):
         parse_segments(b'{"segIndices": [1.5, 2.0]}', 2, 'a')

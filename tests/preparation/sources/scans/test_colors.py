@@ -56,7 +56,7 @@ def test_values_just_beyond_the_scale_are_cut_off_and_said(stored):
     _one_over(RGB.astype(np.int64), 256 * 256),
 ])
 def test_other_ranges_are_named(stored):
-    with pytest.raises(ValueError, match='colours'):
+    with pytest.raises(ValueError, match='colors'):
         scale_colors(stored)
 
 
@@ -120,4 +120,4 @@ def test_whole_numbers_from_0_to_1_were_cut_off(dtype):
 @pytest.mark.parametrize('value', [0, 128, 1.0])
 def test_one_color_for_all_is_said(value):
     note = scale_colors(np.full((5, 3), value))[1]
-    assert f'all colour values are {value:g}' in note
+    assert f'all color values are {value:g}' in note

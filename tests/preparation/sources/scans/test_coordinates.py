@@ -75,10 +75,10 @@ def test_scarce_decimals_are_a_note(imported, room):
 
 
 def test_whole_millimetres_are_fine(imported, room):
-    millimetres = np.round(room['xyz'] * 1000).astype(np.int32)
+    millimeters = np.round(room['xyz'] * 1000).astype(np.int32)
     with pytest.raises(ScanError, match='--scale 0.001'):
-        imported(millimetres)
-    scan = imported(millimetres, scale=.001)
+        imported(millimeters)
+    scan = imported(millimeters, scale=.001)
     assert not any('steps' in note for note in scan.notes)
 
 

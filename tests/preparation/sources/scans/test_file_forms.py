@@ -213,7 +213,7 @@ def test_ids_as_floats_with_noise(tmp_path, room, field):
                      **{field: room[field] * .99999994})
     check_equals(read_scan(path, PLAIN), room)
     path = write_npz(tmp_path / 'a.npz', room, **{field: room[field] + .5})
-    with pytest.raises(ScanError, match='whole'):
+    with pytest.raises(ScanError, match='integers'):
         read_scan(path, PLAIN)
 
 

@@ -74,7 +74,7 @@ def test_float_colors_are_stored_to_255(tmp_path, room):
             **room, 'rgb': rgb
         }), PLAIN)
     assert np.allclose(scan.rgb, room['rgb'], atol=1e-3)
-    assert 'colours from 0 to 1' in scan.notes[0]
+    assert 'colors from 0 to 1' in scan.notes[0]
 
 
 def test_invalid_points_leave_with_their_labels(tmp_path, room):
@@ -90,10 +90,10 @@ def test_invalid_points_leave_with_their_labels(tmp_path, room):
 def test_colorless_ply_needs_a_word(tmp_path, rooms, room):
     del room['rgb']
     rooms.write_ply(tmp_path / 'a.ply', room)
-    with pytest.raises(ScanError, match=r'a.ply: no colours.*--without-co'):
+    with pytest.raises(ScanError, match=r'--without-color'):
         read_scan(tmp_path / 'a.ply', PLAIN)
     scan = read_scan(tmp_path / 'a.ply', ReadOptions(without_color=True))
-    assert (scan.rgb == 128).all() and 'mid-grey' in scan.notes[0]
+    assert (scan.rgb == 128).all() and 'mid-gray' in scan.notes[0]
 
 
 @pytest.mark.parametrize('change, message', [
@@ -105,7 +105,7 @@ def test_colorless_ply_needs_a_word(tmp_path, rooms, room):
     (dict(semantic=np.full(2900, 41)), 'semantic.* 41.*0 to 40'),
     (dict(semantic=np.full(2900, -1)), 'semantic.* -1'),
     (dict(semantic=np.ones(7, int)), r'semantic has shape \(7,\)'),
-    (dict(instance=np.full(2900, .5)), 'whole numbers'),
+    (dict(instance=np.full(2900, .5)), 'integers'),
     (dict(region=np.full(2900, 2**24 + 1)), r'16777217 is over 2\^24'),
     (dict(region=np.ones(2901, int)), r'region has shape \(2901,\)'),
     (dict(region=np.array([{}] * 2900)), 'cannot be read'),
@@ -180,7 +180,7 @@ def test_bad_folders_are_named(tmp_path, files, message):
         (tmp_path / name).touch()
     with pytest.raises(ScanError, match=message):
         find_scans(tmp_path)
-    with pytest.raises(ScanError, match='nowhere is no folder'):
+    with pytest.raises(ScanError, match='nowhere is not a folder'):
         find_scans(tmp_path / 'nowhere')
 
 
@@ -191,7 +191,7 @@ def test_ids_that_nyu40_does_not_have_become_unlabelled(tmp_path, room):
         write_npz(tmp_path / 'a.npz', room, semantic=semantic), PLAIN)
     assert (scan.semantic[:7] == 0).all()
     assert np.array_equal(scan.semantic[7:], room['semantic'][7:])
-    assert any('7 points' in n and 'unlabelled' in n for n in scan.notes)
+    assert any('7 points' in n and 'unlabeled' in n for n in scan.notes)
 
 
 @pytest.mark.parametrize('field', ['instance', 'region'])
@@ -272,7 +272,7 @@ def test_colours_that_nobody_needs_stop_nothing(tmp_path, room, rgb):
     with pytest.raises(ScanError):
         read_scan(path, PLAIN)
     scan = read_scan(path, ReadOptions(without_color=True))
-    assert (scan.rgb == 128).all() and 'mid-grey' in scan.notes[-1]
+    assert (scan.rgb == 128).all() and 'mid-gray' in scan.notes[-1]
     assert len(scan.xyz) == 2900
 
 

@@ -27,7 +27,7 @@ def test_data_of_others_is_not_written_over(tmp_path, there):
     path = tmp_path / there
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b'')
-    with pytest.raises(StoreError, match=f'{there} is there already'):
+    with pytest.raises(StoreError, match=f'{there} exists'):
         check_unclaimed(store, names)
     # A stopped run of ours has a header and may go on.
     store.open('scans', {})

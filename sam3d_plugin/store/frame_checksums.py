@@ -1,4 +1,4 @@
-"""What tells a frame from all others of its name: its files' checksums."""
+"""Identity of frames: checksums of their files."""
 from pathlib import PurePosixPath
 from typing import Dict, List
 
@@ -6,8 +6,8 @@ from .files import BackendArgs, checksum
 from .manifest import Store
 
 
-def read_frame_marks(images: str, scan: str,
-                     backend_args: BackendArgs) -> Dict[str, str]:
+def read_frame_checksums(images: str, scan: str,
+                         backend_args: BackendArgs) -> Dict[str, str]:
     """Fingerprints of a scan's frames.
 
     Args:
@@ -31,9 +31,9 @@ def read_frame_marks(images: str, scan: str,
         store.check_complete(scan)
         record = store.record(scan)
         files = {
-            path: mark[1]
+            path: state[1]
             for item in (record.items.values() if record else ())
-            for path, mark in item.files.items()
+            for path, state in item.files.items()
             if path.startswith(f'{start}{scan}/')
         }
         if files:
@@ -47,6 +47,6 @@ def _join(files: Dict[str, str]) -> Dict[str, str]:
     for path in sorted(files):
         joined.setdefault(PurePosixPath(path).stem, []).append(files[path])
     return {
-        frame: checksum(' '.join(marks).encode())
-        for frame, marks in joined.items()
+        frame: checksum(' '.join(checksums).encode())
+        for frame, checksums in joined.items()
     }

@@ -2,10 +2,10 @@
 import numpy as np
 import pytest
 
+from sam3d_plugin.visualization.box_groups import class_groups, line_color
 from sam3d_plugin.visualization.boxes import LabelledBoxes
-from sam3d_plugin.visualization.render import DASHED
-from sam3d_plugin.visualization.room_views import (best_azimuth, class_groups,
-                                                   draw_room, line_color)
+from sam3d_plugin.visualization.render import best_azimuth, draw_room
+from sam3d_plugin.visualization.scene import Scene
 
 XYZ = np.random.default_rng(0).uniform(size=(400, 3)) * (4, 3, 2)
 GREY = np.full((400, 3), 128, np.uint8)
@@ -16,23 +16,24 @@ PALETTE = dict(chair=(200, 0, 0), bed=(0, 0, 200))
 
 
 def test_boxes_are_drawn_over_the_same_view():
-    bare = draw_room(XYZ, GREY)
-    drawn = draw_room(XYZ, GREY, class_groups(BOXES, PALETTE))
+    room = Scene('room', XYZ, GREY)
+    bare = draw_room(room)
+    drawn = draw_room(room, class_groups(BOXES, PALETTE))
     assert bare.dtype == np.uint8 and bare.shape == drawn.shape
     assert bare.shape[1] == pytest.approx(1080, abs=8)
     # Grey points on white alone have no colour.
     assert (np.ptp(bare.astype(int), axis=2) < 4).all()
     red, _, blue = drawn.astype(int).transpose(2, 0, 1)
     assert (red > blue + 100).sum() > (blue > red + 100).sum() > 100
-    np.testing.assert_array_equal(bare, draw_room(XYZ, GREY))
+    np.testing.assert_array_equal(bare, draw_room(room))
 
 
 def test_matches_come_first_and_are_solid():
     groups = class_groups(BOXES, PALETTE, np.array([False, True, True]))
-    assert [(g.legend, g.style, g.boxes.captions()) for g in groups] == [
-        ('bed', 'solid', ('bed 0.80', )),
-        ('chair', 'solid', ('chair 0.70', )),
-        ('chair', DASHED, ('chair 0.90', )),
+    assert [(g.legend, g.is_dashed, g.boxes.captions()) for g in groups] == [
+        ('bed', False, ('bed 0.80', )),
+        ('chair', False, ('chair 0.70', )),
+        ('chair', True, ('chair 0.90', )),
     ]
     assert class_groups(BOXES.select(slice(0)), PALETTE) == []
 
