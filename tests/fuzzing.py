@@ -8,11 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from sam3d_plugin.cli.errors import explain
-from sam3d_plugin.preparation.sources.scans.scan import ScanError
-from sam3d_plugin.store.checkpoint import CheckpointError
-from sam3d_plugin.store.errors import FrameError, StoreError
+from sam3d_plugin.store.errors import UserError
 
-OURS = (StoreError, FrameError, ScanError, CheckpointError)
 # Beyond what the process has at the start. An image of the largest size that
 # pillow accepts takes most of it.
 MEMORY = 1 << 30
@@ -131,6 +128,6 @@ def read_damaged(read, content, other, count, folder):
 
 def _is_sentence(error):
     """Whether a user gets told what is wrong with the file."""
-    known = type(error) in OURS or (type(error) is ValueError
-                                    and explain(error) is not None)
+    known = isinstance(error, UserError) or (type(error) is ValueError
+                                             and explain(error) is not None)
     return known and len(str(error)) <= LONGEST_MESSAGE

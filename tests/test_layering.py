@@ -16,6 +16,7 @@ LAYERS = {
     'mmcv_ext': 0,
     'ops': 0,
     'store': 0,
+    'store.errors': -1,  # which everything may raise
     'visualization': 0,
     'preparation': 1,
     'synthrooms': 2,  # rooms, stored as preparation stores scans

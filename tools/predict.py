@@ -24,6 +24,7 @@ from sam3d_plugin.cli.model_arguments import (add_model_arguments,
                                               add_view_arguments)
 from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.preparation.sources.scans import up_axis
+from sam3d_plugin.store.errors import UserError
 
 if TYPE_CHECKING:
     from sam3d_plugin.inference import Predictor
@@ -114,8 +115,8 @@ def _segment(predict: 'Predictor', scan: 'Scan', out: Path,
 def _check_names(names: List[str]) -> None:
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise ValueError(f'two scans are named {", ".join(sorted(twice))}, '
-                         'and their results would be too; rename one file')
+        raise UserError(f'two scans are named {", ".join(sorted(twice))}, '
+                        'and their results would be too; rename one file')
 
 
 if __name__ == '__main__':

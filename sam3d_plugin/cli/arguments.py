@@ -6,6 +6,7 @@ import re
 import sys
 from typing import Any, Callable, List, Optional, Sequence, Tuple
 
+from ..store.errors import UserError
 from .value_types import output_folder
 
 # Where a dict begins: dict( or a brace, at the beginning or as an item; but
@@ -88,7 +89,7 @@ class SettingAction(argparse.Action):
             key, is_there, value = text.partition('=')
             try:
                 if not is_there:
-                    raise ValueError('= is missing')
+                    raise UserError('= is missing')
                 options[key] = _parse_value(value)
             except (SyntaxError, ValueError, AssertionError) as error:
                 raise argparse.ArgumentError(
@@ -132,7 +133,7 @@ def literal_value(node: ast.expr) -> Any:
     if isinstance(node, ast.Call) and isinstance(
             node.func, ast.Name) and node.func.id == 'dict':
         if node.args:
-            raise ValueError('dict() takes names and values here')
+            raise UserError('dict() takes names and values here')
         pairs: List[Tuple[Any, Any]] = []
         for keyword in node.keywords:
             value = literal_value(keyword.value)

@@ -1,23 +1,19 @@
 """Errors as users see them: one sentence, no traceback."""
 import difflib
-import errno
-import os
 import re
+import sys
 import traceback
 from pathlib import Path
 from typing import Optional, Set
 
-from mmdet3d import registry as mmdet3d_registry
-from mmengine.registry import Registry, build_from_cfg
-from mmengine.runner import Runner
-
-from ..engine.option_checks import arguments_of
+from ..store.errors import UserError, explain_os_error
 
 _ROOT = Path(__file__).resolve().parents[2]
 _OURS = [_ROOT / name for name in ('sam3d_plugin', 'tools', 'projects')]
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
-_SENTENCES = (ValueError, OSError, KeyError, TypeError, RuntimeError,
+_SENTENCES = (ValueError, KeyError, TypeError, RuntimeError,
               NotImplementedError)
+_WORKER = 'in DataLoader worker process'
+_UNREGISTERED = ' registry. Please check '
 
 
 def explain(error: BaseException) -> Optional[str]:
@@ -30,27 +26,27 @@ def explain(error: BaseException) -> Optional[str]:
         Optional[str]: None for an error nobody foresaw, of which the
         traceback must be seen.
     """
-    text = _text(error)
-    if isinstance(error, KeyError) and ' registry. Please check ' in text:
-        return _explain_unregistered(text)
-    if 'in DataLoader worker process' in text:
-        return _explain_worker(text)
-    if (isinstance(error, OSError) and error.errno in _DISK
-            and error.strerror == os.strerror(error.errno)):
-        name = error.filename or 'the work directory'
-        return (f'{name} cannot be written ({(error.strerror or "").lower()}'
-                '); free space or choose another with --work-dir')
-    if isinstance(error, SyntaxError) or _is_own(error):
+    text = str(error)
+    if _WORKER in text:
+        return _explain_worker(error, text)
+    if isinstance(error, OSError):
+        return explain_os_error(error)
+    if isinstance(error, KeyError) and _UNREGISTERED in text:
+        return _explain_unregistered(str(error.args[0]))
+    if isinstance(error, (UserError, SyntaxError)) or _is_own(error):
         return text
-    if isinstance(error, FileNotFoundError):
-        return text if not error.filename else f'{error.filename} is missing'
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f'{error.filename}: {error.strerror.lower()}'
-    return _explain_building(error)
+    # Nothing is built from a config before mmengine's runner is there.
+    if 'mmengine.runner' in sys.modules:
+        return _explain_building(error)
+    return None
 
 
 def _explain_building(error: BaseException) -> Optional[str]:
     """Sentence for a component that its settings could not make."""
+    from mmengine.registry import build_from_cfg
+    from mmengine.runner import Runner
+
+    from ..engine.option_checks import arguments_of
     component, name = None, None
     for frame, _ in traceback.walk_tb(error.__traceback__):
         verb, _, noun = frame.f_code.co_name.partition('_')
@@ -72,17 +68,8 @@ def _explain_building(error: BaseException) -> Optional[str]:
         return (f'the config gives {name} the setting {unknown[1]}, which it '
                 f'does not take; it takes {", ".join(close[:12])}')
     return (f'{name} cannot be built from its settings in the config: '
-            f'{_text(error) or type(error).__name__} (--traceback shows '
+            f'{error or type(error).__name__} (--traceback shows '
             'where)')
-
-
-def _text(error: BaseException) -> str:
-    """Message without the quotes and numbers that Python puts around it."""
-    if isinstance(error, OSError) and error.strerror and not error.filename:
-        return error.strerror
-    if isinstance(error, KeyError) and error.args:
-        return str(error.args[0])
-    return str(error)
 
 
 def _is_own(error: BaseException) -> bool:
@@ -99,18 +86,19 @@ def _is_our_raise(filename: str, line: str) -> bool:
                                                      for folder in _OURS)
 
 
-def _explain_worker(text: str) -> Optional[str]:
+def _explain_worker(error: BaseException, text: str) -> Optional[str]:
     """Sentence of this package's error inside a data loading worker."""
     places = re.findall(r'File "([^"]+)", line.*\n(.*)', text)
-    if not places or not _is_our_raise(*places[-1]):
-        return None
-    return text.strip().splitlines()[-1].partition(': ')[2] or None
+    if isinstance(error,
+                  (UserError, OSError)) or (places
+                                            and _is_our_raise(*places[-1])):
+        return text.strip().splitlines()[-1].partition(': ')[2] or None
+    return None
 
 
 def _explain_unregistered(text: str) -> str:
     """Name the type that is not registered and what comes close."""
-    name, place = text.split(' registry. Please check ')[0].split(
-        ' is not in the ')
+    name, place = text.split(_UNREGISTERED)[0].split(' is not in the ')
     scope, _, plain = name.rpartition('.')
     known = sorted(_registered_names(place, scope))
     close = difflib.get_close_matches(plain, known, n=3)
@@ -130,6 +118,8 @@ def _registered_names(place: str, scope: str) -> Set[str]:
     Returns:
         Set[str]: Names; of all registries when there is none by that name.
     """
+    from mmdet3d import registry as mmdet3d_registry
+    from mmengine.registry import Registry
     every = [
         r for r in vars(mmdet3d_registry).values() if isinstance(r, Registry)
     ]

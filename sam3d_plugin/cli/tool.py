@@ -8,42 +8,58 @@ import argparse
 import gc
 import sys
 import traceback
-from typing import Callable
+from typing import Callable, Optional
 
 from .interruption import report_interruption, was_interrupted
 
+# Exit statuses after an error; 130 follows Ctrl-C.
+PREPARATION, TRAINING = 1, 2
 
-def run_tool(main: Callable[[argparse.Namespace], None],
-             args: argparse.Namespace) -> int:
+
+def run_tool(main: Callable[[argparse.Namespace], Optional[int]],
+             args: argparse.Namespace,
+             status: int = TRAINING) -> int:
     """Run a tool and turn the errors it foresees into one sentence.
 
     Args:
-        main (Callable[[argparse.Namespace], None]): The tool.
+        main (Callable[[argparse.Namespace], Optional[int]]): The tool; may
+            return an exit status.
         args (argparse.Namespace): Its options; ``traceback`` shows errors in
-            full.
+            full, ``resume`` says that a stopped run needs this option.
+        status (int): After an error: ``TRAINING`` for tools that train or
+            predict, ``PREPARATION`` for the others. Defaults to TRAINING.
 
     Returns:
-        int: Exit status: 0, 2 after an error that was explained, 130 after
-        an interruption.
+        int: Exit status: 0 or what the tool returns, ``status`` after an
+        error that was explained, 130 after an interruption.
     """
     try:
-        from ..engine.console import warnings_in_log_file
-        with warnings_in_log_file():
-            main(args)
+        return _run(main, args, has_log=status == TRAINING) or 0
     except (Exception, KeyboardInterrupt) as error:
         if was_interrupted(error):
-            return report_interruption(
-                '; continue with --resume' if hasattr(args, 'resume') else '')
+            hint = '; rerun the command to resume' * (status == PREPARATION)
+            return report_interruption('; continue with --resume' if hasattr(
+                args, 'resume') else hint)
         from .errors import explain
         sentence = explain(error)
         if sentence is None or getattr(args, 'traceback', False):
             raise
-        _log_traceback()
+        if status == TRAINING:
+            _log_traceback()
         print(f'error: {sentence}', file=sys.stderr)
-        return 2
+        return status
     finally:
         leave_process_group()
-    return 0
+
+
+def _run(main: Callable[[argparse.Namespace], Optional[int]],
+         args: argparse.Namespace, has_log: bool) -> Optional[int]:
+    """Run a tool; with a log file, warnings go there."""
+    if not has_log:
+        return main(args)
+    from ..engine.console import warnings_in_log_file
+    with warnings_in_log_file():
+        return main(args)
 
 
 def _log_traceback() -> None:

@@ -11,6 +11,7 @@ from ..datasets.preflight import (SceneLimits, check_datasets,
 from ..engine.compatibility import check_class_count, check_query_count
 from ..engine.export import encoder_settings, settings_of
 from ..store.checkpoint import read_checkpoint
+from ..store.errors import UserError
 
 # Detectors whose targets are laid out for this many boxes a scene.
 _MAX_BOXES = {'VoteNet': 64, 'GroupFree3DNet': 64}
@@ -80,6 +81,6 @@ def check_teacher(model: Dict[str, Any]) -> None:
         for settings in (
             settings_of(read_checkpoint(teacher)).get('model') or {}, model))
     if trained and trained != student:
-        raise ValueError(
+        raise UserError(
             f'teacher {teacher} was trained with {trained}, the student has '
             f'{student}: teacher and student must use the same tokenizer')

@@ -18,6 +18,7 @@ from mmdet3d.registry import DATASETS
 from mmengine.logging import print_log
 
 from sam3d_plugin.store.errors import BROKEN_PICKLE
+from ..store.errors import UserError
 
 _TOOLS = 'python tools/preparation/'
 # Ends of lists of few labelled scans: a percentage, and a seed beside 0.
@@ -106,7 +107,7 @@ def check_frame_loader(loader: Dict[str, Any]) -> None:
     for dataset in find_leaf_datasets(loader.get('dataset') or {}):
         if (dataset.get('type') in _FRAME_DATASETS
                 and not dataset.get('test_mode') and kind != 'SeededSampler'):
-            raise ValueError(
+            raise UserError(
                 f'sampler {kind} does not tell RGBDFrameDataset seed and '
                 'epoch, so every epoch would have the same points; use '
                 "sampler=dict(type='SeededSampler', shuffle=True)")
@@ -152,18 +153,18 @@ def read_infos(path: str) -> Dict[str, Any]:
     try:
         infos = mmengine.load(path)
     except BROKEN_PICKLE as error:
-        raise ValueError(f'{path} is truncated or no pickle file; make it '
-                         'again') from error
+        raise UserError(f'{path} is truncated or no pickle file; make it '
+                        'again') from error
     if isinstance(infos, list):
-        raise ValueError(
+        raise UserError(
             f'{path} is a list, the form of mmdet3d before 1.1; convert it '
             "with mmdet3d's tools/dataset_converters/update_infos_to_v2.py "
             f'--pkl-path {path}')
     if not isinstance(infos, dict) or not {'metainfo', 'data_list'
                                            } <= set(infos):
-        raise ValueError(f'{path} has no metainfo and data_list, so it is no '
-                         'info file of mmdet3d 1.1 or later; make it with '
-                         f'{command_for_file(path)}')
+        raise UserError(f'{path} has no metainfo and data_list, so it is no '
+                        'info file of mmdet3d 1.1 or later; make it with '
+                        f'{command_for_file(path)}')
     return infos
 
 
@@ -195,8 +196,8 @@ def _refuse_unknown(classes: Sequence[str], known: Sequence[str],
     for name in classes:
         if name not in known:
             close = difflib.get_close_matches(name, known) or known
-            raise ValueError(f'class {name} of metainfo.classes is not one '
-                             f'of {where}; it has {", ".join(close)}')
+            raise UserError(f'class {name} of metainfo.classes is not one '
+                            f'of {where}; it has {", ".join(close)}')
 
 
 def _dataset_class(dataset: Dict[str, Any]) -> Any:
@@ -216,18 +217,18 @@ def check_boxes(data_list: List[Dict[str, Any]], max_boxes: Optional[int],
         scan = info.get('lidar_points', {}).get('lidar_path', 'a scene')
         total += len(boxes)
         if max_boxes is not None and len(boxes) > max_boxes:
-            raise ValueError(
+            raise UserError(
                 f'{path}: {scan} has {len(boxes)} boxes, and the detector '
                 f'takes at most {max_boxes} a scene; leave out the scene or '
                 'boxes')
         for box in boxes:
             if not all(map(math.isfinite, box)) or min(box[3:6]) <= 0:
-                raise ValueError(
+                raise UserError(
                     f'{path}: {scan} has the box {list(map(float, box))}, '
                     'which is not finite or has no size; mend or remove it')
     if data_list and total == 0:
-        raise ValueError(f'{path} holds no box, so there is nothing to train '
-                         'or evaluate on; choose a split with labelled scans')
+        raise UserError(f'{path} holds no box, so there is nothing to train '
+                        'or evaluate on; choose a split with labelled scans')
 
 
 def _check_files(dataset: Dict[str, Any], data_list: List[Dict[str, Any]],
@@ -251,7 +252,7 @@ def _check_files(dataset: Dict[str, Any], data_list: List[Dict[str, Any]],
         scan = osp.join(folders.get('pts', ''), _points_file(info, path))
         num_points = _count_points(scan, loader.get('load_dim', 6), path)
         if num_points < limits.min_points:
-            raise ValueError(
+            raise UserError(
                 f'{scan} has {num_points} points, and the model makes '
                 f'{limits.min_points} tokens or neighbours of them; leave out '
                 'the scan or lower num_tokens')
@@ -269,7 +270,7 @@ def _check_region_column(loader: Dict[str, Any],
     column = (used if isinstance(used, int) else len(used)) + bool(
         loader.get('shift_height'))
     if expected not in (None, column):
-        raise ValueError(
+        raise UserError(
             f'LoadRegionIds adds the region ids as point column {column}, and '
             f'the backbone reads column {expected}; set '
             f'model.backbone.region_column={column}')
@@ -279,9 +280,9 @@ def _points_file(info: Dict[str, Any], path: str) -> str:
     """Name of a scene's points."""
     name = info.get('lidar_points', {}).get('lidar_path')
     if name is None:
-        raise ValueError(f'{path}: a scene names no lidar_points.lidar_path, '
-                         'so it is no info file of an indoor data set of '
-                         'mmdet3d 1.1 or later; make it again')
+        raise UserError(f'{path}: a scene names no lidar_points.lidar_path, '
+                        'so it is no info file of an indoor data set of '
+                        'mmdet3d 1.1 or later; make it again')
     return name
 
 
@@ -293,7 +294,7 @@ def _check_regions(info: Dict[str, Any], scan: str, step: Optional[Dict[str,
     if limits.needs_regions and (step is None or not name):
         missing = 'the pipeline has no LoadRegionIds' if step is None else (
             f'{path} names no region file for {scan}')
-        raise ValueError(
+        raise UserError(
             f'the tokens are regions, but {missing}; import the scan with '
             'region ids, or use kNN tokens')
     if step is not None and name:
@@ -335,7 +336,7 @@ def _count_points(path: str, load_dim: int, named_by: str) -> int:
     """Number of points of a ``.bin``, from its size."""
     size = _size(path, named_by)
     if size == 0 or size % (load_dim * _FLOAT_BYTES):
-        raise ValueError(
+        raise UserError(
             f'{path} has {size} bytes, not a whole number of points of '
             f'{load_dim} float32 values: truncated, or load_dim is wrong')
     return size // (load_dim * _FLOAT_BYTES)
@@ -345,7 +346,7 @@ def _check_mask(path: str, num_points: int, named_by: str) -> None:
     """Refuse a mask that does not have one int64 label per point."""
     size = _size(path, named_by)
     if size != num_points * _LABEL_BYTES:
-        raise ValueError(
+        raise UserError(
             f'{path} has {size} bytes, but one int64 label for each of '
             f'{num_points} points takes {num_points * _LABEL_BYTES}: '
             'truncated, or of another scan; import the scan again')

@@ -6,6 +6,7 @@ from mmdet3d.registry import DATASETS
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
+from ..store.errors import UserError
 from .frame_index import describe_skipped, index_frames, read_scan_names
 from .seeding import SampleKey, seeded
 from .transforms.load_rgbd_points import data_folder
@@ -74,8 +75,8 @@ class RGBDFrameDataset(BaseDataset):
         """
         stores = self._stores()
         if 'posed_images' not in dict(stores):
-            raise ValueError('the pipeline of RGBDFrameDataset reads no '
-                             'frames: begin it with LoadRGBDPoints')
+            raise UserError('the pipeline of RGBDFrameDataset reads no '
+                            'frames: begin it with LoadRGBDPoints')
         scans = None
         if self.ann_file:
             scans = read_scan_names(self.ann_file, self.backend_args)

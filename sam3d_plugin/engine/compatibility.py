@@ -3,6 +3,7 @@ from typing import Any, Dict, Optional, Tuple
 
 from ..datasets.preflight import find_leaf_datasets
 from ..store.checkpoint import read_checkpoint
+from ..store.errors import UserError
 from .export import settings_of
 
 
@@ -40,7 +41,7 @@ def check_same_detector(trained: Dict[str, Any], model: Dict[str, Any],
         return
     for theirs, ours in zip(_identity(trained), _identity(model)):
         if theirs != ours:
-            raise ValueError(
+            raise UserError(
                 f'{checkpoint} holds a model with {theirs}, and the config '
                 f'describes one with {ours}: give the config that the '
                 'checkpoint was trained with')
@@ -63,7 +64,7 @@ def check_query_count(model: Dict[str, Any]) -> None:
     for name in ('num_queries', 'num_proposal'):
         queries = head.get(name)
         if tokens and queries and tokens < queries:
-            raise ValueError(
+            raise UserError(
                 f'{tokens} tokens cannot give {queries} queries: raise '
                 'model.backbone.tokenizer.num_tokens, or lower '
                 f'model.bbox_head.{name}')
@@ -84,7 +85,7 @@ def check_class_count(model: Dict[str, Any], dataset: Dict[str, Any]) -> None:
     head = model.get('bbox_head') or model.get('decode_head') or {}
     count = head.get('num_classes')
     if count is not None and count < len(classes):
-        raise ValueError(
+        raise UserError(
             f'the head has num_classes={count}, and the data set names '
             f'{len(classes)} classes; make them agree')
 

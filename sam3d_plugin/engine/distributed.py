@@ -12,6 +12,8 @@ from typing import Dict, Optional
 import torch
 from torch import distributed as dist
 
+from ..store.errors import UserError
+
 _MPI = dict(
     RANK='OMPI_COMM_WORLD_RANK',
     LOCAL_RANK='OMPI_COMM_WORLD_LOCAL_RANK',
@@ -55,7 +57,7 @@ def export_ranks(launcher: str) -> None:
         os.environ['MASTER_ADDR'] = _first_slurm_host()
     absent = [name for name in _NEEDED if name not in os.environ]
     if absent:
-        raise ValueError(
+        raise UserError(
             f'--launcher {launcher} needs {", ".join(absent)}; start with '
             'torchrun --nproc_per_node=N tools/train.py CONFIG --launcher '
             'pytorch, or leave --launcher out for one process')
@@ -79,7 +81,7 @@ def check_gpu_count() -> None:
     """
     local = int(os.environ.get('LOCAL_RANK', 0))
     if local >= torch.cuda.device_count():
-        raise ValueError(
+        raise UserError(
             f'process {local + 1} on this machine has no GPU of its own '
             f'({torch.cuda.device_count()} present); start fewer processes, '
             'or set CUDA_VISIBLE_DEVICES= to run all of them on the CPU')

@@ -1,7 +1,5 @@
 """The encoder of a pre-training, alone, with what it was made of."""
 import ast
-import hashlib
-import json
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
@@ -16,6 +14,7 @@ from ..store.atomic import atomic_write
 from ..store.checkpoint import (CheckpointError, extract_state_dict,
                                 load_encoder, read_checkpoint,
                                 without_backbone_prefix)
+from ..store.provenance import settings_digest
 from .projects import make_projects_importable
 
 PARTS = ('embedding', 'encoder')
@@ -124,12 +123,10 @@ def describe(settings: Dict[str, Any]) -> Dict[str, Any]:
     """
     model = settings['model']
     dataset = settings.get('train_dataloader', {}).get('dataset', {})
-    relevant = {key: settings.get(key) for key in _SETTINGS}
-    content = json.dumps(relevant, sort_keys=True, default=str)
     return dict(
         method=model['type'],
         data=f'{dataset.get("data_root", "")} {dataset.get("ann_file", "")}',
-        config_hash=hashlib.sha256(content.encode()).hexdigest()[:16],
+        config_hash=settings_digest(settings, _SETTINGS),
         **{key: encoder_settings(model)[key]
            for key in ('tokenizer', *PARTS)})
 

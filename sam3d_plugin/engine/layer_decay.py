@@ -7,6 +7,7 @@ from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
 from ..models.backbones import PointTokenBackbone
+from ..store.errors import UserError
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -26,11 +27,11 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         super()._validate_cfg()
         decay = self.paramwise_cfg.get('layer_decay')
         if decay is None or not 0 < decay <= 1:
-            raise ValueError('LayerDecayOptimWrapperConstructor needs '
-                             'optim_wrapper.paramwise_cfg.layer_decay, more '
-                             f'than 0 and at most 1; got {decay}')
+            raise UserError('LayerDecayOptimWrapperConstructor needs '
+                            'optim_wrapper.paramwise_cfg.layer_decay, more '
+                            f'than 0 and at most 1; got {decay}')
         if self.base_lr is None:
-            raise ValueError('layer_decay needs optim_wrapper.optimizer.lr')
+            raise UserError('layer_decay needs optim_wrapper.optimizer.lr')
 
     def add_params(self,
                    params: List[dict],
@@ -82,8 +83,8 @@ def decay_powers(model: nn.Module) -> Dict[int, int]:
             continue
         encoder = backbone.encoder
         if not hasattr(encoder, 'blocks'):
-            raise ValueError(f'layer_decay: {type(encoder).__name__} has no '
-                             'blocks, as PlainPointTransformer has')
+            raise UserError(f'layer_decay: {type(encoder).__name__} has no '
+                            'blocks, as PlainPointTransformer has')
         parts = [[backbone.embedding, encoder.position_embedding]]
         parts += [[block] for block in encoder.blocks]
         for i, modules in enumerate(parts):
@@ -91,7 +92,7 @@ def decay_powers(model: nn.Module) -> Dict[int, int]:
                 for parameter in part.parameters():
                     powers[id(parameter)] = len(parts) - i
     if not powers:
-        raise ValueError('layer_decay is for the encoder of a '
-                         f'PointTokenBackbone, and {type(model).__name__} has '
-                         'none: leave out optim_wrapper.constructor')
+        raise UserError('layer_decay is for the encoder of a '
+                        f'PointTokenBackbone, and {type(model).__name__} has '
+                        'none: leave out optim_wrapper.constructor')
     return powers

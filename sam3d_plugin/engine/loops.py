@@ -7,6 +7,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner, ValLoop
 from torch.utils.data import DataLoader
 
 from ..ops.random_state import keep_random_state
+from ..store.errors import UserError
 
 
 @LOOPS.register_module()
@@ -38,13 +39,13 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
                  val_begin: int = 1,
                  val_interval: int = 1) -> None:
         if (max_epochs is None) == (max_iters is None):
-            raise ValueError('train_cfg of ResumableTrainLoop takes either '
-                             'max_epochs or max_iters')
+            raise UserError('train_cfg of ResumableTrainLoop takes either '
+                            'max_epochs or max_iters')
         super().__init__(runner, dataloader, max_epochs or 0, val_begin,
                          val_interval)
         steps = len(self.dataloader)
         if steps == 0:
-            raise ValueError(
+            raise UserError(
                 f'the training set has {len(self.dataloader.dataset)} '
                 'samples, fewer than one batch takes: lower '
                 'train_dataloader.batch_size')

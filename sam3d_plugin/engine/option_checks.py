@@ -11,6 +11,8 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Set
 from mmengine.config import Config
 from mmengine.registry import Registry
 
+from ..store.errors import UserError
+
 # Read by mmengine's runner and by ours beside the runner's own arguments.
 _RUN_SETTINGS = {
     'activation_checkpointing', 'allow_missing', 'compile',
@@ -73,8 +75,8 @@ def check_options(cfg: Config, options: Dict[str, Any]) -> Dict[str, Any]:
             problem = _find_problem(settings, key, value)
             problems += [problem] if problem else []
     if problems:
-        raise ValueError(f'--cfg-options: {"; ".join(problems)} '
-                         '(+KEY=VALUE sets a key without this check)')
+        raise UserError(f'--cfg-options: {"; ".join(problems)} '
+                        '(+KEY=VALUE sets a key without this check)')
     return {key.lstrip('+'): value for key, value in options.items()}
 
 

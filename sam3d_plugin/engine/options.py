@@ -8,6 +8,7 @@ from typing import Any, Dict, List
 from mmengine.config import Config, ConfigDict
 
 from ..datasets.preflight import find_leaf_datasets
+from ..store.errors import UserError
 from .option_checks import check_options
 from .projects import make_projects_importable
 
@@ -63,12 +64,12 @@ def read_config(filename: str, options: Dict[str, Any]) -> Config:
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError) as error:
-        raise ValueError(f'--cfg-options do not fit {filename}: '
-                         f'{error.args[0]}') from error
+        raise UserError(f'--cfg-options do not fit {filename}: '
+                        f'{error.args[0]}') from error
     if 'data_root' in options:
         if not old_roots:
-            raise ValueError('the config has no data_root that --cfg-options '
-                             'could change')
+            raise UserError('the config has no data_root that --cfg-options '
+                            'could change')
         for old_root in old_roots:
             move_data_root(cfg, old_root, options['data_root'])
     if 'teacher' in options:
@@ -81,7 +82,7 @@ def _check_config_file(path: Path) -> None:
     if path.suffix not in _CONFIG_SUFFIXES:
         hint = ('; are config and checkpoint swapped?'
                 if path.suffix in _WEIGHT_SUFFIXES else '')
-        raise ValueError(f'{path} is not a config (.py){hint}')
+        raise UserError(f'{path} is not a config (.py){hint}')
     if path.is_file():
         return
     names = [p.name for p in path.parent.glob('*.py')]
@@ -102,9 +103,9 @@ def set_teacher(cfg: Config, checkpoint: str) -> None:
     """
     targets: Any = cfg.model.get('target_generator') or {}
     if 'checkpoint' not in targets:
-        raise ValueError('the config has no teacher that --cfg-options '
-                         'could name: its model has no target_generator with '
-                         'a checkpoint')
+        raise UserError('the config has no teacher that --cfg-options '
+                        'could name: its model has no target_generator with '
+                        'a checkpoint')
     targets.checkpoint = checkpoint
 
 
@@ -165,8 +166,8 @@ def apply_train_options(cfg: Config, args: argparse.Namespace) -> None:
         cfg.sync_bn = args.sync_bn
     if args.auto_scale_lr:
         if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
-            raise ValueError(f'--auto-scale-lr needs auto_scale_lr.'
-                             f'base_batch_size in {args.config}')
+            raise UserError(f'--auto-scale-lr needs auto_scale_lr.'
+                            f'base_batch_size in {args.config}')
         cfg.auto_scale_lr.enable = True
     if args.resume is not None:
         cfg.resume = True
@@ -186,8 +187,8 @@ def enable_amp(cfg: Config) -> None:
     """
     wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise ValueError('--amp works with OptimWrapper, and the config has '
-                         f'{wrapper}')
+        raise UserError('--amp works with OptimWrapper, and the config has '
+                        f'{wrapper}')
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
@@ -203,6 +204,6 @@ def enable_tta(cfg: Config) -> None:
     """
     for key in ('tta_model', 'tta_pipeline'):
         if key not in cfg:
-            raise ValueError(f'--tta needs {key} in the config')
+            raise UserError(f'--tta needs {key} in the config')
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)

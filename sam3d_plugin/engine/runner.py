@@ -18,11 +18,11 @@ from ..ops.random_state import keep_random_state
 from ..store.checkpoint import (CheckpointError, LoadReport,
                                 extract_state_dict, load_encoder,
                                 read_checkpoint)
+from ..store.errors import UserError, naming
 from .checkpoint import (RESUMABLE, find_newest_checkpoint, publish,
                          temporary_name)
 from .console import file_only, quieten, without_shell_messages
 from .distributed import check_gpu_count, init_gloo
-from .work_dir import unwritable
 
 
 @RUNNERS.register_module()
@@ -146,8 +146,8 @@ class PointRunner(Runner):
         for name in ('max_epochs', 'max_iters', 'val_interval'):
             value = getattr(built, name, 1)
             if value < 1 or value != int(value):
-                raise ValueError(f'train_cfg.{name} is {value}; it must be a '
-                                 'whole number >= 1')
+                raise UserError(f'train_cfg.{name} is {value}; it must be a '
+                                'whole number >= 1')
         dataset = built.dataloader.dataset
         hand_over_metainfo(self.model, getattr(dataset, 'metainfo', {}))
         return built
@@ -264,11 +264,9 @@ class PointRunner(Runner):
             return
         temporary = temporary_name(filename)
         try:
-            super().save_checkpoint(out_dir, temporary, **kwargs)
-            publish(out_dir, filename)
-        except OSError as error:
-            raise unwritable(f'checkpoint {filename} in {out_dir}',
-                             error) from error
+            with naming(Path(out_dir, filename), replace=True):
+                super().save_checkpoint(out_dir, temporary, **kwargs)
+                publish(out_dir, filename)
         finally:
             with suppress(OSError):  # which would hide the first one
                 Path(out_dir, temporary).unlink(missing_ok=True)

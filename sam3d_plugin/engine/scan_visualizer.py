@@ -9,6 +9,7 @@ from mmdet3d.structures import Det3DDataSample
 from mmengine.visualization import Visualizer
 from torch import Tensor
 
+from ..store.errors import UserError
 from ..visualization.box_groups import PREDICTED_COLOR, TRUE_COLOR, BoxGroup
 from ..visualization.boxes import LabelledBoxes
 from ..visualization.render import draw_room
@@ -63,8 +64,8 @@ class ScanVisualizer(Visualizer):
             ValueError: When a window is asked for.
         """
         if show:
-            raise ValueError('ScanVisualizer opens no window; pass --not-show '
-                             'and --output-dir to browse_dataset.py')
+            raise UserError('ScanVisualizer opens no window; pass --not-show '
+                            'and --output-dir to browse_dataset.py')
         points = np.asarray(torch.as_tensor(data_input['points']).cpu())
         groups, colors = [], None
         for kind, is_drawn, color in (('gt', draw_gt, TRUE_COLOR),

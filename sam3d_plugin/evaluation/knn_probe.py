@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..store.errors import UserError
 from . import linear_probe
 from .token_features import TokenFeatures
 
@@ -33,10 +34,10 @@ class NeighborSettings:
 
     def __post_init__(self) -> None:
         if self.neighbors < 1:
-            raise ValueError(f'neighbors must be >= 1, got {self.neighbors}')
+            raise UserError(f'neighbors must be >= 1, got {self.neighbors}')
         if self.temperature is not None and self.temperature <= 0:
-            raise ValueError('the temperature must be positive, or None, got '
-                             f'{self.temperature}')
+            raise UserError('the temperature must be positive, or None, got '
+                            f'{self.temperature}')
 
 
 def probe(train: TokenFeatures, test: TokenFeatures, classes: Sequence[str],

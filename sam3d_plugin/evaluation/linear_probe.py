@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..store.errors import UserError
 from .token_features import TokenFeatures
 
 READ_OUTS = ('own', 'three_nn')
@@ -250,8 +251,8 @@ def check_labels(train: TokenFeatures, test: TokenFeatures) -> None:
     """
     for name, part in (('train', train), ('test', test)):
         if not (part.labels >= 0).any():
-            raise ValueError(f'no point of the {name} frames is labeled: name '
-                             'other scans')
+            raise UserError(f'no point of the {name} frames is labeled: name '
+                            'other scans')
 
 
 def confusion(labels: Tensor, predictions: Tensor, num_classes: int) -> Tensor:

@@ -7,6 +7,8 @@ from mmdet3d.evaluation import IndoorMetric
 from mmdet3d.registry import METRICS
 from mmengine.logging import print_log
 
+from ..store.errors import UserError
+
 
 def _to_float(value: Any) -> float:
     """Convert a number, or an array that holds one number."""
@@ -47,9 +49,9 @@ class PresentClassIndoorMetric(IndoorMetric):
             for label in truth['gt_labels_3d']
         }
         if not present:
-            raise ValueError('no scene of the split has a true box, so there '
-                             'is nothing to evaluate; choose a split with '
-                             'labeled scans')
+            raise UserError('no scene of the split has a true box, so there '
+                            'is nothing to evaluate; choose a split with '
+                            'labeled scans')
         classes = self.dataset_meta['classes']
         absent = [
             name for label, name in enumerate(classes) if label not in present

@@ -6,6 +6,8 @@ from mmdet3d.evaluation import SegMetric
 from mmdet3d.registry import METRICS
 from mmengine.logging import print_log
 
+from ..store.errors import UserError
+
 
 @METRICS.register_module()
 class PresentClassSegMetric(SegMetric):
@@ -33,9 +35,9 @@ class PresentClassSegMetric(SegMetric):
         names = self.dataset_meta['label2cat']
         present = self._present_labels(results)
         if not present:
-            raise ValueError('no point of the split has a label, so there is '
-                             'nothing to evaluate; choose a split with '
-                             'labeled scans')
+            raise UserError('no point of the split has a label, so there is '
+                            'nothing to evaluate; choose a split with '
+                            'labeled scans')
         metrics: Optional[dict] = super().compute_metrics(results)
         absent = [label for label in names if label not in present]
         if metrics is None or not absent:

@@ -19,6 +19,7 @@ from ..models.tokenizers.region_majority import majority_regions
 from ..ops import three_nn
 from ..ops.propagation import inverse_distance_weights
 from ..ops.random_state import keep_random_state
+from ..store.errors import UserError
 from ..structures import PointTokens
 
 
@@ -176,8 +177,8 @@ def encode_frames(encoder: Encoder,
     joined = TokenFeatures(*(torch.cat([getattr(part, name) for part in parts])
                              for name in TokenFeatures.__dataclass_fields__))
     if not torch.isfinite(joined.features).all():
-        raise ValueError('the encoder gives features that are NaN or '
-                         'infinite: its training diverged')
+        raise UserError('the encoder gives features that are NaN or '
+                        'infinite: its training diverged')
     return joined
 
 

@@ -1,9 +1,8 @@
 """The arms of the ladder: which trainings, how long, and what is probed.
 
-An arm is a list of steps, each a config with options, and is data: another
-arm is another entry of ``ARMS``.
+An arm is a list of steps, each a config with options. Those of other methods
+come from their metafiles, see :mod:`.methods`.
 """
-import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,9 +10,10 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ..engine.options import read_config
+from ..store.errors import UserError
+from ..store.provenance import digest, file_digests
+from .methods import read_methods, stage_configs
 
-CONFIGS = 'configs/sam3d'
-POINT_MAE = 'projects/point_mae/configs'
 # Of a config, what a training depends on.
 _SETTINGS = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
              'train_cfg', 'randomness', 'custom_hooks')
@@ -63,20 +63,14 @@ def _sam(num_tokens: int, min_points: int) -> Dict[str, Any]:
 
 BUDGETS = dict(
     mini=Budget(
-        configs=dict(
-            stage1=f'{CONFIGS}/stage1_synthrooms_mini.py',
-            stage2=f'{CONFIGS}/stage2_synthrooms_mini.py',
-            point_mae=f'{POINT_MAE}/point_mae_synthrooms_mini.py'),
+        configs=stage_configs('mini'),
         # As many kNN tokens as there are regions; see the mini configs.
         tokens=dict(knn=_knn(64, 64), sam=_sam(128, 4)),
         unit='iters',
         length=1000,
         num_points=4096),
     full=Budget(
-        configs=dict(
-            stage1=f'{CONFIGS}/stage1_synthrooms.py',
-            stage2=f'{CONFIGS}/stage2_synthrooms.py',
-            point_mae=f'{POINT_MAE}/point_mae_scannet.py'),
+        configs=stage_configs('full'),
         tokens=dict(knn=_knn(256, 128), sam=_sam(256, 16)),
         unit='epochs',
         length=120,
@@ -100,14 +94,24 @@ class Arm(NamedTuple):
 ARMS = dict(
     random_knn=Arm('knn'),
     random_sam=Arm('sam'),
-    point_mae_knn=Arm('knn', ('point_mae', )),
+    **{
+        f'{method.key}_{tokens}':
+        Arm(tokens, tuple(stage.name for stage in method.stages))
+        for method in read_methods().values() if method.key != 'sam3d'
+        for tokens in method.tokens
+    },
     stage1_knn=Arm('knn', ('stage1', )),
     stage1_sam=Arm('sam', ('stage1', )),
     full_knn=Arm('knn', ('stage1', 'stage2')),
     full_sam=Arm('sam', ('stage1', 'stage2')),
     two_full_stages_knn=Arm('knn', ('stage1', 'stage2'), True),
     two_full_stages_sam=Arm('sam', ('stage1', 'stage2'), True))
-KINDS = ('stage1', 'stage2', 'point_mae')
+KINDS = tuple(stage_configs('mini'))
+_TEACHERS = {
+    stage.name
+    for method in read_methods().values()
+    for stage in method.stages if stage.has_teacher
+}
 # Those of equal budget, and their untrained encoders.
 DEFAULT_ARMS = [name for name, arm in ARMS.items() if not arm.is_long]
 
@@ -150,8 +154,8 @@ def step_lengths(arm: Arm, length: int) -> List[int]:
     count = len(arm.steps)
     rest = length // count
     if rest < 2:
-        raise ValueError(f'a length of {length} is too short for {count} '
-                         'trainings: give at least 2 to each')
+        raise UserError(f'a length of {length} is too short for {count} '
+                        'trainings: give at least 2 to each')
     return [length - rest * (count - 1)] + [rest] * (count - 1)
 
 
@@ -188,7 +192,7 @@ def plan(arm: Arm,
                 **_length_options(budget.unit, steps)
             },
             extra=[*extra.get('all', ()), *extra.get(kind, ())],
-            has_teacher=kind == 'stage2')
+            has_teacher=kind in _TEACHERS)
         for kind, steps in zip(arm.steps, lengths)
     ]
 
@@ -242,7 +246,7 @@ def settings_hash(steps: List[PlannedStep], probe: List[Any],
     ] for step in steps]
     text = json.dumps(content, sort_keys=True)
     text = text.replace(data_root.rstrip('/'), 'DATA')
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest(text.encode())
 
 
 @lru_cache(maxsize=None)
@@ -271,7 +275,5 @@ def data_marks(data_root: str) -> Dict[str, str]:
         raise FileNotFoundError(
             f'{data_root} has no region_maps: make and prepare the data set '
             'first (README, "Without any data")')
-    return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        for name in _MANIFESTS if (path := Path(data_root, name)).is_file()
-    }
+    marks = file_digests(Path(data_root), _MANIFESTS)
+    return {name: mark for name, mark in marks.items() if mark}

@@ -18,6 +18,8 @@ from typing import List, Mapping, Optional, Sequence
 import numpy as np
 from scipy import stats
 
+from ..store.errors import UserError
+
 LEVEL = 0.05
 # Relative to the scores: a smaller spread is rounding.
 _ROUNDING = 1e-9
@@ -95,10 +97,10 @@ def summarize(scores: Sequence[float]) -> Summary:
         ValueError: When there is no score, or one is not finite.
     """
     if not scores:
-        raise ValueError('an arm without a finished training has no score')
+        raise UserError('an arm without a finished training has no score')
     if not all(map(math.isfinite, scores)):
-        raise ValueError(f'a score is not finite: {list(scores)}; look at '
-                         'that run before comparing')
+        raise UserError(f'a score is not finite: {list(scores)}; look at '
+                        'that run before comparing')
     std = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
     return Summary(len(scores), math.fsum(scores) / len(scores), std)
 

@@ -10,46 +10,29 @@
     scores                         by checkpoint (last, best), one dict of
                                    metrics per evaluation
 """
-import hashlib
 import json
-import os
 import pickle
-import platform
-import subprocess
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
-import torch
 from mmengine.config import Config
 
 from ..engine.work_dir import locked_work_dir
-from ..store import atomic_write
+from ..store import atomic_write, provenance
+from ..store.errors import RecordError, UserError
 from ..store.manifest import differences
+from ..store.provenance import (digest, file_digest, file_digests,
+                                settings_digest)
 
 # Settings that a result depends on; logging and folders it does not.
 _SETTINGS = ('model', 'train_dataloader', 'test_dataloader', 'optim_wrapper',
              'param_scheduler', 'train_cfg', 'test_evaluator', 'custom_hooks',
              'randomness', 'load_from')
-_DIGITS = 16
 _LOADERS = ('train_dataloader', 'test_dataloader')
 _MANIFEST, _REGIONS = 'manifest.json', 'regions of '
 # What a training depends on, and where its work directory says so.
 _OF_TRAINING = ('config_hash', 'data', 'encoder', 'start', 'best')
 TRAINING = 'training.json'
-
-
-class RecordError(ValueError):
-    """Says in one sentence why something is not taken for what it is not."""
-
-
-def digest(content: bytes) -> str:
-    """Short checksum of some bytes."""
-    return hashlib.sha256(content).hexdigest()[:_DIGITS]
-
-
-def file_digest(path: Path) -> Optional[str]:
-    """Short checksum of a file; None where there is none."""
-    return digest(path.read_bytes()) if path.is_file() else None
 
 
 def config_hash(cfg: Config) -> str:
@@ -62,11 +45,8 @@ def config_hash(cfg: Config) -> str:
     Returns:
         str: 16 hexadecimal digits.
     """
-    settings = {key: cfg.get(key) for key in _SETTINGS}
-    text = json.dumps(settings, sort_keys=True, default=str)
-    for root in {dataset['data_root'] for dataset in leaf_datasets(cfg)}:
-        text = text.replace(f'"{root}', '"')
-    return digest(text.encode())
+    roots = [dataset['data_root'] for dataset in leaf_datasets(cfg)]
+    return settings_digest(cfg, _SETTINGS, roots)
 
 
 def leaf_datasets(cfg: Config,
@@ -111,11 +91,10 @@ def data_marks(cfg: Config) -> Dict[str, Optional[str]]:
         Dict[str, Optional[str]]: By name inside the data root, and by
         'regions of INFOS'; None for what is not there.
     """
-    marks = {}
+    marks: Dict[str, Optional[str]] = {}
     for dataset in leaf_datasets(cfg):
         root = Path(dataset['data_root'] or '.')
-        for name in [_MANIFEST, *dataset['ann_files']]:
-            marks[name] = file_digest(root / name)
+        marks.update(file_digests(root, [_MANIFEST, *dataset['ann_files']]))
         for step in dataset.get('pipeline') or ():
             if step['type'].endswith('LoadRegionIds'):
                 for name in dataset['ann_files']:
@@ -227,14 +206,16 @@ def note_commit(note: Path) -> None:
         note (Path): JSON file about the training.
     """
     found = json.loads(note.read_text())
-    found['commits'] = _unique([*found.get('commits', ()), commit()])
+    found['commits'] = _unique(
+        [*found.get('commits', ()),
+         provenance.commit()])
     write_record(note, found)
 
 
 def commits_of(note: Path) -> str:
     """Commits of :func:`note_commit`, if any, and that of now."""
     found = json.loads(note.read_text()) if note.is_file() else {}
-    return ', '.join(_unique([*found.get('commits', ()), commit()]))
+    return ', '.join(_unique([*found.get('commits', ()), provenance.commit()]))
 
 
 def _unique(names: Sequence[str]) -> List[str]:
@@ -257,26 +238,6 @@ def describe_commits(arms: Mapping[str, Sequence[str]]) -> List[str]:
         return [f'Trained or evaluated by different commits: {listed}.']
     changed = [t for t in texts if t.endswith('-dirty') or t == 'unknown']
     return [f'The code may differ from its commit: {t}.' for t in changed]
-
-
-def commit() -> str:
-    """Commit of the code, marked where files differ from it."""
-    return subprocess.run(['git', 'describe', '--always', '--dirty'],
-                          cwd=Path(__file__).parent,
-                          capture_output=True,
-                          text=True).stdout.strip() or 'unknown'
-
-
-def hardware() -> Dict[str, Any]:
-    """The machine that this runs on."""
-    gpus = [
-        torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())
-    ]
-    return dict(
-        device=', '.join(gpus) or f'cpu {platform.machine()}',
-        cores=os.cpu_count(),
-        python=platform.python_version(),
-        torch=torch.__version__)
 
 
 def write_record(path: Path, record: Dict[str, Any]) -> None:
@@ -307,39 +268,32 @@ def read_records(folder: Path) -> List[Dict[str, Any]]:
             int(record['seed']), record['scores']['last'], record['data']
             record['scored_on'], record['commit']
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f'{path} is no whole record of a run '
-                             f'({error!r}); remove it and evaluate '
-                             'again') from error
+            raise UserError(f'{path} is no whole record of a run '
+                            f'({error!r}); remove it and evaluate '
+                            'again') from error
     if not records:
-        raise ValueError(f'{folder} holds no seed_*.json; make them with '
-                         'tools/experiments/evaluate.py')
+        raise UserError(f'{folder} holds no seed_*.json; make them with '
+                        'tools/experiments/evaluate.py')
     for record in records[1:]:
-        key = _difference(records[0], record)
-        if key:
-            raise ValueError(
+        found = differences(_shared(records[0]), _shared(record))
+        if found:
+            raise RecordError(
                 f'{folder}: seeds {records[0]["seed"]} and '
-                f'{record["seed"]} differ in {key}, so they are not runs '
+                f'{record["seed"]} differ in {found[0]}, so they are not runs '
                 'of one arm; give each arm a folder of its own')
     return sorted(records, key=lambda record: record['seed'])
 
 
-def _difference(first: Dict[str, Any], other: Dict[str, Any]) -> str:
-    """What two runs of an arm must share and do not; '' if there is none."""
-    options = first.get('options') or {}
-    shared = ['config', 'options']
+def _shared(record: Dict[str, Any]) -> Dict[str, Any]:
+    """What the runs of an arm must have in common."""
+    options = record.get('options') or {}
+    keys = ['config', 'options']
     if '{seed}' not in str(options):
-        shared += ['encoder', 'start']
-    for key in shared:
-        if first.get(key) != other.get(key):
-            return key
-    names = {*first['data'], *other['data']}
+        keys += ['encoder', 'start']
+    data = record['data']
     if _trains_on_data_of_seed(options):
-        names = {*scored_marks(first), *scored_marks(other)}
-    for name in sorted(names):
-        marks = [run['data'].get(name, '') for run in (first, other)]
-        if marks[0] != marks[1]:
-            return f'data ({name})'
-    return ''
+        data = scored_marks(record)
+    return {**{key: record.get(key) for key in keys}, 'data': data}
 
 
 def _trains_on_data_of_seed(options: Dict[str, Any]) -> bool:

@@ -189,15 +189,16 @@ def run_steps(steps: Sequence[Step],
             stop(step, status)
 
 
-def run_command(
-        command: List[str],
-        environment: Optional[dict] = None) -> Tuple[int, struct_rusage]:
+def run_command(command: List[str],
+                environment: Optional[dict] = None,
+                **options: Any) -> Tuple[int, struct_rusage]:
     """Run a command that stands for one of this Python.
 
     Args:
         command (List[str]): Begins with ``python`` or ``torchrun``.
         environment (Optional[dict]): Its environment. Defaults to
             that of this process.
+        **options (Any): Of ``subprocess.Popen``.
 
     Returns:
         Tuple[int, struct_rusage]: Exit status, negative after a signal and
@@ -205,7 +206,9 @@ def run_command(
         waited for have used.
     """
     child = subprocess.Popen(
-        [sys.executable, *_RUNNERS[command[0]], *command[1:]], env=environment)
+        [sys.executable, *_RUNNERS[command[0]], *command[1:]],
+        env=environment,
+        **options)
     is_interrupted = False
     while child.returncode is None:
         try:
@@ -229,7 +232,7 @@ def stop(step: Step, status: int) -> NoReturn:
     """
     if status == INTERRUPTED:
         print(
-            '\nstopped; the same command goes on where it was',
+            '\nerror: interrupted; rerun the command to resume',
             file=sys.stderr)
         raise SystemExit(status)
     how = f'ended with status {status}; its message is above'
@@ -240,9 +243,8 @@ def stop(step: Step, status: int) -> NoReturn:
     if status == -9:
         how += ', as happens when memory runs out: close other programs'
     raise SystemExit(
-        f'\nerror: step "{step.name}" {how}.\nMend that and run the same '
-        'command again: what is whole stays, and this step goes on. The step '
-        f'alone:\n  {step}')
+        f'\nerror: step "{step.name}" {how}.\nFix that and rerun the command: '
+        f'finished steps are skipped. This step alone:\n  {step}')
 
 
 def training(config: str, work_dir: str, options: Dict[str, Any]) -> Step:

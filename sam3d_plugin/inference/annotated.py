@@ -13,6 +13,7 @@ from mmengine.fileio import get
 
 from ..engine.scan_visualizer import to_boxes
 from ..store import read_region_file
+from ..store.errors import UserError
 from ..visualization.points import colors_from_height, colors_from_ids
 from ..visualization.scene import Scene
 from .predictor import single_dataset
@@ -69,9 +70,9 @@ class AnnotatedScans:
         unknown = [name for name in names or () if name not in known]
         if unknown:
             more = ' …' if len(known) > 20 else ''
-            raise ValueError(f'{self.dataset.ann_file} has no scan '
-                             f'{" or ".join(unknown)}; it has '
-                             f'{", ".join(self.names[:20])}{more}')
+            raise UserError(f'{self.dataset.ann_file} has no scan '
+                            f'{" or ".join(unknown)}; it has '
+                            f'{", ".join(self.names[:20])}{more}')
         return {name: known[name] for name in names or known}
 
     def scene(self, index: int, color: str = 'rgb') -> Scene:
@@ -123,15 +124,15 @@ def _read_points(info: Dict[str, Any]) -> np.ndarray:
         raise FileNotFoundError(
             f'{path} is missing; import the scan again') from None
     if not content or len(content) % (4 * columns):
-        raise ValueError(f'{path} is empty or truncated: its size does not '
-                         f'fit {columns} values per point; import it again')
+        raise UserError(f'{path} is empty or truncated: its size does not '
+                        f'fit {columns} values per point; import it again')
     return np.frombuffer(content, np.float32).reshape(-1, columns)
 
 
 def _read_regions(info: Dict[str, Any], xyz: np.ndarray) -> np.ndarray:
     """Region id of each point as stored, (N,)."""
     if not info.get('pts_region_path'):
-        raise ValueError(f'the infos of {points_file(info)} name no region '
-                         'file; choose --color rgb or height')
+        raise UserError(f'the infos of {points_file(info)} name no region '
+                        'file; choose --color rgb or height')
     root = Path(points_file(info)).parent.parent
     return read_region_file(root / 'regions' / info['pts_region_path'], xyz)

@@ -31,6 +31,7 @@ from ..preparation.sources.scans.frames import move_near_origin
 from ..preparation.sources.scans.scan import Scan
 from ..store.checkpoint import (extract_state_dict, load_encoder,
                                 read_checkpoint)
+from ..store.errors import UserError
 from ..visualization.boxes import LabelledBoxes
 from .detections import Detections
 from .origins import place_scan
@@ -137,8 +138,8 @@ class Predictor:
         origin = origin + near.aligned_offset
         sample = self._run(placed)
         if 'pred_instances_3d' not in sample:
-            raise ValueError('the config is not a detector: it predicts '
-                             f'{", ".join(sample.keys())}')
+            raise UserError('the config is not a detector: it predicts '
+                            f'{", ".join(sample.keys())}')
         boxes = self._select(sample.pred_instances_3d, score_thr, origin)
         return Detections(scan.name, boxes, scan.aligned_xyz, colors_of(scan),
                           scan.axis_align, float(score_thr), tokens,
@@ -170,11 +171,11 @@ class Predictor:
         near = move_near_origin(scan)
         sample = self._run(near)
         if 'pts_seg_logits' not in sample:
-            raise ValueError('the config is not a segmentor: it predicts '
-                             f'{", ".join(sample.keys())}')
+            raise UserError('the config is not a segmentor: it predicts '
+                            f'{", ".join(sample.keys())}')
         logits = sample.pts_seg_logits.pts_seg_logits
         if logits.shape[1] != len(scan.xyz):
-            raise ValueError(
+            raise UserError(
                 f'{scan.path} has {len(scan.xyz)} points, and the test '
                 f'pipeline kept {logits.shape[1]}: take out its sampling')
         best = logits.float().softmax(dim=0).max(dim=0)
@@ -205,7 +206,7 @@ class Predictor:
             module.tokenizer = tokenizer
             needed = tokenizer.points_needed
             if len(scan.xyz) < needed:
-                raise ValueError(
+                raise UserError(
                     f'{scan.path} has {len(scan.xyz)} points, and the model '
                     f'makes {needed} tokens or neighbors of them; take a '
                     'denser scan')
@@ -266,9 +267,9 @@ class Predictor:
                 origin: np.ndarray) -> LabelledBoxes:
         """Boxes with scores >= the threshold, best first, moved back."""
         if not torch.isfinite(instances.bboxes_3d.tensor).all():
-            raise ValueError(f'{self.checkpoint} predicts boxes that are not '
-                             'finite; use a checkpoint from before the '
-                             'training diverged')
+            raise UserError(f'{self.checkpoint} predicts boxes that are not '
+                            'finite; use a checkpoint from before the '
+                            'training diverged')
         instances = instances[instances.scores_3d >= score_thr]
         instances = instances[instances.scores_3d.argsort(
             descending=True, stable=True)]
@@ -299,8 +300,8 @@ def _as_scan(scan: Union[str, Path, Scan, ArrayLike], rgb: Optional[ArrayLike],
     if not isinstance(scan, (str, Path, Scan)):
         return scene_of_arrays(scan, rgb, region_ids, options=options)
     if rgb is not None or region_ids is not None:
-        raise ValueError('rgb and region_ids belong to an array of xyz; a '
-                         'file or Scan brings its own')
+        raise UserError('rgb and region_ids belong to an array of xyz; a '
+                        'file or Scan brings its own')
     return scan if isinstance(scan, Scan) else read_scene(scan, options)
 
 
@@ -324,8 +325,8 @@ def single_dataset(cfg: Config,
     dataset = deepcopy(loader.get('dataset') or {})
     dataset = next(find_leaf_datasets(dataset), dataset)
     if key not in dataset:
-        raise ValueError(f'{cfg.filename} has no {split}_dataloader with '
-                         f'{key}; give the config of a detector or segmentor')
+        raise UserError(f'{cfg.filename} has no {split}_dataloader with '
+                        f'{key}; give the config of a detector or segmentor')
     return dataset
 
 

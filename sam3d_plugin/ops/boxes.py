@@ -3,6 +3,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..store.errors import UserError
 from . import _mmcv, _torch_ops
 from ._arrays import as_float_array
 from ._box_kernels import mark_all, mark_first
@@ -13,8 +14,8 @@ from ._numba import run_in_chunks
 def _check(points: Tensor, boxes: Tensor) -> None:
     if points.dim() != 3 or points.size(2) != 3 or boxes.dim() != 3 \
             or boxes.size(2) != 7 or points.size(0) != boxes.size(0):
-        raise ValueError('points must be (B, M, 3) and boxes (B, T, 7), got '
-                         f'{tuple(points.shape)} and {tuple(boxes.shape)}.')
+        raise UserError('points must be (B, M, 3) and boxes (B, T, 7), got '
+                        f'{tuple(points.shape)} and {tuple(boxes.shape)}.')
 
 
 def points_in_boxes_all(points: Tensor, boxes: Tensor) -> Tensor:

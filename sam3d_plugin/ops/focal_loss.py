@@ -5,6 +5,8 @@ import torch.nn.functional as F
 import torchvision.ops
 from torch import Tensor
 
+from ..store.errors import UserError
+
 
 def sigmoid_focal_loss(input: Tensor,
                        target: Tensor,
@@ -33,8 +35,8 @@ def sigmoid_focal_loss(input: Tensor,
         ValueError: For another reduction.
     """
     if reduction not in ('none', 'mean', 'sum'):
-        raise ValueError(f'reduction {reduction!r} is unknown; use none, mean '
-                         'or sum')
+        raise UserError(f'reduction {reduction!r} is unknown; use none, mean '
+                        'or sum')
     classes = input.size(1)
     truth = F.one_hot(target, classes + 1)[:, :classes].float()
     loss = torchvision.ops.sigmoid_focal_loss(input.float(), truth, alpha,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from ..store.errors import UserError
 from . import _mmcv
 
 # Divisors are kept away from zero by these (meters, cubic meters). Their
@@ -112,7 +113,7 @@ def box_iou_rotated(bboxes1: Tensor,
         return _mmcv.originals()['box_iou_rotated'](bboxes1, bboxes2, mode,
                                                     aligned, clockwise)
     if mode not in ('iou', 'iof'):
-        raise ValueError(f'mode must be iou or iof, got {mode}')
+        raise UserError(f'mode must be iou or iof, got {mode}')
     if not clockwise:
         mirror = bboxes1.new_tensor([1, 1, 1, 1, -1])
         bboxes1, bboxes2 = bboxes1 * mirror, bboxes2 * mirror
@@ -137,8 +138,8 @@ def _overlap(rectangles: Tensor, others: Tensor, mode: str) -> Tensor:
 def _check(boxes: Tensor, others: Tensor) -> None:
     columns = boxes.shape[-1], others.shape[-1]
     if columns not in ((6, 6), (7, 7)):
-        raise ValueError('boxes must both have 6 columns, or 7 with a yaw, '
-                         f'got {columns[0]} and {columns[1]}')
+        raise UserError('boxes must both have 6 columns, or 7 with a yaw, '
+                        f'got {columns[0]} and {columns[1]}')
 
 
 def _extents(boxes: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Optional
 
 import numpy as np
 
+from ..store.errors import UserError
 from . import _graph_kernels as kernels
 
 
@@ -48,16 +49,16 @@ def segment_graph(sources: np.ndarray,
             outside the graph, or a weight is NaN or negative.
     """
     if not len(sources) == len(targets) == len(weights):
-        raise ValueError(f'{len(sources)} sources, {len(targets)} targets and '
-                         f'{len(weights)} weights; give one each per edge')
+        raise UserError(f'{len(sources)} sources, {len(targets)} targets and '
+                        f'{len(weights)} weights; give one each per edge')
     if sizes is not None and len(sizes) != num_nodes:
-        raise ValueError(f'{len(sizes)} sizes for {num_nodes} nodes')
+        raise UserError(f'{len(sizes)} sizes for {num_nodes} nodes')
     for nodes in (sources, targets):
         if len(nodes) and not 0 <= nodes.min() <= nodes.max() < num_nodes:
-            raise ValueError(f'edges name nodes {nodes.min()} to '
-                             f'{nodes.max()} of a graph of {num_nodes}')
+            raise UserError(f'edges name nodes {nodes.min()} to '
+                            f'{nodes.max()} of a graph of {num_nodes}')
     if len(weights) and not weights.min() >= 0:
-        raise ValueError('a weight is NaN or negative')
+        raise UserError('a weight is NaN or negative')
     if sizes is None:
         node_sizes = np.ones(num_nodes, np.int64)
     else:

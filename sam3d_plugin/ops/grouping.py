@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from ..store.errors import UserError
 from . import _mmcv, _torch_ops
 from ._interpolation_kernel import mix_three
 from ._mmcv import originals
@@ -136,7 +137,7 @@ class GroupingOperation(Function):
                 indices.int().contiguous(), features_batch_cnt,
                 indices_batch_cnt).to(features.dtype)
         if features_batch_cnt is not None or indices_batch_cnt is not None:
-            raise NotImplementedError(
+            raise UserError(
                 'grouping_operation of stacked scenes needs CUDA kernels of '
                 'mmcv; give scenes of equal size as (B, C, N).')
         ctx.save_for_backward(indices)

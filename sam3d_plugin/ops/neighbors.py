@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from ..store.errors import UserError
 from . import _mmcv, _torch_ops
 from ._arrays import as_float_array, build_trees, check_points
 from ._ball_kernels import query_by_scan, query_by_tree
@@ -61,12 +62,12 @@ class BallQuery(Function):
                 center_xyz.float().contiguous(), xyz_batch_cnt,
                 center_xyz_batch_cnt)
         if xyz_batch_cnt is not None or center_xyz_batch_cnt is not None:
-            raise NotImplementedError(
+            raise UserError(
                 'ball_query of stacked scenes needs CUDA kernels of mmcv; '
                 'give scenes of equal size as (B, N, 3).')
         if not min_radius < max_radius:
-            raise ValueError(f'min_radius {min_radius} must be below '
-                             f'max_radius {max_radius}.')
+            raise UserError(f'min_radius {min_radius} must be below '
+                            f'max_radius {max_radius}.')
         check_points('center_xyz', center_xyz, False)
         check_points('xyz', xyz, center_xyz.size(1) > 0)
         batch_size, num_centers = center_xyz.shape[:2]
@@ -146,7 +147,7 @@ class KNN(Function):
             xyz = xyz.transpose(1, 2)
             center_xyz = center_xyz.transpose(1, 2)
         if k < 1:
-            raise ValueError(f'k must be at least 1, got {k}.')
+            raise UserError(f'k must be at least 1, got {k}.')
         check_points('center_xyz', center_xyz, False)
         check_points('xyz', xyz, center_xyz.size(1) > 0)
         backend = _mmcv.backend_of(xyz)

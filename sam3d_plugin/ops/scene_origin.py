@@ -7,6 +7,8 @@ sees scenes where it learned to see them.
 import numpy as np
 from torch import Tensor
 
+from ..store.errors import UserError
+
 CENTERS = ('floor', 'mean', 'none')
 # Percentile of z that is the floor; as mmdet3d's heights.
 FLOOR_PERCENTILE = 0.99
@@ -22,8 +24,8 @@ def check_center(center: str) -> None:
         ValueError: When it is none of ``CENTERS``.
     """
     if center not in CENTERS:
-        raise ValueError(f'center {center!r} is unknown; choose one of '
-                         f'{", ".join(CENTERS)}')
+        raise UserError(f'center {center!r} is unknown; choose one of '
+                        f'{", ".join(CENTERS)}')
 
 
 def find_origin(xyz: np.ndarray,

@@ -23,7 +23,7 @@ from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
-from .errors import CheckpointError
+from .errors import CheckpointError, UserError
 from .foreign_files import foreign_kind
 from .state_names import extract_state_dict, find_holder, select_prefix
 
@@ -137,7 +137,7 @@ def _load_safetensors(path: Path) -> Dict[str, Any]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             return dict(state_dict=tensors, meta=file.metadata() or {})
     except SafetensorError as error:
-        raise ValueError(str(error)) from error
+        raise UserError(str(error)) from error
 
 
 def _reading_error(filename: str, error: Exception) -> CheckpointError:

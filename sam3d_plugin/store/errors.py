@@ -1,22 +1,78 @@
-"""Errors of stored data."""
+"""Errors for users: a sentence on what is wrong, where and what to do."""
+import errno
+import os
 import pickle
+from contextlib import contextmanager
+from typing import Iterator, Union
 
 # What reading a damaged pickle, or one of something else, raises.
 BROKEN_PICKLE = (pickle.UnpicklingError, EOFError, ImportError, LookupError,
                  AttributeError, TypeError, ValueError, ArithmeticError,
                  MemoryError, RecursionError)
+_NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
-class StoreError(ValueError):
-    """A store cannot be read or written; says which and what to do."""
+class UserError(ValueError):
+    """An error that the user can fix; tools print its message alone."""
 
 
-class FrameError(ValueError):
-    """One frame, or one scan, cannot be used; says why.
+class StoreError(UserError):
+    """A store cannot be read or written."""
 
-    A run skips it, records this and continues.
+
+class FrameError(UserError):
+    """A frame or scan cannot be used; a run records this and skips it."""
+
+
+class ScanError(UserError):
+    """A file cannot be imported."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint cannot be used."""
+
+
+class RecordError(UserError):
+    """The record of a run cannot be used for what is asked."""
+
+
+def explain_os_error(error: OSError) -> str:
+    """Sentence for an error of the operating system.
+
+    Args:
+        error (OSError): With the name of the file where it is known, see
+            :func:`naming`.
+
+    Returns:
+        str: What is wrong with which file, and what to do.
     """
+    if error.errno is None or not error.strerror:  # a sentence of a reader
+        return str(error)
+    reason, name = error.strerror.lower(), error.filename
+    if isinstance(error, FileNotFoundError) and name:
+        return f'{name} is missing'
+    if error.errno in _NOT_WRITABLE:
+        return (f'{name or "a file"} cannot be written ({reason}); free '
+                'space or choose another folder, then rerun the command')
+    return f'{name}: {reason}' if name else reason
 
 
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be used; the message says which and why."""
+@contextmanager
+def naming(path: Union[str, os.PathLike],
+           replace: bool = False) -> Iterator[None]:
+    """Name a file in errors of the operating system that name none.
+
+    Args:
+        path (Union[str, os.PathLike]): What the block works on.
+        replace (bool): Whether the file that an error names is a temporary
+            one, so that ``path`` says more.
+
+    Yields:
+        None: While errors are named.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and (replace or not error.filename):
+            error.filename = str(path)
+        raise

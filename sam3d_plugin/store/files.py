@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterable, List, Optional, Union
 from mmengine import fileio
 
 from .atomic import atomic_write
-from .errors import StoreError
+from .errors import StoreError, naming
 
 BackendArgs = Optional[Dict[str, Any]]
 PathLike = Union[str, Path]
@@ -79,11 +79,9 @@ def write_bytes(path: PathLike,
         OSError: When it cannot be written, e.g. because the disk is full.
     """
     if is_local(path, backend_args):
-        try:
+        with naming(path, replace=True):  # not its draft
             with atomic_write(path, sync=sync) as file:
                 file.write(content)
-        except OSError as error:  # which names no file, or the draft
-            raise OSError(error.errno, error.strerror, str(path)) from error
     else:
         fileio.put(content, str(path), backend_args=backend_args)
 

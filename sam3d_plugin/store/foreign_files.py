@@ -3,6 +3,8 @@ import codecs
 import re
 from typing import List
 
+from .errors import UserError
+
 _MARKS = {
     codecs.BOM_UTF16_LE: 'utf-16',
     codecs.BOM_UTF16_BE: 'utf-16',
@@ -54,7 +56,7 @@ def decode_text(content: bytes, errors: str = 'replace') -> str:
     """
     kind = foreign_kind(content)
     if kind and content:
-        raise ValueError(f'it is {kind}')
+        raise UserError(f'it is {kind}')
     encoding = next(
         (name for mark, name in _MARKS.items() if content.startswith(mark)),
         'utf-8')

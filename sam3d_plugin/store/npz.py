@@ -7,6 +7,7 @@ from typing import Collection, Dict, List, Tuple, Union
 
 import numpy as np
 
+from .errors import UserError
 from .foreign_files import foreign_kind
 
 # zlib makes at most so many bytes out of one.
@@ -52,9 +53,9 @@ def read_npz(
     except Exception as error:
         kind = _foreign_kind(source)
         if kind:
-            raise ValueError(f'it is {kind}') from error
+            raise UserError(f'it is {kind}') from error
         reason = f'{type(error).__name__}: {error}'[:100]
-        raise ValueError(f'it is not a readable .npz ({reason})') from error
+        raise UserError(f'it is not a readable .npz ({reason})') from error
     return arrays, others
 
 
@@ -79,7 +80,7 @@ def _read_array(archive: zipfile.ZipFile,
         shape, _, dtype = _HEADERS[version](stream)
     held = min(member.file_size, _LARGEST_RATIO * member.compress_size)
     if math.prod(shape) * dtype.itemsize > held:
-        raise ValueError(f'{member.filename} of shape {shape} does not fit '
-                         f'into its {held} bytes')
+        raise UserError(f'{member.filename} of shape {shape} does not fit '
+                        f'into its {held} bytes')
     with archive.open(member) as stream:
         return np.lib.format.read_array(stream, allow_pickle=False)

@@ -14,6 +14,7 @@ import numpy as np
 from mmengine.fileio import get
 
 from .atomic import atomic_write
+from .errors import UserError
 from .npz import read_npz
 
 # Region ids travel as a float32 column of the points; float32
@@ -50,14 +51,14 @@ def check_region_ids(region_ids: np.ndarray, name: str) -> np.ndarray:
     """
     region_ids = np.asarray(region_ids)
     if region_ids.ndim != 1 or region_ids.dtype.kind not in 'iu':
-        raise ValueError(
+        raise UserError(
             f'{name}: region ids must be one integer per point, got '
             f'{region_ids.dtype} of shape {region_ids.shape}')
     if region_ids.size and region_ids.min() < 0:
-        raise ValueError(f'{name}: region id {region_ids.min()} is negative; '
-                         'use 0 for points in no region')
+        raise UserError(f'{name}: region id {region_ids.min()} is negative; '
+                        'use 0 for points in no region')
     if region_ids.size and region_ids.max() > MAX_REGION_ID:
-        raise ValueError(
+        raise UserError(
             f'{name}: region id {region_ids.max()} is over 2^24, which a '
             'float32 point column cannot hold; renumber the regions 1..R')
     return region_ids.astype(np.uint32)
@@ -81,8 +82,8 @@ def encode_region_file(region_ids: np.ndarray, xyz: np.ndarray,
     """
     region_ids = check_region_ids(region_ids, scan)
     if len(region_ids) != len(xyz):
-        raise ValueError(f'{scan}: {len(region_ids)} region ids for '
-                         f'{len(xyz)} points')
+        raise UserError(f'{scan}: {len(region_ids)} region ids for '
+                        f'{len(xyz)} points')
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
@@ -164,13 +165,13 @@ def decode_region_file(content: bytes, path: str,
         num_points = int(arrays['num_points'])
         points_hash = str(arrays['points_hash'])
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f'{path} is not a readable region file ({error}); '
-                         f'{remedy}') from error
+        raise UserError(f'{path} is not a readable region file ({error}); '
+                        f'{remedy}') from error
     if not len(region_ids) == num_points == len(xyz):
-        raise ValueError(f'{path} holds {len(region_ids)} region ids of '
-                         f'{scan}, but the scan has {len(xyz)} points; '
-                         f'{remedy}')
+        raise UserError(f'{path} holds {len(region_ids)} region ids of '
+                        f'{scan}, but the scan has {len(xyz)} points; '
+                        f'{remedy}')
     if points_hash != hash_points(xyz):
-        raise ValueError(f'{path} belongs to other points (its scan is '
-                         f'{scan}); {remedy}')
+        raise UserError(f'{path} belongs to other points (its scan is '
+                        f'{scan}); {remedy}')
     return check_region_ids(region_ids, path)

@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from .errors import StoreError
+from .errors import StoreError, UserError
 from .files import BackendArgs, PathLike, join, read_bytes
 from .frame_rows import FrameRows, pack_frames
 
@@ -50,11 +50,11 @@ def balanced_weights(counts: np.ndarray,
     """
     counts = np.asarray(counts, dtype=np.float64)
     if normalize not in NORMALIZATIONS:
-        raise ValueError(f'normalize {normalize!r} is unknown; choose one of '
-                         f'{", ".join(NORMALIZATIONS)}')
+        raise UserError(f'normalize {normalize!r} is unknown; choose one of '
+                        f'{", ".join(NORMALIZATIONS)}')
     if counts.ndim != 1 or (counts < 0).any() or not counts.any():
-        raise ValueError('counts of groups must be numbers >= 0, one of them '
-                         'above 0')
+        raise UserError('counts of groups must be numbers >= 0, one of them '
+                        'above 0')
     is_used = counts > 0
     tau = 1 - (counts - counts[is_used].min()) / counts.max()
     weights = np.where(is_used, tau, 0)

@@ -11,6 +11,8 @@ from typing import Optional, Sequence, Tuple, Union
 import numpy as np
 import shapely
 
+from ..store.errors import UserError
+
 # Corners differ along an edge in exactly one bit of their index.
 BOX_EDGES = np.array([(i, i | bit) for i in range(8) for bit in (1, 2, 4)
                       if not i & bit])
@@ -38,11 +40,11 @@ class LabelledBoxes:
         if boxes.size == 0:
             boxes = boxes.reshape(0, 7)
         if boxes.ndim != 2 or boxes.shape[1] not in (6, 7):
-            raise ValueError('boxes must be (M, 7) or (M, 6), got '
-                             f'{np.shape(self.boxes)}')
+            raise UserError('boxes must be (M, 7) or (M, 6), got '
+                            f'{np.shape(self.boxes)}')
         if not np.isfinite(boxes).all():
-            raise ValueError('a box has a coordinate that is not finite; '
-                             'leave such boxes out')
+            raise UserError('a box has a coordinate that is not finite; '
+                            'leave such boxes out')
         yaw = np.zeros((len(boxes), 7 - boxes.shape[1]))
         object.__setattr__(self, 'boxes', np.hstack([boxes, yaw]))
         object.__setattr__(self, 'names', tuple(self.names))
@@ -51,8 +53,8 @@ class LabelledBoxes:
             object.__setattr__(self, 'scores', scores)
         for field in (self.names, self.scores):
             if field is not None and len(field) != len(boxes):
-                raise ValueError(f'{len(boxes)} boxes came with '
-                                 f'{len(field)} names or scores')
+                raise UserError(f'{len(boxes)} boxes came with '
+                                f'{len(field)} names or scores')
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -7,6 +7,7 @@ from typing import Any, Dict, Mapping, Sequence, Tuple
 
 import numpy as np
 
+from ..store.errors import UserError
 from .box_groups import class_groups
 from .boxes import match_boxes
 from .html import build_figure
@@ -49,7 +50,7 @@ class SegmentedRoom:
     def __post_init__(self) -> None:
         lengths = {len(self.points), len(self.true), len(self.predicted)}
         if len(lengths) > 1:
-            raise ValueError(
+            raise UserError(
                 f'{self.name} has {len(self.points)} points, '
                 f'{len(self.true)} labels and {len(self.predicted)} '
                 'predictions; the test pipeline must keep all points')

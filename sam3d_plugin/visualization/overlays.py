@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ..store.errors import UserError
 from .figures import figure_image
 from .points import colors_from_ids
 
@@ -98,9 +99,9 @@ def draw_regions(image: np.ndarray, ids: np.ndarray) -> np.ndarray:
         ValueError: When the id map has another size than the image.
     """
     if ids.shape != image.shape[:2]:
-        raise ValueError(f'an id map of {ids.shape[1]}x{ids.shape[0]} does '
-                         f'not fit an image of {image.shape[1]}x'
-                         f'{image.shape[0]} pixels')
+        raise UserError(f'an id map of {ids.shape[1]}x{ids.shape[0]} does '
+                        f'not fit an image of {image.shape[1]}x'
+                        f'{image.shape[0]} pixels')
     colors = colors_from_ids(np.arange(int(ids.max(initial=0)) + 1))
     alpha = np.where(ids > 0, _OPACITY, 0.0)[..., None]
     mixed = (1 - alpha) * image + alpha * colors[ids]
@@ -166,7 +167,7 @@ def contact_sheet(frames: Sequence[FramePanels],
         ValueError: When there is no frame.
     """
     if not frames:
-        raise ValueError('a sheet needs at least one frame')
+        raise UserError('a sheet needs at least one frame')
     limits = depth_range([f.depth for f in frames if f.depth is not None])
     rows = [_row(frame, max_side, limits) for frame in frames]
     height, width = np.max([x.shape[:2] for row in rows for x in row], axis=0)

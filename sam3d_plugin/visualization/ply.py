@@ -11,6 +11,7 @@ from plyfile import PlyData, PlyElement
 
 from sam3d_plugin.store.files import BackendArgs, write_bytes
 from sam3d_plugin.store.ply_comments import CLASS_INDEX, COLORS_SHOW, EDGES
+from ..store.errors import UserError
 from .points import check_points
 
 # What float32 may change of a coordinate, metres.
@@ -53,16 +54,16 @@ def write_ply(path: Union[str, Path],
     kind = '<f4' if is_exact else '<f8'
     columns = [(name, kind, points[:, i]) for i, name in enumerate('xyz')]
     if np.shape(colors) != points.shape:
-        raise ValueError(f'{path}: {len(points)} points came with colors of '
-                         f'shape {np.shape(colors)}')
+        raise UserError(f'{path}: {len(points)} points came with colors of '
+                        f'shape {np.shape(colors)}')
     columns += [(name, 'u1', np.asarray(colors)[:, i])
                 for i, name in enumerate(('red', 'green', 'blue'))]
     for name, ids in (('region', region_ids), (CLASS_INDEX, labels)):
         if ids is None:
             continue
         if np.shape(ids) != (len(points), ):
-            raise ValueError(f'{path}: {len(points)} points came with '
-                             f'{len(ids)} {name} ids')
+            raise UserError(f'{path}: {len(points)} points came with '
+                            f'{len(ids)} {name} ids')
         columns.append((name, '<u4', ids))
     vertices = np.empty(
         len(points), [(name, kind) for name, kind, _ in columns])

@@ -8,6 +8,8 @@ from typing import Optional, Tuple
 import matplotlib
 import numpy as np
 
+from ..store.errors import UserError
+
 # Metres. Only what is taller is a wall, with what lies so far behind its
 # first point; it stays up to a height, to show where it stands.
 _WALL_HEIGHT, _WALL_THICKNESS, _KEPT_HEIGHT = 1.0, 0.5, 0.3
@@ -28,11 +30,11 @@ def check_points(points: np.ndarray) -> np.ndarray:
     """
     points = np.asarray(points, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 3 or not len(points):
-        raise ValueError('a picture needs points of shape (N, 3) with N >= 1,'
-                         f' got {points.shape}')
+        raise UserError('a picture needs points of shape (N, 3) with N >= 1,'
+                        f' got {points.shape}')
     if not np.isfinite(points).all():
-        raise ValueError('a point has a coordinate that is not finite; '
-                         'remove such points first')
+        raise UserError('a point has a coordinate that is not finite; '
+                        'remove such points first')
     return points
 
 
@@ -195,7 +197,7 @@ def prepare_points(points: np.ndarray, colors: Optional[np.ndarray],
     if colors is None:
         colors = colors_from_height(points)
     if np.shape(colors) != points.shape:
-        raise ValueError(f'{len(points)} points came with colors of shape '
-                         f'{np.shape(colors)}; give three numbers per point')
+        raise UserError(f'{len(points)} points came with colors of shape '
+                        f'{np.shape(colors)}; give three numbers per point')
     index = choose_points(points, max_points, max_height, seed)
     return points[index], np.asarray(colors, dtype=np.uint8)[index]

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from sam3d_plugin.store.files import PathLike
+from ..store.errors import UserError
 from .html import points_trace, scene_layout
 from .pages import figure_html, render, write_page
 from .points import check_points
@@ -114,8 +115,8 @@ def point_viewer(name: str,
     xyz = check_points(xyz)
     shapes = {np.shape(colors) for colors in choices.values()}
     if shapes != {xyz.shape}:
-        raise ValueError(f'{len(xyz)} points came with colors of shapes '
-                         f'{sorted(shapes)}; give three numbers per point')
+        raise UserError(f'{len(xyz)} points came with colors of shapes '
+                        f'{sorted(shapes)}; give three numbers per point')
     points = points_trace(xyz, next(iter(choices.values())), size)
     if region_ids is not None:
         points.update(

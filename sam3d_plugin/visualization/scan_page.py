@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from sam3d_plugin.store.files import BackendArgs, PathLike
+from ..store.errors import UserError
 from .overlays import FramePanels, depth_range, draw_depth, fit
 from .pages import figure_html, jpeg_uri, png_uri, write_page
 from .points import (check_points, choose_points, colors_from_height,
@@ -170,9 +171,9 @@ def _frame_data(frame: FramePanels, max_side: int,
 def _ids_data(frame: FramePanels, max_side: int) -> Dict[str, Any]:
     assert frame.ids is not None
     if frame.ids.shape != frame.color.shape[:2]:
-        raise ValueError(f'{frame.name}: an id map of shape '
-                         f'{frame.ids.shape} does not fit an image of shape '
-                         f'{frame.color.shape}')
+        raise UserError(f'{frame.name}: an id map of shape '
+                        f'{frame.ids.shape} does not fit an image of shape '
+                        f'{frame.color.shape}')
     counts = np.bincount(frame.ids.reshape(-1).astype(np.int64), minlength=1)
     small = fit(frame.ids, max_side, True).astype(np.int64)
     coded = np.stack([small % 256, small // 256, small * 0], axis=-1)
@@ -183,8 +184,8 @@ def _ids_data(frame: FramePanels, max_side: int) -> Dict[str, Any]:
         areas=counts[1:].tolist())
     if frame.group_ids is not None:
         if len(frame.group_ids) != len(counts) - 1:
-            raise ValueError(f'{frame.name}: {len(frame.group_ids)} group '
-                             f'ids for {len(counts) - 1} regions')
+            raise UserError(f'{frame.name}: {len(frame.group_ids)} group '
+                            f'ids for {len(counts) - 1} regions')
         data['groups'] = np.asarray(frame.group_ids).tolist()
     return data
 

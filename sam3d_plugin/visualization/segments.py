@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from sam3d_plugin.store.files import PathLike
+from ..store.errors import UserError
 from .box_groups import hex_color
 from .html import points_trace, scene_layout, write_figure
 from .points import check_points, choose_points
@@ -70,8 +71,8 @@ class LabelledScene:
     def __post_init__(self) -> None:
         points, labels = check_points(self.points), np.asarray(self.labels)
         if labels.shape != points.shape[:1]:
-            raise ValueError(f'{len(points)} points came with labels of shape '
-                             f'{labels.shape}; give one class per point')
+            raise UserError(f'{len(points)} points came with labels of shape '
+                            f'{labels.shape}; give one class per point')
         object.__setattr__(self, 'points', points)
         object.__setattr__(self, 'labels', labels)
 

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..store.errors import UserError
 from .figures import figure_image
 
 _DPI = 110
@@ -44,7 +45,7 @@ def draw_training_curves(
     """
     if not any(lines for groups in panels.values()
                for lines in groups.values()):
-        raise ValueError('there is no curve to draw')
+        raise UserError('there is no curve to draw')
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
 

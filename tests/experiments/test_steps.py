@@ -83,7 +83,7 @@ def test_a_failing_step_stops_the_rest_and_goes_on_later(work, capfd):
     broken = writing('broken', work.folder / 'c', 'exit("no more disk")')
     said = stopped(work, first, broken, last)
     assert 'error: step "BROKEN" ended with status 1' in said
-    assert 'same command again' in said and said.endswith(str(broken))
+    assert 'rerun the command' in said and said.endswith(str(broken))
     assert 'no more disk' in capfd.readouterr().err
     assert not (work.folder / 'b').exists()
     record = Record(str(work.folder / 'work'), {}, MACHINE)
@@ -134,7 +134,7 @@ def test_an_interruption_waits_for_the_command():
 def test_an_interruption_stops_the_rest(work, monkeypatch, capsys):
     monkeypatch.setattr(steps, 'run_command', lambda *_: (130, USAGE))
     assert stopped(work, *work.steps) == 130
-    assert 'same command goes on' in capsys.readouterr().err
+    assert 'resume' in capsys.readouterr().err
 
 
 def test_other_settings_are_refused(work):

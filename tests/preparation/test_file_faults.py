@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.features import groups_report
 from sam3d_plugin.preparation.features.encoders import build_encoder
 from sam3d_plugin.preparation.features.region_features_step import \
@@ -24,7 +25,6 @@ from sam3d_plugin.preparation.regions.generators import build_generator
 from sam3d_plugin.preparation.regions.region_maps_step import RegionMapStep
 from sam3d_plugin.preparation.regions.superpoint_step import SuperpointStep
 from sam3d_plugin.preparation.regions.superpoints import SuperpointOptions
-from sam3d_plugin.preparation.running.cli import run_main
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.preparation.sources.rgbd_folder.fuse_step import (
     FuseStep, FusionSettings)
@@ -222,8 +222,12 @@ class Trial:
     def fail(self, capsys, first, is_persistent):
         """A run with failures; whether it has come to the last of them."""
         faults = Faults(self.data, first, is_persistent)
+
+        def work(_):
+            self.run(self.data, self.out)
+
         with failing(faults):
-            status = run_main(lambda: self.run(self.data, self.out))
+            status = run_tool(work, None, PREPARATION)
         message = capsys.readouterr().err
         assert status == 0 or (status == 1 and message.startswith('error: ')
                                and message.count('\n') == 1), message

@@ -29,8 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.engine.options import read_config
-from sam3d_plugin.experiments import records
-from sam3d_plugin.store import atomic_write
+from sam3d_plugin.store import atomic_write, provenance
 from tools.benchmarks import pretraining_ratios as ratios
 from tools.benchmarks import pretraining_steps as steps
 
@@ -164,7 +163,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             cores=os.cpu_count(),
             load_before=load,
             torch=torch.__version__,
-            commit=records.commit()))
+            commit=provenance.commit()))
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(args.json, 'w') as file:

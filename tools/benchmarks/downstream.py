@@ -33,6 +33,7 @@ sys.path.insert(0, str(ROOT))
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.ops import pairwise_giou_3d
 from sam3d_plugin.ops.random_state import seeded
+from sam3d_plugin.store import provenance
 from tools.benchmarks import giou_pairs
 from tools.benchmarks import ops as benchmark_ops
 
@@ -229,7 +230,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = ToolParser(__doc__)
     parser.add_argument('--data', required=True, help='prepared data set')
-    parser.add_argument('--configs', nargs='*', default=list(CONFIGS))
     parser.add_argument('--batch-size', type=int, default=1)
     parser.add_argument('--repeat', type=int, default=3)
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
@@ -256,9 +256,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         result = dict(
             giou=measure_giou(args.device, args.repeat),
             configs={name: run_config(name, args)
-                     for name in args.configs},
-            machine=dict(
-                benchmark_ops.describe_machine(args.device), data=args.data))
+                     for name in CONFIGS},
+            machine=provenance.machine(
+                args.device, threads=torch.get_num_threads(), data=args.data))
     print(json.dumps(result, indent=1))
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)

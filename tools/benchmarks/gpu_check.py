@@ -30,6 +30,7 @@ from mmdet3d.utils import register_all_modules
 from mmengine.logging import MMLogger
 
 from sam3d_plugin.experiments import records
+from sam3d_plugin.store import provenance
 from tools.benchmarks import gpu_models, gpu_parity
 from tools.benchmarks import pretraining_steps as steps
 from tools.benchmarks.pretraining_ratios import make_batch
@@ -247,9 +248,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     register_all_modules()
     MMLogger.get_instance('mmengine').setLevel('WARNING')
     record: Dict[str, Any] = dict(
-        hardware=records.hardware(),
+        hardware=provenance.hardware(),
         versions=versions(),
-        commit=records.commit(),
+        commit=provenance.commit(),
         device=args.device,
         tiny=args.tiny,
         parts={},

@@ -26,7 +26,7 @@ CONFIGS = {
     'stage 2': 'configs/sam3d/stage2_scannet',
     'joint': 'configs/sam3d/ablations/table4_stage1_mtp_joint',
     'kNN teacher': 'configs/sam3d/ablations/teacher_knn_balance',
-    'Point-MAE': 'projects/point_mae/configs/point_mae_scannet',
+    'Point-MAE': 'projects/point_mae/configs/point_mae',
     'VoteNet': 'configs/sam3d/votenet_scannet',
     'VoteNet, rotated': 'configs/sam3d/votenet_sunrgbd',
     'VoteNet, PointNet++': 'configs/sam3d/votenet_scannet_pointnet2',

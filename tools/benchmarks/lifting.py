@@ -11,13 +11,10 @@ cache. frames_per_s is of all of it: reading, lifting, merging.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import json
-import os
-import platform
-import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -28,6 +25,7 @@ from sam3d_plugin.preparation.lifting.lifting import (frame_points,
                                                       read_frame)
 from sam3d_plugin.preparation.lifting.region_merging import RegionMerger
 from sam3d_plugin.preparation.lifting.scan_regions_step import lift_scan
+from sam3d_plugin.store import provenance
 from sam3d_plugin.store.files import write_bytes
 from sam3d_plugin.store.posed_images import (Cameras, PosedImages,
                                              encode_color, frame_files)
@@ -197,26 +195,6 @@ def measure(folder: Path, xyz: np.ndarray, rounds: int,
     return results
 
 
-def describe_machine() -> Dict[str, Any]:
-    """Return what the times depend on."""
-    models: List[str] = [
-        line.split(':')[1].strip()
-        for line in Path('/proc/cpuinfo').read_text().splitlines()
-        if line.startswith('model name')
-    ]
-    commit = subprocess.run(['git', 'describe', '--always', '--dirty'],
-                            cwd=ROOT,
-                            capture_output=True,
-                            text=True,
-                            check=False).stdout.strip()
-    return dict(
-        cpu=models[0] if models else platform.machine(),
-        cores=os.cpu_count(),
-        threads=1,
-        python=platform.python_version(),
-        commit=commit or 'unknown')
-
-
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the benchmark."""
     parser = ToolParser(__doc__.split('\n')[0])
@@ -247,7 +225,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
                 Path(folder), args.frames, args.points, size, second)
             results = measure(Path(folder), xyz, args.rounds, args.merge)
         record[name] = {k: round(v, 6) for k, v in results.items()}
-    record['machine'] = describe_machine()
+    record['machine'] = provenance.machine(threads=1)
     print(json.dumps(record, indent=1))
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,6 @@ import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import os
-import platform
 import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence
@@ -28,6 +27,7 @@ from mmengine.runner import Runner
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.datasets import SeededSampler
 from sam3d_plugin.datasets.seeding import SampleKey, seeded
+from sam3d_plugin.store import provenance
 
 ROT_RANGE = [-np.pi, np.pi]
 
@@ -76,7 +76,7 @@ def build_loader(args: argparse.Namespace, num_workers: int) -> Any:
             dataset=dict(
                 type='RGBDFrameDataset',
                 data_root=args.data,
-                ann_file=args.ann_file,
+                ann_file='',
                 pipeline=pipeline(args.points, args.groups)),
             sampler=dict(type=ManyEpochs, shuffle=True),
             collate_fn=dict(type=args.collate),
@@ -138,7 +138,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = ToolParser(__doc__)
     parser.add_argument('--data', required=True, help='prepared data set')
-    parser.add_argument('--ann-file', default='', help='list of scans')
     parser.add_argument('--groups', default='region_groups/train')
     parser.add_argument('--points', type=int, default=20000)
     parser.add_argument('--batch-size', type=int, default=16)
@@ -183,12 +182,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
             name: round(value, 3)
             for name, value in rate.items()
         }
-    record['machine'] = dict(
-        cpu=platform.processor() or platform.machine(),
-        cores=os.cpu_count(),
-        load_before=load_before,
-        python=platform.python_version(),
-        torch=torch.__version__)
+    record['machine'] = provenance.machine(load_before=load_before)
     return record
 
 

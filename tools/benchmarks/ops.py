@@ -19,7 +19,6 @@ import argparse
 import ctypes
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -39,6 +38,7 @@ sys.path.insert(0, str(ROOT))
 from sam3d_plugin import ops
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.ops.random_state import seeded
+from sam3d_plugin.store import provenance
 from tools.benchmarks import ops_cases as cases
 
 SCAN = (
@@ -307,29 +307,6 @@ def measure_tokenizers(device: str, repeat: int, is_quick: bool) -> dict:
     return result
 
 
-def describe_machine(device: str) -> dict:
-    """Return what the times depend on."""
-    cpu = next((line.split(':')[1].strip()
-                for line in Path('/proc/cpuinfo').read_text().splitlines()
-                if line.startswith('model name')), platform.machine())
-    commit = subprocess.run(['git', 'describe', '--always', '--dirty'],
-                            cwd=ROOT,
-                            capture_output=True,
-                            text=True,
-                            check=False).stdout.strip()
-    return dict(
-        device=torch.cuda.get_device_name() if device == 'cuda' else 'cpu',
-        cpu=cpu,
-        cores=os.cpu_count(),
-        threads=torch.get_num_threads(),
-        clock=choose_clock(device).__name__,
-        load_before=round(os.getloadavg()[0], 1),
-        python=platform.python_version(),
-        torch=torch.__version__,
-        scan='scene0000_00' if SCAN.exists() else 'generated room',
-        commit=commit or 'unknown')
-
-
 PARTS: Dict[str, Callable[[str, int, bool], dict]] = dict(
     ops=measure_ops, detectors=measure_detectors, tokenize=measure_tokenizers)
 
@@ -391,7 +368,12 @@ def main(argv: Optional[List[str]] = None) -> None:
         result = {args.only: part}
     else:
         result = {part: run_part(part, args) for part in PARTS}
-    result['machine'] = describe_machine(args.device)
+    result['machine'] = provenance.machine(
+        args.device,
+        threads=torch.get_num_threads(),
+        clock=choose_clock(args.device).__name__,
+        load_before=round(os.getloadavg()[0], 1),
+        scan='scene0000_00' if SCAN.exists() else 'generated room')
     print_table(result)
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)

@@ -11,10 +11,7 @@ the manifests of as many scans as ScanNet has. One process, one thread.
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import io
 import json
-import os
-import platform
 import struct
-import subprocess
 import tempfile
 import time
 import zlib
@@ -33,6 +30,7 @@ from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.preparation.sources.scannet.frames import SensFrames
 from sam3d_plugin.preparation.sources.scannet.sens import (SensFile,
                                                            decode_depth)
+from sam3d_plugin.store import provenance
 from sam3d_plugin.store.manifest import ItemRecord, ScanRecord, Store
 
 ROOM = Path(__file__).resolve().parents[3] / 'shared/data/scannet_scene0000'
@@ -176,19 +174,6 @@ def measure_manifests(scans: int, frames: int) -> Dict[str, Any]:
             megabytes=Path(folder, 'manifest.json').stat().st_size / 1e6)
 
 
-def describe_machine() -> Dict[str, Any]:
-    """Return what the times depend on."""
-    commit = subprocess.run(['git', 'describe', '--always', '--dirty'],
-                            capture_output=True,
-                            text=True,
-                            check=False).stdout.strip()
-    return dict(
-        cpu=platform.machine(),
-        cores=os.cpu_count(),
-        threads=1,
-        commit=commit or 'unknown')
-
-
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Run the benchmark."""
     parser = ToolParser(__doc__)
@@ -198,7 +183,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     results = dict(
-        machine=describe_machine(),
+        machine=provenance.machine(threads=1),
         sens=measure_sens(args.frames),
         pooling=measure_pooling(),
         manifests=measure_manifests(args.scans, 52))

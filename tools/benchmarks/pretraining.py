@@ -20,7 +20,6 @@ import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import os
-import platform
 import sys
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
@@ -36,6 +35,7 @@ sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.engine.options import read_config
+from sam3d_plugin.store import provenance
 from tools.benchmarks import pretraining_ratios as ratios
 from tools.benchmarks import pretraining_steps as steps
 
@@ -47,6 +47,8 @@ MATMUL_SIZE = dict(cpu=1024, cuda=8192)
 # Asked of the full size on a GPU.
 MOST_MEMORY_GB, MOST_WAITING = 24., 0.05
 FULL_BATCH = 64
+# Frames of a step at full size, on a machine of a mini budget.
+FULL_BATCH = 4
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -64,12 +66,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         default=list(steps.DTYPES))
     parser.add_argument('--batch-size', type=int)
     parser.add_argument('--points', type=int, help='of a frame')
-    parser.add_argument(
-        '--full-batch',
-        type=int,
-        default=4,
-        help='frames of 20,000 points in the steps at full size that a mini '
-        'budget has, 0 for none')
     parser.add_argument('--workers', type=int, help='default: the config')
     parser.add_argument('--steps', type=int, default=5, help='measured')
     parser.add_argument('--json', type=Path, help='where to write the figures')
@@ -224,9 +220,9 @@ def measure_rows(args: argparse.Namespace,
     for cfg in load_configs(args, args.budget):
         size = frame_size(cfg, args)
         cases += [(cfg, *size), (with_knn(cfg, args.budget), *size)]
-    if args.budget == 'mini' and args.full_batch and not args.config:
+    if args.budget == 'mini' and not args.config:
         for cfg in load_configs(args, 'full'):
-            cases.append((cfg, steps.points_of(cfg), args.full_batch))
+            cases.append((cfg, steps.points_of(cfg), FULL_BATCH))
     rows = []
     for cfg, num_points, frames in cases:
         for row in measure_config(cfg, args, num_points, frames, matmul):
@@ -311,7 +307,10 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     Returns:
         Dict[str, Any]: The record.
     """
-    machine = describe_machine(args.device)
+    machine = provenance.machine(
+        args.device,
+        threads=torch.get_num_threads(),
+        load_before=round(os.getloadavg()[0], 1))
     matmul = {
         dtype:
         steps.measure_matmul(args.device, dtype, MATMUL_SIZE[args.device], 10)
@@ -331,17 +330,6 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
         **compared,
         targets=targets,
         machine=machine)
-
-
-def describe_machine(device: str) -> Dict[str, Any]:
-    """Return what the times depend on, before the measurement."""
-    return dict(
-        device=torch.cuda.get_device_name() if device == 'cuda' else 'cpu',
-        cores=os.cpu_count(),
-        threads=torch.get_num_threads(),
-        load_before=round(os.getloadavg()[0], 1),
-        python=platform.python_version(),
-        torch=torch.__version__)
 
 
 def rounded(value: Any) -> Any:

@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sam3d_plugin.engine.runner import hand_over_metainfo
 from sam3d_plugin.models.pretrainers import TokenPretrainer
 from sam3d_plugin.ops.random_state import seeded
+from sam3d_plugin.store.errors import UserError
 from tools.benchmarks.loader import ManyEpochs
 
 # What a step consists of, in the order of a step.
@@ -140,7 +141,7 @@ def points_of(cfg: Config) -> int:
     for step in cfg.train_dataloader.dataset.pipeline:
         if step.type == 'LoadRGBDPoints':
             return step.num_points
-    raise ValueError('the train pipeline has no LoadRGBDPoints: give --points')
+    raise UserError('the train pipeline has no LoadRGBDPoints: give --points')
 
 
 def build_case(cfg: Config,

@@ -15,8 +15,6 @@ they are there, else generated; the JSON says which.
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
-import os
-import platform
 import tempfile
 import time
 from dataclasses import replace
@@ -36,6 +34,7 @@ from sam3d_plugin.preparation.regions.generators import (merge_masks,
 from sam3d_plugin.preparation.regions.generators.sam import SAMRegions
 from sam3d_plugin.preparation.regions.generators.sam_models import (
     ARCHITECTURES, build_sam, load_sam)
+from sam3d_plugin.store import provenance
 from sam3d_plugin.store.errors import FrameError
 from sam3d_plugin.store.posed_images import Cameras, RGBDFrame
 
@@ -190,11 +189,7 @@ def measure(args: argparse.Namespace, checkpoint: Path) -> dict:
             thresholds_for(checkpoint, images[0], args.points_per_side,
                            args.device))
     ours = SAMRegions(
-        checkpoint,
-        device=args.device,
-        batch_size=args.batch_size,
-        points_per_batch=args.points_per_batch,
-        **options)
+        checkpoint, device=args.device, batch_size=args.batch_size, **options)
     stock = SamAutomaticMaskGenerator(
         load_sam(checkpoint).to(args.device),
         points_per_batch=STOCK_POINTS_PER_BATCH,
@@ -219,32 +214,16 @@ def measure(args: argparse.Namespace, checkpoint: Path) -> dict:
         options=options)
 
 
-def describe_machine(device: str) -> dict:
-    """Return what the times depend on."""
-    return dict(
-        device=torch.cuda.get_device_name() if device == 'cuda' else 'cpu',
-        cores=os.cpu_count(),
-        threads=torch.get_num_threads(),
-        python=platform.python_version(),
-        torch=torch.__version__)
-
-
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     """Read the command line."""
     parser = ToolParser(__doc__.split('\n')[0])
     parser.add_argument('--json', type=Path, help='file for the results')
     parser.add_argument(
         '--checkpoint', type=Path, help="a SAM's weights (default: random)")
-    parser.add_argument(
-        '--model-type',
-        choices=tuple(ARCHITECTURES),
-        default='vit_b',
-        help='of random weights')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
     parser.add_argument('--frames', type=int, default=4)
     parser.add_argument('--points-per-side', type=int, default=32)
     parser.add_argument('--batch-size', type=int, help='images at once')
-    parser.add_argument('--points-per-batch', type=int)
     parser.add_argument(
         '--quick', action='store_true', help='a tiny SAM, to try it out')
     args = parser.parse_args(argv)
@@ -270,10 +249,11 @@ def main(argv: Optional[List[str]] = None) -> None:
         checkpoint = args.checkpoint
         if checkpoint is None:
             checkpoint = Path(folder) / 'random.pth'
-            write_random_checkpoint(args.model_type, args.quick, checkpoint)
+            write_random_checkpoint('vit_b', args.quick, checkpoint)
         result = dict(
             sam=measure(args, checkpoint),
-            machine=describe_machine(args.device))
+            machine=provenance.machine(
+                args.device, threads=torch.get_num_threads()))
     print_values(result)
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)

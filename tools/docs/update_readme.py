@@ -13,7 +13,7 @@ from typing import Callable, Dict, List, Tuple
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from sam3d_plugin.experiments import ladder_results
+from sam3d_plugin.experiments import ladder_results, methods
 from sam3d_plugin.experiments.tables import machine_line, table
 from tools.docs import downstream_tables
 from tools.docs import preparation_tables as tables
@@ -95,7 +95,9 @@ def quickstart_line(record: dict) -> str:
         f'({machine["processor"]}, GPU: {machine["GPU"]}).\n')
 
 
+# The result file, none for what the metafiles say.
 TABLES: Dict[str, Tuple[str, Callable[[dict], str]]] = {
+    'methods': ('', lambda _: methods.methods_table()),
     'ops': ('benchmark_ops.json', ops_table),
     'detectors': ('benchmark_ops.json', detectors_table),
     'few_labels': ('few_labels.json', downstream_tables.few_labels_table),
@@ -119,7 +121,8 @@ TABLES: Dict[str, Tuple[str, Callable[[dict], str]]] = {
     'busy': ('benchmark_busy.json', pretraining_tables.busy_table),
     'loader': ('benchmark_loader.json', pretraining_tables.loader_table),
 }
-DOCUMENTS = ('README.md', 'docs/preparation.md', 'docs/benchmarks.md')
+DOCUMENTS = ('README.md', 'docs/preparation.md', 'docs/benchmarks.md',
+             'projects/README.md')
 
 
 def fill(text: str, results: Path) -> str:
@@ -143,7 +146,8 @@ def fill(text: str, results: Path) -> str:
             raise KeyError(f'no table is called {name}; there are '
                            f'{", ".join(TABLES)}')
         filename, table = TABLES[name]
-        content = json.loads((results / filename).read_text())
+        content = json.loads(
+            (results / filename).read_text()) if filename else {}
         return match.group(1) + table(content) + match.group(3)
 
     return MARKED.sub(replace, text)

@@ -50,6 +50,7 @@ SPOILED_POSES: Dict[str, Pose] = {
     'millimeters': lambda pose: pose * ([[1, 1, 1, 1000]] * 3 + [[1] * 4]),
 }
 SPOILED_DEPTH = {'units of 5000': 5.0, 'units of 256': 0.256}
+CROPS = 3  # of each scene
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -58,7 +59,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('--synthrooms', type=Path)
     parser.add_argument('--recording', action='append', default=[])
     parser.add_argument('--scans', type=Path, action='append', default=[])
-    parser.add_argument('--crops', type=int, default=3, help='of each scene')
     parser.add_argument('--seed', type=int, default=0, help='of the crops')
     parser.add_argument('--out', type=Path)
     return parser.parse_args(argv)
@@ -210,7 +210,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     begin = time.perf_counter()
     counts = check_real(args.recording, args.scans)
     if args.synthrooms:
-        counts.update(check_synthrooms(args.synthrooms, args.crops, args.seed))
+        counts.update(check_synthrooms(args.synthrooms, CROPS, args.seed))
     lines: List[str] = [
         f'{what}: ' + ', '.join(f'{n} {said}'
                                 for said, n in sorted(found.items()))

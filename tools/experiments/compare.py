@@ -28,6 +28,7 @@ sys.path.insert(0, str(ROOT))
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.experiments import comparison, records
 from sam3d_plugin.store import atomic_write
+from sam3d_plugin.store.errors import UserError
 
 REPORTED = ROOT / 'docs' / 'results' / 'reported.json'
 METRICS = ('mAP_0.25', 'mAP_0.50', 'miou', 'acc_cls')
@@ -82,7 +83,7 @@ def scores_of(arm: Arm, checkpoint: str, metric: str) -> Dict[int, float]:
             continue
         missing = [metric for scores in evaluations if metric not in scores]
         if missing:
-            raise ValueError(
+            raise UserError(
                 f'{run["arm"]} was not scored with {metric}; it has '
                 f'{", ".join(evaluations[0])}: choose other --metrics')
         scores = [100 * scores[metric] for scores in evaluations]
@@ -201,8 +202,8 @@ def shared_metrics(arms: Dict[str, Arm]) -> List[str]:
     ]
     found = [metric for metric in METRICS if all(metric in k for k in keys)]
     if not found:
-        raise ValueError('the arms share no metric, so they are not of one '
-                         'task; name some with --metrics')
+        raise UserError('the arms share no metric, so they are not of one '
+                        'task; name some with --metrics')
     return found
 
 
@@ -225,13 +226,13 @@ def read_arms(folders: Sequence[Path]) -> Dict[str, Arm]:
         runs = records.read_records(folder)
         name = runs[0]['arm']
         if name in arms:
-            raise ValueError(f'two arms are named {name}')
+            raise UserError(f'two arms are named {name}')
         arms[name] = runs
         for run in runs:
             for file, mark in records.scored_marks(run).items():
                 other, theirs = seen.setdefault(file, (name, mark))
                 if mark != theirs:
-                    raise ValueError(
+                    raise UserError(
                         f'{other} and {name} were evaluated on different '
                         f'data: the checksum of {file} is {theirs} in one '
                         f'and {mark} in the other; evaluate both on the '
@@ -296,8 +297,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         arms = read_arms(args.arms)
         baseline = args.baseline or next(iter(arms))
         if baseline not in arms:
-            raise ValueError(f'--baseline {baseline} is none of '
-                             f'{", ".join(arms)}')
+            raise UserError(f'--baseline {baseline} is none of '
+                            f'{", ".join(arms)}')
         metrics = args.metrics or shared_metrics(arms)
         cells = compare_arms(arms, baseline, metrics)
     except ValueError as error:

@@ -37,6 +37,7 @@ import sam3d_plugin.engine.options as engine_options
 from sam3d_plugin.cli.arguments import SettingAction, ToolParser
 from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.experiments import records, steps
+from sam3d_plugin.store import provenance
 
 SEEDED, TEST_PIPELINE = 'SeededPointSample', 'test_dataloader.dataset.pipeline'
 # Deals out all points of a scan at random when it infers.
@@ -271,7 +272,7 @@ def score_folder(work_dir: Path, description: Dict[str, Any],
         records.file_mark(checkpoint)
     ]
     text = json.dumps(marks, sort_keys=True)
-    return work_dir / f'test_{records.digest(text.encode())}'
+    return work_dir / f'test_{provenance.digest(text.encode())}'
 
 
 def run_seed(args: argparse.Namespace, index: int) -> None:
@@ -306,9 +307,9 @@ def run_seed(args: argparse.Namespace, index: int) -> None:
             scores=scores,
             seconds=dict(
                 training=seconds, evaluation=round(time.time() - begin, 1)),
-            commit=records.commit() if args.checkpoints else
+            commit=provenance.commit() if args.checkpoints else
             records.commits_of(work_dir / records.TRAINING),
-            hardware=records.hardware()))
+            hardware=provenance.hardware()))
     print(f'# written: {path}', flush=True)
 
 
@@ -319,8 +320,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    arguments = parse_args()
-    try:
-        sys.exit(run_tool(main, arguments))
-    except records.RecordError as refusal:
-        sys.exit(f'error: {refusal}')
+    sys.exit(run_tool(main, parse_args()))

@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import shlex
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -28,9 +27,8 @@ from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.experiments import arms as ladder_arms
-from sam3d_plugin.experiments import ladder_results, records
-from sam3d_plugin.experiments.steps import last_checkpoint, option_list
-from sam3d_plugin.store import atomic_write
+from sam3d_plugin.experiments import ladder_results, records, steps
+from sam3d_plugin.store import atomic_write, provenance
 from sam3d_plugin.store.checkpoint import read_checkpoint
 
 PROBE = 'tools/experiments/linear_probe.py'
@@ -118,18 +116,18 @@ def plan_run(args: argparse.Namespace, name: str, seed: int,
     """Write down what an arm does with a seed."""
     arm = ladder_arms.ARMS[name]
     budget = ladder_arms.BUDGETS[args.budget]
-    steps = ladder_arms.plan(arm, budget, seed, args.data_root, args.length,
-                             extra_options(args))
+    planned = ladder_arms.plan(arm, budget, seed, args.data_root, args.length,
+                               extra_options(args))
     probe = [
         '--seed',
         str(seed), '--num-points',
         str(args.probe_points or budget.num_points), '--device', args.device
     ]
     digest = ladder_arms.settings_hash(
-        steps or [ladder_arms.fresh_encoder(arm, budget)], probe, data,
+        planned or [ladder_arms.fresh_encoder(arm, budget)], probe, data,
         args.data_root)
     folder = Path(args.work_dir, name, f'seed_{seed}')
-    return Run(name, seed, folder, steps, probe, digest)
+    return Run(name, seed, folder, planned, probe, digest)
 
 
 def read_json(path: Path) -> Any:
@@ -179,15 +177,13 @@ def execute(command: List[str], log: Path, device: str) -> float:
     print('$', shlex.join(command), flush=True)
     begin = time.perf_counter()
     with open(log, 'a') as file:
-        status = subprocess.call([sys.executable, *command[1:]],
-                                 cwd=ROOT,
-                                 env=environment,
-                                 stdout=file,
-                                 stderr=subprocess.STDOUT)
+        status, _ = steps.run_command(
+            command, environment, cwd=ROOT, stdout=file, stderr=file)
+    if status == steps.INTERRUPTED:
+        raise KeyboardInterrupt
     if status:
-        raise SystemExit('\n'.join(log.read_text().splitlines()[-15:]) +
-                         f'\nstopped: {command[1]} failed (status {status}, '
-                         f'{log}); the same command goes on from there')
+        print(*log.read_text().splitlines()[-15:], sep='\n')
+        steps.stop(steps.Step(command, str(log)), status)
     return round(time.perf_counter() - begin, 1)
 
 
@@ -208,7 +204,8 @@ def train(run: Run, args: argparse.Namespace) -> List[str]:
             options['teacher'] = checkpoint
         work_dir = run.folder / step.name
         settings = read_config(str(ROOT / step.config), options)
-        checkpoint = str((work_dir / last_checkpoint(settings)).resolve())
+        checkpoint = str(
+            (work_dir / steps.last_checkpoint(settings)).resolve())
         seconds = read_json(run.folder / SECONDS)
         if Path(checkpoint).is_file() and step.name in seconds:
             print(f'# done: {checkpoint}', flush=True)
@@ -216,7 +213,7 @@ def train(run: Run, args: argparse.Namespace) -> List[str]:
         was_started = any(work_dir.glob('*.pth'))
         command = ['python', 'tools/train.py', step.config, '--work-dir']
         command += [str(work_dir.resolve()), '--resume']
-        command += option_list(options) + step.extra
+        command += steps.option_list(options) + step.extra
         records.note_commit(run.folder / SETTINGS)
         seconds[step.name] = execute(command, run.folder / f'{step.name}.log',
                                      args.device)
@@ -227,7 +224,7 @@ def train(run: Run, args: argparse.Namespace) -> List[str]:
         return [checkpoint]
     fresh = ladder_arms.fresh_encoder(ladder_arms.ARMS[run.arm],
                                       ladder_arms.BUDGETS[args.budget])
-    return [fresh.config, *option_list(fresh.options)]
+    return [fresh.config, *steps.option_list(fresh.options)]
 
 
 def run_arm(run: Run, args: argparse.Namespace) -> None:
@@ -269,7 +266,7 @@ def frames_seen(run: Run) -> int:
     total = 0
     for step in run.steps:
         settings = read_config(str(ROOT / step.config), step.options)
-        path = run.folder / step.name / last_checkpoint(settings)
+        path = run.folder / step.name / steps.last_checkpoint(settings)
         state = read_checkpoint(str(path))['state_dict']
         total += int(state['frames_seen'])
     return total
@@ -319,23 +316,8 @@ def collect(args: argparse.Namespace, data: Dict[str, str]) -> Dict[str, Any]:
             frames=frames[0] if frames else {},
             regions=header.get('settings', {}),
             manifests=data),
-        machine=machine(args.device))
-
-
-def machine(device: str) -> Dict[str, Any]:
-    """Name the hardware and the version."""
-    models = [
-        line.split(':')[1].strip()
-        for line in Path('/proc/cpuinfo').read_text().splitlines()
-        if line.startswith('model name')
-    ]
-    return dict(
-        device=torch.cuda.get_device_name() if device == 'cuda' else 'cpu',
-        cpu=(models or ['unknown'])[0],
-        cores=os.cpu_count(),
-        threads=torch.get_num_threads(),
-        torch=torch.__version__,
-        commit=records.commit())
+        machine=provenance.machine(
+            args.device, threads=torch.get_num_threads()))
 
 
 def main(args: argparse.Namespace) -> None:

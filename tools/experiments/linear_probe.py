@@ -54,11 +54,6 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--seed', type=int, default=0, help='of points and fresh encoders')
     parser.add_argument(
-        '--l2',
-        type=float,
-        default=ProbeSettings.l2,
-        help='weight decay of the layer (default: %(default)s)')
-    parser.add_argument(
         '--knn',
         nargs='?',
         type=int,
@@ -151,7 +146,7 @@ def run(args: argparse.Namespace) -> Dict[str, Any]:
         encoded[split] = token_features.encode_frames(
             encoder, frames, args.seed, device=device)
     seconds = dict(encode=round(time.perf_counter() - begin, 2))
-    settings = ProbeSettings(l2=args.l2, seed=args.seed)
+    settings = ProbeSettings(seed=args.seed)
     results: Dict[str, Any] = dict(
         probe(encoded['train'], encoded['val'], CLASSES, settings))
     seconds['probe'] = round(time.perf_counter() - begin - seconds['encode'],

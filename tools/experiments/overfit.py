@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 import sam3d_plugin.engine.options as engine_options
 from sam3d_plugin.cli.arguments import SettingAction, ToolParser
 from sam3d_plugin.experiments import records, steps
+from sam3d_plugin.store import provenance
 
 PREPARE = 'tools/preparation'
 SCAN, RESCAN = 'scene0000_00', 'scene0000_01'
@@ -195,8 +196,8 @@ def execute(run: Run, args: argparse.Namespace) -> None:
     costs = steps.Record(
         str(work), dict(config_hash=records.config_hash(cfg)),
         dict(
-            records.hardware(),
-            commit=records.commit(),
+            provenance.hardware(),
+            commit=provenance.commit(),
             threads=os.environ.get('OMP_NUM_THREADS', 'all')))
     steps.run_steps([training], costs)
     scores = {}

@@ -13,9 +13,6 @@ import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
 import os
-import platform
-import shlex
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +22,8 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.experiments import steps
+from sam3d_plugin.store import provenance
 from sam3d_plugin.store.manifest import Store
 
 # Per frame, 640x480: a mask file of three uint8 channels and one fp32 grid of
@@ -45,11 +44,13 @@ def parse_args() -> argparse.Namespace:
 
 def run(command: Sequence[str]) -> float:
     """Run a command, show it, and return the seconds it took."""
-    print('$ python', shlex.join(command), flush=True)
+    step = steps.Step(['python', *command], '')
+    print('$', step, flush=True)
     begin = time.time()
-    subprocess.run([sys.executable, *command],
-                   check=True,
-                   env=dict(os.environ, CI='1', OMP_NUM_THREADS='1'))
+    status, _ = steps.run_command(
+        step.command, dict(os.environ, CI='1', OMP_NUM_THREADS='1'))
+    if status:
+        steps.stop(step, status)
     return time.time() - begin
 
 
@@ -200,11 +201,11 @@ def frame_steps(data: Path, num_frames: int) -> Dict[str, List[str]]:
     return steps
 
 
-def run_steps(data: Path, steps: Dict[str, List[str]]) -> None:
+def run_steps(data: Path, commands: Dict[str, List[str]]) -> None:
     """Run the steps that have not been run before."""
     reports = data.parent / 'reports' / data.name
     reports.mkdir(parents=True, exist_ok=True)
-    for name, command in steps.items():
+    for name, command in commands.items():
         report = reports / f'{name}.json'
         if report.exists():
             continue
@@ -307,14 +308,8 @@ def main() -> int:
                 ]
             })
         results[name] = measure(data)
-    machine = dict(
-        cpu=platform.machine(),
-        cores=os.cpu_count(),
-        commit=subprocess.run(['git', 'describe', '--always', '--dirty'],
-                              capture_output=True,
-                              text=True).stdout.strip())
     content = dict(
-        machine=machine,
+        machine=provenance.machine(),
         reference_bytes=REFERENCE_BYTES,
         recordings=results,
         synthrooms=make_synthrooms(args.data))

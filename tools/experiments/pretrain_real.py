@@ -10,8 +10,6 @@ Axis legend: B frames, G tokens, C channels.
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import json
-import os
-import platform
 import sys
 import time
 from pathlib import Path
@@ -30,14 +28,16 @@ from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.datasets import frame_batch
 from sam3d_plugin.engine.export import settings_of
 from sam3d_plugin.engine.hooks import collapse_alarm_hook, feature_view
-from sam3d_plugin.experiments import records
 from sam3d_plugin.experiments.steps import Step, run_steps, training
 from sam3d_plugin.store import checkpoint as files
+from sam3d_plugin.store import provenance
 
 CONFIGS = {
     stage: f'configs/sam3d/{stage}_synthrooms_mini.py'
     for stage in ('stage1', 'stage2')
 }
+RECORDINGS = ('7scenes', 'scannet')
+CHANNELS = 60  # of the handcrafted region features
 TOKENIZERS: Dict[str, Dict[str, Any]] = {
     'sam': {},
     'knn':
@@ -51,16 +51,10 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser = ToolParser(__doc__)
     parser.add_argument(
         '--data', default='data/chain', help='folder of the recordings')
-    parser.add_argument(
-        '--recordings', nargs='+', default=['7scenes', 'scannet'])
-    parser.add_argument(
-        '--tokens', nargs='+', default=list(TOKENIZERS), choices=TOKENIZERS)
     parser.add_argument('--steps', type=int, default=60)
     parser.add_argument(
         '--frames', type=int, default=4, help='frames of a step')
     parser.add_argument('--points', type=int, default=4096, help='of a frame')
-    parser.add_argument(
-        '--channels', type=int, default=60, help='of the region features')
     parser.add_argument('--work-dir', default='work_dirs/pretrain_real')
     parser.add_argument('--json', default='docs/results/pretrain_real.json')
     return parser.parse_args(argv)
@@ -94,7 +88,7 @@ def stage_steps(args: argparse.Namespace, recording: str,
         options['model.backbone.tokenizer'] = TOKENIZERS[tokens]
     folder = f'{args.work_dir}/{recording}_{tokens}'
     first = training(CONFIGS['stage1'], f'{folder}/stage1', {
-        **options, 'model.head.out_channels': args.channels
+        **options, 'model.head.out_channels': CHANNELS
     })
     second = training(CONFIGS['stage2'], f'{folder}/stage2', {
         **options, 'teacher': first.output
@@ -234,10 +228,10 @@ def main(argv: Optional[List[str]] = None) -> int:
     results: Dict[str, Any] = dict(
         budget=dict(steps=args.steps, frames=args.frames, points=args.points),
         recordings={},
-        machine=machine())
-    for recording in args.recordings:
+        machine=provenance.machine())
+    for recording in RECORDINGS:
         results['recordings'][recording] = {}
-        for tokens in args.tokens:
+        for tokens in TOKENIZERS:
             entry = measure(args, recording, tokens)
             results['recordings'][recording][tokens] = entry
             # What follows may be broken off.
@@ -258,14 +252,6 @@ def find_risen(recordings: Dict[str, Any]) -> List[str]:
         for term, ends in figures['losses'].items()
         if not ends['last'] < ends['first']
     ]
-
-
-def machine() -> Dict[str, Any]:
-    """Name the hardware and the commit."""
-    return dict(
-        cpu=platform.processor() or platform.machine(),
-        cores=os.cpu_count(),
-        commit=records.commit())
 
 
 if __name__ == '__main__':

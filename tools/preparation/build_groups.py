@@ -26,10 +26,11 @@ import mmengine
 from rich.console import Console
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.features.region_groups import (POOLS,
                                                              GroupOptions,
                                                              build_groups)
-from sam3d_plugin.preparation.running.cli import json_object, run_main
+from sam3d_plugin.preparation.running.cli import json_object
 from sam3d_plugin.preparation.sources.scans.scan import ScanError
 from sam3d_plugin.preparation.sources.scans.splits import read_list
 from sam3d_plugin.store.errors import StoreError
@@ -155,7 +156,7 @@ def select_scans(args: argparse.Namespace) -> Optional[List[str]]:
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Build the groups; the exit status."""
     args = parse_args(argv)
-    return run_main(lambda: _run(args))
+    return run_tool(_run, args, PREPARATION)
 
 
 def _run(args: argparse.Namespace) -> None:

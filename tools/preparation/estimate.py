@@ -29,10 +29,11 @@ from rich.console import Console
 from rich.table import Table
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.checking import estimates
 from sam3d_plugin.preparation.regions.generators import build_generator
 from sam3d_plugin.preparation.regions.region_maps_step import RegionMapStep
-from sam3d_plugin.preparation.running.cli import run_main, run_options
+from sam3d_plugin.preparation.running.cli import run_options
 from sam3d_plugin.preparation.running.frame_steps import FrameStep
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.store.errors import StoreError
@@ -252,22 +253,20 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     args, rest = parse_args(argv)
     tool = load_tool(args.step)
     own = tool.parse_args(rest)
-    results: List[estimates.Estimate] = []
 
-    def work() -> None:
-        results.append(estimate_step(args, tool, own))
+    def estimate(args: argparse.Namespace) -> int:
+        result = estimate_step(args, tool, own)
         if args.json:
-            print(json.dumps(results[0].to_json(), indent=1))
+            print(json.dumps(result.to_json(), indent=1))
         else:
             console = Console(
                 highlight=False,
                 markup=False,
                 width=max(shutil.get_terminal_size().columns, 100))
-            print_table(results[0], console)
+            print_table(result, console)
+        return int(result.free is not None and result.size > result.free)
 
-    status = run_main(work)
-    return status or int(
-        any(r.free is not None and r.size > r.free for r in results))
+    return run_tool(estimate, args, PREPARATION)
 
 
 if __name__ == '__main__':

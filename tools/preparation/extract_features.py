@@ -24,11 +24,12 @@ import sys
 from typing import Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.features.encoders import ENCODERS, build_encoder
 from sam3d_plugin.preparation.features.region_features_step import (
     RegionFeatureStep, default_folders)
 from sam3d_plugin.preparation.running.cli import (add_option_argument,
-                                                  add_run_arguments, run_main,
+                                                  add_run_arguments,
                                                   run_options)
 from sam3d_plugin.preparation.running.named_parts import describe_parts
 from sam3d_plugin.preparation.running.runs import run_step
@@ -73,14 +74,14 @@ def build_step(args: argparse.Namespace) -> RegionFeatureStep:
         build_encoder(args.encoder, args.options), args.backend_args)
 
 
+def extract(args: argparse.Namespace) -> None:
+    """Extract the features."""
+    run_step(build_step(args), args.out, run_options(args))
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Extract the features; the exit status."""
-    args = parse_args(argv)
-
-    def work() -> None:
-        run_step(build_step(args), args.out, run_options(args))
-
-    return run_main(work)
+    return run_tool(extract, parse_args(argv), PREPARATION)
 
 
 if __name__ == '__main__':

@@ -20,10 +20,11 @@ from typing import List, Optional, Sequence
 from rich.console import Console
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.checking.scan_checks import (read_checks,
                                                            summarize_checks)
 from sam3d_plugin.preparation.running.cli import (add_check_argument,
-                                                  add_run_arguments, run_main,
+                                                  add_run_arguments,
                                                   run_options)
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.preparation.sources.scannet.frames import (DEFAULT_STRIDE,
@@ -103,7 +104,7 @@ def extract(args: argparse.Namespace) -> None:
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Extract frames; 0, or 1 after one sentence on what is wrong."""
     args = parse_args(argv)
-    return run_main(lambda: extract(args))
+    return run_tool(extract, args, PREPARATION)
 
 
 if __name__ == '__main__':

@@ -11,8 +11,9 @@ import sys
 from typing import Dict, List, Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.running.cli import (add_check_argument,
-                                                  add_run_arguments, run_main,
+                                                  add_run_arguments,
                                                   run_options)
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.preparation.sources.rgbd_folder.fuse_step import (
@@ -67,24 +68,24 @@ def split_lists(args: argparse.Namespace) -> Dict[str, List[str]]:
     return splits if any(splits.values()) else {}
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Fuse the scans; 0, or 1 after one sentence on what is wrong."""
-    args = parse_args(argv)
+def fuse(args: argparse.Namespace) -> None:
+    """Fuse the scans and list them."""
     out = args.out or args.data
+    step, splits = build_step(args), split_lists(args)
+    check_splits(splits, step.scans(), args.data)
+    check_unclaimed(
+        Store(out, args.backend_args),
+        [f'points/{scan}.bin' for scan in step.scans()])
+    run_step(step, out, run_options(args))
+    for line in describe_checks(out, args.backend_args):
+        print(f'  {line}')
+    infos = write_infos(out, splits, args.backend_args)
+    print('\n'.join(f'  {path}' for path in infos.values()))
 
-    def work() -> None:
-        step, splits = build_step(args), split_lists(args)
-        check_splits(splits, step.scans(), args.data)
-        check_unclaimed(
-            Store(out, args.backend_args),
-            [f'points/{scan}.bin' for scan in step.scans()])
-        run_step(step, out, run_options(args))
-        for line in describe_checks(out, args.backend_args):
-            print(f'  {line}')
-        infos = write_infos(out, splits, args.backend_args)
-        print('\n'.join(f'  {path}' for path in infos.values()))
 
-    return run_main(work)
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Fuse the scans; the exit status."""
+    return run_tool(fuse, parse_args(argv), PREPARATION)
 
 
 if __name__ == '__main__':

@@ -21,12 +21,13 @@ import sys
 from typing import Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.regions.generators import (GENERATORS,
                                                          build_generator)
 from sam3d_plugin.preparation.regions.region_maps_step import (RegionMapStep,
                                                                default_folder)
 from sam3d_plugin.preparation.running.cli import (add_option_argument,
-                                                  add_run_arguments, run_main,
+                                                  add_run_arguments,
                                                   run_options)
 from sam3d_plugin.preparation.running.named_parts import describe_parts
 from sam3d_plugin.preparation.running.runs import run_step
@@ -74,7 +75,7 @@ def generate(args: argparse.Namespace) -> None:
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Find the regions; the exit status."""
     args = parse_args(argv)
-    return run_main(lambda: generate(args))
+    return run_tool(generate, args, PREPARATION)
 
 
 if __name__ == '__main__':

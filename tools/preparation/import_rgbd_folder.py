@@ -33,8 +33,9 @@ import numpy as np
 from rich.console import Console
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.running.cli import (add_check_argument,
-                                                  add_run_arguments, run_main,
+                                                  add_run_arguments,
                                                   run_options)
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.preparation.sources.rgbd_folder.conventions import (
@@ -166,7 +167,7 @@ def import_folder(args: argparse.Namespace) -> None:
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Import a recording; 0, or 1 after one sentence on what is wrong."""
     args = parse_args(argv)
-    return run_main(lambda: import_folder(args))
+    return run_tool(import_folder, args, PREPARATION)
 
 
 if __name__ == '__main__':

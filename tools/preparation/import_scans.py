@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.sources.scans import up_axis
 from sam3d_plugin.preparation.sources.scans.import_scans import (ImportOptions,
                                                                  import_scans)
-from sam3d_plugin.preparation.sources.scans.scan import ScanError
 from sam3d_plugin.preparation.sources.scans.splits import (parse_split,
                                                            read_list)
+from sam3d_plugin.store.errors import naming
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -107,10 +108,9 @@ def collect_splits(args: argparse.Namespace) -> List[Dict[str, List[str]]]:
     return splits
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Import the scans; 0, or 1 after one sentence on what is wrong."""
-    args = parse_args(argv)
-    try:
+def run(args: argparse.Namespace) -> None:
+    """Import the scans and say how to train on them."""
+    with naming(args.out):
         import_scans(
             ImportOptions(
                 source=args.source,
@@ -122,21 +122,16 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
                 without_color=args.without_color,
                 drop_invalid=args.drop_invalid,
                 overwrite=args.overwrite))
-    except ScanError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(
-            f'error: {error.filename or args.out}: {error.strerror}; free '
-            'some space or choose another --out, then run this again',
-            file=sys.stderr)
-        return 1
     has_regions = any(Path(args.out, 'regions').glob('*.npz'))
     tokens = '' if has_regions else '_knn'
     option = shlex.quote(f'data_root={args.out}/')
     print('Next: python tools/train.py configs/sam3d/groupfree3d_scannet_mini'
           f'{tokens}.py --cfg-options {option}')
-    return 0
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Import the scans; the exit status."""
+    return run_tool(run, parse_args(argv), PREPARATION)
 
 
 if __name__ == '__main__':

@@ -20,9 +20,10 @@ from typing import List, Optional, Sequence
 import numpy as np
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.checking.inspection import ScanInspection
 from sam3d_plugin.preparation.checking.inspection_page import page_content
-from sam3d_plugin.preparation.running.cli import json_object, run_main
+from sam3d_plugin.preparation.running.cli import json_object
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import join, list_names, write_bytes
 from sam3d_plugin.store.posed_images import PosedImages
@@ -155,15 +156,15 @@ def _write_points(args: argparse.Namespace, content: PageContent) -> None:
         print(f'  {path}: {len(points.xyz):,} points')
 
 
+def show(args: argparse.Namespace) -> None:
+    """Write the pages of all scans."""
+    for scan in find_scans(args):
+        write_scan(args, scan)
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Show the scans; the exit status."""
-    args = parse_args(argv)
-
-    def work() -> None:
-        for scan in find_scans(args):
-            write_scan(args, scan)
-
-    return run_main(work)
+    return run_tool(show, parse_args(argv), PREPARATION)
 
 
 if __name__ == '__main__':

@@ -19,6 +19,7 @@ import sys
 from typing import Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.lifting import scan_regions_step
 from sam3d_plugin.preparation.lifting.frame_regions_step import \
     FrameRegionsStep
@@ -27,8 +28,7 @@ from sam3d_plugin.preparation.lifting.region_merging import (COUNTED,
                                                              MergeOptions)
 from sam3d_plugin.preparation.lifting.region_paths import (
     name_all_region_files, name_region_files)
-from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
-                                                  run_options)
+from sam3d_plugin.preparation.running.cli import add_run_arguments, run_options
 from sam3d_plugin.preparation.running.frame_steps import FrameStep
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.store.errors import StoreError
@@ -161,7 +161,7 @@ def lift(args: argparse.Namespace) -> None:
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Lift the regions; the exit status."""
     args = parse_args(argv)
-    return run_main(lambda: lift(args))
+    return run_tool(lift, args, PREPARATION)
 
 
 if __name__ == '__main__':

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.sources.scans import few_labels
-from sam3d_plugin.preparation.sources.scans.scan import ScanError
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -50,28 +50,23 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def write(args: argparse.Namespace) -> None:
+    """Write the lists."""
+    for source, percentage, seed in itertools.product(args.sources,
+                                                      args.percentages,
+                                                      args.seeds):
+        if source.suffix == '.txt':
+            paths = few_labels.write_name_list(source, args.out
+                                               or source.parent, percentage,
+                                               seed)
+        else:
+            paths = few_labels.write_infos(source, percentage, seed)
+        print(*paths, sep='\n')
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Write the lists; 0, or 1 after one sentence on what is wrong."""
-    args = parse_args(argv)
-    try:
-        for source, percentage, seed in itertools.product(
-                args.sources, args.percentages, args.seeds):
-            if source.suffix == '.txt':
-                paths = few_labels.write_name_list(source, args.out
-                                                   or source.parent,
-                                                   percentage, seed)
-            else:
-                paths = few_labels.write_infos(source, percentage, seed)
-            print(*paths, sep='\n')
-    except ScanError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(
-            f'error: {error.filename}: {(error.strerror or "").lower()}',
-            file=sys.stderr)
-        return 1
-    return 0
+    """Write the lists; the exit status."""
+    return run_tool(write, parse_args(argv), PREPARATION)
 
 
 if __name__ == '__main__':

@@ -11,11 +11,12 @@ import sys
 from typing import Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.regions.superpoint_step import (SuperpointStep,
                                                               make_regions)
 from sam3d_plugin.preparation.regions.superpoints import build_options
 from sam3d_plugin.preparation.running.cli import (add_option_argument,
-                                                  add_run_arguments, run_main,
+                                                  add_run_arguments,
                                                   run_options)
 from sam3d_plugin.store.files import join
 
@@ -54,7 +55,7 @@ def make(args: argparse.Namespace) -> None:
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Make the superpoints; the exit status."""
     args = parse_args(argv)
-    return run_main(lambda: make(args))
+    return run_tool(make, args, PREPARATION)
 
 
 if __name__ == '__main__':

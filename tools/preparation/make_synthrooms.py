@@ -13,8 +13,8 @@ import sys
 from typing import Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
-                                                  run_options)
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
+from sam3d_plugin.preparation.running.cli import add_run_arguments, run_options
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.synthrooms import (PRESETS, SynthOptions, SynthRoomsStep,
@@ -73,17 +73,17 @@ def build_step(args: argparse.Namespace) -> SynthRoomsStep:
     return SynthRoomsStep(args.seed, train, val, options)
 
 
+def make(args: argparse.Namespace) -> None:
+    """Make the set."""
+    step = build_step(args)
+    run_step(step, args.out, run_options(args))
+    for note in write_lists(step, args.out, args.backend_args):
+        print(f'  {note}')
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Make the set; the exit status, 1 after an error message."""
-    args = parse_args(argv)
-
-    def work() -> None:
-        step = build_step(args)
-        run_step(step, args.out, run_options(args))
-        for note in write_lists(step, args.out, args.backend_args):
-            print(f'  {note}')
-
-    return run_main(work)
+    """Make the set; the exit status."""
+    return run_tool(make, parse_args(argv), PREPARATION)
 
 
 if __name__ == '__main__':

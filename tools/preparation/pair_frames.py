@@ -7,13 +7,14 @@ Reads data/NAME/posed_images and writes data/NAME/frame_pairs/<scan>
 larger frame that both see. Pre-training on pairs of frames reads it.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
+import argparse
 import sys
 from typing import Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.pairs.frame_pairs_step import FramePairsStep
-from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
-                                                  run_options)
+from sam3d_plugin.preparation.running.cli import add_run_arguments, run_options
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.store.files import join
 
@@ -42,7 +43,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     add_run_arguments(parser)
     args = parser.parse_args(argv)
 
-    def pair() -> None:
+    def pair(args: argparse.Namespace) -> None:
         step = FramePairsStep(
             args.data,
             args.voxel_size,
@@ -51,7 +52,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         out = args.out or join(args.data, 'frame_pairs')
         run_step(step, out, run_options(args))
 
-    return run_main(pair)
+    return run_tool(pair, args, PREPARATION)
 
 
 if __name__ == '__main__':

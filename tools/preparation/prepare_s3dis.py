@@ -17,11 +17,12 @@ import sys
 from typing import Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.regions.superpoint_step import (SuperpointStep,
                                                               make_regions)
 from sam3d_plugin.preparation.regions.superpoints import build_options
 from sam3d_plugin.preparation.running.cli import (add_option_argument,
-                                                  add_run_arguments, run_main,
+                                                  add_run_arguments,
                                                   run_options)
 from sam3d_plugin.preparation.sources.s3dis.area_infos import prepare_rooms
 from sam3d_plugin.preparation.sources.s3dis.raw import check_total
@@ -75,7 +76,7 @@ def prepare(args: argparse.Namespace) -> None:
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Prepare S3DIS; the exit status."""
     args = parse_args(argv)
-    return run_main(lambda: prepare(args))
+    return run_tool(prepare, args, PREPARATION)
 
 
 if __name__ == '__main__':

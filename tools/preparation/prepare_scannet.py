@@ -21,8 +21,8 @@ from typing import Dict, Optional, Sequence
 from rich.console import Console
 
 from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.preparation.running.cli import (add_run_arguments, run_main,
-                                                  run_options)
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
+from sam3d_plugin.preparation.running.cli import add_run_arguments, run_options
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.preparation.sources.scannet import layout
 from sam3d_plugin.preparation.sources.scannet.scans import ScanNetScans
@@ -117,7 +117,7 @@ def prepare(args: argparse.Namespace) -> None:
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Prepare ScanNet; 0, or 1 after one sentence on what is wrong."""
     args = parse_args(argv)
-    return run_main(lambda: prepare(args))
+    return run_tool(prepare, args, PREPARATION)
 
 
 if __name__ == '__main__':

@@ -26,11 +26,12 @@ from rich.progress import (BarColumn, MofNCompleteColumn, Progress, TextColumn,
 from rich.table import Table
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.cli.value_types import output_file, whole_number
 from sam3d_plugin.preparation.checking.verification import Verifier
 from sam3d_plugin.preparation.checking.verification_books import (StoreReport,
                                                                   data_folder)
-from sam3d_plugin.preparation.running.cli import json_object, run_main
+from sam3d_plugin.preparation.running.cli import json_object
 from sam3d_plugin.preparation.running.workers import usable_cores
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import exists
@@ -176,24 +177,22 @@ def write_json(path: str, reports: Sequence[StoreReport]) -> None:
         json.dump(entries, file, indent=1)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Verify; 0, or 1 when something is wrong."""
-    args = parse_args(argv)
+def check(args: argparse.Namespace) -> int:
+    """Verify and show what was found; 1 when something is wrong."""
     console = Console(
         highlight=False,
         markup=False,
         width=max(shutil.get_terminal_size().columns, 100))
-    found: List[StoreReport] = []
+    found = verify(args, console)
+    print_reports(found, args.max_problems, console)
+    if args.json:
+        write_json(args.json, found)
+    return int(any(r.problems or not r.items for r in found))
 
-    def work() -> None:
-        found.extend(verify(args, console))
-        print_reports(found, args.max_problems, console)
-        if args.json:
-            write_json(args.json, found)
 
-    status = run_main(work)
-    is_bad = empty_stores(found) or any(r.problems for r in found)
-    return status or int(bool(is_bad))
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Verify; 0, or 1 when something is wrong."""
+    return run_tool(check, parse_args(argv), PREPARATION)
 
 
 if __name__ == '__main__':

@@ -3,6 +3,8 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
+from ...store.errors import UserError
+
 
 def points_path(results: dict) -> str:
     """File of a scan's points, '' when they were given as an array.
@@ -50,12 +52,12 @@ class CheckPoints(BaseTransform):
         points = results['points']
         path = points_path(results) or 'the scan'
         if len(points) < self.min_points:
-            raise ValueError(
+            raise UserError(
                 f'{path} holds {len(points)} points, fewer than the '
                 f'{self.min_points} needed; leave the scan out of the split')
         num_bad = int((~torch.isfinite(points.tensor).all(dim=1)).sum())
         if num_bad:
-            raise ValueError(
+            raise UserError(
                 f'{path}: {num_bad} of {len(points)} points are not finite; '
                 'import the scan again with --drop-invalid')
         return results

@@ -4,6 +4,8 @@ from typing import Optional
 
 import numpy as np
 
+from ...store.errors import UserError
+
 
 def check_number(name: str, number: Optional[int]) -> None:
     """Refuse to keep none.
@@ -16,8 +18,8 @@ def check_number(name: str, number: Optional[int]) -> None:
         ValueError: When it is below 1.
     """
     if number is not None and number < 1:
-        raise ValueError(f'{name} must be at least 1, got {number}; leave the '
-                         'scan out instead')
+        raise UserError(f'{name} must be at least 1, got {number}; leave the '
+                        'scan out instead')
 
 
 def choose(candidates: np.ndarray, number: int, results: dict,

@@ -5,6 +5,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
+from ...store.errors import UserError
 from .few_labels import check_number, choose
 
 
@@ -80,10 +81,10 @@ class KeepBoxLabels(BaseTransform):
         semantic = np.asarray(results['pts_semantic_mask'])
         instance = np.asarray(results['pts_instance_mask'])
         if len(semantic) != len(xyz) or len(instance) != len(xyz):
-            raise ValueError('the masks are not those of the points: put '
-                             'KeepBoxLabels before PointSample')
+            raise UserError('the masks are not those of the points: put '
+                            'KeepBoxLabels before PointSample')
         if semantic.max() > self.ignore_index:
-            raise ValueError(
+            raise UserError(
                 f'the semantic mask holds {semantic.max()}, more than the '
                 f'{self.ignore_index} of the background: put KeepBoxLabels '
                 'behind PointSegClassMapping')

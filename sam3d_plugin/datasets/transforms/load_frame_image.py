@@ -8,6 +8,7 @@ from mmdet3d.registry import TRANSFORMS
 
 from sam3d_plugin.ops.projection import scale_intrinsics
 from sam3d_plugin.store.posed_images import PosedImages
+from ...store.errors import UserError
 from .load_rgbd_points import data_folder
 
 # Depth of different surfaces must not be averaged.
@@ -48,8 +49,8 @@ class LoadFrameImage(BaseTransform):
                  folder: str = 'posed_images',
                  backend_args: Optional[dict] = None) -> None:
         if kind not in _INTERPOLATION:
-            raise ValueError(f'kind {kind!r} is unknown; choose color or '
-                             'depth')
+            raise UserError(f'kind {kind!r} is unknown; choose color or '
+                            'depth')
         self.kind = kind
         self.size = size
         self.folder = folder

@@ -13,6 +13,7 @@ from mmdet3d.registry import TRANSFORMS
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import join, read_bytes
 from sam3d_plugin.store.image_files import decode_uint16
+from ...store.errors import UserError
 
 # ScanNet's 20 classes: 18 of detection, wall and floor.
 CLASSES = tuple(ScanNetSegDataset.METAINFO['classes'])
@@ -69,8 +70,8 @@ class LoadFrameLabels(BaseTransform):
         points = results['points']
         column = (points.attribute_dims or {}).get('pixel')
         if column is None:
-            raise ValueError("LoadFrameLabels needs the pixel of each point: "
-                             "put 'pixel' into the columns of LoadRGBDPoints")
+            raise UserError("LoadFrameLabels needs the pixel of each point: "
+                            "put 'pixel' into the columns of LoadRGBDPoints")
         pixels = points.tensor[:, column].numpy().astype(np.int64)
         path = join(self.data_root, 'frame_instances', scan, f'{frame}.png')
         instances = decode_uint16(self._read(path), path).reshape(-1)

@@ -12,6 +12,7 @@ from mmengine.structures import InstanceData
 
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.frame_rows import FrameRows
+from ...store.errors import UserError
 from .load_rgbd_points import data_folder
 
 GROUP_IDS = 'group_ids'
@@ -82,8 +83,8 @@ class LoadRegionTargets(BaseTransform):
             ValueError: When points have no regions.
         """
         if 'num_regions' not in results:
-            raise ValueError("LoadRegionTargets needs region ids: put 'region'"
-                             ' into the columns of LoadRGBDPoints before it')
+            raise UserError("LoadRegionTargets needs region ids: put 'region'"
+                            ' into the columns of LoadRGBDPoints before it')
         root, tool = data_folder(results, self.folder), _TOOLS[self.kind]
         if root not in self._rows:
             self._rows[root] = FrameRows(root, (self.column, ), tool,

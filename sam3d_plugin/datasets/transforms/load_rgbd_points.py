@@ -20,6 +20,7 @@ from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import BackendArgs, join, read_bytes
 from sam3d_plugin.store.image_files import decode_uint16
 from sam3d_plugin.store.posed_images import Cameras, PosedImages
+from ...store.errors import UserError
 from ..seeding import sample_generator
 
 # Width of each column, in the order in which they stand behind xyz.
@@ -82,8 +83,8 @@ def point_columns(columns: Sequence[str]) -> Dict[str, Any]:
     """
     unknown = sorted(set(columns) - set(COLUMNS))
     if unknown:
-        raise ValueError(f'columns has {unknown[0]!r}; choose from '
-                         f'{", ".join(COLUMNS)}')
+        raise UserError(f'columns has {unknown[0]!r}; choose from '
+                        f'{", ".join(COLUMNS)}')
     places: Dict[str, Any] = {}
     start = 3
     for name in (name for name in COLUMNS if name in columns):

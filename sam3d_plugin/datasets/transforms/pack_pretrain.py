@@ -8,6 +8,8 @@ from mmdet3d.registry import TRANSFORMS
 from mmdet3d.structures import BasePoints, Det3DDataSample, PointData
 from torch import Tensor
 
+from ...store.errors import UserError
+
 
 @TRANSFORMS.register_module()
 class PackPretrainInputs(BaseTransform):
@@ -51,7 +53,7 @@ class PackPretrainInputs(BaseTransform):
         """
         missing = [key for key in self.keys if key not in results]
         if missing:
-            raise ValueError(
+            raise UserError(
                 f'PackPretrainInputs: keys names {missing[0]!r}, which no '
                 f'step before it adds; it could be one of '
                 f'{", ".join(k for k in results if _is_array(results[k]))}')
@@ -87,9 +89,9 @@ def _is_array(value: Any) -> bool:
 def _to_tensor(key: str, value: Any) -> Tensor:
     """The tensor of an input."""
     if not _is_array(value):
-        raise ValueError(f'PackPretrainInputs: {key} is a '
-                         f'{type(value).__name__}, not points, an array or a '
-                         'tensor; put it in meta_keys')
+        raise UserError(f'PackPretrainInputs: {key} is a '
+                        f'{type(value).__name__}, not points, an array or a '
+                        'tensor; put it in meta_keys')
     if isinstance(value, list):
         return torch.stack([_to_tensor(key, view) for view in value])
     if isinstance(value, BasePoints):

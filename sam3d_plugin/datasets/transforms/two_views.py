@@ -12,6 +12,7 @@ from mmengine.dataset import Compose
 from mmengine.logging import print_log
 from scipy.spatial import cKDTree
 
+from ...store.errors import UserError
 from ..seeding import sample_generator
 
 
@@ -61,7 +62,7 @@ class TwoViews(BaseTransform):
             return None
         points = [view['points'] for view in views]
         if len(points[0]) != len(points[1]):
-            raise ValueError(
+            raise UserError(
                 f'views have {len(points[0])} and {len(points[1])} points: '
                 'end the transforms of TwoViews with PointSample')
         return dict(results, points=points)
@@ -156,8 +157,8 @@ class FindCorrespondences(BaseTransform):
         """(N, 3) origins of the points of each view."""
         columns = [p.attribute_dims or {} for p in results['points']]
         if not all('origin' in names for names in columns):
-            raise ValueError("FindCorrespondences compares origins: put "
-                             "'origin' into the columns of LoadRGBDPoints")
+            raise UserError("FindCorrespondences compares origins: put "
+                            "'origin' into the columns of LoadRGBDPoints")
         return tuple(points.tensor[:, names['origin']].numpy()
                      for points, names in zip(results['points'], columns))
 

@@ -6,6 +6,7 @@ from mmdet3d.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ...store.errors import UserError
 from .feature_view import unwrapped
 
 SHAPES = ('linear', 'cosine')
@@ -58,15 +59,15 @@ class MaskRatioScheduleHook(Hook):
                  shape: str = 'linear') -> None:
         for ratio in (start, stop):
             if not 0 <= ratio < 1:
-                raise ValueError(f'a mask ratio is {ratio}; it must be from '
-                                 '0 on and below 1')
+                raise UserError(f'a mask ratio is {ratio}; it must be from '
+                                '0 on and below 1')
         if shape not in SHAPES:
-            raise ValueError(f'shape {shape!r} is unknown; choose one of '
-                             f'{", ".join(SHAPES)}')
+            raise UserError(f'shape {shape!r} is unknown; choose one of '
+                            f'{", ".join(SHAPES)}')
         if begin < 0 or (end is not None and end <= begin):
-            raise ValueError(f'the mask ratio shall change from step {begin} '
-                             f'to {end}; begin must be from 0 on, and end '
-                             'after it')
+            raise UserError(f'the mask ratio shall change from step {begin} '
+                            f'to {end}; begin must be from 0 on, and end '
+                            'after it')
         self.start, self.stop = start, stop
         self.begin, self.end = begin, end
         self.shape = shape
@@ -82,8 +83,8 @@ class MaskRatioScheduleHook(Hook):
         """
         model = unwrapped(runner.model)
         if not hasattr(model, 'mask_ratio'):
-            raise ValueError(f'{type(model).__name__} has no mask_ratio: '
-                             'remove MaskRatioScheduleHook from custom_hooks')
+            raise UserError(f'{type(model).__name__} has no mask_ratio: '
+                            'remove MaskRatioScheduleHook from custom_hooks')
 
     def before_train_iter(self,
                           runner: Runner,

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from ...models.target_generators.region_feature_targets import name_frame
+from ...store.errors import UserError
 from ..checkpoint import find_newest_checkpoint
 
 
@@ -55,7 +56,7 @@ class StopOnInvalidLossHook(Hook):
         losses = ', '.join(f'{name} {value.item():g}'
                            for name, value in outputs.items())
         where = ' in this process' if get_world_size() > 1 else ''
-        raise ValueError(
+        raise UserError(
             f'the loss is not finite at step {runner.iter + 1} ({losses}'
             f'{where}); frames of the batch: '
             f'{", ".join(frames) or "without names"}; '
@@ -76,7 +77,7 @@ class StopOnInvalidLossHook(Hook):
         for name, tensor in checkpoint['state_dict'].items():
             if not torch.isfinite(tensor).all():
                 step = checkpoint['meta']['iter']
-                raise ValueError(
+                raise UserError(
                     f'{name} is not finite at step {step}, so no checkpoint '
                     f'is written; {_describe_newest(runner.work_dir)}; lower '
                     'the learning rate or set clip_grad in optim_wrapper')

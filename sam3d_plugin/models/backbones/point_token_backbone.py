@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from sam3d_plugin.ops.scene_origin import check_center, find_origins
 from sam3d_plugin.store.checkpoint import LoadReport, load_pretrained
 from sam3d_plugin.structures import PointTokens
+from ...store.errors import UserError
 from .token_encoder import TokenEncoder
 
 
@@ -79,9 +80,9 @@ class PointTokenBackbone(TokenEncoder):
             return
         depth = len(self.encoder.blocks)
         if not all(1 <= d <= depth for d in self.feature_depths):
-            raise ValueError(f'feature_depths {self.feature_depths} are not '
-                             f'blocks of an encoder of depth {depth}: count '
-                             'from 1')
+            raise UserError(f'feature_depths {self.feature_depths} are not '
+                            f'blocks of an encoder of depth {depth}: count '
+                            'from 1')
 
     def train(self, mode: bool = True) -> 'PointTokenBackbone':
         """Set training mode; a frozen encoder stays in evaluation mode.
@@ -126,7 +127,7 @@ class PointTokenBackbone(TokenEncoder):
         trained = (report.meta.get('tokenizer') or {}).get('type', '')
         trained, own = trained.split('.')[-1], type(self.tokenizer).__name__
         if trained and trained != own:
-            raise ValueError(
+            raise UserError(
                 f'{report.source} was pre-trained with {trained}, and this '
                 f'backbone has {own}: take the same tokenizer, or set '
                 'any_tokenizer=True in init_cfg')
@@ -165,9 +166,9 @@ class PointTokenBackbone(TokenEncoder):
         """
         xyz, tokens = self.tokenize(points)
         if tokens.padding_on_cpu.any():
-            raise ValueError('detection and segmentation heads take the same '
-                             'number of tokens from every scene: set '
-                             'split=True, num_tokens=N in the tokenizer')
+            raise UserError('detection and segmentation heads take the same '
+                            'number of tokens from every scene: set '
+                            'split=True, num_tokens=N in the tokenizer')
         *token_features, encoded = self._encode(xyz, tokens)
         features = self.out_proj(encoded).transpose(1, 2).contiguous()
         indices = tokens.anchor_indices

@@ -9,6 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from sam3d_plugin.ops.propagation import interpolate_tokens
+from ...store.errors import UserError
 
 
 @MODELS.register_module()
@@ -55,13 +56,13 @@ class ThreeDETRBackbone(BaseModule):
         xyz = points[..., :3].contiguous()
         num_tokens = self.pre_encoder.num_point[0]
         if xyz.shape[1] < num_tokens:
-            raise ValueError(
+            raise UserError(
                 f'{xyz.shape[1]} points cannot give {num_tokens} tokens: '
                 'raise num_points of PointSample or lower num_point of the '
                 'pre_encoder')
         if not torch.isfinite(xyz).all():
-            raise ValueError('points are not finite; add CheckPoints to the '
-                             'pipeline, which names the scan')
+            raise UserError('points are not finite; add CheckPoints to the '
+                            'pipeline, which names the scan')
         token_xyz, features, indices = self.pre_encoder(xyz)
         token_xyz, features, kept = self.encoder.encode(
             features.transpose(1, 2), token_xyz)

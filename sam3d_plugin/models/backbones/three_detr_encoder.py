@@ -11,6 +11,8 @@ from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...store.errors import UserError
+
 
 def outside_radius(xyz: Tensor, radius: float) -> Tensor:
     """Pairs of tokens that are too far apart to see each other.
@@ -60,8 +62,8 @@ class ThreeDETREncoder(BaseModule):
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         if radii is not None and len(radii) != depth:
-            raise ValueError(f'{depth} layers need {depth} radii, got '
-                             f'{len(radii)}')
+            raise UserError(f'{depth} layers need {depth} radii, got '
+                            f'{len(radii)}')
         self.embed_dims = embed_dims
         self.num_heads = num_heads
         self.radii = radii
@@ -103,11 +105,11 @@ class ThreeDETREncoder(BaseModule):
             ValueError: When tokens are padded or the encoder downsamples.
         """
         if self.downsample is not None:
-            raise ValueError('the tokens of a tokenizer are not downsampled: '
-                             'set downsample=None in the encoder')
+            raise UserError('the tokens of a tokenizer are not downsampled: '
+                            'set downsample=None in the encoder')
         if is_padding is not None and is_padding.any():
-            raise ValueError('ThreeDETREncoder takes no padding: set '
-                             'split=True, num_tokens=N in the tokenizer')
+            raise UserError('ThreeDETREncoder takes no padding: set '
+                            'split=True, num_tokens=N in the tokenizer')
         return self.encode(x, centers)[1]
 
     def encode(self, x: Tensor,

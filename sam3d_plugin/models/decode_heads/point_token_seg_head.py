@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sam3d_plugin.ops.propagation import (propagate_own_token,
                                           propagate_three_nn)
+from ...store.errors import UserError
 
 PROPAGATIONS = ('three_nn', 'own_token')
 _TOKEN_KEYS = ('token_features', 'token_centers', 'point_tokens')
@@ -80,8 +81,8 @@ class PointTokenSegHead(Base3DDecodeHead):
             ignore_index=ignore_index,
             init_cfg=init_cfg)
         if propagation not in PROPAGATIONS:
-            raise ValueError(f'propagation {propagation!r} is none of '
-                             f'{", ".join(PROPAGATIONS)}')
+            raise UserError(f'propagation {propagation!r} is none of '
+                            f'{", ".join(PROPAGATIONS)}')
         self.propagation = propagation
         self.num_depths = num_depths
         first, *others = hidden_channels
@@ -144,19 +145,19 @@ class PointTokenSegHead(Base3DDecodeHead):
         """Compare what the backbone gives with what this head was built for.
         """
         if not all(key in feats_dict for key in _TOKEN_KEYS):
-            raise ValueError(
+            raise UserError(
                 'PointTokenSegHead needs token features: take '
                 'PointTokenBackbone with feature_depths, for example (1, 2, '
                 '3)')
         num_depths = len(feats_dict['token_features'])
         if num_depths != self.num_depths:
-            raise ValueError(
+            raise UserError(
                 f'the backbone gives {num_depths} depths and the head has '
                 f'num_depths={self.num_depths}: set it to the length of '
                 'feature_depths')
         if (self.propagation == 'own_token'
                 and feats_dict['point_tokens'] is None):
-            raise ValueError(
+            raise UserError(
                 "propagation='own_token' needs tokens that share out all "
                 'points, as SAMTokenizer makes them; with kNN tokens set '
                 "propagation='three_nn'")

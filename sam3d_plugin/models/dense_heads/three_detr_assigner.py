@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from sam3d_plugin.ops import pairwise_giou_3d
+from ...store.errors import UserError
 
 
 @TASK_UTILS.register_module()
@@ -81,9 +82,9 @@ class BoxSetAssigner:
         device = costs.device
         array = costs.cpu().numpy()
         if not np.isfinite(array).all():
-            raise ValueError('predicted boxes or scores are not finite: the '
-                             'training has diverged; lower the learning rate '
-                             'or look for bad points with CheckPoints')
+            raise UserError('predicted boxes or scores are not finite: the '
+                            'training has diverged; lower the learning rate '
+                            'or look for bad points with CheckPoints')
         pairs = [linear_sum_assignment(cost) for cost in array]
         queries = np.concatenate([query for query, _ in pairs])
         boxes = np.concatenate([box for _, box in pairs])

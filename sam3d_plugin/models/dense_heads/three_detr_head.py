@@ -16,6 +16,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from sam3d_plugin.ops import furthest_point_sample
+from ...store.errors import UserError
 from . import three_detr_losses as set_losses
 from .three_detr_layers import (FourierPositionEmbedding, PointwiseMLP,
                                 ThreeDETRDecoder)
@@ -69,10 +70,10 @@ class ThreeDETRHead(BaseModule):
         if queries not in ('fps', 'tokens') or (num_queries
                                                 is None) != (queries
                                                              == 'tokens'):
-            raise ValueError("queries='fps' needs num_queries=Q, "
-                             "queries='tokens' takes every token and needs "
-                             f'num_queries=None; got {queries!r} and '
-                             f'{num_queries}')
+            raise UserError("queries='fps' needs num_queries=Q, "
+                            "queries='tokens' takes every token and needs "
+                            f'num_queries=None; got {queries!r} and '
+                            f'{num_queries}')
         self.num_queries = num_queries
         self.bbox_coder = TASK_UTILS.build(bbox_coder)
         self.loss_weights = loss_weights
@@ -142,7 +143,7 @@ class ThreeDETRHead(BaseModule):
             return xyz, memory
         num_tokens = xyz.shape[1]
         if num_tokens < self.num_queries:
-            raise ValueError(
+            raise UserError(
                 f'{num_tokens} tokens cannot give {self.num_queries} queries: '
                 'lower model.bbox_head.num_queries, raise num_tokens of the '
                 "backbone's tokenizer, or set queries='tokens' and "

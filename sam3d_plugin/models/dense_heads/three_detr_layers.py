@@ -9,6 +9,8 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...store.errors import UserError
+
 
 def normalize_positions(xyz: Tensor, scene_min: Tensor,
                         scene_max: Tensor) -> Tensor:
@@ -54,8 +56,8 @@ class FourierPositionEmbedding(nn.Module):
     def __init__(self, embed_dims: int, scale: float = 1.) -> None:
         super().__init__()
         if embed_dims % 2:
-            raise ValueError('half of the channels are sines, half cosines: '
-                             f'embed_dims must be even, got {embed_dims}')
+            raise UserError('half of the channels are sines, half cosines: '
+                            f'embed_dims must be even, got {embed_dims}')
         self.frequencies: Tensor
         self.register_buffer('frequencies',
                              torch.randn(3, embed_dims // 2) * scale)

@@ -1,10 +1,11 @@
 """Predictions of a pre-training method and their losses."""
 from .global_feature_head import GlobalFeatureHead
 from .masked_token_head import MaskedTokenHead
+from .neighborhood_head import NeighborhoodHead
 from .reduction import frame_mean, pool_tokens
 from .region_distill_head import RegionDistillHead
 
 __all__ = [
-    'GlobalFeatureHead', 'MaskedTokenHead', 'RegionDistillHead', 'frame_mean',
-    'pool_tokens'
+    'GlobalFeatureHead', 'MaskedTokenHead', 'NeighborhoodHead',
+    'RegionDistillHead', 'frame_mean', 'pool_tokens'
 ]

@@ -5,6 +5,7 @@ from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...store.errors import UserError
 from .defaults import LINEAR_INIT, MSE
 from .reduction import pool_tokens
 
@@ -33,7 +34,7 @@ class GlobalFeatureHead(BaseModule):
                  init_cfg: Optional[dict] = LINEAR_INIT) -> None:
         super().__init__(init_cfg)
         if pool not in ('mean', 'max'):
-            raise ValueError(f'pool {pool!r} is unknown; choose mean or max')
+            raise UserError(f'pool {pool!r} is unknown; choose mean or max')
         self.pool = pool
         self.mlp = nn.Sequential(
             nn.Linear(in_channels, hidden_channels), nn.GELU(),

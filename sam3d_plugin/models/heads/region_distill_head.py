@@ -5,6 +5,7 @@ from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...store.errors import UserError
 from .defaults import LINEAR_INIT
 from .reduction import frame_mean
 
@@ -50,7 +51,7 @@ class RegionDistillHead(BaseModule):
         """
         width, expected = targets.features.shape[-1], self.proj.out_features
         if width != expected:
-            raise ValueError(
+            raise UserError(
                 f'region features have {width} channels, the head '
                 f'{expected}: set out_channels={width} of RegionDistillHead, '
                 'or extract the features with the encoder it was made for')

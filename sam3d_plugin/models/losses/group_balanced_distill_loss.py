@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sam3d_plugin.ops.transfer import require
 from sam3d_plugin.store.region_groups import balanced_weights
+from ...store.errors import UserError
 
 SMOOTH_L1 = dict(type='mmdet.SmoothL1Loss', beta=1.0, reduction='none')
 
@@ -46,8 +47,8 @@ class DistillLoss(nn.Module):
         if losses.ndim == predictions.ndim:
             losses = losses.mean(-1)
         if losses.shape != predictions.shape[:-1]:
-            raise ValueError('the loss of a DistillLoss must keep its items: '
-                             "set reduction='none' in its config")
+            raise UserError('the loss of a DistillLoss must keep its items: '
+                            "set reduction='none' in its config")
         return losses
 
 
@@ -95,7 +96,7 @@ class GroupBalancedDistillLoss(DistillLoss):
         if 'group_counts' in metainfo:
             self._set_counts(np.asarray(metainfo['group_counts'], np.int64))
         elif self.counts is None:
-            raise ValueError(
+            raise UserError(
                 'GroupBalancedDistillLoss balances groups, and the pipeline '
                 'reads none: add LoadRegionTargets with key group_ids, or use '
                 'DistillLoss')
@@ -105,7 +106,7 @@ class GroupBalancedDistillLoss(DistillLoss):
         if self.counts is not None:
             if self.counts.tolist() == counts.tolist():
                 return
-            raise ValueError(
+            raise UserError(
                 f'the loss balances groups of {_listed(self.counts)} regions, '
                 f'the new ones have {_listed(counts)}; train with the groups '
                 'of the checkpoint, or start without it')
@@ -140,7 +141,7 @@ class GroupBalancedDistillLoss(DistillLoss):
         """
         losses = super().forward(predictions, targets)
         if group_ids is None or self.weights is None:
-            raise ValueError(
+            raise UserError(
                 'GroupBalancedDistillLoss needs the group of every region and '
                 'their counts: add LoadRegionTargets with key group_ids to '
                 'the pipeline, or use DistillLoss')

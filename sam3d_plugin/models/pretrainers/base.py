@@ -16,6 +16,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from sam3d_plugin.ops.random_state import seeded
+from ...store.errors import UserError
 
 
 class Predictions(NamedTuple):
@@ -109,8 +110,8 @@ class BasePretrainer(BaseModel):
         if mode == 'tensor':
             return self.backbone.point_features(inputs['points'])
         if mode != 'loss':
-            raise ValueError(f'mode {mode!r} is unknown: a pre-trainer has '
-                             'the modes loss and tensor')
+            raise UserError(f'mode {mode!r} is unknown: a pre-trainer has '
+                            'the modes loss and tensor')
         with self._seeded(inputs['points']):
             losses = self.loss(inputs, data_samples)
         if self.training:

@@ -6,6 +6,8 @@ from mmdet3d.registry import MODELS
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
+from ...store.errors import UserError
+
 
 @MODELS.register_module()
 class FramePreprocessor(BaseDataPreprocessor):
@@ -50,13 +52,13 @@ def _stack(name: str, values: Any) -> Tensor:
     if torch.is_tensor(values):
         return values
     if not values or not all(torch.is_tensor(value) for value in values):
-        raise ValueError(f'input {name!r} is not a tensor per frame; move it '
-                         'from keys to meta_keys of PackPretrainInputs')
+        raise UserError(f'input {name!r} is not a tensor per frame; move it '
+                        'from keys to meta_keys of PackPretrainInputs')
     shapes = sorted({tuple(value.shape) for value in values})
     if len(shapes) > 1:
         remedy = 'PointSample with num_points' if name == 'points' else (
             'a step that makes them equal')
-        raise ValueError(
+        raise UserError(
             f'input {name!r} of a batch has the shapes {shapes[0]} to '
             f'{shapes[-1]}: put {remedy} into the pipeline')
     return torch.stack(list(values))

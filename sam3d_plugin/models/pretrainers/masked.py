@@ -6,6 +6,7 @@ from torch import Tensor
 
 from sam3d_plugin.ops.transfer import to_device
 from sam3d_plugin.structures import PointTokens
+from ...store.errors import UserError
 from .base import Predictions
 from .masking import (VisibleTokens, frame_generators, random_mask,
                       select_tokens)
@@ -45,8 +46,8 @@ class MaskedPointPretrainer(TokenPretrainer):
     def __init__(self, *, mask_ratio: float = 0.6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not 0 <= mask_ratio < 1:
-            raise ValueError(f'mask_ratio is {mask_ratio}; it must be from 0 '
-                             'on and below 1')
+            raise UserError(f'mask_ratio is {mask_ratio}; it must be from 0 '
+                            'on and below 1')
         self.mask_ratio = mask_ratio
 
     def mask(self, tokens: PointTokens) -> np.ndarray:

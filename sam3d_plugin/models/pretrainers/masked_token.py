@@ -5,6 +5,7 @@ from mmdet3d.registry import MODELS
 from torch import Tensor
 
 from sam3d_plugin.structures import PointTokens
+from ...store.errors import UserError
 from .masked import MaskedPointPretrainer, MaskedPrediction
 
 STARTS = ('scratch', 'teacher')
@@ -37,11 +38,11 @@ class MaskedTokenPretrainer(MaskedPointPretrainer):
                  init_student: str = 'scratch',
                  **kwargs: Any) -> None:
         if init_student not in STARTS:
-            raise ValueError(f'init_student {init_student!r} is unknown; '
-                             f'choose one of {", ".join(STARTS)}')
+            raise UserError(f'init_student {init_student!r} is unknown; '
+                            f'choose one of {", ".join(STARTS)}')
         if 'transformer' not in decoder:
-            raise ValueError('decoder of MaskedTokenPretrainer must be a '
-                             'MaskedTokenDecoder, which has a transformer')
+            raise UserError('decoder of MaskedTokenPretrainer must be a '
+                            'MaskedTokenDecoder, which has a transformer')
         modules = dict(
             embedding=backbone['embedding'],
             encoder=backbone['encoder'],

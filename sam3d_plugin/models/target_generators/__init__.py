@@ -1,9 +1,10 @@
 """Pre-training targets."""
 from .frozen_targets import FrozenTargets
+from .neighborhood_targets import NeighborhoodTargets
 from .region_feature_targets import RegionFeatureTargets, RegionTargets
 from .teacher_token_targets import TeacherTargets, TeacherTokenTargets
 
 __all__ = [
-    'FrozenTargets', 'RegionFeatureTargets', 'RegionTargets', 'TeacherTargets',
-    'TeacherTokenTargets'
+    'FrozenTargets', 'NeighborhoodTargets', 'RegionFeatureTargets',
+    'RegionTargets', 'TeacherTargets', 'TeacherTokenTargets'
 ]

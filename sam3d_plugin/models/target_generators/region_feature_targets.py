@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sam3d_plugin.ops.transfer import require, to_device
 from sam3d_plugin.structures import PointTokens
+from ...store.errors import UserError
 
 
 class RegionTargets(NamedTuple):
@@ -110,22 +111,22 @@ def _check_regions(sample: Det3DDataSample) -> None:
     """
     regions = sample.get('regions')
     if regions is None or 'features' not in regions:
-        raise ValueError(
+        raise UserError(
             f'{name_frame(sample)} comes without region features: put '
             'LoadRegionTargets into the pipeline and name the region_features '
             'folder in the dataset')
     if len(regions) == 0:
-        raise ValueError(
+        raise UserError(
             f'{name_frame(sample)} has no regions: leave the frame out, or '
             'make its regions with tools/preparation/generate_regions.py')
     if not torch.isfinite(regions.features).all():
-        raise ValueError(
+        raise UserError(
             f'{name_frame(sample)} has a region feature that is NaN or '
             'infinite: find damage with tools/preparation/verify.py and '
             'make the features again with extract_features.py')
     if len(regions.ids.unique()) < len(regions):
-        raise ValueError(f'{name_frame(sample)} names a region twice: make '
-                         'its features again with extract_features.py')
+        raise UserError(f'{name_frame(sample)} names a region twice: make '
+                        'its features again with extract_features.py')
 
 
 def _without_feature(token_ids: Tensor, is_lost: Tensor,

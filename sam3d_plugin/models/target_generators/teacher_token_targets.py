@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sam3d_plugin.store.checkpoint import CheckpointError
 from sam3d_plugin.structures import PointTokens
+from ...store.errors import UserError
 from .frozen_targets import FrozenTargets
 
 _MASK_TOKEN = 'decoder.mask_token'
@@ -69,8 +70,8 @@ class TeacherTokenTargets(FrozenTargets):
                  normalize: Union[bool, str] = False) -> None:
         super().__init__(checkpoint, modules)
         if normalize not in (True, False, 'tokens'):
-            raise ValueError(f'normalize {normalize!r} is unknown; choose '
-                             "True, False or 'tokens'")
+            raise UserError(f'normalize {normalize!r} is unknown; choose '
+                            "True, False or 'tokens'")
         self.normalize = normalize
 
     def check_state(self, state: Dict[str, Tensor]) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sam3d_plugin.ops import furthest_point_sample, knn
 from sam3d_plugin.structures import PointTokens
+from ...store.errors import UserError
 from .base import BaseTokenizer
 
 
@@ -28,8 +29,8 @@ class KNNTokenizer(BaseTokenizer):
     def __init__(self, num_tokens: int, num_neighbors: int) -> None:
         super().__init__()
         if min(num_tokens, num_neighbors) < 1:
-            raise ValueError('num_tokens and num_neighbors must be >= 1, not '
-                             f'{num_tokens} and {num_neighbors}')
+            raise UserError('num_tokens and num_neighbors must be >= 1, not '
+                            f'{num_tokens} and {num_neighbors}')
         self.num_tokens = num_tokens
         self.num_neighbors = num_neighbors
 
@@ -61,7 +62,7 @@ class KNNTokenizer(BaseTokenizer):
         """
         num_scenes, num_points, _ = points.shape
         if num_points < self.points_needed:
-            raise ValueError(
+            raise UserError(
                 f'{self.summary()} needs at least {self.points_needed} points '
                 f'a scene, got {num_points}; raise num_points of PointSample '
                 'or lower num_tokens and num_neighbors')

@@ -10,6 +10,7 @@ from sam3d_plugin.ops import (allocate_parts, segment_centers, sort_by_segment,
                               split_segments)
 from sam3d_plugin.ops.transfer import to_device
 from sam3d_plugin.structures import PointTokens
+from ...store.errors import UserError
 from .base import BaseTokenizer
 
 
@@ -63,8 +64,8 @@ class SAMTokenizer(BaseTokenizer):
                  points_per_rest_token: int = 128) -> None:
         super().__init__()
         if min(num_tokens, min_points, points_per_rest_token) < 1:
-            raise ValueError('num_tokens, min_points and '
-                             'points_per_rest_token must be >= 1')
+            raise UserError('num_tokens, min_points and '
+                            'points_per_rest_token must be >= 1')
         self.split = split
         self.num_tokens = num_tokens
         self.min_points = min_points
@@ -100,12 +101,12 @@ class SAMTokenizer(BaseTokenizer):
                 points than tokens when regions are split.
         """
         if region_ids is None:
-            raise ValueError(
+            raise UserError(
                 'SAMTokenizer needs region ids: put LoadRegionIds after '
                 'LoadPointsFromFile in the pipeline, or use KNNTokenizer')
         num_scenes, num_points, _ = points.shape
         if num_points < self.points_needed:
-            raise ValueError(
+            raise UserError(
                 f'{self.summary()} needs at least {self.points_needed} points '
                 f'a scene, got {num_points}; raise num_points of PointSample '
                 'or lower num_tokens')

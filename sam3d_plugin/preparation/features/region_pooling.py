@@ -15,6 +15,7 @@ from scipy.sparse import coo_matrix, csr_matrix
 from torch import Tensor
 
 from ...ops._numba import run_in_chunks
+from ...store.errors import UserError
 from ._pooling_kernels import find_runs, max_over_runs
 
 
@@ -73,7 +74,7 @@ def pool_regions(feature_map: Tensor,
     """
     areas = np.bincount(region_map.reshape(-1), minlength=num_regions + 1)[1:]
     if len(areas) != num_regions or not areas.all():
-        raise ValueError(f'the id map must hold each id of 1..{num_regions}')
+        raise UserError(f'the id map must hold each id of 1..{num_regions}')
     columns = _interpolation_axis(region_map.shape[1], feature_map.shape[2])
     rows = _interpolation_axis(region_map.shape[0], feature_map.shape[1])
     runs, sums = find_runs(

@@ -21,6 +21,8 @@ from typing import List, Optional, Tuple
 import numpy as np
 from scipy.spatial import cKDTree
 
+from ...store.errors import UserError
+
 COUNTED = ('common', 'whole')
 
 
@@ -50,14 +52,14 @@ class MergeOptions:
 
     def __post_init__(self) -> None:
         if not 0 < self.overlap <= 1:
-            raise ValueError(f'invalid overlap {self.overlap:g}: must be '
-                             'above 0 and at most 1')
+            raise UserError(f'invalid overlap {self.overlap:g}: must be '
+                            'above 0 and at most 1')
         if self.counted not in COUNTED:
-            raise ValueError(f'counted {self.counted!r} is unknown; choose '
-                             f'from {", ".join(COUNTED)}')
+            raise UserError(f'counted {self.counted!r} is unknown; choose '
+                            f'from {", ".join(COUNTED)}')
         if self.min_points < 1 or self.absorb_radius < 0:
-            raise ValueError('min_points must be at least 1 and '
-                             'absorb_radius not negative')
+            raise UserError('min_points must be at least 1 and '
+                            'absorb_radius not negative')
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from ...ops import _normal_kernels as kernels
 from ...ops.graph_segmentation import segment_graph
-from ...store.errors import StoreError
+from ...store.errors import StoreError, UserError
 from .segment_merging import (PairCost, Segments, find_pairs, merge_segments,
                               square_tensors, sum_by_label)
 
@@ -61,10 +61,10 @@ class SuperpointOptions:
     def __post_init__(self) -> None:
         for key, value in asdict(self).items():
             if not isinstance(value, (int, float)) or value < 0:
-                raise ValueError(f'invalid {key}={value!r}: must be a number '
-                                 '>= 0')
+                raise UserError(f'invalid {key}={value!r}: must be a number '
+                                '>= 0')
         if self.neighbors < 3 or self.voxel == 0 or self.scale == 0:
-            raise ValueError(
+            raise UserError(
                 f'voxel={self.voxel}, neighbors={self.neighbors}, '
                 f'scale={self.scale}: give a positive grid and scale and at '
                 'least 3 neighbors')
@@ -133,7 +133,7 @@ def make_superpoints(
         ValueError: When there is no point or a coordinate is not finite.
     """
     if len(xyz) == 0 or not np.isfinite(xyz).all():
-        raise ValueError('points are missing or not finite')
+        raise UserError('points are missing or not finite')
     voxels = _voxels(xyz, options.voxel)
     num_voxels = int(voxels.max()) + 1
     sizes = np.bincount(voxels)[:, None]

@@ -1,15 +1,12 @@
 """Command line options of the preparation tools."""
 import argparse
 import json
-import sys
-from typing import Any, Callable, Dict
+from typing import Any, Dict
 
 from mmengine import fileio
 
 from ...cli.arguments import SettingAction
-from ...cli.interruption import report_interruption
 from ...cli.value_types import output_file
-from ...store.errors import FrameError, StoreError
 from ...store.shards import parse_shard, shard_of_process
 from .runs import RunOptions
 
@@ -80,13 +77,6 @@ def json_object(text: str) -> Dict[str, Any]:
     return value
 
 
-def explain_os_error(error: OSError) -> str:
-    """One sentence naming the file and the error."""
-    if error.filename is None:  # our own readers say it all
-        return str(error.strerror or error)
-    return f'{error.filename}: {(error.strerror or str(error)).lower()}'
-
-
 def run_options(args: argparse.Namespace) -> RunOptions:
     """Options of a run from the arguments of :func:`add_run_arguments`.
 
@@ -102,25 +92,3 @@ def run_options(args: argparse.Namespace) -> RunOptions:
     shard = parse_shard(args.shard) if args.shard else shard_of_process()
     return RunOptions(
         shard, args.workers, args.backend_args, args.report, must_make=True)
-
-
-def run_main(function: Callable[[], None]) -> int:
-    """Run a tool and report errors in one sentence.
-
-    Args:
-        function (Callable[[], None]): The work.
-
-    Returns:
-        int: Exit status: 0, 1 after an error, 130 after Ctrl-C.
-    """
-    try:
-        function()
-    except (FrameError, StoreError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f'error: {explain_os_error(error)}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return report_interruption('; rerun the command to resume')
-    return 0

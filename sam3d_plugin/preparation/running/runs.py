@@ -1,5 +1,4 @@
-"""Runs of an offline step over many scans: resumable, sharded, parallel."""
-import errno
+"""Runs an offline step over many scans: resumable, sharded, in parallel."""
 import json
 import os
 import time
@@ -13,7 +12,7 @@ from rich.progress import (BarColumn, MofNCompleteColumn, Progress,
                            TimeRemainingColumn)
 from rich.text import Text
 
-from ...store.errors import FrameError, StoreError
+from ...store.errors import FrameError, StoreError, naming
 from ...store.files import BackendArgs, PathLike, write_bytes
 from ...store.manifest import Store
 from ...store.shards import Shard
@@ -108,7 +107,7 @@ def run_step(step: FrameStep,
         raise StoreError(f'{step.kind}: there is no scan to work on; check '
                          'the input folder')
     report = RunReport()
-    try:
+    with naming(store.root):
         store.open(step.kind, step.settings())
         jobs = [
             _job(step, store, scan) for scan in options.shard.select(all_scans)
@@ -116,8 +115,6 @@ def run_step(step: FrameStep,
         report.scans = len(jobs)
         _run_jobs(step, store, jobs, options, report, console)
         store.merge()
-    except OSError as error:
-        raise _write_error(error, store) from error
     report.seconds = time.perf_counter() - begin
     if options.report:
         write_bytes(options.report,
@@ -216,21 +213,6 @@ def _progress(step: FrameStep, console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal or 'CI' in os.environ)
-
-
-def _write_error(error: OSError, store: Store) -> Exception:
-    """A sentence for what goes wrong with the disk; others as they are."""
-    reasons = {
-        errno.ENOSPC: 'the disk is full; free some space',
-        errno.EDQUOT: 'the quota is used up; free some space',
-        errno.EROFS: 'the disk is read-only; choose another --out',
-        errno.EACCES: 'permission denied; choose another --out',
-    }
-    if error.errno not in reasons:
-        return error
-    return StoreError(
-        f'{error.filename or store.root}: {reasons[error.errno]}, then rerun '
-        'the command to resume')
 
 
 def _summarize(report: RunReport, step: FrameStep, store: Store, shard: Shard,

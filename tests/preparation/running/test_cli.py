@@ -8,41 +8,53 @@ from contextlib import contextmanager
 import pytest
 from rich.console import Console
 
-from sam3d_plugin.preparation.running.cli import add_run_arguments, run_main
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
+from sam3d_plugin.preparation.running.cli import add_run_arguments
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.store import files
 from sam3d_plugin.store.errors import FrameError, StoreError
 from .test_runs import Doubling
 
 
+def run(function):
+    return run_tool(function, argparse.Namespace(), PREPARATION)
+
+
 def raising(error):
 
-    def function():
+    def function(args):
         raise error
 
     return function
 
 
-@pytest.mark.parametrize('error, sentence', [
-    (StoreError('no store'), 'error: no store\n'),
-    (FrameError('no frame'), 'error: no frame\n'),
-    (FileNotFoundError('x is missing; run y'), 'error: x is missing; run y\n'),
+@pytest.mark.parametrize('error, words', [
+    (StoreError('no store'), ['no store']),
+    (FrameError('no frame'), ['no frame']),
+    (FileNotFoundError('x is missing; run y'), ['x is missing; run y']),
     (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC),
-             'out/a.png'), 'error: out/a.png: no space left on device\n'),
-    (OSError(errno.ENOSPC, os.strerror(
-        errno.ENOSPC)), 'error: No space left on device\n'),
+             'out/a.png'), ['out/a.png', 'no space left']),
+    (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), ['no space left']),
     (NotADirectoryError(errno.ENOTDIR, 'Not a directory',
-                        'a/b'), 'error: a/b: not a directory\n'),
+                        'a/b'), ['a/b: not a directory']),
 ])
-def test_errors_are_one_sentence(error, sentence, capsys):
-    assert run_main(raising(error)) == 1
-    assert capsys.readouterr().err == sentence
+def test_errors_are_one_sentence(error, words, capsys):
+    assert run(raising(error)) == 1
+    message = capsys.readouterr().err
+    assert message.startswith('error: ') and message.count('\n') == 1
+    assert all(word in message for word in words)
+
+
+def test_an_unforeseen_error_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run(lambda args: 1 / 0)
 
 
 def test_status_of_success_and_interruption(capsys):
-    assert run_main(lambda: None) == 0
-    assert run_main(raising(KeyboardInterrupt())) == 130
-    assert 'interrupted' in capsys.readouterr().err
+    assert run(lambda args: None) == 0
+    assert run(lambda args: 3) == 3
+    assert run(raising(KeyboardInterrupt())) == 130
+    assert 'rerun the command' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('text, reason', [

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.running import runs
-from sam3d_plugin.preparation.running.cli import run_main
 from sam3d_plugin.preparation.running.frame_steps import (FrameStep, Product,
                                                           call_each)
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
-from sam3d_plugin.store.errors import FrameError, StoreError
+from sam3d_plugin.store.errors import FrameError, StoreError, explain_os_error
 from sam3d_plugin.store.locks import scan_lock
 from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.records import fingerprint
@@ -338,8 +338,9 @@ def test_a_full_disk_stops_with_a_sentence(source, out, monkeypatch):
         return write(self, files, sync)
 
     monkeypatch.setattr(Store, 'write', full)
-    with pytest.raises(StoreError, match='disk is full'):
+    with pytest.raises(OSError) as error:
         run_step(Doubling(source), out, HERE, quiet())
+    assert 'rerun the command' in explain_os_error(error.value)
     monkeypatch.undo()
     report = run_step(Doubling(source), out, HERE, quiet())
     assert report.kept == 4 and report.made == 5
@@ -403,7 +404,8 @@ def test_a_tool_that_makes_nothing_fails(tmp_path, out):
         with pytest.raises(StoreError, match='skipped'):
             run_step(Doubling(source), out, tool, console)
     assert 'skipped a/0' in console.file.getvalue()
-    assert run_main(lambda: run_step(Doubling(source), out, tool)) == 1
+    assert run_tool(lambda _: run_step(Doubling(source), out, tool), None,
+                    PREPARATION) == 1
     (source / 'a' / '0.txt').write_text('4')
     assert run_step(Doubling(source), out, tool).made == 1
     assert run_step(Doubling(source), out, tool).kept == 1

@@ -84,7 +84,6 @@ def test_generated_room(monkeypatch, tmp_path):
     assert room['regions'].shape == (80_000, ) and room['regions'].min() == 1
     scene = benchmark.sample_room(room, 500, 'cpu')
     assert scene['xyz'].shape == (1, 500, 3)
-    assert benchmark.describe_machine('cpu')['scan'] == 'generated room'
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='needs no GPU')

@@ -9,6 +9,7 @@ import torch
 
 from sam3d_plugin.engine import options as engine_options
 from sam3d_plugin.experiments import records, steps
+from sam3d_plugin.store import provenance
 from tests.conftest import write_scannet
 from tools.experiments import evaluate
 
@@ -91,7 +92,7 @@ def test_every_seed_trains_once_and_leaves_a_record(commands):
     assert found['checkpoints']['last'] == 'epoch_36.pth'
     assert found['commit'] and found['hardware']['cores']
     assert found['seconds']['training'] is not None
-    assert found['data']['scannet_infos_val.pkl'] == records.file_digest(
+    assert found['data']['scannet_infos_val.pkl'] == provenance.file_digest(
         Path('rooms/scannet_infos_val.pkl'))
     hashes = {record('results/votenet', s)['config_hash'] for s in (0, 1)}
     assert len(hashes) == 2  # the seed is a setting
@@ -160,7 +161,7 @@ def test_other_checkpoints_are_evaluated_again(commands):
     with pytest.raises(ValueError, match='another checkpoint'):
         run('results/arm', '--seeds', 0)
     mark = record('results/arm', 0)['checkpoint']
-    assert mark['sha256'] == records.digest(b'a')
+    assert mark['sha256'] == provenance.digest(b'a')
 
 
 def test_trainings_of_other_settings_are_not_evaluated(commands):
@@ -220,7 +221,7 @@ def test_record_names_every_commit_that_made_it(commands, monkeypatch):
     """Training, resumed training, and evaluation."""
     for commit, fail_at in (('abc', 0), ('def', 0), ('abc', 1),
                             ('fed-dirty', None), ('later', None)):
-        monkeypatch.setattr(records, 'commit', lambda name=commit: name)
+        monkeypatch.setattr(provenance, 'commit', lambda name=commit: name)
         commands.fail_at = fail_at
         with contextlib.suppress(SystemExit):
             run('results/a', '--seeds', 0)
@@ -292,7 +293,8 @@ def test_every_seed_may_have_its_own_labels(commands):
         assert cfg.load_from == f'start_{seed}.pth'
         assert cfg.train_dataloader.dataset.dataset.pipeline[0].seed == seed
         found = record('results/a', seed)
-        assert found['start']['sha256'] == records.digest(b'weights %d' % seed)
+        assert found['start']['sha256'] == provenance.digest(b'weights %d' %
+                                                             seed)
     assert len(records.read_records(Path('results/a'))) == 2
     changed = record('results/a', 1)
     changed['data']['scannet_infos_val.pkl'] = 'other'
@@ -338,7 +340,7 @@ def test_pretrained_arms_name_their_encoder(commands, tmp_path):
         ]))
     found = record('results/p', 0)
     assert found['kind'] == 'pretrained'
-    assert found['encoder']['sha256'] == records.digest(b'weights')
+    assert found['encoder']['sha256'] == provenance.digest(b'weights')
     assert '--cfg-options' in commands.of(steps.TEST)[0].command
 
 
@@ -354,7 +356,7 @@ def test_every_seed_may_start_from_its_own_encoder(commands):
         ]))
     for seed in (0, 1):
         found = record('results/p', seed)['encoder']
-        assert found['sha256'] == records.digest(b'weights %d' % seed)
+        assert found['sha256'] == provenance.digest(b'weights %d' % seed)
         mine = [s for s in commands.ran if f'seed_{seed}/' in s.output]
         assert mine
         assert all(f'encoder_{seed}.pth' in str(step) for step in mine)

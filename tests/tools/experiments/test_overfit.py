@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sam3d_plugin.engine.options import read_config
-from sam3d_plugin.experiments import records
+from sam3d_plugin.store import provenance
 from tests.preparation.conftest import make_room
 from tools.experiments import overfit
 
@@ -54,7 +54,7 @@ SMALL = [
 def test_a_room_is_imported_trained_and_evaluated_once(tmp_path, run_here,
                                                        monkeypatch):
     write_rooms(tmp_path / 'source' / 'scannet_scene0000')
-    monkeypatch.setattr(records, 'commit', lambda: 'at training')
+    monkeypatch.setattr(provenance, 'commit', lambda: 'at training')
     command = [
         '--source',
         str(tmp_path / 'source'), '--data',
@@ -68,7 +68,7 @@ def test_a_room_is_imported_trained_and_evaluated_once(tmp_path, run_here,
         'import_scans', 'import_scans', 'make_superpoints', 'train', 'test',
         'test', 'test'
     ]
-    monkeypatch.setattr(records, 'commit', lambda: 'later')
+    monkeypatch.setattr(provenance, 'commit', lambda: 'later')
     overfit.main(command)
     assert len(run_here) == 7
     runs = json.loads((tmp_path / 'overfit.json').read_text())['runs']

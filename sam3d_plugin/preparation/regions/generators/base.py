@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 
 import numpy as np
 
-from ....store.errors import FrameError
+from ....store.errors import FrameError, UserError
 from ....store.posed_images import RGBDFrame
 
 MAX_REGIONS = np.iinfo(np.uint16).max
@@ -133,15 +133,15 @@ def _painting_order(areas: np.ndarray, overlap: str,
                     scores: Optional[Sequence[float]]) -> List[int]:
     """Indices of masks; a later one covers the earlier ones."""
     if overlap not in OVERLAP_RULES:
-        raise ValueError(f'overlap rule {overlap!r} is unknown; choose one '
-                         f'of {", ".join(OVERLAP_RULES)}')
+        raise UserError(f'overlap rule {overlap!r} is unknown; choose one '
+                        f'of {", ".join(OVERLAP_RULES)}')
     if (scores is None) == (overlap == 'score'):
-        raise ValueError("scores belong to the overlap rule 'score', and to "
-                         f'no other; the rule is {overlap!r}')
+        raise UserError("scores belong to the overlap rule 'score', and to "
+                        f'no other; the rule is {overlap!r}')
     index = np.arange(len(areas))
     if scores is not None and len(scores) != len(areas):
-        raise ValueError(f'{len(scores)} scores for {len(areas)} masks; give '
-                         'one for each')
+        raise UserError(f'{len(scores)} scores for {len(areas)} masks; give '
+                        'one for each')
     winners_first = dict(
         smaller=areas,
         larger=-areas,
@@ -157,8 +157,8 @@ def _paint(masks: Sequence[np.ndarray], order: Sequence[int]) -> np.ndarray:
     ids = np.zeros(shape, np.int32)
     for index in order:
         if masks[index].shape != shape:
-            raise ValueError(f'masks differ in size: {masks[index].shape} '
-                             f'and {shape}; give all of one image')
+            raise UserError(f'masks differ in size: {masks[index].shape} '
+                            f'and {shape}; give all of one image')
         ids[masks[index]] = index + 1
     return ids
 
@@ -215,8 +215,8 @@ def check_areas(min_area: int, max_area: Optional[int]) -> None:
             smallest.
     """
     if min_area < 0 or (max_area is not None and max_area < max(min_area, 1)):
-        raise ValueError(f'min_area={min_area} and max_area={max_area} leave '
-                         'no region; give 0 <= min_area <= max_area')
+        raise UserError(f'min_area={min_area} and max_area={max_area} leave '
+                        'no region; give 0 <= min_area <= max_area')
 
 
 def _no_region(name: str, found: int, min_area: int,

@@ -16,6 +16,7 @@ from segment_anything.utils import amg
 from torch import Tensor
 from torchvision.ops import batched_nms, box_area
 
+from ....store.errors import UserError
 from .sam_batched import (HalvingBatches, encode_crops, place_points,
                           predict_logits, prompt_with_points, upscale_logits)
 
@@ -58,7 +59,7 @@ class MaskSettings:
     def __post_init__(self) -> None:
         coarser = self.crop_n_points_downscale_factor**self.crop_n_layers
         if self.points_per_side // coarser < 1:
-            raise ValueError(
+            raise UserError(
                 f'points_per_side {self.points_per_side} leaves the last of '
                 f'{self.crop_n_layers} layers of crops no prompt; raise it')
 

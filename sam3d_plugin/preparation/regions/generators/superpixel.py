@@ -17,7 +17,7 @@ from ....ops.graph_segmentation import segment_graph
 from ....ops.projection import (back_project, project, scale_intrinsics,
                                 transform)
 from ....ops.registration import color_pixels_of_depth
-from ....store.errors import FrameError
+from ....store.errors import FrameError, UserError
 from ....store.posed_images import RGBDFrame
 from ..segment_merging import (PairCost, Segments, find_pairs, merge_segments,
                                square_tensors, sum_by_label)
@@ -76,14 +76,14 @@ class SuperpixelRegions(RegionGenerator):
         for key, value in self.settings().items():
             is_number = isinstance(value, (int, float)) and value >= 0
             if not is_number and (key, value) != ('long_side', None):
-                raise ValueError(f'invalid {key}={value!r}: must be a number '
-                                 '>= 0')
+                raise UserError(f'invalid {key}={value!r}: must be a number '
+                                '>= 0')
         if not self.min_share < self.max_share <= 1:
-            raise ValueError(f'min_share={self.min_share} and '
-                             f'max_share={self.max_share} are invalid; give 0 '
-                             '<= min_share < max_share <= 1')
+            raise UserError(f'min_share={self.min_share} and '
+                            f'max_share={self.max_share} are invalid; give 0 '
+                            '<= min_share < max_share <= 1')
         if self.scale == 0 or self.long_side == 0:
-            raise ValueError('scale and long_side must be over 0')
+            raise UserError('scale and long_side must be over 0')
 
     def settings(self) -> Dict[str, Any]:
         """All options; see the class."""

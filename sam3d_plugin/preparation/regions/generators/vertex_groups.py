@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from ....ops.projection import back_project, transform
 from ....ops.registration import color_pixels_of_depth
-from ....store.errors import FrameError
+from ....store.errors import FrameError, UserError
 from ....store.files import BackendArgs, PathLike, exists, join, read_bytes
 from ....store.posed_images import Cameras, RGBDFrame, decode_matrix
 from ....store.region_file import decode_region_file
@@ -52,8 +52,8 @@ class VertexGroups:
                  distance: float = 0.05,
                  backend_args: BackendArgs = None) -> None:
         if distance <= 0:
-            raise ValueError(f'distance {distance} is invalid: must be above '
-                             '0 meters')
+            raise UserError(f'distance {distance} is invalid: must be above '
+                            '0 meters')
         self.path = path
         self.points = points
         self.region_key = region_key

@@ -6,6 +6,7 @@ from typing import Sequence
 
 import numpy as np
 
+from ....store.errors import UserError
 from ....store.ply_comments import CLASS_INDEX
 from .scan import NYU40_IDS, Scan
 
@@ -35,8 +36,8 @@ def ids_of_classes(indices: np.ndarray, comments: Sequence[str]) -> np.ndarray:
     }
     unknown = set(np.unique(indices).tolist()) - set(names)
     if unknown:
-        raise ValueError(f'its comments name no class for {CLASS_INDEX} '
-                         f'{min(unknown)}')
+        raise UserError(f'its comments name no class for {CLASS_INDEX} '
+                        f'{min(unknown)}')
     ids = np.zeros(max(names) + 1, dtype=np.int64)
     for index, name in names.items():
         ids[index] = NYU40_IDS.get(name, 0)

@@ -6,6 +6,8 @@ from typing import Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
+from ....store.errors import UserError
+
 # Names of three properties, without regard to case.
 CHANNEL_NAMES: Tuple[Tuple[str, str, str], ...] = (
     ('red', 'green', 'blue'),
@@ -124,11 +126,11 @@ def scale_colors(rgb: np.ndarray) -> Tuple[np.ndarray, str]:
     low, high = float(values.min()), float(values.max())
     scale = _find_scale(values, rgb.dtype.kind == 'f')
     if scale is None:
-        raise ValueError(f'colors reach from {low:g} to {high:g}; store them '
-                         'as 0 to 255')
+        raise UserError(f'colors reach from {low:g} to {high:g}; store them '
+                        'as 0 to 255')
     if rgb.dtype.kind in 'iu' and high == 1:
-        raise ValueError('colors are integers from 0 to 1; store them as 0 to '
-                         '255')
+        raise UserError('colors are integers from 0 to 1; store them as 0 to '
+                        '255')
     if low == high:
         notes.append(f'all color values are {low:g}')
     if scale != 255:

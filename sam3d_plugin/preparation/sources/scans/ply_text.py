@@ -7,6 +7,7 @@ from typing import Dict, Optional, Tuple, Union
 
 from plyfile import PlyData, PlyListProperty, PlyParseError
 
+from ....store.errors import UserError
 from ....store.foreign_files import foreign_kind
 
 # A header is shorter, but for one with a hundred thousand comments.
@@ -59,7 +60,7 @@ def read_ply(
         reason = _why_not_numbers(header, body, str(error)) if is_text else ''
         if not reason:
             raise
-        raise ValueError(reason) from error
+        raise UserError(reason) from error
     _check_surplus(ply, body, is_text)
     return ply
 
@@ -76,19 +77,19 @@ def _split(content: bytes) -> Tuple[bytes, bytes]:
     content = content.lstrip() if content[:1].isspace() else content
     if not re.match(rb'ply\s', content, re.IGNORECASE):
         kind = foreign_kind(content) or 'not a PLY file: it has no header'
-        raise ValueError(f'it is {kind}')
+        raise UserError(f'it is {kind}')
     end = _HEADER_END.search(content, 0, _LONGEST_HEADER)
     if end is None:
-        raise ValueError('its header does not end: end of file')
+        raise UserError('its header does not end: end of file')
     header, body = content[:end.end()], content[end.end():]
     for count in _ELEMENT.findall(header):
         if int(count[:20]) > len(body):
-            raise ValueError(f'{int(count[:20])} elements do not fit into '
-                             f'{len(body)} bytes: truncated')
+            raise UserError(f'{int(count[:20])} elements do not fit into '
+                            f'{len(body)} bytes: truncated')
     if (end[1] == b'\r\n' and b'format binary' in header and b'\n' in body
             and body.count(b'\n') == body.count(b'\r\n')):
-        raise ValueError('a transfer as text has changed its bytes; copy it '
-                         'in binary mode')
+        raise UserError('a transfer as text has changed its bytes; copy it '
+                        'in binary mode')
     header = header.decode('ascii', 'replace').encode('ascii', 'replace')
     lines = [line.rstrip() for line in _LINE_END.split(header)]
     lines[0] = b'ply'
@@ -128,5 +129,5 @@ def _check_surplus(ply: PlyData, body: bytes, is_text: bool) -> None:
             for element, size in zip(ply.elements, sizes))
         surplus = (len(body) - held) // max(*sizes, 1)
     if surplus > 0:
-        raise ValueError(f'it has {surplus} rows more than its header says; '
-                         'correct the numbers after "element"')
+        raise UserError(f'it has {surplus} rows more than its header says; '
+                        'correct the numbers after "element"')

@@ -8,6 +8,8 @@ from typing import Dict, List, Optional
 
 import numpy as np
 
+from ....store.errors import ScanError as ScanError
+
 # NYU40 ids of ScanNet's 18 detection classes, in the order of
 # mmdet3d.datasets.ScanNetDataset.METAINFO (a test compares the two).
 DETECTION_CLASSES: Dict[str, int] = {
@@ -52,10 +54,6 @@ MAX_NYU40_ID = 40
 
 # Endings of published scans that are not part of the scan's name.
 _NAME_ENDINGS = ('_labelled', '_vh_clean_2')
-
-
-class ScanError(ValueError):
-    """A file that cannot be imported, with advice."""
 
 
 @dataclass

@@ -14,6 +14,7 @@ from typing import Collection, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 from plyfile import PlyParseError
 
+from ....store.errors import UserError
 from ....store.npz import read_npz
 from ....store.ply_comments import CLASS_INDEX, COLORS_SHOW, EDGES
 from .box_readers import box_files, read_boxes
@@ -237,7 +238,7 @@ def _read_ply(path: Path, wanted: Collection[str]) -> Found:
     """Scalar properties of the vertices, and x y z as one array."""
     ply = read_ply(path)
     if 'vertex' not in ply:
-        raise ValueError('it has no element "vertex"')
+        raise UserError('it has no element "vertex"')
     vertices = ply['vertex'].data
     says = dict(_SAYS.findall('\n'.join(ply.comments)))
     vertices = vertices[:len(vertices) - int(says.get(EDGES, 0))]
@@ -250,7 +251,7 @@ def _read_ply(path: Path, wanted: Collection[str]) -> Found:
             arrays.pop(CLASS_INDEX), ply.comments)
     elif ({*arrays} == _OLD_PREDICTION and arrays['label'].dtype == np.uint32
           and arrays['label'].max(initial=0) <= MAX_NYU40_ID):
-        raise ValueError(
+        raise UserError(
             'its "label" may be class indices of a prediction or NYU40 ids; '
             'predict again, or rename the property to "semantic" for NYU40')
     is_ours = CLASS_INDEX in vertices.dtype.names

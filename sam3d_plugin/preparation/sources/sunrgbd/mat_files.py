@@ -9,7 +9,7 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from ....store.errors import StoreError
+from ....store.errors import StoreError, UserError
 from ....store.files import BackendArgs, PathLike, read_bytes
 from ....store.foreign_files import foreign_kind
 from ..scans.source_files import brief
@@ -87,7 +87,7 @@ def check_elements(content: bytes) -> None:
     """
     order = dict(IM='<', MI='>').get(content[126:128].decode('latin-1'))
     if order is None or content[:4].count(0):
-        raise ValueError('it has no header of format 5')
+        raise UserError('it has no header of format 5')
     if content[124:126] in (b'\x00\x02', b'\x02\x00'):
         return  # format 7.3, which scipy refuses
     view = memoryview(content)
@@ -105,7 +105,7 @@ def _elements(content: memoryview, order: str,
     while start < len(content):
         tag = content[start:start + _TAG_BYTES]
         if len(tag) < _TAG_BYTES:
-            raise ValueError('it ends inside an element')
+            raise UserError('it ends inside an element')
         code, size = struct.unpack(f'{order}II', tag)
         begin = start + _TAG_BYTES
         if code >> 16:  # four bytes or less, in the tag
@@ -115,8 +115,8 @@ def _elements(content: memoryview, order: str,
                  } if is_file else {*_NUMERIC, *_CHARACTERS, _MATRIX}
         if code not in known or end > len(content) or (begin == start + 4
                                                        and size > 4):
-            raise ValueError(f'an element of kind {code} and {size} bytes is '
-                             'damaged')
+            raise UserError(f'an element of kind {code} and {size} bytes is '
+                            'damaged')
         yield code, content[begin:end]
         padding = 0 if code == _COMPRESSED else -size % 8
         start = start + 8 if begin == start + 4 else end + padding
@@ -129,7 +129,7 @@ def _check_compressed(content: memoryview) -> None:
         stream.decompress(rest, _CHUNK)
         rest = stream.unconsumed_tail
     if not stream.eof:
-        raise ValueError('a compressed element is cut off')
+        raise UserError('a compressed element is cut off')
 
 
 def _check_matrix(content: memoryview, order: str) -> None:
@@ -139,7 +139,7 @@ def _check_matrix(content: memoryview, order: str) -> None:
         return  # an empty cell
     codes = [code for code, _ in parts]
     if codes[:3] != _PREAMBLE or len(parts[0][1]) != 8:
-        raise ValueError('an array has no flags, sizes and name')
+        raise UserError('an array has no flags, sizes and name')
     flags, _ = struct.unpack(f'{order}II', parts[0][1])
     sizes = parts[1][1][:len(parts[1][1]) // 4 * 4]
     shape = struct.unpack(f'{order}{len(sizes) // 4}i', sizes)
@@ -147,8 +147,8 @@ def _check_matrix(content: memoryview, order: str) -> None:
     if (kind not in _ARRAYS or min(shape, default=0) < 0
             or not _holds(kind, bool(flags & _COMPLEX), math.prod(shape), rest)
             or math.prod(shape) > len(content)):
-        raise ValueError(f'an array of kind {kind} and shape {shape} has '
-                         f'{len(content)} bytes in {len(rest)} parts')
+        raise UserError(f'an array of kind {kind} and shape {shape} has '
+                        f'{len(content)} bytes in {len(rest)} parts')
     for code, part in parts[3:]:
         if code == _MATRIX:
             _check_matrix(part, order)

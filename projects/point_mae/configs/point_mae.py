@@ -2,8 +2,7 @@
 _base_ = [
     '../../../configs/_base_/datasets/pretrain_frames.py',
     '../../../configs/_base_/schedules/pretrain.py',
-    '../../../configs/_base_/pretrain_runtime.py',
-    './model.py',
+    '../../../configs/_base_/pretrain_runtime.py', './model.py'
 ]
 
 custom_imports = dict(

@@ -1,4 +1,0 @@
-_base_ = ['./point_mae_scannet_mini.py']
-
-data_root = 'data/synthrooms/'
-train_dataloader = dict(dataset=dict(data_root=data_root))

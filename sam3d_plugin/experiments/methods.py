@@ -1,0 +1,111 @@
+"""The methods of the repository, as their ``metafile.yml`` describes them.
+
+A new method is a folder of ``projects`` with such a file: the ladder trains
+it, the tables list it and ``tests/projects`` check it.
+"""
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Tuple
+
+import mmengine
+
+from .tables import table
+
+# Links to the folders of the repository; in an installed package, copies.
+ROOT = Path(__file__).resolve().parents[1] / '.mim'
+OURS = 'configs/sam3d/pretraining_metafile.yml'
+
+
+class Stage(NamedTuple):
+    """One training of a method.
+
+    Attributes:
+        name (str): Unique among all methods.
+        configs (Dict[str, str]): Config files of the sizes mini and full.
+        has_teacher (bool): Whether it predicts the stage before.
+    """
+    name: str
+    configs: Dict[str, str]
+    has_teacher: bool
+
+
+class Method(NamedTuple):
+    """One way of pre-training.
+
+    Attributes:
+        key (str): Name of its folder.
+        name (str): As published.
+        paper (Dict[str, str]): Its ``Title`` and ``URL``.
+        original (str): Licence and place of the authors' code.
+        reads (str): What a sample must hold.
+        tokens (Tuple[str, ...]): Tokens that the ladder trains it with.
+        stages (Tuple[Stage, ...]): In order.
+        reported (Dict[str, str]): ScanNet detection, AP25 / AP50, by
+            detector.
+    """
+    key: str
+    name: str
+    paper: Dict[str, str]
+    original: str
+    reads: str
+    tokens: Tuple[str, ...]
+    stages: Tuple[Stage, ...]
+    reported: Dict[str, str]
+
+
+@lru_cache(maxsize=None)
+def read_methods() -> Dict[str, Method]:
+    """Read the metafiles of our method and of every project.
+
+    Returns:
+        Dict[str, Method]: By key, ours first.
+    """
+    paths = [ROOT / OURS, *sorted(ROOT.glob('projects/*/metafile.yml'))]
+    return {path.parent.name: _read(path) for path in paths}
+
+
+def _read(path: Path) -> Method:
+    collection = mmengine.load(path)['Collections'][0]
+    meta: Dict[str, Any] = collection['Metadata']
+    stages = [
+        Stage(stage['Name'], {size: stage[size]
+                              for size in ('mini', 'full')},
+              stage.get('Teacher', False)) for stage in meta['Stages']
+    ]
+    return Method(path.parent.name, collection['Name'], collection['Paper'],
+                  meta['Original'], meta['Reads'], tuple(meta['Tokens']),
+                  tuple(stages), meta['Reported'])
+
+
+def stage_configs(size: str) -> Dict[str, str]:
+    """Config of every stage of all methods.
+
+    Args:
+        size (str): ``'mini'`` or ``'full'``.
+
+    Returns:
+        Dict[str, str]: By name of the stage, from the repository's root.
+    """
+    return {
+        stage.name: stage.configs[size]
+        for method in read_methods().values()
+        for stage in method.stages
+    }
+
+
+def methods_table() -> str:
+    """Return the Markdown table of all methods."""
+    rows: List[List[str]] = []
+    for method in read_methods().values():
+        reported = [
+            f'{name} {scores}' for name, scores in method.reported.items()
+        ]
+        rows.append([
+            f'[{method.name}]({method.paper["URL"]})',
+            ', '.join(stage.name for stage in method.stages), method.reads,
+            ', '.join(method.tokens), method.original, '; '.join(reported)
+        ])
+    return table([
+        'method', 'stages', 'reads', 'tokens', 'original code',
+        'reported on ScanNet, AP25 / AP50'
+    ], rows)
