@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sam3d_plugin.cli.errors import explain
 from sam3d_plugin.store.errors import UserError
 
 # Beyond what the process has at the start. An image of the largest size that
@@ -128,6 +127,5 @@ def read_damaged(read, content, other, count, folder):
 
 def _is_sentence(error):
     """Whether a user gets told what is wrong with the file."""
-    known = isinstance(error, UserError) or (type(error) is ValueError
-                                             and explain(error) is not None)
+    known = isinstance(error, UserError)
     return known and len(str(error)) <= LONGEST_MESSAGE

@@ -3,15 +3,10 @@ import difflib
 import re
 import sys
 import traceback
-from pathlib import Path
 from typing import Optional, Set
 
 from ..store.errors import UserError, explain_os_error
 
-_ROOT = Path(__file__).resolve().parents[2]
-_OURS = [_ROOT / name for name in ('sam3d_plugin', 'tools', 'projects')]
-_SENTENCES = (ValueError, KeyError, TypeError, RuntimeError,
-              NotImplementedError)
 _WORKER = 'in DataLoader worker process'
 _UNREGISTERED = ' registry. Please check '
 
@@ -33,7 +28,7 @@ def explain(error: BaseException) -> Optional[str]:
         return explain_os_error(error)
     if isinstance(error, KeyError) and _UNREGISTERED in text:
         return _explain_unregistered(str(error.args[0]))
-    if isinstance(error, (UserError, SyntaxError)) or _is_own(error):
+    if isinstance(error, (UserError, SyntaxError)):
         return text
     # Nothing is built from a config before mmengine's runner is there.
     if 'mmengine.runner' in sys.modules:
@@ -72,28 +67,11 @@ def _explain_building(error: BaseException) -> Optional[str]:
             'where)')
 
 
-def _is_own(error: BaseException) -> bool:
-    """Whether a raise of this package made the error: a sentence then."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and isinstance(error, _SENTENCES) and _is_our_raise(
-        frames[-1].filename, frames[-1].line or '')
-
-
-def _is_our_raise(filename: str, line: str) -> bool:
-    """Whether a line of a traceback is a raise statement of ours."""
-    folders = Path(filename).resolve().parents
-    return line.strip().startswith('raise ') and any(folder in folders
-                                                     for folder in _OURS)
-
-
 def _explain_worker(error: BaseException, text: str) -> Optional[str]:
     """Sentence of this package's error inside a data loading worker."""
-    places = re.findall(r'File "([^"]+)", line.*\n(.*)', text)
-    if isinstance(error,
-                  (UserError, OSError)) or (places
-                                            and _is_our_raise(*places[-1])):
-        return text.strip().splitlines()[-1].partition(': ')[2] or None
-    return None
+    if not isinstance(error, (UserError, OSError)):
+        return None
+    return text.strip().splitlines()[-1].partition(': ')[2] or None
 
 
 def _explain_unregistered(text: str) -> str:
