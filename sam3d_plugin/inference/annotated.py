@@ -84,7 +84,7 @@ class AnnotatedScans:
                 has no colors.
 
         Returns:
-            Scene: In the aligned frame, metres.
+            Scene: In the aligned frame, meters.
 
         Raises:
             FileNotFoundError: When the point or region file is missing.

@@ -300,11 +300,7 @@ def test_config_and_checkpoint_in_the_wrong_order(name, arguments, tmp_path):
     ('preparation/verify', ['--data', 'd', '--max-problems', '-1'], '>= 0'),
     ('preparation/verify', ['--data', 'd', '--backend-args', '[1]'], 'JSON'),
     ('experiments/linear_probe', ['w', '--data-root', 'd', '--json', '.'
-<<<<<<< HEAD
-                               ], 'is a folder'),
-=======
                                   ], 'is a folder'),
->>>>>>> exps
 ])
 def test_what_cannot_work_is_said_before_the_work(name, arguments, hint,
                                                   tmp_path, monkeypatch,

@@ -26,8 +26,8 @@ def occupied_voxels(points: np.ndarray, voxel_size: float) -> np.ndarray:
     """Voxels that hold a point.
 
     Args:
-        points (np.ndarray): (N, 3) world frame, metres.
-        voxel_size (float): Edge of a voxel, metres.
+        points (np.ndarray): (N, 3) world frame, meters.
+        voxel_size (float): Edge of a voxel, meters.
 
     Returns:
         np.ndarray: (V,) int64, one key for each voxel, sorted.
@@ -63,7 +63,7 @@ class FramePairsStep(FrameStep):
 
     Args:
         data (PathLike): Folder of the data set, with ``posed_images``.
-        voxel_size (float): Edge of the voxels that are compared, metres.
+        voxel_size (float): Edge of the voxels that are compared, meters.
             Defaults to 0.05.
         min_overlap (float): Pairs with a smaller overlap are left out.
             Defaults to 0.1.
