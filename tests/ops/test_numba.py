@@ -102,9 +102,11 @@ def test_cache_folder(tmp_path, blocked):
     package = tmp_path / 'sam3d_plugin'
     package.mkdir()
     (package / '__init__.py').touch()
-    (package / 'ops').mkdir()
-    for source in Path(ops.__file__).parent.glob('*.py'):
-        (package / 'ops' / source.name).write_text(source.read_text())
+    original = Path(ops.__file__).parents[1]
+    for folder in ('ops', 'store'):
+        (package / folder).mkdir()
+        for source in (original / folder).glob('*.py'):
+            (package / folder / source.name).write_text(source.read_text())
     if blocked != 'nothing':
         # A file in the folder's place: root may write into any folder.
         (package / 'ops' / '__pycache__').touch()

@@ -80,7 +80,7 @@ def test_packing_keeps_points_regions_and_names(num_points, num_regions, keys,
     sample = packed['data_samples']
     assert torch.equal(packed['inputs']['points'], points)
     assert torch.equal(sample.regions.ids, regions.ids)
-    assert set(sample.metainfo) == keys - {'other'}
+    assert set(sample.metainfo) == keys - {'other'} | {'point_columns'}
     assert ('gt_pts_seg' in sample) == has_labels
     if has_labels:
         np.testing.assert_array_equal(sample.gt_pts_seg.pts_semantic_mask,

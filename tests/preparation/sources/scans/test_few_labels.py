@@ -160,4 +160,4 @@ def test_mistakes_are_one_sentence(tmp_path, capsys):
     assert tool.main([str(tmp_path / 'x_infos_train.pkl')]) == 1
     assert 'info file' in capsys.readouterr().err
     assert tool.main([str(tmp_path / 'none.pkl')]) == 1
-    assert 'none.pkl: no such file' in capsys.readouterr().err
+    assert 'none.pkl is missing' in capsys.readouterr().err
