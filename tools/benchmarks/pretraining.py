@@ -48,7 +48,7 @@ MATMUL_SIZE = dict(cpu=1024, cuda=8192)
 MOST_MEMORY_GB, MOST_WAITING = 24., 0.05
 FULL_BATCH = 64
 # Frames of a step at full size, on a machine of a mini budget.
-FULL_BATCH = 4
+CPU_BATCH = 4
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -222,7 +222,7 @@ def measure_rows(args: argparse.Namespace,
         cases += [(cfg, *size), (with_knn(cfg, args.budget), *size)]
     if args.budget == 'mini' and not args.config:
         for cfg in load_configs(args, 'full'):
-            cases.append((cfg, steps.points_of(cfg), FULL_BATCH))
+            cases.append((cfg, steps.points_of(cfg), CPU_BATCH))
     rows = []
     for cfg, num_points, frames in cases:
         for row in measure_config(cfg, args, num_points, frames, matmul):

@@ -141,7 +141,7 @@ def measure_masking(cfg: Config, counts: np.ndarray, num_points: int,
     data = case.model.data_preprocessor(batch, True)
     points, tokens = case.model.tokenize(data['inputs']['points'])
     is_masked = case.model.mask(tokens)
-    visible = select_tokens(tokens, ~is_masked & ~tokens.is_padding).tokens
+    visible = select_tokens(tokens, ~is_masked & ~tokens.padding_on_cpu).tokens
     tasks: Dict[str, Callable[[], None]] = {}
     for name, kept in (('all', tokens), ('visible', visible)):
         tasks[f'embed_{name}'] = _embedding_task(case, points, kept)
