@@ -30,10 +30,7 @@ from sam3d_plugin.preparation.sources.rgbd_folder.conventions import (
     camera_axes, change_axes)
 from sam3d_plugin.preparation.sources.rgbd_folder.step import (FolderOptions,
                                                                RGBDFolderStep)
-from sam3d_plugin.preparation.sources.scans.orientation import (estimate_up,
-                                                                may_be_hall,
-                                                                plausible_units
-                                                                )
+from sam3d_plugin.preparation.sources.scans import orientation
 from sam3d_plugin.preparation.sources.scans.scan_readers import (ReadOptions,
                                                                  find_scans,
                                                                  read_scan)
@@ -141,11 +138,11 @@ def spoil(source: Source) -> Dict[str, Source]:
 
 def judge_points(xyz: np.ndarray) -> str:
     """What the checks say about a cloud with z up, in metres."""
-    up, units = estimate_up(xyz), plausible_units(xyz)
+    up, units = orientation.estimate_up(xyz), orientation.plausible_units(xyz)
     if up not in (None, 'z') or (units != [1.0]
                                  and np.ptp(xyz, axis=0).max() > 1):
         return 'refused'
-    if may_be_hall(xyz):
+    if orientation.may_be_hall(xyz):
         return 'doubted'
     return 'agrees' if up else 'cannot tell'
 
