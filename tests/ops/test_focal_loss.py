@@ -3,6 +3,7 @@ import pytest
 import torch
 from mmdet.models.losses.focal_loss import py_sigmoid_focal_loss
 
+from sam3d_plugin.ops import install
 from sam3d_plugin.ops.focal_loss import sigmoid_focal_loss
 
 
@@ -50,4 +51,5 @@ def test_reductions_weights_and_types():
 
 def test_mmdet_calls_it():
     import mmdet.models.losses.focal_loss as module
+    install()
     assert module._sigmoid_focal_loss is sigmoid_focal_loss
