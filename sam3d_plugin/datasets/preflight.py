@@ -225,7 +225,7 @@ def check_boxes(data_list: List[Dict[str, Any]], max_boxes: Optional[int],
             if not all(map(math.isfinite, box)) or min(box[3:6]) <= 0:
                 raise UserError(
                     f'{path}: {scan} has the box {list(map(float, box))}, '
-                    'which is not finite or has no size; mend or remove it')
+                    'which is not finite or has no size; fix or remove it')
     if data_list and total == 0:
         raise UserError(f'{path} holds no box, so there is nothing to train '
                         'or evaluate on; choose a split with labelled scans')
@@ -281,7 +281,7 @@ def _points_file(info: Dict[str, Any], path: str) -> str:
     name = info.get('lidar_points', {}).get('lidar_path')
     if name is None:
         raise UserError(f'{path}: a scene names no lidar_points.lidar_path, '
-                        'so it is no info file of an indoor data set of '
+                        'so it is not an info file of an indoor data set of '
                         'mmdet3d 1.1 or later; make it again')
     return name
 

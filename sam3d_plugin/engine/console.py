@@ -30,7 +30,7 @@ _MAX_LOSSES = 8
 
 
 def file_only() -> dict:
-    """Keyword arguments for a log call that the console shall not show."""
+    """Keyword arguments for a log call that the console must not show."""
     return dict(extra=dict(file_only=True))
 
 

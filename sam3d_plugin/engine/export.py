@@ -38,7 +38,7 @@ def export_backbone(source: str, out: str, seed: int = 0) -> Dict[str, Any]:
 
     Raises:
         FileNotFoundError: If the source is missing.
-        CheckpointError: If it is no pre-training, or lacks a tensor of the
+        CheckpointError: If it is not a pre-training, or lacks a tensor of the
             encoder.
     """
     state, meta = read_encoder(source, seed)
@@ -98,7 +98,7 @@ def fresh_encoder(settings: Dict[str, Any],
         Tuple[Dict[str, Tensor], Dict[str, Any]]: See :func:`read_encoder`.
 
     Raises:
-        CheckpointError: If it is no pre-training.
+        CheckpointError: If it is not a pre-training.
     """
     state = _fresh_state(settings, source, seed)
     return state, _described(settings, source, 0)
@@ -166,7 +166,7 @@ def parse_settings(text: str) -> Dict[str, Any]:
         text (str): Assignments of literals and of ``dict(...)``.
 
     Returns:
-        Dict[str, Any]: Values by name; what is no literal is left out.
+        Dict[str, Any]: Values by name; other values than literals are skipped.
     """
     settings: Dict[str, Any] = {}
     for node in ast.parse(text).body:

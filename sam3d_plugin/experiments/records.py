@@ -268,7 +268,7 @@ def read_records(folder: Path) -> List[Dict[str, Any]]:
             int(record['seed']), record['scores']['last'], record['data']
             record['scored_on'], record['commit']
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f'{path} is no whole record of a run '
+            raise UserError(f'{path} is not a complete record of a run '
                             f'({error!r}); remove it and evaluate '
                             'again') from error
     if not records:

@@ -1,27 +1,19 @@
-# Frames of pretrain_frames_mini.py, each point with the region of its pixel.
-_base_ = ['./pretrain_frames_mini.py']
+# Frames of pretrain_regions.py for two CPU cores: 4,096 points, 2 a step.
+_base_ = ['./pretrain_regions.py']
 
 load_points = dict(
     type='LoadRGBDPoints',
     num_points=4096,
     columns=('region', ),
     backend_args={{_base_.backend_args}})
-# What stage 1 reads of every region.
-load_features = dict(
-    type='LoadRegionTargets',
-    folder='region_features',
-    key='features',
-    backend_args={{_base_.backend_args}})
-load_groups = dict(
-    type='LoadRegionTargets',
-    folder='region_groups/train',
-    key='group_ids',
-    backend_args={{_base_.backend_args}})
-
 train_pipeline = [
     load_points,
     {{_base_.random_rotation}},
     {{_base_.random_flip}},
     {{_base_.pack}},
 ]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(pipeline=train_pipeline))

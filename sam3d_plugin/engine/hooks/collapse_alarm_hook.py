@@ -49,7 +49,7 @@ class CollapseAlarmHook(Hook):
         interval (int): Steps between looks. Defaults to 100.
         threshold (float): Warn below this spread, see :func:`token_spread`.
             Defaults to 0.01.
-        begin (int): Steps in which a low spread is no reason to warn: tokens
+        begin (int): Steps without a warning of a low spread: tokens
             learn what all targets have in common first, then where they
             differ. Defaults to 500.
     """

@@ -40,7 +40,7 @@ class MaskRatioScheduleHook(Hook):
     """Set ``mask_ratio`` of the model before every step.
 
     The ratio follows from the number of the step alone, so a resumed run
-    goes on where it was.
+    continues the schedule.
 
     Args:
         start (float): Ratio in the beginning, in [0, 1).
@@ -65,7 +65,7 @@ class MaskRatioScheduleHook(Hook):
             raise UserError(f'shape {shape!r} is unknown; choose one of '
                             f'{", ".join(SHAPES)}')
         if begin < 0 or (end is not None and end <= begin):
-            raise UserError(f'the mask ratio shall change from step {begin} '
+            raise UserError(f'the mask ratio must change from step {begin} '
                             f'to {end}; begin must be from 0 on, and end '
                             'after it')
         self.start, self.stop = start, stop

@@ -15,7 +15,7 @@ _TRIAL_NAME = '.trial.pth'
 
 
 class _LateRemovals:
-    """A file backend that notes what shall be removed.
+    """A file backend that notes what to remove.
 
     Args:
         backend (BaseStorageBackend): Does everything else.

@@ -1,4 +1,4 @@
-"""A loss that is no number ends the run."""
+"""Stop training on NaN or Inf."""
 from typing import Any, Dict, List, Optional
 
 import torch

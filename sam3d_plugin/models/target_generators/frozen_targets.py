@@ -16,7 +16,7 @@ from sam3d_plugin.store.checkpoint import (CheckpointError, LoadReport,
 class FrozenTargets(BaseModule):
     """Base of target generators that run a trained model.
 
-    The model is no submodule: ``train()`` does not reach it, optimizer and
+    The model is not a submodule: ``train()`` does not reach it, optimizer and
     DistributedDataParallel do not see it, and no checkpoint of the student
     holds it; AMP, ``half()`` and FSDP do not change it. It is read from its
     file by ``init_weights``, that is before the first step, or when first

@@ -12,7 +12,7 @@ from ...store.errors import UserError
 
 
 class RegionTargets(NamedTuple):
-    """What each token shall predict.
+    """Target of each token.
 
     Attributes:
         features (Tensor): (B, G, C) float32 feature of the token's region.

@@ -133,7 +133,7 @@ def test_mistakes_end_in_one_sentence(tmp_path):
     assert 'not scored with miou' in error_of(tmp_path / 'a', '--metrics',
                                               'miou')
     (tmp_path / 'a/seed_0.json').write_text('{')
-    assert 'no whole record' in error_of(tmp_path / 'a')
+    assert 'complete record' in error_of(tmp_path / 'a')
 
 
 def marks(val='v', train='t', **more):
