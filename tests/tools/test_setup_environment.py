@@ -61,6 +61,16 @@ def write_wheel(folder, name):
         wheel.writestr(f'{info}/RECORD', '')
 
 
+def need_disk(clone, gigabytes):
+    """Change how much free disk the clone's set-up asks for."""
+    script = clone / 'tools' / 'setup_environment.py'
+    text, changes = re.subn('NEEDED_GIGABYTES = .*',
+                            f'NEEDED_GIGABYTES = {gigabytes}',
+                            script.read_text())
+    assert changes == 1
+    script.write_text(text)
+
+
 @pytest.fixture
 def clone(tmp_path):
     """A clone whose requirements lie in ``wheels`` beside it, except torch."""
@@ -72,6 +82,7 @@ def clone(tmp_path):
         (folder / name).write_text((ROOT / name).read_text())
     for name in ('__init__', 'ops'):
         (folder / 'sam3d_plugin' / f'{name}.py').touch()
+    need_disk(folder, 0)  # the packages are tiny
     (folder / 'backend.py').write_text(BACKEND.replace('CLONE', str(folder)))
     (folder / 'pyproject.toml').write_text(
         '[project]\nname = "sam3d_plugin"\nversion = "1.0"\n[build-system]\n'
@@ -130,6 +141,13 @@ def test_it_resumes_and_then_does_nothing(clone):
     moved = clone.rename(clone.parent / 'moved')
     assert 'Make .venv' in run(moved).stdout
     assert str(moved) in (moved / '.venv/bin/pip').read_text()
+
+
+def test_a_full_disk_is_said_before_anything_is_installed(clone):
+    need_disk(clone, 10**9)
+    stopped = run(clone)
+    assert stopped.returncode == 1 and 'free disk' in stopped.stderr
+    assert not any(site(clone).glob('torch*'))
 
 
 def test_mmcv_is_replaced_and_the_choice_remembered(clone):
