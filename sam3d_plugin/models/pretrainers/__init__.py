@@ -4,12 +4,14 @@ from .frame_preprocessor import FramePreprocessor
 from .masked import MaskedPointPretrainer, MaskedPrediction
 from .masked_region_distill import MaskedRegionDistillPretrainer
 from .masked_token import MaskedTokenPretrainer
+from .momentum_encoder import MomentumEncoder
 from .region_distill import RegionDistillPretrainer
 from .tokens import TokenPretrainer
 
 __all__ = [
     'BasePretrainer', 'FeatureView', 'FramePreprocessor',
     'MaskedPointPretrainer', 'MaskedPrediction',
-    'MaskedRegionDistillPretrainer', 'MaskedTokenPretrainer', 'Predictions',
-    'RegionDistillPretrainer', 'TokenPretrainer'
+    'MaskedRegionDistillPretrainer', 'MaskedTokenPretrainer',
+    'MomentumEncoder', 'Predictions', 'RegionDistillPretrainer',
+    'TokenPretrainer'
 ]
