@@ -13,11 +13,17 @@ import torch
 import torch._dynamo  # looks at torch.cuda when imported, so before
 import torch.cuda.memory
 import torch.cuda.random
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from tests.emulated_cuda import DEVICE, EmulatedTensor
 from tests.emulated_rules import CPU, CUDA
+
+try:
+    from torch.nn.attention import varlen
+except ImportError:  # torch < 2.10
+    varlen = None
 
 _AUTOCAST = torch._C.DispatchKey.AutocastCUDA
 # The policies of CUDA's autocast. The dispatcher knows which operations have
@@ -140,6 +146,18 @@ def _cuda_functions() -> Dict[str, Any]:
     }
 
 
+def ragged_attention(query: Tensor, key: Tensor, value: Tensor, starts: Tensor,
+                     key_starts: Tensor, longest: int,
+                     longest_key: int) -> Tensor:
+    """What ``varlen_attn`` computes, (T, H, D), by a mask of all pairs."""
+    places = torch.arange(len(query), device=query.device)
+    scenes = torch.bucketize(places, starts[1:], right=True)
+    mixed = F.scaled_dot_product_attention(
+        *(part.transpose(0, 1) for part in (query, key, value)),
+        attn_mask=scenes[:, None] == scenes)
+    return mixed.transpose(0, 1)
+
+
 @contextlib.contextmanager
 def patched_torch() -> Iterator[None]:
     """Replace what would ask the driver.
@@ -156,6 +174,8 @@ def patched_torch() -> Iterator[None]:
                 if getattr(module, name, None) is old:
                     patch(module, name, new)
         patch(torch, 'Generator', Generator)
+        if varlen is not None:
+            patch(varlen, 'varlen_attn', ragged_attention)
         patch(torch, 'load', _loader(torch.load))
         patch(torch, 'tensor', _tensor_maker(torch.tensor))
         patch(mmengine.device.utils, 'DEVICE', 'cuda')

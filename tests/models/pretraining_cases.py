@@ -98,7 +98,9 @@ def make_sample(num_regions, frame='00000', seed=0):
     """A data sample; its ids are in no order."""
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randperm(num_regions, generator=generator) + 1
-    sample = Det3DDataSample(metainfo=dict(scan='scene0000_00', frame=frame))
+    sample = Det3DDataSample(
+        metainfo=dict(
+            scan='scene0000_00', frame=frame, point_columns=dict(region=3)))
     sample.regions = InstanceData(
         ids=ids,
         features=torch.randn(num_regions, CHANNELS, generator=generator),

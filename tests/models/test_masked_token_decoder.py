@@ -7,13 +7,14 @@ from mmdet3d.registry import MODELS
 from sam3d_plugin.models.pretrainers.masking import (frame_generators,
                                                      random_mask,
                                                      select_tokens)
+from sam3d_plugin.structures import PointTokens
 from .pretraining_cases import MASKED_DECODER, SAM, build, make_batch
 
 
 class _KeepInput(torch.nn.Module):
     embed_dims = 8
 
-    def forward(self, x, centers, is_padding):
+    def forward(self, x, *place):
         return x
 
 
@@ -47,6 +48,13 @@ def test_every_token_is_masked_as_often():
         np.zeros((600, 10), bool), .6, frame_generators(0, range(600)))
     share = masks.mean(0)
     assert abs(share - .6).max() < 5 * (.24 / 600)**.5
+
+
+def make_places(centers):
+    """Tokens of which only the places count."""
+    nothing = torch.zeros(centers.shape[:2], dtype=torch.int64)
+    return PointTokens(centers, nothing, nothing, nothing.bool(),
+                       torch.zeros(0), torch.zeros(nothing.numel() + 1))
 
 
 def make_tokens():
@@ -100,10 +108,9 @@ def test_masked_places_start_as_the_mask_token():
     decoder.mask_token = torch.nn.Parameter(torch.full((8, ), 5.))
     encoded = torch.randn(2, 3, 8)
     indices = torch.tensor([[0, 2, 3], [1, 0, 2]])
-    is_padding = torch.zeros(2, 4, dtype=torch.bool)
     visible_is_padding = torch.tensor([[0, 0, 0], [0, 1, 1]]).bool()
     decoded = decoder(encoded, indices, visible_is_padding,
-                      torch.zeros(2, 4, 3), is_padding)
+                      make_places(torch.zeros(2, 4, 3)))
     expected = torch.full((2, 4, 8), 5.)
     expected[0, [0, 2, 3]] = encoded[0]
     expected[1, 1] = encoded[1, 0]
@@ -115,11 +122,10 @@ def test_decoder_reaches_masked_places_by_their_position():
     encoded = torch.randn(1, 2, 32)
     centers = torch.randn(1, 5, 3)
     args = (torch.tensor([[1, 3]]), torch.zeros(1, 2).bool())
-    is_padding = torch.zeros(1, 5).bool()
-    decoded = decoder(encoded, *args, centers, is_padding)
+    decoded = decoder(encoded, *args, make_places(centers))
     moved = centers.clone()
     moved[0, [0, 2]] = moved[0, [2, 0]]
-    swapped = decoder(encoded, *args, moved, is_padding)
+    swapped = decoder(encoded, *args, make_places(moved))
     torch.testing.assert_close(
         swapped[:, [2, 1, 0, 3, 4]], decoded, atol=1e-5, rtol=1e-5)
     assert (decoded[0, 0] - decoded[0, 2]).abs().max() > 1e-3

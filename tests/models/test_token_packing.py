@@ -1,9 +1,12 @@
 """Padding costs no work and changes nothing."""
+import numpy as np
 import pytest
 import torch
 from mmdet3d.registry import MODELS
 
+from sam3d_plugin.models.backbones import plain_point_transformer
 from sam3d_plugin.models.backbones.token_packing import find_packing
+from tests.emulated_torch import ragged_attention
 
 ENCODER = dict(
     type='PlainPointTransformer', embed_dims=32, depth=2, position_dims=16)
@@ -21,7 +24,7 @@ def make_padding():
 def test_packed_tokens_return_to_their_places():
     is_padding = make_padding()
     x = torch.rand(3, 9, 5)
-    packing = find_packing(is_padding)
+    packing = find_packing(is_padding, None)
     packed = packing.pack(x)
     assert packed.equal(x[~is_padding])
     assert packing.scenes.bincount().tolist() == list(COUNTS)
@@ -53,7 +56,7 @@ def test_padded_scenes_equal_scenes_alone(drop_path):
         for block in encoder.blocks:
             values = values + place
             values = values + factors.pop(0) * block._attend(
-                block.norm1(values)[None], None, None)[0]
+                block.norm1(values)[None], None)[0]
             values = values + factors.pop(0) * block.mlp(block.norm2(values))
         values = encoder.norm(values)
         torch.testing.assert_close(
@@ -83,3 +86,35 @@ def test_bf16_stays_close():
     with torch.autocast('cpu', torch.bfloat16):
         found = encoder(*inputs)
     assert (found.float() - expected).abs().max() < .1
+
+
+def test_known_counts_give_the_same_packing():
+    is_padding = torch.arange(9) >= torch.tensor(COUNTS)[:, None]
+    found = find_packing(is_padding, np.array(COUNTS))
+    expected = find_packing(is_padding, None)
+    for mine, theirs in zip(found, expected):
+        torch.testing.assert_close(mine, theirs)
+    assert found.starts.tolist() == [0, 4, 13, 14] and found.longest == 9
+    assert find_packing(is_padding[1:2], np.array([9])) is None
+
+
+def test_ragged_attention_equals_padded_attention(monkeypatch):
+    encoder = MODELS.build(ENCODER).eval()
+    inputs = torch.rand(3, 9, 32), torch.rand(3, 9, 3)
+    is_padding = make_padding()
+    padded = encoder(*inputs, is_padding)
+    monkeypatch.setattr(plain_point_transformer, 'runs_ragged',
+                        lambda values: True)
+    varlen = pytest.importorskip('torch.nn.attention.varlen')
+    monkeypatch.setattr(varlen, 'varlen_attn', ragged_attention)
+    ragged = encoder(*inputs, is_padding)
+    torch.testing.assert_close(ragged[~is_padding], padded[~is_padding])
+
+
+def test_ragged_attention_takes_the_arguments_of_torch():
+    """The real operator refuses the CPU, not the call."""
+    varlen = pytest.importorskip('torch.nn.attention.varlen')
+    query = torch.rand(5, 2, 8, dtype=torch.bfloat16)
+    starts = torch.tensor([0, 2, 5], dtype=torch.int32)
+    with pytest.raises(NotImplementedError, match='CPU'):
+        varlen.varlen_attn(query, query, query, starts, starts, 3, 3)

@@ -1,6 +1,7 @@
 """A plain transformer over point tokens."""
-from typing import List, Optional, Sequence
+from typing import Any, List, Optional, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
@@ -9,6 +10,18 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from .token_packing import TokenPacking, find_packing
+
+try:
+    from torch.nn.attention import varlen
+except ImportError:  # torch < 2.10
+    varlen = None  # type: ignore[assignment]
+
+
+def runs_ragged(values: Tensor) -> bool:
+    """Whether torch attends to scenes of unequal length without padding."""
+    return (varlen is not None and values.is_cuda
+            and values.dtype in (torch.float16, torch.bfloat16)
+            and torch.cuda.get_device_capability(values.device) >= (8, 0))
 
 
 class TransformerBlock(BaseModule):
@@ -37,31 +50,37 @@ class TransformerBlock(BaseModule):
 
     def forward(self,
                 x: Tensor,
-                packing: Optional[TokenPacking] = None,
-                is_key: Optional[Tensor] = None) -> Tensor:
+                packing: Optional[TokenPacking] = None) -> Tensor:
         """Mix the tokens of each scene.
 
         Args:
             x (Tensor): (B, G, C), or with a packing (T, C).
             packing (Optional[TokenPacking]): Of scenes with padding.
-            is_key (Optional[Tensor]): (B, 1, 1, G) bool, False for padding.
 
         Returns:
             Tensor: Like ``x``.
         """
-        x = x + self._drop(
-            self._attend(self.norm1(x), packing, is_key), packing)
+        x = x + self._drop(self._attend(self.norm1(x), packing), packing)
         return x + self._drop(self.mlp(self.norm2(x)), packing)
 
-    def _attend(self, x: Tensor, packing: Optional[TokenPacking],
-                is_key: Optional[Tensor]) -> Tensor:
+    def _attend(self, x: Tensor, packing: Optional[TokenPacking]) -> Tensor:
         qkv = self.qkv(x)
+        if packing is not None and runs_ragged(qkv):
+            query, key, value = qkv.unflatten(
+                -1, (3, self.num_heads, -1)).unbind(1)
+            mixed: Any = varlen.varlen_attn(query, key, value, packing.starts,
+                                            packing.starts, packing.longest,
+                                            packing.longest)
+            return self.proj(mixed.flatten(1))
         if packing is not None:
             qkv = packing.pad(qkv)
         qkv = qkv.unflatten(-1, (3, self.num_heads, -1))
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         mixed = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=is_key)
+            query,
+            key,
+            value,
+            attn_mask=None if packing is None else packing.is_key)
         mixed = mixed.transpose(1, 2).flatten(2)
         if packing is not None:
             mixed = packing.pack(mixed)
@@ -121,7 +140,8 @@ class PlainPointTransformer(BaseModule):
     def forward(self,
                 x: Tensor,
                 centers: Tensor,
-                is_padding: Optional[Tensor] = None) -> Tensor:
+                is_padding: Optional[Tensor] = None,
+                num_tokens: Optional[np.ndarray] = None) -> Tensor:
         """Encode the tokens.
 
         Args:
@@ -129,18 +149,21 @@ class PlainPointTransformer(BaseModule):
             centers (Tensor): (B, G, 3) token centres, metres.
             is_padding (Optional[Tensor]): (B, G) bool, True for tokens that
                 are never attended to; what they encode is undefined.
+            num_tokens (Optional[np.ndarray]): (B,) tokens of each scene,
+                where the CPU knows them (see :class:`PointTokens`).
 
         Returns:
             Tensor: (B, G, C) after the last norm.
         """
-        depth = len(self.blocks)
-        return self.encode_depths(x, centers, [depth], is_padding)[0]
+        return self.encode_depths(x, centers, [len(self.blocks)], is_padding,
+                                  num_tokens)[0]
 
     def encode_depths(self,
                       x: Tensor,
                       centers: Tensor,
                       depths: Sequence[int],
-                      is_padding: Optional[Tensor] = None) -> List[Tensor]:
+                      is_padding: Optional[Tensor] = None,
+                      num_tokens: Optional[np.ndarray] = None) -> List[Tensor]:
         """Encode the tokens and keep what some of the blocks gave.
 
         Args:
@@ -148,23 +171,21 @@ class PlainPointTransformer(BaseModule):
             centers (Tensor): (B, G, 3) token centres, metres.
             depths (Sequence[int]): After which blocks, counted from 1.
             is_padding (Optional[Tensor]): As in :meth:`forward`.
+            num_tokens (Optional[np.ndarray]): As in :meth:`forward`.
 
         Returns:
             List[Tensor]: (B, G, C) for each of ``depths``, all after the one
             last norm.
         """
-        packing = is_key = None
-        if is_padding is not None and is_padding.is_cuda:
-            # Packing would wait for the GPU.
-            is_key = ~is_padding[:, None, None, :]
-        elif is_padding is not None and is_padding.any():
-            packing = find_packing(is_padding)
-            is_key = packing.is_key
+        packing = None
+        if is_padding is not None:
+            packing = find_packing(is_padding, num_tokens)
+        if packing is not None:
             x, centers = packing.pack(x), packing.pack(centers)
         position = self.position_embedding(centers)
         after = {}
         for depth, block in enumerate(self.blocks, start=1):
-            x = block(x + position, packing, is_key)
+            x = block(x + position, packing)
             if depth in depths:
                 after[depth] = self.norm(x)
                 if packing is not None:

@@ -5,6 +5,7 @@ Axes: B scenes, G tokens, C channels, H heads.
 from copy import deepcopy
 from typing import Optional, Sequence, Tuple
 
+import numpy as np
 import torch
 from mmdet3d.models.layers import PointSAModule
 from mmdet3d.registry import MODELS
@@ -12,6 +13,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...store.errors import UserError
+from .token_packing import find_packing
 
 
 def outside_radius(xyz: Tensor, radius: float) -> Tensor:
@@ -89,7 +91,8 @@ class ThreeDETREncoder(BaseModule):
     def forward(self,
                 x: Tensor,
                 centers: Tensor,
-                is_padding: Optional[Tensor] = None) -> Tensor:
+                is_padding: Optional[Tensor] = None,
+                num_tokens: Optional[np.ndarray] = None) -> Tensor:
         """Encode tokens whose number stays.
 
         Args:
@@ -97,6 +100,8 @@ class ThreeDETREncoder(BaseModule):
             centers (Tensor): (B, G, 3) token centres, metres.
             is_padding (Optional[Tensor]): (B, G) bool, True for tokens that
                 are never attended to.
+            num_tokens (Optional[np.ndarray]): (B,) tokens of each scene,
+                where the CPU knows them.
 
         Returns:
             Tensor: (B, G, C).
@@ -107,7 +112,7 @@ class ThreeDETREncoder(BaseModule):
         if self.downsample is not None:
             raise UserError('the tokens of a tokenizer are not downsampled: '
                             'set downsample=None in the encoder')
-        if is_padding is not None and is_padding.any():
+        if is_padding is not None and find_packing(is_padding, num_tokens):
             raise UserError('ThreeDETREncoder takes no padding: set '
                             'split=True, num_tokens=N in the tokenizer')
         return self.encode(x, centers)[1]

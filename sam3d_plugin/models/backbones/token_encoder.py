@@ -11,7 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from sam3d_plugin.ops.propagation import interpolate_tokens
-from sam3d_plugin.ops.transfer import require
+from sam3d_plugin.ops.transfer import require, to_device
 from sam3d_plugin.store import MAX_REGION_ID
 from sam3d_plugin.structures import PointTokens
 from ..tokenizers.region_majority import majority_regions
@@ -59,9 +59,11 @@ class TokenEncoder(BaseModule):
         if 'point_columns' in metainfo:
             self.region_column = metainfo['point_columns'].get('region')
 
-    def tokenize(self,
-                 points: Tensor,
-                 with_regions: bool = False) -> Tuple[Tensor, PointTokens]:
+    def tokenize(
+            self,
+            points: Tensor,
+            with_regions: bool = False,
+            region_ids: Optional[Tensor] = None) -> Tuple[Tensor, PointTokens]:
         """Split points into xyz and region ids, and tokenize them.
 
         Args:
@@ -70,6 +72,8 @@ class TokenEncoder(BaseModule):
             with_regions (bool): Whether tokens need a region even if the
                 tokenizer does not use regions: that of most of their points.
                 Defaults to False.
+            region_ids (Optional[Tensor]): (B, N), that column on the CPU,
+                which spares the tokenizer waiting for a GPU.
 
         Returns:
             Tuple[Tensor, PointTokens]: xyz (B, N, 3) and tokens.
@@ -83,24 +87,26 @@ class TokenEncoder(BaseModule):
         uses_regions = self.tokenizer.uses_regions
         if not uses_regions and not with_regions:
             return xyz, self.tokenizer(xyz)
-        region_ids = self._region_ids(points)
+        region_ids = self._region_ids(points, region_ids)
         tokens = self.tokenizer(xyz, region_ids)
         if not uses_regions:
+            region_ids = to_device(region_ids, xyz.device)
             tokens = replace(
                 tokens, region_ids=majority_regions(tokens, region_ids))
         return xyz, tokens
 
-    def _region_ids(self, points: Tensor) -> Tensor:
-        """Region ids (B, N) int64 from their column of the points."""
+    def _region_ids(self, points: Tensor, column: Optional[Tensor]) -> Tensor:
+        """Region ids (B, N) int64, by default from a column of the points."""
         place = self.region_column
         error = ValueError(
             f'point column {place} holds no region ids (integers >= 0): '
             "load frames with 'region' in the columns of LoadRGBDPoints, put "
             'LoadRegionIds after LoadPointsFromFile for scans, or use '
             'KNNTokenizer')
-        if place is None or place >= points.shape[-1]:
-            raise error
-        column = points[..., place]
+        if column is None:
+            if place is None or place >= points.shape[-1]:
+                raise error
+            column = points[..., place]
         is_id = (column >= 0) & (column <= MAX_REGION_ID) & (
             column == column.round())
         require(is_id.all(), lambda: error)
@@ -109,7 +115,8 @@ class TokenEncoder(BaseModule):
     def encode_tokens(self, xyz: Tensor, tokens: PointTokens) -> Tensor:
         """Embed and encode tokens (B, G, C) of points (B, N, 3)."""
         return self.encoder(
-            self.embedding(xyz, tokens), tokens.centers, tokens.is_padding)
+            self.embedding(xyz, tokens), tokens.centers, tokens.is_padding,
+            tokens.num_tokens)
 
     def encode(self,
                points: Tensor,

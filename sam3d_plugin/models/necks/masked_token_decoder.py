@@ -6,6 +6,8 @@ from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from sam3d_plugin.structures import PointTokens
+
 
 @MODELS.register_module()
 class MaskedTokenDecoder(BaseModule):
@@ -29,8 +31,7 @@ class MaskedTokenDecoder(BaseModule):
         nn.init.trunc_normal_(self.mask_token, std=.02)
 
     def forward(self, visible_features: Tensor, visible_indices: Tensor,
-                visible_is_padding: Tensor, centers: Tensor,
-                is_padding: Tensor) -> Tensor:
+                visible_is_padding: Tensor, tokens: PointTokens) -> Tensor:
         """Decode all tokens from the visible ones.
 
         Args:
@@ -39,8 +40,7 @@ class MaskedTokenDecoder(BaseModule):
                 the tokens of its scene, all different within a scene.
             visible_is_padding (Tensor): (B, V) bool, True where there is no
                 visible token; its place is not a visible one.
-            centers (Tensor): (B, G, 3) centres of all tokens, metres.
-            is_padding (Tensor): (B, G) bool, True where there is no token.
+            tokens (PointTokens): All G tokens of a scene.
 
         Returns:
             Tensor: (B, G, C) after the last norm; undefined for padding.
@@ -49,6 +49,7 @@ class MaskedTokenDecoder(BaseModule):
         values = torch.where(visible_is_padding[..., None], mask_token,
                              visible_features)
         places = visible_indices[..., None].expand_as(values)
-        features = mask_token.expand(*is_padding.shape,
+        features = mask_token.expand(*tokens.is_padding.shape,
                                      -1).scatter(1, places, values)
-        return self.transformer(features, centers, is_padding)
+        return self.transformer(features, tokens.centers, tokens.is_padding,
+                                tokens.num_tokens)

@@ -1,5 +1,5 @@
 """Frames of a batch on the device of the model."""
-from typing import Any, Dict
+from typing import Any, Dict, Optional, Sequence
 
 import torch
 from mmdet3d.registry import MODELS
@@ -34,6 +34,8 @@ class FramePreprocessor(BaseDataPreprocessor):
 
         Returns:
             dict: The same with (B, ...) tensors; ``points`` are float32.
+            Their column of region ids is also an input ``region_ids`` (B, N)
+            that stays on the CPU, where tokens are planned.
 
         Raises:
             ValueError: When an input is something else; it is named.
@@ -42,9 +44,24 @@ class FramePreprocessor(BaseDataPreprocessor):
             name: _stack(name, self.cast_data(value))
             for name, value in data['inputs'].items()
         }
+        samples = data.get('data_samples')
         if 'points' in inputs:
             inputs['points'] = inputs['points'].float()
-        return dict(inputs=inputs, data_samples=data.get('data_samples'))
+            region_ids = _region_column(data['inputs']['points'], samples)
+            if region_ids is not None:
+                inputs['region_ids'] = region_ids
+        return dict(inputs=inputs, data_samples=samples)
+
+
+def _region_column(points: Sequence[Tensor],
+                   data_samples: Optional[list]) -> Optional[Tensor]:
+    """Region ids (B, N) of points that are still on the CPU."""
+    columns = data_samples[0].metainfo.get('point_columns',
+                                           {}) if data_samples else {}
+    place = columns.get('region')
+    if place is None or points[0].is_cuda or place >= points[0].shape[-1]:
+        return None
+    return torch.stack([view[..., place] for view in points])
 
 
 def _stack(name: str, values: Any) -> Tensor:

@@ -79,8 +79,7 @@ class MaskedPointPretrainer(TokenPretrainer):
         visible = select_tokens(tokens, ~is_masked & ~tokens.padding_on_cpu)
         encoded = self.backbone.encode_tokens(points, visible.tokens)
         decoded = self.decoder(encoded, visible.indices,
-                               visible.tokens.is_padding, tokens.centers,
-                               tokens.is_padding)
+                               visible.tokens.is_padding, tokens)
         return MaskedPrediction(visible, encoded, decoded,
                                 to_device(is_masked, points.device))
 

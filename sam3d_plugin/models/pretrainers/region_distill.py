@@ -32,7 +32,8 @@ class RegionDistillPretrainer(TokenPretrainer):
         encoded = self.backbone.encode_tokens(points, tokens)
         if self.decoder is None:
             return encoded
-        return self.decoder(encoded, tokens.centers, tokens.is_padding)
+        return self.decoder(encoded, tokens.centers, tokens.is_padding,
+                            tokens.num_tokens)
 
     def token_predictions(self, outputs: Tensor,
                           tokens: PointTokens) -> Predictions:

@@ -58,17 +58,20 @@ class TokenPretrainer(BasePretrainer):
         Returns:
             Dict[str, Tensor]: Losses by name.
         """
-        points, tokens = self.tokenize(inputs['points'])
+        points, tokens = self.tokenize(**inputs)
         targets = None
         if self.target_generator is not None:
             targets = self.target_generator(points, tokens, data_samples)
         outputs = self.predict(points, tokens)
         return self.compute_losses(outputs, tokens, targets)
 
-    def tokenize(self, points: Tensor) -> tuple:
+    def tokenize(self,
+                 points: Tensor,
+                 region_ids: Optional[Tensor] = None,
+                 **others: Any) -> tuple:
         """xyz (B, N, 3) and tokens, with regions if the targets need them."""
         needs_regions = getattr(self.target_generator, 'uses_regions', False)
-        return self.backbone.tokenize(points, needs_regions)
+        return self.backbone.tokenize(points, needs_regions, region_ids)
 
     @abstractmethod
     def predict(self, points: Tensor, tokens: PointTokens) -> Any:
@@ -120,7 +123,7 @@ class TokenPretrainer(BasePretrainer):
             FeatureView: One place a token; a point shows its own token or,
             where tokens overlap, the one with the nearest centre.
         """
-        points, tokens = self.tokenize(inputs['points'])
+        points, tokens = self.tokenize(**inputs)
         features = self.backbone.encode_tokens(points, tokens)
         predictions = self.token_predictions(
             self.predict(points, tokens), tokens)

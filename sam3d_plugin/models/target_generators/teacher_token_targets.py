@@ -90,13 +90,13 @@ class TeacherTokenTargets(FrozenTargets):
         Args:
             points (Tensor): (B, N, 3) xyz, metres.
             tokens (PointTokens): Tokens of these points.
-            data_samples (Any): Not looked at.
+            data_samples (Any): Unused.
 
         Returns:
             TeacherTargets: Without gradient.
         """
         teacher = self.teacher.to(points.device)
-        place = (tokens.centers, tokens.is_padding)
+        place = (tokens.centers, tokens.is_padding, tokens.num_tokens)
         encoded = teacher['encoder'](teacher['embedding'](points, tokens),
                                      *place)
         decoded = teacher['decoder'](encoded, *place)
