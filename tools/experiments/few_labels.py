@@ -41,11 +41,21 @@ class Task(NamedTuple):
     options: Dict[str, Any] = {}
 
 
-DETECTION = 'configs/sam3d/votenet_synthrooms_mini_10percent.py'
+INFOS = 'scannet_infos_train_10.pkl'
+DETECTION = 'configs/sam3d/votenet_synthrooms_mini.py'
+TENTH = {'train_dataloader.dataset.dataset.ann_file': INFOS}
 TASKS = dict(
-    detection=Task(DETECTION),
-    detection_own_origin=Task(DETECTION, {'model.backbone.center': 'none'}),
-    segmentation=Task('configs/sam3d/segmentor_synthrooms_mini_10percent.py'))
+    detection=Task(DETECTION, TENTH),
+    detection_own_origin=Task(DETECTION,
+                              dict(TENTH, **{'model.backbone.center':
+                                             'none'})),
+    segmentation=Task(
+        'configs/sam3d/segmentor_synthrooms_mini.py', {
+            'train_dataloader.dataset.ann_file':
+            INFOS,
+            'train_dataloader.dataset.scene_idxs':
+            'seg_info/train_10_resampled_scene_idxs.npy'
+        }))
 # By name: arm of the ladder, and the stage whose encoder is taken.
 ENCODERS = {'stage 1': ('stage1_sam', 1), 'stage 1 + 2': ('full_sam', 2)}
 FRESH = 'fresh'

@@ -16,7 +16,7 @@ from tools.experiments import evaluate
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = str(ROOT / 'configs/sam3d/votenet_scannet.py')
 MINI = str(ROOT / 'configs/sam3d/votenet_scannet_mini.py')
-TENTH = str(ROOT / 'configs/sam3d/votenet_scannet_10percent.py')
+TWO_BOXES = str(ROOT / 'configs/sam3d/votenet_scannet_2boxes.py')
 SEGMENTOR = str(ROOT / 'configs/sam3d/segmentor_scannet_mini.py')
 
 
@@ -173,9 +173,9 @@ def test_trainings_of_other_settings_are_not_evaluated(commands):
                 'rooms/scannet_infos_train_10.pkl')
     with pytest.raises(
             ValueError,
-            match='votenet_scannet., now .votenet_scannet_10perc'
+            match='votenet_scannet., now .votenet_scannet_2boxes'
             '.*Choose another --work-dir, or remove'):
-        run('tenth/fresh', '--seeds', 0, config=TENTH)
+        run('boxes/fresh', '--seeds', 0, config=TWO_BOXES)
     lr = 'optim_wrapper.optimizer.lr'
     with pytest.raises(ValueError, match=f'options.{lr} None, now .0.1'):
         run('lr/fresh', '--seeds', 0, options=[f'{lr}=0.1'])
@@ -184,7 +184,7 @@ def test_trainings_of_other_settings_are_not_evaluated(commands):
     with pytest.raises(ValueError, match='start None, now .*encoder.pth'):
         run('start/fresh', '--seeds', 0, options=['load_from=encoder.pth'])
     assert len(commands.ran) == ran
-    run('tenth/fresh', '--seeds', 0, '--work-dir', 'other', config=TENTH)
+    run('boxes/fresh', '--seeds', 0, '--work-dir', 'other', config=TWO_BOXES)
     assert len(commands.of(steps.TRAIN)) == 2
     # The same settings elsewhere: the training is found again.
     Path('full/fresh/seed_0.json').unlink()
