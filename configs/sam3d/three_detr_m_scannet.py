@@ -1,5 +1,5 @@
 # 3DETR-m as published (scannet_masked_ep1080): attention within radii, half of
-# the tokens after the first layer, more dropout. The radii are metres: the
+# the tokens after the first layer, more dropout. The radii are meters: the
 # released code squares 0.4, 0.8 and 1.2 and compares plain distances with
 # that, and has its figures so.
 _base_ = ['./three_detr_scannet_vanilla.py']

@@ -367,7 +367,7 @@ def test_refuses():
     batch['inputs']['points'] = [p[:, :3] for p in batch['inputs']['points']]
     with pytest.raises(ValueError, match='holds no region ids'):
         losses_of(build(STAGE1, tokenizer=KNN), batch)
-    with pytest.raises(ValueError, match='below 1'):
+    with pytest.raises(ValueError, match='mask_ratio'):
         build(JOINT, mask_ratio=1.)
 
 

@@ -134,7 +134,7 @@ def test_refuses_what_is_no_target():
 
     batch = make_batch((6, 11))
     batch['data_samples'][1].regions = batch['data_samples'][0].regions
-    check_refused(batch, rf'{where}: points lie in region (7|8|9|10|11), ')
+    check_refused(batch, rf'{where}: points are in region (7|8|9|10|11), ')
 
 
 def teacher_state():

@@ -1,4 +1,4 @@
-# ScanNet segmentation with 20 classes on whole scans, 40,000 points a step.
+# ScanNet segmentation with 20 classes on complete scans, 40,000 points a step.
 # Network input is xyz alone; region ids are one more point column.
 data_root = 'data/scannet/'
 backend_args = None

@@ -1,4 +1,4 @@
-# Mean box of each of the 18 ScanNet classes, metres (mmdet3d).
+# Mean box of each of the 18 ScanNet classes, meters (mmdet3d).
 scannet_mean_sizes = [
     [0.76966727, 0.8116021, 0.92573744],
     [1.876858, 1.8425595, 1.1931566],

@@ -1,4 +1,4 @@
-# Mean box of each of the 10 SUN RGB-D classes, metres (mmdet3d).
+# Mean box of each of the 10 SUN RGB-D classes, meters (mmdet3d).
 sunrgbd_mean_sizes = [
     [2.114256, 1.620300, 0.927272],
     [0.791118, 1.279516, 0.718182],

@@ -1,5 +1,5 @@
-# For two CPU cores: 64 queries. They lie further apart than 256 do, so that a
-# box may lie further from its query, and few steps leave no time for dropout.
+# For two CPU cores: 64 queries. They are farther apart than 256, so that a
+# box may be farther from its query, and few steps leave no time for dropout.
 mini_head = dict(
     queries='fps',
     num_queries=64,

@@ -1,2 +1,2 @@
-# The whole method, after ../stage1_scannet.py.
+# The complete method, after ../stage1_scannet.py.
 _base_ = ['../stage2_scannet.py']

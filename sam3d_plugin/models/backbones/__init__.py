@@ -1,4 +1,4 @@
-"""Points to features."""
+"""Backbones and their parts."""
 from .plain_point_transformer import PlainPointTransformer, TransformerBlock
 from .point_patch_embed import PointPatchEmbed
 from .point_token_backbone import PointTokenBackbone

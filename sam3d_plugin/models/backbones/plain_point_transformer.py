@@ -146,7 +146,7 @@ class PlainPointTransformer(BaseModule):
 
         Args:
             x (Tensor): (B, G, C) token features.
-            centers (Tensor): (B, G, 3) token centres, metres.
+            centers (Tensor): (B, G, 3) token centers, meters.
             is_padding (Optional[Tensor]): (B, G) bool, True for tokens that
                 are never attended to; what they encode is undefined.
             num_tokens (Optional[np.ndarray]): (B,) tokens of each scene,
@@ -164,11 +164,11 @@ class PlainPointTransformer(BaseModule):
                       depths: Sequence[int],
                       is_padding: Optional[Tensor] = None,
                       num_tokens: Optional[np.ndarray] = None) -> List[Tensor]:
-        """Encode the tokens and keep what some of the blocks gave.
+        """Encode the tokens and keep the outputs of some blocks.
 
         Args:
             x (Tensor): (B, G, C) token features.
-            centers (Tensor): (B, G, 3) token centres, metres.
+            centers (Tensor): (B, G, 3) token centers, meters.
             depths (Sequence[int]): After which blocks, counted from 1.
             is_padding (Optional[Tensor]): As in :meth:`forward`.
             num_tokens (Optional[np.ndarray]): As in :meth:`forward`.

@@ -12,7 +12,7 @@ from sam3d_plugin.structures import PointTokens
 
 @MODELS.register_module()
 class PointPatchEmbed(BaseModule):
-    """Mini-PointNet over the centre-relative points of each token.
+    """Mini-PointNet over the center-relative points of each token.
 
     Layers 3-128-256, maximum over the token, 512-512-256, maximum, with a
     norm after the first and the third layer, as in Point-MAE and Bridge3D.
@@ -25,7 +25,7 @@ class PointPatchEmbed(BaseModule):
             Defaults to (128, 256, 512).
         norm_cfg (dict): Norm of the hidden layers: ``BN1d``, ``SyncBN`` or
             ``LN``. Defaults to ``dict(type='BN1d')``.
-        relative (bool): Whether points are seen from their token's centre;
+        relative (bool): Whether points are seen from their token's center;
             otherwise from the scene's origin. Defaults to True.
         init_cfg (Optional[dict]): Initialization config.
     """
@@ -56,7 +56,7 @@ class PointPatchEmbed(BaseModule):
         """Embed the tokens.
 
         Args:
-            points (Tensor): (B, N, 3) xyz, metres.
+            points (Tensor): (B, N, 3) xyz, meters.
             tokens (PointTokens): Tokens of these points.
 
         Returns:

@@ -20,7 +20,7 @@ class PointTokenBackbone(TokenEncoder):
     The network sees xyz alone. A tokenizer that needs regions reads their
     ids from a column of the points; ``LoadRegionIds`` puts it behind the
     loaded ones, 3 for xyz alone. ``fp_xyz`` of a token is the member point
-    nearest to its centre, because heads look up that point's targets through
+    nearest to its center, because heads look up that point's targets through
     ``fp_indices``.
 
     Args:
@@ -133,7 +133,7 @@ class PointTokenBackbone(TokenEncoder):
                 'any_tokenizer=True in init_cfg')
 
     def summary(self) -> str:
-        """Return what really runs, in one line for the log."""
+        """Return the settings in use, in one line for the log."""
         regions = f'point column {self.region_column}' \
             if self.tokenizer.uses_regions else 'none'
         encoder = 'no pretrained weights'
@@ -149,7 +149,7 @@ class PointTokenBackbone(TokenEncoder):
         """Encode a batch of scenes.
 
         Args:
-            points (Tensor): (B, N, 3 + D) xyz in metres, then any columns,
+            points (Tensor): (B, N, 3 + D) xyz in meters, then any columns,
                 one of them region ids if the tokenizer needs them.
 
         Returns:

@@ -39,7 +39,7 @@ class StockPointBackbone(BaseModule):
         """Run the backbone.
 
         Args:
-            points (Tensor): (B, N, 3 + D) xyz in metres, then any columns.
+            points (Tensor): (B, N, 3 + D) xyz in meters, then any columns.
 
         Returns:
             Dict[str, List[Tensor]]: What the backbone returns.
@@ -55,7 +55,7 @@ class StockPointBackbone(BaseModule):
         """Features of the points, interpolated from the last ``fp_xyz``.
 
         Args:
-            points (Tensor): (B, N, 3 + D) xyz in metres, then any columns.
+            points (Tensor): (B, N, 3 + D) xyz in meters, then any columns.
 
         Returns:
             Tensor: (B, N, C).

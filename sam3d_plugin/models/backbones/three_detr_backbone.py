@@ -16,7 +16,7 @@ from ...store.errors import UserError
 class ThreeDETRBackbone(BaseModule):
     """Set abstraction of the points, then the encoder of 3DETR or 3DETR-m.
 
-    The network sees xyz alone; further point columns are not looked at.
+    The network sees xyz alone; further point columns are unused.
 
     Args:
         pre_encoder (dict): Arguments of mmdet3d's ``PointSAModule``.
@@ -34,7 +34,7 @@ class ThreeDETRBackbone(BaseModule):
         self.encoder = MODELS.build(encoder)
 
     def summary(self) -> str:
-        """Return what really runs, in one line for the log."""
+        """Return the settings in use, in one line for the log."""
         encoder = self.encoder
         radii = f'radii {tuple(encoder.radii)} m' if encoder.radii else 'plain'
         return (f'tokens: set abstraction {self.pre_encoder.num_point[0]} · '
@@ -44,7 +44,7 @@ class ThreeDETRBackbone(BaseModule):
         """Encode a batch of scenes.
 
         Args:
-            points (Tensor): (B, N, 3 + D) xyz in metres, then any columns.
+            points (Tensor): (B, N, 3 + D) xyz in meters, then any columns.
 
         Returns:
             Dict[str, List[Tensor]]: ``fp_xyz`` (B, G, 3), ``fp_features``
@@ -78,7 +78,7 @@ class ThreeDETRBackbone(BaseModule):
         """Features of the points, interpolated from the tokens.
 
         Args:
-            points (Tensor): (B, N, 3 + D) xyz in metres, then any columns.
+            points (Tensor): (B, N, 3 + D) xyz in meters, then any columns.
 
         Returns:
             Tensor: (B, N, C).

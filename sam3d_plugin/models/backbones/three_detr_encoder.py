@@ -1,6 +1,6 @@
 """The transformer encoders of 3DETR and 3DETR-m.
 
-Axes: B scenes, G tokens, C channels, H heads.
+Shapes: B scenes, G tokens, C channels, H heads.
 """
 from copy import deepcopy
 from typing import Optional, Sequence, Tuple
@@ -20,8 +20,8 @@ def outside_radius(xyz: Tensor, radius: float) -> Tensor:
     """Pairs of tokens that are too far apart to see each other.
 
     Args:
-        xyz (Tensor): (B, G, 3) metres.
-        radius (float): Metres.
+        xyz (Tensor): (B, G, 3) meters.
+        radius (float): Meters.
 
     Returns:
         Tensor: (B, G, G) bool, True from ``radius`` on. A token always sees
@@ -44,7 +44,7 @@ class ThreeDETREncoder(BaseModule):
         feedforward_dims (int): Hidden width of the MLPs. Defaults to 128.
         dropout (float): Defaults to 0.1.
         depth (int): Layers. Defaults to 3.
-        radii (Optional[Sequence[float]]): Of each layer, metres; all tokens
+        radii (Optional[Sequence[float]]): Of each layer, meters; all tokens
             see each other when None. 3DETR-m has (0.16, 0.64, 1.44): its
             paper names 0.4, 0.8 and 1.2, its released code compares distances
             with the squares of these.
@@ -93,11 +93,11 @@ class ThreeDETREncoder(BaseModule):
                 centers: Tensor,
                 is_padding: Optional[Tensor] = None,
                 num_tokens: Optional[np.ndarray] = None) -> Tensor:
-        """Encode tokens whose number stays.
+        """Encode tokens without downsampling.
 
         Args:
             x (Tensor): (B, G, C) token features.
-            centers (Tensor): (B, G, 3) token centres, metres.
+            centers (Tensor): (B, G, 3) token centers, meters.
             is_padding (Optional[Tensor]): (B, G) bool, True for tokens that
                 are never attended to.
             num_tokens (Optional[np.ndarray]): (B,) tokens of each scene,
@@ -123,7 +123,7 @@ class ThreeDETREncoder(BaseModule):
 
         Args:
             x (Tensor): (B, G, C) token features.
-            xyz (Tensor): (B, G, 3) their positions, metres.
+            xyz (Tensor): (B, G, 3) their positions, meters.
 
         Returns:
             Tuple[Tensor, Tensor, Optional[Tensor]]: (B, G', 3) positions and

@@ -67,7 +67,7 @@ class TokenEncoder(BaseModule):
         """Split points into xyz and region ids, and tokenize them.
 
         Args:
-            points (Tensor): (B, N, 3 + D): xyz in metres, and region ids in
+            points (Tensor): (B, N, 3 + D): xyz in meters, and region ids in
                 the column ``region_column`` if they are needed.
             with_regions (bool): Whether tokens need a region even if the
                 tokenizer does not use regions: that of most of their points.

@@ -31,7 +31,7 @@ class TokenPacking(NamedTuple):
     is_key: Tensor
 
     def pack(self, x: Tensor) -> Tensor:
-        """Leave the padding out.
+        """Remove the padding.
 
         Args:
             x (Tensor): (B, G, C).

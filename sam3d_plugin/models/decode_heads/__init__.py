@@ -1,4 +1,4 @@
-"""Token features to a class for every point."""
+"""Point classes from token features."""
 from .point_token_seg_head import PointTokenSegHead
 
 __all__ = ['PointTokenSegHead']

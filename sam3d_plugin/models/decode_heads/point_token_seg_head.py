@@ -1,6 +1,6 @@
 """Semantic segmentation of points from the features of tokens.
 
-Axis legend: B scenes, N points, G tokens, D depths, C channels.
+Shapes: B scenes, N points, G tokens, D depths, C channels.
 """
 from typing import Any, Dict, Optional, Sequence
 
@@ -24,7 +24,7 @@ class PointTokenSegHead(Base3DDecodeHead):
 
     A point's input is the feature that its tokens propagate to it, the
     maximum and the mean of all tokens of the scene, and its own position
-    relative to its token's centre, without which points of one token could
+    relative to its token's center, without which points of one token could
     not differ. The first layer of the MLP over their concatenation is
     written as three, so that the tokens' and the scene's shares are computed
     once per token and scene: the same function at a fraction of the work.
@@ -39,7 +39,7 @@ class PointTokenSegHead(Base3DDecodeHead):
             ``feature_depths``. Defaults to 3.
         hidden_channels (Sequence[int]): Widths of the MLP before the
             classifier. Defaults to (512, 256).
-        propagation (str): ``'three_nn'``, the three nearest token centres
+        propagation (str): ``'three_nn'``, the three nearest token centers
             weighted by inverse distance, or ``'own_token'``, the token that
             the point belongs to, for tokens that share out all points.
             Defaults to 'three_nn'.
@@ -131,7 +131,7 @@ class PointTokenSegHead(Base3DDecodeHead):
 
     def _propagate(self, points: Tensor, feats_dict: Dict[str, Any],
                    hidden: Tensor) -> tuple:
-        """Bring (B, G, C) to the points, with the points' offsets.
+        """Propagate (B, G, C) to the points, with the points' offsets.
 
         The scene's share may come along, because weights sum to 1.
         """

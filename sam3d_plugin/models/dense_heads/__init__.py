@@ -1,4 +1,4 @@
-"""Heads that make boxes of tokens."""
+"""Heads that predict boxes from tokens."""
 from .rotated_group_free_3d_head import RotatedGroupFree3DHead
 from .three_detr_assigner import BoxSetAssigner
 from .three_detr_coder import ThreeDETRBoxCoder

@@ -22,11 +22,11 @@ class _EveryBoxOfAPoint(DepthInstance3DBoxes):
         """Mark the boxes around each point.
 
         Args:
-            points (Tensor): (N, 3 + D) xyz first, metres.
+            points (Tensor): (N, 3 + D) xyz first, meters.
             boxes_override (Optional[Tensor]): Boxes in place of its own.
 
         Returns:
-            Tensor: (N, M) 1 where the point lies in the box, else 0.
+            Tensor: (N, M) 1 where the point is in the box, else 0.
         """
         return self.points_in_boxes_all(points, boxes_override)
 
@@ -35,7 +35,7 @@ class _EveryBoxOfAPoint(DepthInstance3DBoxes):
 class RotatedGroupFree3DHead(GroupFree3DHead):
     """``GroupFree3DHead`` that also trains on rotated boxes.
 
-    A point belongs to the box, of the first boxes around it, whose centre is
+    A point belongs to the box, of the first boxes around it, whose center is
     nearest, as in VoteNet's targets. Arguments are those of
     ``GroupFree3DHead``; everything else is unchanged.
     """

@@ -1,4 +1,4 @@
-"""Which query answers for which true box.
+"""Hungarian matching of queries and true boxes.
 
 Axes: L decoder layers, Q queries, n true boxes of a scene, K classes.
 """
@@ -21,7 +21,7 @@ class BoxSetAssigner:
     Args:
         class_cost (float): Weight of minus the probability of the true class.
         objectness_cost (float): Weight of minus the probability of any class.
-        center_cost (float): Weight of the L1 distance of the centres, as
+        center_cost (float): Weight of the L1 distance of the centers, as
             fractions of the scene.
         giou_cost (float): Weight of minus the generalised IoU.
         with_rot (bool): Whether that of the rotated boxes.

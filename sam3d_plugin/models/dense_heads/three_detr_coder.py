@@ -1,4 +1,4 @@
-"""What 3DETR predicts and boxes, each from the other.
+"""Encode and decode the boxes of 3DETR.
 
 Axes: L decoder layers, B scenes, Q queries, n true boxes of a scene.
 """
@@ -18,7 +18,7 @@ from .three_detr_layers import normalize_positions, scene_size
 class ThreeDETRBoxCoder(PartialBinBasedBBoxCoder):
     """Boxes relative to a query and to the size of their scene.
 
-    The centre is an offset from the query, the size a fraction of the
+    The center is an offset from the query, the size a fraction of the
     scene's, the angle a class and a residual of at most half a class in
     either direction, as a fraction of that half (mmdet3d's own angle code).
 
@@ -26,8 +26,8 @@ class ThreeDETRBoxCoder(PartialBinBasedBBoxCoder):
         num_dir_bins (int): Angle classes: 12 for SUN RGB-D, 1 without
             rotation.
         with_rot (bool): Whether boxes are rotated about z.
-        max_center_offset (float): How far a box centre can lie from its query
-            along each axis, metres. Defaults to 0.5, as published; fewer
+        max_center_offset (float): How far a box center can be from its query
+            along each axis, meters. Defaults to 0.5, as published; fewer
             queries need more.
     """
 
@@ -45,15 +45,15 @@ class ThreeDETRBoxCoder(PartialBinBasedBBoxCoder):
 
     def encode(self, boxes: BaseInstance3DBoxes, scene_min: Tensor,
                scene_max: Tensor) -> Dict[str, Tensor]:
-        """Turn true boxes into targets.
+        """Encode true boxes as targets.
 
         Args:
             boxes (BaseInstance3DBoxes): The n true boxes of a scene.
-            scene_min (Tensor): (3,) lowest coordinates of its points, metres.
+            scene_min (Tensor): (3,) lowest coordinates of its points, meters.
             scene_max (Tensor): (3,) highest ones.
 
         Returns:
-            Dict[str, Tensor]: ``boxes`` (n, 7) with the geometric centre,
+            Dict[str, Tensor]: ``boxes`` (n, 7) with the geometric center,
             ``center`` and ``size`` (n, 3) as fractions of the scene,
             ``dir_class`` (n,) int64 and ``dir_res`` (n,) in [-1, 1].
         """
@@ -72,18 +72,18 @@ class ThreeDETRBoxCoder(PartialBinBasedBBoxCoder):
 
     def decode(self, raw: Dict[str, Tensor], query_xyz: Tensor,
                scene_min: Tensor, scene_max: Tensor) -> Dict[str, Tensor]:
-        """Turn what the MLPs put out into boxes.
+        """Decode boxes from the outputs of the MLPs.
 
         Args:
             raw (Dict[str, Tensor]): ``center``, ``size`` (L, B, Q, 3),
                 ``dir_class`` and ``dir_res`` (L, B, Q, bins), not activated.
-            query_xyz (Tensor): (B, Q, 3) metres.
+            query_xyz (Tensor): (B, Q, 3) meters.
             scene_min (Tensor): (B, 3) lowest coordinates of the points.
             scene_max (Tensor): (B, 3) highest ones.
 
         Returns:
             Dict[str, Tensor]: ``boxes`` (L, B, Q, 7) with the geometric
-            centre, metres and radians in (-pi, pi]; ``center``, ``size``
+            center, meters and radians in (-pi, pi]; ``center``, ``size``
             (L, B, Q, 3) as fractions of the scene; ``dir_class``,
             ``dir_res`` as put in.
         """

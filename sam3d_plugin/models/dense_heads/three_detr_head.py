@@ -109,7 +109,7 @@ class ThreeDETRHead(BaseModule):
         """Predict boxes.
 
         Args:
-            points (List[Tensor]): (N, 3 + D) of every scene, metres.
+            points (List[Tensor]): (N, 3 + D) of every scene, meters.
             feat_dict (Dict[str, List[Tensor]]): What the backbone returns;
                 the last of ``fp_xyz`` (B, G, 3) and ``fp_features``
                 (B, C, G).
@@ -158,7 +158,7 @@ class ThreeDETRHead(BaseModule):
         """Compare the boxes of every decoder layer with the true ones.
 
         Args:
-            points (List[Tensor]): (N, 3 + D) of every scene, metres.
+            points (List[Tensor]): (N, 3 + D) of every scene, meters.
             feat_dict (Dict[str, List[Tensor]]): What the backbone returns.
             batch_data_samples (SampleList): With ``gt_instances_3d``.
 
@@ -232,7 +232,7 @@ class ThreeDETRHead(BaseModule):
         """Find the objects.
 
         Args:
-            points (List[Tensor]): (N, 3 + D) of every scene, metres.
+            points (List[Tensor]): (N, 3 + D) of every scene, meters.
             feat_dict (Dict[str, List[Tensor]]): What the backbone returns.
             batch_data_samples (SampleList): With ``box_type_3d``.
 
@@ -294,7 +294,7 @@ def scene_range(points: List[Tensor]) -> Tuple[Tensor, Tensor]:
     """Lowest and highest coordinates of every scene.
 
     Args:
-        points (List[Tensor]): (N, 3 + D) of every scene, metres.
+        points (List[Tensor]): (N, 3 + D) of every scene, meters.
 
     Returns:
         Tuple[Tensor, Tensor]: (B, 3) each.

@@ -17,7 +17,7 @@ def normalize_positions(xyz: Tensor, scene_min: Tensor,
     """Positions as fractions of the scene.
 
     Args:
-        xyz (Tensor): (B, G, 3) metres.
+        xyz (Tensor): (B, G, 3) meters.
         scene_min (Tensor): (B, 3) lowest coordinates of the scene's points.
         scene_max (Tensor): (B, 3) highest ones.
 
@@ -33,11 +33,11 @@ def scene_size(scene_min: Tensor, scene_max: Tensor) -> Tensor:
     """Size of the scene, at least 0.1 m along every axis, as in 3DETR.
 
     Args:
-        scene_min (Tensor): (..., 3) metres.
-        scene_max (Tensor): (..., 3) metres.
+        scene_min (Tensor): (..., 3) meters.
+        scene_max (Tensor): (..., 3) meters.
 
     Returns:
-        Tensor: (..., 3) metres.
+        Tensor: (..., 3) meters.
     """
     return (scene_max - scene_min).clamp(min=0.1)
 
@@ -67,7 +67,7 @@ class FourierPositionEmbedding(nn.Module):
         """Embed positions.
 
         Args:
-            xyz (Tensor): (B, G, 3) metres.
+            xyz (Tensor): (B, G, 3) meters.
             scene_min (Tensor): (B, 3) lowest coordinates of the scene.
             scene_max (Tensor): (B, 3) highest ones.
 

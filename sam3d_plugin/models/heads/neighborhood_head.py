@@ -41,11 +41,11 @@ class NeighborhoodHead(BaseModule):
 
         Args:
             decoded (Tensor): (B, G, C) decoder tokens.
-            targets (Tensor): (B, G, K, 3) metres from the centre.
+            targets (Tensor): (B, G, K, 3) meters from the center.
             is_masked (Tensor): (B, G) bool, never True for padding.
 
         Returns:
-            Dict[str, Tensor]: ``loss_chamfer``, square metres.
+            Dict[str, Tensor]: ``loss_chamfer``, square meters.
 
         Raises:
             ValueError: When the tokens have another number of points.

@@ -1,4 +1,4 @@
-"""How values of tokens become one number."""
+"""Reduction of token values to one number."""
 import torch
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""Tokens to the 2D features of their regions."""
+"""Projection of tokens to the 2D features of their regions."""
 from typing import Any, Dict, Optional
 
 from mmdet3d.registry import MODELS
@@ -36,7 +36,7 @@ class RegionDistillHead(BaseModule):
         return self.proj(decoded)
 
     def loss(self, decoded: Tensor, targets: Any) -> Dict[str, Tensor]:
-        """Compare every token that lies in a region with its feature.
+        """Compare every token in a region with its feature.
 
         Args:
             decoded (Tensor): (B, G, C) decoder tokens.

@@ -1,6 +1,6 @@
 """Chamfer distances of point sets, in plain torch.
 
-Axis legend: M pairs of sets, K and L points of a set.
+Shapes: M pairs of sets, K and L points of a set.
 """
 import torch
 from mmdet3d.registry import MODELS
@@ -43,7 +43,7 @@ def chamfer_l2(first: Tensor, second: Tensor, chunk: int = 1024) -> Tensor:
         chunk (int): See :func:`nearest`. Defaults to 1024.
 
     Returns:
-        Tensor: (M,) square metres; 0 for equal sets in any order.
+        Tensor: (M,) square meters; 0 for equal sets in any order.
     """
     return _to_nearest(first, second, chunk).mean(-1) + _to_nearest(
         second, first, chunk).mean(-1)
@@ -58,7 +58,7 @@ def chamfer_l1(first: Tensor, second: Tensor, chunk: int = 1024) -> Tensor:
         chunk (int): See :func:`nearest`. Defaults to 1024.
 
     Returns:
-        Tensor: (M,) metres; 0 for equal sets in any order, with gradient 0.
+        Tensor: (M,) meters; 0 for equal sets in any order, with gradient 0.
     """
     ways = [
         _to_nearest(a, b, chunk).clamp(min=1e-24).sqrt().mean(-1)

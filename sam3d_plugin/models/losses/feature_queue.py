@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class QueuedKeys(NamedTuple):
-    """What a queue holds.
+    """Contents of a queue.
 
     Attributes:
         features (Tensor): (K, C), without gradient.

@@ -35,7 +35,7 @@ class DistillLoss(nn.Module):
         Args:
             predictions (Tensor): (..., C).
             targets (Tensor): (..., C), or what the loss compares with.
-            group_ids (Optional[Tensor]): Not looked at.
+            group_ids (Optional[Tensor]): Unused.
 
         Returns:
             Tensor: (...) one loss per item.

@@ -1,4 +1,4 @@
-"""Encoded tokens to other tokens."""
+"""Modules between encoder and head."""
 from .masked_token_decoder import MaskedTokenDecoder
 
 __all__ = ['MaskedTokenDecoder']

@@ -1,4 +1,4 @@
-"""From the tokens that an encoder saw to all tokens of a scene."""
+"""Decoder from visible tokens to all tokens of a scene."""
 from typing import Optional
 
 import torch
@@ -14,7 +14,7 @@ class MaskedTokenDecoder(BaseModule):
     """A transformer that fills the masked places (docs/method.md, "Stage 2").
 
     A masked place starts as the learnt mask token; the transformer adds the
-    position embedding of every centre, so the mask token tells only where.
+    position embedding of every center, so the mask token tells only where.
 
     Args:
         transformer (dict): Config of the transformer over all tokens.

@@ -1,4 +1,4 @@
-"""What every pre-training method shares.
+"""Base of all pre-training methods.
 
 Shapes: B scenes, N points, M places that have features, C channels.
 """
@@ -20,7 +20,7 @@ from ...store.errors import UserError
 
 
 class Predictions(NamedTuple):
-    """What a method predicts at the places of a batch.
+    """Predictions of a method at the places of a batch.
 
     Attributes:
         values (Tensor): (B, M, C') predictions of the head.
@@ -35,7 +35,7 @@ class FeatureView(NamedTuple):
     """Features of a batch for hooks that watch or draw them.
 
     Attributes:
-        points (Tensor): (B, N, 3) xyz, metres.
+        points (Tensor): (B, N, 3) xyz, meters.
         features (Tensor): (B, M, C) backbone features of tokens or points.
         is_place (Tensor): (B, M) bool, False for padding.
         place_of_point (Tensor): (B, N) int64, the place whose feature each
@@ -95,7 +95,7 @@ class BasePretrainer(BaseModel):
         """Run the model in one of its modes.
 
         Args:
-            inputs (Dict[str, Any]): ``points`` (B, N, 3 + D): xyz in metres,
+            inputs (Dict[str, Any]): ``points`` (B, N, 3 + D): xyz in meters,
                 then the columns that the backbone needs.
             data_samples (Optional[List[Det3DDataSample]]): B frames.
             mode (str): ``'loss'``, or ``'tensor'``, the backbone's features

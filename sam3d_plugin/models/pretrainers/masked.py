@@ -14,7 +14,7 @@ from .tokens import TokenPretrainer
 
 
 class MaskedPrediction(NamedTuple):
-    """What a masked auto-encoder makes of a batch.
+    """Outputs of a masked autoencoder for a batch.
 
     Attributes:
         visible (VisibleTokens): Tokens that the encoder saw.
@@ -46,8 +46,8 @@ class MaskedPointPretrainer(TokenPretrainer):
     def __init__(self, *, mask_ratio: float = 0.6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not 0 <= mask_ratio < 1:
-            raise UserError(f'mask_ratio is {mask_ratio}; it must be from 0 '
-                            'on and below 1')
+            raise UserError(f'mask_ratio is {mask_ratio}; it must be in '
+                            '[0, 1)')
         self.mask_ratio = mask_ratio
 
     def mask(self, tokens: PointTokens) -> np.ndarray:
@@ -69,7 +69,7 @@ class MaskedPointPretrainer(TokenPretrainer):
         """Hide tokens, encode the others, decode all.
 
         Args:
-            points (Tensor): (B, N, 3) xyz, metres.
+            points (Tensor): (B, N, 3) xyz, meters.
             tokens (PointTokens): All tokens of these points.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Which tokens are hidden from the encoder, and the tokens that are left."""
+"""Masking of tokens and selection of the visible ones."""
 from typing import Iterable, List, NamedTuple, Sequence
 
 import numpy as np
@@ -12,10 +12,10 @@ from sam3d_plugin.structures import PointTokens
 
 def frame_generators(seed: int,
                      numbers: Iterable[int]) -> List[np.random.Generator]:
-    """One random generator per frame, the same for the same frame number.
+    """Random generators that depend on the frame number alone.
 
     Args:
-        seed (int): Seed of the run, from 0 on.
+        seed (int): Seed of the run, >= 0.
         numbers (Iterable[int]): Number of each frame of the batch, counted
             over the whole training and all processes.
 

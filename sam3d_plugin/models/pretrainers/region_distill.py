@@ -14,7 +14,7 @@ class RegionDistillPretrainer(TokenPretrainer):
     """Dense distillation from 2D regions to tokens (paper, section 3.3).
 
     All tokens are encoded and decoded; the head projects the decoder's
-    tokens and compares those that lie in a region with its feature. Without a
+    tokens and compares those in a region with its feature. Without a
     decoder it projects the encoder's.
     """
 
@@ -22,7 +22,7 @@ class RegionDistillPretrainer(TokenPretrainer):
         """Encode and decode all tokens.
 
         Args:
-            points (Tensor): (B, N, 3) xyz, metres.
+            points (Tensor): (B, N, 3) xyz, meters.
             tokens (PointTokens): All tokens of these points.
 
         Returns:

@@ -1,4 +1,4 @@
-"""What pre-training methods on point tokens share.
+"""Base of pre-training methods on point tokens.
 
 Shapes: B scenes, N points, G tokens, C channels.
 """
@@ -75,10 +75,10 @@ class TokenPretrainer(BasePretrainer):
 
     @abstractmethod
     def predict(self, points: Tensor, tokens: PointTokens) -> Any:
-        """Compute what the method compares with its targets.
+        """Compute the outputs that are compared with the targets.
 
         Args:
-            points (Tensor): (B, N, 3) xyz, metres.
+            points (Tensor): (B, N, 3) xyz, meters.
             tokens (PointTokens): All tokens of these points.
 
         Returns:
@@ -121,7 +121,7 @@ class TokenPretrainer(BasePretrainer):
 
         Returns:
             FeatureView: One place a token; a point shows its own token or,
-            where tokens overlap, the one with the nearest centre.
+            where tokens overlap, the one with the nearest center.
         """
         points, tokens = self.tokenize(**inputs)
         features = self.backbone.encode_tokens(points, tokens)
@@ -139,12 +139,12 @@ def nearest_tokens(points: Tensor, tokens: PointTokens) -> Tensor:
     """The token of each point.
 
     Args:
-        points (Tensor): (B, N, 3) xyz, metres.
+        points (Tensor): (B, N, 3) xyz, meters.
         tokens (PointTokens): Tokens of these points.
 
     Returns:
         Tensor: (B, N) int64, the token that a point belongs to; for tokens
-        that overlap, the one with the nearest centre.
+        that overlap, the one with the nearest center.
     """
     if tokens.point_tokens is not None:
         return tokens.point_tokens

@@ -1,4 +1,4 @@
-"""Whole models for segmentation."""
+"""Segmentation models."""
 from .point_token_segmentor import PointTokenSegmentor
 
 __all__ = ['PointTokenSegmentor']

@@ -1,6 +1,6 @@
 """mmdet3d's segmentor with reproducible and whole-scene inference.
 
-Axis legend: N points, K points of one sample, S samples.
+Shapes: N points, K points of one sample, S samples.
 """
 import zlib
 from typing import List
@@ -37,7 +37,7 @@ class PointTokenSegmentor(EncoderDecoder3D):
         """Infer the logits of one scan.
 
         Args:
-            points (Tensor): (1, N, 3 + C) xyz in metres, then columns.
+            points (Tensor): (1, N, 3 + C) xyz in meters, then columns.
             batch_input_metas (List[dict]): Its ``lidar_path``, if any.
             rescale (bool): As in ``EncoderDecoder3D``.
 
@@ -79,7 +79,7 @@ class PointTokenSegmentor(EncoderDecoder3D):
 
 def deal_out(num_points: int, sample_size: int, votes: int,
              generator: torch.Generator) -> Tensor:
-    """Deal out points to samples.
+    """Distribute points over samples.
 
     No point is twice in a sample: each round deals a new order of the
     points, and its last sample is filled with the round's first points.

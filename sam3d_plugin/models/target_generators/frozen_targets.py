@@ -1,4 +1,4 @@
-"""Targets that a frozen model makes."""
+"""Targets from a frozen model."""
 from typing import Any, Dict, List, Optional
 
 from mmdet3d.registry import MODELS

@@ -11,7 +11,7 @@ from ...store.errors import UserError
 
 @MODELS.register_module()
 class NeighborhoodTargets(nn.Module):
-    """The points of each token relative to its centre; no regions needed."""
+    """The points of each token relative to its center; no regions needed."""
 
     uses_regions = False
 
@@ -21,12 +21,12 @@ class NeighborhoodTargets(nn.Module):
         """Collect the neighborhoods.
 
         Args:
-            points (Tensor): (B, N, 3) xyz, metres.
+            points (Tensor): (B, N, 3) xyz, meters.
             tokens (PointTokens): G tokens of K points each.
             data_samples (Any): Unused.
 
         Returns:
-            Tensor: (B, G, K, 3) metres from the centre.
+            Tensor: (B, G, K, 3) meters from the center.
 
         Raises:
             ValueError: When tokens hold different numbers of points.

@@ -1,4 +1,4 @@
-"""2D features of regions as targets of the tokens that lie in them."""
+"""2D features of regions as targets of the tokens in them."""
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
@@ -39,7 +39,7 @@ class RegionFeatureTargets(nn.Module):
         """Match tokens with region features.
 
         Args:
-            points (Tensor): (B, N, 3); not looked at.
+            points (Tensor): (B, N, 3); unused.
             tokens (PointTokens): Tokens with region ids.
             data_samples (Sequence[Det3DDataSample]): B frames, each with
                 ``regions``: ids (R,) int64, features (R, C) and, for
@@ -104,7 +104,7 @@ def name_frame(sample: Det3DDataSample) -> str:
 
 
 def _check_regions(sample: Det3DDataSample) -> None:
-    """Refuse regions that are no targets.
+    """Refuse regions that cannot be targets.
 
     Args:
         sample (Det3DDataSample): One frame.
@@ -132,11 +132,11 @@ def _check_regions(sample: Det3DDataSample) -> None:
 def _without_feature(token_ids: Tensor, is_lost: Tensor,
                      data_samples: Sequence[Det3DDataSample]) -> str:
     """Say which region has points but no feature."""
-    where = 'points lie in a region'
+    where = 'points are in a region'
     if not is_lost.is_cuda:  # where the answer is still to come
         places: List[List[int]] = is_lost.nonzero().tolist()
         scene, place = places[0]
-        where = (f'{name_frame(data_samples[scene])}: points lie in region '
+        where = (f'{name_frame(data_samples[scene])}: points are in region '
                  f'{int(token_ids[scene, place])}')
     return (f'{where}, which has no feature; region maps and features are of '
             'different runs: run tools/preparation/extract_features.py again')

@@ -15,7 +15,7 @@ _MASK_TOKEN = 'decoder.mask_token'
 
 
 class TeacherTargets(NamedTuple):
-    """What the teacher makes of all tokens.
+    """The teacher's features of all tokens.
 
     Attributes:
         encoded (Tensor): (B, G, C) encoder tokens.
@@ -27,7 +27,7 @@ class TeacherTargets(NamedTuple):
 
 
 def standardize_tokens(features: Tensor, is_counted: Tensor) -> Tensor:
-    """Take out of each frame what its tokens have in common.
+    """Standardize each channel over the tokens of a frame.
 
     A short stage 1 leaves the teacher's tokens nearly alike, and a student
     learns their common part long before it learns where they differ.
@@ -88,7 +88,7 @@ class TeacherTokenTargets(FrozenTargets):
         """Run the teacher on all tokens.
 
         Args:
-            points (Tensor): (B, N, 3) xyz, metres.
+            points (Tensor): (B, N, 3) xyz, meters.
             tokens (PointTokens): Tokens of these points.
             data_samples (Any): Unused.
 

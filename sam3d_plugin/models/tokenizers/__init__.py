@@ -1,4 +1,4 @@
-"""Points to PointTokens."""
+"""Tokenizers."""
 from .base import BaseTokenizer
 from .knn_tokenizer import KNNTokenizer
 from .sam_tokenizer import SAMTokenizer

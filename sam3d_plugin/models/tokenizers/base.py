@@ -1,4 +1,4 @@
-"""What every tokenizer offers."""
+"""Base of all tokenizers."""
 from abc import abstractmethod
 from typing import Optional
 
@@ -34,7 +34,7 @@ class BaseTokenizer(nn.Module):
         """Tokenize a batch of scenes.
 
         Args:
-            points (Tensor): (B, N, 3) xyz, metres.
+            points (Tensor): (B, N, 3) xyz, meters.
             region_ids (Optional[Tensor]): (B, N) int64 region of each point,
                 0 = none.
 

@@ -1,4 +1,4 @@
-"""Tokens as the neighborhoods of furthest point samples."""
+"""Tokens from neighborhoods of furthest point samples."""
 from typing import Optional
 
 import numpy as np
@@ -14,9 +14,9 @@ from .base import BaseTokenizer
 
 @MODELS.register_module()
 class KNNTokenizer(BaseTokenizer):
-    """Furthest point samples and their nearest neighbours, as in Point-MAE.
+    """Furthest point samples and their nearest neighbors, as in Point-MAE.
 
-    Neighborhoods overlap, and a point may lie in none. The centre of a token
+    Neighborhoods overlap, and a point may be in none. The center of a token
     is its furthest point sample.
 
     Args:
@@ -50,15 +50,15 @@ class KNNTokenizer(BaseTokenizer):
         """Tokenize a batch of scenes.
 
         Args:
-            points (Tensor): (B, N, 3) xyz, metres.
-            region_ids (Optional[Tensor]): Not looked at.
+            points (Tensor): (B, N, 3) xyz, meters.
+            region_ids (Optional[Tensor]): Unused.
 
         Returns:
             PointTokens: ``num_tokens`` tokens a scene, none of them padding.
 
         Raises:
             ValueError: When a scene has fewer points than tokens, or than
-                neighbours.
+                neighbors.
         """
         num_scenes, num_points, _ = points.shape
         if num_points < self.points_needed:

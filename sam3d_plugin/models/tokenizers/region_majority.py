@@ -1,4 +1,4 @@
-"""The region of tokens that were made without looking at regions."""
+"""Regions of tokens from tokenizers that do not use them."""
 import torch
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from sam3d_plugin.structures import PointTokens
 
 @torch.no_grad()
 def majority_regions(tokens: PointTokens, region_ids: Tensor) -> Tensor:
-    """Find the region that most points of each token lie in.
+    """Find the region that most points of each token are in.
 
     Points in no region vote for id 0; of equally frequent ids the lowest
     wins. The answer does not depend on the order of the points.

@@ -1,4 +1,4 @@
-"""Tokens as the regions that SAM found in the images."""
+"""Tokens from SAM regions."""
 from typing import List, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from .base import BaseTokenizer
 
 
 class TokenPlan(NamedTuple):
-    """How the points of one scene are shared out among tokens.
+    """Assignment of the points of one scene to tokens.
 
     S sources: the kept regions by ascending id and, last, the *rest*: all
     points of no region, of a region too small, or of one beyond the limit.
@@ -89,7 +89,7 @@ class SAMTokenizer(BaseTokenizer):
         """Tokenize a batch of scenes.
 
         Args:
-            points (Tensor): (B, N, 3) xyz, metres.
+            points (Tensor): (B, N, 3) xyz, meters.
             region_ids (Optional[Tensor]): (B, N) int64 region of each point,
                 0 = none.
 
@@ -132,7 +132,7 @@ class SAMTokenizer(BaseTokenizer):
         return tokens
 
     def _plan(self, counts: np.ndarray) -> TokenPlan:
-        """Decide from the points (max id + 1,) of each id who gets tokens."""
+        """Plan the tokens from the points (max id + 1,) of each region."""
         is_region = counts >= self.min_points
         is_region[0] = False
         regions = np.flatnonzero(is_region)
