@@ -9,6 +9,7 @@ from torch import nn
 
 import sam3d_plugin  # noqa: F401 (registers)
 from sam3d_plugin.ops.scene_origin import CENTERS, find_origin, find_origins
+from .pretraining_cases import SAM, make_batch
 
 BACKBONE = dict(
     type='PointTokenBackbone',
@@ -17,6 +18,7 @@ BACKBONE = dict(
         type='PointPatchEmbed', embed_dims=32, hidden_dims=(8, 16, 32)),
     encoder=dict(type='PlainPointTransformer', embed_dims=32, depth=2),
     out_channels=48)
+EMBEDDING, ENCODER = BACKBONE['embedding'], BACKBONE['encoder']
 KNN = dict(type='KNNTokenizer', num_tokens=24, num_neighbors=9)
 
 
@@ -92,6 +94,35 @@ def test_embedding_statistics_come_from_real_points():
     features = embed(points[..., :3], tokens)
     assert seen[0].shape[0] == 600
     assert features[tokens.is_padding].abs().sum() == 0
+
+
+def test_norm_behind_the_embedding_sees_real_tokens_only():
+    batch = make_batch((3, 12))
+    points = torch.stack(batch['inputs']['points'])
+    tokens = MODELS.build(SAM)(points[..., :3], points[..., 3].long())
+    assert tokens.is_padding.any()
+    embedding = MODELS.build(dict(EMBEDDING,
+                                  out_norm_cfg=dict(type='BN1d'))).train()
+    features = embedding(points[..., :3], tokens)
+    assert not features[tokens.is_padding].any()
+    real = features[~tokens.is_padding]
+    torch.testing.assert_close(
+        real.mean(0), torch.zeros(32), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        real.var(0, unbiased=False), torch.ones(32), atol=1e-2, rtol=0)
+
+
+def test_positions_start_as_large_as_asked():
+    """Published: TruncNormal(0.02) on both layers."""
+    centers, sizes = 2 * torch.rand(1, 50, 3), {}
+    for start in ('published', 'default'):
+        encoder = MODELS.build(dict(ENCODER, position_init=start))
+        encoder.init_weights()
+        sizes[start] = encoder.position_embedding(centers).std()
+        assert encoder.blocks[0].qkv.weight.std() < .03
+    assert sizes['default'] > 10 * sizes['published']
+    with pytest.raises(ValueError, match='position_init'):
+        MODELS.build(dict(ENCODER, position_init='small'))
 
 
 def test_padding_is_never_attended_to():

@@ -9,6 +9,7 @@ from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...store.errors import UserError
 from .token_packing import TokenPacking, find_packing
 
 try:
@@ -112,6 +113,10 @@ class PlainPointTransformer(BaseModule):
             to 128.
         drop_path (float): Drop path rate, the same in every block. Defaults
             to 0.1.
+        position_init (str): How the position MLP starts: ``'published'``,
+            like all other layers, which leaves the embedding about fifty
+            times smaller than with torch's ``'default'``. Defaults to
+            ``'published'``.
         init_cfg (Optional[dict]): Initialization config. By default linear
             layers are truncated normal with std 0.02.
     """
@@ -124,11 +129,16 @@ class PlainPointTransformer(BaseModule):
         mlp_ratio: float = 2.,
         position_dims: int = 128,
         drop_path: float = 0.1,
+        position_init: str = 'published',
         init_cfg: Optional[dict] = dict(
             type='TruncNormal', layer='Linear', std=.02)
     ) -> None:
         super().__init__(init_cfg)
+        if position_init not in ('published', 'default'):
+            raise UserError(f'position_init {position_init!r} is unknown; '
+                            "choose 'published' or 'default'")
         self.embed_dims = embed_dims
+        self.position_init = position_init
         self.position_embedding = nn.Sequential(
             nn.Linear(3, position_dims), nn.GELU(),
             nn.Linear(position_dims, embed_dims))
@@ -136,6 +146,14 @@ class PlainPointTransformer(BaseModule):
             TransformerBlock(embed_dims, num_heads, mlp_ratio, drop_path)
             for _ in range(depth))
         self.norm = nn.LayerNorm(embed_dims)
+
+    def init_weights(self) -> None:
+        """Initialize; the position MLP apart where it has its own start."""
+        super().init_weights()
+        if self.position_init == 'default':
+            for layer in self.position_embedding.children():
+                if isinstance(layer, nn.Linear):
+                    layer.reset_parameters()
 
     def forward(self,
                 x: Tensor,

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sam3d_plugin.ops import segment_ids, segment_max
 from sam3d_plugin.structures import PointTokens
+from .token_packing import find_packing
 
 
 @MODELS.register_module()
@@ -27,6 +28,9 @@ class PointPatchEmbed(BaseModule):
             ``LN``. Defaults to ``dict(type='BN1d')``.
         relative (bool): Whether points are seen from their token's center;
             otherwise from the scene's origin. Defaults to True.
+        out_norm_cfg (Optional[dict]): Norm of the tokens, such as ``BN1d``.
+            Without one, as published, tokens of short trainings are close to
+            one vector. Defaults to None.
         init_cfg (Optional[dict]): Initialization config.
     """
 
@@ -35,6 +39,7 @@ class PointPatchEmbed(BaseModule):
                  hidden_dims: Sequence[int] = (128, 256, 512),
                  norm_cfg: dict = dict(type='BN1d'),
                  relative: bool = True,
+                 out_norm_cfg: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         first, second, third = hidden_dims
@@ -51,6 +56,9 @@ class PointPatchEmbed(BaseModule):
         self.global_layers = nn.Sequential(
             build_norm_layer(norm_cfg, third)[1], nn.ReLU(inplace=True),
             nn.Linear(third, embed_dims))
+        self.out_norm = None
+        if out_norm_cfg is not None:
+            self.out_norm = build_norm_layer(out_norm_cfg, embed_dims)[1]
 
     def forward(self, points: Tensor, tokens: PointTokens) -> Tensor:
         """Embed the tokens.
@@ -74,4 +82,10 @@ class PointPatchEmbed(BaseModule):
         hidden = self.point_layer(local).add_(
             self.token_layer(maxima).index_select(0, token_of_member))
         features = segment_max(self.global_layers(hidden), offsets)
-        return features.reshape(*tokens.is_padding.shape, self.embed_dims)
+        features = features.reshape(*tokens.is_padding.shape, self.embed_dims)
+        if self.out_norm is None:
+            return features
+        packing = find_packing(tokens.is_padding, tokens.num_tokens)
+        if packing is None:
+            return self.out_norm(features.flatten(0, 1)).view_as(features)
+        return packing.pad(self.out_norm(packing.pack(features)))
