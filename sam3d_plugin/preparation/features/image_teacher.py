@@ -130,7 +130,7 @@ class LabelTask(nn.Module):
         """Loss () of a batch of random frames."""
         images, labels = [], []
         for index in rng.integers(len(self.data.frames), size=batch_size):
-            color = torch.from_numpy(self.data.frames[index].color)
+            color = torch.tensor(self.data.frames[index].color)
             image, label = self.augment(
                 tv_tensors.Image(color.permute(2, 0, 1)),
                 tv_tensors.Mask(torch.from_numpy(self.data.labels[index])))
@@ -164,7 +164,7 @@ class ViewTask(nn.Module):
             if len(cells) < NUM_PAIRS // 4:
                 continue
             images = torch.stack([
-                self.jitter(torch.from_numpy(frame.color).permute(2, 0, 1))
+                self.jitter(torch.tensor(frame.color).permute(2, 0, 1))
                 for frame in pair
             ])
             features = F.normalize(
@@ -280,7 +280,7 @@ def class_scores(network: Any, task: nn.Module,
     """
     counts = np.zeros((NUM_CLASSES, NUM_CLASSES), np.int64)
     for frame, labels in zip(data.frames, data.labels):
-        image = torch.from_numpy(frame.color).permute(2, 0, 1)[None] / 255
+        image = torch.tensor(frame.color).permute(2, 0, 1)[None] / 255
         logits = F.interpolate(
             task.classify(encode(network, image)),
             labels.shape,
