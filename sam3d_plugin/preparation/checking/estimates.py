@@ -93,11 +93,7 @@ class Estimate:
         return round(self.left * self.sample.size)
 
     def to_json(self) -> Dict[str, Any]:
-        """The estimate as JSON.
-
-        Returns:
-            Dict[str, Any]: Fields and what follows from them.
-        """
+        """The fields and what follows from them."""
         return dict(
             asdict(self),
             left=self.left,
@@ -118,15 +114,7 @@ def free_space(out: PathLike,
 
 
 def list_items(step: FrameStep, options: RunOptions) -> Items:
-    """All items of the shard's scans that can be listed.
-
-    Args:
-        step (FrameStep): The step.
-        options (RunOptions): With the shard.
-
-    Returns:
-        Items: Scans that cannot be used have none.
-    """
+    """All items of the shard's scans; unusable scans have none."""
     items: Items = {}
     for scan in options.shard.select(step.scans()):
         try:
@@ -137,16 +125,7 @@ def list_items(step: FrameStep, options: RunOptions) -> Items:
 
 
 def count_done(items: Items, out: PathLike, backend_args: BackendArgs) -> int:
-    """Items of complete scans in a store.
-
-    Args:
-        items (Items): All items.
-        out (PathLike): Folder of the store, which need not exist.
-        backend_args (BackendArgs): Arguments of its file backend.
-
-    Returns:
-        int: Number of them.
-    """
+    """Items of complete scans in a store, which need not exist."""
     store = Store(out, backend_args)
     done = set(store.recorded_scans()) & set(items)
     return sum(len(items[scan]) for scan in done)
@@ -154,16 +133,8 @@ def count_done(items: Items, out: PathLike, backend_args: BackendArgs) -> int:
 
 def choose_batches(items: Items, count: int,
                    batch_size: int) -> List[Tuple[str, List[str]]]:
-    """A sample spread over the scans, in batches of one scan each.
-
-    Args:
-        items (Items): All items.
-        count (int): Items to choose.
-        batch_size (int): Items at a time.
-
-    Returns:
-        List[Tuple[str, List[str]]]: Scan and items from its middle.
-    """
+    """A sample of ``count`` items spread over the scans, in batches from the
+    middle of one scan each."""
     scans = [scan for scan, names in items.items() if names]
     size = max(min(batch_size, count), 1)
     wanted = -(-count // size)
@@ -194,18 +165,8 @@ def measure(step: FrameStep,
     """Make a sample in a temporary folder and time it.
 
     The first batch is made twice, since at first models are loaded and loops
-    compiled; but not if it takes more than half of the time.
-
-    Args:
-        step (FrameStep): What to do.
-        batches (Sequence[Tuple[str, List[str]]]): Scan and items each.
-        limit (float): No batch is begun after so many seconds.
-
-    Returns:
-        Sample: Means over the items.
-
-    Raises:
-        StoreError: When there is no item, or all of them are skipped.
+    compiled; but not if it takes more than half of the ``limit``, seconds
+    after which no batch is begun. StoreError when no item can be made.
     """
     if not batches:
         raise StoreError(f'{step.kind}: there are no {step.unit} to work on; '
@@ -250,14 +211,7 @@ def _make(step: FrameStep, store: Store, scan: str,
 
 
 def published_sam(size: float) -> Sample:
-    """Cost of SAM's automatic masks where it cannot be run.
-
-    Args:
-        size (float): Bytes of an id map, measured with another generator.
-
-    Returns:
-        Sample: Of no item.
-    """
+    """Cost of SAM where it cannot be run; id maps take ``size`` bytes."""
     return Sample(0, 0, SAM_SECONDS, 0.0, size, SAM_SOURCE)
 
 
@@ -267,19 +221,10 @@ def estimate(step: FrameStep,
              items: Items,
              sample: Sample,
              device: str = '') -> Estimate:
-    """Estimate the cost of a step.
+    """Cost of all items that are not done.
 
-    Args:
-        step (FrameStep): The step.
-        out (PathLike): Folder of its store.
-        options (RunOptions): Shard, workers, backend.
-        items (Items): All items of the shard.
-        sample (Sample): What one costs.
-        device (str): ``'GPU'`` or ``'CPU'``; by default whether the step
-            keeps to one process and there is a GPU.
-
-    Returns:
-        Estimate: For all items that are not done.
+    ``device`` is ``'GPU'`` or ``'CPU'``; by default it depends on whether the
+    step keeps to one process and there is a GPU.
     """
     if not device:
         device = 'GPU' if step.in_process and _has_gpu() else 'CPU'

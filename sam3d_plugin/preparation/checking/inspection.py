@@ -82,15 +82,7 @@ class ScanInspection:
         return self.images.frames(self.scan)
 
     def panels(self, names: Sequence[str]) -> List[FramePanels]:
-        """Panels of some frames.
-
-        Args:
-            names (Sequence[str]): Frames of the scan.
-
-        Returns:
-            List[FramePanels]: One each, but none for a frame whose color
-            image cannot be read.
-        """
+        """Panels of some frames, except those without a readable image."""
         panels = []
         for name in names:
             try:
@@ -138,14 +130,7 @@ class ScanInspection:
         return f'skipped: {skipped[name]}' if name in skipped else ''
 
     def skipped(self, folder: str) -> Dict[str, str]:
-        """Reasons by frame, from a store's record of the scan.
-
-        Args:
-            folder (str): Name of the store in the data set.
-
-        Returns:
-            Dict[str, str]: Empty when there is no record.
-        """
+        """Reasons by frame, from the scan's record in one of the stores."""
         record = Store(join(self.data, folder),
                        self.backend_args).record(self.scan)
         if record is None:
@@ -157,11 +142,7 @@ class ScanInspection:
         return {self.scan: record.reason} if record.reason else reasons
 
     def region_statistics(self) -> RegionStatistics:
-        """Read all id maps of the scan.
-
-        Returns:
-            RegionStatistics: Of the maps that can be read.
-        """
+        """Numbers of all id maps of the scan that can be read."""
         areas = []
         statistics = RegionStatistics(np.zeros(0, np.int64))
         for name in sorted(self.map_names):
@@ -180,18 +161,10 @@ class ScanInspection:
 
     def points(self, names: Sequence[str],
                max_points: int) -> Optional[PagePoints]:
-        """Points of the scan, or else those that some frames see.
+        """Points of the scan, or else about ``max_points`` that the frames
+        see.
 
-        Args:
-            names (Sequence[str]): Frames to take points from where the scan
-                has no file of points.
-            max_points (int): About how many of them.
-
-        Returns:
-            Optional[PagePoints]: None when there are neither.
-
-        Raises:
-            StoreError: When a file is damaged.
+        None when there are neither; StoreError when a file is damaged.
         """
         path = join(self.data, 'points', f'{self.scan}.bin')
         if exists(path, self.backend_args):

@@ -28,18 +28,9 @@ def _spread(values: Union[np.ndarray, Sequence[float]], form: str) -> str:
 def page_content(inspection: ScanInspection,
                  frames: int = 12,
                  max_points: int = 60000) -> PageContent:
-    """Collect what the page of a scan shows.
+    """What the page of a scan shows, with at most so many frames and points.
 
-    Args:
-        inspection (ScanInspection): The scan.
-        frames (int): Frames to show at most, evenly spaced.
-        max_points (int): Points to show at most.
-
-    Returns:
-        PageContent: For ``write_scan_page``.
-
-    Raises:
-        StoreError: When there is nothing of the scan, or a file is damaged.
+    StoreError when there is nothing of the scan, or a file is damaged.
     """
     names = inspection.frame_names()
     shown = evenly(names, frames)

@@ -30,14 +30,7 @@ _CENTERED, _TURNED = 0.02, 0.08
 
 
 def raise_if_disk_fails(error: FrameError) -> None:
-    """Re-raise disk errors, so that they are not taken for damaged frames.
-
-    Args:
-        error (FrameError): Why a frame could not be read.
-
-    Raises:
-        FrameError: The same, if the system could not read an existing file.
-    """
+    """Re-raise disk errors, so that they are not taken for damaged frames."""
     code = getattr(error.__cause__, 'errno', None)
     if code not in (None, errno.ENOENT):
         raise error
@@ -99,16 +92,7 @@ class Source:
 
 def thin_out(color: np.ndarray,
              cameras: Cameras) -> Tuple[np.ndarray, Cameras]:
-    """Drop pixels of large color images.
-
-    Args:
-        color (np.ndarray): (H, W, 3).
-        cameras (Cameras): For these images.
-
-    Returns:
-        Tuple[np.ndarray, Cameras]: Every n-th row and column, and the cameras
-        for them.
-    """
+    """Every n-th row and column of a large color image, and its cameras."""
     step = int(np.ceil(np.sqrt(color.shape[0] * color.shape[1] / _PIXELS)))
     if step == 1:
         return color, cameras
@@ -129,18 +113,11 @@ def misfit_of(source: Source) -> str:
 
 
 def camera_misfit(intrinsics: np.ndarray, height: int, width: int) -> str:
-    """Signs that intrinsics belong to images of another size.
+    """Signs that (3, 3) intrinsics belong to images of another size.
 
     Cropped images have an off-center principal point, too, but hardly by the
-    same factor in both directions.
-
-    Args:
-        intrinsics (np.ndarray): (3, 3), pixels.
-        height (int): H.
-        width (int): W.
-
-    Returns:
-        str: Words for a message; empty for a camera that fits.
+    same factor in both directions. Returns words for a message; empty for a
+    camera that fits.
     """
     size = np.array([width, height])
     center = (intrinsics[:2, 2] + 0.5) / size

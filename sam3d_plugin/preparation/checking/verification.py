@@ -58,18 +58,7 @@ class Verifier:
 
     def run(self,
             folders: Optional[Sequence[str]] = None) -> List[StoreReport]:
-        """Check stores.
-
-        Args:
-            folders (Optional[Sequence[str]]): Stores relative to the data
-                set; all of them by default.
-
-        Returns:
-            List[StoreReport]: One for each store.
-
-        Raises:
-            StoreError: When there is no store.
-        """
+        """Check some stores, or all; StoreError when there is none."""
         self._shared = {}
         found = find_stores(self.data, self.backend_args)
         chosen = found if folders is None else list(folders)

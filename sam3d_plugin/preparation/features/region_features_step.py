@@ -53,17 +53,7 @@ class RegionFeatureStep(PosedFramesStep):
             regions=self.region_store.header()['settings'])
 
     def items(self, scan: str) -> List[str]:
-        """Names of the frames, with an id map or without.
-
-        Args:
-            scan (str): Name of the scan.
-
-        Returns:
-            List[str]: Names.
-
-        Raises:
-            FrameError: When the scan's id maps are missing or incomplete.
-        """
+        """All frames; FrameError when the scan's id maps are incomplete."""
         self.maps.check_complete(scan)
         return super().items(scan)
 
@@ -73,16 +63,7 @@ class RegionFeatureStep(PosedFramesStep):
 
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """Encode some frames and pool their regions.
-
-        Args:
-            scan (str): Name of the scan.
-            items (Sequence[str]): Names of the frames.
-
-        Returns:
-            List[Union[Product, FrameError]]: Features each, with the number
-            of regions and channels.
-        """
+        """Encode some frames and pool their regions."""
         inputs = [self._read(scan, item) for item in items]
         images = [i[0] for i in inputs if not isinstance(i, FrameError)]
         maps = iter(self.encoder.encode(images) if images else ())
@@ -127,14 +108,7 @@ class RegionFeatureStep(PosedFramesStep):
                read: Callable[[str], bytes]) -> Dict[str, bytes]:
         """Pack the features of all frames into one file.
 
-        Args:
-            scan (str): Name of the scan.
-            items (Dict[str, ItemRecord]): Each completed frame. One without
-                files is in the file that an earlier run has packed.
-            read (Callable[[str], bytes]): Reads a file by relative path.
-
-        Returns:
-            Dict[str, bytes]: The file of the scan; none without frames.
+        A frame without files is in the file that an earlier run has packed.
         """
         name, frames = f'{scan}{SUFFIX}', {}
         packed: Dict[str, RegionFeatureArrays] = {}
@@ -152,16 +126,7 @@ class RegionFeatureStep(PosedFramesStep):
 
 def default_folders(data: PathLike, regions: Optional[PathLike],
                     out: Optional[PathLike]) -> List[str]:
-    """Folders of id maps and features of a data set.
-
-    Args:
-        data (PathLike): The data set.
-        regions (Optional[PathLike]): Id maps, if they are elsewhere.
-        out (Optional[PathLike]): Features, if they must be elsewhere.
-
-    Returns:
-        List[str]: Both.
-    """
+    """Folders of id maps and features, by default those of the data set."""
     return [
         join(data, 'region_maps') if regions is None else str(regions),
         join(data, KIND) if out is None else str(out)

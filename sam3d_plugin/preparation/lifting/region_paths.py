@@ -16,18 +16,8 @@ def name_region_files(infos_path: PathLike,
 
     Scans without one keep what they have. The infos are replaced at once or
     not at all, and stay untouched when nothing changes. They are a pickle,
-    since mmdet3d reads them so: only infos of one's own.
-
-    Args:
-        infos_path (PathLike): Infos of a split.
-        folder (PathLike): Folder of the region files, ``<scan>.npz``.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Tuple[int, int]: Scans with a region file, and scans.
-
-    Raises:
-        StoreError: When the infos have another form.
+    since mmdet3d reads them so: only infos of one's own. Returns the numbers
+    of scans with a region file and of all.
     """
     while True:
         names = set(list_names(folder, backend_args, suffix='.npz'))
@@ -69,19 +59,8 @@ def _read_infos(infos_path: PathLike,
 
 def read_offsets(data: PathLike,
                  backend_args: BackendArgs = None) -> Dict[str, List[float]]:
-    """Offsets subtracted from the points of scans far from the origin.
-
-    Args:
-        data (PathLike): The data set, with ``*_infos_*.pkl``.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Dict[str, List[float]]: Three meters by scan, of those that were
-        moved.
-
-    Raises:
-        StoreError: When infos have another form.
-    """
+    """Offsets (3 meters) subtracted from the points of scans far from the
+    origin, of those scans that were moved."""
     offsets = {}
     for file in list_names(data, backend_args, suffix='.pkl'):
         if '_infos_' not in file:
@@ -97,17 +76,7 @@ def name_all_region_files(
         data: PathLike,
         folder: PathLike,
         backend_args: BackendArgs = None) -> Dict[str, Tuple[int, int]]:
-    """Enter the region files in all infos of a data set.
-
-    Args:
-        data (PathLike): The data set, with ``*_infos_*.pkl``.
-        folder (PathLike): Folder of the region files.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Dict[str, Tuple[int, int]]: By infos file, what
-        :func:`name_region_files` returns.
-    """
+    """Numbers of :func:`name_region_files` for all infos of a data set."""
     files = list_names(data, backend_args, suffix='.pkl')
     return {
         file: name_region_files(join(data, file), folder, backend_args)

@@ -58,14 +58,7 @@ class ScanRegionsStep(FrameStep):
             join(data, 'region_maps') if maps is None else maps, backend_args)
 
     def settings(self) -> Dict[str, Any]:
-        """Options, and settings of the id maps.
-
-        Returns:
-            Dict[str, Any]: As JSON.
-
-        Raises:
-            StoreError: When the folder of the id maps is not a store.
-        """
+        """Options, and settings of the id maps, which must be a store."""
         header = Store(self.maps.root, self.backend_args).header()
         return dict(
             depth_tolerance=self.depth_tolerance,
@@ -86,16 +79,7 @@ class ScanRegionsStep(FrameStep):
 
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """Lift and merge.
-
-        Args:
-            scan (str): Name of the scan.
-            items (Sequence[str]): The same in a list.
-
-        Returns:
-            List[Union[Product, FrameError]]: Its region file with the shares
-            of points that are covered and seen, or why there is none.
-        """
+        """Lift and merge."""
         return call_each(self._make, items)
 
     def _make(self, scan: str) -> Product:
@@ -133,17 +117,7 @@ class ScanRegionsStep(FrameStep):
         return super().is_up_to_date(scan, item, record)
 
     def read_points(self, scan: str) -> np.ndarray:
-        """Points of a scan as stored on disk.
-
-        Args:
-            scan (str): Name of the scan.
-
-        Returns:
-            np.ndarray: (N, 3) float32, world frame, meters.
-
-        Raises:
-            FrameError: When the file is missing or of another form.
-        """
+        """(N, 3) float32 points of a scan as stored, world frame, meters."""
         # Records hold no absolute paths.
         path = f'points/{scan}.bin'
         try:
@@ -168,24 +142,12 @@ def lift_scan(
     options: Optional[MergeOptions] = None,
     depth_tolerance: float = DEPTH_TOLERANCE
 ) -> Tuple[np.ndarray, Dict[str, Any]]:
-    """Regions of a scan's points from all of its frames.
+    """Regions of a scan's (N, 3) points from all of its frames.
 
-    Args:
-        xyz (np.ndarray): (N, 3) points, world frame, meters.
-        scan (str): Name of the scan.
-        images (PosedImages): Its frames.
-        maps (RegionMaps): Their id maps.
-        options (Optional[MergeOptions]): When regions of two views are one.
-        depth_tolerance (float): See :func:`~.lifting.see_points`, meters.
-
-    Returns:
-        Tuple[np.ndarray, Dict[str, Any]]: (N,) int32 ids 1..R, 0 = in no
-        region, and numbers for the record: ``regions``, ``points``,
-        ``covered`` and ``seen`` (shares of the points), number of ``frames``
-        used, and why others were ``left_out``.
-
-    Raises:
-        FrameError: When no frame can be used, or none sees a point.
+    Points are in the world frame, meters. Returns (N,) int32 ids 1..R, 0 = in
+    no region, and numbers for the record; ``covered`` and ``seen`` are shares
+    of the points, ``left_out`` says why frames could not be used. FrameError
+    when no frame can, or none sees a point.
     """
     merger = RegionMerger(options)
     is_seen = np.zeros(len(xyz), bool)

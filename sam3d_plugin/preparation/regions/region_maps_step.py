@@ -44,16 +44,7 @@ class RegionMapStep(PosedFramesStep):
 
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """Find the regions of some frames.
-
-        Args:
-            scan (str): Name of the scan.
-            items (Sequence[str]): Names of the frames.
-
-        Returns:
-            List[Union[Product, FrameError]]: One id map each, with the
-            number of regions and the share of pixels in one.
-        """
+        """Find the regions of some frames."""
         frames = [self._read(scan, item) for item in items]
         usable = [frame for frame in frames if isinstance(frame, RGBDFrame)]
         maps = iter(self.generator.generate(usable) if usable else ())

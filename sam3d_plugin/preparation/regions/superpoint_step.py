@@ -106,13 +106,6 @@ def make_regions(step: SuperpointStep,
     """Run the step and name the region files in the infos.
 
     The infos are left alone while another shard still has scans to do.
-
-    Args:
-        step (SuperpointStep): What to do.
-        data (PathLike): Data set with the infos.
-        out (PathLike): Folder of the region files.
-        options (RunOptions): Shard, workers, backend.
-        console (Optional[Console]): Where to say what was done.
     """
     console = console or Console(soft_wrap=True, markup=False, highlight=False)
     run_step(step, out, options, console)

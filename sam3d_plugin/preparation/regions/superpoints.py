@@ -76,17 +76,7 @@ class SuperpointOptions:
 
 
 def build_options(options: Mapping[str, Any]) -> SuperpointOptions:
-    """Options from a command line.
-
-    Args:
-        options (Mapping[str, Any]): Values by name.
-
-    Returns:
-        SuperpointOptions: The others at their defaults.
-
-    Raises:
-        StoreError: When a name is unknown or a value cannot be used.
-    """
+    """Options from a command line; StoreError for unknown ones."""
     known = {field.name: field.default for field in fields(SuperpointOptions)}
     unknown = [key for key in options if key not in known]
     if unknown:
@@ -100,15 +90,8 @@ def build_options(options: Mapping[str, Any]) -> SuperpointOptions:
 
 
 def point_normals(xyz: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
-    """Direction of least extent of each point's neighborhood.
-
-    Args:
-        xyz (np.ndarray): (N, 3) meters.
-        neighbors (np.ndarray): (N, K) indices of points.
-
-    Returns:
-        np.ndarray: (N, 3) unit normals of arbitrary sign.
-    """
+    """(N, 3) unit normals, of arbitrary sign: the direction of least extent of
+    each point's (N, K) neighbors."""
     covariances = kernels.neighborhood_covariances(xyz, neighbors)
     return np.linalg.eigh(covariances)[1][:, :, 0]
 
@@ -118,19 +101,11 @@ def make_superpoints(
     rgb: np.ndarray,
     options: SuperpointOptions = SuperpointOptions()
 ) -> np.ndarray:
-    """Cut a point cloud into regions of one surface and color.
+    """(N,) int64 ids 1..R of regions of one surface and color, in the order of
+    their first points; every point is in a region.
 
-    Args:
-        xyz (np.ndarray): (N, 3) meters.
-        rgb (np.ndarray): (N, 3) 0 to 255.
-        options (SuperpointOptions): Sizes and weights.
-
-    Returns:
-        np.ndarray: (N,) int64 ids 1..R in the order of their first points;
-        every point is in a region.
-
-    Raises:
-        ValueError: When there is no point or a coordinate is not finite.
+    ``xyz`` (N, 3) is in meters, ``rgb`` (N, 3) from 0 to 255. ValueError when
+    there is no point or a coordinate is not finite.
     """
     if len(xyz) == 0 or not np.isfinite(xyz).all():
         raise UserError('points are missing or not finite')

@@ -18,17 +18,7 @@ _HEADS = ('head', 'fc', 'classifier', 'attn_pool', 'fc_norm')
 
 
 def sha256_of(checkpoint: str) -> str:
-    """Hash that names a checkpoint in a store's settings.
-
-    Args:
-        checkpoint (str): Local file.
-
-    Returns:
-        str: SHA-256, hexadecimal.
-
-    Raises:
-        StoreError: When there is no such file.
-    """
+    """SHA-256 that names a local checkpoint in a store's settings."""
     digest = hashlib.sha256()
     with _existing(checkpoint).open('rb') as file:
         while chunk := file.read(_CHUNK):
@@ -46,15 +36,9 @@ def _existing(checkpoint: str) -> Path:
 def load_weights(network: nn.Module, checkpoint: str, model: str) -> None:
     """Load a checkpoint that must hold exactly the model's tensors.
 
-    Args:
-        network (nn.Module): A model of timm, whose own renaming of the
-            authors' files (``checkpoint_filter_fn``) applies.
-        checkpoint (str): Local ``.safetensors``, or a file of torch, which is
-            read without running anything in it.
-        model (str): Its name, for errors.
-
-    Raises:
-        StoreError: When the file is damaged or of another model.
+    timm's own renaming of the authors' files (``checkpoint_filter_fn``)
+    applies. The file is ``.safetensors`` or torch's, which is read without
+    running anything in it; StoreError when it is damaged or of another model.
     """
     state = read_fitting(network, checkpoint, model)
     with torch.no_grad():
@@ -63,19 +47,7 @@ def load_weights(network: nn.Module, checkpoint: str, model: str) -> None:
 
 def read_fitting(network: nn.Module, checkpoint: str,
                  model: str) -> Dict[str, Tensor]:
-    """Read a checkpoint that must hold exactly the model's tensors.
-
-    Args:
-        network (nn.Module): See :func:`load_weights`; may be without memory.
-        checkpoint (str): The file.
-        model (str): Its name, for errors.
-
-    Returns:
-        Dict[str, Tensor]: In timm's naming.
-
-    Raises:
-        StoreError: When the file is damaged or of another model.
-    """
+    """The state dict of :func:`load_weights`, in timm's naming."""
     state = _read(checkpoint)
     adapt = getattr(sys.modules[type(network).__module__],
                     'checkpoint_filter_fn', None)

@@ -112,17 +112,10 @@ class TimmEncoder(ImageEncoder):
             model_kwargs=self.model_kwargs)
 
     def encode(self, images: Sequence[np.ndarray]) -> List[Tensor]:
-        """Encode images, those of one size together.
+        """(C, h, w) float32 on the model's device for each (H, W, 3) uint8 RGB
+        image, those of one size together.
 
-        Args:
-            images (Sequence[np.ndarray]): Each (H, W, 3) uint8, RGB.
-
-        Returns:
-            List[Tensor]: (C, h, w) float32 per image, on the model's device.
-
-        Raises:
-            StoreError: When the model cannot be built or its weights do not
-                fit.
+        StoreError when the model cannot be built or its weights do not fit.
         """
         if self._network is None:
             self._network = self._load()
@@ -209,15 +202,7 @@ class TimmEncoder(ImageEncoder):
 
 
 def resize(images: Tensor, size: Size) -> Tensor:
-    """Resize images without shifting them.
-
-    Args:
-        images (Tensor): (B, 3, H, W) float, 0 to 255.
-        size (Size): New height and width, pixels.
-
-    Returns:
-        Tensor: (B, 3, *size), bicubic with anti-aliasing, 0 to 255.
-    """
+    """Resize (B, 3, H, W) images, 0 to 255, without shifting them."""
     if images.shape[2:] == size:
         return images
     return F.interpolate(

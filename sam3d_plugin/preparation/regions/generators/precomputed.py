@@ -205,15 +205,8 @@ def decode_labels(content: bytes, name: str) -> np.ndarray:
 
 
 def resize_nearest(image: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
-    """Resize an image without mixing its values.
-
-    Args:
-        image (np.ndarray): (H', W') of any dtype.
-        size (Tuple[int, int]): H, W wanted.
-
-    Returns:
-        np.ndarray: (H, W), the values nearest to the centers of its pixels.
-    """
+    """Resize (H', W') to (H, W) without mixing values: each pixel takes the
+    nearest one of its center."""
     rows, columns = ((np.arange(new) + 0.5) * old / new
                      for old, new in zip(image.shape, size))
     return image[rows.astype(np.int64)[:, None], columns.astype(np.int64)]

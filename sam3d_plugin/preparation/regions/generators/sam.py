@@ -117,11 +117,7 @@ class SAMRegions(RegionGenerator):
     def settings(self) -> Dict[str, Any]:
         """Settings that determine the maps, which batch sizes do not.
 
-        Returns:
-            Dict[str, Any]: With the SAM that the checkpoint holds.
-
-        Raises:
-            StoreError: When the checkpoint is missing or of another model.
+        StoreError when the checkpoint is missing or of another model.
         """
         if self._described is None:
             self._described = describe_checkpoint(self.checkpoint,
@@ -157,14 +153,7 @@ class SAMRegions(RegionGenerator):
         return results
 
     def load(self) -> BatchedMaskGenerator:
-        """Load the networks, unless that has been done.
-
-        Returns:
-            BatchedMaskGenerator: That finds the masks.
-
-        Raises:
-            StoreError: When the checkpoint is missing or of another model.
-        """
+        """The networks, loaded at the first call."""
         if self._generator is None:
             self._generator = self._build()
         return self._generator

@@ -80,14 +80,7 @@ ARCHITECTURES: Dict[str, SAMArchitecture] = dict(
 
 
 def build_sam(architecture: SAMArchitecture) -> modeling.Sam:
-    """Build a SAM with random weights, in evaluation mode.
-
-    Args:
-        architecture (SAMArchitecture): Known or not.
-
-    Returns:
-        modeling.Sam: On the CPU.
-    """
+    """A SAM with random weights, in evaluation mode, on the CPU."""
     if architecture.name in sam_model_registry:
         return sam_model_registry[architecture.name]()
     arch = architecture
@@ -120,17 +113,9 @@ def build_sam(architecture: SAMArchitecture) -> modeling.Sam:
 
 
 def read_architecture(weights: Mapping[str, Tensor]) -> SAMArchitecture:
-    """Read the architecture of a SAM from its weights.
+    """The architecture that weights fit, by their names and shapes.
 
-    Args:
-        weights (Mapping[str, Tensor]): A state dict; only names and shapes
-            are looked at.
-
-    Returns:
-        SAMArchitecture: Of the SAM that they fit.
-
-    Raises:
-        KeyError: When the weights are not SAM's; names one that is missing.
+    KeyError names a weight that is missing when they are not SAM's.
     """
     embed_dim, _, patch_size, _ = weights[_PATCHES].shape
     grid = weights['image_encoder.pos_embed'].shape[1]
@@ -184,21 +169,10 @@ def check_model_type(model_type: str) -> None:
 def describe_checkpoint(path: PathLike,
                         model_type: str = 'auto',
                         backend_args: BackendArgs = None) -> Dict[str, str]:
-    """Find out which SAM a file holds, without keeping its weights.
+    """``model`` and ``checkpoint_sha256`` of a file, without its weights.
 
-    Args:
-        path (PathLike): Checkpoint, local path or URI.
-        model_type (str): ``'vit_b'``, ``'vit_l'``, ``'vit_h'`` or
-            ``'custom'``, what the file must hold; ``'auto'`` takes any.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Dict[str, str]: ``model``, its name, and ``checkpoint_sha256``, of
-        the file, hexadecimal.
-
-    Raises:
-        StoreError: When the file is missing, damaged, no SAM, or another
-            one than asked for.
+    StoreError when it is missing, damaged, not a SAM, or not the
+    ``model_type`` asked for.
     """
     weights = _read_weights(path, 'meta', backend_args)
     architecture = _architecture(weights, path, model_type)
@@ -213,19 +187,10 @@ def describe_checkpoint(path: PathLike,
 def load_sam(path: PathLike,
              model_type: str = 'auto',
              backend_args: BackendArgs = None) -> modeling.Sam:
-    """Load a SAM.
+    """Load a SAM on the CPU, in evaluation mode, float32.
 
-    Args:
-        path (PathLike): Checkpoint, local path or URI.
-        model_type (str): As of :func:`describe_checkpoint`.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        modeling.Sam: On the CPU, in evaluation mode, float32.
-
-    Raises:
-        StoreError: When the file is missing, damaged, no SAM, another one
-            than asked for, or has other weights than a SAM of its size.
+    StoreError as in :func:`describe_checkpoint`, or when it has other weights
+    than a SAM of its size.
     """
     weights = _read_weights(path, 'cpu', backend_args)
     architecture = _architecture(weights, path, model_type)

@@ -92,15 +92,7 @@ class SuperpixelRegions(RegionGenerator):
     def generate(
             self, frames: Sequence[RGBDFrame]
     ) -> List[Union[np.ndarray, FrameError]]:
-        """Find the regions of some frames.
-
-        Args:
-            frames (Sequence[RGBDFrame]): Of any sizes.
-
-        Returns:
-            List[Union[np.ndarray, FrameError]]: A region map (H, W) uint16
-            for each, or why there is none.
-        """
+        """See :class:`RegionGenerator`."""
         return [self._generate_one(frame) for frame in frames]
 
     def _generate_one(self, frame: RGBDFrame) -> Union[np.ndarray, FrameError]:
@@ -142,15 +134,7 @@ class SuperpixelRegions(RegionGenerator):
 
 def working_shape(shape: Tuple[int, int],
                   long_side: Optional[int]) -> Tuple[int, int]:
-    """Height and width at which an image is segmented.
-
-    Args:
-        shape (Tuple[int, int]): Of the image.
-        long_side (Optional[int]): Longest side allowed.
-
-    Returns:
-        Tuple[int, int]: The same, or smaller with the aspect kept.
-    """
+    """H, W at most ``long_side``, with the aspect kept."""
     if long_side is None or max(shape) <= long_side:
         return shape
     scale = long_side / max(shape)
@@ -159,16 +143,8 @@ def working_shape(shape: Tuple[int, int],
 
 def lab_image(color: np.ndarray, shape: Tuple[int, int],
               blur: float) -> np.ndarray:
-    """Colors as Lab.
-
-    Args:
-        color (np.ndarray): (H, W, 3) uint8, RGB.
-        shape (Tuple[int, int]): Height and width of the result.
-        blur (float): Standard deviation of a Gaussian, pixels; 0 for none.
-
-    Returns:
-        np.ndarray: (H', W', 3) float32; L from 0 to 100.
-    """
+    """Float32 Lab (L from 0 to 100) of an RGB image, at another (H, W) and
+    blurred by so many pixels."""
     if color.shape[:2] != shape:
         color = cv2.resize(color, shape[::-1], interpolation=cv2.INTER_AREA)
     lab = cv2.cvtColor(
@@ -178,16 +154,10 @@ def lab_image(color: np.ndarray, shape: Tuple[int, int],
 
 def surface_images(frame: RGBDFrame,
                    shape: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
-    """Positions and normals of the color pixels.
+    """Positions and normals (H, W, 3) of the color pixels at a size.
 
-    Args:
-        frame (RGBDFrame): Its depth may be of another camera.
-        shape (Tuple[int, int]): Height and width at which to return them.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: (H, W, 3) float32 each, frame of the
-        color camera; positions in meters and normals of length 1 that point
-        at the camera, 0 where there is none.
+    Both are in the frame of the color camera; positions in meters and normals
+    of length 1 that point at the camera, 0 where there is none.
     """
     height, width = frame.color.shape[:2]
     intrinsics = scale_intrinsics(frame.cameras.color_intrinsics,
@@ -203,17 +173,10 @@ def surface_images(frame: RGBDFrame,
 
 def depth_in_color(frame: RGBDFrame, intrinsics: np.ndarray,
                    shape: Tuple[int, int]) -> np.ndarray:
-    """Depth as the color camera would see it.
+    """Depth (H, W) float32 as the color camera would see it, meters.
 
-    Args:
-        frame (RGBDFrame): With one camera or two.
-        intrinsics (np.ndarray): (3, 3) of the color camera at ``shape``.
-        shape (Tuple[int, int]): Height and width of the result.
-
-    Returns:
-        np.ndarray: (H, W) float32 meters, 0 = none. Of two surfaces at a
-        pixel the nearer one; pixels without depth take the nearest of the
-        eight around them.
+    Of two surfaces at a pixel the nearer one; pixels without depth take the
+    nearest of the eight around them, or 0.
     """
     if frame.cameras.is_single:
         depth = frame.depth
@@ -246,17 +209,7 @@ def _moved_depth(frame: RGBDFrame, intrinsics: np.ndarray,
 
 def sum_pixels(labels: np.ndarray, lab: np.ndarray, xyz: np.ndarray,
                normals: np.ndarray) -> Segments:
-    """Sums over the pixels of each segment.
-
-    Args:
-        labels (np.ndarray): (H * W,) >= 0.
-        lab (np.ndarray): (H, W, 3).
-        xyz (np.ndarray): (H, W, 3) meters.
-        normals (np.ndarray): (H, W, 3), 0 = none.
-
-    Returns:
-        Segments: One for each label.
-    """
+    """Sums over the pixels of each of (H * W,) labels."""
     count = int(labels.max()) + 1
     normals = normals.reshape(-1, 3)
     has_normal = np.flatnonzero(normals.any(axis=1))

@@ -88,18 +88,8 @@ class VertexGroups:
         return files
 
     def read(self, frame: RGBDFrame) -> np.ndarray:
-        """Render the groups of a frame's scan into it.
-
-        Args:
-            frame (RGBDFrame): With depth and pose.
-
-        Returns:
-            np.ndarray: (H, W) int64 at the resolution of the color image,
-            0 = in no group.
-
-        Raises:
-            FrameError: When the scan's files are missing or damaged.
-        """
+        """Render the groups of a frame's scan into it: (H, W) int64 at the
+        resolution of the color image, 0 = in no group."""
         if self._loaded is None or self._loaded[0] != frame.scan:
             self._loaded = (frame.scan, *self._load(frame.scan))
         _, tree, ids, world_to_scan = self._loaded
@@ -171,17 +161,8 @@ class VertexGroups:
 
 
 def fill_pattern(pattern: str, scan: str, frame: str = '') -> Tuple[str, str]:
-    """The file that a pattern means for a frame.
-
-    Args:
-        pattern (str): Path in which ``{scan}`` and ``{frame}`` may occur.
-        scan (str): Name of the scan.
-        frame (str): Name of the frame.
-
-    Returns:
-        Tuple[str, str]: The path, and what to call it in errors, which are
-        recorded and so name no folder of this machine.
-    """
+    """The path that a pattern with ``{scan}`` and ``{frame}`` means, and what
+    to call it in errors, which name no folder of this machine."""
     fixed = pattern.split('{')[0].rpartition('/')[0]
     path, folder = (
         text.replace('{scan}', scan).replace('{frame}', frame)
@@ -224,19 +205,11 @@ def groups_of_pixels(depth: np.ndarray, intrinsics: np.ndarray,
 
 def carry_to_color(ids: np.ndarray, depth: np.ndarray, cameras: Cameras,
                    color_shape: Tuple[int, int]) -> np.ndarray:
-    """Move an id map from the depth camera to the color camera.
+    """Move an id map from the depth camera (H', W') to the color camera.
 
     Of several depth pixels the nearest to the camera counts. Color pixels
-    between those of neighboring depth pixels take the nearest of these.
-
-    Args:
-        ids (np.ndarray): (H', W') of the depth image.
-        depth (np.ndarray): (H', W') meters, 0 = none.
-        cameras (Cameras): Of both images.
-        color_shape (Tuple[int, int]): H, W of the color image.
-
-    Returns:
-        np.ndarray: (H, W), dtype of ``ids``; 0 where no depth was seen.
+    between those of neighboring depth pixels take the nearest of these; 0
+    where no depth was seen.
     """
     if cameras.is_single:
         return ids
@@ -256,15 +229,8 @@ def carry_to_color(ids: np.ndarray, depth: np.ndarray, cameras: Cameras,
 
 
 def _fill_gaps(ids: np.ndarray, reach: float) -> np.ndarray:
-    """Give pixels of -1 the id of the nearest other pixel, or 0.
-
-    Args:
-        ids (np.ndarray): (H, W), -1 = unknown.
-        reach (float): How far that pixel may be, pixels.
-
-    Returns:
-        np.ndarray: (H, W), 0 where none is within reach.
-    """
+    """Give pixels of -1 the id of the nearest other pixel within ``reach``
+    pixels, or 0."""
     is_gap = ids < 0
     if is_gap.all():
         return np.zeros_like(ids)

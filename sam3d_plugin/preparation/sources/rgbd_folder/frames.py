@@ -71,17 +71,8 @@ def match_files(root: str, parts: Dict[str, Place],
                 backend_args: BackendArgs) -> List[FrameFiles]:
     """Frames from files of one number each for color, depth and pose.
 
-    Args:
-        root (str): Folder of the recording.
-        parts (Dict[str, Place]): Where ``color``, ``depth`` and ``pose`` are.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        List[FrameFiles]: One for every number that any file has, sorted;
-        those that lack a part or have one twice say so.
-
-    Raises:
-        StoreError: When all of them lack the same part.
+    Returns one for every number that any file has, sorted; those that lack a
+    part or have one twice say so. StoreError when all lack the same part.
     """
     found: Dict[int, Dict[str, List[str]]] = {}
     listed: Dict[str, Sequence[str]] = {}
@@ -134,16 +125,7 @@ def image_pattern(stem: str, endings: Sequence[str] = IMAGES) -> str:
 
 
 def require(frames: Sequence[FrameFiles], root: str, form: str) -> None:
-    """Raise an error for a folder without frames.
-
-    Args:
-        frames (Sequence[FrameFiles]): What was found.
-        root (str): The folder, for the error.
-        form (str): How the files should be called, for the error.
-
-    Raises:
-        StoreError: When there is no frame.
-    """
+    """StoreError for a folder without frames, which are like ``form``."""
     if not frames:
         raise StoreError(f'{root} has no frames like {form}; give the folder '
                          'of the frames as --source, or another --layout')

@@ -162,16 +162,7 @@ def _unlabeled(name: str, xyz: np.ndarray, rgb: np.ndarray) -> Scan:
 
 def check_splits(splits: Dict[str, List[str]], scans: Sequence[str],
                  data: PathLike) -> None:
-    """Check that the listed scans exist.
-
-    Args:
-        splits (Dict[str, List[str]]): Scans by split.
-        scans (Sequence[str]): Those that are there.
-        data (PathLike): Where, for the error.
-
-    Raises:
-        StoreError: It names the split and the scan.
-    """
+    """StoreError when a split names a scan that is not there."""
     for split, members in splits.items():
         missing = sorted(set(members) - set(scans))
         if missing:
@@ -191,20 +182,11 @@ def describe_checks(out: PathLike, backend_args: BackendArgs) -> List[str]:
 
 def write_infos(out: PathLike, splits: Dict[str, List[str]],
                 backend_args: BackendArgs) -> Dict[str, Path]:
-    """Write the infos of the fused scans.
+    """Write the infos of the fused scans; without splits, every scan is in
+    train and val.
 
-    Args:
-        out (PathLike): Folder of the data set, local.
-        splits (Dict[str, List[str]]): Scans by split; empty puts every scan
-            into train and val.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Dict[str, Path]: The infos file of each split.
-
-    Raises:
-        StoreError: When a split names a scan that is not there, or the
-            folder is not local.
+    StoreError when a split names a scan that is not there, or the folder is
+    not local.
     """
     if not is_local(out, backend_args):
         raise StoreError(f'{out}: mmdet3d reads infos from local folders; '

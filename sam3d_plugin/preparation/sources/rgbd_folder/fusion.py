@@ -24,16 +24,8 @@ _MERGE_EVERY = 8
 
 def frame_cloud(frame: RGBDFrame,
                 max_depth: float) -> Tuple[np.ndarray, np.ndarray]:
-    """Colored points of one frame.
-
-    Args:
-        frame (RGBDFrame): With depth.
-        max_depth (float): Meters beyond which depth is not used.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: (N, 3) float64 world frame, meters, and
-        (N, 3) colors, 0 to 255, of the points that the color camera sees.
-    """
+    """(N, 3) points, world frame, meters, and (N, 3) colors, 0 to 255, of what
+    the color camera sees up to ``max_depth`` meters."""
     cameras = frame.cameras
     height, width = frame.color.shape[:2]
     colors = color_pixels_of_depth(frame.depth, cameras.depth_intrinsics,
@@ -48,19 +40,8 @@ def frame_cloud(frame: RGBDFrame,
 
 
 def voxel_keys(xyz: np.ndarray, voxel: float) -> np.ndarray:
-    """One integer per voxel.
-
-    Args:
-        xyz (np.ndarray): (N, 3) meters, within 1,000 km of the origin for
-            voxels of a meter and in proportion for smaller ones.
-        voxel (float): Edge in meters.
-
-    Returns:
-        np.ndarray: (N,) int64, equal for points of one voxel.
-
-    Raises:
-        FrameError: When points are too far out.
-    """
+    """(N,) int64, equal for points of one voxel; FrameError for points beyond
+    1,000 km from the origin (voxels of 1 m; smaller in proportion)."""
     cells = np.floor(xyz / voxel).astype(np.int64) + _LIMIT
     if cells.size and (cells.min() < 0 or cells.max() >= 2 * _LIMIT):
         raise FrameError('points are too far from the origin for voxels of '

@@ -161,14 +161,7 @@ class RGBDFolderStep(FrameStep):
             is_single=self.cameras.is_single)
 
     def check_store(self, store: Store) -> None:
-        """Check that a scan was imported with the same settings before.
-
-        Args:
-            store (Store): Where it would be written.
-
-        Raises:
-            StoreError: When the scan is there with other settings.
-        """
+        """StoreError when the scan was imported with other settings before."""
         name = f'{self.scan}/{IMPORT}'
         try:
             old = json.loads(store.read(name))
@@ -342,16 +335,7 @@ def read_cameras(recording: Recording, options: FolderOptions,
                  backend_args: BackendArgs) -> Cameras:
     """The cameras of a recording, as far as options do not replace them.
 
-    Args:
-        recording (Recording): What was found.
-        options (FolderOptions): Of the user.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Cameras: One if neither depth intrinsics nor an extrinsic are known.
-
-    Raises:
-        StoreError: When the color camera is unknown.
+    One if neither depth intrinsics nor an extrinsic are known.
     """
     color = options.color_intrinsics or recording.color_intrinsics
     depth = options.depth_intrinsics or recording.depth_intrinsics

@@ -23,18 +23,9 @@ _ICL_CAMERA = '481.2,-480,319.5,239.5'
 def find_tum(root: str, backend_args: BackendArgs = None) -> Recording:
     """Frames of the TUM RGB-D benchmark.
 
-    Args:
-        root (str): Folder with ``rgb.txt``, ``depth.txt`` and
-            ``groundtruth.txt``.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Recording: One frame for each color image. Its depth image is found
-        as the benchmark's associate.py does, its pose is the one nearest to
-        the depth image.
-
-    Raises:
-        StoreError: When a list is missing or damaged.
+    ``root`` has ``rgb.txt``, ``depth.txt`` and ``groundtruth.txt``. There is
+    one frame for each color image. Its depth image is found as the benchmark's
+    associate.py does, its pose is the one nearest to the depth image.
     """
     color, depth = [
         _read_list(join(root, file), backend_args)
@@ -76,19 +67,10 @@ def find_tum(root: str, backend_args: BackendArgs = None) -> Recording:
 
 
 def find_icl(root: str, backend_args: BackendArgs = None) -> Recording:
-    """Frames of ICL-NUIM.
+    """Frames of ICL-NUIM: ``rgb/0.png``, ``depth/0.png``, ``*.gt.freiburg``.
 
-    Args:
-        root (str): Folder with ``rgb/0.png``, ``depth/0.png`` and a file
-            ``*.gt.freiburg``.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Recording: The number of an image is its time. fy is negative, as
-        the authors say: camera and world are left-handed.
-
-    Raises:
-        StoreError: When there is not one trajectory.
+    The number of an image is its time. fy is negative, as the authors say:
+    camera and world are left-handed.
     """
     files = list_names(root, backend_args, suffix='.gt.freiburg')
     if len(files) != 1:
@@ -116,16 +98,8 @@ def find_icl(root: str, backend_args: BackendArgs = None) -> Recording:
 
 def associate(first: List[float], second: List[float],
               max_difference: float) -> Dict[int, int]:
-    """Pair times one to one, the closest first.
-
-    Args:
-        first (List[float]): Seconds.
-        second (List[float]): Seconds.
-        max_difference (float): Pairs further apart are none.
-
-    Returns:
-        Dict[int, int]: Index into ``first`` to index into ``second``.
-    """
+    """Pair times, seconds, one to one, the closest first: index into ``first``
+    to index into ``second``."""
     order = np.argsort(second, kind='stable')
     times = np.asarray(second, dtype=np.float64)[order]
     low = np.searchsorted(times, np.asarray(first) - max_difference, 'right')

@@ -25,19 +25,10 @@ _POINTS_PER_SAMPLE = 4096
 def write_areas(out: PathLike,
                 rooms: Sequence[str],
                 backend_args: BackendArgs = None) -> List[str]:
-    """Write the infos of every area of which all rooms are there.
+    """Write the infos of the areas that have all ``rooms``; returns them.
 
-    Args:
-        out (PathLike): Folder of the data set, with complete records.
-        rooms (Sequence[str]): Names of all rooms that must be in it.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        List[str]: Names of the areas that were written, such as ``Area_1``;
-        others still have rooms to come from another shard.
-
-    Raises:
-        StoreError: When an area has rooms, but none that can be used.
+    Others still have rooms to come from another shard. StoreError when none of
+    an area's rooms can be used.
     """
     manifest = Store(out, backend_args).manifest()
     written = []
@@ -62,14 +53,7 @@ def prepare_rooms(step: RoomStep,
                   out: PathLike,
                   options: RunOptions,
                   console: Optional[Console] = None) -> None:
-    """Run the step and write the infos of the areas that are complete.
-
-    Args:
-        step (RoomStep): What to do.
-        out (PathLike): Folder of the data set.
-        options (RunOptions): Shard, workers, backend.
-        console (Optional[Console]): Where to say what was done.
-    """
+    """Run the step and write the infos of the areas that are complete."""
     console = console or Console(soft_wrap=True, markup=False, highlight=False)
     check_unclaimed(
         Store(out, options.backend_args),
@@ -85,14 +69,7 @@ def prepare_rooms(step: RoomStep,
 
 
 def describe_flaws(store: Store) -> List[str]:
-    """Sentences on what was fixed or left out in all rooms.
-
-    Args:
-        store (Store): The data set.
-
-    Returns:
-        List[str]: One for each kind of flaw that occurred.
-    """
+    """Sentences on what was fixed or left out in all rooms."""
     totals: Counter = Counter()
     for record in store.manifest().values():
         for item in record.completed.values():
@@ -105,16 +82,7 @@ def describe_flaws(store: Store) -> List[str]:
 
 
 def area_files(area: str, fields: List[Dict[str, Any]]) -> Dict[str, bytes]:
-    """The infos and the ``seg_info`` of one area.
-
-    Args:
-        area (str): Its name, such as ``Area_1``.
-        fields (List[Dict[str, Any]]): What :func:`describe_room` says of its
-            rooms.
-
-    Returns:
-        Dict[str, bytes]: Content by path; the infos last.
-    """
+    """Infos and ``seg_info`` of one area, from :func:`describe_room`."""
     counts = np.sum([room['class_counts'] for room in fields], axis=0)
     repeats = [
         max(round(room['num_points'] / _POINTS_PER_SAMPLE), 1)

@@ -200,20 +200,11 @@ class SensFrames(FrameStep):
 
 def camera_matrices(header: SensHeader, resize_color: bool,
                     name: str) -> Dict[str, np.ndarray]:
-    """The cameras of a recording by the names of their files.
+    """Intrinsics of both cameras, and the matrix from the depth camera's frame
+    to the color camera's, meters, by the names of their files.
 
-    Args:
-        header (SensHeader): Of the recording.
-        resize_color (bool): Whether color gets the size of depth.
-        name (str): What to call the recording in the error.
-
-    Returns:
-        Dict[str, np.ndarray]: Intrinsics of both cameras, and the matrix
-        from the depth camera's frame to the color camera's, meters.
-
-    Raises:
-        FrameError: When intrinsics are not a pinhole camera's or extrinsics
-            are not rigid.
+    FrameError when intrinsics are not a pinhole camera's or extrinsics are not
+    rigid.
     """
     for kind, matrix in (('color', header.color_intrinsics),
                          ('depth', header.depth_intrinsics)):
@@ -245,21 +236,8 @@ def cameras_of(matrices: Dict[str, np.ndarray]) -> Cameras:
 
 def color_jpeg(content: bytes, header: SensHeader, resize: bool,
                name: str) -> bytes:
-    """Color of one frame as a JPEG file.
-
-    Args:
-        content (bytes): As in the recording.
-        header (SensHeader): Of the recording.
-        resize (bool): Whether it gets the size of the depth image.
-        name (str): What to call the frame in the error.
-
-    Returns:
-        bytes: The very bytes of the recording if they are JPEG and keep
-        their size; otherwise encoded here.
-
-    Raises:
-        FrameError: When it is damaged or not of the header's size.
-    """
+    """Color of one frame as a JPEG file: the very bytes of the recording if
+    they are JPEG and keep their size."""
     if header.color_format == 'jpeg':
         size = jpeg_size(content, name)
         if size == header.color_size and not resize:
@@ -272,19 +250,8 @@ def color_jpeg(content: bytes, header: SensHeader, resize: bool,
 
 
 def color_pixels(content: bytes, header: SensHeader, name: str) -> np.ndarray:
-    """Color of one frame.
-
-    Args:
-        content (bytes): As in the recording.
-        header (SensHeader): Of the recording.
-        name (str): What to call the frame in the error.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8 RGB.
-
-    Raises:
-        FrameError: When it is damaged or not of the header's size.
-    """
+    """(H, W, 3) uint8 RGB of one frame; FrameError when it is damaged or not
+    of the header's size."""
     if header.color_format == 'raw':
         if len(content) != 3 * header.color_size[0] * header.color_size[1]:
             raise FrameError(f'{name}: the color is not of the size '
@@ -300,18 +267,7 @@ def color_pixels(content: bytes, header: SensHeader, name: str) -> np.ndarray:
 
 
 def jpeg_size(content: bytes, name: str) -> Tuple[int, int]:
-    """Size of a JPEG file that has its beginning and its end.
-
-    Args:
-        content (bytes): The file; its pixels are not decoded.
-        name (str): What to call it in the error.
-
-    Returns:
-        Tuple[int, int]: H, W.
-
-    Raises:
-        FrameError: When it is not a JPEG or cut off.
-    """
+    """H, W of a JPEG that has its beginning and its end; FrameError else."""
     if not content.rstrip(b'\0').endswith(b'\xff\xd9'):
         raise FrameError(f'{name}: the color image is not a readable JPEG')
     try:
@@ -324,14 +280,7 @@ def jpeg_size(content: bytes, name: str) -> Tuple[int, int]:
 
 
 def count_reasons(skipped: Mapping[str, str]) -> Dict[str, int]:
-    """Number of skipped frames by reason.
-
-    Args:
-        skipped (Mapping[str, str]): Sentences, by ``scan/frame``.
-
-    Returns:
-        Dict[str, int]: Counts by the sentences' ends, most frequent first.
-    """
+    """Number of skipped frames by reason, most frequent first."""
     return dict(
         Counter(text.rpartition(': ')[2]
                 for text in skipped.values()).most_common())

@@ -119,18 +119,10 @@ class ScanNetScans(FrameStep):
                         for path in self.paths(name, name)}, fields)
 
     def read(self, name: str) -> Tuple[Scan, Optional[VertexLabels]]:
-        """Read a scan of the release.
+        """Read a scan with masks and boxes; no labels without annotations.
 
-        Args:
-            name (str): Name of the scan.
-
-        Returns:
-            Tuple[Scan, Optional[VertexLabels]]: With masks and boxes; no
-            labels for scans without annotations.
-
-        Raises:
-            FrameError: When a file is missing or damaged, or files do not
-                fit together.
+        FrameError when a file is missing or damaged, or files do not fit
+        together.
         """
         folder = self.folders[name]
         is_annotated = self._is_annotated[name]
@@ -196,19 +188,10 @@ class ScanNetScans(FrameStep):
 
 
 def parse_alignment(text: str, name: str, is_needed: bool) -> np.ndarray:
-    """The ``axisAlignment`` of a scan's text file.
+    """(4, 4) ``axisAlignment`` of a scan's text file, raw to aligned frame,
+    meters; the identity for test scans, which may lack it.
 
-    Args:
-        text (str): The file.
-        name (str): What to call it in the error.
-        is_needed (bool): Whether it must be there; test scans have none.
-
-    Returns:
-        np.ndarray: (4, 4) from the raw to the aligned frame, meters.
-
-    Raises:
-        FrameError: When it is missing, damaged or no rotation about z with a
-            translation.
+    FrameError when it is not a rotation about z with a translation.
     """
     lines = dict(
         line.split('=', 1) for line in text.splitlines() if '=' in line)
@@ -229,18 +212,10 @@ def parse_alignment(text: str, name: str, is_needed: bool) -> np.ndarray:
 
 
 def read_vertices(path: str, backend_args: BackendArgs = None) -> np.ndarray:
-    """Coordinates and colors of a mesh.
+    """(N, 6) float32 xyz in meters and rgb from 0 to 255 of a mesh.
 
-    Args:
-        path (str): ``.ply`` file.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        np.ndarray: (N, 6) float32 xyz in meters and rgb from 0 to 255.
-
-    Raises:
-        FrameError: When it is missing or damaged, has no vertices, or one
-            that is not finite.
+    FrameError when it is missing or damaged, has no vertices, or one that is
+    not finite.
     """
     names = ('x', 'y', 'z', 'red', 'green', 'blue')
     try:

@@ -29,19 +29,10 @@ _SEGMENTATION: Dict[str, Tuple[Sequence[int], int]] = dict(
 
 def choose_scans(names: Sequence[str], percentage: float,
                  seed: int) -> List[str]:
-    """Choose the scans that keep their labels.
+    """Sorted names of the scans that keep their labels.
 
-    Args:
-        names (Sequence[str]): Scans of the training set, all different.
-        percentage (float): Of the scans, above 0, at most 100.
-        seed (int): Another seed, other scans.
-
-    Returns:
-        List[str]: Sorted names.
-
-    Raises:
-        ScanError: When there is no scan, one is there twice, or the
-            percentage is out of range.
+    ScanError when there is no scan, one is there twice, or the percentage is
+    not above 0 and at most 100.
     """
     if not names or len(set(names)) < len(names):
         raise ScanError('a list needs scans, each of them once; got '
@@ -62,21 +53,8 @@ def list_suffixes(percentage: float, seed: int) -> List[str]:
 
 def write_name_list(source: Path, out: Path, percentage: float,
                     seed: int) -> List[Path]:
-    """Write a list of names, such as of scannetv2_train.txt.
-
-    Args:
-        source (Path): One name in a line.
-        out (Path): Folder.
-        percentage (float): See :func:`choose_scans`.
-        seed (int): See :func:`choose_scans`.
-
-    Returns:
-        List[Path]: The new list, under each of its names.
-
-    Raises:
-        ScanError: When a list of that name holds other scans, or see
-            :func:`choose_scans`.
-    """
+    """Write a list of names, such as of scannetv2_train.txt, under each of its
+    names; ScanError when one exists with other scans."""
     chosen = choose_scans(source.read_text().split(), percentage, seed)
     paths = [
         out / f'{source.stem}{suffix}.txt'
@@ -94,19 +72,10 @@ def write_name_list(source: Path, out: Path, percentage: float,
 def write_infos(source: Path, percentage: float, seed: int) -> List[Path]:
     """Write the infos of few labeled scans beside those of all.
 
-    Args:
-        source (Path): Infos, such as ``scannet_infos_train.pkl``. Where its
-            scans have semantic masks, the two arrays of ``seg_info`` that
-            mmdet3d's segmentation reads are written too.
-        percentage (float): See :func:`choose_scans`.
-        seed (int): See :func:`choose_scans`.
-
-    Returns:
-        List[Path]: The new infos, under each of their names.
-
-    Raises:
-        ScanError: When the infos are not of mmdet3d 1.1, are there already
-            with other scans, or see :func:`choose_scans`.
+    Where the scans have semantic masks, the two arrays of ``seg_info`` that
+    mmdet3d's segmentation reads are written too. Returns the new infos, under
+    each of their names. ScanError when the infos are not of mmdet3d 1.1, or
+    are there already with other scans.
     """
     content = _read_infos(source)
     infos = {_scan_of(info): info for info in content['data_list']}
@@ -166,18 +135,8 @@ def _scan_of(info: Dict[str, Any]) -> str:
 
 
 def _seg_info(source: Path, content: Dict[str, Any]) -> Dict[str, np.ndarray]:
-    """Class weights and how often each scan is drawn, by name.
-
-    Args:
-        source (Path): The infos, beside the folders of points and masks.
-        content (Dict[str, Any]): Of the new infos.
-
-    Returns:
-        Dict[str, np.ndarray]: As mmdet3d names them behind the split.
-
-    Raises:
-        ScanError: When the classes of the data set are unknown.
-    """
+    """Class weights and how often each scan is drawn, as mmdet3d names them
+    behind the split."""
     dataset = content.get('metainfo', {}).get('dataset')
     if dataset not in _SEGMENTATION:
         raise ScanError(

@@ -53,16 +53,9 @@ class StoredScan:
 
 
 def scan_files(scan: Scan) -> Dict[str, bytes]:
-    """The arrays of a scan as files.
+    """The arrays of a scan as files, by path relative to the data set.
 
-    Args:
-        scan (Scan): With masks and boxes.
-
-    Returns:
-        Dict[str, bytes]: Content by path relative to the data set.
-
-    Raises:
-        ValueError: When its region ids cannot be stored.
+    ValueError when its region ids cannot be stored.
     """
     assert scan.semantic is not None and scan.instance is not None
     points = np.concatenate([scan.xyz, scan.rgb], axis=1).astype('<f4')
@@ -80,14 +73,7 @@ def scan_files(scan: Scan) -> Dict[str, bytes]:
 
 
 def describe_scan(scan: Scan) -> StoredScan:
-    """Infos of a scan.
-
-    Args:
-        scan (Scan): With masks and boxes.
-
-    Returns:
-        StoredScan: For the infos and ``seg_info``.
-    """
+    """Infos of a scan, for the infos and ``seg_info``."""
     assert scan.semantic is not None
     counts = np.bincount(scan.semantic, minlength=MAX_NYU40_ID + 1)
     return StoredScan(
@@ -97,15 +83,7 @@ def describe_scan(scan: Scan) -> StoredScan:
 
 
 def store_scan(scan: Scan, out: Path) -> StoredScan:
-    """Write the arrays of a scan.
-
-    Args:
-        scan (Scan): With masks and boxes.
-        out (Path): Folder of the data set.
-
-    Returns:
-        StoredScan: For the infos and ``seg_info``.
-    """
+    """Write the arrays of a scan, and describe it."""
     for name, content in scan_files(scan).items():
         with atomic_write(out / name) as file:
             file.write(content)
@@ -115,13 +93,8 @@ def store_scan(scan: Scan, out: Path) -> StoredScan:
 def scene_info(scan: Scan) -> Dict[str, Any]:
     """The entry of a scan in ``data_list``.
 
-    Args:
-        scan (Scan): With boxes.
-
-    Returns:
-        Dict[str, Any]: Names of its files, its alignment and its instances;
-        with ``pts_region_path`` when it has regions, and ``offset``, meters
-        to add to the stored points, when one was subtracted.
+    With ``pts_region_path`` when it has regions, and ``offset``, meters to add
+    to the stored points, when one was subtracted.
     """
     assert scan.boxes is not None and scan.box_classes is not None
     labels = {number: label for label, number in enumerate(CLASS_NAMES)}
@@ -147,16 +120,7 @@ def info_path(out: Path, split: str) -> Path:
 
 
 def write_split(out: Path, split: str, scans: Sequence[StoredScan]) -> Path:
-    """Write the infos and the ``seg_info`` of one split.
-
-    Args:
-        out (Path): Folder of the data set.
-        split (str): Name of the split, as in ``scannet_infos_train.pkl``.
-        scans (Sequence[StoredScan]): Its scans, in order.
-
-    Returns:
-        Path: The infos file.
-    """
+    """Write the infos and the ``seg_info`` of one split; returns the infos."""
     arrays = dict(
         label_weight=label_weights(
             np.sum([scan.class_counts for scan in scans], axis=0)),
@@ -183,13 +147,8 @@ def write_split(out: Path, split: str, scans: Sequence[StoredScan]) -> Path:
 def label_weights(class_counts: np.ndarray) -> np.ndarray:
     """Weights of the segmentation classes, 1 / log(1.2 + share).
 
-    The rule of PointNet++'s ScanNet loader, which mmdet3d follows.
-
-    Args:
-        class_counts (np.ndarray): (20,) points per class.
-
-    Returns:
-        np.ndarray: (20,) float32; all equal where nothing is labeled.
+    The rule of PointNet++'s ScanNet loader, which mmdet3d follows; float32,
+    all equal where nothing is labeled.
     """
     counts = np.asarray(class_counts, dtype=np.float32)
     shares = counts / max(counts.sum(), 1)
@@ -199,15 +158,9 @@ def label_weights(class_counts: np.ndarray) -> np.ndarray:
 def resampled_indices(
         num_points: List[int],
         points_per_sample: int = _POINTS_PER_SAMPLE) -> np.ndarray:
-    """Each scan's index, once per sample that its points make.
+    """Each scan's index, int32, once per sample that its points make.
 
-    Args:
-        num_points (List[int]): Points of each scan.
-        points_per_sample (int): Of mmdet3d's config; 8,192 of ScanNet's.
-
-    Returns:
-        np.ndarray: Sorted int32 indices; every scan is in it, also those of
-        fewer points than a sample.
+    Every scan is in it, also those of fewer points than a sample.
     """
     repeats = [max(round(n / points_per_sample), 1) for n in num_points]
     return np.repeat(np.arange(len(repeats)), repeats).astype(np.int32)

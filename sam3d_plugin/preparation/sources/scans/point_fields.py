@@ -105,16 +105,8 @@ def without_invalid_points(
 
 def _find_placeholders(xyz: np.ndarray,
                        is_valid: np.ndarray) -> Tuple[np.ndarray, int]:
-    """Points at a position that far too many share.
-
-    Args:
-        xyz (np.ndarray): (N, 3).
-        is_valid (np.ndarray): (N,) bool, points to look at.
-
-    Returns:
-        Tuple[np.ndarray, int]: (N,) bool, and how many other points are at
-        the position of an earlier one.
-    """
+    """(N,) bool, points at a position that far too many share, and how many
+    other points are at the position of an earlier one."""
     index = np.flatnonzero(is_valid)
     _, inverse, counts = np.unique(
         xyz[index], axis=0, return_inverse=True, return_counts=True)
@@ -128,14 +120,8 @@ def _find_placeholders(xyz: np.ndarray,
 
 
 def _find_shared(xyz: np.ndarray) -> np.ndarray:
-    """Points far away whose coordinate far too many have, such as -9999.
-
-    Args:
-        xyz (np.ndarray): (N, 3).
-
-    Returns:
-        np.ndarray: (N,) bool.
-    """
+    """(N,) bool, points far away whose coordinate far too many have, such as
+    -9999."""
     mask = np.zeros(len(xyz), dtype=bool)
     is_far = find_stray(xyz, _FAR_EXTENTS, are_many=True)
     limit = max(_MANY_AT_ONE_PLACE, _SHARE_AT_ONE_PLACE * len(xyz))
@@ -152,20 +138,9 @@ def read_colors(arrays: Dict[str, np.ndarray],
                 without_color: bool,
                 notes: List[str],
                 others: Sequence[str] = ()) -> np.ndarray:
-    """Colors of the points, mid-gray where they cannot be read.
+    """(N, 3) float32 colors, 0 to 255; mid-gray where they cannot be read.
 
-    Args:
-        arrays (Dict[str, np.ndarray]): Arrays of the scan.
-        path (Path): Its file, for messages.
-        without_color (bool): Whether a scan without usable colors passes.
-        notes (List[str]): Receives what was done.
-        others (Sequence[str]): What else the file holds, for messages.
-
-    Returns:
-        np.ndarray: (N, 3) float32, 0 to 255.
-
-    Raises:
-        ScanError: When there are no usable colors and there must be.
+    ScanError when there are no usable colors, unless ``without_color``.
     """
     if 'rgb' in arrays:
         try:

@@ -87,20 +87,11 @@ class ReadOptions:
 
 
 def find_scans(source: Path) -> Dict[str, Path]:
-    """The scans of a folder, by the names they get.
+    """Files of the scans of a folder, by the names they get, sorted.
 
     The name is the file's without its ending, and without ``_labelled`` or
-    ``_vh_clean_2`` at its end.
-
-    Args:
-        source (Path): Folder with ``.npz`` and ``.ply`` files.
-
-    Returns:
-        Dict[str, Path]: Name of the scan to its file, sorted by name.
-
-    Raises:
-        ScanError: When there is no such folder, no scan in it, two files of
-            one name, or boxes of no scan.
+    ``_vh_clean_2`` at its end. ScanError when there is no such folder, no scan
+    in it, two files of one name, or boxes of no scan.
     """
     if not source.is_dir():
         raise ScanError(f'{source} is not a folder; give the folder of the '
@@ -126,19 +117,11 @@ def find_scans(source: Path) -> Dict[str, Path]:
 
 
 def read_scan(path: Path, options: ReadOptions) -> Scan:
-    """Read one scan and the files beside it.
+    """Read one scan and the files beside it, in meters with z up.
 
-    Args:
-        path (Path): ``.npz`` or ``.ply`` file; boxes may be beside it as
-            ``<file or scan>.boxes.json``, an alignment as
-            ``<file or scan>_axis_align.txt``.
-        options (ReadOptions): Units, up axis and what may be missing.
-
-    Returns:
-        Scan: Coordinates in meters with z up.
-
-    Raises:
-        ScanError: When the file is damaged or its arrays do not fit.
+    Boxes may be beside it as ``<file or scan>.boxes.json``, an alignment as
+    ``<file or scan>_axis_align.txt``. ScanError when the file is damaged or
+    its arrays do not fit.
     """
     notes: List[str] = []
     arrays, others = _read_arrays(path, options, notes)

@@ -14,17 +14,7 @@ Splits = Dict[str, List[str]]
 
 
 def read_list(path: Path) -> List[str]:
-    """Names of scans from a file, one in a line.
-
-    Args:
-        path (Path): Text file; empty lines are skipped.
-
-    Returns:
-        List[str]: The names.
-
-    Raises:
-        ScanError: When it cannot be read or names no scan.
-    """
+    """Names of scans from a text file, one in a line."""
     try:
         names = decode_text(path.read_bytes(), 'strict').split()
     except (OSError, ValueError) as error:
@@ -36,17 +26,7 @@ def read_list(path: Path) -> List[str]:
 
 
 def parse_split(text: str) -> Splits:
-    """Read ``NAME=scan1,scan2`` or ``NAME=@FILE``.
-
-    Args:
-        text (str): Value of ``--split``.
-
-    Returns:
-        Splits: The one split.
-
-    Raises:
-        ScanError: When it has another form.
-    """
+    """Read ``NAME=scan1,scan2`` or ``NAME=@FILE``."""
     name, _, value = text.partition('=')
     if not re.fullmatch(r'\w+', name) or not value:
         raise ScanError(f'--split {text}: write NAME=scan1,scan2 or '
@@ -61,20 +41,10 @@ def make_splits(scans: Collection[str],
                 notes: Optional[List[str]] = None) -> Splits:
     """Complete and check the splits of an import.
 
-    By default every scan is in train and val. A missing train or val is
-    all scans that no other split has.
-
-    Args:
-        scans (Collection[str]): Names of all scans.
-        given (Sequence[Splits]): Splits of the command line.
-        notes (Optional[List[str]]): Gets what was decided here.
-
-    Returns:
-        Splits: With at least train and val.
-
-    Raises:
-        ScanError: When a name is unknown or repeated, or nothing is left for
-            a missing split.
+    By default every scan is in train and val. A missing train or val is all
+    scans that no other split has. ``notes`` gets what was decided here.
+    ScanError when a name is unknown or repeated, or nothing is left for a
+    missing split.
     """
     notes = [] if notes is None else notes
     splits: Splits = {}
