@@ -10,8 +10,7 @@ import numpy as np
 from ...ops.projection import back_project, transform
 from ...ops.registration import color_pixels_of_depth
 from ...store.errors import FrameError, StoreError
-from ...store.files import (BackendArgs, PathLike, exists, join, list_names,
-                            read_bytes)
+from ...store.files import BackendArgs, PathLike, exists, join, list_names
 from ...store.manifest import Store
 from ...store.posed_images import PosedImages, RGBDFrame
 from ...store.region_file import read_region_file
@@ -19,9 +18,7 @@ from ...store.region_groups import RegionGroups
 from ...store.region_maps import RegionMaps
 from ...visualization.overlays import FramePanels
 from ...visualization.scan_page import PagePoints
-
-# Columns of mmdet3d's points of ScanNet, SUN RGB-D and S3DIS.
-_POINT_COLUMNS = 6
+from ..point_files import read_points
 
 
 @dataclass
@@ -166,18 +163,15 @@ class ScanInspection:
 
         None when there are neither; StoreError when a file is damaged.
         """
-        path = join(self.data, 'points', f'{self.scan}.bin')
-        if exists(path, self.backend_args):
-            return self._stored_points(path)
+        if exists(
+                join(self.data, 'points', f'{self.scan}.bin'),
+                self.backend_args):
+            return self._stored_points()
         return self._fused_points(names, max_points)
 
-    def _stored_points(self, path: str) -> PagePoints:
-        content = read_bytes(path, self.backend_args)
-        if not content or len(content) % (4 * _POINT_COLUMNS):
-            raise StoreError(f'{path} is empty or truncated: it does not hold '
-                             f'complete points of {_POINT_COLUMNS} values; '
-                             'prepare the scan again')
-        values = np.frombuffer(content, '<f4').reshape(-1, _POINT_COLUMNS)
+    def _stored_points(self) -> PagePoints:
+        values = read_points(
+            join(self.data, 'points'), self.scan, self.backend_args)
         rgb = values[:, 3:]
         # ScanNet stores 0 to 255, SUN RGB-D 0 to 1.
         rgb = (rgb * 255 if rgb.max() <= 1 else rgb).clip(0, 255)

@@ -15,13 +15,11 @@ from ...store.posed_images import IMPORT, PosedImages
 from ...store.records import ItemRecord
 from ...store.region_file import encode_region_file, hash_points
 from ...store.region_maps import RegionMaps
+from ..point_files import read_points
 from ..running.frame_steps import FrameStep, Product, call_each
 from .lifting import DEPTH_TOLERANCE, read_frame, see_points
 from .region_merging import MergeOptions, RegionMerger
 from .region_paths import read_offsets
-
-# x, y, z and color, as import_scans and the converters store points.
-POINT_COLUMNS = 6
 
 
 class ScanRegionsStep(FrameStep):
@@ -34,7 +32,6 @@ class ScanRegionsStep(FrameStep):
             the data set if None.
         options (Optional[MergeOptions]): When regions of two views are one.
         depth_tolerance (float): See :func:`~.lifting.see_points`, meters.
-        point_columns (int): Numbers per point in the files.
         backend_args (BackendArgs): Arguments of the file backend.
     """
     kind = 'scan_regions'
@@ -45,12 +42,10 @@ class ScanRegionsStep(FrameStep):
                  maps: Optional[PathLike] = None,
                  options: Optional[MergeOptions] = None,
                  depth_tolerance: float = DEPTH_TOLERANCE,
-                 point_columns: int = POINT_COLUMNS,
                  backend_args: BackendArgs = None) -> None:
         self.data = str(data)
         self.options = options or MergeOptions()
         self.depth_tolerance = depth_tolerance
-        self.point_columns = point_columns
         self.backend_args = backend_args
         self.images = PosedImages(join(data, 'posed_images'), backend_args)
         self.offsets = read_offsets(data, backend_args)
@@ -118,19 +113,8 @@ class ScanRegionsStep(FrameStep):
 
     def read_points(self, scan: str) -> np.ndarray:
         """(N, 3) float32 points of a scan as stored, world frame, meters."""
-        # Records hold no absolute paths.
-        path = f'points/{scan}.bin'
-        try:
-            content = read_bytes(join(self.data, path), self.backend_args)
-        except FileNotFoundError:
-            raise FrameError(f'{path} is missing: the scan has frames but no '
-                             'points') from None
-        row = 4 * self.point_columns
-        if not content or len(content) % row:
-            raise FrameError(f'{path} holds {len(content)} bytes, which is '
-                             f'not a multiple of {row}: not '
-                             f'{self.point_columns} float32 per point')
-        points = np.frombuffer(content, '<f4').reshape(-1, self.point_columns)
+        points = read_points(
+            join(self.data, 'points'), scan, self.backend_args)
         return np.ascontiguousarray(points[:, :3])
 
 

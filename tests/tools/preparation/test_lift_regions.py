@@ -143,8 +143,8 @@ def leave_maps_incomplete(data):
 
 
 @pytest.mark.parametrize('damage, reason', [
-    (damage_points, 'holds 5 bytes'),
-    (remove_points, 'frames but no points'),
+    (damage_points, 'truncated: 5 bytes'),
+    (remove_points, 'is missing; prepare'),
     (move_points, 'no frame sees any of its points'),
     (damage_depth, 'no frame to lift'),
     (leave_maps_incomplete, 'incomplete'),

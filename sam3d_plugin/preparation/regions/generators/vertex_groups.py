@@ -18,11 +18,9 @@ from ....store.errors import FrameError, UserError
 from ....store.files import BackendArgs, PathLike, exists, join, read_bytes
 from ....store.posed_images import Cameras, RGBDFrame, decode_matrix
 from ....store.region_file import decode_region_file
+from ...point_files import read_points
 from ...sources.scans.scan import ScanError
 from ...sources.scans.scan_readers import ReadOptions, read_scan
-
-# Coordinates and color, as in the files of mmdet3d's ScanNet.
-_POINT_COLUMNS = 6
 
 
 class VertexGroups:
@@ -108,7 +106,7 @@ class VertexGroups:
                 *fill_pattern(self.world_to_scan, scan)))
         try:
             if self.points is not None:
-                xyz = self._read_points(scan)
+                xyz = read_points(self.points, scan, self.backend_args)[:, :3]
                 content, _ = self._read_file(path, name)
                 ids = decode_region_file(content, name, xyz)
             else:
@@ -128,17 +126,6 @@ class VertexGroups:
             if exists(join(self.path, name), self.backend_args):
                 return join(self.path, name), name
         raise FrameError(f'{names[0]} is missing')
-
-    def _read_points(self, scan: str) -> np.ndarray:
-        """(N, 3) float32 of a scan's points, as stored."""
-        assert self.points is not None
-        name = f'{scan}.bin'
-        content, _ = self._read_file(join(self.points, name), name)
-        if len(content) == 0 or len(content) % (4 * _POINT_COLUMNS):
-            raise FrameError(f'{name} does not hold rows of {_POINT_COLUMNS} '
-                             'float32')
-        points = np.frombuffer(content, np.float32)
-        return points.reshape(-1, _POINT_COLUMNS)[:, :3]
 
     def _read_scan(self, path: str,
                    name: str) -> Tuple[np.ndarray, np.ndarray]:
