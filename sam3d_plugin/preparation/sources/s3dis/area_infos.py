@@ -1,6 +1,4 @@
 """Infos and ``seg_info`` of S3DIS's areas, as mmdet3d's configs name them."""
-import io
-import pickle
 from collections import Counter
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -12,7 +10,7 @@ from ....store.files import BackendArgs, PathLike, join, write_bytes
 from ....store.manifest import Store
 from ...lifting.region_paths import name_all_region_files
 from ...running.runs import RunOptions, run_step
-from ..scans.infos import label_weights
+from ..scans.infos import encode_infos, segmentation_files
 from ..scans.source_files import check_unclaimed
 from .raw import AREAS
 from .rooms import DETECTION_CLASSES, RoomStep
@@ -84,30 +82,10 @@ def describe_flaws(store: Store) -> List[str]:
 def area_files(area: str, fields: List[Dict[str, Any]]) -> Dict[str, bytes]:
     """Infos and ``seg_info`` of one area, from :func:`describe_room`."""
     counts = np.sum([room['class_counts'] for room in fields], axis=0)
-    repeats = [
-        max(round(room['num_points'] / _POINTS_PER_SAMPLE), 1)
-        for room in fields
-    ]
-    indices = np.repeat(np.arange(len(fields)), repeats).astype(np.int32)
-    metainfo = dict(
-        categories={
-            name: i
-            for i, name in enumerate(DETECTION_CLASSES)
-        },
-        dataset='s3dis',
-        info_version='1.1')
     infos = [dict(room['info'], sample_idx=i) for i, room in enumerate(fields)]
-    return {
-        f'seg_info/{area}_label_weight.npy':
-        _npy(label_weights(counts)),
-        f'seg_info/{area}_resampled_scene_idxs.npy':
-        _npy(indices),
-        f's3dis_infos_{area}.pkl':
-        pickle.dumps(dict(metainfo=metainfo, data_list=infos))
-    }
-
-
-def _npy(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
+    files = segmentation_files(area, counts,
+                               [room['num_points'] for room in fields],
+                               _POINTS_PER_SAMPLE)
+    files[f's3dis_infos_{area}.pkl'] = encode_infos('s3dis', DETECTION_CLASSES,
+                                                    infos)
+    return files

@@ -15,7 +15,8 @@ import numpy as np
 
 from ....store import atomic_write
 from ....store.errors import BROKEN_PICKLE
-from .infos import label_weights, resampled_indices
+from ....store.files import write_bytes
+from .infos import segmentation_files
 from .scan import MAX_NYU40_ID, SEGMENTATION_IDS, ScanError
 from .source_files import brief
 
@@ -91,17 +92,15 @@ def write_infos(source: Path, percentage: float, seed: int) -> List[Path]:
         if path.is_file():
             old = _read_infos(path)['data_list']
             _refuse_others(path, map(_scan_of, old), chosen)
-    arrays = {}
+    counted = None
     if (source.parent / 'seg_info').is_dir():
-        arrays = _seg_info(source, content)
+        counted = _count_points(source, content)
     for path, suffix in zip(paths, suffixes):
         split = source.stem.split('_infos_')[-1] + suffix
-        for name, array in arrays.items():
-            target = source.parent / 'seg_info' / f'{split}_{name}.npy'
-            with atomic_write(target) as file:
-                np.save(file, array)
-        with atomic_write(path) as file:
-            pickle.dump(content, file)
+        files = segmentation_files(split, *counted) if counted else {}
+        files[path.name] = pickle.dumps(content)
+        for name, data in files.items():
+            write_bytes(source.parent / name, data)
     return paths
 
 
@@ -134,9 +133,10 @@ def _scan_of(info: Dict[str, Any]) -> str:
     return Path(info['lidar_points']['lidar_path']).stem
 
 
-def _seg_info(source: Path, content: Dict[str, Any]) -> Dict[str, np.ndarray]:
-    """Class weights and how often each scan is drawn, as mmdet3d names them
-    behind the split."""
+def _count_points(
+        source: Path, content: Dict[str,
+                                    Any]) -> Tuple[np.ndarray, List[int], int]:
+    """Arguments of :func:`segmentation_files`, from points and masks."""
     dataset = content.get('metainfo', {}).get('dataset')
     if dataset not in _SEGMENTATION:
         raise ScanError(
@@ -154,6 +154,4 @@ def _seg_info(source: Path, content: Dict[str, Any]) -> Dict[str, np.ndarray]:
         labels = np.fromfile(mask, np.int64)
         counts += np.bincount(
             labels.clip(0, MAX_NYU40_ID), minlength=MAX_NYU40_ID + 1)
-    return dict(
-        label_weight=label_weights(counts[list(classes)]),
-        resampled_scene_idxs=resampled_indices(num_points, points_per_sample))
+    return counts[list(classes)], num_points, points_per_sample

@@ -6,14 +6,16 @@ mmdet3d's configs give as ``data_prefix``.
 
 Shapes: N points, R boxes.
 """
+import io
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, Iterable, List, Sequence
 
 import numpy as np
 
-from ....store import atomic_write, encode_region_file
+from ....store import encode_region_file
+from ....store.files import write_bytes
 from .scan import (CLASS_NAMES, DETECTION_CLASSES, MAX_NYU40_ID,
                    SEGMENTATION_IDS, Scan)
 
@@ -85,8 +87,7 @@ def describe_scan(scan: Scan) -> StoredScan:
 def store_scan(scan: Scan, out: Path) -> StoredScan:
     """Write the arrays of a scan, and describe it."""
     for name, content in scan_files(scan).items():
-        with atomic_write(out / name) as file:
-            file.write(content)
+        write_bytes(out / name, content)
     return describe_scan(scan)
 
 
@@ -121,27 +122,45 @@ def info_path(out: Path, split: str) -> Path:
 
 def write_split(out: Path, split: str, scans: Sequence[StoredScan]) -> Path:
     """Write the infos and the ``seg_info`` of one split; returns the infos."""
-    arrays = dict(
-        label_weight=label_weights(
-            np.sum([scan.class_counts for scan in scans], axis=0)),
-        resampled_scene_idxs=resampled_indices(
-            [scan.num_points for scan in scans]))
-    for name, array in arrays.items():
-        with atomic_write(out / 'seg_info' / f'{split}_{name}.npy') as file:
-            np.save(file, array)
+    files = segmentation_files(
+        split, np.sum([scan.class_counts for scan in scans], axis=0),
+        [scan.num_points for scan in scans])
+    path = info_path(out, split)
+    files[path.name] = encode_infos('scannet', DETECTION_CLASSES,
+                                    [scan.info for scan in scans])
+    for name, content in files.items():
+        write_bytes(out / name, content)
+    return path
+
+
+def encode_infos(dataset: str, classes: Iterable[str],
+                 data_list: List[Dict[str, Any]]) -> bytes:
+    """An infos file of mmdet3d 1.1; labels are indices of the classes."""
     metainfo = dict(
         categories={
             name: i
-            for i, name in enumerate(DETECTION_CLASSES)
+            for i, name in enumerate(classes)
         },
-        dataset='scannet',
+        dataset=dataset,
         info_version='1.1')
-    path = info_path(out, split)
-    with atomic_write(path) as file:
-        pickle.dump(
-            dict(metainfo=metainfo, data_list=[scan.info for scan in scans]),
-            file)
-    return path
+    return pickle.dumps(dict(metainfo=metainfo, data_list=data_list))
+
+
+def segmentation_files(
+        split: str,
+        class_counts: np.ndarray,
+        num_points: List[int],
+        points_per_sample: int = _POINTS_PER_SAMPLE) -> Dict[str, bytes]:
+    """The two arrays of ``seg_info`` that mmdet3d's segmentation reads."""
+    arrays = dict(
+        label_weight=label_weights(class_counts),
+        resampled_scene_idxs=resampled_indices(num_points, points_per_sample))
+    files = {}
+    for name, array in arrays.items():
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        files[f'seg_info/{split}_{name}.npy'] = buffer.getvalue()
+    return files
 
 
 def label_weights(class_counts: np.ndarray) -> np.ndarray:

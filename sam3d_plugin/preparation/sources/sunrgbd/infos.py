@@ -4,7 +4,6 @@ The form is that of mmdet3d's ``sunrgbd_data_utils`` after
 ``update_infos_to_v2``; names of files are relative to their folders, which
 mmdet3d's configs give as ``data_prefix``.
 """
-import pickle
 from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from ....store.errors import StoreError
 from ....store.files import list_names
 from ....store.manifest import Store
+from ..scans.infos import encode_infos
 from .scan import Calibration, SunBox, SunSource
 
 #: In the order of mmdet3d.datasets.SUNRGBDDataset.METAINFO.
@@ -116,17 +116,9 @@ def write_infos(source: SunSource, store: Store, partial: bool) -> List[str]:
 
 def _write(store: Store, version: str, split: str,
            data_list: List[Dict[str, Any]]) -> str:
-    metainfo = dict(
-        categories={
-            name: i
-            for i, name in enumerate(CLASSES)
-        },
-        dataset='sunrgbd',
-        info_version='1.1')
     file = f'{PREFIXES[version]}_infos_{split}.pkl'
     if not data_list:
         return f'{file} is not written: no scan'
-    content = pickle.dumps(dict(metainfo=metainfo, data_list=data_list))
-    store.write({file: content})
+    store.write({file: encode_infos('sunrgbd', CLASSES, data_list)})
     boxes = sum(len(info['instances']) for info in data_list)
     return f'{file}: {len(data_list)} scans, {boxes} boxes'
