@@ -10,11 +10,9 @@ from ....store.files import BackendArgs, PathLike, is_local, join
 from ....store.manifest import Store
 from ....store.posed_images import PosedImages, RGBDFrame
 from ....store.records import ItemRecord
-from ...checking.frame_agreement import sample_frames
 from ...checking.scan_checks import (Checks, check_source, read_checks,
                                      summarize_checks)
-from ...checking.source_frames import (Source, SourceFrame,
-                                       raise_if_disk_fails, thin_out)
+from ...checking.source_frames import Source, SourceFrame, sample
 from ...lifting.region_paths import name_region_files
 from ...running.frame_steps import FrameStep, Product, call_each
 from ..scans.infos import StoredScan, describe_scan, scan_files, write_split
@@ -109,19 +107,16 @@ class FuseStep(FrameStep):
     def _check(self, scan: str) -> Checks:
         """Compare some frames; what an import let through stays so."""
         imported = read_checks(self.images, scan)
-        frames, cameras = [], self.images.cameras(scan)
-        thin = cameras
-        for name in sample_frames(self.images.frames(scan)):
-            try:
-                frame = self.images.read(scan, name)
-            except FrameError as error:
-                raise_if_disk_fails(error)
-                continue
-            color, thin = thin_out(frame.color, cameras)
-            frames.append(SourceFrame(color, frame.depth * 1000, frame.pose))
+
+        def read(name: str) -> SourceFrame:
+            frame = self.images.read(scan, name)
+            return SourceFrame(frame.color, frame.depth * 1000, frame.pose)
+
+        frames, cameras = sample(
+            self.images.frames(scan), read, self.images.cameras(scan))
         return check_source(
-            Source(scan, frames, thin), imported.up == 'given', self.is_checked
-            and imported.is_checked)
+            Source(scan, frames, cameras), imported.up == 'given',
+            self.is_checked and imported.is_checked)
 
     def _frames(self, scan: str, skipped: Dict[str,
                                                str]) -> Iterator[RGBDFrame]:

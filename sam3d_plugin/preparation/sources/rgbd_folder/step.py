@@ -17,10 +17,8 @@ from ....store.posed_images import (DEPTH_TO_COLOR, IMPORT, INTRINSIC,
                                     decode_color, decode_matrix, encode_color,
                                     encode_matrix, frame_files, is_plain_jpeg)
 from ....store.records import fingerprint
-from ...checking.frame_agreement import sample_frames
 from ...checking.scan_checks import CHECKS, Checks, check_source
-from ...checking.source_frames import (Source, SourceFrame,
-                                       raise_if_disk_fails, thin_out)
+from ...checking.source_frames import Source, SourceFrame, sample
 from ...running.frame_steps import FrameStep, Product, call_each
 from ..scans.frames import LARGEST_OFFSET
 from ..scans.source_files import read_source_file
@@ -218,24 +216,19 @@ class RGBDFolderStep(FrameStep):
     def sample(self) -> Source:
         """Some frames as the recording has them; bad ones are left out."""
         names = list(self.frames)
-        frames, cameras = [], self.cameras
         sizes: List[_Sizes] = []
-        for name in sample_frames(names):
+
+        def read(name: str) -> SourceFrame:
             index, frame = names.index(name), self.frames[name]
-            try:
-                color = self._color(frame)[0]
-                depth = decode_depth(
-                    self._read(frame.depth or ''), frame.source)
-                pose = self._raw_pose(frame)
-            except FrameError as error:
-                raise_if_disk_fails(error)
-                continue
+            color = self._color(frame)[0]
+            depth = decode_depth(self._read(frame.depth or ''), frame.source)
+            found = SourceFrame(color, depth, self._raw_pose(frame),
+                                self._neighbor(names, index - 1),
+                                self._neighbor(names, index + 1))
             sizes.append((color.shape[:2], depth.shape))
-            color, cameras = thin_out(color, self.cameras)
-            frames.append(
-                SourceFrame(color, depth, pose,
-                            self._neighbor(names, index - 1),
-                            self._neighbor(names, index + 1)))
+            return found
+
+        frames, cameras = sample(names, read, self.cameras)
         if sizes:
             self.sizes = Counter(sizes).most_common(1)[0][0]
             frames = [f for f, s in zip(frames, sizes) if s == self.sizes]

@@ -22,10 +22,8 @@ from ....store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
                                     JPEG_QUALITY, Cameras, check_pose,
                                     decode_color, encode_color, encode_matrix,
                                     frame_files)
-from ...checking.frame_agreement import sample_frames
 from ...checking.scan_checks import CHECKS, check_source
-from ...checking.source_frames import (Source, SourceFrame,
-                                       raise_if_disk_fails, thin_out)
+from ...checking.source_frames import Source, SourceFrame, sample
 from ...running.frame_steps import FrameStep, Product, call_each
 from .layout import find_folders, relative_names
 from .sens import SensFile, SensHeader, decode_depth
@@ -136,28 +134,27 @@ class SensFrames(FrameStep):
 
     def _sample(self, scan: str) -> Source:
         """Some frames; bad ones are left out."""
-        frames = []
+
+        def read(item: str) -> SourceFrame:
+            frame = file.frame(int(item))
+            return SourceFrame(
+                color_pixels(frame.color, header, file.path),
+                decode_depth(frame.depth, header, file.path), frame.pose)
+
         with relative_names(self.source):
             file = self._open(scan)
-            header, name = file.header, file.path
-            cameras = cameras_of(camera_matrices(header, False, name))
-            thin = cameras
-            for item in sample_frames(self.items(scan)):
-                try:
-                    frame = file.frame(int(item))
-                    depth = decode_depth(frame.depth, header, name)
-                    color = color_pixels(frame.color, header, name)
-                except FrameError as error:
-                    raise_if_disk_fails(error)
-                    continue
-                color, thin = thin_out(color, cameras)
-                frames.append(SourceFrame(color, depth, frame.pose))
+            header = file.header
+            matrices = camera_matrices(header, False, file.path)
+            frames, cameras = sample(
+                self.items(scan), read,
+                Cameras(matrices[INTRINSIC][:3, :3],
+                        matrices[INTRINSIC_DEPTH][:3, :3],
+                        matrices[DEPTH_TO_COLOR], False))
         return Source(
             scan,
             frames,
-            thin,
-            remedy='; copy it again, or add '
-            '--unchecked')
+            cameras,
+            remedy='; copy it again, or add --unchecked')
 
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
@@ -225,13 +222,6 @@ def camera_matrices(header: SensHeader, resize_color: bool,
         INTRINSIC_DEPTH: header.depth_intrinsics,
         DEPTH_TO_COLOR: np.linalg.inv(extrinsics[0]) @ extrinsics[1]
     }
-
-
-def cameras_of(matrices: Dict[str, np.ndarray]) -> Cameras:
-    """The result of :func:`camera_matrices` as cameras."""
-    return Cameras(matrices[INTRINSIC][:3, :3],
-                   matrices[INTRINSIC_DEPTH][:3, :3], matrices[DEPTH_TO_COLOR],
-                   False)
 
 
 def color_jpeg(content: bytes, header: SensHeader, resize: bool,

@@ -1,13 +1,10 @@
 """Layout of ScanNet's files, and its splits."""
-from collections import Counter
 from contextlib import contextmanager
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence
+from typing import Dict, Iterator, Mapping, Optional, Sequence
 
 from ....store.errors import FrameError, StoreError
-from ....store.files import (BackendArgs, PathLike, exists, join, list_names,
-                             read_bytes)
-from ....store.foreign_files import decode_text
-from ..scans.source_files import brief
+from ....store.files import BackendArgs, PathLike, exists, join, list_names
+from ..scans.splits import Splits, read_list
 
 # Scans of ScanNet v2's splits.
 OFFICIAL_TOTALS = {'train': 1201, 'val': 312, 'test': 100}
@@ -15,8 +12,6 @@ OFFICIAL_TOTALS = {'train': 1201, 'val': 312, 'test': 100}
 WITHOUT_ANNOTATIONS = ('test', )
 
 _RELEASE_FOLDERS = ('scans', 'scans_test')
-
-Splits = Dict[str, List[str]]
 
 
 def source_backend_args(path: Optional[PathLike],
@@ -60,23 +55,6 @@ def find_folders(source: PathLike,
             f'{source} holds no scan folder; give the folder of the release '
             'with scans/scene0000_00/, scans/scene0000_01/, ...')
     return dict(sorted(folders.items()))
-
-
-def read_list(path: PathLike, backend_args: BackendArgs = None) -> List[str]:
-    """Scan names of a list file, one in a line; StoreError when it is missing,
-    empty or names a scan twice."""
-    try:
-        content = read_bytes(path, backend_args)
-        names = decode_text(content, 'strict').split()
-    except (OSError, ValueError) as error:
-        raise StoreError(f'{path} cannot be read ({brief(error)}); give a '
-                         'text file with one scan name in a line') from error
-    if not names:
-        raise StoreError(f'{path} names no scan; write one name in a line')
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise StoreError(f'{path} names {repeated[0]} twice; remove one')
-    return names
 
 
 def find_lists(folder: Optional[PathLike],

@@ -4,24 +4,33 @@ A split is a list of scan names; its infos are ``scannet_infos_<split>.pkl``.
 """
 import re
 from collections import Counter
-from pathlib import Path
 from typing import Collection, Dict, List, Optional, Sequence
 
+from ....store.errors import StoreError
+from ....store.files import BackendArgs, PathLike, read_bytes
 from ....store.foreign_files import decode_text
 from .scan import ScanError
+from .source_files import brief
 
 Splits = Dict[str, List[str]]
 
 
-def read_list(path: Path) -> List[str]:
-    """Names of scans from a text file, one in a line."""
+def read_list(path: PathLike, backend_args: BackendArgs = None) -> List[str]:
+    """Names of scans from a text file, one in a line.
+
+    StoreError when it is missing, empty or names a scan twice.
+    """
     try:
-        names = decode_text(path.read_bytes(), 'strict').split()
+        content = read_bytes(path, backend_args)
+        names = decode_text(content, 'strict').split()
     except (OSError, ValueError) as error:
-        raise ScanError(f'{path} cannot be read ({error}); give a text file '
-                        'with one scan name in a line') from error
+        raise StoreError(f'{path} cannot be read ({brief(error)}); give a '
+                         'text file with one scan name in a line') from error
     if not names:
-        raise ScanError(f'{path} names no scan; write one name in a line')
+        raise StoreError(f'{path} names no scan; write one name in a line')
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise StoreError(f'{path} names {repeated[0]} twice; remove one')
     return names
 
 
@@ -32,7 +41,7 @@ def parse_split(text: str) -> Splits:
         raise ScanError(f'--split {text}: write NAME=scan1,scan2 or '
                         'NAME=@FILE')
     if value.startswith('@'):
-        return {name: read_list(Path(value[1:]))}
+        return {name: read_list(value[1:])}
     return {name: [scan for scan in value.split(',') if scan]}
 
 
