@@ -2,7 +2,7 @@
 
 Shapes: R regions, C channels, H W pixels, h w features.
 """
-from typing import Any, Callable, Dict, List, Optional, Sequence, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from torch import Tensor
@@ -16,9 +16,11 @@ from ...store.records import ItemRecord
 from ...store.region_features import (KIND, RegionFeatureArrays, pack_features,
                                       to_feature_arrays, unpack_features)
 from ...store.region_maps import RegionMaps
-from ..running.frame_steps import PosedFramesStep, Product
+from ..running.frame_steps import PosedFramesStep, Product, call_each
 from .encoders import ImageEncoder
 from .region_pooling import pool_regions
+
+_Input = Tuple[np.ndarray, np.ndarray]
 
 
 class RegionFeatureStep(PosedFramesStep):
@@ -64,38 +66,33 @@ class RegionFeatureStep(PosedFramesStep):
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
         """Encode some frames and pool their regions."""
-        inputs = [self._read(scan, item) for item in items]
+        inputs = call_each(lambda item: self._read(scan, item), items)
         images = [i[0] for i in inputs if not isinstance(i, FrameError)]
         maps = iter(self.encoder.encode(images) if images else ())
-        return [
-            i if isinstance(i, FrameError) else self._pool(
-                scan, item, i[1], next(maps))
-            for item, i in zip(items, inputs)
-        ]
 
-    def _read(self, scan: str,
-              frame: str) -> Union[List[np.ndarray], FrameError]:
+        def pool(item: str, read: Union[_Input, FrameError]) -> Product:
+            if isinstance(read, FrameError):
+                raise read
+            return self._pool(scan, item, read[1], next(maps))
+
+        return call_each(lambda pair: pool(*pair), zip(items, inputs))
+
+    def _read(self, scan: str, frame: str) -> _Input:
         """Image and id map of a frame, of one size."""
-        try:
-            regions = self.maps.read(scan, frame)
-            color = self.images.read_color(scan, frame)
-        except FrameError as error:
-            return error
+        regions = self.maps.read(scan, frame)
+        color = self.images.read_color(scan, frame)
         if regions.shape != color.shape[:2]:
-            return FrameError(
+            raise FrameError(
                 f'id map {scan}/{frame}.png is '
                 f'{regions.shape[1]}x{regions.shape[0]}, the color image '
                 f'{color.shape[1]}x{color.shape[0]}; make the id map again')
-        return [color, regions]
+        return color, regions
 
     def _pool(self, scan: str, frame: str, regions: np.ndarray,
-              feature_map: Tensor) -> Union[Product, FrameError]:
+              feature_map: Tensor) -> Product:
         pooled = pool_regions(feature_map, regions, int(regions.max()))
         path, = self.paths(scan, frame)
-        try:
-            arrays = to_feature_arrays(*pooled, path)
-        except FrameError as error:
-            return error
+        arrays = to_feature_arrays(*pooled, path)
         count, channels = arrays.mean.shape
         return Product({path: pack_features({frame: arrays})},
                        dict(regions=count, channels=channels))

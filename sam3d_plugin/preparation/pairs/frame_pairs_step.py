@@ -17,17 +17,7 @@ from ...store.files import BackendArgs, PathLike, join
 from ...store.frame_rows import SUFFIX, pack_frames
 from ...store.posed_images import PosedImages
 from ..running.frame_steps import FrameStep, Product, call_each
-
-# Voxel indices of one axis; the world ends at a million voxels.
-_BITS = 21
-
-
-def occupied_voxels(points: np.ndarray, voxel_size: float) -> np.ndarray:
-    """(V,) sorted keys of the voxels that hold one of (N, 3) points."""
-    indices = np.floor(points / voxel_size).astype(np.int64)
-    indices = indices + (1 << _BITS - 1)
-    keys = (indices[:, 0] << 2 * _BITS) + (indices[:, 1] << _BITS)
-    return np.unique(keys + indices[:, 2])
+from ..voxels import voxel_keys
 
 
 def overlaps_of(voxels: Sequence[np.ndarray]) -> np.ndarray:
@@ -134,4 +124,4 @@ class FramePairsStep(FrameStep):
         intrinsics = self.images.cameras(scan).depth_intrinsics
         xyz = back_project(depth, intrinsics, pixels)
         world = transform(xyz, self.images.read_pose(scan, name))
-        return occupied_voxels(world, self.voxel_size)
+        return np.unique(voxel_keys(world, self.voxel_size))

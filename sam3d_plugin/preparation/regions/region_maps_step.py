@@ -2,7 +2,7 @@
 
 Shapes: H W pixels, R regions.
 """
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ...store.errors import FrameError
 from ...store.files import BackendArgs, PathLike, join
 from ...store.posed_images import PosedImages, RGBDFrame
 from ...store.region_maps import check_region_map, encode_region_map
-from ..running.frame_steps import PosedFramesStep, Product
+from ..running.frame_steps import PosedFramesStep, Product, call_each
 from .generators import RegionGenerator
 
 
@@ -45,13 +45,10 @@ class RegionMapStep(PosedFramesStep):
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
         """Find the regions of some frames."""
-        frames = [self._read(scan, item) for item in items]
+        frames = call_each(lambda item: self._read(scan, item), items)
         usable = [frame for frame in frames if isinstance(frame, RGBDFrame)]
         maps = iter(self.generator.generate(usable) if usable else ())
-        return [
-            self._product(frame, next(maps))
-            if isinstance(frame, RGBDFrame) else frame for frame in frames
-        ]
+        return call_each(lambda frame: self._product(frame, maps), frames)
 
     def inputs(self, scan: str, item: str) -> Dict[str, str]:
         """The frame, and what the generator reads besides."""
@@ -59,30 +56,27 @@ class RegionMapStep(PosedFramesStep):
             self.generator.inputs(scan, item),
             frame=self.images.checksum(scan, item))
 
-    def _read(self, scan: str, name: str) -> Union[RGBDFrame, FrameError]:
-        try:
-            if self.generator.needs_depth:
-                return self.images.read(scan, name)
-            return RGBDFrame(
-                scan=scan,
-                name=name,
-                color=self.images.read_color(scan, name),
-                depth=np.zeros((0, 0), np.float32),
-                pose=np.full((4, 4), np.nan),
-                cameras=self.images.cameras(scan))
-        except FrameError as error:
-            return error
+    def _read(self, scan: str, name: str) -> RGBDFrame:
+        if self.generator.needs_depth:
+            return self.images.read(scan, name)
+        return RGBDFrame(
+            scan=scan,
+            name=name,
+            color=self.images.read_color(scan, name),
+            depth=np.zeros((0, 0), np.float32),
+            pose=np.full((4, 4), np.nan),
+            cameras=self.images.cameras(scan))
 
-    def _product(
-            self, frame: RGBDFrame,
-            ids: Union[np.ndarray, FrameError]) -> Union[Product, FrameError]:
+    def _product(self, frame: Union[RGBDFrame, FrameError],
+                 maps: Iterator[Union[np.ndarray, FrameError]]) -> Product:
+        """The next map as a product; raises what a frame has instead."""
+        if isinstance(frame, FrameError):
+            raise frame
+        ids = next(maps)
         if isinstance(ids, FrameError):
-            return ids
+            raise ids
         path, = self.paths(frame.scan, frame.name)
-        try:
-            ids = check_region_map(ids, path)
-        except FrameError as error:
-            return error
+        ids = check_region_map(ids, path)
         if ids.shape != frame.color.shape[:2]:
             raise AssertionError(f'{self.generator.name} made a map of '
                                  f'{ids.shape} for {frame.color.shape[:2]}')

@@ -7,11 +7,12 @@ members, which add up when two are merged.
 Shapes: S segments, P pairs of segments that touch.
 """
 from dataclasses import dataclass
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Tuple
 
 import numpy as np
 
 from ...ops import _graph_kernels as kernels
+from ...ops.graph_segmentation import segment_graph
 
 
 @dataclass(frozen=True)
@@ -204,3 +205,46 @@ def _join_mutual(first: np.ndarray, second: np.ndarray,
     target = np.arange(num_segments)
     target[second[is_mutual]] = first[is_mutual]
     return np.unique(target, return_inverse=True)[1].reshape(-1)
+
+
+def sum_members(labels: np.ndarray, lab: np.ndarray, xyz: np.ndarray,
+                normals: np.ndarray) -> Segments:
+    """Sums over the members of each of (N,) labels.
+
+    ``lab``, ``xyz`` (meters) and ``normals`` (0 = none) are (N, 3).
+    """
+    count = int(labels.max()) + 1
+    has_normal = np.flatnonzero(normals.any(axis=1))
+    owners = labels[has_normal]
+    return Segments(
+        counts=np.bincount(labels, minlength=count).astype(np.float64),
+        colors=sum_by_label(lab, labels, count),
+        surfaces=np.bincount(owners, minlength=count).astype(np.float64),
+        tensors=sum_by_label(
+            square_tensors(normals[has_normal]), owners, count),
+        centers=sum_by_label(xyz[has_normal], owners, count))
+
+
+def segment_nodes(lab: np.ndarray,
+                  xyz: np.ndarray,
+                  normals: np.ndarray,
+                  edges: Tuple[np.ndarray, np.ndarray, np.ndarray],
+                  scale: float,
+                  cost: PairCost,
+                  threshold: float,
+                  min_count: int,
+                  steps: int = 1) -> np.ndarray:
+    """(N,) int64 labels >= 0 of pixels or points after both stages.
+
+    Edges are sources, targets and weights, which count ``steps`` to a unit
+    of ``scale``; see :func:`sum_members` for the nodes.
+    """
+    sources, targets, weights = edges
+    # Small enough not to swallow what the second stage can still place.
+    labels = segment_graph(sources, targets, weights, len(lab), scale * steps,
+                           max(min_count // 3, 1))
+    pairs = find_pairs(labels, sources, targets, weights / np.float32(steps))
+    merged = merge_segments(
+        sum_members(labels, lab, xyz, normals), pairs, cost, threshold,
+        min_count)
+    return merged[labels]

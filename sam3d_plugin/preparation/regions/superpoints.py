@@ -12,10 +12,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ...ops import _normal_kernels as kernels
-from ...ops.graph_segmentation import segment_graph
 from ...store.errors import StoreError, UserError
-from .segment_merging import (PairCost, Segments, find_pairs, merge_segments,
-                              square_tensors, sum_by_label)
+from ..voxels import voxel_keys
+from .segment_merging import PairCost, segment_nodes, sum_by_label
 
 
 @dataclass(frozen=True)
@@ -109,21 +108,14 @@ def make_superpoints(
     """
     if len(xyz) == 0 or not np.isfinite(xyz).all():
         raise UserError('points are missing or not finite')
-    voxels = _voxels(xyz, options.voxel)
+    keys = voxel_keys(xyz - xyz.min(axis=0), options.voxel)
+    voxels = np.unique(keys, return_inverse=True)[1].reshape(-1)
     num_voxels = int(voxels.max()) + 1
     sizes = np.bincount(voxels)[:, None]
     centers = sum_by_label(xyz, voxels, num_voxels) / sizes
     lab = _lab(sum_by_label(rgb, voxels, num_voxels) / sizes)
     ids = _segment_voxels(centers, lab, options)[voxels]
     return _number_by_first(ids)
-
-
-def _voxels(xyz: np.ndarray, spacing: float) -> np.ndarray:
-    """(N,) voxel of each point, without empty ones."""
-    cells = np.floor((xyz - xyz.min(axis=0)) / spacing).astype(np.int64)
-    counts = cells.max(axis=0) + 1
-    keys = (cells[:, 0] * counts[1] + cells[:, 1]) * counts[2] + cells[:, 2]
-    return np.unique(keys, return_inverse=True)[1].reshape(-1)
 
 
 def _number_by_first(labels: np.ndarray) -> np.ndarray:
@@ -140,36 +132,17 @@ def _segment_voxels(xyz: np.ndarray, lab: np.ndarray,
     count = min(options.neighbors + 1, len(xyz))
     neighbors = cKDTree(xyz).query(xyz, count)[1].reshape(len(xyz), count)
     normals = point_normals(xyz, neighbors)
-    sources, targets, weights = kernels.point_edges(xyz, normals, lab,
-                                                    neighbors, options.step,
-                                                    options.normal,
-                                                    options.contrast)
-    min_count = int(np.ceil(options.min_area * options.voxels_per_area))
-    labels = segment_graph(sources, targets, weights, len(xyz), options.scale,
-                           max(min_count // 3, 1))
+    edges = kernels.point_edges(xyz, normals, lab, neighbors, options.step,
+                                options.normal, options.contrast)
     cost = PairCost(options.border, options.color, options.turn,
                     options.offset, options.size_power,
                     options.voxels_per_area)
-    merged = merge_segments(
-        _sum_points(labels, lab, xyz, normals),
-        find_pairs(labels, sources, targets, weights), cost, options.threshold,
-        min_count)
-    return merged[labels]
+    return segment_nodes(
+        lab, xyz, normals, edges, options.scale, cost, options.threshold,
+        int(np.ceil(options.min_area * options.voxels_per_area)))
 
 
 def _lab(rgb: np.ndarray) -> np.ndarray:
     """(N, 3) float32 Lab of colors 0 to 255."""
     image = (np.asarray(rgb, dtype=np.float32) / np.float32(255))[None]
     return cv2.cvtColor(image, cv2.COLOR_RGB2LAB)[0]
-
-
-def _sum_points(labels: np.ndarray, lab: np.ndarray, xyz: np.ndarray,
-                normals: np.ndarray) -> Segments:
-    count = int(labels.max()) + 1
-    sizes = np.bincount(labels, minlength=count).astype(np.float64)
-    return Segments(
-        counts=sizes,
-        colors=sum_by_label(lab, labels, count),
-        surfaces=sizes,
-        tensors=sum_by_label(square_tensors(normals), labels, count),
-        centers=sum_by_label(xyz, labels, count))

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from ....ops.random_state import seeded
 from ....store.errors import StoreError
+from ...checkpoints import sha256_of
 from ...running.devices import find_device
-from ._timm_checkpoint import load_weights, read_fitting, sha256_of
+from ._timm_checkpoint import load_weights, read_fitting
 from .base import ImageEncoder, Size, fit_size
 
 AUTOCAST = dict(none=None, bfloat16=torch.bfloat16, float16=torch.float16)

@@ -11,6 +11,7 @@ from ....store.files import (BackendArgs, PathLike, fingerprint_of_files, join,
                              read_bytes)
 from ....store.posed_images import RGBDFrame, decode_image
 from ...ids import find_no_id
+from ...running.frame_steps import call_each
 from .base import (OVERLAP_RULES, RegionGenerator, check_areas, merge_masks,
                    number_regions)
 from .mask_lists import decode_mask_list
@@ -114,13 +115,7 @@ class PrecomputedRegions(RegionGenerator):
             labels=self._read_labels,
             rle=self._read_masks,
             vertices=self._render_groups)[self.form]
-        results: List[Union[np.ndarray, FrameError]] = []
-        for frame in frames:
-            try:
-                results.append(read(frame))
-            except FrameError as error:
-                results.append(error)
-        return results
+        return call_each(read, frames)
 
     def _read_labels(self, frame: RGBDFrame) -> np.ndarray:
         content, name = self._read_file(frame)

@@ -24,7 +24,7 @@ from .sam_batched import (HalvingBatches, encode_crops, place_points,
 Found = Tuple[np.ndarray, np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass
 class MaskSettings:
     """Settings of the automatic masks, named and defaulted as in SAM.
 

@@ -4,25 +4,21 @@ What a checkpoint holds is read from the shapes of its weights, so that a
 file of another model than the one asked for is named, and a SAM of another
 size than the published three needs no description.
 """
-import hashlib
-import pickle
-import struct
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Dict, Mapping, Tuple
+from typing import Dict, Mapping, Tuple
 
 import torch
-from mmengine import fileio
 from segment_anything import modeling, sam_model_registry
 from torch import Tensor
 
 from ....store.errors import StoreError
 from ....store.files import BackendArgs, PathLike
+from ...checkpoints import read_weights, sha256_of
 
 # Not visible in the weights; all published SAMs have it.
 _DECODER_HEADS = 8
 _PATCHES = 'image_encoder.patch_embed.proj.weight'
-_CHUNK = 1 << 22  # bytes
 _LAYER_NORM = partial(torch.nn.LayerNorm, eps=1e-6)
 
 
@@ -174,14 +170,11 @@ def describe_checkpoint(path: PathLike,
     StoreError when it is missing, damaged, not a SAM, or not the
     ``model_type`` asked for.
     """
-    weights = _read_weights(path, 'meta', backend_args)
+    weights = read_weights(path, 'meta', backend_args)
     architecture = _architecture(weights, path, model_type)
-    digest = hashlib.sha256()
-    with fileio.get_local_path(str(path), backend_args) as local:
-        with open(local, 'rb') as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    return dict(model=architecture.name, checkpoint_sha256=digest.hexdigest())
+    return dict(
+        model=architecture.name,
+        checkpoint_sha256=sha256_of(path, backend_args))
 
 
 def load_sam(path: PathLike,
@@ -192,7 +185,7 @@ def load_sam(path: PathLike,
     StoreError as in :func:`describe_checkpoint`, or when it has other weights
     than a SAM of its size.
     """
-    weights = _read_weights(path, 'cpu', backend_args)
+    weights = read_weights(path, 'cpu', backend_args)
     architecture = _architecture(weights, path, model_type)
     sam = build_sam(architecture)
     try:
@@ -220,32 +213,3 @@ def _architecture(weights: Mapping[str, Tensor], path: PathLike,
         raise StoreError(f'{path} holds SAM {found}, not {model_type}; set '
                          f'model_type={found.name} or give another file')
     return found
-
-
-def _read_weights(path: PathLike, device: str,
-                  backend_args: BackendArgs) -> Mapping[str, Tensor]:
-    """State dict of a file; on device ``meta`` names and shapes only."""
-    try:
-        with fileio.get_local_path(str(path), backend_args) as local:
-            content: Any = torch.load(
-                local, map_location=device, weights_only=True)
-    except FileNotFoundError:
-        raise StoreError(f'SAM checkpoint {path} is missing; give the path '
-                         'of a file of segment_anything') from None
-    except pickle.UnpicklingError as error:
-        # torch's own text advises to run what the file holds.
-        raise StoreError(f'{path} is not a readable checkpoint of plain '
-                         'weights: it is damaged or holds other objects '
-                         'too') from error
-    except (RuntimeError, OSError, EOFError, KeyError, ValueError, IndexError,
-            struct.error) as error:
-        raise StoreError(f'{path} is not a readable checkpoint of plain '
-                         f'weights: {str(error).splitlines()[0]}') from error
-    # Fine-tuning code wraps the weights.
-    for key in ('model', 'state_dict'):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict):
-        raise StoreError(f'{path} holds a {type(content).__name__}, not '
-                         'named weights')
-    return {k: v for k, v in content.items() if isinstance(v, Tensor)}

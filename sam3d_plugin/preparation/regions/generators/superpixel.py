@@ -13,14 +13,13 @@ import cv2
 import numpy as np
 
 from ....ops import _frame_kernels as kernels
-from ....ops.graph_segmentation import segment_graph
 from ....ops.projection import (back_project, project, scale_intrinsics,
                                 transform)
 from ....ops.registration import color_pixels_of_depth
 from ....store.errors import FrameError, UserError
 from ....store.posed_images import RGBDFrame
-from ..segment_merging import (PairCost, Segments, find_pairs, merge_segments,
-                               square_tensors, sum_by_label)
+from ...running.frame_steps import call_each
+from ..segment_merging import PairCost, segment_nodes
 from .base import RegionGenerator, number_regions
 
 # Farther than any depth, and what cv2 takes for pixels outside an image.
@@ -93,43 +92,34 @@ class SuperpixelRegions(RegionGenerator):
             self, frames: Sequence[RGBDFrame]
     ) -> List[Union[np.ndarray, FrameError]]:
         """See :class:`RegionGenerator`."""
-        return [self._generate_one(frame) for frame in frames]
+        return call_each(self._generate_one, frames)
 
-    def _generate_one(self, frame: RGBDFrame) -> Union[np.ndarray, FrameError]:
+    def _generate_one(self, frame: RGBDFrame) -> np.ndarray:
         height, width = frame.color.shape[:2]
         shape = working_shape((height, width), self.long_side)
         lab = lab_image(frame.color, shape, self.blur)
         xyz, normals = surface_images(frame, shape)
         ids = self._segment(lab, xyz, normals)
         area = ids.size
-        try:
-            ids = number_regions(ids + 1, f'{frame.scan}/{frame.name}',
-                                 int(np.ceil(self.min_share * area)),
-                                 max(int(self.max_share * area), 1))
-        except FrameError as error:
-            return error
+        ids = number_regions(ids + 1, f'{frame.scan}/{frame.name}',
+                             int(np.ceil(self.min_share * area)),
+                             max(int(self.max_share * area), 1))
         return cv2.resize(
             ids, (width, height), interpolation=cv2.INTER_NEAREST)
 
     def _segment(self, lab: np.ndarray, xyz: np.ndarray,
                  normals: np.ndarray) -> np.ndarray:
         """(H, W) int64 labels >= 0."""
-        shape, area = lab.shape[:2], lab.shape[0] * lab.shape[1]
-        min_area = int(np.ceil(self.min_share * area))
-        sources, targets, weights = kernels.pixel_edges(
-            lab, xyz, normals, self.depth_weight, self.normal_weight)
-        # Small enough not to swallow what the second stage can still place.
-        labels = segment_graph(sources, targets, weights, area,
-                               self.scale * kernels.STEPS_PER_UNIT,
-                               max(min_area // 3, 1))
-        pairs = find_pairs(labels, sources, targets,
-                           weights / np.float32(kernels.STEPS_PER_UNIT))
+        area = lab.shape[0] * lab.shape[1]
         cost = PairCost(self.border, self.color, self.turn, self.offset,
                         self.size_power, area)
-        merged = merge_segments(
-            sum_pixels(labels, lab, xyz, normals), pairs, cost, self.threshold,
-            min_area)
-        return merged[labels].reshape(shape)
+        labels = segment_nodes(
+            lab.reshape(-1, 3), xyz.reshape(-1, 3), normals.reshape(-1, 3),
+            kernels.pixel_edges(lab, xyz, normals, self.depth_weight,
+                                self.normal_weight),
+            self.scale, cost, self.threshold,
+            int(np.ceil(self.min_share * area)), kernels.STEPS_PER_UNIT)
+        return labels.reshape(lab.shape[:2])
 
 
 def working_shape(shape: Tuple[int, int],
@@ -205,19 +195,3 @@ def _moved_depth(frame: RGBDFrame, intrinsics: np.ndarray,
         nearest.reshape(-1),
         pixels.reshape(-1)[seen], z.astype(np.float32))
     return nearest
-
-
-def sum_pixels(labels: np.ndarray, lab: np.ndarray, xyz: np.ndarray,
-               normals: np.ndarray) -> Segments:
-    """Sums over the pixels of each of (H * W,) labels."""
-    count = int(labels.max()) + 1
-    normals = normals.reshape(-1, 3)
-    has_normal = np.flatnonzero(normals.any(axis=1))
-    owners = labels[has_normal]
-    return Segments(
-        counts=np.bincount(labels, minlength=count).astype(np.float64),
-        colors=sum_by_label(lab.reshape(-1, 3), labels, count),
-        surfaces=np.bincount(owners, minlength=count).astype(np.float64),
-        tensors=sum_by_label(
-            square_tensors(normals[has_normal]), owners, count),
-        centers=sum_by_label(xyz.reshape(-1, 3)[has_normal], owners, count))

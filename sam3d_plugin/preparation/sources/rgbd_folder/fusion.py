@@ -14,10 +14,8 @@ from ....ops.projection import back_project, transform
 from ....ops.registration import color_pixels_of_depth
 from ....store.errors import FrameError
 from ....store.posed_images import RGBDFrame
+from ...voxels import voxel_keys
 
-# Voxel coordinates of 21 bits each in one int64.
-_BITS = 21
-_LIMIT = 1 << (_BITS - 1)
 # Frames between two merges of the sums; bounds the memory.
 _MERGE_EVERY = 8
 
@@ -37,16 +35,6 @@ def frame_cloud(frame: RGBDFrame,
     points = back_project(frame.depth, cameras.depth_intrinsics, pixels)
     xyz = transform(points.astype(np.float64), frame.pose)
     return xyz, frame.color.reshape(-1, 3)[colors[pixels]].astype(np.float64)
-
-
-def voxel_keys(xyz: np.ndarray, voxel: float) -> np.ndarray:
-    """(N,) int64, equal for points of one voxel; FrameError for points beyond
-    1,000 km from the origin (voxels of 1 m; smaller in proportion)."""
-    cells = np.floor(xyz / voxel).astype(np.int64) + _LIMIT
-    if cells.size and (cells.min() < 0 or cells.max() >= 2 * _LIMIT):
-        raise FrameError('points are too far from the origin for voxels of '
-                         f'{voxel:g} m; check the poses')
-    return (cells[:, 0] << (2 * _BITS)) | (cells[:, 1] << _BITS) | cells[:, 2]
 
 
 def _sum_by_key(keys: np.ndarray,
