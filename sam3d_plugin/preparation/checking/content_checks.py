@@ -15,12 +15,12 @@ from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 from zipfile import BadZipFile
 
 import numpy as np
-from PIL import Image
 
 from ...store.errors import FrameError, StoreError
 from ...store.files import (BackendArgs, checksum, exists, join, list_names,
                             read_bytes, size_of)
 from ...store.frame_rows import unpack_frames
+from ...store.image_files import image_size
 from ...store.manifest import HEADER, Store
 from ...store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
                                    PosedImages, check_pose, decode_color,
@@ -101,10 +101,11 @@ def _check_posed_image(checked: Checked, path: str,
         decode_color(content, name)
     elif file.suffix == '.png':
         shape = decode_depth(content, name).shape
-        color = checked.files.get(str(file.with_suffix('.jpg')), b'')
-        if _image_size(color) not in (None, shape) and _is_single(
-                checked, str(file.parent)):
-            yield 'depth and color are of different sizes'
+        color = str(file.with_suffix('.jpg'))
+        with suppress(KeyError, FrameError):  # which have their own complaint
+            if image_size(checked.files[color], color) != shape and _is_single(
+                    checked, str(file.parent)):
+                yield 'depth and color are of different sizes'
 
 
 def _is_single(checked: Checked, scan: str) -> bool:
@@ -114,22 +115,12 @@ def _is_single(checked: Checked, scan: str) -> bool:
     return False
 
 
-def _image_size(content: bytes) -> Optional[Tuple[int, int]]:
-    """H, W in an image's header; None when it is not an image."""
-    with suppress(OSError, Image.DecompressionBombError):
-        with Image.open(io.BytesIO(content)) as image:
-            return image.height, image.width
-    return None
-
-
 def _size_beside(checked: Checked, path: str) -> Optional[Tuple[int, int]]:
     """H, W of an image in posed_images; None when there is none."""
-    try:
-        return _image_size(
-            read_bytes(
-                checked.beside('posed_images', path), checked.backend_args))
-    except FileNotFoundError:
-        return None
+    file = checked.beside('posed_images', path)
+    with suppress(FileNotFoundError, FrameError):
+        return image_size(read_bytes(file, checked.backend_args), path)
+    return None
 
 
 def _check_region_map(checked: Checked, path: str,

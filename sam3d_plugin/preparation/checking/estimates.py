@@ -227,7 +227,10 @@ def estimate(step: FrameStep,
     step keeps to one process and there is a GPU.
     """
     if not device:
-        device = 'GPU' if step.in_process and _has_gpu() else 'CPU'
+        device = 'CPU'
+        if step.in_process:
+            import torch  # takes seconds, and most steps do without
+            device = 'GPU' if torch.cuda.is_available() else 'CPU'
     workers = worker_count(step, options.workers, Console(quiet=True))
     return Estimate(
         step=step.kind,
@@ -239,8 +242,3 @@ def estimate(step: FrameStep,
         device=device,
         sample=sample,
         free=free_space(out, options.backend_args))
-
-
-def _has_gpu() -> bool:
-    import torch  # takes seconds, and most steps do without
-    return torch.cuda.is_available()

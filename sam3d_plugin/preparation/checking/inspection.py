@@ -103,7 +103,9 @@ class ScanInspection:
                 notes.append(f'the id map has another size, {ids.shape}')
                 ids = None
         except FrameError as error:
-            notes.append(self._why_no_map(name) or self._shorten(error))
+            reason = self.skipped('region_maps').get(name)
+            notes.append(
+                f'skipped: {reason}' if reason else self._shorten(error))
         if ids is not None and self.groups is not None:
             groups = self._groups_of(name, int(ids.max()), notes)
         return FramePanels(name, color, ids, depth, groups, '; '.join(notes))
@@ -121,10 +123,6 @@ class ScanInspection:
 
     def _shorten(self, error: Exception) -> str:
         return str(error).replace(f'{self.data}/', '')
-
-    def _why_no_map(self, name: str) -> str:
-        skipped = self.skipped('region_maps')
-        return f'skipped: {skipped[name]}' if name in skipped else ''
 
     def skipped(self, folder: str) -> Dict[str, str]:
         """Reasons by frame, from the scan's record in one of the stores."""

@@ -53,8 +53,10 @@ def page_content(inspection: ScanInspection,
     if inspection.groups is not None:
         tables['Groups'], chart = _group_part(inspection)
         histograms.append(chart)
-    if _has_features(inspection):
-        tables['Region features'] = _feature_rows(inspection)
+    features = RegionFeatures(
+        join(inspection.data, 'region_features'), inspection.backend_args)
+    if inspection.scan in features.scans():
+        tables['Region features'] = _feature_rows(features, inspection.scan)
     return PageContent(
         inspection.scan, f'{inspection.data.rstrip("/").rpartition("/")[2]}: '
         f'{len(shown)} of {len(names)} frames shown', inspection.panels(shown),
@@ -122,19 +124,11 @@ def _group_part(inspection: ScanInspection) -> Tuple[Rows, Histogram]:
                            [str(i) for i in order], here[order].tolist())
 
 
-def _has_features(inspection: ScanInspection) -> bool:
-    features = RegionFeatures(
-        join(inspection.data, 'region_features'), inspection.backend_args)
-    return inspection.scan in features.scans()
-
-
-def _feature_rows(inspection: ScanInspection) -> Rows:
-    features = RegionFeatures(
-        join(inspection.data, 'region_features'), inspection.backend_args)
-    mean = features.read_scan(inspection.scan, 'mean')
+def _feature_rows(features: RegionFeatures, scan: str) -> Rows:
+    mean = features.read_scan(scan, 'mean')
     norms = np.linalg.norm(mean.astype(np.float32), axis=1)
     return [('regions × channels', f'{len(mean):,} × {mean.shape[1]}'),
-            ('frames', f'{len(features.frames(inspection.scan)):,}'),
+            ('frames', f'{len(features.frames(scan)):,}'),
             ('norm of the mean feature, min / median / max',
              _spread(norms, '.2f') if len(norms) else 'none')]
 

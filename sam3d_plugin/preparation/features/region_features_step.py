@@ -2,7 +2,7 @@
 
 Shapes: R regions, C channels, H W pixels, h w features.
 """
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Sequence, Tuple, Union
 
 import numpy as np
 from torch import Tensor
@@ -119,12 +119,3 @@ class RegionFeatureStep(PosedFramesStep):
             }
             frames[frame] = (own or packed)[frame]
         return {name: pack_features(frames)} if frames else {}
-
-
-def default_folders(data: PathLike, regions: Optional[PathLike],
-                    out: Optional[PathLike]) -> List[str]:
-    """Folders of id maps and features, by default those of the data set."""
-    return [
-        join(data, 'region_maps') if regions is None else str(regions),
-        join(data, KIND) if out is None else str(out)
-    ]

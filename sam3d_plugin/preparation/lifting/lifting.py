@@ -3,16 +3,15 @@
 The arithmetic is in :mod:`sam3d_plugin.ops.lifting`. Shapes: N points,
 H W pixels.
 """
-import io
 from typing import Tuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from ...ops.lifting import depth_regions, lift_regions, projection_matrix
 from ...ops.projection import transform
 from ...store.errors import FrameError
 from ...store.files import read_bytes
+from ...store.image_files import image_size
 from ...store.posed_images import INTRINSIC_DEPTH, PosedImages, RGBDFrame
 from ...store.region_maps import RegionMaps
 
@@ -54,19 +53,13 @@ def read_frame(images: PosedImages, maps: RegionMaps, scan: str,
 
 def _black_image(images: PosedImages, scan: str, name: str) -> np.ndarray:
     """(H, W, 3) zeros that take no memory."""
-    path = images.label(scan, f'{name}.jpg')
+    file = f'{name}.jpg'
+    label = images.label(scan, file)
     try:
-        content = read_bytes(
-            images.path(scan, f'{name}.jpg'), images.backend_args)
-        with Image.open(io.BytesIO(content)) as image:
-            width, height = image.size
+        content = read_bytes(images.path(scan, file), images.backend_args)
     except FileNotFoundError:
-        raise FrameError(f'{path} is missing') from None
-    except UnidentifiedImageError:
-        raise FrameError(f'{path} is not an image') from None
-    except (OSError, SyntaxError) as error:
-        raise FrameError(f'{path} is not an image ({error})') from error
-    return np.broadcast_to(np.uint8(0), (height, width, 3))
+        raise FrameError(f'{label} is missing') from None
+    return np.broadcast_to(np.uint8(0), (*image_size(content, label), 3))
 
 
 def frame_points(frame: RGBDFrame,
@@ -111,11 +104,3 @@ def see_points(
     return lift_regions(xyz, frame.depth, region_map,
                         projection_matrix(cameras.depth_intrinsics, to_depth),
                         color_projection, depth_tolerance)
-
-
-def lift_to_points(xyz: np.ndarray,
-                   frame: RGBDFrame,
-                   region_map: np.ndarray,
-                   depth_tolerance: float = DEPTH_TOLERANCE) -> np.ndarray:
-    """(N,) uint16 ids of :func:`see_points`, 0 = in no region or not seen."""
-    return see_points(xyz, frame, region_map, depth_tolerance)[0]

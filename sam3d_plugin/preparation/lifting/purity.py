@@ -7,6 +7,7 @@ from typing import Tuple
 
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics.cluster import contingency_matrix
 
 
 @dataclass(frozen=True)
@@ -79,14 +80,10 @@ def _majorities(regions: np.ndarray,
                 instances: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """(R,) majority instance of each region, the lowest of equal ones, and
     (R,) numbers of points that are of it."""
-    region_names, row = np.unique(regions, return_inverse=True)
-    names, column = np.unique(instances, return_inverse=True)
-    pairs, counts = np.unique(
-        row.astype(np.int64) * max(len(names), 1) + column, return_counts=True)
-    rows = pairs // max(len(names), 1)
-    order = np.lexsort((pairs, -counts, rows))
-    first = order[np.searchsorted(rows[order], np.arange(len(region_names)))]
-    return names[pairs[first] % max(len(names), 1)], counts[first]
+    if not len(regions):
+        return instances, np.zeros(0, np.int64)
+    counts = contingency_matrix(regions, instances)
+    return np.unique(instances)[counts.argmax(axis=1)], counts.max(axis=1)
 
 
 def _share(part: float, whole: float) -> float:

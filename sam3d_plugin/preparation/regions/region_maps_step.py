@@ -2,7 +2,7 @@
 
 Shapes: H W pixels, R regions.
 """
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
+from typing import Any, Dict, Iterator, List, Sequence, Union
 
 import numpy as np
 
@@ -83,8 +83,3 @@ class RegionMapStep(PosedFramesStep):
         covered = np.count_nonzero(ids) / ids.size
         return Product({path: encode_region_map(ids)},
                        dict(regions=int(ids.max()), covered=round(covered, 4)))
-
-
-def default_folder(data: PathLike, out: Optional[PathLike]) -> str:
-    """Folder of the id maps of a data set."""
-    return join(data, 'region_maps') if out is None else str(out)

@@ -37,11 +37,8 @@ class SuperpointOptions:
             above the other's plane.
         normal (float): Between voxels: weight of 1 - cosine.
         contrast (float): Between voxels: weight of the distance in Lab.
-        border (float): Between segments, see :class:`PairCost`.
-        color (float): Between segments, see :class:`PairCost`.
-        turn (float): Between segments, see :class:`PairCost`.
-        offset (float): Between segments, see :class:`PairCost`.
-        size_power (float): See :class:`PairCost`; sizes in square meters.
+        border, color, turn, offset, size_power (float): Between segments,
+            see :class:`PairCost`; sizes in square meters.
     """
     voxel: float = 0.02
     neighbors: int = 10

@@ -49,11 +49,8 @@ class SuperpixelRegions(RegionGenerator):
         depth_weight (float): Of steps in depth between pixels, in Lab per
             meter at one meter.
         normal_weight (float): Of turns between pixels, in Lab per 1 - cosine.
-        border (float): See :class:`PairCost`.
-        color (float): See :class:`PairCost`.
-        turn (float): See :class:`PairCost`.
-        offset (float): See :class:`PairCost`.
-        size_power (float): See :class:`PairCost`.
+        border, color, turn, offset, size_power (float): See
+            :class:`PairCost`.
     """
     scale: float = 10.0
     threshold: float = 4.0

@@ -94,7 +94,9 @@ def match_files(root: str, parts: Dict[str, Place],
                              f'name ({names}); see --help for the layouts')
     frames = []
     for number, files in sorted(found.items()):
-        frame = FrameFiles(f'{number:05d}', _source_name(files))
+        path = next(iter(files.values()))[0]
+        frame = FrameFiles(f'{number:05d}',
+                           PurePosixPath(path).name.partition('.')[0])
         for part in parts:
             paths = files.get(part, [])
             if len(paths) > 1:
@@ -112,11 +114,6 @@ def match_files(root: str, parts: Dict[str, Place],
 
 _TITLES = {'color': 'color image', 'depth': 'depth image', 'pose': 'pose'}
 _FIELDS = {'color': 'color', 'depth': 'depth', 'pose': 'pose_file'}
-
-
-def _source_name(files: Dict[str, List[str]]) -> str:
-    path = next(iter(files.values()))[0]
-    return PurePosixPath(path).name.partition('.')[0]
 
 
 def image_pattern(stem: str, endings: Sequence[str] = IMAGES) -> str:

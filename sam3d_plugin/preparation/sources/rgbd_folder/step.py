@@ -28,8 +28,6 @@ from .layouts import find_recording
 from .matrices import (make_right_handed, mirror_pose, read_intrinsics,
                        read_transform, rotation_to_z)
 
-#: How a scan was imported; what its files depend on.
-
 # H, W of the color and the depth image of a frame.
 _Sizes = Tuple[Tuple[int, ...], Tuple[int, ...]]
 
@@ -47,11 +45,8 @@ class FolderOptions:
             :func:`~.matrices.read_transform`; the same.
         depth_scale (float, optional): Units of the depth images per meter;
             None takes the layout's.
-        pose_scale (float): See :class:`Convention`.
-        camera_axes (str): See :class:`Convention`.
-        poses (str): See :class:`Convention`.
-        depth_along (str): See :class:`Convention`.
-        no_depth (float, optional): See :class:`Convention`.
+        pose_scale, camera_axes, poses, depth_along, no_depth: See
+            :class:`Convention`.
         stride (int): Take every so manieth frame.
         up (tuple, optional): Direction in the recording's world that becomes
             z; None leaves the world as it is.

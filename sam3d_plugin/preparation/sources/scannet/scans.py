@@ -126,15 +126,15 @@ class ScanNetScans(FrameStep):
         """
         folder = self.folders[name]
         is_annotated = self._is_annotated[name]
-        mesh = join(folder, name + _MESH)
+        mesh, text = join(folder, name + _MESH), join(folder, f'{name}.txt')
         vertices = read_vertices(mesh, self.backend_args)
         scan = Scan(
             name=name,
             path=Path(mesh),
             xyz=vertices[:, :3].astype(np.float64),
             rgb=vertices[:, 3:],
-            axis_align=self._read_alignment(
-                join(folder, f'{name}.txt'), is_annotated))
+            axis_align=parse_alignment(
+                decode_text(self._read_file(text)), text, is_annotated))
         empty = np.zeros(len(vertices), dtype=np.int64)
         if not is_annotated:
             scan.semantic = scan.instance = empty
@@ -180,11 +180,6 @@ class ScanNetScans(FrameStep):
         ]
         there = [path for path in paths if exists(path, self.backend_args)]
         return (there or paths)[0]
-
-    def _read_alignment(self, path: str, is_needed: bool) -> np.ndarray:
-        """(4, 4) from the scan's text file, the identity if it may lack."""
-        text = decode_text(self._read_file(path))
-        return parse_alignment(text, path, is_needed)
 
 
 def parse_alignment(text: str, name: str, is_needed: bool) -> np.ndarray:

@@ -9,7 +9,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Collection, Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from plyfile import PlyParseError
@@ -160,9 +160,15 @@ def _read_arrays(path: Path, options: ReadOptions, notes: List[str]) -> Found:
     if path.is_symlink() and not path.exists():
         raise ScanError(f'{path} is a link to {os.readlink(path)}, which is '
                         'missing; copy the file or remove the link')
-    reader = _read_ply if path.suffix.lower() == '.ply' else _read_npz
     try:
-        found, unused = reader(path, {*sum(fields.values(), ()), *of_scan})
+        if path.suffix.lower() == '.ply':
+            found, unused = _read_ply(path)
+        else:
+            found, unused = read_npz(
+                path, {
+                    *sum(fields.values(),
+                         ()), *of_scan, *'xyzXYZ', *sum(CHANNEL_NAMES, ())
+                })
     except _UNREADABLE as error:
         raise ScanError(f'{path} cannot be read ({brief(error)})'
                         f'{hint_of(error)}') from error
@@ -193,11 +199,6 @@ def _read_arrays(path: Path, options: ReadOptions, notes: List[str]) -> Found:
     return _split_points(arrays), others
 
 
-def _read_npz(path: Path, wanted: Collection[str]) -> Found:
-    """Arrays with known names, and those that colors may be in."""
-    return read_npz(path, {*wanted, *'xyzXYZ', *sum(CHANNEL_NAMES, ())})
-
-
 def _join_colors(found: Dict[str, np.ndarray], names: Sequence[str],
                  notes: List[str]) -> None:
     """Make one array of colors that are in several, in place."""
@@ -217,7 +218,7 @@ def _join_colors(found: Dict[str, np.ndarray], names: Sequence[str],
         notes.append(f'colors from {", ".join(used)}')
 
 
-def _read_ply(path: Path, wanted: Collection[str]) -> Found:
+def _read_ply(path: Path) -> Found:
     """Scalar properties of the vertices, and x y z as one array."""
     ply = read_ply(path)
     if 'vertex' not in ply:

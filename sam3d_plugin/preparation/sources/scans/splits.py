@@ -78,11 +78,8 @@ def make_splits(scans: Collection[str],
     left = len(set(scans) - {s for m in splits.values() for s in m})
     if left:
         notes.append(f'{left} scans are in no list and are not imported')
-    return {name: splits[name] for name in sorted(splits, key=_train_first)}
-
-
-def _train_first(name: str) -> int:
-    return {'train': 0, 'val': 1}.get(name, 2)
+    names = sorted(splits, key=lambda name: (name != 'train', name != 'val'))
+    return {name: splits[name] for name in names}
 
 
 def _check_members(name: str, members: List[str],
