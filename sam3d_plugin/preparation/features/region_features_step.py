@@ -16,7 +16,8 @@ from ...store.records import ItemRecord
 from ...store.region_features import (KIND, RegionFeatureArrays, pack_features,
                                       to_feature_arrays, unpack_features)
 from ...store.region_maps import RegionMaps
-from ..running.frame_steps import PosedFramesStep, Product, call_each
+from ..running.frame_steps import PosedFramesStep, Product
+from ..skipping import try_each
 from .encoders import ImageEncoder
 from .region_pooling import pool_regions
 
@@ -66,7 +67,7 @@ class RegionFeatureStep(PosedFramesStep):
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
         """Encode some frames and pool their regions."""
-        inputs = call_each(lambda item: self._read(scan, item), items)
+        inputs = try_each(lambda item: self._read(scan, item), items)
         images = [i[0] for i in inputs if not isinstance(i, FrameError)]
         maps = iter(self.encoder.encode(images) if images else ())
 
@@ -75,7 +76,7 @@ class RegionFeatureStep(PosedFramesStep):
                 raise read
             return self._pool(scan, item, read[1], next(maps))
 
-        return call_each(lambda pair: pool(*pair), zip(items, inputs))
+        return try_each(lambda pair: pool(*pair), zip(items, inputs))
 
     def _read(self, scan: str, frame: str) -> _Input:
         """Image and id map of a frame, of one size."""

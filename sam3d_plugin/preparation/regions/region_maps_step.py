@@ -10,7 +10,8 @@ from ...store.errors import FrameError
 from ...store.files import BackendArgs, PathLike, join
 from ...store.posed_images import PosedImages, RGBDFrame
 from ...store.region_maps import check_region_map, encode_region_map
-from ..running.frame_steps import PosedFramesStep, Product, call_each
+from ..running.frame_steps import PosedFramesStep, Product
+from ..skipping import try_each
 from .generators import RegionGenerator
 
 
@@ -45,10 +46,10 @@ class RegionMapStep(PosedFramesStep):
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
         """Find the regions of some frames."""
-        frames = call_each(lambda item: self._read(scan, item), items)
+        frames = try_each(lambda item: self._read(scan, item), items)
         usable = [frame for frame in frames if isinstance(frame, RGBDFrame)]
         maps = iter(self.generator.generate(usable) if usable else ())
-        return call_each(lambda frame: self._product(frame, maps), frames)
+        return try_each(lambda frame: self._product(frame, maps), frames)
 
     def inputs(self, scan: str, item: str) -> Dict[str, str]:
         """The frame, and what the generator reads besides."""

@@ -5,15 +5,11 @@ into arrays. It knows nothing of shards, workers, resuming and manifests.
 """
 import abc
 from dataclasses import dataclass, field
-from typing import (Any, Callable, Dict, Iterable, List, Sequence, TypeVar,
-                    Union)
+from typing import Any, Callable, Dict, List, Sequence, Union
 
 from ...store.errors import FrameError
 from ...store.posed_images import PosedImages
 from ...store.records import ItemRecord
-
-Item = TypeVar('Item')
-Made = TypeVar('Made')
 
 
 @dataclass(frozen=True)
@@ -174,11 +170,20 @@ class PosedFramesStep(FrameStep):
         return self.images.frames(scan)
 
 
-def call_each(function: Callable[[Item], Made],
-              items: Iterable[Item]) -> List[Union[Made, FrameError]]:
-    """What a function makes of each item, or the FrameError that says why it
-    makes nothing."""
-    results: List[Union[Made, FrameError]] = []
+def call_each(function: Callable[[str], Product],
+              items: Sequence[str]) -> List[Union[Product, FrameError]]:
+    """Process items one by one.
+
+    Args:
+        function (Callable[[str], Product]): Makes one product or raises
+            FrameError.
+        items (Sequence[str]): Names.
+
+    Returns:
+        List[Union[Product, FrameError]]: What :meth:`FrameStep.process`
+        returns.
+    """
+    results: List[Union[Product, FrameError]] = []
     for item in items:
         try:
             results.append(function(item))

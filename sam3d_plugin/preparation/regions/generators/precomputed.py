@@ -11,7 +11,7 @@ from ....store.files import (BackendArgs, PathLike, fingerprint_of_files, join,
                              read_bytes)
 from ....store.posed_images import RGBDFrame, decode_image
 from ...ids import find_no_id
-from ...running.frame_steps import call_each
+from ...skipping import try_each
 from .base import (OVERLAP_RULES, RegionGenerator, check_areas, merge_masks,
                    number_regions)
 from .mask_lists import decode_mask_list
@@ -115,7 +115,7 @@ class PrecomputedRegions(RegionGenerator):
             labels=self._read_labels,
             rle=self._read_masks,
             vertices=self._render_groups)[self.form]
-        return call_each(read, frames)
+        return try_each(read, frames)
 
     def _read_labels(self, frame: RGBDFrame) -> np.ndarray:
         content, name = self._read_file(frame)

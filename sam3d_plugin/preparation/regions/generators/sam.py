@@ -13,7 +13,7 @@ from ....store.errors import FrameError, StoreError
 from ....store.files import BackendArgs, PathLike
 from ....store.posed_images import RGBDFrame
 from ...running.devices import find_device
-from ...running.frame_steps import call_each
+from ...skipping import try_each
 from .base import OVERLAP_RULES, RegionGenerator, check_areas, merge_masks
 from .sam_masks import BatchedMaskGenerator, Found, MaskSettings
 from .sam_models import check_model_type, describe_checkpoint, load_sam
@@ -114,7 +114,7 @@ class SAMRegions(MaskSettings, RegionGenerator):
     ) -> List[Union[np.ndarray, FrameError]]:
         """See :class:`RegionGenerator`; reads the color images only."""
         found = self.load().generate([frame.color for frame in frames])
-        return call_each(self._merge, list(zip(frames, found)))
+        return try_each(self._merge, list(zip(frames, found)))
 
     def _merge(self, found: Tuple[RGBDFrame, Found]) -> np.ndarray:
         frame, (masks, iou) = found

@@ -18,7 +18,7 @@ from ....ops.projection import (back_project, project, scale_intrinsics,
 from ....ops.registration import color_pixels_of_depth
 from ....store.errors import FrameError, UserError
 from ....store.posed_images import RGBDFrame
-from ...running.frame_steps import call_each
+from ...skipping import try_each
 from ..segment_merging import PairCost, segment_nodes
 from .base import RegionGenerator, number_regions
 
@@ -89,7 +89,7 @@ class SuperpixelRegions(RegionGenerator):
             self, frames: Sequence[RGBDFrame]
     ) -> List[Union[np.ndarray, FrameError]]:
         """See :class:`RegionGenerator`."""
-        return call_each(self._generate_one, frames)
+        return try_each(self._generate_one, frames)
 
     def _generate_one(self, frame: RGBDFrame) -> np.ndarray:
         height, width = frame.color.shape[:2]
