@@ -152,13 +152,6 @@ def choose_batches(items: Items, count: int,
     return batches[:wanted]
 
 
-@dataclass(frozen=True)
-class _Timed:
-    """Result of one batch."""
-    seconds: float
-    records: List[ItemRecord]
-
-
 def measure(step: FrameStep,
             batches: Sequence[Tuple[str, List[str]]],
             limit: float = 120.0) -> Sample:
@@ -175,29 +168,30 @@ def measure(step: FrameStep,
     with tempfile.TemporaryDirectory(prefix='sam3d_estimate_') as folder:
         store = Store(folder)
         first = _make(step, store, *batches[0])
-        is_slow = first.seconds > limit / 2
+        is_slow = first[0] > limit / 2
         timed = [first if is_slow else _make(step, store, *batches[0])]
         for batch in batches[1:]:
             if time.perf_counter() < end:
                 timed.append(_make(step, store, *batch))
-    records = [record for batch in timed for record in batch.records]
+    records = [record for _, found in timed for record in found]
     made = [record for record in records if record.status == 'ok']
     if not made:
         raise StoreError(f'{step.kind}: no item of the sample can be made: '
                          f'{records[0].reason}')
     size = sum(files[0] for r in made for files in r.files.values())
-    start = 0.0 if is_slow else max(first.seconds - timed[0].seconds, 0.0)
+    start = 0.0 if is_slow else max(first[0] - timed[0][0], 0.0)
     return Sample(
         items=len(made),
         skipped=len(records) - len(made),
-        seconds=sum(batch.seconds for batch in timed) / len(records),
+        seconds=sum(seconds for seconds, _ in timed) / len(records),
         start_seconds=start,
         size=size / len(records),
         source=f'measured on {len(records)} {step.unit} of this machine')
 
 
 def _make(step: FrameStep, store: Store, scan: str,
-          names: Sequence[str]) -> _Timed:
+          names: Sequence[str]) -> Tuple[float, List[ItemRecord]]:
+    """Seconds and records of one batch."""
     # Libraries that use all cores here use one each in worker processes.
     begin, cpu = time.perf_counter(), time.process_time()
     try:
@@ -207,7 +201,7 @@ def _make(step: FrameStep, store: Store, scan: str,
     except FrameError as error:
         raise StoreError(f'{scan} cannot be used: {error}') from error
     seconds = max(time.perf_counter() - begin, time.process_time() - cpu)
-    return _Timed(seconds, [*records.values()])
+    return seconds, [*records.values()]
 
 
 def published_sam(size: float) -> Sample:

@@ -9,7 +9,7 @@ frames that do not overlap say nothing.
 
 Shapes: N points, H W pixels.
 """
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
@@ -99,19 +99,12 @@ class Agreement:
     def to_fields(self) -> Dict[str, Any]:
         """The numbers as JSON; None for NaN."""
         rounded = {
-            name: None if np.isnan(value) else round(float(value), 4)
-            for name, value in (('share', self.share), ('same_colors',
-                                                        self.same_colors),
-                                ('correlation', self.correlation))
+            name:
+            None if np.isnan(
+                value := getattr(self, name)) else round(float(value), 4)
+            for name in ('share', 'same_colors', 'correlation')
         }
-        return dict(
-            frames=self.frames,
-            points=self.points,
-            confirmed=self.confirmed,
-            contradicted=self.contradicted,
-            hidden=self.hidden,
-            is_telling=self.is_telling,
-            **rounded)
+        return dict(asdict(self), is_telling=self.is_telling, **rounded)
 
     def __str__(self) -> str:
         """One line for the log."""

@@ -10,10 +10,10 @@ import numpy as np
 from ...ops.lifting import depth_regions, lift_regions, projection_matrix
 from ...ops.projection import transform
 from ...store.errors import FrameError
-from ...store.files import read_bytes
 from ...store.image_files import image_size
 from ...store.posed_images import INTRINSIC_DEPTH, PosedImages, RGBDFrame
 from ...store.region_maps import RegionMaps
+from ..sources.scans.source_files import read_source_file
 
 # Ours: how far from the measured depth a point still counts as seen.
 DEPTH_TOLERANCE = 0.05
@@ -55,10 +55,9 @@ def _black_image(images: PosedImages, scan: str, name: str) -> np.ndarray:
     """(H, W, 3) zeros that take no memory."""
     file = f'{name}.jpg'
     label = images.label(scan, file)
-    try:
-        content = read_bytes(images.path(scan, file), images.backend_args)
-    except FileNotFoundError:
-        raise FrameError(f'{label} is missing') from None
+    content = read_source_file(
+        images.path(scan, file), label, 'extract the frame again',
+        images.backend_args)
     return np.broadcast_to(np.uint8(0), (*image_size(content, label), 3))
 
 

@@ -4,7 +4,7 @@ The regions of scans without posed frames, such as those of S3DIS.
 
 Shapes: N points, K neighbors, S segments.
 """
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Mapping
 
 import cv2
@@ -12,7 +12,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ...ops import _normal_kernels as kernels
-from ...store.errors import StoreError, UserError
+from ...store.errors import UserError
+from ..running.named_parts import build_by_name
 from ..voxels import voxel_keys
 from .segment_merging import PairCost, segment_nodes, sum_by_label
 
@@ -73,16 +74,9 @@ class SuperpointOptions:
 
 def build_options(options: Mapping[str, Any]) -> SuperpointOptions:
     """Options from a command line; StoreError for unknown ones."""
-    known = {field.name: field.default for field in fields(SuperpointOptions)}
-    unknown = [key for key in options if key not in known]
-    if unknown:
-        raise StoreError(
-            f'superpoints have no option {", ".join(unknown)}; their options '
-            f'are {", ".join(f"{k}={v!r}" for k, v in known.items())}')
-    try:
-        return SuperpointOptions(**options)
-    except (TypeError, ValueError) as error:
-        raise StoreError(f'superpoints: {error}') from error
+    return build_by_name(
+        'segmentation', dict(superpoints=('superpoints', 'SuperpointOptions')),
+        __name__.rpartition('.')[0], 'superpoints', options)
 
 
 def point_normals(xyz: np.ndarray, neighbors: np.ndarray) -> np.ndarray:

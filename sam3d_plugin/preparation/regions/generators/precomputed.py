@@ -7,11 +7,11 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from ....store.errors import FrameError, StoreError
-from ....store.files import (BackendArgs, PathLike, fingerprint_of_files, join,
-                             read_bytes)
+from ....store.files import BackendArgs, PathLike, fingerprint_of_files, join
 from ....store.posed_images import RGBDFrame, decode_image
 from ...ids import find_no_id
 from ...skipping import try_each
+from ...sources.scans.source_files import read_source_file
 from .base import (OVERLAP_RULES, RegionGenerator, check_areas, merge_masks,
                    number_regions)
 from .mask_lists import decode_mask_list
@@ -157,10 +157,9 @@ class PrecomputedRegions(RegionGenerator):
     def _read_file(self, frame: RGBDFrame) -> Tuple[bytes, str]:
         """Content of a frame's file and its name in errors."""
         path, name = self._find(frame.scan, frame.name)
-        try:
-            return read_bytes(path, self.backend_args), name
-        except FileNotFoundError:
-            raise FrameError(f'{name} is missing') from None
+        content = read_source_file(path, name, 'make it first',
+                                   self.backend_args)
+        return content, name
 
     def _fit(self, image: np.ndarray, frame: RGBDFrame,
              name: str) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Infos and ``seg_info`` of S3DIS's areas, as mmdet3d's configs name them."""
 from collections import Counter
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Sequence
 
 import numpy as np
 from rich.console import Console
@@ -47,12 +47,9 @@ def write_areas(out: PathLike,
     return written
 
 
-def prepare_rooms(step: RoomStep,
-                  out: PathLike,
-                  options: RunOptions,
-                  console: Optional[Console] = None) -> None:
+def prepare_rooms(step: RoomStep, out: PathLike, options: RunOptions) -> None:
     """Run the step and write the infos of the areas that are complete."""
-    console = console or Console(soft_wrap=True, markup=False, highlight=False)
+    console = Console(soft_wrap=True, markup=False, highlight=False)
     check_unclaimed(
         Store(out, options.backend_args),
         [f'points/{room}.bin' for room in step.scans()])

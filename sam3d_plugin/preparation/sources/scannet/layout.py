@@ -1,6 +1,6 @@
 """Layout of ScanNet's files, and its splits."""
 from contextlib import contextmanager
-from typing import Dict, Iterator, Mapping, Optional, Sequence
+from typing import Collection, Dict, Iterator, Mapping, Optional, Sequence
 
 from ....store.errors import FrameError, StoreError
 from ....store.files import BackendArgs, PathLike, exists, join, list_names
@@ -99,41 +99,32 @@ def read_splits(files: Mapping[str, PathLike],
     return splits
 
 
-def check_totals(splits: Splits) -> None:
-    """StoreError unless lists have as many scans as ScanNet v2's."""
+def select_splits(splits: Splits,
+                  folders: Collection[str],
+                  source: PathLike,
+                  is_partial: bool = False) -> Splits:
+    """The scans of each split that are in the folders of the source.
+
+    StoreError when a list is not ScanNet v2's or a scan is missing, unless
+    ``is_partial``, and when nothing is left.
+    """
+    found = {}
     for split, scans in splits.items():
-        total = OFFICIAL_TOTALS.get(split)
-        if total is not None and len(scans) != total:
+        found[split] = [scan for scan in scans if scan in folders]
+        missing = [scan for scan in scans if scan not in folders]
+        total = OFFICIAL_TOTALS.get(split, len(scans))
+        if not is_partial and len(scans) != total:
             raise StoreError(
                 f'the list of {split} has {len(scans):,} scans, but ScanNet '
                 f'v2 has {total:,}; use the scannetv2_{split}.txt of the '
                 'release, or add --partial to prepare a part')
-
-
-def present_splits(splits: Splits, folders: Sequence[str],
-                   source: PathLike) -> Splits:
-    """Available scans of each split, without splits that have none; StoreError
-    when nothing is left."""
-    there = set(folders)
-    found = {
-        split: [scan for scan in scans if scan in there]
-        for split, scans in splits.items()
-    }
+        if not is_partial and missing:
+            raise StoreError(
+                f'{source} lacks {len(missing):,} of the {len(scans):,} scans '
+                f'of {split}, the first is {missing[0]}; download them, leave '
+                'the split out with --splits, or add --partial')
     found = {split: scans for split, scans in found.items() if scans}
     if not found:
         raise StoreError(f'{source} holds none of the scans that the lists '
                          'name; check --source')
     return found
-
-
-def check_present(splits: Splits, folders: Sequence[str],
-                  source: PathLike) -> None:
-    """StoreError unless the release has all listed scans."""
-    there = set(folders)
-    for split, scans in splits.items():
-        missing = [scan for scan in scans if scan not in there]
-        if missing:
-            raise StoreError(
-                f'{source} lacks {len(missing):,} of the {len(scans):,} scans '
-                f'of {split}, the first is {missing[0]}; download them, leave '
-                'the split out with --splits, or add --partial')

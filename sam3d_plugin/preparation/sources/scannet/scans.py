@@ -11,6 +11,7 @@ which mmdet3d ignores; without masks its datasets would not load them.
 Shapes: N points.
 """
 import json
+import re
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
@@ -188,16 +189,14 @@ def parse_alignment(text: str, name: str, is_needed: bool) -> np.ndarray:
 
     FrameError when it is not a rotation about z with a translation.
     """
-    lines = dict(
-        line.split('=', 1) for line in text.splitlines() if '=' in line)
-    found = [v for k, v in lines.items() if k.strip() == 'axisAlignment']
-    if not found:
+    found = re.search(r'^\s*axisAlignment\s*=(.*)', text, re.MULTILINE)
+    if found is None:
         if is_needed:
             raise FrameError(f'{name} has no axisAlignment, which every '
                              'annotated scan has; copy it again')
         return np.eye(4)
     try:
-        matrix = np.array(parse_numbers(found[0].encode())).reshape(4, 4)
+        matrix = np.array(parse_numbers(found[1].encode())).reshape(4, 4)
         return read_axis_align(Path(name), dict(axis_align_matrix=matrix), [])
     except ScanError as error:
         raise FrameError(str(error)) from error

@@ -81,14 +81,10 @@ class SensFrame:
     Args:
         pose (np.ndarray): (4, 4) float32, camera to world, meters; not
             finite where tracking was lost.
-        color_time (int): Time stamp of the color image, microseconds.
-        depth_time (int): Time stamp of the depth image, microseconds.
         color (bytes): Color image in the header's format.
         depth (bytes): Depth image in the header's format.
     """
     pose: np.ndarray
-    color_time: int
-    depth_time: int
     color: bytes
     depth: bytes
 
@@ -138,11 +134,10 @@ class SensFile:
         self._find(index)
         start, end = self._offsets[index:index + 2]
         content = os.pread(self._descriptor, end - start, start)
-        pose, color_time, depth_time, color_bytes, _ = _FRAME.unpack_from(
-            content)
+        pose, _, _, color_bytes, _ = _FRAME.unpack_from(content)
         middle = _FRAME.size + color_bytes
         return SensFrame(
-            np.frombuffer(pose, '<f4').reshape(4, 4), color_time, depth_time,
+            np.frombuffer(pose, '<f4').reshape(4, 4),
             content[_FRAME.size:middle], content[middle:])
 
     def _find(self, index: int) -> None:

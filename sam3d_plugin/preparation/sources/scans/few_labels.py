@@ -14,11 +14,9 @@ from typing import Any, Dict, Iterable, List, Sequence, Tuple
 import numpy as np
 
 from ....store import atomic_write
-from ....store.errors import BROKEN_PICKLE
 from ....store.files import write_bytes
-from .infos import segmentation_files
+from .infos import read_infos, segmentation_files
 from .scan import MAX_NYU40_ID, SEGMENTATION_IDS, ScanError
-from .source_files import brief
 
 PERCENTAGES = (1, 5, 10, 20)
 _POINT_BYTES = 4
@@ -75,13 +73,11 @@ def write_infos(source: Path, percentage: float, seed: int) -> List[Path]:
 
     Where the scans have semantic masks, the two arrays of ``seg_info`` that
     mmdet3d's segmentation reads are written too. Returns the new infos, under
-    each of their names. ScanError when the infos are not of mmdet3d 1.1, or
-    are there already with other scans.
+    each of their names. ScanError when they exist with other scans.
     """
-    content = _read_infos(source)
-    infos = {_scan_of(info): info for info in content['data_list']}
-    chosen = choose_scans([_scan_of(i) for i in content['data_list']],
-                          percentage, seed)
+    content, scans = read_infos(source)
+    infos = dict(zip(scans, content['data_list']))
+    chosen = choose_scans(scans, percentage, seed)
     content['data_list'] = [infos[name] for name in chosen]
     suffixes = list_suffixes(percentage, seed)
     paths = [
@@ -90,8 +86,7 @@ def write_infos(source: Path, percentage: float, seed: int) -> List[Path]:
     ]
     for path in paths:
         if path.is_file():
-            old = _read_infos(path)['data_list']
-            _refuse_others(path, map(_scan_of, old), chosen)
+            _refuse_others(path, read_infos(path)[1], chosen)
     counted = None
     if (source.parent / 'seg_info').is_dir():
         counted = _count_points(source, content)
@@ -102,18 +97,6 @@ def write_infos(source: Path, percentage: float, seed: int) -> List[Path]:
         for name, data in files.items():
             write_bytes(source.parent / name, data)
     return paths
-
-
-def _read_infos(path: Path) -> Dict[str, Any]:
-    """Read infos of mmdet3d 1.1; raise ScanError for other files."""
-    try:
-        content = pickle.loads(path.read_bytes())
-        for info in content['data_list']:
-            _scan_of(info)
-    except BROKEN_PICKLE as error:
-        raise ScanError(f'{path} is not an info file of mmdet3d 1.1 '
-                        f'({brief(error)})') from error
-    return content
 
 
 def _refuse_others(path: Path, names: Iterable[str],
@@ -127,10 +110,6 @@ def _refuse_others(path: Path, names: Iterable[str],
             f'{path} exists with other scans: of another rule, as '
             "SynthRooms's own lists, or of other infos; remove it to rewrite "
             'it, or choose other --seeds')
-
-
-def _scan_of(info: Dict[str, Any]) -> str:
-    return Path(info['lidar_points']['lidar_path']).stem
 
 
 def _count_points(

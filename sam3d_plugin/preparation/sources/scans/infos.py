@@ -9,15 +9,17 @@ Shapes: N points, R boxes.
 import io
 import pickle
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Dict, Iterable, List, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Dict, Iterable, List, Sequence, Tuple
 
 import numpy as np
 
 from ....store import encode_region_file
-from ....store.files import write_bytes
+from ....store.errors import BROKEN_PICKLE, StoreError
+from ....store.files import BackendArgs, PathLike, read_bytes, write_bytes
 from .scan import (CLASS_NAMES, DETECTION_CLASSES, MAX_NYU40_ID,
                    SEGMENTATION_IDS, Scan)
+from .source_files import brief
 
 # Folders of a data set, as mmdet3d's configs name them, and ours.
 FOLDERS = ('points', 'instance_mask', 'semantic_mask', 'regions', 'seg_info')
@@ -113,6 +115,27 @@ def scene_info(scan: Scan) -> Dict[str, Any]:
     if scan.regions is not None:
         info['pts_region_path'] = f'{scan.name}.npz'
     return info
+
+
+def read_infos(
+        path: PathLike,
+        backend_args: BackendArgs = None) -> Tuple[Dict[str, Any], List[str]]:
+    """An infos file of mmdet3d 1.x, and the names of its scans.
+
+    It is a pickle, since mmdet3d reads it so: only one of one's own.
+    StoreError for files of another form.
+    """
+    content = read_bytes(path, backend_args)
+    try:
+        infos = pickle.loads(content)
+        return infos, [
+            PurePosixPath(info['lidar_points']['lidar_path']).stem
+            for info in infos['data_list']
+        ]
+    except BROKEN_PICKLE as error:
+        raise StoreError(
+            f'{path} does not hold infos of mmdet3d 1.x '
+            f'({brief(error)}); prepare the scans again') from (error)
 
 
 def info_path(out: Path, split: str) -> Path:

@@ -173,8 +173,8 @@ def _whole(values: np.ndarray, field: str, path: Path) -> np.ndarray:
     return np.round(values).astype(np.int64)
 
 
-def _read_ids(arrays: Dict[str, np.ndarray], field: str, path: Path,
-              notes: List[str]) -> Optional[np.ndarray]:
+def read_ids(arrays: Dict[str, np.ndarray], field: str, path: Path,
+             notes: List[str]) -> Optional[np.ndarray]:
     """(N,) int64 ids with 0 for none, or None where the file has none.
 
     Some programs count from 0 and write -1, or the largest number of the
@@ -197,12 +197,6 @@ def _read_ids(arrays: Dict[str, np.ndarray], field: str, path: Path,
         raise ScanError(f'{path}: {field} id {ids.min()} is negative; '
                         f'use 0 for points without one')
     return ids
-
-
-def read_instances(arrays: Dict[str, np.ndarray], path: Path,
-                   notes: List[str]) -> Optional[np.ndarray]:
-    """(N,) int64 instance ids, 0 for none, or None."""
-    return _read_ids(arrays, 'instance', path, notes)
 
 
 def read_semantic(arrays: Dict[str, np.ndarray], path: Path,
@@ -229,7 +223,7 @@ def read_semantic(arrays: Dict[str, np.ndarray], path: Path,
 def read_regions(arrays: Dict[str, np.ndarray], path: Path,
                  notes: List[str]) -> Optional[np.ndarray]:
     """(N,) uint32 region ids up to 2^24, or None."""
-    regions = _read_ids(arrays, 'region', path, notes)
+    regions = read_ids(arrays, 'region', path, notes)
     if regions is None:
         return None
     try:

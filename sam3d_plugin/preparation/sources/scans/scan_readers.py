@@ -23,9 +23,8 @@ from .colors import CHANNEL_NAMES, find_colors
 from .frames import (alignment_file, check_steps, read_axis_align,
                      to_meters_z_up)
 from .ply_text import read_ply
-from .point_fields import (brief_names, check_lengths, read_colors,
-                           read_instances, read_regions, read_semantic,
-                           without_invalid_points)
+from .point_fields import (brief_names, check_lengths, read_colors, read_ids,
+                           read_regions, read_semantic, without_invalid_points)
 from .scan import MAX_NYU40_ID, Scan, ScanError, scan_name
 from .source_files import brief, hint_of
 
@@ -140,7 +139,7 @@ def read_scan(path: Path, options: ReadOptions) -> Scan:
         rgb=rgb,
         axis_align=read_axis_align(path, arrays, notes),
         semantic=read_semantic(arrays, path, notes),
-        instance=read_instances(arrays, path, notes),
+        instance=read_ids(arrays, 'instance', path, notes),
         regions=read_regions(arrays, path, notes),
         boxes=boxes,
         box_classes=box_classes,
