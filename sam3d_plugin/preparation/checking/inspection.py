@@ -2,6 +2,7 @@
 
 Shapes: N points, R regions, H W pixels.
 """
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -19,6 +20,7 @@ from ...store.region_maps import RegionMaps
 from ...visualization.overlays import FramePanels
 from ...visualization.scan_page import PagePoints
 from ..point_files import read_points
+from ..skipping import try_each
 
 
 @dataclass
@@ -80,13 +82,8 @@ class ScanInspection:
 
     def panels(self, names: Sequence[str]) -> List[FramePanels]:
         """Panels of some frames, except those without a readable image."""
-        panels = []
-        for name in names:
-            try:
-                panels.append(self._panel(name))
-            except FrameError:
-                continue
-        return panels
+        panels = try_each(self._panel, names)
+        return [panel for panel in panels if isinstance(panel, FramePanels)]
 
     def _panel(self, name: str) -> FramePanels:
         """A frame, with a note on what of it cannot be read."""
@@ -195,13 +192,10 @@ class ScanInspection:
             except FrameError:
                 continue
             ids = np.zeros(frame.color.shape[:2], np.int64)
-            if name in self.map_names:
-                try:
-                    ids = self.maps.read(self.scan, name).astype(np.int64)
-                except FrameError:
-                    ids[:] = 0
-            if ids.shape != frame.color.shape[:2]:
-                ids = np.zeros(frame.color.shape[:2], np.int64)
+            with suppress(FrameError):
+                found = self.maps.read(self.scan, name)
+                ids = found.astype(
+                    np.int64) if found.shape == ids.shape else (ids)
             parts.append(
                 _frame_points(frame, np.where(ids, ids + offset, 0),
                               max_points // len(names)))

@@ -15,9 +15,8 @@ from .content_checks import CONTENT_CHECKS
 
 # Files of a store that keep its books.
 _BOOKS = (HEADER, MANIFEST)
-# Folders that only our steps write: without a header they are half copied.
-_ALWAYS_STORES = ('region_maps', 'region_features', 'frame_regions')
-# Stores that are computed from the frames of posed_images.
+# Stores computed from the frames of posed_images. Only our steps write them:
+# without a header they are half copied.
 _OF_FRAMES = ('region_maps', 'region_features', 'frame_regions')
 _NAMED = 3
 AGAIN = 'run the step that made it again'
@@ -126,7 +125,7 @@ def half_copied(data: str, found: Sequence[str],
         has_books = any(
             exists(join(root, book), backend_args)
             for book in (MANIFEST, RECORDS))
-        if name not in found and (has_books or name in _ALWAYS_STORES):
+        if name not in found and (has_books or name in _OF_FRAMES):
             report = StoreReport(name)
             report.complain(
                 HEADER, 'it is missing: the store is incomplete or its run '

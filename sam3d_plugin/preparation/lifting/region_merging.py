@@ -129,18 +129,8 @@ def find_overlaps(first: np.ndarray, second: np.ndarray,
 
 def _join(a: np.ndarray, b: np.ndarray, is_shown: np.ndarray,
           keep_apart: bool) -> np.ndarray:
-    """Join pairs of regions, in order.
-
-    Args:
-        a (np.ndarray): (P,) rows of ``is_shown``.
-        b (np.ndarray): (P,) rows of their partners.
-        is_shown (np.ndarray): (R, F) bool, which frames show a region; rows
-            of joined regions are joined in place.
-        keep_apart (bool): See :class:`MergeOptions`.
-
-    Returns:
-        np.ndarray: (R,) the lowest row of those that each is joined with.
-    """
+    """(R,) lowest row that each is joined with, after joining pairs (P,) of
+    rows of ``is_shown`` (R, F) in order; these rows are joined in place."""
     parents = np.arange(len(is_shown))
 
     def root(row: int) -> int:

@@ -36,16 +36,11 @@ class ImageEncoder(abc.ABC):
 
     @abc.abstractmethod
     def encode(self, images: Sequence[np.ndarray]) -> List[Tensor]:
-        """Encode some images.
+        """Encode (H, W, 3) uint8 RGB images, which may differ in size.
 
-        Args:
-            images (Sequence[np.ndarray]): Each (H, W, 3) uint8, RGB; may
-                differ in size.
-
-        Returns:
-            List[Tensor]: In the same order, per image (C, h, w) float32 over
-            the whole image: feature (i, j) belongs to the pixels of its cell
-            when the image is cut into h x w equal cells.
+        Returns per image (C, h, w) float32 over the whole image: feature (i,
+        j) belongs to the pixels of its cell when the image is cut into h x w
+        equal cells.
         """
 
 

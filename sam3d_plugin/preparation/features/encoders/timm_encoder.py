@@ -3,8 +3,7 @@
 Shapes: B images, C channels, H W pixels, h w features.
 """
 import inspect
-from contextlib import nullcontext
-from typing import Any, ContextManager, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import torch
@@ -144,7 +143,10 @@ class TimmEncoder(ImageEncoder):
             pixels.new_tensor(network.pretrained_cfg[key])[:, None, None]
             for key in ('mean', 'std'))
         try:
-            with self._autocast():
+            with torch.autocast(
+                    self.device.type,
+                    AUTOCAST[self.autocast],
+                    enabled=self.autocast != 'none'):
                 maps = network.forward_intermediates(
                     (pixels / 255 - mean) / std,
                     indices=[self.layer],
@@ -156,12 +158,6 @@ class TimmEncoder(ImageEncoder):
                              f'{size[1]}x{size[0]} ({error}); choose another '
                              'model or long_side') from error
         return maps[0].float()
-
-    def _autocast(self) -> ContextManager:
-        dtype = AUTOCAST[self.autocast]
-        if dtype is None:
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype)
 
     def _load(self) -> nn.Module:
         """The model with its weights, ready to use."""

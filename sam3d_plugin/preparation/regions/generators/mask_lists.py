@@ -9,7 +9,7 @@ where a score is asked for.
 Shapes: R masks, H W pixels.
 """
 import json
-from typing import Any, List, Tuple, Union
+from typing import Any, List, Tuple
 
 import numpy as np
 from PIL import Image
@@ -78,7 +78,10 @@ def decode_rle(segmentation: Any, name: str) -> np.ndarray:
     if isinstance(counts, str):
         runs = _read_text(counts, name)
     elif isinstance(counts, list) and all(type(run) is int for run in counts):
-        runs = _as_runs(counts, name)
+        # Numbers beyond int64 would raise.
+        runs = np.array(
+            [min(max(run, -1), height * width + 1) for run in counts],
+            np.int64)
     else:
         raise FrameError(f'{name} has no counts; they are a text or a list of '
                          'integers')
@@ -101,13 +104,6 @@ def _read_size(size: Any, name: str) -> Tuple[int, int]:
         raise FrameError(f'{name}: {height} x {width} is not a valid frame '
                          'size')
     return height, width
-
-
-def _as_runs(counts: Union[List[int], np.ndarray], name: str) -> np.ndarray:
-    try:
-        return np.array(counts, dtype=np.int64)
-    except OverflowError:
-        raise FrameError(f'{name}: a run is too long') from None
 
 
 def _read_text(text: str, name: str) -> np.ndarray:

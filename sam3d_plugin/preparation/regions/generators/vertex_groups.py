@@ -167,18 +167,10 @@ def last_part(pattern: str) -> str:
 def groups_of_pixels(depth: np.ndarray, intrinsics: np.ndarray,
                      camera_to_scan: np.ndarray, tree: cKDTree,
                      ids: np.ndarray, distance: float) -> np.ndarray:
-    """Group of the nearest vertex of every depth pixel.
+    """(H, W) int64 group of the vertex nearest to every depth pixel, 0 = none.
 
-    Args:
-        depth (np.ndarray): (H, W) meters, 0 = none.
-        intrinsics (np.ndarray): (3, 3), pixels of the depth image.
-        camera_to_scan (np.ndarray): (4, 4), meters.
-        tree (cKDTree): Of the N vertices, scan frame, meters.
-        ids (np.ndarray): (N,) group of each vertex, 0 = none.
-        distance (float): Vertices must be nearer than this, meters.
-
-    Returns:
-        np.ndarray: (H, W) int64, 0 = in no group.
+    Depth, the most ``distance`` and ``camera_to_scan`` are in meters; the tree
+    holds the N vertices in the scan's frame, ``ids`` (N,) their groups.
     """
     pixels = np.flatnonzero(np.isfinite(depth) & (depth > 0))
     seen = transform(back_project(depth, intrinsics, pixels), camera_to_scan)

@@ -12,10 +12,9 @@ import numpy as np
 from ....store.errors import FrameError, StoreError
 from ....store.files import BackendArgs, fingerprint_of_files, join
 from ....store.manifest import Store, differences
-from ....store.posed_images import (DEPTH_TO_COLOR, IMPORT, INTRINSIC,
-                                    INTRINSIC_DEPTH, Cameras, check_pose,
+from ....store.posed_images import (IMPORT, Cameras, camera_files, check_pose,
                                     decode_color, decode_matrix, encode_color,
-                                    encode_matrix, frame_files, is_plain_jpeg)
+                                    frame_files, is_plain_jpeg)
 from ....store.records import fingerprint
 from ...checking.scan_checks import CHECKS, Checks, check_source
 from ...checking.source_frames import Source, SourceFrame, sample
@@ -180,18 +179,13 @@ class RGBDFolderStep(FrameStep):
 
     def begin(self, scan: str) -> Dict[str, bytes]:
         """The cameras, and how the scan was imported."""
-        matrices = {INTRINSIC: self.cameras.color_intrinsics}
-        if not self.cameras.is_single:
-            matrices[INTRINSIC_DEPTH] = self.cameras.depth_intrinsics
-            matrices[DEPTH_TO_COLOR] = self.cameras.depth_to_color
         text = json.dumps(self.scan_settings(), indent=1, sort_keys=True)
         files = {
-            f'{scan}/{IMPORT}': f'{text}\n'.encode(),
-            f'{scan}/{CHECKS}': self.check().to_json()
+            IMPORT: f'{text}\n'.encode(),
+            CHECKS: self.check().to_json(),
+            **camera_files(self.cameras)
         }
-        files.update((f'{scan}/{file}', encode_matrix(matrix))
-                     for file, matrix in matrices.items())
-        return files
+        return {f'{scan}/{name}': content for name, content in files.items()}
 
     def check(self) -> Checks:
         """Compare some frames, once; FrameError when they disagree."""

@@ -188,19 +188,10 @@ def depth_of_points(points: np.ndarray, calibration: Calibration,
     they are found exactly nevertheless, and points and pixels together give
     the rotation back to the precision of the points.
 
-    Args:
-        points (np.ndarray): (N, 3) or wider, upright frame, meters.
-        calibration (Calibration): Of the scan.
-        shape (Tuple[int, int]): Of the image.
-        name (str): File of the points, for the error.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: (H, W) uint16 millimeters and the
-        (4, 4) pose from the camera to the upright frame.
-
-    Raises:
-        FrameError: When the points are not a back-projected depth image of
-            this size and calibration.
+    ``points`` (N, 3) or wider are in the upright frame, meters. Returns (H, W)
+    uint16 millimeters and the (4, 4) pose from the camera to that frame.
+    FrameError when the points are not a back-projected depth image of this
+    size and calibration.
     """
     xyz = points[:, :3].astype(np.float64)
     k = calibration.pixel_intrinsics
