@@ -20,8 +20,9 @@ import numpy as np
 
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.ops.projection import back_project
-from sam3d_plugin.preparation.lifting.lifting import (frame_points, read_frame,
-                                                      see_points)
+from sam3d_plugin.preparation.lifting.lifting import (frame_points,
+                                                      lift_to_points,
+                                                      read_frame)
 from sam3d_plugin.preparation.lifting.region_merging import RegionMerger
 from sam3d_plugin.preparation.lifting.scan_regions_step import lift_scan
 from sam3d_plugin.store import provenance
@@ -164,7 +165,7 @@ def measure(folder: Path, xyz: np.ndarray, rounds: int,
     maps = RegionMaps(folder / 'region_maps')
     names = images.frames(SCAN)
     pairs = [read_frame(images, maps, SCAN, name) for name in names]
-    lifted = [see_points(xyz, *pair)[0] for pair in pairs]
+    lifted = [lift_to_points(xyz, *pair) for pair in pairs]
     count = len(names)
 
     def read() -> None:
@@ -182,7 +183,7 @@ def measure(folder: Path, xyz: np.ndarray, rounds: int,
         frames_per_s=count / whole,
         read_frame_s=shortest(read, rounds) / count,
         lift_frame_s=shortest(
-            lambda: [see_points(xyz, *pair)
+            lambda: [lift_to_points(xyz, *pair)
                      for pair in pairs], rounds) / count,
         own_points_frame_s=shortest(
             lambda: [frame_points(*pair) for pair in pairs], rounds) / count,

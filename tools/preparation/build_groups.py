@@ -31,6 +31,7 @@ from sam3d_plugin.preparation.features.region_groups import (POOLS,
                                                              GroupOptions,
                                                              build_groups)
 from sam3d_plugin.preparation.running.cli import json_object
+from sam3d_plugin.preparation.sources.scans.scan import ScanError
 from sam3d_plugin.preparation.sources.scans.splits import read_list
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import join
@@ -135,7 +136,10 @@ def select_scans(args: argparse.Namespace) -> Optional[List[str]]:
         StoreError: When the file that names them cannot be read.
     """
     if args.scans_list:
-        return read_list(args.scans_list)
+        try:
+            return read_list(args.scans_list)
+        except ScanError as error:
+            raise StoreError(str(error)) from error
     if not args.infos:
         return None
     try:

@@ -27,7 +27,6 @@ camera's frame to the color camera's. Write a leading minus as
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
-from dataclasses import fields
 from typing import Optional, Sequence, Tuple
 
 import numpy as np
@@ -40,7 +39,7 @@ from sam3d_plugin.preparation.running.cli import (add_check_argument,
                                                   run_options)
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.preparation.sources.rgbd_folder.conventions import (
-    CAMERA_AXES, POSES, Convention)
+    CAMERA_AXES, POSES)
 from sam3d_plugin.preparation.sources.rgbd_folder.layouts import LAYOUTS
 from sam3d_plugin.preparation.sources.rgbd_folder.matrices import read_numbers
 from sam3d_plugin.preparation.sources.rgbd_folder.step import (FolderOptions,
@@ -142,17 +141,11 @@ def _direction(args: argparse.Namespace) -> Optional[Tuple[float, ...]]:
 
 def build_step(args: argparse.Namespace) -> RGBDFolderStep:
     """The step of a command line."""
-    given = {
-        field.name: getattr(args, field.name)
-        for field in fields(Convention)
-    }
-    convention = {
-        name: value
-        for name, value in given.items() if value is not None
-    }
     options = FolderOptions(args.layout, args.color_intrinsics,
-                            args.depth_intrinsics,
-                            args.depth_to_color, convention, args.stride,
+                            args.depth_intrinsics, args.depth_to_color,
+                            args.depth_scale, args.pose_scale,
+                            args.camera_axes, args.poses,
+                            args.depth_along, args.no_depth, args.stride,
                             _direction(args), not args.unchecked)
     return RGBDFolderStep(args.source, args.scan, options, args.backend_args)
 

@@ -103,3 +103,11 @@ def see_points(
     return lift_regions(xyz, frame.depth, region_map,
                         projection_matrix(cameras.depth_intrinsics, to_depth),
                         color_projection, depth_tolerance)
+
+
+def lift_to_points(xyz: np.ndarray,
+                   frame: RGBDFrame,
+                   region_map: np.ndarray,
+                   depth_tolerance: float = DEPTH_TOLERANCE) -> np.ndarray:
+    """(N,) uint16 ids of :func:`see_points`, 0 = in no region or not seen."""
+    return see_points(xyz, frame, region_map, depth_tolerance)[0]

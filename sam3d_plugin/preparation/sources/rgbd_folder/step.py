@@ -4,8 +4,8 @@ Shapes: H W pixels.
 """
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from dataclasses import asdict, dataclass
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -42,8 +42,13 @@ class FolderOptions:
         depth_intrinsics (str, optional): The same.
         depth_to_color (str, optional): See
             :func:`~.matrices.read_transform`; the same.
-        convention (dict): Arguments of :class:`Convention` that are not
-            its defaults or, for ``depth_scale``, the layout's.
+        depth_scale (float, optional): Units of the depth images per meter;
+            None takes the layout's.
+        pose_scale (float): See :class:`Convention`.
+        camera_axes (str): See :class:`Convention`.
+        poses (str): See :class:`Convention`.
+        depth_along (str): See :class:`Convention`.
+        no_depth (float, optional): See :class:`Convention`.
         stride (int): Take every so manieth frame.
         up (tuple, optional): Direction in the recording's world that becomes
             z; None leaves the world as it is.
@@ -53,7 +58,12 @@ class FolderOptions:
     color_intrinsics: Optional[str] = None
     depth_intrinsics: Optional[str] = None
     depth_to_color: Optional[str] = None
-    convention: Mapping[str, Any] = field(default_factory=dict)
+    depth_scale: Optional[float] = None
+    pose_scale: float = 1.0
+    camera_axes: str = 'opencv'
+    poses: str = 'camera-to-world'
+    depth_along: str = 'axis'
+    no_depth: Optional[float] = None
     stride: int = 1
     up: Optional[Tuple[float, ...]] = None
     is_checked: bool = True
@@ -92,10 +102,11 @@ class RGBDFolderStep(FrameStep):
         self.is_mirrored = bool(cameras.color_intrinsics[1, 1] < 0)
         self.cameras = make_right_handed(cameras)
         self.world = _world(options.up, self.is_mirrored)
-        self.convention = Convention(**{
-            'depth_scale': recording.depth_scale,
-            **options.convention
-        })
+        self.convention = Convention(
+            recording.depth_scale if options.depth_scale is None else
+            options.depth_scale, options.pose_scale, options.camera_axes,
+            options.poses, options.depth_along, Convention.no_depth
+            if options.no_depth is None else options.no_depth)
         self.options = options
         self.checks: Optional[Checks] = None
         self.sizes: Optional[_Sizes] = None

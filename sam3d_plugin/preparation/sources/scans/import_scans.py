@@ -33,7 +33,9 @@ class ImportOptions:
         scale (float, optional): Meters per unit; None checks that the units
             are meters.
         up (str, optional): Axis that points up; None checks that it is z.
-        region_key, without_color, drop_invalid: See :class:`ReadOptions`.
+        region_key (str, optional): See :class:`ReadOptions`.
+        without_color (bool): See :class:`ReadOptions`.
+        drop_invalid (bool): See :class:`ReadOptions`.
         overwrite (bool): Whether files in ``out`` may be replaced.
     """
     source: Path
