@@ -11,13 +11,8 @@ _NO_ID = (255, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**32)
 def find_no_id(ids: np.ndarray) -> Optional[int]:
     """The id that stands for none where ids are counted from 0.
 
-    Args:
-        ids (np.ndarray): Integers of any shape.
-
-    Returns:
-        Optional[int]: The only negative number (-1, -100), or the largest
-        number of an integer type if it is far above all others; None where
-        0 stands for none.
+    It is the only negative number (-1, -100), or the largest number of an
+    integer type if it is far above all others; None where 0 stands for none.
     """
     present = np.unique(ids)
     if present[0] < 0 and (len(present) == 1 or present[1] >= 0):

@@ -5,7 +5,7 @@ Shapes: H W pixels.
 import io
 import re
 import struct
-from typing import Callable
+from typing import Any, Callable, Tuple
 
 import cv2
 import numpy as np
@@ -61,8 +61,8 @@ def _decode_png(content: bytes, name: str) -> np.ndarray:
     return pixels
 
 
-def _decode(content: bytes, name: str,
-            read: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
+def _decode(content: bytes, name: str, read: Callable[[Image.Image],
+                                                      Any]) -> Any:
     try:
         with Image.open(io.BytesIO(content)) as image:
             return read(image)
@@ -109,6 +109,11 @@ def decode_color(content: bytes, name: str) -> np.ndarray:
 def _is_deep_png(content: bytes) -> bool:
     """Whether an image file has colors of 16 bits, as its header says."""
     return content[:8] == b'\x89PNG\r\n\x1a\n' and content[24] == 16
+
+
+def image_size(content: bytes, name: str) -> Tuple[int, int]:
+    """H, W in the header of an image file; FrameError when it has none."""
+    return _decode(content, name, lambda image: image.size[::-1])
 
 
 def is_plain_jpeg(content: bytes) -> bool:

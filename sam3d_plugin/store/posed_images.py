@@ -314,14 +314,17 @@ class PosedImages:
 
     def write_cameras(self, scan: str, cameras: Cameras) -> None:
         """Write the cameras of a scan; see :class:`Cameras`."""
-        matrices = {INTRINSIC: cameras.color_intrinsics}
-        if not cameras.is_single:
-            matrices[INTRINSIC_DEPTH] = cameras.depth_intrinsics
-            matrices[DEPTH_TO_COLOR] = cameras.depth_to_color
-        for file, matrix in matrices.items():
-            write_bytes(
-                self.path(scan, file), encode_matrix(matrix),
-                self.backend_args)
+        for file, content in camera_files(cameras).items():
+            write_bytes(self.path(scan, file), content, self.backend_args)
+
+
+def camera_files(cameras: Cameras) -> Dict[str, bytes]:
+    """The files of a scan's cameras, by name."""
+    matrices = {INTRINSIC: cameras.color_intrinsics}
+    if not cameras.is_single:
+        matrices[INTRINSIC_DEPTH] = cameras.depth_intrinsics
+        matrices[DEPTH_TO_COLOR] = cameras.depth_to_color
+    return {file: encode_matrix(matrix) for file, matrix in matrices.items()}
 
 
 def frame_files(color: bytes, millimeters: np.ndarray,

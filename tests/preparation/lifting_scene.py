@@ -2,7 +2,10 @@
 import numpy as np
 
 from sam3d_plugin.ops.projection import back_project
-from sam3d_plugin.store.posed_images import Cameras, RGBDFrame
+from sam3d_plugin.store.files import write_bytes
+from sam3d_plugin.store.posed_images import (Cameras, PosedImages, RGBDFrame,
+                                             encode_color, frame_files)
+from sam3d_plugin.store.region_maps import encode_region_map
 
 HEIGHT, WIDTH = 48, 64
 INTRINSICS = np.array([[60.0, 0, 31.5], [0, 60, 23.5], [0, 0, 1]])
@@ -78,3 +81,26 @@ def view_frames(count):
             look_at((3 * np.cos(angle), 3 * np.sin(angle), 1.8), (0, 0, 0.3)),
             f'{i:05d}') for i, angle in enumerate(angles)
     ]
+
+
+def write_scan(root, count, find_regions):
+    """Frames, their id maps and the points of the scan on disk.
+
+    Args:
+        root (Path): Folder of the data set.
+        count (int): Frames.
+        find_regions (Callable): From a frame's instances to its id map.
+    """
+    images = PosedImages(root / 'posed_images')
+    images.write_cameras('balls', single_camera())
+    for frame, instance in view_frames(count):
+        files = frame_files(
+            encode_color(frame.color), (frame.depth * 1000).astype(np.uint16),
+            frame.pose)
+        for ending, content in files.items():
+            write_bytes(images.path('balls', frame.name + ending), content)
+        write_bytes(root / 'region_maps/balls' / f'{frame.name}.png',
+                    encode_region_map(find_regions(instance)))
+    xyz, _ = scan_points()
+    points = np.hstack([xyz, np.zeros_like(xyz)])
+    write_bytes(root / 'points/balls.bin', points.tobytes())

@@ -189,7 +189,10 @@ def measure(args: argparse.Namespace, checkpoint: Path) -> dict:
             thresholds_for(checkpoint, images[0], args.points_per_side,
                            args.device))
     ours = SAMRegions(
-        checkpoint, device=args.device, batch_size=args.batch_size, **options)
+        checkpoint=checkpoint,
+        device=args.device,
+        batch_size=args.batch_size,
+        **options)
     stock = SamAutomaticMaskGenerator(
         load_sam(checkpoint).to(args.device),
         points_per_batch=STOCK_POINTS_PER_BATCH,

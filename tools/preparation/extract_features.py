@@ -26,8 +26,8 @@ from typing import Optional, Sequence
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.features.encoders import ENCODERS, build_encoder
-from sam3d_plugin.preparation.features.region_features_step import (
-    RegionFeatureStep, default_folders)
+from sam3d_plugin.preparation.features.region_features_step import \
+    RegionFeatureStep
 from sam3d_plugin.preparation.running.cli import (add_option_argument,
                                                   add_run_arguments,
                                                   run_options)
@@ -63,7 +63,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add_option_argument(parser, 'encoder')
     add_run_arguments(parser)
     args = parser.parse_args(argv)
-    args.regions, args.out = default_folders(args.data, args.regions, args.out)
+    args.regions = args.regions or join(args.data, 'region_maps')
+    args.out = args.out or join(args.data, 'region_features')
     return args
 
 

@@ -24,8 +24,7 @@ from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.regions.generators import (GENERATORS,
                                                          build_generator)
-from sam3d_plugin.preparation.regions.region_maps_step import (RegionMapStep,
-                                                               default_folder)
+from sam3d_plugin.preparation.regions.region_maps_step import RegionMapStep
 from sam3d_plugin.preparation.running.cli import (add_option_argument,
                                                   add_run_arguments,
                                                   run_options)
@@ -56,7 +55,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add_option_argument(parser, 'generator')
     add_run_arguments(parser)
     args = parser.parse_args(argv)
-    args.out = default_folder(args.data, args.out)
+    args.out = args.out or join(args.data, 'region_maps')
     return args
 
 

@@ -20,7 +20,6 @@ from typing import Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.cli.tool import PREPARATION, run_tool
-from sam3d_plugin.preparation.lifting import scan_regions_step
 from sam3d_plugin.preparation.lifting.frame_regions_step import \
     FrameRegionsStep
 from sam3d_plugin.preparation.lifting.lifting import DEPTH_TOLERANCE
@@ -28,6 +27,7 @@ from sam3d_plugin.preparation.lifting.region_merging import (COUNTED,
                                                              MergeOptions)
 from sam3d_plugin.preparation.lifting.region_paths import (
     name_all_region_files, name_region_files)
+from sam3d_plugin.preparation.lifting.scan_regions_step import ScanRegionsStep
 from sam3d_plugin.preparation.running.cli import add_run_arguments, run_options
 from sam3d_plugin.preparation.running.frame_steps import FrameStep
 from sam3d_plugin.preparation.running.runs import run_step
@@ -108,12 +108,6 @@ def _add_lifting_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='METRES',
         help='points of dissolved regions join the nearest region within '
         'it; 0 leaves them in no region (default: %(default)s)')
-    group.add_argument(
-        '--point-columns',
-        type=int,
-        default=scan_regions_step.POINT_COLUMNS,
-        help='float32 numbers per point in points/*.bin '
-        '(default: %(default)s)')
 
 
 def build_step(args: argparse.Namespace) -> FrameStep:
@@ -128,9 +122,8 @@ def build_step(args: argparse.Namespace) -> FrameStep:
     Raises:
         StoreError: When an option is out of its range.
     """
-    if not args.depth_tolerance > 0 or args.point_columns < 3:
-        raise StoreError('--depth-tolerance must be above 0, and '
-                         '--point-columns at least 3')
+    if not args.depth_tolerance > 0:
+        raise StoreError('--depth-tolerance must be above 0')
     if args.frames:
         return FrameRegionsStep(args.data, args.regions, args.backend_args)
     try:
@@ -138,10 +131,8 @@ def build_step(args: argparse.Namespace) -> FrameStep:
                                args.min_points, args.absorb_radius)
     except ValueError as error:
         raise StoreError(str(error)) from error
-    return scan_regions_step.ScanRegionsStep(args.data, args.regions, options,
-                                             args.depth_tolerance,
-                                             args.point_columns,
-                                             args.backend_args)
+    return ScanRegionsStep(args.data, args.regions, options,
+                           args.depth_tolerance, args.backend_args)
 
 
 def lift(args: argparse.Namespace) -> None:

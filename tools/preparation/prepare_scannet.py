@@ -91,13 +91,9 @@ def _read_lists(args: argparse.Namespace) -> Dict[str, list]:
 def build_step(args: argparse.Namespace) -> ScanNetScans:
     """The step of a command line."""
     backend_args = layout.source_backend_args(args.source, args.backend_args)
-    splits = _read_lists(args)
-    folders = list(layout.find_folders(args.source, backend_args))
-    if args.partial:
-        splits = layout.present_splits(splits, folders, args.source)
-    else:
-        layout.check_totals(splits)
-        layout.check_present(splits, folders, args.source)
+    splits = layout.select_splits(
+        _read_lists(args), layout.find_folders(args.source, backend_args),
+        args.source, args.partial)
     return ScanNetScans(args.source, splits, args.labels
                         or join(args.source, LABELS), backend_args)
 

@@ -21,28 +21,15 @@ _POSE_SCALES = (0.001, 0.01, 0.0254, 0.1, 0.3048, 1.0)
 
 
 def changes_to_try(source: Source) -> Iterator[Tuple[str, Source]]:
-    """Options, cameras and changes of files.
-
-    Args:
-        source (Source): As it is now.
-
-    Yields:
-        Tuple[str, Source]: Words for a message, and the source with it.
-    """
+    """Options, cameras and changes of files, each in words for a message and
+    with the source after it."""
     yield from options_to_try(source)
     yield from cameras_to_try(source)
     yield from files_to_try(source)
 
 
 def options_to_try(source: Source) -> Iterator[Tuple[str, Source]]:
-    """Single options that may be missing.
-
-    Args:
-        source (Source): As it is now.
-
-    Yields:
-        Tuple[str, Source]: The option, and the source with it.
-    """
+    """Single options that may be missing."""
     now = source.convention
     known = {text: name for name, text in CAMERA_AXES.items()}
     changes: Dict[str, Convention] = {}
@@ -74,15 +61,7 @@ def _all_axes() -> Iterator[str]:
 
 
 def files_to_try(source: Source) -> Iterator[Tuple[str, Source]]:
-    """Single changes of files that may be missing.
-
-    Args:
-        source (Source): As it is now.
-
-    Yields:
-        Tuple[str, Source]: What to do with the files, and the source
-        afterwards.
-    """
+    """Single changes of files that may be missing."""
     turns: Dict[str, Callable[[np.ndarray], np.ndarray]] = {
         'mirrored left to right': lambda image: image[:, ::-1],
         'mirrored upside down': lambda image: image[::-1],
@@ -114,14 +93,7 @@ def files_to_try(source: Source) -> Iterator[Tuple[str, Source]]:
 
 
 def cameras_to_try(source: Source) -> Iterator[Tuple[str, Source]]:
-    """Cameras of images of another size, or of the other camera.
-
-    Args:
-        source (Source): As it is now.
-
-    Yields:
-        Tuple[str, Source]: The option, and the source with it.
-    """
+    """Cameras of images of another size, or of the other camera."""
     now = source.cameras
     if not source.frames:
         return

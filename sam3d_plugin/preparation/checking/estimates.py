@@ -93,11 +93,7 @@ class Estimate:
         return round(self.left * self.sample.size)
 
     def to_json(self) -> Dict[str, Any]:
-        """The estimate as JSON.
-
-        Returns:
-            Dict[str, Any]: Fields and what follows from them.
-        """
+        """The fields and what follows from them."""
         return dict(
             asdict(self),
             left=self.left,
@@ -118,15 +114,7 @@ def free_space(out: PathLike,
 
 
 def list_items(step: FrameStep, options: RunOptions) -> Items:
-    """All items of the shard's scans that can be listed.
-
-    Args:
-        step (FrameStep): The step.
-        options (RunOptions): With the shard.
-
-    Returns:
-        Items: Scans that cannot be used have none.
-    """
+    """All items of the shard's scans; unusable scans have none."""
     items: Items = {}
     for scan in options.shard.select(step.scans()):
         try:
@@ -137,16 +125,7 @@ def list_items(step: FrameStep, options: RunOptions) -> Items:
 
 
 def count_done(items: Items, out: PathLike, backend_args: BackendArgs) -> int:
-    """Items of complete scans in a store.
-
-    Args:
-        items (Items): All items.
-        out (PathLike): Folder of the store, which need not exist.
-        backend_args (BackendArgs): Arguments of its file backend.
-
-    Returns:
-        int: Number of them.
-    """
+    """Items of complete scans in a store, which need not exist."""
     store = Store(out, backend_args)
     done = set(store.recorded_scans()) & set(items)
     return sum(len(items[scan]) for scan in done)
@@ -154,16 +133,8 @@ def count_done(items: Items, out: PathLike, backend_args: BackendArgs) -> int:
 
 def choose_batches(items: Items, count: int,
                    batch_size: int) -> List[Tuple[str, List[str]]]:
-    """A sample spread over the scans, in batches of one scan each.
-
-    Args:
-        items (Items): All items.
-        count (int): Items to choose.
-        batch_size (int): Items at a time.
-
-    Returns:
-        List[Tuple[str, List[str]]]: Scan and items from its middle.
-    """
+    """A sample of ``count`` items spread over the scans, in batches from the
+    middle of one scan each."""
     scans = [scan for scan, names in items.items() if names]
     size = max(min(batch_size, count), 1)
     wanted = -(-count // size)
@@ -181,31 +152,14 @@ def choose_batches(items: Items, count: int,
     return batches[:wanted]
 
 
-@dataclass(frozen=True)
-class _Timed:
-    """Result of one batch."""
-    seconds: float
-    records: List[ItemRecord]
-
-
 def measure(step: FrameStep,
             batches: Sequence[Tuple[str, List[str]]],
             limit: float = 120.0) -> Sample:
     """Make a sample in a temporary folder and time it.
 
     The first batch is made twice, since at first models are loaded and loops
-    compiled; but not if it takes more than half of the time.
-
-    Args:
-        step (FrameStep): What to do.
-        batches (Sequence[Tuple[str, List[str]]]): Scan and items each.
-        limit (float): No batch is begun after so many seconds.
-
-    Returns:
-        Sample: Means over the items.
-
-    Raises:
-        StoreError: When there is no item, or all of them are skipped.
+    compiled; but not if it takes more than half of the ``limit``, seconds
+    after which no batch is begun. StoreError when no item can be made.
     """
     if not batches:
         raise StoreError(f'{step.kind}: there are no {step.unit} to work on; '
@@ -214,29 +168,30 @@ def measure(step: FrameStep,
     with tempfile.TemporaryDirectory(prefix='sam3d_estimate_') as folder:
         store = Store(folder)
         first = _make(step, store, *batches[0])
-        is_slow = first.seconds > limit / 2
+        is_slow = first[0] > limit / 2
         timed = [first if is_slow else _make(step, store, *batches[0])]
         for batch in batches[1:]:
             if time.perf_counter() < end:
                 timed.append(_make(step, store, *batch))
-    records = [record for batch in timed for record in batch.records]
+    records = [record for _, found in timed for record in found]
     made = [record for record in records if record.status == 'ok']
     if not made:
         raise StoreError(f'{step.kind}: no item of the sample can be made: '
                          f'{records[0].reason}')
     size = sum(files[0] for r in made for files in r.files.values())
-    start = 0.0 if is_slow else max(first.seconds - timed[0].seconds, 0.0)
+    start = 0.0 if is_slow else max(first[0] - timed[0][0], 0.0)
     return Sample(
         items=len(made),
         skipped=len(records) - len(made),
-        seconds=sum(batch.seconds for batch in timed) / len(records),
+        seconds=sum(seconds for seconds, _ in timed) / len(records),
         start_seconds=start,
         size=size / len(records),
         source=f'measured on {len(records)} {step.unit} of this machine')
 
 
 def _make(step: FrameStep, store: Store, scan: str,
-          names: Sequence[str]) -> _Timed:
+          names: Sequence[str]) -> Tuple[float, List[ItemRecord]]:
+    """Seconds and records of one batch."""
     # Libraries that use all cores here use one each in worker processes.
     begin, cpu = time.perf_counter(), time.process_time()
     try:
@@ -246,18 +201,11 @@ def _make(step: FrameStep, store: Store, scan: str,
     except FrameError as error:
         raise StoreError(f'{scan} cannot be used: {error}') from error
     seconds = max(time.perf_counter() - begin, time.process_time() - cpu)
-    return _Timed(seconds, [*records.values()])
+    return seconds, [*records.values()]
 
 
 def published_sam(size: float) -> Sample:
-    """Cost of SAM's automatic masks where it cannot be run.
-
-    Args:
-        size (float): Bytes of an id map, measured with another generator.
-
-    Returns:
-        Sample: Of no item.
-    """
+    """Cost of SAM where it cannot be run; id maps take ``size`` bytes."""
     return Sample(0, 0, SAM_SECONDS, 0.0, size, SAM_SOURCE)
 
 
@@ -267,22 +215,16 @@ def estimate(step: FrameStep,
              items: Items,
              sample: Sample,
              device: str = '') -> Estimate:
-    """Estimate the cost of a step.
+    """Cost of all items that are not done.
 
-    Args:
-        step (FrameStep): The step.
-        out (PathLike): Folder of its store.
-        options (RunOptions): Shard, workers, backend.
-        items (Items): All items of the shard.
-        sample (Sample): What one costs.
-        device (str): ``'GPU'`` or ``'CPU'``; by default whether the step
-            keeps to one process and there is a GPU.
-
-    Returns:
-        Estimate: For all items that are not done.
+    ``device`` is ``'GPU'`` or ``'CPU'``; by default it depends on whether the
+    step keeps to one process and there is a GPU.
     """
     if not device:
-        device = 'GPU' if step.in_process and _has_gpu() else 'CPU'
+        device = 'CPU'
+        if step.in_process:
+            import torch  # takes seconds, and most steps do without
+            device = 'GPU' if torch.cuda.is_available() else 'CPU'
     workers = worker_count(step, options.workers, Console(quiet=True))
     return Estimate(
         step=step.kind,
@@ -294,8 +236,3 @@ def estimate(step: FrameStep,
         device=device,
         sample=sample,
         free=free_space(out, options.backend_args))
-
-
-def _has_gpu() -> bool:
-    import torch  # takes seconds, and most steps do without
-    return torch.cuda.is_available()

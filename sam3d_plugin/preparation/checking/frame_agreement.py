@@ -9,7 +9,7 @@ frames that do not overlap say nothing.
 
 Shapes: N points, H W pixels.
 """
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
@@ -99,19 +99,12 @@ class Agreement:
     def to_fields(self) -> Dict[str, Any]:
         """The numbers as JSON; None for NaN."""
         rounded = {
-            name: None if np.isnan(value) else round(float(value), 4)
-            for name, value in (('share', self.share), ('same_colors',
-                                                        self.same_colors),
-                                ('correlation', self.correlation))
+            name:
+            None if np.isnan(
+                value := getattr(self, name)) else round(float(value), 4)
+            for name in ('share', 'same_colors', 'correlation')
         }
-        return dict(
-            frames=self.frames,
-            points=self.points,
-            confirmed=self.confirmed,
-            contradicted=self.contradicted,
-            hidden=self.hidden,
-            is_telling=self.is_telling,
-            **rounded)
+        return dict(asdict(self), is_telling=self.is_telling, **rounded)
 
     def __str__(self) -> str:
         """One line for the log."""
@@ -126,14 +119,7 @@ class Agreement:
 
 
 def sample_frames(names: Sequence[str]) -> List[str]:
-    """Frames to compare: a bounded number, with near and far neighbors.
-
-    Args:
-        names (Sequence[str]): All frames, in order of time.
-
-    Returns:
-        List[str]: At most 32 of them, in order.
-    """
+    """At most 32 of the frames, with near and far neighbors in time."""
     if len(names) <= _PLACES * len(_OFFSETS):
         return list(names)
     places = np.linspace(0, len(names) - 1, _PLACES, endpoint=False)
@@ -164,15 +150,7 @@ class _Samples(NamedTuple):
 
 
 def measure(frames: Sequence[RGBDFrame], points: int = _POINTS) -> Agreement:
-    """Compare every frame with every other.
-
-    Args:
-        frames (Sequence[RGBDFrame]): Some frames; see :func:`sample_frames`.
-        points (int): Points to take of all frames, about.
-
-    Returns:
-        Agreement: The same for the same frames.
-    """
+    """Compare every frame with every other, on about ``points`` points."""
     if not frames:
         return Agreement(0, 0, 0, 0, 0, np.nan, np.nan)
     samples = _sample(frames, max(points // len(frames), 1))
@@ -221,17 +199,8 @@ def _sample(frames: Sequence[RGBDFrame], wanted: int) -> _Samples:
 
 def _compare(frame: RGBDFrame, index: int, points: np.ndarray,
              samples: _Samples) -> Tuple[np.ndarray, ...]:
-    """Points that a frame confirms, contradicts and hides.
-
-    Args:
-        frame (RGBDFrame): The frame.
-        index (int): Its number.
-        points (np.ndarray): (N, 3) all points in its camera's frame.
-        samples (_Samples): Where they come from.
-
-    Returns:
-        Tuple[np.ndarray, ...]: Three arrays (N,) bool.
-    """
+    """Which of all (N, 3) points, in a frame's camera, the frame confirms,
+    contradicts and hides: three arrays (N,) bool."""
     height, width = frame.depth.shape
     uv, z = project(points, frame.cameras.depth_intrinsics)
     pixels, is_inside = pixel_indices(uv, height, width)
@@ -258,12 +227,8 @@ def _gray(frame: RGBDFrame, points: np.ndarray) -> np.ndarray:
 def _compare_colors(grays: np.ndarray) -> Tuple[float, float]:
     """Share of equal gray values, and correlation, of points seen twice.
 
-    Args:
-        grays (np.ndarray): (3, N) gray values in the two frames, and the
-            number of the pair of frames, whose exposures may differ.
-
-    Returns:
-        Tuple[float, float]: NaN where too little is seen.
+    ``grays`` (3, N) are the values in the two frames and the number of the
+    pair of frames, whose exposures may differ. NaN where too little is seen.
     """
     grays = grays[:, np.isfinite(grays).all(axis=0)]
     if grays.shape[1] < _COLORED:

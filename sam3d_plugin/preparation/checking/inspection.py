@@ -2,6 +2,7 @@
 
 Shapes: N points, R regions, H W pixels.
 """
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -10,8 +11,7 @@ import numpy as np
 from ...ops.projection import back_project, transform
 from ...ops.registration import color_pixels_of_depth
 from ...store.errors import FrameError, StoreError
-from ...store.files import (BackendArgs, PathLike, exists, join, list_names,
-                            read_bytes)
+from ...store.files import BackendArgs, PathLike, exists, join, list_names
 from ...store.manifest import Store
 from ...store.posed_images import PosedImages, RGBDFrame
 from ...store.region_file import read_region_file
@@ -19,9 +19,8 @@ from ...store.region_groups import RegionGroups
 from ...store.region_maps import RegionMaps
 from ...visualization.overlays import FramePanels
 from ...visualization.scan_page import PagePoints
-
-# Columns of mmdet3d's points of ScanNet, SUN RGB-D and S3DIS.
-_POINT_COLUMNS = 6
+from ..point_files import read_points
+from ..skipping import try_each
 
 
 @dataclass
@@ -82,22 +81,9 @@ class ScanInspection:
         return self.images.frames(self.scan)
 
     def panels(self, names: Sequence[str]) -> List[FramePanels]:
-        """Panels of some frames.
-
-        Args:
-            names (Sequence[str]): Frames of the scan.
-
-        Returns:
-            List[FramePanels]: One each, but none for a frame whose color
-            image cannot be read.
-        """
-        panels = []
-        for name in names:
-            try:
-                panels.append(self._panel(name))
-            except FrameError:
-                continue
-        return panels
+        """Panels of some frames, except those without a readable image."""
+        panels = try_each(self._panel, names)
+        return [panel for panel in panels if isinstance(panel, FramePanels)]
 
     def _panel(self, name: str) -> FramePanels:
         """A frame, with a note on what of it cannot be read."""
@@ -114,7 +100,9 @@ class ScanInspection:
                 notes.append(f'the id map has another size, {ids.shape}')
                 ids = None
         except FrameError as error:
-            notes.append(self._why_no_map(name) or self._shorten(error))
+            reason = self.skipped('region_maps').get(name)
+            notes.append(
+                f'skipped: {reason}' if reason else self._shorten(error))
         if ids is not None and self.groups is not None:
             groups = self._groups_of(name, int(ids.max()), notes)
         return FramePanels(name, color, ids, depth, groups, '; '.join(notes))
@@ -133,19 +121,8 @@ class ScanInspection:
     def _shorten(self, error: Exception) -> str:
         return str(error).replace(f'{self.data}/', '')
 
-    def _why_no_map(self, name: str) -> str:
-        skipped = self.skipped('region_maps')
-        return f'skipped: {skipped[name]}' if name in skipped else ''
-
     def skipped(self, folder: str) -> Dict[str, str]:
-        """Reasons by frame, from a store's record of the scan.
-
-        Args:
-            folder (str): Name of the store in the data set.
-
-        Returns:
-            Dict[str, str]: Empty when there is no record.
-        """
+        """Reasons by frame, from the scan's record in one of the stores."""
         record = Store(join(self.data, folder),
                        self.backend_args).record(self.scan)
         if record is None:
@@ -157,11 +134,7 @@ class ScanInspection:
         return {self.scan: record.reason} if record.reason else reasons
 
     def region_statistics(self) -> RegionStatistics:
-        """Read all id maps of the scan.
-
-        Returns:
-            RegionStatistics: Of the maps that can be read.
-        """
+        """Numbers of all id maps of the scan that can be read."""
         areas = []
         statistics = RegionStatistics(np.zeros(0, np.int64))
         for name in sorted(self.map_names):
@@ -180,31 +153,20 @@ class ScanInspection:
 
     def points(self, names: Sequence[str],
                max_points: int) -> Optional[PagePoints]:
-        """Points of the scan, or else those that some frames see.
+        """Points of the scan, or else about ``max_points`` that the frames
+        see.
 
-        Args:
-            names (Sequence[str]): Frames to take points from where the scan
-                has no file of points.
-            max_points (int): About how many of them.
-
-        Returns:
-            Optional[PagePoints]: None when there are neither.
-
-        Raises:
-            StoreError: When a file is damaged.
+        None when there are neither; StoreError when a file is damaged.
         """
-        path = join(self.data, 'points', f'{self.scan}.bin')
-        if exists(path, self.backend_args):
-            return self._stored_points(path)
+        if exists(
+                join(self.data, 'points', f'{self.scan}.bin'),
+                self.backend_args):
+            return self._stored_points()
         return self._fused_points(names, max_points)
 
-    def _stored_points(self, path: str) -> PagePoints:
-        content = read_bytes(path, self.backend_args)
-        if not content or len(content) % (4 * _POINT_COLUMNS):
-            raise StoreError(f'{path} is empty or truncated: it does not hold '
-                             f'complete points of {_POINT_COLUMNS} values; '
-                             'prepare the scan again')
-        values = np.frombuffer(content, '<f4').reshape(-1, _POINT_COLUMNS)
+    def _stored_points(self) -> PagePoints:
+        values = read_points(
+            join(self.data, 'points'), self.scan, self.backend_args)
         rgb = values[:, 3:]
         # ScanNet stores 0 to 255, SUN RGB-D 0 to 1.
         rgb = (rgb * 255 if rgb.max() <= 1 else rgb).clip(0, 255)
@@ -230,13 +192,10 @@ class ScanInspection:
             except FrameError:
                 continue
             ids = np.zeros(frame.color.shape[:2], np.int64)
-            if name in self.map_names:
-                try:
-                    ids = self.maps.read(self.scan, name).astype(np.int64)
-                except FrameError:
-                    ids[:] = 0
-            if ids.shape != frame.color.shape[:2]:
-                ids = np.zeros(frame.color.shape[:2], np.int64)
+            with suppress(FrameError):
+                found = self.maps.read(self.scan, name)
+                ids = found.astype(
+                    np.int64) if found.shape == ids.shape else (ids)
             parts.append(
                 _frame_points(frame, np.where(ids, ids + offset, 0),
                               max_points // len(names)))

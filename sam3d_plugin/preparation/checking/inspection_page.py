@@ -28,18 +28,9 @@ def _spread(values: Union[np.ndarray, Sequence[float]], form: str) -> str:
 def page_content(inspection: ScanInspection,
                  frames: int = 12,
                  max_points: int = 60000) -> PageContent:
-    """Collect what the page of a scan shows.
+    """What the page of a scan shows, with at most so many frames and points.
 
-    Args:
-        inspection (ScanInspection): The scan.
-        frames (int): Frames to show at most, evenly spaced.
-        max_points (int): Points to show at most.
-
-    Returns:
-        PageContent: For ``write_scan_page``.
-
-    Raises:
-        StoreError: When there is nothing of the scan, or a file is damaged.
+    StoreError when there is nothing of the scan, or a file is damaged.
     """
     names = inspection.frame_names()
     shown = evenly(names, frames)
@@ -62,8 +53,10 @@ def page_content(inspection: ScanInspection,
     if inspection.groups is not None:
         tables['Groups'], chart = _group_part(inspection)
         histograms.append(chart)
-    if _has_features(inspection):
-        tables['Region features'] = _feature_rows(inspection)
+    features = RegionFeatures(
+        join(inspection.data, 'region_features'), inspection.backend_args)
+    if inspection.scan in features.scans():
+        tables['Region features'] = _feature_rows(features, inspection.scan)
     return PageContent(
         inspection.scan, f'{inspection.data.rstrip("/").rpartition("/")[2]}: '
         f'{len(shown)} of {len(names)} frames shown', inspection.panels(shown),
@@ -131,19 +124,11 @@ def _group_part(inspection: ScanInspection) -> Tuple[Rows, Histogram]:
                            [str(i) for i in order], here[order].tolist())
 
 
-def _has_features(inspection: ScanInspection) -> bool:
-    features = RegionFeatures(
-        join(inspection.data, 'region_features'), inspection.backend_args)
-    return inspection.scan in features.scans()
-
-
-def _feature_rows(inspection: ScanInspection) -> Rows:
-    features = RegionFeatures(
-        join(inspection.data, 'region_features'), inspection.backend_args)
-    mean = features.read_scan(inspection.scan, 'mean')
+def _feature_rows(features: RegionFeatures, scan: str) -> Rows:
+    mean = features.read_scan(scan, 'mean')
     norms = np.linalg.norm(mean.astype(np.float32), axis=1)
     return [('regions × channels', f'{len(mean):,} × {mean.shape[1]}'),
-            ('frames', f'{len(features.frames(inspection.scan)):,}'),
+            ('frames', f'{len(features.frames(scan)):,}'),
             ('norm of the mean feature, min / median / max',
              _spread(norms, '.2f') if len(norms) else 'none')]
 

@@ -54,15 +54,9 @@ Changes = List[Tuple[str, Agreement]]
 def find_changes(source: Source,
                  agreement: Agreement,
                  is_odd: bool = False) -> Changes:
-    """The single changes with which the frames agree.
+    """The single changes with which the frames agree, best first.
 
-    Args:
-        source (Source): As it is now.
-        agreement (Agreement): Of its frames as they are now.
-        is_odd (bool): Whether twice as many confirmed points are better, too.
-
-    Returns:
-        Changes: Best first; those that agree equally well.
+    With ``is_odd``, a change that confirms twice as many points counts, too.
     """
     tried = []
     for change, changed in changes_to_try(source):
@@ -138,17 +132,10 @@ def _rank(agreement: Agreement) -> float:
 
 
 def check_agreement(source: Source) -> Tuple[Agreement, str]:
-    """Compare the frames of a recording.
+    """Compare frames of a recording, as they are to be imported.
 
-    Args:
-        source (Source): Some of its frames, as they are to be imported.
-
-    Returns:
-        Tuple[Agreement, str]: Of frames that agree, or that do not overlap
-        enough to tell, and a line for the log.
-
-    Raises:
-        FrameError: When they disagree, with the change that would help.
+    Returns how they agree, or overlap too little to tell, and a line for the
+    log. FrameError when they disagree, with the change that would help.
     """
     views = source.views()
     agreement = measure(views)
@@ -183,15 +170,7 @@ def check_agreement(source: Source) -> Tuple[Agreement, str]:
 
 
 def list_doubts(source: Source, agreement: Agreement) -> List[str]:
-    """Notes on values in agreeing frames that look unmeasured.
-
-    Args:
-        source (Source): Some frames of a recording.
-        agreement (Agreement): Of these frames.
-
-    Returns:
-        List[str]: Lines for the log.
-    """
+    """Lines for the log on values in agreeing frames that look unmeasured."""
     doubts = []
     count = len(source.frames)
     poses = {frame.pose.tobytes() for frame in source.frames}
@@ -216,15 +195,8 @@ def list_doubts(source: Source, agreement: Agreement) -> List[str]:
 
 
 def _most_common_depth(source: Source) -> Tuple[float, int, float]:
-    """The depth that most frames have most often.
-
-    Args:
-        source (Source): Some frames of a recording.
-
-    Returns:
-        Tuple[float, int, float]: Depth in the recording's unit, number of
-        frames, and its mean share of their pixels.
-    """
+    """The depth that most frames have most often, in the recording's unit, the
+    number of these frames, and its mean share of their pixels."""
     shares: Dict[float, List[float]] = {}
     no_depth = (NO_DEPTH, source.convention.no_depth)
     for frame in source.frames:
@@ -257,15 +229,8 @@ def _size(views: Sequence[RGBDFrame]) -> str:
 
 
 def looks_upside_down(views: Sequence[RGBDFrame]) -> bool:
-    """Whether most images have their bottom up, if z is up.
-
-    Args:
-        views (Sequence[RGBDFrame]): Some frames.
-
-    Returns:
-        bool: Whether the y axes of the cameras point up, which people who
-        record rooms do not do.
-    """
+    """Whether most images have their bottom up, if z is up, which people who
+    record rooms do not do."""
     downs = [view.pose[2, 1] for view in views]
     return bool(downs) and float(np.mean(downs)) > 0.5
 
@@ -273,15 +238,8 @@ def looks_upside_down(views: Sequence[RGBDFrame]) -> bool:
 def check_up(source: Source) -> Tuple[str, str]:
     """Find out which axis of a recording's world points up.
 
-    Args:
-        source (Source): Some of its frames, as they are to be imported.
-
-    Returns:
-        Tuple[str, str]: An axis or ``'unknown'``, and a line for the log.
-
-    Raises:
-        FrameError: When the floor, or the cameras of frames that look around,
-            say that another axis than z points up.
+    Returns the axis or ``'unknown'``, and a line for the log. FrameError when
+    the floor, or cameras that look around, say that it is not z.
     """
     views = source.views()
     if not views:
@@ -323,13 +281,9 @@ def _cloud(views: Sequence[RGBDFrame]) -> np.ndarray:
 def camera_up(views: Sequence[RGBDFrame]) -> Tuple[Optional[str], np.ndarray]:
     """Mean up direction of cameras that look around.
 
-    Args:
-        views (Sequence[RGBDFrame]): Some frames.
-
-    Returns:
-        Tuple[Optional[str], np.ndarray]: The axis that all images have at
-        their top, None when they look in one direction or are held in
-        different ways; and (3,) the mean direction of their tops.
+    Returns the axis that all images have at their top, None when they look in
+    one direction or are held in different ways; and (3,) the mean direction of
+    their tops.
     """
     tops = -np.mean([view.pose[:3, 1] for view in views], axis=0)
     ahead = np.mean([view.pose[:3, 2] for view in views], axis=0)

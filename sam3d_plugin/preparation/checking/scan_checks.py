@@ -38,17 +38,9 @@ class Checks:
 
 
 def read_checks(images: PosedImages, scan: str) -> Checks:
-    """Results of the checks of an imported scan.
+    """Results of the checks of an imported scan; empty for others.
 
-    Args:
-        images (PosedImages): Where it is.
-        scan (str): Its name.
-
-    Returns:
-        Checks: Nothing for scans from elsewhere.
-
-    Raises:
-        FrameError: When the file is damaged.
+    FrameError when the file is damaged.
     """
     path = images.path(scan, CHECKS)
     if not exists(path, images.backend_args):
@@ -61,15 +53,8 @@ def read_checks(images: PosedImages, scan: str) -> Checks:
 
 
 def summarize_checks(checks: Dict[str, Checks]) -> List[str]:
-    """Lines for the log.
-
-    Args:
-        checks (Dict[str, Checks]): By scan.
-
-    Returns:
-        List[str]: The notes of a few scans, of more the median share and the
-        scan that agrees least.
-    """
+    """Lines for the log: notes of a few scans, or else the median share and
+    the scan that agrees least."""
     if len(checks) <= _FEW:
         return [
             f'{scan}: {note}' for scan, found in checks.items()
@@ -96,17 +81,9 @@ def check_source(source: Source,
                  is_checked: bool = True) -> Checks:
     """Check a recording.
 
-    Args:
-        source (Source): Some of its frames.
-        is_up_given (bool): Whether the user says what points up.
-        is_checked (bool): Whether to refuse a bad one; if not, the reason
-            becomes a note.
-
-    Returns:
-        Checks: What was found.
-
-    Raises:
-        FrameError: When its frames disagree, or it is on its side.
+    ``is_up_given``: the user says what points up. FrameError when frames
+    disagree or the recording is on its side; without ``is_checked`` that is a
+    note.
     """
     notes: List[str] = []
     fields: Dict[str, Any] = {}

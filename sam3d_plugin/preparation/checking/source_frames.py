@@ -4,7 +4,7 @@ Shapes: H W pixels.
 """
 import errno
 from dataclasses import dataclass, replace
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ...ops.projection import scale_intrinsics
 from ...store.errors import FrameError
 from ...store.posed_images import Cameras, RGBDFrame, check_pose
 from ..sources.rgbd_folder.conventions import Convention
+from .frame_agreement import sample_frames
 
 # Pixels of a color image that are looked at.
 _PIXELS = 1_000_000
@@ -27,20 +28,6 @@ _CORNER = 0.05
 # How far principal points are off the center of images that are neither
 # cropped nor turned; shares of width and height.
 _CENTERED, _TURNED = 0.02, 0.08
-
-
-def raise_if_disk_fails(error: FrameError) -> None:
-    """Re-raise disk errors, so that they are not taken for damaged frames.
-
-    Args:
-        error (FrameError): Why a frame could not be read.
-
-    Raises:
-        FrameError: The same, if the system could not read an existing file.
-    """
-    code = getattr(error.__cause__, 'errno', None)
-    if code not in (None, errno.ENOENT):
-        raise error
 
 
 @dataclass(frozen=True)
@@ -97,24 +84,29 @@ class Source:
         return views
 
 
-def thin_out(color: np.ndarray,
-             cameras: Cameras) -> Tuple[np.ndarray, Cameras]:
-    """Drop pixels of large color images.
+def sample(names: Sequence[str], read: Callable[[str], SourceFrame],
+           cameras: Cameras) -> Tuple[List[SourceFrame], Cameras]:
+    """Some frames to compare, and the cameras for them.
 
-    Args:
-        color (np.ndarray): (H, W, 3).
-        cameras (Cameras): For these images.
-
-    Returns:
-        Tuple[np.ndarray, Cameras]: Every n-th row and column, and the cameras
-        for them.
+    Unreadable frames are left out, but errors of the disk are raised. Of
+    large color images every n-th row and column is kept.
     """
-    step = int(np.ceil(np.sqrt(color.shape[0] * color.shape[1] / _PIXELS)))
-    if step == 1:
-        return color, cameras
-    intrinsics = cameras.color_intrinsics.copy()
-    intrinsics[:2] /= step
-    return color[::step, ::step], replace(cameras, color_intrinsics=intrinsics)
+    frames, thin = [], cameras
+    for name in sample_frames(names):
+        try:
+            frame = read(name)
+        except FrameError as error:
+            code = getattr(error.__cause__, 'errno', None)
+            if code not in (None, errno.ENOENT):
+                raise
+            continue
+        height, width = frame.color.shape[:2]
+        step = int(np.ceil(np.sqrt(height * width / _PIXELS)))
+        intrinsics = cameras.color_intrinsics.copy()
+        intrinsics[:2] /= step
+        thin = replace(cameras, color_intrinsics=intrinsics)
+        frames.append(replace(frame, color=frame.color[::step, ::step]))
+    return frames, thin
 
 
 def misfit_of(source: Source) -> str:
@@ -129,18 +121,11 @@ def misfit_of(source: Source) -> str:
 
 
 def camera_misfit(intrinsics: np.ndarray, height: int, width: int) -> str:
-    """Signs that intrinsics belong to images of another size.
+    """Signs that (3, 3) intrinsics belong to images of another size.
 
     Cropped images have an off-center principal point, too, but hardly by the
-    same factor in both directions.
-
-    Args:
-        intrinsics (np.ndarray): (3, 3), pixels.
-        height (int): H.
-        width (int): W.
-
-    Returns:
-        str: Words for a message; empty for a camera that fits.
+    same factor in both directions. Returns words for a message; empty for a
+    camera that fits.
     """
     size = np.array([width, height])
     center = (intrinsics[:2, 2] + 0.5) / size

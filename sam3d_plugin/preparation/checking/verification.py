@@ -1,14 +1,15 @@
 """Verification of all files of a data set's stores."""
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+from typing import (Any, Callable, Dict, Iterator, List, Optional, Sequence,
+                    Tuple, Union)
 
 from ...store.errors import StoreError
 from ...store.files import BackendArgs, PathLike, join, read_bytes
 from ...store.manifest import HEADER, Store
 from ...store.records import (FileChecksum, ItemRecord, ScanRecord,
                               file_checksum)
-from .content_checks import CONTENT_CHECKS, Checked
+from .content_checks import CONTENT_CHECKS, Checked, check_contents
 from .verification_books import (AGAIN, REMOVE, Problem, StoreReport,
                                  find_stores, find_strays, half_copied,
                                  note_incomplete, read_books, relative)
@@ -24,14 +25,6 @@ class _Task:
     store: Store
     record: ScanRecord
     names: Sequence[Optional[str]]
-
-
-@dataclass(frozen=True)
-class _Result:
-    task: _Task
-    files: int
-    size: int
-    problems: List[Problem]
 
 
 class Verifier:
@@ -58,18 +51,7 @@ class Verifier:
 
     def run(self,
             folders: Optional[Sequence[str]] = None) -> List[StoreReport]:
-        """Check stores.
-
-        Args:
-            folders (Optional[Sequence[str]]): Stores relative to the data
-                set; all of them by default.
-
-        Returns:
-            List[StoreReport]: One for each store.
-
-        Raises:
-            StoreError: When there is no store.
-        """
+        """Check some stores, or all; StoreError when there is none."""
         self._shared = {}
         found = find_stores(self.data, self.backend_args)
         chosen = found if folders is None else list(folders)
@@ -111,58 +93,52 @@ class Verifier:
         done = 0
         # Reading, decoding and hashing happen outside Python's lock.
         with ThreadPoolExecutor(self.workers) as pool:
-            for result in pool.map(self._check_files, tasks):
-                report = result.task.report
-                report.files += result.files
-                report.size += result.size
-                for problem in result.problems:
-                    report.complain(problem.path, problem.what, problem.remedy)
-                done += len(result.task.names)
+            for task, sizes, problems in pool.map(self._check_files, tasks):
+                task.report.files += len(sizes)
+                task.report.size += sum(sizes)
+                for problem in problems:
+                    task.report.complain(problem.path, problem.what,
+                                         problem.remedy)
+                done += len(task.names)
                 if self.progress is not None:
                     self.progress(done, total)
 
-    def _check_files(self, task: _Task) -> _Result:
-        """Read the files of some items, compare checksums and contents."""
-        result = _Result(task, 0, 0, [])
-        files = size = 0
+    def _check_files(self,
+                     task: _Task) -> Tuple[_Task, List[int], List[Problem]]:
+        """Bytes of the files of some items, and what is wrong with them."""
+        sizes, problems = [], []
         for name in task.names:
             item = None if name is None else task.record.items[name]
             known = task.record.files if item is None else item.files
             contents: Dict[str, bytes] = {}
             for path, recorded in known.items():
-                content = self._read(task.store, path, recorded,
-                                     result.problems)
-                files += 1
-                if content is not None:
-                    size += len(content)
+                content = self._read(task.store, path, recorded)
+                if isinstance(content, Problem):
+                    problems.append(content)
+                    sizes.append(0)
+                else:
                     contents[path] = content
-            result.problems.extend(self._look_inside(task, item, contents))
-        return _Result(task, files, size, result.problems)
+                    sizes.append(len(content))
+            problems.extend(self._look_inside(task, item, contents))
+        return task, sizes, problems
 
-    def _read(self, store: Store, path: str, recorded: FileChecksum,
-              problems: List[Problem]) -> Optional[bytes]:
-        """Content of a file that is as recorded, else None."""
+    def _read(self, store: Store, path: str,
+              recorded: FileChecksum) -> Union[bytes, Problem]:
+        """Content of a file that is as recorded."""
         try:
             content = read_bytes(store.path(path), self.backend_args)
         except FileNotFoundError:
-            problems.append(Problem(path, 'it is missing', AGAIN))
-            return None
+            return Problem(path, 'it is missing', AGAIN)
         except OSError as error:
-            problems.append(
-                Problem(path, f'it cannot be read ({error.strerror})',
-                        'check the disk'))
-            return None
+            return Problem(path, f'it cannot be read ({error.strerror})',
+                           'check the disk')
         if len(content) != recorded[0]:
-            problems.append(
-                Problem(
-                    path, f'it has {len(content):,} bytes, the record '
-                    f'says {recorded[0]:,}', REMOVE))
-            return None
+            return Problem(
+                path, f'it has {len(content):,} bytes, the record says '
+                f'{recorded[0]:,}', REMOVE)
         if file_checksum(content) != recorded:
-            problems.append(
-                Problem(path, 'its checksum is not that of the record',
-                        REMOVE))
-            return None
+            return Problem(path, 'its checksum is not that of the record',
+                           REMOVE)
         return content
 
     def _look_inside(self, task: _Task, item: Optional[ItemRecord],
@@ -182,7 +158,7 @@ class Verifier:
                 continue
             checked = Checked(self.data, part, task.record, item, files,
                               self.backend_args, self._shared)
-            for path, what in CONTENT_CHECKS[key](checked):
+            for path, what in check_contents(key, checked):
                 full = f'{part}/{path}'
                 start = f'{folder}/' if folder else ''
                 yield Problem(full[len(start):],

@@ -15,9 +15,8 @@ from .content_checks import CONTENT_CHECKS
 
 # Files of a store that keep its books.
 _BOOKS = (HEADER, MANIFEST)
-# Folders that only our steps write: without a header they are half copied.
-_ALWAYS_STORES = ('region_maps', 'region_features', 'frame_regions')
-# Stores that are computed from the frames of posed_images.
+# Stores computed from the frames of posed_images. Only our steps write them:
+# without a header they are half copied.
 _OF_FRAMES = ('region_maps', 'region_features', 'frame_regions')
 _NAMED = 3
 AGAIN = 'run the step that made it again'
@@ -85,13 +84,7 @@ class StoreReport:
         return f'{self.folder}/{name}' if self.folder else name
 
     def complain(self, name: str, what: str, remedy: str) -> None:
-        """Add a problem.
-
-        Args:
-            name (str): File, relative to the store.
-            what (str): What is wrong with it.
-            remedy (str): What to do; names the tool where it is known.
-        """
+        """Add a problem of a file of the store; names the tool to run."""
         tool = _TOOLS.get(self.kind)
         if tool:
             remedy = remedy.replace(AGAIN, f'run {tool} again')
@@ -99,15 +92,7 @@ class StoreReport:
 
 
 def find_stores(data: PathLike, backend_args: BackendArgs = None) -> List[str]:
-    """Folders with a header: the data set itself and two levels below.
-
-    Args:
-        data (PathLike): Folder of the data set.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        List[str]: Paths relative to ``data``; ``''`` for itself.
-    """
+    """Folders with a header: the data set (``''``) and two levels below."""
     found = [''] if exists(join(data, HEADER), backend_args) else []
     for name in list_names(data, backend_args, folders=True):
         if exists(join(data, name, HEADER), backend_args):
@@ -122,15 +107,7 @@ def find_stores(data: PathLike, backend_args: BackendArgs = None) -> List[str]:
 
 
 def data_folder(path: PathLike, backend_args: BackendArgs = None) -> str:
-    """The data set that a folder is, or that the store in it belongs to.
-
-    Args:
-        path (PathLike): A data set, or one of its stores.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        str: Folder of the data set.
-    """
+    """The data set that a folder is, or that the store in it belongs to."""
     store = Store(str(path).rstrip('/'), backend_args)
     kind = store.header()['kind'] if store.exists() else ''
     levels = 2 if kind == GROUPS_KIND else int(kind in CONTENT_CHECKS)
@@ -142,22 +119,13 @@ def data_folder(path: PathLike, backend_args: BackendArgs = None) -> str:
 
 def half_copied(data: str, found: Sequence[str],
                 backend_args: BackendArgs) -> Iterator[StoreReport]:
-    """Folders that look like stores and have no header.
-
-    Args:
-        data (str): Folder of the data set.
-        found (Sequence[str]): The stores in it.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Yields:
-        StoreReport: With the one problem.
-    """
+    """Reports on folders that look like stores and have no header."""
     for name in list_names(data, backend_args, folders=True):
         root = join(data, name)
         has_books = any(
             exists(join(root, book), backend_args)
             for book in (MANIFEST, RECORDS))
-        if name not in found and (has_books or name in _ALWAYS_STORES):
+        if name not in found and (has_books or name in _OF_FRAMES):
             report = StoreReport(name)
             report.complain(
                 HEADER, 'it is missing: the store is incomplete or its run '
@@ -166,13 +134,7 @@ def half_copied(data: str, found: Sequence[str],
 
 
 def read_books(data: str, store: Store, report: StoreReport) -> None:
-    """Check header, records and manifest.
-
-    Args:
-        data (str): Folder of the data set.
-        store (Store): The store.
-        report (StoreReport): Gets kind, records, counts and problems.
-    """
+    """Check header, records and manifest; the report gets the results."""
     try:
         report.kind = str(store.header().get('kind'))
     except StoreError as error:
@@ -267,11 +229,7 @@ def _note_copies(report: StoreReport) -> None:
 
 
 def note_incomplete(reports: Sequence[StoreReport]) -> None:
-    """Report scans and frames with images that a later store lacks.
-
-    Args:
-        reports (Sequence[StoreReport]): Of all stores; get notes.
-    """
+    """Report scans and frames with images that a later store lacks."""
     images: Dict[str, ScanRecord] = {}
     for report in reports:
         if report.kind == 'posed_images':
@@ -294,15 +252,7 @@ def note_incomplete(reports: Sequence[StoreReport]) -> None:
 
 def find_strays(data: str, report: StoreReport, listed: Set[str],
                 found: Sequence[str], backend_args: BackendArgs) -> None:
-    """Report files that no record names.
-
-    Args:
-        data (str): Folder of the data set.
-        report (StoreReport): Of the store.
-        listed (Set[str]): Files that the records of any store name.
-        found (Sequence[str]): All stores of the data set.
-        backend_args (BackendArgs): Arguments of the file backend.
-    """
+    """Report files that the records of no store name."""
     if report.kind == '?':
         return
     folders = {str(PurePosixPath(path).parent) for path in report.listed}

@@ -26,15 +26,8 @@ _DEFINITIONS = dict(
 
 def summarize_groups(counts: np.ndarray,
                      weights: np.ndarray) -> Dict[str, Any]:
-    """Describe how balanced groups are.
-
-    Args:
-        counts (np.ndarray): (K,) regions of the set in each group.
-        weights (np.ndarray): (K,) weight of each group.
-
-    Returns:
-        Dict[str, Any]: JSON values; ``definitions`` says what each means.
-    """
+    """How balanced groups of (K,) regions and (K,) weights are, as JSON;
+    ``definitions`` says what each number means."""
     counts = np.asarray(counts, dtype=np.int64)
     order = np.argsort(-counts, kind='stable')
     used = order[counts[order] > 0]
@@ -85,14 +78,7 @@ def _effective(mass: np.ndarray) -> float:
 
 
 def draw_report(report: Dict[str, Any]) -> bytes:
-    """Draw the sizes of groups and what the weights make of them.
-
-    Args:
-        report (Dict[str, Any]): Of :func:`summarize_groups`.
-
-    Returns:
-        bytes: PNG file.
-    """
+    """PNG file of the sizes of groups and what the weights make of them."""
     from matplotlib.figure import Figure
     counts = np.array(report['counts'])
     weights = np.array(report['weights'])
@@ -138,15 +124,7 @@ def _title(report: Dict[str, Any]) -> str:
 
 def write_report(store: Store, report: Dict[str,
                                             Any]) -> Dict[str, FileChecksum]:
-    """Write report.json and report.png.
-
-    Args:
-        store (Store): Where to.
-        report (Dict[str, Any]): Of :func:`summarize_groups`.
-
-    Returns:
-        Dict[str, FileChecksum]: For a record.
-    """
+    """Write report.json and report.png; returns their checksums."""
     text = json.dumps(report, indent=1, sort_keys=True) + '\n'
     return store.write({
         JSON_FILE: text.encode(),

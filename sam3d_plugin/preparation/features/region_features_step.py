@@ -2,7 +2,7 @@
 
 Shapes: R regions, C channels, H W pixels, h w features.
 """
-from typing import Any, Callable, Dict, List, Optional, Sequence, Union
+from typing import Any, Callable, Dict, List, Sequence, Tuple, Union
 
 import numpy as np
 from torch import Tensor
@@ -17,8 +17,11 @@ from ...store.region_features import (KIND, RegionFeatureArrays, pack_features,
                                       to_feature_arrays, unpack_features)
 from ...store.region_maps import RegionMaps
 from ..running.frame_steps import PosedFramesStep, Product
+from ..skipping import try_each
 from .encoders import ImageEncoder
 from .region_pooling import pool_regions
+
+_Input = Tuple[np.ndarray, np.ndarray]
 
 
 class RegionFeatureStep(PosedFramesStep):
@@ -53,17 +56,7 @@ class RegionFeatureStep(PosedFramesStep):
             regions=self.region_store.header()['settings'])
 
     def items(self, scan: str) -> List[str]:
-        """Names of the frames, with an id map or without.
-
-        Args:
-            scan (str): Name of the scan.
-
-        Returns:
-            List[str]: Names.
-
-        Raises:
-            FrameError: When the scan's id maps are missing or incomplete.
-        """
+        """All frames; FrameError when the scan's id maps are incomplete."""
         self.maps.check_complete(scan)
         return super().items(scan)
 
@@ -73,48 +66,34 @@ class RegionFeatureStep(PosedFramesStep):
 
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """Encode some frames and pool their regions.
-
-        Args:
-            scan (str): Name of the scan.
-            items (Sequence[str]): Names of the frames.
-
-        Returns:
-            List[Union[Product, FrameError]]: Features each, with the number
-            of regions and channels.
-        """
-        inputs = [self._read(scan, item) for item in items]
+        """Encode some frames and pool their regions."""
+        inputs = try_each(lambda item: self._read(scan, item), items)
         images = [i[0] for i in inputs if not isinstance(i, FrameError)]
         maps = iter(self.encoder.encode(images) if images else ())
-        return [
-            i if isinstance(i, FrameError) else self._pool(
-                scan, item, i[1], next(maps))
-            for item, i in zip(items, inputs)
-        ]
 
-    def _read(self, scan: str,
-              frame: str) -> Union[List[np.ndarray], FrameError]:
+        def pool(item: str, read: Union[_Input, FrameError]) -> Product:
+            if isinstance(read, FrameError):
+                raise read
+            return self._pool(scan, item, read[1], next(maps))
+
+        return try_each(lambda pair: pool(*pair), zip(items, inputs))
+
+    def _read(self, scan: str, frame: str) -> _Input:
         """Image and id map of a frame, of one size."""
-        try:
-            regions = self.maps.read(scan, frame)
-            color = self.images.read_color(scan, frame)
-        except FrameError as error:
-            return error
+        regions = self.maps.read(scan, frame)
+        color = self.images.read_color(scan, frame)
         if regions.shape != color.shape[:2]:
-            return FrameError(
+            raise FrameError(
                 f'id map {scan}/{frame}.png is '
                 f'{regions.shape[1]}x{regions.shape[0]}, the color image '
                 f'{color.shape[1]}x{color.shape[0]}; make the id map again')
-        return [color, regions]
+        return color, regions
 
     def _pool(self, scan: str, frame: str, regions: np.ndarray,
-              feature_map: Tensor) -> Union[Product, FrameError]:
+              feature_map: Tensor) -> Product:
         pooled = pool_regions(feature_map, regions, int(regions.max()))
         path, = self.paths(scan, frame)
-        try:
-            arrays = to_feature_arrays(*pooled, path)
-        except FrameError as error:
-            return error
+        arrays = to_feature_arrays(*pooled, path)
         count, channels = arrays.mean.shape
         return Product({path: pack_features({frame: arrays})},
                        dict(regions=count, channels=channels))
@@ -127,14 +106,7 @@ class RegionFeatureStep(PosedFramesStep):
                read: Callable[[str], bytes]) -> Dict[str, bytes]:
         """Pack the features of all frames into one file.
 
-        Args:
-            scan (str): Name of the scan.
-            items (Dict[str, ItemRecord]): Each completed frame. One without
-                files is in the file that an earlier run has packed.
-            read (Callable[[str], bytes]): Reads a file by relative path.
-
-        Returns:
-            Dict[str, bytes]: The file of the scan; none without frames.
+        A frame without files is in the file that an earlier run has packed.
         """
         name, frames = f'{scan}{SUFFIX}', {}
         packed: Dict[str, RegionFeatureArrays] = {}
@@ -148,21 +120,3 @@ class RegionFeatureStep(PosedFramesStep):
             }
             frames[frame] = (own or packed)[frame]
         return {name: pack_features(frames)} if frames else {}
-
-
-def default_folders(data: PathLike, regions: Optional[PathLike],
-                    out: Optional[PathLike]) -> List[str]:
-    """Folders of id maps and features of a data set.
-
-    Args:
-        data (PathLike): The data set.
-        regions (Optional[PathLike]): Id maps, if they are elsewhere.
-        out (Optional[PathLike]): Features, if they must be elsewhere.
-
-    Returns:
-        List[str]: Both.
-    """
-    return [
-        join(data, 'region_maps') if regions is None else str(regions),
-        join(data, KIND) if out is None else str(out)
-    ]

@@ -49,11 +49,7 @@ class GroupOptions:
     buffer_size: int = 65536
 
     def check(self) -> None:
-        """Check the options.
-
-        Raises:
-            StoreError: Says which option, and what it may be.
-        """
+        """StoreError that says which option is wrong, and what it may be."""
         if self.pool not in POOLS:
             raise StoreError(f'--pool {self.pool} is unknown; choose one of '
                              f'{", ".join(POOLS)}')
@@ -66,19 +62,7 @@ class GroupOptions:
 
 
 def read_rows(features: RegionFeatures, scan: str, pool: str) -> np.ndarray:
-    """Features of all regions of a scan.
-
-    Args:
-        features (RegionFeatures): Where they are.
-        scan (str): Name of the scan.
-        pool (str): ``'max'`` or ``'mean'``.
-
-    Returns:
-        np.ndarray: (sum R, C) float16.
-
-    Raises:
-        StoreError: When one is not finite.
-    """
+    """(sum R, C) float16 features of a scan; StoreError unless finite."""
     rows = features.read_scan(scan, pool)
     if not np.isfinite(rows).all():
         raise StoreError(f'{features.root}/{scan}{SUFFIX} has NaN or infinite '
@@ -91,15 +75,8 @@ def shuffled_rows(features: RegionFeatures, scans: Sequence[str],
                   rng: np.random.Generator) -> Iterator[np.ndarray]:
     """The features of all regions once, in random order, in large parts.
 
-    Args:
-        features (RegionFeatures): Where they are.
-        scans (Sequence[str]): Scans to read.
-        options (GroupOptions): Which features, and how many at a time.
-        rng (np.random.Generator): Source of the order.
-
-    Yields:
-        np.ndarray: (P, C) float16. P is ``buffer_size`` or, in the last part,
-        up to twice that; less only if there is one part.
+    Yields (P, C) float16. P is ``buffer_size`` or, in the last part, up to
+    twice that; less only if there is one part.
     """
     waiting = np.empty((0, 0), np.float16)
     for i in rng.permutation(len(scans)):
@@ -121,23 +98,11 @@ def fit_centroids(features: RegionFeatures,
                   scans: Sequence[str],
                   options: GroupOptions,
                   console: Optional[Console] = None) -> np.ndarray:
-    """Cluster the regions of some scans by mini-batch k-means.
+    """(K, C) float32 centroids of some scans by mini-batch k-means.
 
     The first centroids are k-means++ over the first part of the shuffled
-    regions. The same seed gives the same centroids.
-
-    Args:
-        features (RegionFeatures): Features of the regions.
-        scans (Sequence[str]): The training set.
-        options (GroupOptions): Number of groups, seed and so on.
-        console (Optional[Console]): Shows the passes.
-
-    Returns:
-        np.ndarray: (K, C) float32.
-
-    Raises:
-        StoreError: When there are fewer regions than groups, or features
-            cannot be used.
+    regions. The same seed gives the same centroids. StoreError when there are
+    fewer regions than groups, or features cannot be used.
     """
     from sklearn.cluster import MiniBatchKMeans, kmeans_plusplus
     total = sum(int(features.offsets(scan)[-1]) for scan in scans)
@@ -171,15 +136,8 @@ def fit_centroids(features: RegionFeatures,
 
 
 def assign_groups(rows: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """The nearest centroid of each row.
-
-    Args:
-        rows (np.ndarray): (R, C) features.
-        centroids (np.ndarray): (K, C) float32.
-
-    Returns:
-        np.ndarray: (R,) int32, the lower of equally near ones.
-    """
+    """(R,) int32 nearest of (K, C) centroids, the lower of equally near
+    ones."""
     from sklearn.metrics import pairwise_distances_argmin
     nearest = pairwise_distances_argmin(rows.astype(np.float32), centroids)
     return nearest.astype(np.int32)

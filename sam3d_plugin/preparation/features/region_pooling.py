@@ -52,10 +52,8 @@ def _interpolation_axis(num_pixels: int, num_features: int) -> _Axis:
     return _Axis(first, positions - first)
 
 
-def pool_regions(feature_map: Tensor,
-                 region_map: np.ndarray,
-                 num_regions: int,
-                 strip_rows: int = 16) -> PooledRegions:
+def pool_regions(feature_map: Tensor, region_map: np.ndarray,
+                 num_regions: int) -> PooledRegions:
     """Pool a feature map inside the regions of an id map.
 
     Args:
@@ -63,8 +61,6 @@ def pool_regions(feature_map: Tensor,
             the id map; its size is another one, as a rule.
         region_map (np.ndarray): (H, W) uint16, 0 = in no region.
         num_regions (int): R; ids run from 1 to R.
-        strip_rows (int): Rows of pixels interpolated at a time on a GPU.
-            (On the CPU it is always one.)
 
     Returns:
         PooledRegions: Row i belongs to region i + 1.
@@ -86,7 +82,7 @@ def pool_regions(feature_map: Tensor,
     mean = weights @ channels_last.reshape(-1, len(features))
     if features.is_cuda:
         maxima = max_in_strips(features, region_map, num_regions, rows,
-                               columns, strip_rows).cpu().numpy()
+                               columns).cpu().numpy()
     else:
         maxima = _max_of_runs(channels_last, runs, rows, columns, num_regions)
     return PooledRegions(mean.astype(np.float32), maxima, areas)
@@ -130,22 +126,15 @@ def _max_of_runs(features: np.ndarray, runs: np.ndarray, rows: _Axis,
     return best
 
 
-def max_in_strips(feature_map: Tensor, region_map: np.ndarray,
-                  num_regions: int, rows: _Axis, columns: _Axis,
-                  strip_rows: int) -> Tensor:
-    """The maxima with torch's own operations, for any device.
+def max_in_strips(feature_map: Tensor,
+                  region_map: np.ndarray,
+                  num_regions: int,
+                  rows: _Axis,
+                  columns: _Axis,
+                  strip_rows: int = 16) -> Tensor:
+    """(R, C) float32 maxima with torch's own operations, for any device.
 
-    Args:
-        feature_map (Tensor): (C, h, w).
-        region_map (np.ndarray): (H, W) uint16.
-        num_regions (int): R.
-        rows (_Axis): Of the H rows of pixels.
-        columns (_Axis): Of the W columns.
-        strip_rows (int): Rows interpolated at a time; C x strip_rows x W
-            floats is what exists of the large map.
-
-    Returns:
-        Tensor: (R, C) float32.
+    C x strip_rows x W floats is what exists of the large map at a time.
     """
     features = feature_map.detach().float()
     device = features.device

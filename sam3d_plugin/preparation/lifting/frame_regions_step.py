@@ -55,16 +55,7 @@ class FrameRegionsStep(PosedFramesStep):
 
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """Lift some frames.
-
-        Args:
-            scan (str): Name of the scan.
-            items (Sequence[str]): Names of the frames.
-
-        Returns:
-            List[Union[Product, FrameError]]: One file each, with the number
-            of points and the share of them in a region.
-        """
+        """Lift some frames."""
         return call_each(lambda item: self._make(scan, item), items)
 
     def _make(self, scan: str, name: str) -> Product:

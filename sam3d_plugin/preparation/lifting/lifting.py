@@ -3,33 +3,24 @@
 The arithmetic is in :mod:`sam3d_plugin.ops.lifting`. Shapes: N points,
 H W pixels.
 """
-import io
 from typing import Tuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from ...ops.lifting import depth_regions, lift_regions, projection_matrix
 from ...ops.projection import transform
 from ...store.errors import FrameError
-from ...store.files import read_bytes
+from ...store.image_files import image_size
 from ...store.posed_images import INTRINSIC_DEPTH, PosedImages, RGBDFrame
 from ...store.region_maps import RegionMaps
+from ..sources.scans.source_files import read_source_file
 
 # Ours: how far from the measured depth a point still counts as seen.
 DEPTH_TOLERANCE = 0.05
 
 
 def check_map_size(frame: RGBDFrame, region_map: np.ndarray) -> None:
-    """Check that an id map has the size of the color image.
-
-    Args:
-        frame (RGBDFrame): The frame.
-        region_map (np.ndarray): (H, W) ids.
-
-    Raises:
-        FrameError: When the sizes differ.
-    """
+    """FrameError unless an id map has the size of the color image."""
     if region_map.shape != frame.color.shape[:2]:
         raise FrameError(
             f'{frame.scan}/{frame.name}: the id map is '
@@ -42,19 +33,9 @@ def read_frame(images: PosedImages, maps: RegionMaps, scan: str,
                name: str) -> Tuple[RGBDFrame, np.ndarray]:
     """Read what lifting needs of a frame, which is everything but color.
 
-    Args:
-        images (PosedImages): The frames.
-        maps (RegionMaps): Their id maps.
-        scan (str): Name of the scan.
-        name (str): Name of the frame.
-
-    Returns:
-        Tuple[RGBDFrame, np.ndarray]: The frame with a black image of the
-        right size, since only the header of the color file is read, and its
-        id map (H, W) uint16.
-
-    Raises:
-        FrameError: When a file is missing or damaged, or sizes disagree.
+    Returns the frame with a black image of the right size, since only the
+    header of the color file is read, and its id map (H, W) uint16. FrameError
+    when a file is missing or damaged, or sizes disagree.
     """
     region_map = maps.read(scan, name)
     frame = RGBDFrame(scan, name, _black_image(images, scan, name),
@@ -72,19 +53,12 @@ def read_frame(images: PosedImages, maps: RegionMaps, scan: str,
 
 def _black_image(images: PosedImages, scan: str, name: str) -> np.ndarray:
     """(H, W, 3) zeros that take no memory."""
-    path = images.label(scan, f'{name}.jpg')
-    try:
-        content = read_bytes(
-            images.path(scan, f'{name}.jpg'), images.backend_args)
-        with Image.open(io.BytesIO(content)) as image:
-            width, height = image.size
-    except FileNotFoundError:
-        raise FrameError(f'{path} is missing') from None
-    except UnidentifiedImageError:
-        raise FrameError(f'{path} is not an image') from None
-    except (OSError, SyntaxError) as error:
-        raise FrameError(f'{path} is not an image ({error})') from error
-    return np.broadcast_to(np.uint8(0), (height, width, 3))
+    file = f'{name}.jpg'
+    label = images.label(scan, file)
+    content = read_source_file(
+        images.path(scan, file), label, 'extract the frame again',
+        images.backend_args)
+    return np.broadcast_to(np.uint8(0), (*image_size(content, label), 3))
 
 
 def frame_points(frame: RGBDFrame,
@@ -92,20 +66,9 @@ def frame_points(frame: RGBDFrame,
                  in_world: bool = True) -> Tuple[np.ndarray, np.ndarray]:
     """Back-projected depth with the region of each point.
 
-    Args:
-        frame (RGBDFrame): One frame.
-        region_map (np.ndarray): (H, W) uint16 ids at the size of the color
-            image, 0 = in no region.
-        in_world (bool): Whether to return points in the world's frame
-            instead of the depth camera's.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: (N, 3) float32 xyz, meters, of the
-        pixels with depth in row-major order, and (N,) uint16 ids, 0 = in no
-        region or outside the color image.
-
-    Raises:
-        FrameError: When the id map has another size than the image.
+    Returns (N, 3) float32 xyz, meters, of the pixels with depth in row-major
+    order, in the world or else the depth camera's frame, and (N,) uint16 ids,
+    0 = in no region or outside the color image.
     """
     check_map_size(frame, region_map)
     cameras = frame.cameras
@@ -124,22 +87,11 @@ def see_points(
         region_map: np.ndarray,
         depth_tolerance: float = DEPTH_TOLERANCE
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Regions of the scan's points in one frame, and which it sees.
+    """Regions of a scan's (N, 3) points in one frame, and which it sees.
 
-    Args:
-        xyz (np.ndarray): (N, 3) points of the scan, world frame, meters.
-        frame (RGBDFrame): One frame of the scan.
-        region_map (np.ndarray): (H, W) uint16 ids at the size of the color
-            image, 0 = in no region.
-        depth_tolerance (float): A point is seen if its depth differs by
-            less from the measured one, meters.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: (N,) uint16 ids, 0 = in no region or
-        not seen, and (N,) bool, whether seen.
-
-    Raises:
-        FrameError: When the id map has another size than the image.
+    Points are in the world frame, meters; one is seen if its depth differs by
+    less than the tolerance from the measured one. Returns (N,) uint16 ids, 0 =
+    in no region or not seen, and (N,) bool.
     """
     check_map_size(frame, region_map)
     cameras = frame.cameras

@@ -7,6 +7,7 @@ from typing import Tuple
 
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics.cluster import contingency_matrix
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,8 @@ class RegionPurity:
 
 
 def instance_labels(instance: np.ndarray, semantic: np.ndarray) -> np.ndarray:
-    """One label per thing, and one per class of everything else.
-
-    Args:
-        instance (np.ndarray): (N,) ids, 0 = in no instance.
-        semantic (np.ndarray): (N,) class ids.
-
-    Returns:
-        np.ndarray: (N,) int64; no class has the label of an instance.
-    """
+    """(N,) int64 labels: one per instance, and one per class of the points in
+    none (id 0)."""
     instance = np.asarray(instance, dtype=np.int64)
     stuff = -1 - np.asarray(semantic, dtype=np.int64)
     return np.where(instance > 0, instance, stuff)
@@ -52,17 +46,8 @@ def instance_labels(instance: np.ndarray, semantic: np.ndarray) -> np.ndarray:
 def region_purity(region_ids: np.ndarray,
                   instance_ids: np.ndarray,
                   ignore_region: int = 0) -> RegionPurity:
-    """Measure a partition of points into regions.
-
-    Args:
-        region_ids (np.ndarray): (N,) integers.
-        instance_ids (np.ndarray): (N,) integers, see
-            :func:`instance_labels`.
-        ignore_region (int): Id of the points in no region.
-
-    Returns:
-        RegionPurity: NaN for shares of no points.
-    """
+    """Agreement of (N,) regions with (N,) :func:`instance_labels`; NaN for
+    shares of no points."""
     is_covered = region_ids != ignore_region
     regions, instances = region_ids[is_covered], instance_ids[is_covered]
     owners, hits = _majorities(regions, instances)
@@ -83,12 +68,8 @@ def region_purity(region_ids: np.ndarray,
 def membership_purity(instance_ids: np.ndarray) -> float:
     """Purity of tokens that may share points, such as FPS + kNN groups.
 
-    Args:
-        instance_ids (np.ndarray): (G, K) instance of each token's members.
-
-    Returns:
-        float: Share of the memberships in which the point is of its token's
-        majority instance.
+    The share of the memberships (G, K) in which the point is of its token's
+    majority instance.
     """
     tokens = np.repeat(np.arange(len(instance_ids)), instance_ids.shape[1])
     hits = _majorities(tokens, instance_ids.reshape(-1))[1]
@@ -97,24 +78,12 @@ def membership_purity(instance_ids: np.ndarray) -> float:
 
 def _majorities(regions: np.ndarray,
                 instances: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Majority instance of each region, the lowest of equal ones.
-
-    Args:
-        regions (np.ndarray): (N,) integers.
-        instances (np.ndarray): (N,) integers.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: (R,) instances in the order of the
-        regions' ids, and (R,) numbers of points that are of it.
-    """
-    region_names, row = np.unique(regions, return_inverse=True)
-    names, column = np.unique(instances, return_inverse=True)
-    pairs, counts = np.unique(
-        row.astype(np.int64) * max(len(names), 1) + column, return_counts=True)
-    rows = pairs // max(len(names), 1)
-    order = np.lexsort((pairs, -counts, rows))
-    first = order[np.searchsorted(rows[order], np.arange(len(region_names)))]
-    return names[pairs[first] % max(len(names), 1)], counts[first]
+    """(R,) majority instance of each region, the lowest of equal ones, and
+    (R,) numbers of points that are of it."""
+    if not len(regions):
+        return instances, np.zeros(0, np.int64)
+    counts = contingency_matrix(regions, instances)
+    return np.unique(instances)[counts.argmax(axis=1)], counts.max(axis=1)
 
 
 def _share(part: float, whole: float) -> float:

@@ -87,14 +87,7 @@ class _View:
 
 
 def renumber(ids: np.ndarray) -> np.ndarray:
-    """Number regions 1..R in the order of their lowest points.
-
-    Args:
-        ids (np.ndarray): (N,) integers, 0 = in no region.
-
-    Returns:
-        np.ndarray: (N,) int32; the same for every numbering of the regions.
-    """
+    """Number (N,) regions 1..R, int32, in the order of their lowest points."""
     lowest = np.full(int(ids.max(initial=0)) + 1, len(ids))
     # Of repeated indices the last one written stays.
     lowest[ids[::-1]] = np.arange(len(ids))[::-1]
@@ -108,17 +101,8 @@ def renumber(ids: np.ndarray) -> np.ndarray:
 def count_common(
         first: np.ndarray,
         second: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Number of points that each pair of regions shares.
-
-    Args:
-        first (np.ndarray): (N,) ids, 0 = in no region.
-        second (np.ndarray): (N,) ids of another view.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray, np.ndarray]: For each pair of at least
-        one common point its id in ``first``, its id in ``second``, and the
-        number of points, sorted by the ids.
-    """
+    """Pairs of regions of two views with at least one common point: their ids
+    in each, and the number of points, sorted by the ids."""
     is_common = (first > 0) & (second > 0)
     base = int(second.max(initial=0)) + 1
     keys = first[is_common].astype(np.int64) * base + second[is_common]
@@ -128,17 +112,8 @@ def count_common(
 
 def find_overlaps(first: np.ndarray, second: np.ndarray,
                   options: MergeOptions) -> Tuple[np.ndarray, np.ndarray]:
-    """Regions of two views that overlap enough to be one.
-
-    Args:
-        first (np.ndarray): (N,) int32 ids 1..R, 0 = in no region.
-        second (np.ndarray): (N,) int32 ids of another view.
-        options (MergeOptions): How much is enough.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: Ids in ``first`` and in ``second``,
-        pairs of most common points first, of equal ones by the ids.
-    """
+    """Ids of regions of two views that overlap enough to be one, pairs of most
+    common points first, of equal ones by the ids."""
     a, b, common = count_common(first, second)
     if not len(a):
         return a, b
@@ -154,18 +129,8 @@ def find_overlaps(first: np.ndarray, second: np.ndarray,
 
 def _join(a: np.ndarray, b: np.ndarray, is_shown: np.ndarray,
           keep_apart: bool) -> np.ndarray:
-    """Join pairs of regions, in order.
-
-    Args:
-        a (np.ndarray): (P,) rows of ``is_shown``.
-        b (np.ndarray): (P,) rows of their partners.
-        is_shown (np.ndarray): (R, F) bool, which frames show a region; rows
-            of joined regions are joined in place.
-        keep_apart (bool): See :class:`MergeOptions`.
-
-    Returns:
-        np.ndarray: (R,) the lowest row of those that each is joined with.
-    """
+    """(R,) lowest row that each is joined with, after joining pairs (P,) of
+    rows of ``is_shown`` (R, F) in order; these rows are joined in place."""
     parents = np.arange(len(is_shown))
 
     def root(row: int) -> int:
@@ -219,12 +184,8 @@ class RegionMerger:
         self._views: List[_View] = []
 
     def add(self, region_ids: np.ndarray) -> None:
-        """Add the next frame.
-
-        Args:
-            region_ids (np.ndarray): (N,) ids of the scan's points in this
-                frame, 0 = in no region or not seen.
-        """
+        """Add the (N,) ids of the scan's points in the next frame, 0 = in no
+        region or not seen."""
         self._views.append(_View.of_frame(region_ids))
         while (len(self._views) > 1
                and self._views[-2].level == self._views[-1].level):
@@ -235,14 +196,7 @@ class RegionMerger:
         self._views.append(_merge_views(first, second, self.options))
 
     def result(self, xyz: np.ndarray) -> np.ndarray:
-        """The regions of the scan from all frames that were added.
-
-        Args:
-            xyz (np.ndarray): (N, 3) points of the scan, meters.
-
-        Returns:
-            np.ndarray: (N,) int32 ids 1..R, 0 = in no region.
-        """
+        """(N,) int32 ids 1..R from all frames, 0 = in no region."""
         if not self._views:
             return np.zeros(len(xyz), np.int32)
         while len(self._views) > 1:
@@ -253,17 +207,10 @@ class RegionMerger:
 
 def dissolve_small(ids: np.ndarray, xyz: np.ndarray, min_points: int,
                    absorb_radius: float) -> np.ndarray:
-    """Dissolve small regions into their neighbors.
+    """Let neighbors absorb the regions of fewer than ``min_points``.
 
-    Args:
-        ids (np.ndarray): (N,) int32, 0 = in no region.
-        xyz (np.ndarray): (N, 3) points, meters.
-        min_points (int): Regions of fewer points are dissolved.
-        absorb_radius (float): How far the nearest point of another region
-            may be to take a point of them, meters.
-
-    Returns:
-        np.ndarray: (N,) int32 ids 1..R; points that no region takes get 0.
+    A point goes to the region of the nearest point within ``absorb_radius``,
+    meters, else to none. Returns (N,) int32 ids 1..R, 0 = in no region.
     """
     is_large = np.bincount(ids, minlength=1) >= min_points
     is_large[0] = False

@@ -1,12 +1,9 @@
 """Naming the region files of scans in mmdet3d's infos."""
 import pickle
-from pathlib import PurePosixPath
 from typing import Dict, List, Set, Tuple
 
-from ...store.errors import BROKEN_PICKLE, StoreError
-from ...store.files import (BackendArgs, PathLike, join, list_names,
-                            read_bytes, write_bytes)
-from ..sources.scans.source_files import brief
+from ...store.files import BackendArgs, PathLike, join, list_names, write_bytes
+from ..sources.scans.infos import read_infos
 
 
 def name_region_files(infos_path: PathLike,
@@ -15,19 +12,8 @@ def name_region_files(infos_path: PathLike,
     """Add ``pts_region_path`` to the scans that have a region file.
 
     Scans without one keep what they have. The infos are replaced at once or
-    not at all, and stay untouched when nothing changes. They are a pickle,
-    since mmdet3d reads them so: only infos of one's own.
-
-    Args:
-        infos_path (PathLike): Infos of a split.
-        folder (PathLike): Folder of the region files, ``<scan>.npz``.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Tuple[int, int]: Scans with a region file, and scans.
-
-    Raises:
-        StoreError: When the infos have another form.
+    not at all, and stay untouched when nothing changes. Returns the numbers
+    of scans with a region file and of all.
     """
     while True:
         names = set(list_names(folder, backend_args, suffix='.npz'))
@@ -39,57 +25,31 @@ def name_region_files(infos_path: PathLike,
 
 def _name_files(infos_path: PathLike, names: Set[str],
                 backend_args: BackendArgs) -> Tuple[int, int]:
-    infos, paths = _read_infos(infos_path, backend_args)
+    infos, scans = read_infos(infos_path, backend_args)
     found, is_changed = 0, False
-    for info, path in zip(infos['data_list'], paths):
-        name = f'{PurePosixPath(path).stem}.npz'
+    for info, scan in zip(infos['data_list'], scans):
+        name = f'{scan}.npz'
         if name in names:
             found += 1
             is_changed |= info.get('pts_region_path') != name
             info['pts_region_path'] = name
     if is_changed:
         write_bytes(infos_path, pickle.dumps(infos), backend_args)
-    return found, len(paths)
-
-
-def _read_infos(infos_path: PathLike,
-                backend_args: BackendArgs) -> Tuple[Dict, List[str]]:
-    """The infos of a split, and the files of its points."""
-    content = read_bytes(infos_path, backend_args)
-    try:
-        infos = pickle.loads(content)
-        return infos, [
-            info['lidar_points']['lidar_path'] for info in infos['data_list']
-        ]
-    except BROKEN_PICKLE as error:
-        raise StoreError(
-            f'{infos_path} does not hold infos of mmdet3d 1.x '
-            f'({brief(error)}); prepare the scans again') from error
+    return found, len(scans)
 
 
 def read_offsets(data: PathLike,
                  backend_args: BackendArgs = None) -> Dict[str, List[float]]:
-    """Offsets subtracted from the points of scans far from the origin.
-
-    Args:
-        data (PathLike): The data set, with ``*_infos_*.pkl``.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Dict[str, List[float]]: Three meters by scan, of those that were
-        moved.
-
-    Raises:
-        StoreError: When infos have another form.
-    """
+    """Offsets (3 meters) subtracted from the points of scans far from the
+    origin, of those scans that were moved."""
     offsets = {}
     for file in list_names(data, backend_args, suffix='.pkl'):
         if '_infos_' not in file:
             continue
-        infos, paths = _read_infos(join(data, file), backend_args)
-        for info, path in zip(infos['data_list'], paths):
+        infos, scans = read_infos(join(data, file), backend_args)
+        for info, scan in zip(infos['data_list'], scans):
             if 'offset' in info:
-                offsets[PurePosixPath(path).stem] = info['offset']
+                offsets[scan] = info['offset']
     return offsets
 
 
@@ -97,17 +57,7 @@ def name_all_region_files(
         data: PathLike,
         folder: PathLike,
         backend_args: BackendArgs = None) -> Dict[str, Tuple[int, int]]:
-    """Enter the region files in all infos of a data set.
-
-    Args:
-        data (PathLike): The data set, with ``*_infos_*.pkl``.
-        folder (PathLike): Folder of the region files.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Dict[str, Tuple[int, int]]: By infos file, what
-        :func:`name_region_files` returns.
-    """
+    """Numbers of :func:`name_region_files` for all infos of a data set."""
     files = list_names(data, backend_args, suffix='.pkl')
     return {
         file: name_region_files(join(data, file), folder, backend_args)

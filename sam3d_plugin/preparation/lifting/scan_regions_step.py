@@ -15,13 +15,11 @@ from ...store.posed_images import IMPORT, PosedImages
 from ...store.records import ItemRecord
 from ...store.region_file import encode_region_file, hash_points
 from ...store.region_maps import RegionMaps
+from ..point_files import read_points
 from ..running.frame_steps import FrameStep, Product, call_each
 from .lifting import DEPTH_TOLERANCE, read_frame, see_points
 from .region_merging import MergeOptions, RegionMerger
 from .region_paths import read_offsets
-
-# x, y, z and color, as import_scans and the converters store points.
-POINT_COLUMNS = 6
 
 
 class ScanRegionsStep(FrameStep):
@@ -34,7 +32,6 @@ class ScanRegionsStep(FrameStep):
             the data set if None.
         options (Optional[MergeOptions]): When regions of two views are one.
         depth_tolerance (float): See :func:`~.lifting.see_points`, meters.
-        point_columns (int): Numbers per point in the files.
         backend_args (BackendArgs): Arguments of the file backend.
     """
     kind = 'scan_regions'
@@ -45,12 +42,10 @@ class ScanRegionsStep(FrameStep):
                  maps: Optional[PathLike] = None,
                  options: Optional[MergeOptions] = None,
                  depth_tolerance: float = DEPTH_TOLERANCE,
-                 point_columns: int = POINT_COLUMNS,
                  backend_args: BackendArgs = None) -> None:
         self.data = str(data)
         self.options = options or MergeOptions()
         self.depth_tolerance = depth_tolerance
-        self.point_columns = point_columns
         self.backend_args = backend_args
         self.images = PosedImages(join(data, 'posed_images'), backend_args)
         self.offsets = read_offsets(data, backend_args)
@@ -58,14 +53,7 @@ class ScanRegionsStep(FrameStep):
             join(data, 'region_maps') if maps is None else maps, backend_args)
 
     def settings(self) -> Dict[str, Any]:
-        """Options, and settings of the id maps.
-
-        Returns:
-            Dict[str, Any]: As JSON.
-
-        Raises:
-            StoreError: When the folder of the id maps is not a store.
-        """
+        """Options, and settings of the id maps, which must be a store."""
         header = Store(self.maps.root, self.backend_args).header()
         return dict(
             depth_tolerance=self.depth_tolerance,
@@ -86,16 +74,7 @@ class ScanRegionsStep(FrameStep):
 
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """Lift and merge.
-
-        Args:
-            scan (str): Name of the scan.
-            items (Sequence[str]): The same in a list.
-
-        Returns:
-            List[Union[Product, FrameError]]: Its region file with the shares
-            of points that are covered and seen, or why there is none.
-        """
+        """Lift and merge."""
         return call_each(self._make, items)
 
     def _make(self, scan: str) -> Product:
@@ -133,30 +112,9 @@ class ScanRegionsStep(FrameStep):
         return super().is_up_to_date(scan, item, record)
 
     def read_points(self, scan: str) -> np.ndarray:
-        """Points of a scan as stored on disk.
-
-        Args:
-            scan (str): Name of the scan.
-
-        Returns:
-            np.ndarray: (N, 3) float32, world frame, meters.
-
-        Raises:
-            FrameError: When the file is missing or of another form.
-        """
-        # Records hold no absolute paths.
-        path = f'points/{scan}.bin'
-        try:
-            content = read_bytes(join(self.data, path), self.backend_args)
-        except FileNotFoundError:
-            raise FrameError(f'{path} is missing: the scan has frames but no '
-                             'points') from None
-        row = 4 * self.point_columns
-        if not content or len(content) % row:
-            raise FrameError(f'{path} holds {len(content)} bytes, which is '
-                             f'not a multiple of {row}: not '
-                             f'{self.point_columns} float32 per point')
-        points = np.frombuffer(content, '<f4').reshape(-1, self.point_columns)
+        """(N, 3) float32 points of a scan as stored, world frame, meters."""
+        points = read_points(
+            join(self.data, 'points'), scan, self.backend_args)
         return np.ascontiguousarray(points[:, :3])
 
 
@@ -168,24 +126,12 @@ def lift_scan(
     options: Optional[MergeOptions] = None,
     depth_tolerance: float = DEPTH_TOLERANCE
 ) -> Tuple[np.ndarray, Dict[str, Any]]:
-    """Regions of a scan's points from all of its frames.
+    """Regions of a scan's (N, 3) points from all of its frames.
 
-    Args:
-        xyz (np.ndarray): (N, 3) points, world frame, meters.
-        scan (str): Name of the scan.
-        images (PosedImages): Its frames.
-        maps (RegionMaps): Their id maps.
-        options (Optional[MergeOptions]): When regions of two views are one.
-        depth_tolerance (float): See :func:`~.lifting.see_points`, meters.
-
-    Returns:
-        Tuple[np.ndarray, Dict[str, Any]]: (N,) int32 ids 1..R, 0 = in no
-        region, and numbers for the record: ``regions``, ``points``,
-        ``covered`` and ``seen`` (shares of the points), number of ``frames``
-        used, and why others were ``left_out``.
-
-    Raises:
-        FrameError: When no frame can be used, or none sees a point.
+    Points are in the world frame, meters. Returns (N,) int32 ids 1..R, 0 = in
+    no region, and numbers for the record; ``covered`` and ``seen`` are shares
+    of the points, ``left_out`` says why frames could not be used. FrameError
+    when no frame can, or none sees a point.
     """
     merger = RegionMerger(options)
     is_seen = np.zeros(len(xyz), bool)

@@ -17,38 +17,12 @@ from ...store.files import BackendArgs, PathLike, join
 from ...store.frame_rows import SUFFIX, pack_frames
 from ...store.posed_images import PosedImages
 from ..running.frame_steps import FrameStep, Product, call_each
-
-# Voxel indices of one axis; the world ends at a million voxels.
-_BITS = 21
-
-
-def occupied_voxels(points: np.ndarray, voxel_size: float) -> np.ndarray:
-    """Voxels that hold a point.
-
-    Args:
-        points (np.ndarray): (N, 3) world frame, meters.
-        voxel_size (float): Edge of a voxel, meters.
-
-    Returns:
-        np.ndarray: (V,) int64, one key for each voxel, sorted.
-    """
-    indices = np.floor(points / voxel_size).astype(np.int64)
-    indices = indices + (1 << _BITS - 1)
-    keys = (indices[:, 0] << 2 * _BITS) + (indices[:, 1] << _BITS)
-    return np.unique(keys + indices[:, 2])
+from ..voxels import voxel_keys
 
 
 def overlaps_of(voxels: Sequence[np.ndarray]) -> np.ndarray:
-    """Shares of voxels that frames have in common.
-
-    Args:
-        voxels (Sequence[np.ndarray]): (V,) keys of each of F frames, each
-            key once.
-
-    Returns:
-        np.ndarray: (F, F) float32, voxels of both frames divided by those of
-        the larger one; 0 for frames without any.
-    """
+    """Shares of voxels that frames have in common: (F, F) float32, the common
+    ones divided by those of the larger frame."""
     counts = np.array([len(keys) for keys in voxels])
     _, columns = np.unique(np.concatenate(voxels), return_inverse=True)
     rows = np.concatenate([[0], counts.cumsum()])
@@ -113,16 +87,7 @@ class FramePairsStep(FrameStep):
 
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """Compare all frames of a scan with each other.
-
-        Args:
-            scan (str): Name of the scan.
-            items (Sequence[str]): The same in a list.
-
-        Returns:
-            List[Union[Product, FrameError]]: Its file with the number of
-            pairs and the frames that were skipped, or why there is none.
-        """
+        """Compare all frames of a scan with each other."""
         return call_each(self._make, items)
 
     def _make(self, scan: str) -> Product:
@@ -159,4 +124,4 @@ class FramePairsStep(FrameStep):
         intrinsics = self.images.cameras(scan).depth_intrinsics
         xyz = back_project(depth, intrinsics, pixels)
         world = transform(xyz, self.images.read_pose(scan, name))
-        return occupied_voxels(world, self.voxel_size)
+        return np.unique(voxel_keys(world, self.voxel_size))

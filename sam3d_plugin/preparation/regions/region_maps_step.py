@@ -2,7 +2,7 @@
 
 Shapes: H W pixels, R regions.
 """
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, Iterator, List, Sequence, Union
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from ...store.files import BackendArgs, PathLike, join
 from ...store.posed_images import PosedImages, RGBDFrame
 from ...store.region_maps import check_region_map, encode_region_map
 from ..running.frame_steps import PosedFramesStep, Product
+from ..skipping import try_each
 from .generators import RegionGenerator
 
 
@@ -44,23 +45,11 @@ class RegionMapStep(PosedFramesStep):
 
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """Find the regions of some frames.
-
-        Args:
-            scan (str): Name of the scan.
-            items (Sequence[str]): Names of the frames.
-
-        Returns:
-            List[Union[Product, FrameError]]: One id map each, with the
-            number of regions and the share of pixels in one.
-        """
-        frames = [self._read(scan, item) for item in items]
+        """Find the regions of some frames."""
+        frames = try_each(lambda item: self._read(scan, item), items)
         usable = [frame for frame in frames if isinstance(frame, RGBDFrame)]
         maps = iter(self.generator.generate(usable) if usable else ())
-        return [
-            self._product(frame, next(maps))
-            if isinstance(frame, RGBDFrame) else frame for frame in frames
-        ]
+        return try_each(lambda frame: self._product(frame, maps), frames)
 
     def inputs(self, scan: str, item: str) -> Dict[str, str]:
         """The frame, and what the generator reads besides."""
@@ -68,38 +57,30 @@ class RegionMapStep(PosedFramesStep):
             self.generator.inputs(scan, item),
             frame=self.images.checksum(scan, item))
 
-    def _read(self, scan: str, name: str) -> Union[RGBDFrame, FrameError]:
-        try:
-            if self.generator.needs_depth:
-                return self.images.read(scan, name)
-            return RGBDFrame(
-                scan=scan,
-                name=name,
-                color=self.images.read_color(scan, name),
-                depth=np.zeros((0, 0), np.float32),
-                pose=np.full((4, 4), np.nan),
-                cameras=self.images.cameras(scan))
-        except FrameError as error:
-            return error
+    def _read(self, scan: str, name: str) -> RGBDFrame:
+        if self.generator.needs_depth:
+            return self.images.read(scan, name)
+        return RGBDFrame(
+            scan=scan,
+            name=name,
+            color=self.images.read_color(scan, name),
+            depth=np.zeros((0, 0), np.float32),
+            pose=np.full((4, 4), np.nan),
+            cameras=self.images.cameras(scan))
 
-    def _product(
-            self, frame: RGBDFrame,
-            ids: Union[np.ndarray, FrameError]) -> Union[Product, FrameError]:
+    def _product(self, frame: Union[RGBDFrame, FrameError],
+                 maps: Iterator[Union[np.ndarray, FrameError]]) -> Product:
+        """The next map as a product; raises what a frame has instead."""
+        if isinstance(frame, FrameError):
+            raise frame
+        ids = next(maps)
         if isinstance(ids, FrameError):
-            return ids
+            raise ids
         path, = self.paths(frame.scan, frame.name)
-        try:
-            ids = check_region_map(ids, path)
-        except FrameError as error:
-            return error
+        ids = check_region_map(ids, path)
         if ids.shape != frame.color.shape[:2]:
             raise AssertionError(f'{self.generator.name} made a map of '
                                  f'{ids.shape} for {frame.color.shape[:2]}')
         covered = np.count_nonzero(ids) / ids.size
         return Product({path: encode_region_map(ids)},
                        dict(regions=int(ids.max()), covered=round(covered, 4)))
-
-
-def default_folder(data: PathLike, out: Optional[PathLike]) -> str:
-    """Folder of the id maps of a data set."""
-    return join(data, 'region_maps') if out is None else str(out)

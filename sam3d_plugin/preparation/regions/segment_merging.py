@@ -7,11 +7,12 @@ members, which add up when two are merged.
 Shapes: S segments, P pairs of segments that touch.
 """
 from dataclasses import dataclass
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Tuple
 
 import numpy as np
 
 from ...ops import _graph_kernels as kernels
+from ...ops.graph_segmentation import segment_graph
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,7 @@ class Segments:
     centers: np.ndarray
 
     def merged(self, labels: np.ndarray, num_labels: int) -> 'Segments':
-        """The sums of unions.
-
-        Args:
-            labels (np.ndarray): (S,) union of each segment.
-            num_labels (int): Number of unions.
-
-        Returns:
-            Segments: One for each union.
-        """
+        """The sums of unions, of which ``labels`` (S,) has the numbers."""
 
         def add(values: np.ndarray) -> np.ndarray:
             return sum_by_label(values, labels, num_labels)
@@ -92,15 +85,7 @@ class PairCost:
     unit: float
 
     def __call__(self, segments: Segments, pairs: Pairs) -> np.ndarray:
-        """Costs of pairs.
-
-        Args:
-            segments (Segments): All segments.
-            pairs (Pairs): Those that touch.
-
-        Returns:
-            np.ndarray: (P,) costs, in units of Lab.
-        """
+        """(P,) costs of pairs, in units of Lab."""
         a, b = pairs.first, pairs.second
         counts = segments.counts
         colors = segments.colors / counts[:, None]
@@ -128,15 +113,10 @@ class PairCost:
 
 
 def square_tensors(vectors: np.ndarray) -> np.ndarray:
-    """The outer product of each vector with itself, as six numbers.
+    """(P, 6) outer product of each vector with itself: the diagonal, then the
+    others times root 2.
 
     Their scalar product is the square of the vectors' scalar product.
-
-    Args:
-        vectors (np.ndarray): (P, 3).
-
-    Returns:
-        np.ndarray: (P, 6): the diagonal, then the others times root 2.
     """
     others = vectors * vectors[:, [1, 2, 0]] * vectors.dtype.type(np.sqrt(2))
     return np.concatenate([vectors * vectors, others], axis=1)
@@ -148,16 +128,7 @@ def _length(vectors: np.ndarray) -> np.ndarray:
 
 def sum_by_label(values: np.ndarray, labels: np.ndarray,
                  num_labels: int) -> np.ndarray:
-    """Sum rows that have the same label.
-
-    Args:
-        values (np.ndarray): (P,) or (P, C).
-        labels (np.ndarray): (P,) in [0, num_labels).
-        num_labels (int): Rows of the result.
-
-    Returns:
-        np.ndarray: (num_labels,) or (num_labels, C) float64.
-    """
+    """Float64 sums of the rows (P,) or (P, C) of each label."""
     if values.ndim == 1:
         return np.bincount(labels, values, num_labels)
     return kernels.sum_rows(values, labels, num_labels)
@@ -165,16 +136,10 @@ def sum_by_label(values: np.ndarray, labels: np.ndarray,
 
 def find_pairs(labels: np.ndarray, sources: np.ndarray, targets: np.ndarray,
                weights: np.ndarray) -> Pairs:
-    """Pairs of segments that edges join.
+    """Pairs of segments that edges join, sorted by their segments.
 
-    Args:
-        labels (np.ndarray): (N,) segment of each node.
-        sources (np.ndarray): (E,) node of each edge.
-        targets (np.ndarray): (E,) its other node.
-        weights (np.ndarray): (E,) weight of each edge.
-
-    Returns:
-        Pairs: Sorted by their segments.
+    ``labels`` (N,) are the segments of the nodes; sources, targets and weights
+    (E,) describe the edges.
     """
     borders = kernels.border_edges(labels, sources, targets)
     return _combine(
@@ -203,17 +168,8 @@ def merge_segments(segments: Segments,
     In every round all pairs merge of which each is the cheapest of both
     segments, equal ones by their order; then costs are computed anew. A pair
     may merge if it costs less than the threshold, or if one of the two has
-    fewer than ``min_count`` members.
-
-    Args:
-        segments (Segments): S segments.
-        pairs (Pairs): Those that touch.
-        cost (Callable[[Segments, Pairs], np.ndarray]): Costs (P,) of pairs.
-        threshold (float): What merging may cost.
-        min_count (int): Smallest segment that has neighbors.
-
-    Returns:
-        np.ndarray: (S,) int64 labels 0.. in the order of first segments.
+    fewer than ``min_count`` members. Returns (S,) int64 labels 0.. in the
+    order of first segments.
     """
     labels = np.arange(len(segments.counts))
     while len(pairs.first):
@@ -239,16 +195,8 @@ def merge_segments(segments: Segments,
 
 def _join_mutual(first: np.ndarray, second: np.ndarray,
                  num_segments: int) -> np.ndarray:
-    """Join the pairs that are the best of both of their segments.
-
-    Args:
-        first (np.ndarray): (P,) segments of pairs, best pair first.
-        second (np.ndarray): (P,) the others.
-        num_segments (int): S.
-
-    Returns:
-        np.ndarray: (S,) new labels, contiguous, in the order of segments.
-    """
+    """(S,) new labels after joining the pairs (P,), best first, that are the
+    best of both of their segments; contiguous, in the order of segments."""
     rank = np.arange(len(first))
     best = np.full(num_segments, len(first))
     np.minimum.at(best, first, rank)
@@ -257,3 +205,46 @@ def _join_mutual(first: np.ndarray, second: np.ndarray,
     target = np.arange(num_segments)
     target[second[is_mutual]] = first[is_mutual]
     return np.unique(target, return_inverse=True)[1].reshape(-1)
+
+
+def sum_members(labels: np.ndarray, lab: np.ndarray, xyz: np.ndarray,
+                normals: np.ndarray) -> Segments:
+    """Sums over the members of each of (N,) labels.
+
+    ``lab``, ``xyz`` (meters) and ``normals`` (0 = none) are (N, 3).
+    """
+    count = int(labels.max()) + 1
+    has_normal = np.flatnonzero(normals.any(axis=1))
+    owners = labels[has_normal]
+    return Segments(
+        counts=np.bincount(labels, minlength=count).astype(np.float64),
+        colors=sum_by_label(lab, labels, count),
+        surfaces=np.bincount(owners, minlength=count).astype(np.float64),
+        tensors=sum_by_label(
+            square_tensors(normals[has_normal]), owners, count),
+        centers=sum_by_label(xyz[has_normal], owners, count))
+
+
+def segment_nodes(lab: np.ndarray,
+                  xyz: np.ndarray,
+                  normals: np.ndarray,
+                  edges: Tuple[np.ndarray, np.ndarray, np.ndarray],
+                  scale: float,
+                  cost: PairCost,
+                  threshold: float,
+                  min_count: int,
+                  steps: int = 1) -> np.ndarray:
+    """(N,) int64 labels >= 0 of pixels or points after both stages.
+
+    Edges are sources, targets and weights, which count ``steps`` to a unit
+    of ``scale``; see :func:`sum_members` for the nodes.
+    """
+    sources, targets, weights = edges
+    # Small enough not to swallow what the second stage can still place.
+    labels = segment_graph(sources, targets, weights, len(lab), scale * steps,
+                           max(min_count // 3, 1))
+    pairs = find_pairs(labels, sources, targets, weights / np.float32(steps))
+    merged = merge_segments(
+        sum_members(labels, lab, xyz, normals), pairs, cost, threshold,
+        min_count)
+    return merged[labels]

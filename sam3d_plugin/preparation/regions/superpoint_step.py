@@ -9,10 +9,11 @@ import numpy as np
 from rich.console import Console
 
 from ...store.errors import FrameError
-from ...store.files import BackendArgs, PathLike, join, list_names, read_bytes
+from ...store.files import BackendArgs, PathLike, join, list_names
 from ...store.manifest import Store
 from ...store.region_file import encode_region_file, hash_points
 from ..lifting.region_paths import name_all_region_files
+from ..point_files import read_points
 from ..running.frame_steps import FrameStep, Product, call_each
 from ..running.runs import RunOptions, run_step
 from .superpoints import SuperpointOptions, make_superpoints
@@ -67,7 +68,7 @@ class SuperpointStep(FrameStep):
         return call_each(self._segment, items)
 
     def _segment(self, scan: str) -> Product:
-        points = self._read(scan)
+        points = read_points(self.points, scan, self.backend_args)
         try:
             ids = make_superpoints(points[:, :3], points[:, 3:], self.options)
         except ValueError as error:
@@ -82,20 +83,9 @@ class SuperpointStep(FrameStep):
 
     def inputs(self, scan: str, item: str) -> Dict[str, str]:
         """The points, with their colors."""
-        return dict(points=hash_points(self._read(scan)))
-
-    def _read(self, scan: str) -> np.ndarray:
-        """(N, 6) float32 xyz in meters and rgb from 0 to 255."""
-        name = f'{scan}.bin'
-        try:
-            content = read_bytes(join(self.points, name), self.backend_args)
-        except FileNotFoundError:
-            raise FrameError(
-                f'points/{name} is missing; prepare the scan') from None
-        if len(content) % 24:
-            raise FrameError(
-                f'points/{name} is not an array of six float32 per point')
-        return np.frombuffer(content, '<f4').reshape(-1, 6)
+        return dict(
+            points=hash_points(
+                read_points(self.points, scan, self.backend_args)))
 
 
 def make_regions(step: SuperpointStep,
@@ -106,13 +96,6 @@ def make_regions(step: SuperpointStep,
     """Run the step and name the region files in the infos.
 
     The infos are left alone while another shard still has scans to do.
-
-    Args:
-        step (SuperpointStep): What to do.
-        data (PathLike): Data set with the infos.
-        out (PathLike): Folder of the region files.
-        options (RunOptions): Shard, workers, backend.
-        console (Optional[Console]): Where to say what was done.
     """
     console = console or Console(soft_wrap=True, markup=False, highlight=False)
     run_step(step, out, options, console)

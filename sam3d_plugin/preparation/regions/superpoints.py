@@ -4,7 +4,7 @@ The regions of scans without posed frames, such as those of S3DIS.
 
 Shapes: N points, K neighbors, S segments.
 """
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Mapping
 
 import cv2
@@ -12,10 +12,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ...ops import _normal_kernels as kernels
-from ...ops.graph_segmentation import segment_graph
-from ...store.errors import StoreError, UserError
-from .segment_merging import (PairCost, Segments, find_pairs, merge_segments,
-                              square_tensors, sum_by_label)
+from ...store.errors import UserError
+from ..running.named_parts import build_by_name
+from ..voxels import voxel_keys
+from .segment_merging import PairCost, segment_nodes, sum_by_label
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,8 @@ class SuperpointOptions:
             above the other's plane.
         normal (float): Between voxels: weight of 1 - cosine.
         contrast (float): Between voxels: weight of the distance in Lab.
-        border (float): Between segments, see :class:`PairCost`.
-        color (float): Between segments, see :class:`PairCost`.
-        turn (float): Between segments, see :class:`PairCost`.
-        offset (float): Between segments, see :class:`PairCost`.
-        size_power (float): See :class:`PairCost`; sizes in square meters.
+        border, color, turn, offset, size_power (float): Between segments,
+            see :class:`PairCost`; sizes in square meters.
     """
     voxel: float = 0.02
     neighbors: int = 10
@@ -76,39 +73,15 @@ class SuperpointOptions:
 
 
 def build_options(options: Mapping[str, Any]) -> SuperpointOptions:
-    """Options from a command line.
-
-    Args:
-        options (Mapping[str, Any]): Values by name.
-
-    Returns:
-        SuperpointOptions: The others at their defaults.
-
-    Raises:
-        StoreError: When a name is unknown or a value cannot be used.
-    """
-    known = {field.name: field.default for field in fields(SuperpointOptions)}
-    unknown = [key for key in options if key not in known]
-    if unknown:
-        raise StoreError(
-            f'superpoints have no option {", ".join(unknown)}; their options '
-            f'are {", ".join(f"{k}={v!r}" for k, v in known.items())}')
-    try:
-        return SuperpointOptions(**options)
-    except (TypeError, ValueError) as error:
-        raise StoreError(f'superpoints: {error}') from error
+    """Options from a command line; StoreError for unknown ones."""
+    return build_by_name(
+        'segmentation', dict(superpoints=('superpoints', 'SuperpointOptions')),
+        __name__.rpartition('.')[0], 'superpoints', options)
 
 
 def point_normals(xyz: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
-    """Direction of least extent of each point's neighborhood.
-
-    Args:
-        xyz (np.ndarray): (N, 3) meters.
-        neighbors (np.ndarray): (N, K) indices of points.
-
-    Returns:
-        np.ndarray: (N, 3) unit normals of arbitrary sign.
-    """
+    """(N, 3) unit normals, of arbitrary sign: the direction of least extent of
+    each point's (N, K) neighbors."""
     covariances = kernels.neighborhood_covariances(xyz, neighbors)
     return np.linalg.eigh(covariances)[1][:, :, 0]
 
@@ -118,37 +91,22 @@ def make_superpoints(
     rgb: np.ndarray,
     options: SuperpointOptions = SuperpointOptions()
 ) -> np.ndarray:
-    """Cut a point cloud into regions of one surface and color.
+    """(N,) int64 ids 1..R of regions of one surface and color, in the order of
+    their first points; every point is in a region.
 
-    Args:
-        xyz (np.ndarray): (N, 3) meters.
-        rgb (np.ndarray): (N, 3) 0 to 255.
-        options (SuperpointOptions): Sizes and weights.
-
-    Returns:
-        np.ndarray: (N,) int64 ids 1..R in the order of their first points;
-        every point is in a region.
-
-    Raises:
-        ValueError: When there is no point or a coordinate is not finite.
+    ``xyz`` (N, 3) is in meters, ``rgb`` (N, 3) from 0 to 255. ValueError when
+    there is no point or a coordinate is not finite.
     """
     if len(xyz) == 0 or not np.isfinite(xyz).all():
         raise UserError('points are missing or not finite')
-    voxels = _voxels(xyz, options.voxel)
+    keys = voxel_keys(xyz - xyz.min(axis=0), options.voxel)
+    voxels = np.unique(keys, return_inverse=True)[1].reshape(-1)
     num_voxels = int(voxels.max()) + 1
     sizes = np.bincount(voxels)[:, None]
     centers = sum_by_label(xyz, voxels, num_voxels) / sizes
     lab = _lab(sum_by_label(rgb, voxels, num_voxels) / sizes)
     ids = _segment_voxels(centers, lab, options)[voxels]
     return _number_by_first(ids)
-
-
-def _voxels(xyz: np.ndarray, spacing: float) -> np.ndarray:
-    """(N,) voxel of each point, without empty ones."""
-    cells = np.floor((xyz - xyz.min(axis=0)) / spacing).astype(np.int64)
-    counts = cells.max(axis=0) + 1
-    keys = (cells[:, 0] * counts[1] + cells[:, 1]) * counts[2] + cells[:, 2]
-    return np.unique(keys, return_inverse=True)[1].reshape(-1)
 
 
 def _number_by_first(labels: np.ndarray) -> np.ndarray:
@@ -165,36 +123,17 @@ def _segment_voxels(xyz: np.ndarray, lab: np.ndarray,
     count = min(options.neighbors + 1, len(xyz))
     neighbors = cKDTree(xyz).query(xyz, count)[1].reshape(len(xyz), count)
     normals = point_normals(xyz, neighbors)
-    sources, targets, weights = kernels.point_edges(xyz, normals, lab,
-                                                    neighbors, options.step,
-                                                    options.normal,
-                                                    options.contrast)
-    min_count = int(np.ceil(options.min_area * options.voxels_per_area))
-    labels = segment_graph(sources, targets, weights, len(xyz), options.scale,
-                           max(min_count // 3, 1))
+    edges = kernels.point_edges(xyz, normals, lab, neighbors, options.step,
+                                options.normal, options.contrast)
     cost = PairCost(options.border, options.color, options.turn,
                     options.offset, options.size_power,
                     options.voxels_per_area)
-    merged = merge_segments(
-        _sum_points(labels, lab, xyz, normals),
-        find_pairs(labels, sources, targets, weights), cost, options.threshold,
-        min_count)
-    return merged[labels]
+    return segment_nodes(
+        lab, xyz, normals, edges, options.scale, cost, options.threshold,
+        int(np.ceil(options.min_area * options.voxels_per_area)))
 
 
 def _lab(rgb: np.ndarray) -> np.ndarray:
     """(N, 3) float32 Lab of colors 0 to 255."""
     image = (np.asarray(rgb, dtype=np.float32) / np.float32(255))[None]
     return cv2.cvtColor(image, cv2.COLOR_RGB2LAB)[0]
-
-
-def _sum_points(labels: np.ndarray, lab: np.ndarray, xyz: np.ndarray,
-                normals: np.ndarray) -> Segments:
-    count = int(labels.max()) + 1
-    sizes = np.bincount(labels, minlength=count).astype(np.float64)
-    return Segments(
-        counts=sizes,
-        colors=sum_by_label(lab, labels, count),
-        surfaces=sizes,
-        tensors=sum_by_label(square_tensors(normals), labels, count),
-        centers=sum_by_label(xyz, labels, count))

@@ -16,7 +16,7 @@ from sam3d_plugin.preparation.checking.recording_check import (check_agreement,
 from sam3d_plugin.preparation.checking.source_frames import (Source,
                                                              SourceFrame,
                                                              camera_misfit,
-                                                             thin_out)
+                                                             sample)
 from sam3d_plugin.preparation.sources.rgbd_folder.conventions import (
     Convention, ray_lengths)
 from sam3d_plugin.store.errors import FrameError
@@ -275,12 +275,32 @@ def test_a_bounded_number_of_frames_is_taken():
     assert sample_frames(names[:7]) == names[:7]
 
 
-def test_large_color_images_are_thinned_out(frames):
-    color, cameras = thin_out(np.zeros((3000, 4000, 3), np.uint8), CAMERAS)
-    assert color.shape[:2] == (750, 1000)
+def test_large_color_images_are_thinned_out():
+
+    def read(name):
+        color = np.zeros((3000, 4000, 3) if name == 'big' else (480, 640, 3),
+                         np.uint8)
+        return SourceFrame(color, np.ones((4, 4)), np.eye(4))
+
+    (frame, ), cameras = sample(['big'], read, CAMERAS)
+    assert frame.color.shape[:2] == (750, 1000)
     np.testing.assert_allclose(cameras.color_intrinsics[:2] * 4,
                                INTRINSICS[:2])
-    assert thin_out(frames[0].color, CAMERAS)[0] is frames[0].color
+    (frame, ), cameras = sample(['small'], read, CAMERAS)
+    assert frame.color.shape[:2] == (480, 640)
+    np.testing.assert_array_equal(cameras.color_intrinsics, INTRINSICS)
+
+
+def test_unreadable_frames_are_left_out_but_not_a_failing_disk():
+
+    def fail(error):
+        raise FrameError('a.png cannot be read') from error
+
+    assert sample(['a'], lambda _: fail(None), CAMERAS)[0] == []
+    assert sample(['a'], lambda _: fail(FileNotFoundError(2, 'gone')),
+                  CAMERAS)[0] == []
+    with pytest.raises(FrameError, match='cannot be read'):
+        sample(['a'], lambda _: fail(OSError(5, 'I/O error')), CAMERAS)
 
 
 def doubts_of(recording):

@@ -6,9 +6,7 @@ import pytest
 
 from sam3d_plugin.ops.lifting import lift_regions, projection_matrix
 from sam3d_plugin.ops.projection import transform
-from sam3d_plugin.preparation.lifting.lifting import (frame_points,
-                                                      lift_to_points,
-                                                      see_points)
+from sam3d_plugin.preparation.lifting.lifting import frame_points, see_points
 from sam3d_plugin.store.errors import FrameError
 from sam3d_plugin.store.posed_images import Cameras
 from tests.preparation.lifting_scene import (HEIGHT, INTRINSICS, WIDTH,
@@ -60,7 +58,7 @@ def find_pixel(intrinsics, point, shape):
 def test_scan_points_equal_the_slow_reference(cameras, shape):
     frame, region_map = make_frame(POSE, cameras=cameras, shape=shape)
     xyz, instances = scan_points()
-    ids = lift_to_points(xyz, frame, region_map)
+    ids, _ = see_points(xyz, frame, region_map)
     assert np.array_equal(ids, lift_slowly(xyz, frame, region_map, 0.05))
     is_covered = ids > 0
     assert 0.3 < is_covered.mean() < 0.8
@@ -97,7 +95,7 @@ def test_hidden_points_get_nothing():
     ids, is_seen = see_points(xyz, frame, region_map)
     assert ids.tolist() == [6, 0, 0, 0]
     assert is_seen.tolist() == [True, False, False, False]
-    loose = lift_to_points(xyz, frame, region_map, depth_tolerance=0.5)
+    loose, _ = see_points(xyz, frame, region_map, depth_tolerance=0.5)
     assert loose.tolist() == [6, 6, 0, 0]
 
 
@@ -148,13 +146,13 @@ def test_an_empty_map_leaves_points_seen_but_in_no_region():
 
 def test_no_points():
     frame, region_map = make_frame(POSE)
-    ids = lift_to_points(np.zeros((0, 3), np.float32), frame, region_map)
+    ids, _ = see_points(np.zeros((0, 3), np.float32), frame, region_map)
     assert ids.shape == (0, ) and ids.dtype == np.uint16
 
 
 def test_a_map_of_another_size_is_refused():
     frame, region_map = make_frame(POSE)
     for lift in (lambda m: frame_points(frame, m),
-                 lambda m: lift_to_points(np.zeros((1, 3)), frame, m)):
+                 lambda m: see_points(np.zeros((1, 3)), frame, m)):
         with pytest.raises(FrameError, match='64x47'):
             lift(region_map[1:])

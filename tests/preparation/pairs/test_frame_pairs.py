@@ -10,8 +10,8 @@ from mmengine.registry import DefaultScope
 from sam3d_plugin.datasets.seeding import SampleKey
 from sam3d_plugin.preparation.checking.verification import Verifier
 from sam3d_plugin.preparation.pairs.frame_pairs_step import (FramePairsStep,
-                                                             occupied_voxels,
                                                              overlaps_of)
+from sam3d_plugin.preparation.voxels import voxel_keys
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.frame_rows import FrameRows, pack_frames
 from sam3d_plugin.store.manifest import Store
@@ -64,11 +64,11 @@ def test_overlaps_of_known_sets():
 
 def test_voxels_have_keys_of_their_own():
     grid = np.stack(np.meshgrid(*[np.arange(-3, 4)] * 3), -1).reshape(-1, 3)
-    assert len(occupied_voxels((grid + .5) * .1, .1)) == 7**3
+    assert len(set(voxel_keys((grid + .5) * .1, .1))) == 7**3
     twice = np.concatenate([(grid + .1) * .1, (grid + .9) * .1])
-    assert len(occupied_voxels(twice, .1)) == 7**3
+    assert len(set(voxel_keys(twice, .1))) == 7**3
     far = np.array([[5e4, 0, 0], [0, 5e4, 0], [0, 0, 5e4], [0, 0, -5e4]])
-    assert len(occupied_voxels(far, .1)) == 4
+    assert len(set(voxel_keys(far, .1))) == 4
 
 
 def test_a_shifted_wall_overlaps_by_what_is_left(root):

@@ -95,7 +95,7 @@ def test_the_normal_of_a_plane():
 
 def test_options_are_checked():
     assert build_options(dict(scale=7)).scale == 7
-    for options, message in ((dict(size=1), 'no option size; their options'),
+    for options, message in ((dict(size=1), 'no option size; its options'),
                              (dict(voxel=0), 'positive grid'),
                              (dict(scale='a'), "scale='a'")):
         with pytest.raises(StoreError, match=message):

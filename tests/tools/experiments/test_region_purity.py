@@ -1,5 +1,4 @@
 """The study of purity and the benchmark of lifting run and add up."""
-import importlib.util
 import json
 from pathlib import Path
 
@@ -9,52 +8,35 @@ from PIL import Image
 
 from sam3d_plugin.store.files import write_bytes
 from sam3d_plugin.store.manifest import Store
-from sam3d_plugin.store.posed_images import (PosedImages, encode_color,
-                                             frame_files)
-from sam3d_plugin.store.region_maps import encode_region_map
-from tests.preparation.lifting_scene import (scan_points, single_camera,
-                                             view_frames)
+from tests.preparation.lifting_scene import (scan_points, view_frames,
+                                             write_scan)
+from tests.tools.conftest import load_tool
 from tools.experiments import purity_cases as cases
 
 ROOT = Path(__file__).parents[3]
 SCAN = 'balls'
 
 
-def load_tool(name):
-    path = ROOT / 'tools' / f'{name}.py'
-    spec = importlib.util.spec_from_file_location(Path(name).name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def data(tmp_path):
     """A prepared set of one scan whose id maps are halves of the image."""
-    images = PosedImages(tmp_path / 'posed_images')
-    images.write_cameras(SCAN, single_camera())
-    for frame, instance in view_frames(4):
-        files = frame_files(
-            encode_color(frame.color), (frame.depth * 1000).astype(np.uint16),
-            frame.pose)
-        for ending, content in files.items():
-            write_bytes(images.path(SCAN, frame.name + ending), content)
+
+    def halve(instance):
         halves = np.ones_like(instance)
         halves[:, instance.shape[1] // 2:] = 2
-        write_bytes(tmp_path / 'region_maps' / SCAN / f'{frame.name}.png',
-                    encode_region_map(halves))
+        return halves
+
+    write_scan(tmp_path, 4, halve)
+    for frame, instance in view_frames(4):
         path = tmp_path / 'frame_instances' / SCAN / f'{frame.name}.png'
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(instance).save(path)
     Store(tmp_path / 'region_maps').open('region_maps',
                                          dict(generator='halves'))
-    xyz, instances = scan_points()
-    arrays = dict(
-        points=np.hstack([xyz, np.zeros_like(xyz)]),
-        instance_mask=instances.astype('<i8'),
-        semantic_mask=instances.astype('<i8'))
-    for folder, array in arrays.items():
-        write_bytes(tmp_path / folder / f'{SCAN}.bin', array.tobytes())
+    _, instances = scan_points()
+    for folder in ('instance_mask', 'semantic_mask'):
+        write_bytes(tmp_path / folder / f'{SCAN}.bin',
+                    instances.astype('<i8').tobytes())
     return tmp_path
 
 

@@ -1,5 +1,4 @@
 """The command line: options arrive, and errors end in one sentence."""
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from sam3d_plugin.store.posed_images import (Cameras, PosedImages,
 from sam3d_plugin.store.records import ItemRecord, ScanRecord
 from sam3d_plugin.store.region_features import RegionFeatures
 from sam3d_plugin.store.region_maps import encode_region_map
+from tests.tools.conftest import load_tool
 
 ROOT = Path(__file__).parents[3]
 TOOL = ROOT / 'tools/preparation/extract_features.py'
@@ -21,10 +21,7 @@ SIZE = 30, 40
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('extract_features', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('preparation/extract_features')
 
 
 @pytest.fixture

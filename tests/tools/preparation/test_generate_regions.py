@@ -1,6 +1,4 @@
 """The tool that makes id maps, and its step, on small frames."""
-import importlib.util
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,17 +10,10 @@ from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.posed_images import (Cameras, PosedImages,
                                              encode_color, frame_files)
 from sam3d_plugin.store.region_maps import RegionMaps
+from tests.tools.conftest import load_tool
 
-TOOL = Path(__file__).parents[3] / 'tools/preparation/generate_regions.py'
 K = np.array([[40., 0, 19.5], [0, 40., 14.5], [0, 0, 1]])
 NAMES = ['00000', '00001', '00002']
-
-
-def load_tool():
-    spec = importlib.util.spec_from_file_location('generate_regions', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -45,7 +36,7 @@ def data(tmp_path):
 
 
 def run(data, *arguments):
-    return load_tool().main(
+    return load_tool('preparation/generate_regions').main(
         ['--data', str(data), '--workers', '0', *arguments])
 
 

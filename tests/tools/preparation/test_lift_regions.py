@@ -1,8 +1,6 @@
 """From frames and id maps on disk to region files that infos name."""
-import importlib.util
 import json
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,44 +9,30 @@ from sam3d_plugin.preparation.lifting.purity import region_purity
 from sam3d_plugin.store import read_region_file, write_region_file
 from sam3d_plugin.store.files import write_bytes
 from sam3d_plugin.store.manifest import ScanRecord, Store
-from sam3d_plugin.store.posed_images import (IMPORT, PosedImages, encode_color,
-                                             frame_files)
-from sam3d_plugin.store.region_maps import encode_region_map
-from tests.preparation.lifting_scene import (scan_points, single_camera,
-                                             view_frames)
+from sam3d_plugin.store.posed_images import IMPORT, PosedImages
+from tests.preparation.lifting_scene import scan_points, write_scan
+from tests.tools.conftest import load_tool
 
-TOOL = Path(__file__).parents[3] / 'tools/preparation/lift_regions.py'
 SCAN = 'balls'
 
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('lift_regions_tool', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('preparation/lift_regions')
 
 
 @pytest.fixture
 def data(tmp_path):
     """One scan of six frames with true id maps, and its infos."""
-    images = PosedImages(tmp_path / 'posed_images')
-    images.write_cameras(SCAN, single_camera())
-    for frame, instance in view_frames(6):
-        files = frame_files(
-            encode_color(frame.color), (frame.depth * 1000).astype(np.uint16),
-            frame.pose)
-        for ending, content in files.items():
-            write_bytes(images.path(SCAN, frame.name + ending), content)
+
+    def number(instance):
         _, ids = np.unique(instance, return_inverse=True)
-        write_bytes(tmp_path / 'region_maps' / SCAN / f'{frame.name}.png',
-                    encode_region_map(ids.reshape(instance.shape)))
+        return ids.reshape(instance.shape)
+
+    write_scan(tmp_path, 6, number)
     store = Store(tmp_path / 'region_maps')
     store.open('region_maps', dict(generator='true'))
     store.write_record(ScanRecord(SCAN))
-    xyz, _ = scan_points()
-    points = np.hstack([xyz, np.zeros_like(xyz)])
-    write_bytes(tmp_path / 'points' / f'{SCAN}.bin', points.tobytes())
     info = dict(lidar_points=dict(num_pts_feats=6, lidar_path=f'{SCAN}.bin'))
     write_bytes(tmp_path / 'scannet_infos_val.pkl',
                 pickle.dumps(dict(metainfo={}, data_list=[info])))
@@ -143,8 +127,8 @@ def leave_maps_incomplete(data):
 
 
 @pytest.mark.parametrize('damage, reason', [
-    (damage_points, 'holds 5 bytes'),
-    (remove_points, 'frames but no points'),
+    (damage_points, 'truncated: 5 bytes'),
+    (remove_points, 'is missing; prepare'),
     (move_points, 'no frame sees any of its points'),
     (damage_depth, 'no frame to lift'),
     (leave_maps_incomplete, 'incomplete'),

@@ -14,17 +14,5 @@ ENCODERS: Dict[str, Tuple[str, str]] = dict(
 
 
 def build_encoder(name: str, options: Mapping[str, Any]) -> ImageEncoder:
-    """Build an encoder by its name.
-
-    Args:
-        name (str): One of ``ENCODERS``.
-        options (Mapping[str, Any]): Arguments of its constructor.
-
-    Returns:
-        ImageEncoder: With nothing loaded yet.
-
-    Raises:
-        StoreError: When there is no such encoder, it has no such option, or
-            a value cannot be used.
-    """
+    """Build an encoder; StoreError for unknown names and options."""
     return build_by_name('image encoder', ENCODERS, __name__, name, options)

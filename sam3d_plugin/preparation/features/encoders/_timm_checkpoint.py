@@ -1,60 +1,24 @@
 """Weights of timm's models from local files, strictly."""
-import hashlib
 import sys
-from pathlib import Path
 from typing import Dict, List
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ....store.errors import StoreError
+from ...checkpoints import read_weights
 
-_CHUNK = 1 << 20
 _NAMED = 4
 # Parts that only classification uses; num_classes=0 leaves them out.
 _HEADS = ('head', 'fc', 'classifier', 'attn_pool', 'fc_norm')
 
 
-def sha256_of(checkpoint: str) -> str:
-    """Hash that names a checkpoint in a store's settings.
-
-    Args:
-        checkpoint (str): Local file.
-
-    Returns:
-        str: SHA-256, hexadecimal.
-
-    Raises:
-        StoreError: When there is no such file.
-    """
-    digest = hashlib.sha256()
-    with _existing(checkpoint).open('rb') as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _existing(checkpoint: str) -> Path:
-    path = Path(checkpoint).expanduser()
-    if not path.is_file():
-        raise StoreError(f'checkpoint {checkpoint} is missing; check the path')
-    return path
-
-
 def load_weights(network: nn.Module, checkpoint: str, model: str) -> None:
     """Load a checkpoint that must hold exactly the model's tensors.
 
-    Args:
-        network (nn.Module): A model of timm, whose own renaming of the
-            authors' files (``checkpoint_filter_fn``) applies.
-        checkpoint (str): Local ``.safetensors``, or a file of torch, which is
-            read without running anything in it.
-        model (str): Its name, for errors.
-
-    Raises:
-        StoreError: When the file is damaged or of another model.
+    timm's own renaming of the authors' files (``checkpoint_filter_fn``)
+    applies. The file is ``.safetensors`` or torch's, which is read without
+    running anything in it; StoreError when it is damaged or of another model.
     """
     state = read_fitting(network, checkpoint, model)
     with torch.no_grad():
@@ -63,20 +27,8 @@ def load_weights(network: nn.Module, checkpoint: str, model: str) -> None:
 
 def read_fitting(network: nn.Module, checkpoint: str,
                  model: str) -> Dict[str, Tensor]:
-    """Read a checkpoint that must hold exactly the model's tensors.
-
-    Args:
-        network (nn.Module): See :func:`load_weights`; may be without memory.
-        checkpoint (str): The file.
-        model (str): Its name, for errors.
-
-    Returns:
-        Dict[str, Tensor]: In timm's naming.
-
-    Raises:
-        StoreError: When the file is damaged or of another model.
-    """
-    state = _read(checkpoint)
+    """The state dict of :func:`load_weights`, in timm's naming."""
+    state = read_weights(checkpoint)
     adapt = getattr(sys.modules[type(network).__module__],
                     'checkpoint_filter_fn', None)
     if adapt is not None:
@@ -93,19 +45,6 @@ def read_fitting(network: nn.Module, checkpoint: str,
                          f'{"; ".join(found)}. Give the file of that model, '
                          'or name the model that it belongs to')
     return state
-
-
-def _read(checkpoint: str) -> Dict[str, Tensor]:
-    # Imports mmengine's runner, which the settings alone do not need.
-    from ....store.checkpoint import (CheckpointError, extract_state_dict,
-                                      read_checkpoint)
-    path = _existing(checkpoint)
-    try:
-        if path.suffix == '.safetensors':
-            return load_file(path)
-        return extract_state_dict(read_checkpoint(path), checkpoint)
-    except (CheckpointError, SafetensorError) as error:
-        raise StoreError(f'checkpoint {checkpoint}: {error}') from error
 
 
 def _misfits(expected: Dict[str, Tensor], given: Dict[str,

@@ -31,42 +31,24 @@ class ImageEncoder(abc.ABC):
     def settings(self) -> Dict[str, Any]:
         """Settings that determine the features, as JSON values.
 
-        Models are named with the hash of their checkpoint; no absolute
-        paths.
-
-        Returns:
-            Dict[str, Any]: For the store, which refuses to mix settings.
+        Models are named with the hash of their checkpoint; no absolute paths.
         """
 
     @abc.abstractmethod
     def encode(self, images: Sequence[np.ndarray]) -> List[Tensor]:
-        """Encode some images.
+        """Encode (H, W, 3) uint8 RGB images, which may differ in size.
 
-        Args:
-            images (Sequence[np.ndarray]): Each (H, W, 3) uint8, RGB; may
-                differ in size.
-
-        Returns:
-            List[Tensor]: In the same order, per image (C, h, w) float32 over
-            the whole image: feature (i, j) belongs to the pixels of its cell
-            when the image is cut into h x w equal cells.
+        Returns per image (C, h, w) float32 over the whole image: feature (i,
+        j) belongs to the pixels of its cell when the image is cut into h x w
+        equal cells.
         """
 
 
 def fit_size(height: int, width: int, long_side: int, multiple: int) -> Size:
-    """Size of an image once its longer side is ``long_side``.
+    """Height and width once the longer side is ``long_side``, pixels.
 
-    The aspect is kept up to rounding to multiples; nothing is cropped.
-
-    Args:
-        height (int): H, pixels.
-        width (int): W, pixels.
-        long_side (int): What the longer of the two becomes, pixels.
-        multiple (int): Both sides are rounded to a multiple of this, half
-            up, and are at least one of it.
-
-    Returns:
-        Size: New height and width, pixels.
+    Both are rounded to a multiple, half up, and are at least one of it. The
+    aspect is kept up to that; nothing is cropped.
     """
     scale = long_side / max(height, width)
     tall, wide = (

@@ -79,14 +79,7 @@ class HandcraftedEncoder(ImageEncoder):
         return dict(definition=1, long_side=self.long_side, stride=self.stride)
 
     def encode(self, images: Sequence[np.ndarray]) -> List[Tensor]:
-        """Encode images one by one.
-
-        Args:
-            images (Sequence[np.ndarray]): Each (H, W, 3) uint8, RGB.
-
-        Returns:
-            List[Tensor]: (60, h, w) float32 per image.
-        """
+        """(60, h, w) float32 for each (H, W, 3) uint8 RGB image."""
         return [torch.from_numpy(self._encode(image)) for image in images]
 
     def _encode(self, image: np.ndarray) -> np.ndarray:
@@ -112,14 +105,8 @@ class HandcraftedEncoder(ImageEncoder):
 
 
 def pixel_statistics(lab: np.ndarray) -> Iterator[np.ndarray]:
-    """The channels before standardization, in the order of ``_STANDARD``.
-
-    Args:
-        lab (np.ndarray): (H, W, 3) float32, L 0 to 100.
-
-    Yields:
-        np.ndarray: (H, W) float32, one channel after the other.
-    """
+    """The channels (H, W) float32 of a (H, W, 3) Lab image before
+    standardization, in the order of ``_STANDARD``."""
     lightness = np.ascontiguousarray(lab[..., 0])
     blurred = [_blur(lightness, scale) for scale in _SCALES]
     gradients = [_gradient(image) for image in blurred]

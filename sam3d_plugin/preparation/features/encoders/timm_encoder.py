@@ -3,8 +3,7 @@
 Shapes: B images, C channels, H W pixels, h w features.
 """
 import inspect
-from contextlib import nullcontext
-from typing import Any, ContextManager, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import torch
@@ -13,8 +12,9 @@ from torch.nn import functional as F
 
 from ....ops.random_state import seeded
 from ....store.errors import StoreError
+from ...checkpoints import sha256_of
 from ...running.devices import find_device
-from ._timm_checkpoint import load_weights, read_fitting, sha256_of
+from ._timm_checkpoint import load_weights, read_fitting
 from .base import ImageEncoder, Size, fit_size
 
 AUTOCAST = dict(none=None, bfloat16=torch.bfloat16, float16=torch.float16)
@@ -112,17 +112,10 @@ class TimmEncoder(ImageEncoder):
             model_kwargs=self.model_kwargs)
 
     def encode(self, images: Sequence[np.ndarray]) -> List[Tensor]:
-        """Encode images, those of one size together.
+        """(C, h, w) float32 on the model's device for each (H, W, 3) uint8 RGB
+        image, those of one size together.
 
-        Args:
-            images (Sequence[np.ndarray]): Each (H, W, 3) uint8, RGB.
-
-        Returns:
-            List[Tensor]: (C, h, w) float32 per image, on the model's device.
-
-        Raises:
-            StoreError: When the model cannot be built or its weights do not
-                fit.
+        StoreError when the model cannot be built or its weights do not fit.
         """
         if self._network is None:
             self._network = self._load()
@@ -150,7 +143,10 @@ class TimmEncoder(ImageEncoder):
             pixels.new_tensor(network.pretrained_cfg[key])[:, None, None]
             for key in ('mean', 'std'))
         try:
-            with self._autocast():
+            with torch.autocast(
+                    self.device.type,
+                    AUTOCAST[self.autocast],
+                    enabled=self.autocast != 'none'):
                 maps = network.forward_intermediates(
                     (pixels / 255 - mean) / std,
                     indices=[self.layer],
@@ -162,12 +158,6 @@ class TimmEncoder(ImageEncoder):
                              f'{size[1]}x{size[0]} ({error}); choose another '
                              'model or long_side') from error
         return maps[0].float()
-
-    def _autocast(self) -> ContextManager:
-        dtype = AUTOCAST[self.autocast]
-        if dtype is None:
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype)
 
     def _load(self) -> nn.Module:
         """The model with its weights, ready to use."""
@@ -209,15 +199,7 @@ class TimmEncoder(ImageEncoder):
 
 
 def resize(images: Tensor, size: Size) -> Tensor:
-    """Resize images without shifting them.
-
-    Args:
-        images (Tensor): (B, 3, H, W) float, 0 to 255.
-        size (Size): New height and width, pixels.
-
-    Returns:
-        Tensor: (B, 3, *size), bicubic with anti-aliasing, 0 to 255.
-    """
+    """Resize (B, 3, H, W) images, 0 to 255, without shifting them."""
     if images.shape[2:] == size:
         return images
     return F.interpolate(

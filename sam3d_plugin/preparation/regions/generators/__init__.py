@@ -18,18 +18,6 @@ GENERATORS: Dict[str, Tuple[str, str]] = dict(
 
 
 def build_generator(name: str, options: Mapping[str, Any]) -> RegionGenerator:
-    """Build a generator by its name.
-
-    Args:
-        name (str): One of ``GENERATORS``.
-        options (Mapping[str, Any]): Arguments of its constructor.
-
-    Returns:
-        RegionGenerator: With nothing loaded yet.
-
-    Raises:
-        StoreError: When there is no such generator, it has no such option, a
-            needed one is missing, or a value cannot be used.
-    """
+    """Build a generator; StoreError for unknown names and options."""
     return build_by_name('region generator', GENERATORS, __name__, name,
                          options)

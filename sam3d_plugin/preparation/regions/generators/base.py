@@ -44,39 +44,22 @@ class RegionGenerator(abc.ABC):
     def settings(self) -> Dict[str, Any]:
         """Settings that determine the maps, as JSON values.
 
-        Models are named with the hash of their checkpoint; no absolute
-        paths.
-
-        Returns:
-            Dict[str, Any]: For the store, which refuses to mix settings.
+        Models are named with the hash of their checkpoint; no absolute paths.
         """
 
     def inputs(self, scan: str, frame: str) -> Dict[str, str]:
-        """Fingerprints of files that a frame's map is read from.
-
-        Args:
-            scan (str): Name of the scan.
-            frame (str): Name of the frame.
-
-        Returns:
-            Dict[str, str]: See ``FrameStep.inputs``; without the frame.
-        """
+        """Fingerprints of files that a map is read from, besides the frame."""
         return {}
 
     @abc.abstractmethod
     def generate(
             self, frames: Sequence[RGBDFrame]
     ) -> List[Union[np.ndarray, FrameError]]:
-        """Find the regions of some frames.
+        """Find the regions of some frames, which may differ in size.
 
-        Args:
-            frames (Sequence[RGBDFrame]): Any number; may differ in size.
-
-        Returns:
-            List[Union[np.ndarray, FrameError]]: In the same order, per frame
-            its region map (H, W) uint16 at the resolution of its color
-            image, or why it has none. Errors are returned, so that one bad
-            frame does not take its batch with it.
+        Returns per frame its region map (H, W) uint16 at the resolution of its
+        color image, or why it has none. Errors are returned, so that one bad
+        frame does not take its batch with it.
         """
 
 
@@ -167,20 +150,10 @@ def number_regions(ids: np.ndarray,
                    name: str,
                    min_area: int = 1,
                    max_area: Optional[int] = None) -> np.ndarray:
-    """Drop regions by area and number the others 1..R.
+    """Drop regions by area in pixels and number the others 1..R.
 
-    Args:
-        ids (np.ndarray): (H, W) integers, 0 = in no region.
-        name (str): What to call the frame in errors.
-        min_area (int): Smallest region, pixels.
-        max_area (Optional[int]): Largest region, pixels; None sets no limit.
-
-    Returns:
-        np.ndarray: (H, W) uint16, in the order of the former ids; 0 where a
-        region was dropped.
-
-    Raises:
-        FrameError: When no region is left, or more than 65,535.
+    Returns (H, W) uint16, in the order of the former ids; 0 where a region was
+    dropped. FrameError when no region is left, or more than 65,535.
     """
     check_areas(min_area, max_area)
     if ids.size and (ids.min() < 0 or ids.max() > ids.size):
@@ -204,16 +177,7 @@ def number_regions(ids: np.ndarray,
 
 
 def check_areas(min_area: int, max_area: Optional[int]) -> None:
-    """Check the area limits.
-
-    Args:
-        min_area (int): Smallest region, pixels.
-        max_area (Optional[int]): Largest region, pixels; None sets no limit.
-
-    Raises:
-        ValueError: When one is negative or the largest is below the
-            smallest.
-    """
+    """ValueError unless 0 <= min_area <= max_area."""
     if min_area < 0 or (max_area is not None and max_area < max(min_area, 1)):
         raise UserError(f'min_area={min_area} and max_area={max_area} leave '
                         'no region; give 0 <= min_area <= max_area')

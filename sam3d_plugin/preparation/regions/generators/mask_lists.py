@@ -9,7 +9,7 @@ where a score is asked for.
 Shapes: R masks, H W pixels.
 """
 import json
-from typing import Any, List, Tuple, Union
+from typing import Any, List, Tuple
 
 import numpy as np
 from PIL import Image
@@ -27,20 +27,11 @@ def decode_mask_list(
         content: bytes,
         name: str,
         needs_scores: bool = False) -> Tuple[List[np.ndarray], List[float]]:
-    """Read a JSON file of masks.
+    """Masks of a JSON file: R masks (H, W) bool of one size, and their
+    predicted IoU if ``needs_scores``.
 
-    Args:
-        content (bytes): The file.
-        name (str): What to call it in errors.
-        needs_scores (bool): Whether every mask must have a predicted IoU.
-
-    Returns:
-        Tuple[List[np.ndarray], List[float]]: R masks (H, W) bool, all of one
-        size, and their scores, if needed.
-
-    Raises:
-        FrameError: When the file is damaged, holds something else, no mask,
-            or masks of several sizes.
+    FrameError when the file is damaged, holds something else, no mask, or
+    masks of several sizes.
     """
     try:
         found = json.loads(content)
@@ -73,21 +64,11 @@ def decode_mask_list(
 
 
 def decode_rle(segmentation: Any, name: str) -> np.ndarray:
-    """Read one mask, given as COCO's run lengths.
+    """One mask (H, W) bool, given as COCO's run lengths.
 
     pycocotools is not asked: from text that ends early it makes a mask of
-    whatever lay in memory.
-
-    Args:
-        segmentation (Any): Of a JSON file: a dict of ``size`` and ``counts``.
-        name (str): What to call it in errors.
-
-    Returns:
-        np.ndarray: (H, W) bool.
-
-    Raises:
-        FrameError: When it is something else, or its runs do not fill the
-            image exactly.
+    whatever lay in memory. FrameError when the runs do not fill the image
+    exactly.
     """
     if not isinstance(segmentation, dict):
         raise FrameError(f'{name} is not given as run lengths (RLE) but as '
@@ -97,7 +78,10 @@ def decode_rle(segmentation: Any, name: str) -> np.ndarray:
     if isinstance(counts, str):
         runs = _read_text(counts, name)
     elif isinstance(counts, list) and all(type(run) is int for run in counts):
-        runs = _as_runs(counts, name)
+        # Numbers beyond int64 would raise.
+        runs = np.array(
+            [min(max(run, -1), height * width + 1) for run in counts],
+            np.int64)
     else:
         raise FrameError(f'{name} has no counts; they are a text or a list of '
                          'integers')
@@ -122,28 +106,11 @@ def _read_size(size: Any, name: str) -> Tuple[int, int]:
     return height, width
 
 
-def _as_runs(counts: Union[List[int], np.ndarray], name: str) -> np.ndarray:
-    try:
-        return np.array(counts, dtype=np.int64)
-    except OverflowError:
-        raise FrameError(f'{name}: a run is too long') from None
-
-
 def _read_text(text: str, name: str) -> np.ndarray:
     """(N,) int64 run lengths of COCO's compressed text.
 
-    From the fourth on, a number is the difference to the one before the
-    last.
-
-    Args:
-        text (str): Compressed counts.
-        name (str): What to call them in errors.
-
-    Returns:
-        np.ndarray: (N,) int64, unchecked.
-
-    Raises:
-        FrameError: When it is not such text, or ends early.
+    From the fourth on, a number is the difference to the one before the last.
+    FrameError when it is not such text, or ends early.
     """
     codes = np.array([ord(char) for char in text], np.int64) - _FIRST_CHARACTER
     damaged = FrameError(f'{name}: its compressed counts are damaged')

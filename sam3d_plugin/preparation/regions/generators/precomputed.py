@@ -7,10 +7,11 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from ....store.errors import FrameError, StoreError
-from ....store.files import (BackendArgs, PathLike, fingerprint_of_files, join,
-                             read_bytes)
+from ....store.files import BackendArgs, PathLike, fingerprint_of_files, join
 from ....store.posed_images import RGBDFrame, decode_image
 from ...ids import find_no_id
+from ...skipping import try_each
+from ...sources.scans.source_files import read_source_file
 from .base import (OVERLAP_RULES, RegionGenerator, check_areas, merge_masks,
                    number_regions)
 from .mask_lists import decode_mask_list
@@ -114,13 +115,7 @@ class PrecomputedRegions(RegionGenerator):
             labels=self._read_labels,
             rle=self._read_masks,
             vertices=self._render_groups)[self.form]
-        results: List[Union[np.ndarray, FrameError]] = []
-        for frame in frames:
-            try:
-                results.append(read(frame))
-            except FrameError as error:
-                results.append(error)
-        return results
+        return try_each(read, frames)
 
     def _read_labels(self, frame: RGBDFrame) -> np.ndarray:
         content, name = self._read_file(frame)
@@ -162,10 +157,9 @@ class PrecomputedRegions(RegionGenerator):
     def _read_file(self, frame: RGBDFrame) -> Tuple[bytes, str]:
         """Content of a frame's file and its name in errors."""
         path, name = self._find(frame.scan, frame.name)
-        try:
-            return read_bytes(path, self.backend_args), name
-        except FileNotFoundError:
-            raise FrameError(f'{name} is missing') from None
+        content = read_source_file(path, name, 'make it first',
+                                   self.backend_args)
+        return content, name
 
     def _fit(self, image: np.ndarray, frame: RGBDFrame,
              name: str) -> np.ndarray:
@@ -205,15 +199,8 @@ def decode_labels(content: bytes, name: str) -> np.ndarray:
 
 
 def resize_nearest(image: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
-    """Resize an image without mixing its values.
-
-    Args:
-        image (np.ndarray): (H', W') of any dtype.
-        size (Tuple[int, int]): H, W wanted.
-
-    Returns:
-        np.ndarray: (H, W), the values nearest to the centers of its pixels.
-    """
+    """Resize (H', W') to (H, W) without mixing values: each pixel takes the
+    nearest one of its center."""
     rows, columns = ((np.arange(new) + 0.5) * old / new
                      for old, new in zip(image.shape, size))
     return image[rows.astype(np.int64)[:, None], columns.astype(np.int64)]

@@ -3,8 +3,8 @@
 Shapes: H W pixels.
 """
 import multiprocessing
-from dataclasses import asdict, fields
-from typing import Any, Collection, Dict, List, Optional, Sequence, Union
+from dataclasses import dataclass, fields
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -13,20 +13,22 @@ from ....store.errors import FrameError, StoreError
 from ....store.files import BackendArgs, PathLike
 from ....store.posed_images import RGBDFrame
 from ...running.devices import find_device
+from ...skipping import try_each
 from .base import OVERLAP_RULES, RegionGenerator, check_areas, merge_masks
-from .sam_masks import BatchedMaskGenerator, MaskSettings
+from .sam_masks import BatchedMaskGenerator, Found, MaskSettings
 from .sam_models import check_model_type, describe_checkpoint, load_sam
 
 DTYPES = dict(
     float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)
 
 
-class SAMRegions(RegionGenerator):
+@dataclass(kw_only=True)
+class SAMRegions(MaskSettings, RegionGenerator):
     """Regions from ``segment_anything``'s networks.
 
     The masks are those of ``SamAutomaticMaskGenerator`` with the same
-    settings, whose names and defaults these are. On a GPU the generator stays
-    in the main process; on CPUs every worker loads the networks once.
+    :class:`MaskSettings`. On a GPU the generator stays in the main process;
+    on CPUs every worker loads the networks once.
 
     Args:
         checkpoint (PathLike): Weights, e.g. ``sam_vit_h_4b8939.pth``; local
@@ -45,68 +47,41 @@ class SAMRegions(RegionGenerator):
             :func:`merge_masks`. ``'score'`` goes by the predicted IoU.
         min_area (int): Smallest region, pixels.
         max_area (Optional[int]): Largest region, pixels; None sets no limit.
-        points_per_side (int): See :class:`MaskSettings`, as for all below.
-        pred_iou_thresh (float): Least predicted IoU.
-        stability_score_thresh (float): Least stability.
-        stability_score_offset (float): How stability is measured.
-        box_nms_thresh (float): From which IoU boxes are duplicates.
-        crop_n_layers (int): Layers of crops.
-        crop_nms_thresh (float): The same between crops.
-        crop_overlap_ratio (float): Overlap of crops.
-        crop_n_points_downscale_factor (int): Coarser grids in crops.
-        min_mask_region_area (int): Smallest part and hole of a mask, pixels.
         backend_args (BackendArgs): Of the checkpoint's file backend.
     """
     name = 'sam'
     needs_depth = False
 
-    def __init__(self,
-                 checkpoint: PathLike,
-                 model_type: str = 'auto',
-                 device: str = 'auto',
-                 dtype: str = 'float32',
-                 batch_size: Optional[int] = None,
-                 points_per_batch: Optional[int] = None,
-                 overlap: str = 'smaller',
-                 min_area: int = 1,
-                 max_area: Optional[int] = None,
-                 points_per_side: int = MaskSettings.points_per_side,
-                 pred_iou_thresh: float = MaskSettings.pred_iou_thresh,
-                 stability_score_thresh: float = MaskSettings.
-                 stability_score_thresh,
-                 stability_score_offset: float = MaskSettings.
-                 stability_score_offset,
-                 box_nms_thresh: float = MaskSettings.box_nms_thresh,
-                 crop_n_layers: int = MaskSettings.crop_n_layers,
-                 crop_nms_thresh: float = MaskSettings.crop_nms_thresh,
-                 crop_overlap_ratio: float = MaskSettings.crop_overlap_ratio,
-                 crop_n_points_downscale_factor: int = MaskSettings.
-                 crop_n_points_downscale_factor,
-                 min_mask_region_area: int = MaskSettings.min_mask_region_area,
-                 backend_args: BackendArgs = None) -> None:
-        given = locals()
-        self.masks = MaskSettings(
-            **
-            {field.name: given[field.name]
-             for field in fields(MaskSettings)})
-        check_model_type(model_type)
-        _check_choice('dtype', dtype, DTYPES)
-        _check_choice('overlap', overlap, OVERLAP_RULES)
-        check_areas(min_area, max_area)
-        self.checkpoint = str(checkpoint)
-        self.model_type = model_type
-        self.backend_args = backend_args
-        self.device = find_device(device)
-        self.dtype = dtype
-        self.overlap = overlap
-        self.min_area = min_area
-        self.max_area = max_area
-        is_gpu = self.device.type != 'cpu'
-        self.in_process = is_gpu
-        sizes = (8, 256) if is_gpu else (1, 32)
-        self.batch_size = _batch('batch_size', batch_size, sizes[0])
-        self.points_per_batch = _batch('points_per_batch', points_per_batch,
-                                       sizes[1])
+    checkpoint: PathLike
+    model_type: str = 'auto'
+    device: str = 'auto'
+    dtype: str = 'float32'
+    # None until __post_init__.
+    batch_size: int = None  # type: ignore[assignment]
+    points_per_batch: int = None  # type: ignore[assignment]
+    overlap: str = 'smaller'
+    min_area: int = 1
+    max_area: Optional[int] = None
+    backend_args: BackendArgs = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_model_type(self.model_type)
+        for option, value, choices in (('dtype', self.dtype, DTYPES),
+                                       ('overlap', self.overlap,
+                                        OVERLAP_RULES)):
+            if value not in choices:
+                raise StoreError(f'{option} {value!r} is unknown; choose one '
+                                 f'of {", ".join(choices)}')
+        check_areas(self.min_area, self.max_area)
+        self.torch_device = find_device(self.device)
+        self.in_process = self.torch_device.type != 'cpu'
+        sizes = (8, 256) if self.in_process else (1, 32)
+        for option, default in zip(('batch_size', 'points_per_batch'), sizes):
+            size = getattr(self, option)
+            if size is not None and size < 1:
+                raise StoreError(f'invalid {option} {size}: must be >= 1')
+            setattr(self, option, default if size is None else size)
         self._described: Optional[Dict[str, str]] = None
         self._generator: Optional[BatchedMaskGenerator] = None
 
@@ -117,11 +92,7 @@ class SAMRegions(RegionGenerator):
     def settings(self) -> Dict[str, Any]:
         """Settings that determine the maps, which batch sizes do not.
 
-        Returns:
-            Dict[str, Any]: With the SAM that the checkpoint holds.
-
-        Raises:
-            StoreError: When the checkpoint is missing or of another model.
+        StoreError when the checkpoint is missing or of another model.
         """
         if self._described is None:
             self._described = describe_checkpoint(self.checkpoint,
@@ -133,38 +104,30 @@ class SAMRegions(RegionGenerator):
             overlap=self.overlap,
             min_area=self.min_area,
             max_area=self.max_area,
-            **asdict(self.masks))
+            **self._masks())
+
+    def _masks(self) -> Dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(MaskSettings)}
 
     def generate(
             self, frames: Sequence[RGBDFrame]
     ) -> List[Union[np.ndarray, FrameError]]:
         """See :class:`RegionGenerator`; reads the color images only."""
         found = self.load().generate([frame.color for frame in frames])
-        results: List[Union[np.ndarray, FrameError]] = []
-        for frame, (masks, iou) in zip(frames, found):
-            try:
-                results.append(
-                    merge_masks(
-                        list(masks),
-                        f'{frame.scan}/{frame.name}',
-                        self.overlap,
-                        scores=iou.tolist()
-                        if self.overlap == 'score' else None,
-                        min_area=self.min_area,
-                        max_area=self.max_area))
-            except FrameError as error:
-                results.append(error)
-        return results
+        return try_each(self._merge, list(zip(frames, found)))
+
+    def _merge(self, found: Tuple[RGBDFrame, Found]) -> np.ndarray:
+        frame, (masks, iou) = found
+        return merge_masks(
+            list(masks),
+            f'{frame.scan}/{frame.name}',
+            self.overlap,
+            scores=iou.tolist() if self.overlap == 'score' else None,
+            min_area=self.min_area,
+            max_area=self.max_area)
 
     def load(self) -> BatchedMaskGenerator:
-        """Load the networks, unless that has been done.
-
-        Returns:
-            BatchedMaskGenerator: That finds the masks.
-
-        Raises:
-            StoreError: When the checkpoint is missing or of another model.
-        """
+        """The networks, loaded at the first call."""
         if self._generator is None:
             self._generator = self._build()
         return self._generator
@@ -175,17 +138,5 @@ class SAMRegions(RegionGenerator):
             torch.set_num_threads(1)
         sam = load_sam(self.checkpoint, self.model_type, self.backend_args)
         return BatchedMaskGenerator(
-            sam.to(self.device), self.masks, self.batch_size,
-            self.points_per_batch, DTYPES[self.dtype])
-
-
-def _check_choice(option: str, value: str, choices: Collection[str]) -> None:
-    if value not in choices:
-        raise StoreError(f'{option} {value!r} is unknown; choose one of '
-                         f'{", ".join(choices)}')
-
-
-def _batch(option: str, size: Optional[int], default: int) -> int:
-    if size is not None and size < 1:
-        raise StoreError(f'invalid {option} {size}: must be >= 1')
-    return default if size is None else size
+            sam.to(self.torch_device), MaskSettings(**self._masks()),
+            self.batch_size, self.points_per_batch, DTYPES[self.dtype])

@@ -50,17 +50,9 @@ class HalvingBatches:
 
     def map(self, function: Callable[[Any], Result],
             items: Any) -> List[Result]:
-        """Call a function on all items, batch by batch.
+        """Results of a function for each batch of a sequence or tensor.
 
-        Args:
-            function (Callable[[Any], Result]): Of one batch.
-            items (Any): A sequence, or a tensor along its first dimension.
-
-        Returns:
-            List[Result]: One per batch, in order.
-
-        Raises:
-            StoreError: When memory runs out with a single item.
+        StoreError when memory runs out with a single item.
         """
         results: List[Result] = []
         start = 0
@@ -92,16 +84,7 @@ class HalvingBatches:
 def encode_crops(sam: Sam,
                  crops: Sequence[np.ndarray],
                  dtype: torch.dtype = torch.float32) -> Tensor:
-    """Embed images of any sizes in one batch.
-
-    Args:
-        sam (Sam): The networks.
-        crops (Sequence[np.ndarray]): B images (H, W, 3) uint8, RGB.
-        dtype (torch.dtype): What the encoder computes in.
-
-    Returns:
-        Tensor: (B, C, h, w) float32 on the device of the networks.
-    """
+    """(B, C, h, w) float32 embeddings of (H, W, 3) RGB images of any sizes."""
     assert sam.image_format == 'RGB'
     resize = ResizeLongestSide(sam.image_encoder.img_size).apply_image
     inputs = []
@@ -131,14 +114,8 @@ def prompt_with_points(sam: Sam, embedding: Tensor,
                        points: Tensor) -> PromptTokens:
     """Run the decoder up to the predicted IoU, before any mask is made.
 
-    Args:
-        sam (Sam): The networks.
-        embedding (Tensor): (1, C, h, w) of one crop.
-        points (Tensor): (P, 2) u and v in pixels of the encoder's input,
-            one foreground point per prompt.
-
-    Returns:
-        PromptTokens: With M = 3 masks per prompt.
+    ``embedding`` (1, C, h, w) is of one crop; ``points`` (P, 2) are u and v in
+    pixels of the encoder's input, one foreground point per prompt.
     """
     decoder, prompts = sam.mask_decoder, sam.prompt_encoder
     labels = torch.ones(len(points), 1, dtype=torch.int, device=points.device)
@@ -154,16 +131,7 @@ def prompt_with_points(sam: Sam, embedding: Tensor,
 
 
 def predict_logits(sam: Sam, found: PromptTokens, is_wanted: Tensor) -> Tensor:
-    """Predict masks, at a quarter of the input's resolution.
-
-    Args:
-        sam (Sam): The networks.
-        found (PromptTokens): Of P prompts with M masks each.
-        is_wanted (Tensor): (P, M) bool, which masks to return.
-
-    Returns:
-        Tensor: (R, 4 h, 4 w) logits, in the order of ``is_wanted``.
-    """
+    """(R, 4 h, 4 w) logits of the masks (P, M) that are wanted."""
     decoder = sam.mask_decoder
     has_any = is_wanted.any(dim=1)
     if not has_any.any():
@@ -183,16 +151,7 @@ def predict_logits(sam: Sam, found: PromptTokens, is_wanted: Tensor) -> Tensor:
 
 
 def upscale_logits(sam: Sam, logits: Tensor, size: Tuple[int, int]) -> Tensor:
-    """Bring logits to the resolution of their crop.
-
-    Args:
-        sam (Sam): The networks.
-        logits (Tensor): (R, h, w) of the padded input.
-        size (Tuple[int, int]): H, W of the crop.
-
-    Returns:
-        Tensor: (R, H, W).
-    """
+    """Bring (R, h, w) logits of the padded input to the (H, W) of the crop."""
     if len(logits) == 0:  # which interpolation refuses
         return logits.new_zeros(0, *size)
     side = sam.image_encoder.img_size
@@ -205,17 +164,8 @@ def place_points(grid: np.ndarray,
                  size: Tuple[int, int],
                  side: int,
                  device: Optional[torch.device] = None) -> Tensor:
-    """Scale a grid of prompts to a crop and on to the encoder's input.
-
-    Args:
-        grid (np.ndarray): (P, 2) u and v, 0 to 1.
-        size (Tuple[int, int]): H, W of the crop.
-        side (int): Longer side of the input, pixels.
-        device (Optional[torch.device]): Where to put the points.
-
-    Returns:
-        Tensor: (P, 2) float64, pixels of the input.
-    """
+    """Scale a grid (P, 2) of u and v, 0 to 1, to a crop of H, W and on to the
+    encoder's input, whose longer side is ``side`` pixels."""
     points = grid * np.array(size)[None, ::-1]
     placed = ResizeLongestSide(side).apply_coords(points, size)
     return torch.as_tensor(placed, device=device)

@@ -24,7 +24,7 @@ from .sam_batched import (HalvingBatches, encode_crops, place_points,
 Found = Tuple[np.ndarray, np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass
 class MaskSettings:
     """Settings of the automatic masks, named and defaulted as in SAM.
 
@@ -131,18 +131,9 @@ class BatchedMaskGenerator:
 
     @torch.inference_mode()
     def generate(self, images: Sequence[np.ndarray]) -> List[Found]:
-        """Find the masks of some images.
+        """Masks, best first, and predicted IoU of (H, W, 3) RGB images.
 
-        Args:
-            images (Sequence[np.ndarray]): Each (H, W, 3) uint8, RGB; sizes
-                may differ.
-
-        Returns:
-            List[Found]: Per image the masks, best first, and their predicted
-            IoU.
-
-        Raises:
-            StoreError: When memory runs out even for one crop or prompt.
+        StoreError when memory runs out even for one crop or prompt.
         """
         crops = [crop for image in images for crop in self._cut(image)]
         batches = self.crops.map(self._find_in_crops, crops)
@@ -267,15 +258,8 @@ class BatchedMaskGenerator:
 
 def remove_small_parts(mask: np.ndarray,
                        smallest: int) -> Tuple[np.ndarray, bool]:
-    """Fill small holes of a mask, then remove its small separate parts.
-
-    Args:
-        mask (np.ndarray): (H, W) bool.
-        smallest (int): Least area of a hole or part that stays, pixels.
-
-    Returns:
-        Tuple[np.ndarray, bool]: The mask, and whether it was changed.
-    """
+    """Fill holes of a mask below ``smallest`` pixels, then remove such parts;
+    also says whether the mask changed."""
     mask, is_filled = amg.remove_small_regions(mask, smallest, mode='holes')
     mask, is_cut = amg.remove_small_regions(mask, smallest, mode='islands')
     return mask, is_filled or is_cut

@@ -4,25 +4,21 @@ What a checkpoint holds is read from the shapes of its weights, so that a
 file of another model than the one asked for is named, and a SAM of another
 size than the published three needs no description.
 """
-import hashlib
-import pickle
-import struct
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Dict, Mapping, Tuple
+from typing import Dict, Mapping, Tuple
 
 import torch
-from mmengine import fileio
 from segment_anything import modeling, sam_model_registry
 from torch import Tensor
 
 from ....store.errors import StoreError
 from ....store.files import BackendArgs, PathLike
+from ...checkpoints import read_weights, sha256_of
 
 # Not visible in the weights; all published SAMs have it.
 _DECODER_HEADS = 8
 _PATCHES = 'image_encoder.patch_embed.proj.weight'
-_CHUNK = 1 << 22  # bytes
 _LAYER_NORM = partial(torch.nn.LayerNorm, eps=1e-6)
 
 
@@ -80,14 +76,7 @@ ARCHITECTURES: Dict[str, SAMArchitecture] = dict(
 
 
 def build_sam(architecture: SAMArchitecture) -> modeling.Sam:
-    """Build a SAM with random weights, in evaluation mode.
-
-    Args:
-        architecture (SAMArchitecture): Known or not.
-
-    Returns:
-        modeling.Sam: On the CPU.
-    """
+    """A SAM with random weights, in evaluation mode, on the CPU."""
     if architecture.name in sam_model_registry:
         return sam_model_registry[architecture.name]()
     arch = architecture
@@ -120,17 +109,9 @@ def build_sam(architecture: SAMArchitecture) -> modeling.Sam:
 
 
 def read_architecture(weights: Mapping[str, Tensor]) -> SAMArchitecture:
-    """Read the architecture of a SAM from its weights.
+    """The architecture that weights fit, by their names and shapes.
 
-    Args:
-        weights (Mapping[str, Tensor]): A state dict; only names and shapes
-            are looked at.
-
-    Returns:
-        SAMArchitecture: Of the SAM that they fit.
-
-    Raises:
-        KeyError: When the weights are not SAM's; names one that is missing.
+    KeyError names a weight that is missing when they are not SAM's.
     """
     embed_dim, _, patch_size, _ = weights[_PATCHES].shape
     grid = weights['image_encoder.pos_embed'].shape[1]
@@ -184,50 +165,27 @@ def check_model_type(model_type: str) -> None:
 def describe_checkpoint(path: PathLike,
                         model_type: str = 'auto',
                         backend_args: BackendArgs = None) -> Dict[str, str]:
-    """Find out which SAM a file holds, without keeping its weights.
+    """``model`` and ``checkpoint_sha256`` of a file, without its weights.
 
-    Args:
-        path (PathLike): Checkpoint, local path or URI.
-        model_type (str): ``'vit_b'``, ``'vit_l'``, ``'vit_h'`` or
-            ``'custom'``, what the file must hold; ``'auto'`` takes any.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Dict[str, str]: ``model``, its name, and ``checkpoint_sha256``, of
-        the file, hexadecimal.
-
-    Raises:
-        StoreError: When the file is missing, damaged, no SAM, or another
-            one than asked for.
+    StoreError when it is missing, damaged, not a SAM, or not the
+    ``model_type`` asked for.
     """
-    weights = _read_weights(path, 'meta', backend_args)
+    weights = read_weights(path, 'meta', backend_args)
     architecture = _architecture(weights, path, model_type)
-    digest = hashlib.sha256()
-    with fileio.get_local_path(str(path), backend_args) as local:
-        with open(local, 'rb') as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    return dict(model=architecture.name, checkpoint_sha256=digest.hexdigest())
+    return dict(
+        model=architecture.name,
+        checkpoint_sha256=sha256_of(path, backend_args))
 
 
 def load_sam(path: PathLike,
              model_type: str = 'auto',
              backend_args: BackendArgs = None) -> modeling.Sam:
-    """Load a SAM.
+    """Load a SAM on the CPU, in evaluation mode, float32.
 
-    Args:
-        path (PathLike): Checkpoint, local path or URI.
-        model_type (str): As of :func:`describe_checkpoint`.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        modeling.Sam: On the CPU, in evaluation mode, float32.
-
-    Raises:
-        StoreError: When the file is missing, damaged, no SAM, another one
-            than asked for, or has other weights than a SAM of its size.
+    StoreError as in :func:`describe_checkpoint`, or when it has other weights
+    than a SAM of its size.
     """
-    weights = _read_weights(path, 'cpu', backend_args)
+    weights = read_weights(path, 'cpu', backend_args)
     architecture = _architecture(weights, path, model_type)
     sam = build_sam(architecture)
     try:
@@ -255,32 +213,3 @@ def _architecture(weights: Mapping[str, Tensor], path: PathLike,
         raise StoreError(f'{path} holds SAM {found}, not {model_type}; set '
                          f'model_type={found.name} or give another file')
     return found
-
-
-def _read_weights(path: PathLike, device: str,
-                  backend_args: BackendArgs) -> Mapping[str, Tensor]:
-    """State dict of a file; on device ``meta`` names and shapes only."""
-    try:
-        with fileio.get_local_path(str(path), backend_args) as local:
-            content: Any = torch.load(
-                local, map_location=device, weights_only=True)
-    except FileNotFoundError:
-        raise StoreError(f'SAM checkpoint {path} is missing; give the path '
-                         'of a file of segment_anything') from None
-    except pickle.UnpicklingError as error:
-        # torch's own text advises to run what the file holds.
-        raise StoreError(f'{path} is not a readable checkpoint of plain '
-                         'weights: it is damaged or holds other objects '
-                         'too') from error
-    except (RuntimeError, OSError, EOFError, KeyError, ValueError, IndexError,
-            struct.error) as error:
-        raise StoreError(f'{path} is not a readable checkpoint of plain '
-                         f'weights: {str(error).splitlines()[0]}') from error
-    # Fine-tuning code wraps the weights.
-    for key in ('model', 'state_dict'):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict):
-        raise StoreError(f'{path} holds a {type(content).__name__}, not '
-                         'named weights')
-    return {k: v for k, v in content.items() if isinstance(v, Tensor)}

@@ -13,14 +13,13 @@ import cv2
 import numpy as np
 
 from ....ops import _frame_kernels as kernels
-from ....ops.graph_segmentation import segment_graph
 from ....ops.projection import (back_project, project, scale_intrinsics,
                                 transform)
 from ....ops.registration import color_pixels_of_depth
 from ....store.errors import FrameError, UserError
 from ....store.posed_images import RGBDFrame
-from ..segment_merging import (PairCost, Segments, find_pairs, merge_segments,
-                               square_tensors, sum_by_label)
+from ...skipping import try_each
+from ..segment_merging import PairCost, segment_nodes
 from .base import RegionGenerator, number_regions
 
 # Farther than any depth, and what cv2 takes for pixels outside an image.
@@ -50,11 +49,8 @@ class SuperpixelRegions(RegionGenerator):
         depth_weight (float): Of steps in depth between pixels, in Lab per
             meter at one meter.
         normal_weight (float): Of turns between pixels, in Lab per 1 - cosine.
-        border (float): See :class:`PairCost`.
-        color (float): See :class:`PairCost`.
-        turn (float): See :class:`PairCost`.
-        offset (float): See :class:`PairCost`.
-        size_power (float): See :class:`PairCost`.
+        border, color, turn, offset, size_power (float): See
+            :class:`PairCost`.
     """
     scale: float = 10.0
     threshold: float = 4.0
@@ -92,65 +88,40 @@ class SuperpixelRegions(RegionGenerator):
     def generate(
             self, frames: Sequence[RGBDFrame]
     ) -> List[Union[np.ndarray, FrameError]]:
-        """Find the regions of some frames.
+        """See :class:`RegionGenerator`."""
+        return try_each(self._generate_one, frames)
 
-        Args:
-            frames (Sequence[RGBDFrame]): Of any sizes.
-
-        Returns:
-            List[Union[np.ndarray, FrameError]]: A region map (H, W) uint16
-            for each, or why there is none.
-        """
-        return [self._generate_one(frame) for frame in frames]
-
-    def _generate_one(self, frame: RGBDFrame) -> Union[np.ndarray, FrameError]:
+    def _generate_one(self, frame: RGBDFrame) -> np.ndarray:
         height, width = frame.color.shape[:2]
         shape = working_shape((height, width), self.long_side)
         lab = lab_image(frame.color, shape, self.blur)
         xyz, normals = surface_images(frame, shape)
         ids = self._segment(lab, xyz, normals)
         area = ids.size
-        try:
-            ids = number_regions(ids + 1, f'{frame.scan}/{frame.name}',
-                                 int(np.ceil(self.min_share * area)),
-                                 max(int(self.max_share * area), 1))
-        except FrameError as error:
-            return error
+        ids = number_regions(ids + 1, f'{frame.scan}/{frame.name}',
+                             int(np.ceil(self.min_share * area)),
+                             max(int(self.max_share * area), 1))
         return cv2.resize(
             ids, (width, height), interpolation=cv2.INTER_NEAREST)
 
     def _segment(self, lab: np.ndarray, xyz: np.ndarray,
                  normals: np.ndarray) -> np.ndarray:
         """(H, W) int64 labels >= 0."""
-        shape, area = lab.shape[:2], lab.shape[0] * lab.shape[1]
-        min_area = int(np.ceil(self.min_share * area))
-        sources, targets, weights = kernels.pixel_edges(
-            lab, xyz, normals, self.depth_weight, self.normal_weight)
-        # Small enough not to swallow what the second stage can still place.
-        labels = segment_graph(sources, targets, weights, area,
-                               self.scale * kernels.STEPS_PER_UNIT,
-                               max(min_area // 3, 1))
-        pairs = find_pairs(labels, sources, targets,
-                           weights / np.float32(kernels.STEPS_PER_UNIT))
+        area = lab.shape[0] * lab.shape[1]
         cost = PairCost(self.border, self.color, self.turn, self.offset,
                         self.size_power, area)
-        merged = merge_segments(
-            sum_pixels(labels, lab, xyz, normals), pairs, cost, self.threshold,
-            min_area)
-        return merged[labels].reshape(shape)
+        labels = segment_nodes(
+            lab.reshape(-1, 3), xyz.reshape(-1, 3), normals.reshape(-1, 3),
+            kernels.pixel_edges(lab, xyz, normals, self.depth_weight,
+                                self.normal_weight),
+            self.scale, cost, self.threshold,
+            int(np.ceil(self.min_share * area)), kernels.STEPS_PER_UNIT)
+        return labels.reshape(lab.shape[:2])
 
 
 def working_shape(shape: Tuple[int, int],
                   long_side: Optional[int]) -> Tuple[int, int]:
-    """Height and width at which an image is segmented.
-
-    Args:
-        shape (Tuple[int, int]): Of the image.
-        long_side (Optional[int]): Longest side allowed.
-
-    Returns:
-        Tuple[int, int]: The same, or smaller with the aspect kept.
-    """
+    """H, W at most ``long_side``, with the aspect kept."""
     if long_side is None or max(shape) <= long_side:
         return shape
     scale = long_side / max(shape)
@@ -159,16 +130,8 @@ def working_shape(shape: Tuple[int, int],
 
 def lab_image(color: np.ndarray, shape: Tuple[int, int],
               blur: float) -> np.ndarray:
-    """Colors as Lab.
-
-    Args:
-        color (np.ndarray): (H, W, 3) uint8, RGB.
-        shape (Tuple[int, int]): Height and width of the result.
-        blur (float): Standard deviation of a Gaussian, pixels; 0 for none.
-
-    Returns:
-        np.ndarray: (H', W', 3) float32; L from 0 to 100.
-    """
+    """Float32 Lab (L from 0 to 100) of an RGB image, at another (H, W) and
+    blurred by so many pixels."""
     if color.shape[:2] != shape:
         color = cv2.resize(color, shape[::-1], interpolation=cv2.INTER_AREA)
     lab = cv2.cvtColor(
@@ -178,16 +141,10 @@ def lab_image(color: np.ndarray, shape: Tuple[int, int],
 
 def surface_images(frame: RGBDFrame,
                    shape: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
-    """Positions and normals of the color pixels.
+    """Positions and normals (H, W, 3) of the color pixels at a size.
 
-    Args:
-        frame (RGBDFrame): Its depth may be of another camera.
-        shape (Tuple[int, int]): Height and width at which to return them.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: (H, W, 3) float32 each, frame of the
-        color camera; positions in meters and normals of length 1 that point
-        at the camera, 0 where there is none.
+    Both are in the frame of the color camera; positions in meters and normals
+    of length 1 that point at the camera, 0 where there is none.
     """
     height, width = frame.color.shape[:2]
     intrinsics = scale_intrinsics(frame.cameras.color_intrinsics,
@@ -203,17 +160,10 @@ def surface_images(frame: RGBDFrame,
 
 def depth_in_color(frame: RGBDFrame, intrinsics: np.ndarray,
                    shape: Tuple[int, int]) -> np.ndarray:
-    """Depth as the color camera would see it.
+    """Depth (H, W) float32 as the color camera would see it, meters.
 
-    Args:
-        frame (RGBDFrame): With one camera or two.
-        intrinsics (np.ndarray): (3, 3) of the color camera at ``shape``.
-        shape (Tuple[int, int]): Height and width of the result.
-
-    Returns:
-        np.ndarray: (H, W) float32 meters, 0 = none. Of two surfaces at a
-        pixel the nearer one; pixels without depth take the nearest of the
-        eight around them.
+    Of two surfaces at a pixel the nearer one; pixels without depth take the
+    nearest of the eight around them, or 0.
     """
     if frame.cameras.is_single:
         depth = frame.depth
@@ -242,29 +192,3 @@ def _moved_depth(frame: RGBDFrame, intrinsics: np.ndarray,
         nearest.reshape(-1),
         pixels.reshape(-1)[seen], z.astype(np.float32))
     return nearest
-
-
-def sum_pixels(labels: np.ndarray, lab: np.ndarray, xyz: np.ndarray,
-               normals: np.ndarray) -> Segments:
-    """Sums over the pixels of each segment.
-
-    Args:
-        labels (np.ndarray): (H * W,) >= 0.
-        lab (np.ndarray): (H, W, 3).
-        xyz (np.ndarray): (H, W, 3) meters.
-        normals (np.ndarray): (H, W, 3), 0 = none.
-
-    Returns:
-        Segments: One for each label.
-    """
-    count = int(labels.max()) + 1
-    normals = normals.reshape(-1, 3)
-    has_normal = np.flatnonzero(normals.any(axis=1))
-    owners = labels[has_normal]
-    return Segments(
-        counts=np.bincount(labels, minlength=count).astype(np.float64),
-        colors=sum_by_label(lab.reshape(-1, 3), labels, count),
-        surfaces=np.bincount(owners, minlength=count).astype(np.float64),
-        tensors=sum_by_label(
-            square_tensors(normals[has_normal]), owners, count),
-        centers=sum_by_label(xyz.reshape(-1, 3)[has_normal], owners, count))

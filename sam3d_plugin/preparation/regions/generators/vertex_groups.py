@@ -18,11 +18,9 @@ from ....store.errors import FrameError, UserError
 from ....store.files import BackendArgs, PathLike, exists, join, read_bytes
 from ....store.posed_images import Cameras, RGBDFrame, decode_matrix
 from ....store.region_file import decode_region_file
+from ...point_files import read_points
 from ...sources.scans.scan import ScanError
 from ...sources.scans.scan_readers import ReadOptions, read_scan
-
-# Coordinates and color, as in the files of mmdet3d's ScanNet.
-_POINT_COLUMNS = 6
 
 
 class VertexGroups:
@@ -88,18 +86,8 @@ class VertexGroups:
         return files
 
     def read(self, frame: RGBDFrame) -> np.ndarray:
-        """Render the groups of a frame's scan into it.
-
-        Args:
-            frame (RGBDFrame): With depth and pose.
-
-        Returns:
-            np.ndarray: (H, W) int64 at the resolution of the color image,
-            0 = in no group.
-
-        Raises:
-            FrameError: When the scan's files are missing or damaged.
-        """
+        """Render the groups of a frame's scan into it: (H, W) int64 at the
+        resolution of the color image, 0 = in no group."""
         if self._loaded is None or self._loaded[0] != frame.scan:
             self._loaded = (frame.scan, *self._load(frame.scan))
         _, tree, ids, world_to_scan = self._loaded
@@ -118,7 +106,7 @@ class VertexGroups:
                 *fill_pattern(self.world_to_scan, scan)))
         try:
             if self.points is not None:
-                xyz = self._read_points(scan)
+                xyz = read_points(self.points, scan, self.backend_args)[:, :3]
                 content, _ = self._read_file(path, name)
                 ids = decode_region_file(content, name, xyz)
             else:
@@ -138,17 +126,6 @@ class VertexGroups:
             if exists(join(self.path, name), self.backend_args):
                 return join(self.path, name), name
         raise FrameError(f'{names[0]} is missing')
-
-    def _read_points(self, scan: str) -> np.ndarray:
-        """(N, 3) float32 of a scan's points, as stored."""
-        assert self.points is not None
-        name = f'{scan}.bin'
-        content, _ = self._read_file(join(self.points, name), name)
-        if len(content) == 0 or len(content) % (4 * _POINT_COLUMNS):
-            raise FrameError(f'{name} does not hold rows of {_POINT_COLUMNS} '
-                             'float32')
-        points = np.frombuffer(content, np.float32)
-        return points.reshape(-1, _POINT_COLUMNS)[:, :3]
 
     def _read_scan(self, path: str,
                    name: str) -> Tuple[np.ndarray, np.ndarray]:
@@ -171,17 +148,8 @@ class VertexGroups:
 
 
 def fill_pattern(pattern: str, scan: str, frame: str = '') -> Tuple[str, str]:
-    """The file that a pattern means for a frame.
-
-    Args:
-        pattern (str): Path in which ``{scan}`` and ``{frame}`` may occur.
-        scan (str): Name of the scan.
-        frame (str): Name of the frame.
-
-    Returns:
-        Tuple[str, str]: The path, and what to call it in errors, which are
-        recorded and so name no folder of this machine.
-    """
+    """The path that a pattern with ``{scan}`` and ``{frame}`` means, and what
+    to call it in errors, which name no folder of this machine."""
     fixed = pattern.split('{')[0].rpartition('/')[0]
     path, folder = (
         text.replace('{scan}', scan).replace('{frame}', frame)
@@ -199,18 +167,10 @@ def last_part(pattern: str) -> str:
 def groups_of_pixels(depth: np.ndarray, intrinsics: np.ndarray,
                      camera_to_scan: np.ndarray, tree: cKDTree,
                      ids: np.ndarray, distance: float) -> np.ndarray:
-    """Group of the nearest vertex of every depth pixel.
+    """(H, W) int64 group of the vertex nearest to every depth pixel, 0 = none.
 
-    Args:
-        depth (np.ndarray): (H, W) meters, 0 = none.
-        intrinsics (np.ndarray): (3, 3), pixels of the depth image.
-        camera_to_scan (np.ndarray): (4, 4), meters.
-        tree (cKDTree): Of the N vertices, scan frame, meters.
-        ids (np.ndarray): (N,) group of each vertex, 0 = none.
-        distance (float): Vertices must be nearer than this, meters.
-
-    Returns:
-        np.ndarray: (H, W) int64, 0 = in no group.
+    Depth, the most ``distance`` and ``camera_to_scan`` are in meters; the tree
+    holds the N vertices in the scan's frame, ``ids`` (N,) their groups.
     """
     pixels = np.flatnonzero(np.isfinite(depth) & (depth > 0))
     seen = transform(back_project(depth, intrinsics, pixels), camera_to_scan)
@@ -224,19 +184,11 @@ def groups_of_pixels(depth: np.ndarray, intrinsics: np.ndarray,
 
 def carry_to_color(ids: np.ndarray, depth: np.ndarray, cameras: Cameras,
                    color_shape: Tuple[int, int]) -> np.ndarray:
-    """Move an id map from the depth camera to the color camera.
+    """Move an id map from the depth camera (H', W') to the color camera.
 
     Of several depth pixels the nearest to the camera counts. Color pixels
-    between those of neighboring depth pixels take the nearest of these.
-
-    Args:
-        ids (np.ndarray): (H', W') of the depth image.
-        depth (np.ndarray): (H', W') meters, 0 = none.
-        cameras (Cameras): Of both images.
-        color_shape (Tuple[int, int]): H, W of the color image.
-
-    Returns:
-        np.ndarray: (H, W), dtype of ``ids``; 0 where no depth was seen.
+    between those of neighboring depth pixels take the nearest of these; 0
+    where no depth was seen.
     """
     if cameras.is_single:
         return ids
@@ -256,15 +208,8 @@ def carry_to_color(ids: np.ndarray, depth: np.ndarray, cameras: Cameras,
 
 
 def _fill_gaps(ids: np.ndarray, reach: float) -> np.ndarray:
-    """Give pixels of -1 the id of the nearest other pixel, or 0.
-
-    Args:
-        ids (np.ndarray): (H, W), -1 = unknown.
-        reach (float): How far that pixel may be, pixels.
-
-    Returns:
-        np.ndarray: (H, W), 0 where none is within reach.
-    """
+    """Give pixels of -1 the id of the nearest other pixel within ``reach``
+    pixels, or 0."""
     is_gap = ids < 0
     if is_gap.all():
         return np.zeros_like(ids)

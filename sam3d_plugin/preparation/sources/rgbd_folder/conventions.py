@@ -38,17 +38,10 @@ CAMERA_AXES: Dict[str, str] = {
 
 
 def camera_axes(text: str) -> np.ndarray:
-    """The axes of a camera in terms of ours.
+    """(3, 3) axes of a camera in terms of ours, as columns.
 
-    Args:
-        text (str): One of ``CAMERA_AXES``, or where x, y and z point, as in
-            ``right,up,backward``.
-
-    Returns:
-        np.ndarray: (3, 3), whose columns are the three directions.
-
-    Raises:
-        StoreError: When it is neither.
+    ``text`` is one of ``CAMERA_AXES``, or where x, y and z point, as in
+    ``right,up,backward``.
     """
     words = CAMERA_AXES.get(text, text).split(',')
     if len(words) == 3 and set(words) <= set(_DIRECTIONS):
@@ -61,16 +54,11 @@ def camera_axes(text: str) -> np.ndarray:
 
 
 def change_axes(pose: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """A pose for our camera axes.
+    """A (4, 4) pose from our camera to a right-handed world.
 
-    Args:
-        pose (np.ndarray): (4, 4) from a camera of other axes to the world.
-        axes (np.ndarray): (3, 3), see :func:`camera_axes`. A left-handed
-            camera has a left-handed world, whose x axis is mirrored, unless
-            the pose mirrors, too.
-
-    Returns:
-        np.ndarray: (4, 4) from our camera to a right-handed world.
+    ``axes`` are those of the camera, see :func:`camera_axes`. A left-handed
+    camera has a left-handed world, whose x axis is mirrored, unless the pose
+    mirrors, too.
     """
     matrix = np.eye(4)
     matrix[:3, :3] = axes.T
@@ -151,14 +139,10 @@ class Convention:
                                  f'{", ".join(known)}')
 
     def pose(self, matrix: np.ndarray) -> np.ndarray:
-        """From a pose as read to ours.
+        """From a (4, 4) pose as read to ours.
 
-        Args:
-            matrix (np.ndarray): (4, 4), as the recording has it.
-
-        Returns:
-            np.ndarray: (4, 4) from a camera with x right, y down, z forward
-            to the world, meters. What is not a rigid motion stays unchanged.
+        That is from a camera with x right, y down, z forward to the world,
+        meters. What is not a rigid motion stays unchanged.
         """
         if not np.isfinite(matrix).all() or (self.poses != 'column-major'
                                              and not _is_rotation(matrix)):
@@ -168,15 +152,7 @@ class Convention:
         return change_axes(matrix, camera_axes(self.camera_axes))
 
     def meters(self, image: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
-        """Depth along the optical axis.
-
-        Args:
-            image (np.ndarray): (H, W), as the recording has it.
-            intrinsics (np.ndarray): (3, 3) of the depth camera.
-
-        Returns:
-            np.ndarray: (H, W) float32, meters, 0 where there is none.
-        """
+        """(H, W) float32 depth along the optical axis, meters, 0 = none."""
         is_depth = (image > 0) & np.isfinite(image) & ~np.isin(
             image, (NO_DEPTH, self.no_depth))
         meters = np.where(is_depth, image, 0).astype(np.float32)
@@ -193,15 +169,7 @@ def _is_rotation(matrix: np.ndarray) -> bool:
 
 
 def ray_lengths(shape: tuple, intrinsics: np.ndarray) -> np.ndarray:
-    """Length of each pixel's ray up to depth 1.
-
-    Args:
-        shape (tuple): H and W.
-        intrinsics (np.ndarray): (3, 3).
-
-    Returns:
-        np.ndarray: (H, W) float32, 1 at the principal point.
-    """
+    """(H, W) float32 length of each pixel's ray up to depth 1."""
     v, u = np.indices(shape, dtype=np.float32, sparse=True)
     x = (u - intrinsics[0, 2]) / intrinsics[0, 0]
     y = (v - intrinsics[1, 2]) / intrinsics[1, 1]
@@ -209,18 +177,8 @@ def ray_lengths(shape: tuple, intrinsics: np.ndarray) -> np.ndarray:
 
 
 def decode_depth(content: bytes, path: str) -> np.ndarray:
-    """A depth image in the recording's unit.
-
-    Args:
-        content (bytes): An image file, or an array of numpy.save.
-        path (str): The file, for the error.
-
-    Returns:
-        np.ndarray: (H, W) of 16 or 32 bits, or floats.
-
-    Raises:
-        FrameError: When it is another kind of image.
-    """
+    """(H, W) depth of an image file, or an array of numpy.save, in the
+    recording's unit; FrameError for other kinds."""
     if content.startswith(np.lib.format.MAGIC_PREFIX):
         try:
             image = np.load(io.BytesIO(content), allow_pickle=False)
@@ -237,19 +195,9 @@ def decode_depth(content: bytes, path: str) -> np.ndarray:
 
 def to_millimeters(image: np.ndarray, convention: Convention,
                    intrinsics: np.ndarray, path: str) -> np.ndarray:
-    """Depth in millimeters, 0 where there is none.
+    """(H, W) uint16 depth, 0 where there is none or beyond 65.5 m.
 
-    Args:
-        image (np.ndarray): (H, W), see :func:`decode_depth`.
-        convention (Convention): What its values mean.
-        intrinsics (np.ndarray): (3, 3) of the depth camera.
-        path (str): The file, for the error.
-
-    Returns:
-        np.ndarray: (H, W) uint16. Depth beyond 65.5 m is none.
-
-    Raises:
-        FrameError: When it has no depth.
+    FrameError when there is no depth at all.
     """
     meters = convention.meters(image, intrinsics)
     millimeters = np.round(meters * 1000)

@@ -71,17 +71,8 @@ def match_files(root: str, parts: Dict[str, Place],
                 backend_args: BackendArgs) -> List[FrameFiles]:
     """Frames from files of one number each for color, depth and pose.
 
-    Args:
-        root (str): Folder of the recording.
-        parts (Dict[str, Place]): Where ``color``, ``depth`` and ``pose`` are.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        List[FrameFiles]: One for every number that any file has, sorted;
-        those that lack a part or have one twice say so.
-
-    Raises:
-        StoreError: When all of them lack the same part.
+    Returns one for every number that any file has, sorted; those that lack a
+    part or have one twice say so. StoreError when all lack the same part.
     """
     found: Dict[int, Dict[str, List[str]]] = {}
     listed: Dict[str, Sequence[str]] = {}
@@ -103,7 +94,9 @@ def match_files(root: str, parts: Dict[str, Place],
                              f'name ({names}); see --help for the layouts')
     frames = []
     for number, files in sorted(found.items()):
-        frame = FrameFiles(f'{number:05d}', _source_name(files))
+        path = next(iter(files.values()))[0]
+        frame = FrameFiles(f'{number:05d}',
+                           PurePosixPath(path).name.partition('.')[0])
         for part in parts:
             paths = files.get(part, [])
             if len(paths) > 1:
@@ -123,27 +116,13 @@ _TITLES = {'color': 'color image', 'depth': 'depth image', 'pose': 'pose'}
 _FIELDS = {'color': 'color', 'depth': 'depth', 'pose': 'pose_file'}
 
 
-def _source_name(files: Dict[str, List[str]]) -> str:
-    path = next(iter(files.values()))[0]
-    return PurePosixPath(path).name.partition('.')[0]
-
-
 def image_pattern(stem: str, endings: Sequence[str] = IMAGES) -> str:
     """Pattern of an image's name; ``stem`` has the one group."""
     return f'{stem}(?i:{"|".join(re.escape(e) for e in endings)})'
 
 
 def require(frames: Sequence[FrameFiles], root: str, form: str) -> None:
-    """Raise an error for a folder without frames.
-
-    Args:
-        frames (Sequence[FrameFiles]): What was found.
-        root (str): The folder, for the error.
-        form (str): How the files should be called, for the error.
-
-    Raises:
-        StoreError: When there is no frame.
-    """
+    """StoreError for a folder without frames, which are like ``form``."""
     if not frames:
         raise StoreError(f'{root} has no frames like {form}; give the folder '
                          'of the frames as --source, or another --layout')

@@ -10,11 +10,9 @@ from ....store.files import BackendArgs, PathLike, is_local, join
 from ....store.manifest import Store
 from ....store.posed_images import PosedImages, RGBDFrame
 from ....store.records import ItemRecord
-from ...checking.frame_agreement import sample_frames
 from ...checking.scan_checks import (Checks, check_source, read_checks,
                                      summarize_checks)
-from ...checking.source_frames import (Source, SourceFrame,
-                                       raise_if_disk_fails, thin_out)
+from ...checking.source_frames import Source, SourceFrame, sample
 from ...lifting.region_paths import name_region_files
 from ...running.frame_steps import FrameStep, Product, call_each
 from ..scans.infos import StoredScan, describe_scan, scan_files, write_split
@@ -109,19 +107,16 @@ class FuseStep(FrameStep):
     def _check(self, scan: str) -> Checks:
         """Compare some frames; what an import let through stays so."""
         imported = read_checks(self.images, scan)
-        frames, cameras = [], self.images.cameras(scan)
-        thin = cameras
-        for name in sample_frames(self.images.frames(scan)):
-            try:
-                frame = self.images.read(scan, name)
-            except FrameError as error:
-                raise_if_disk_fails(error)
-                continue
-            color, thin = thin_out(frame.color, cameras)
-            frames.append(SourceFrame(color, frame.depth * 1000, frame.pose))
+
+        def read(name: str) -> SourceFrame:
+            frame = self.images.read(scan, name)
+            return SourceFrame(frame.color, frame.depth * 1000, frame.pose)
+
+        frames, cameras = sample(
+            self.images.frames(scan), read, self.images.cameras(scan))
         return check_source(
-            Source(scan, frames, thin), imported.up == 'given', self.is_checked
-            and imported.is_checked)
+            Source(scan, frames, cameras), imported.up == 'given',
+            self.is_checked and imported.is_checked)
 
     def _frames(self, scan: str, skipped: Dict[str,
                                                str]) -> Iterator[RGBDFrame]:
@@ -162,16 +157,7 @@ def _unlabeled(name: str, xyz: np.ndarray, rgb: np.ndarray) -> Scan:
 
 def check_splits(splits: Dict[str, List[str]], scans: Sequence[str],
                  data: PathLike) -> None:
-    """Check that the listed scans exist.
-
-    Args:
-        splits (Dict[str, List[str]]): Scans by split.
-        scans (Sequence[str]): Those that are there.
-        data (PathLike): Where, for the error.
-
-    Raises:
-        StoreError: It names the split and the scan.
-    """
+    """StoreError when a split names a scan that is not there."""
     for split, members in splits.items():
         missing = sorted(set(members) - set(scans))
         if missing:
@@ -191,20 +177,11 @@ def describe_checks(out: PathLike, backend_args: BackendArgs) -> List[str]:
 
 def write_infos(out: PathLike, splits: Dict[str, List[str]],
                 backend_args: BackendArgs) -> Dict[str, Path]:
-    """Write the infos of the fused scans.
+    """Write the infos of the fused scans; without splits, every scan is in
+    train and val.
 
-    Args:
-        out (PathLike): Folder of the data set, local.
-        splits (Dict[str, List[str]]): Scans by split; empty puts every scan
-            into train and val.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Dict[str, Path]: The infos file of each split.
-
-    Raises:
-        StoreError: When a split names a scan that is not there, or the
-            folder is not local.
+    StoreError when a split names a scan that is not there, or the folder is
+    not local.
     """
     if not is_local(out, backend_args):
         raise StoreError(f'{out}: mmdet3d reads infos from local folders; '

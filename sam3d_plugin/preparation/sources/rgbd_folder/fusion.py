@@ -14,26 +14,16 @@ from ....ops.projection import back_project, transform
 from ....ops.registration import color_pixels_of_depth
 from ....store.errors import FrameError
 from ....store.posed_images import RGBDFrame
+from ...voxels import voxel_keys
 
-# Voxel coordinates of 21 bits each in one int64.
-_BITS = 21
-_LIMIT = 1 << (_BITS - 1)
 # Frames between two merges of the sums; bounds the memory.
 _MERGE_EVERY = 8
 
 
 def frame_cloud(frame: RGBDFrame,
                 max_depth: float) -> Tuple[np.ndarray, np.ndarray]:
-    """Colored points of one frame.
-
-    Args:
-        frame (RGBDFrame): With depth.
-        max_depth (float): Meters beyond which depth is not used.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: (N, 3) float64 world frame, meters, and
-        (N, 3) colors, 0 to 255, of the points that the color camera sees.
-    """
+    """(N, 3) points, world frame, meters, and (N, 3) colors, 0 to 255, of what
+    the color camera sees up to ``max_depth`` meters."""
     cameras = frame.cameras
     height, width = frame.color.shape[:2]
     colors = color_pixels_of_depth(frame.depth, cameras.depth_intrinsics,
@@ -45,27 +35,6 @@ def frame_cloud(frame: RGBDFrame,
     points = back_project(frame.depth, cameras.depth_intrinsics, pixels)
     xyz = transform(points.astype(np.float64), frame.pose)
     return xyz, frame.color.reshape(-1, 3)[colors[pixels]].astype(np.float64)
-
-
-def voxel_keys(xyz: np.ndarray, voxel: float) -> np.ndarray:
-    """One integer per voxel.
-
-    Args:
-        xyz (np.ndarray): (N, 3) meters, within 1,000 km of the origin for
-            voxels of a meter and in proportion for smaller ones.
-        voxel (float): Edge in meters.
-
-    Returns:
-        np.ndarray: (N,) int64, equal for points of one voxel.
-
-    Raises:
-        FrameError: When points are too far out.
-    """
-    cells = np.floor(xyz / voxel).astype(np.int64) + _LIMIT
-    if cells.size and (cells.min() < 0 or cells.max() >= 2 * _LIMIT):
-        raise FrameError('points are too far from the origin for voxels of '
-                         f'{voxel:g} m; check the poses')
-    return (cells[:, 0] << (2 * _BITS)) | (cells[:, 1] << _BITS) | cells[:, 2]
 
 
 def _sum_by_key(keys: np.ndarray,

@@ -41,21 +41,13 @@ _NUMBERED_FORM = ('0.{jpg,png,txt}, 0.{color.jpg,depth.png,pose.txt}, or '
 def find_7scenes(root: str, backend_args: BackendArgs = None) -> Recording:
     """Frames of 7-Scenes, 3DMatch, 3RScan and BundleFusion.
 
-    The pose is the depth camera's. The first two do not say where the color
-    camera is, and depth is not registered to color.
+    ``root`` is the folder of a sequence, or the one above ``frames/`` or
+    ``sequence/``. The pose is the depth camera's. The first two do not say
+    where the color camera is, and depth is not registered to color.
 
-    Args:
-        root (str): Folder of a sequence, or the one above ``frames/`` or
-            ``sequence/``.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Recording: With the cameras of ``info.txt`` or ``_info.txt``;
-        otherwise ``camera-intrinsics.txt`` is the depth camera's, and
-        without it, for PNG images, 7-Scenes' own 585, 585, 320, 240.
-
-    Raises:
-        StoreError: When there is no frame.
+    Cameras are those of ``info.txt`` or ``_info.txt``; otherwise
+    ``camera-intrinsics.txt`` is the depth camera's, and without it, for PNG
+    images, 7-Scenes' own 585, 585, 320, 240.
     """
     folder = _inner_folder(root, backend_args)
     frames = match_files(
@@ -91,18 +83,8 @@ def _inner_folder(root: str, backend_args: BackendArgs) -> str:
 
 
 def read_info(path: str, backend_args: BackendArgs = None) -> Dict[str, Any]:
-    """The cameras of BundleFusion's ``info.txt``, which 3RScan has, too.
-
-    Args:
-        path (str): The file: lines ``m_calibrationColorIntrinsic = ...``.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Dict[str, Any]: Fields of :class:`Recording`.
-
-    Raises:
-        StoreError: When a camera is missing.
-    """
+    """Cameras of BundleFusion's ``info.txt``, which 3RScan has, too, as fields
+    of :class:`Recording`."""
     try:
         text = decode_text(read_bytes(path, backend_args))
         pairs = [line.partition('=') for line in text.splitlines()]
@@ -137,17 +119,9 @@ def _words(matrix: np.ndarray) -> str:
 def find_replica(root: str, backend_args: BackendArgs = None) -> Recording:
     """Frames of Replica as NICE-SLAM renders them.
 
-    Args:
-        root (str): Folder with ``traj.txt``, ``results/frame000000.jpg`` and
-            ``results/depth000000.png``; ``cam_params.json`` is there or
-            above.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Recording: One camera; line i of the trajectory is frame i's pose.
-
-    Raises:
-        StoreError: When the camera or a pose cannot be read.
+    ``root`` has ``traj.txt``, whose line i is frame i's pose,
+    ``results/frame000000.jpg`` and ``results/depth000000.png``;
+    ``cam_params.json`` is there or above.
     """
     frames = match_files(
         root,
@@ -187,23 +161,16 @@ def find_replica(root: str, backend_args: BackendArgs = None) -> Recording:
 def find_numbered(root: str, backend_args: BackendArgs = None) -> Recording:
     """Frames as ScanNet's tools export them.
 
-    Args:
-        root (str): Folder with ``0.jpg``, ``0.png``, ``0.txt``, with
-            ``0.color.jpg``, ``0.depth.png``, ``0.pose.txt``, or with
-            ``color/0.jpg``, ``depth/0.png``, ``pose/0.txt``; or the folder
-            above ``frames/`` with the former.
-        backend_args (BackendArgs): Arguments of the file backend.
+    ``root`` has ``0.jpg``, ``0.png``, ``0.txt``, or ``0.color.jpg``,
+    ``0.depth.png``, ``0.pose.txt``, also in ``frames/``; or ``color/0.jpg``,
+    ``depth/0.png``, ``pose/0.txt``.
 
-    Returns:
-        Recording: With ``intrinsic_color.txt`` (or ``intrinsic.txt``) and
-        ``intrinsic_depth.txt`` of that folder or of ``intrinsic/``, or, as in
-        scannet_frames_25k, ``intrinsics_color.txt`` and so on. If only
-        the latter is there, it is for both images. ``intrinsics.txt`` may be
-        above, beside all scans. Extrinsics of ``.sens`` files beside the
-        intrinsics give the motion between the cameras.
-
-    Raises:
-        StoreError: When there is no frame.
+    Cameras are ``intrinsic_color.txt`` (or ``intrinsic.txt``) and
+    ``intrinsic_depth.txt``, there or in ``intrinsic/``, or, as in
+    scannet_frames_25k, ``intrinsics_color.txt`` and so on. If only the latter
+    is there, it is for both images. ``intrinsics.txt`` may be above, beside
+    all scans. Extrinsics of ``.sens`` files beside the intrinsics give the
+    motion between the cameras.
     """
     has_folders = exists(join(root, 'color'), backend_args)
     folder = _inner_folder(root, backend_args)
@@ -280,18 +247,7 @@ LAYOUTS: Dict[str, _Finder] = {
 
 
 def guess_layout(root: str, backend_args: BackendArgs = None) -> str:
-    """Detect the layout of a folder.
-
-    Args:
-        root (str): Folder of the recording.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        str: One of ``LAYOUTS``.
-
-    Raises:
-        StoreError: When none fits.
-    """
+    """The one of ``LAYOUTS`` that a folder has; StoreError for none."""
     files = list_names(root, backend_args)
     folders = list_names(root, backend_args, folders=True)
     if any(name.endswith('.gt.freiburg') for name in files):
@@ -325,19 +281,7 @@ def guess_layout(root: str, backend_args: BackendArgs = None) -> str:
 def find_recording(root: str,
                    layout: str,
                    backend_args: BackendArgs = None) -> Tuple[str, Recording]:
-    """The frames of a folder.
-
-    Args:
-        root (str): Folder of the recording.
-        layout (str): ``'auto'`` or one of ``LAYOUTS``.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Tuple[str, Recording]: The layout and what it found.
-
-    Raises:
-        StoreError: When there is nothing of this layout.
-    """
+    """The layout (detected if ``'auto'``) and the frames of a folder."""
     if layout == 'auto':
         layout = guess_layout(root, backend_args)
     return layout, LAYOUTS[layout](root.rstrip('/'), backend_args)

@@ -20,19 +20,8 @@ _MIRROR_Y = np.diag([1.0, -1.0, 1.0, 1.0])
 
 
 def read_numbers(value: str, backend_args: BackendArgs = None) -> List[float]:
-    """Numbers from a file, or separated by commas.
-
-    Args:
-        value (str): ``1,2,3``, or a path. What follows a # in a line of the
-            file is skipped.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        List[float]: The numbers.
-
-    Raises:
-        StoreError: When it is neither, or one is not finite.
-    """
+    """Finite numbers separated by commas, or in a file, where what follows a #
+    in a line is skipped."""
     try:
         numbers = [float(word) for word in value.split(',')]
     except ValueError:
@@ -51,18 +40,10 @@ def read_numbers(value: str, backend_args: BackendArgs = None) -> List[float]:
 
 def read_intrinsics(value: str,
                     backend_args: BackendArgs = None) -> np.ndarray:
-    """Intrinsics of a pinhole camera.
+    """(3, 3) of a pinhole camera, pixels.
 
-    Args:
-        value (str): As in :func:`read_numbers`: fx, fy, cx, cy, or a 3x3 or
-            4x4 matrix row by row. fy is negative if y points up.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        np.ndarray: (3, 3), pixels.
-
-    Raises:
-        StoreError: When it is something else.
+    ``value`` is as in :func:`read_numbers`: fx, fy, cx, cy, or a 3x3 or 4x4
+    matrix row by row. fy is negative if y points up.
     """
     numbers = read_numbers(value, backend_args)
     if len(numbers) == 4:
@@ -81,18 +62,10 @@ def read_intrinsics(value: str,
 
 
 def read_transform(value: str, backend_args: BackendArgs = None) -> np.ndarray:
-    """A rigid motion.
+    """(4, 4) of a rigid motion.
 
-    Args:
-        value (str): As in :func:`read_numbers`: a translation, or a 3x4 or
-            4x4 matrix row by row, meters.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        np.ndarray: (4, 4).
-
-    Raises:
-        StoreError: When it is something else.
+    ``value`` is as in :func:`read_numbers`: a translation, or a 3x4 or 4x4
+    matrix row by row, meters.
     """
     numbers = read_numbers(value, backend_args)
     matrix = np.eye(4)
@@ -111,17 +84,8 @@ def read_transform(value: str, backend_args: BackendArgs = None) -> np.ndarray:
 
 
 def rotation_to_z(up: np.ndarray) -> np.ndarray:
-    """The shortest rotation that turns a direction to z.
-
-    Args:
-        up (np.ndarray): (3,) of any length.
-
-    Returns:
-        np.ndarray: (3, 3); half a turn about x for the opposite of z.
-
-    Raises:
-        StoreError: When the vector has no direction.
-    """
+    """(3, 3) of the shortest rotation that turns a direction to z; half a turn
+    about x for the opposite of z."""
     length = np.linalg.norm(up)
     if length < _SHORTEST:
         raise StoreError(f'{up.tolist()} points nowhere; give the direction '
@@ -137,16 +101,10 @@ def rotation_to_z(up: np.ndarray) -> np.ndarray:
 def make_right_handed(cameras: Cameras) -> Cameras:
     """Cameras whose y axes point down, as everywhere else here.
 
-    Args:
-        cameras (Cameras): Both with a negative fy, or none.
-
-    Returns:
-        Cameras: With positive focal lengths, in camera frames mirrored in
-        y. Poses need :func:`mirror_pose`, which mirrors the world too, so
-        that they stay rotations; images stay as they are.
-
-    Raises:
-        StoreError: When only one of the cameras has a negative fy.
+    Those with a negative fy get positive focal lengths, in camera frames
+    mirrored in y. Poses need :func:`mirror_pose`, which mirrors the world too,
+    so that they stay rotations; images stay as they are. StoreError when only
+    one of the cameras has a negative fy.
     """
     signs = {
         cameras.color_intrinsics[1, 1] < 0, cameras.depth_intrinsics[1, 1] < 0

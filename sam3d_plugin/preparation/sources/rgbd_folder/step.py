@@ -12,15 +12,12 @@ import numpy as np
 from ....store.errors import FrameError, StoreError
 from ....store.files import BackendArgs, fingerprint_of_files, join
 from ....store.manifest import Store, differences
-from ....store.posed_images import (DEPTH_TO_COLOR, IMPORT, INTRINSIC,
-                                    INTRINSIC_DEPTH, Cameras, check_pose,
+from ....store.posed_images import (IMPORT, Cameras, camera_files, check_pose,
                                     decode_color, decode_matrix, encode_color,
-                                    encode_matrix, frame_files, is_plain_jpeg)
+                                    frame_files, is_plain_jpeg)
 from ....store.records import fingerprint
-from ...checking.frame_agreement import sample_frames
 from ...checking.scan_checks import CHECKS, Checks, check_source
-from ...checking.source_frames import (Source, SourceFrame,
-                                       raise_if_disk_fails, thin_out)
+from ...checking.source_frames import Source, SourceFrame, sample
 from ...running.frame_steps import FrameStep, Product, call_each
 from ..scans.frames import LARGEST_OFFSET
 from ..scans.source_files import read_source_file
@@ -29,8 +26,6 @@ from .frames import FrameFiles, Recording
 from .layouts import find_recording
 from .matrices import (make_right_handed, mirror_pose, read_intrinsics,
                        read_transform, rotation_to_z)
-
-#: How a scan was imported; what its files depend on.
 
 # H, W of the color and the depth image of a frame.
 _Sizes = Tuple[Tuple[int, ...], Tuple[int, ...]]
@@ -161,14 +156,7 @@ class RGBDFolderStep(FrameStep):
             is_single=self.cameras.is_single)
 
     def check_store(self, store: Store) -> None:
-        """Check that a scan was imported with the same settings before.
-
-        Args:
-            store (Store): Where it would be written.
-
-        Raises:
-            StoreError: When the scan is there with other settings.
-        """
+        """StoreError when the scan was imported with other settings before."""
         name = f'{self.scan}/{IMPORT}'
         try:
             old = json.loads(store.read(name))
@@ -202,18 +190,13 @@ class RGBDFolderStep(FrameStep):
 
     def begin(self, scan: str) -> Dict[str, bytes]:
         """The cameras, and how the scan was imported."""
-        matrices = {INTRINSIC: self.cameras.color_intrinsics}
-        if not self.cameras.is_single:
-            matrices[INTRINSIC_DEPTH] = self.cameras.depth_intrinsics
-            matrices[DEPTH_TO_COLOR] = self.cameras.depth_to_color
         text = json.dumps(self.scan_settings(), indent=1, sort_keys=True)
         files = {
-            f'{scan}/{IMPORT}': f'{text}\n'.encode(),
-            f'{scan}/{CHECKS}': self.check().to_json()
+            IMPORT: f'{text}\n'.encode(),
+            CHECKS: self.check().to_json(),
+            **camera_files(self.cameras)
         }
-        files.update((f'{scan}/{file}', encode_matrix(matrix))
-                     for file, matrix in matrices.items())
-        return files
+        return {f'{scan}/{name}': content for name, content in files.items()}
 
     def check(self) -> Checks:
         """Compare some frames, once; FrameError when they disagree."""
@@ -225,24 +208,19 @@ class RGBDFolderStep(FrameStep):
     def sample(self) -> Source:
         """Some frames as the recording has them; bad ones are left out."""
         names = list(self.frames)
-        frames, cameras = [], self.cameras
         sizes: List[_Sizes] = []
-        for name in sample_frames(names):
+
+        def read(name: str) -> SourceFrame:
             index, frame = names.index(name), self.frames[name]
-            try:
-                color = self._color(frame)[0]
-                depth = decode_depth(
-                    self._read(frame.depth or ''), frame.source)
-                pose = self._raw_pose(frame)
-            except FrameError as error:
-                raise_if_disk_fails(error)
-                continue
+            color = self._color(frame)[0]
+            depth = decode_depth(self._read(frame.depth or ''), frame.source)
+            found = SourceFrame(color, depth, self._raw_pose(frame),
+                                self._neighbor(names, index - 1),
+                                self._neighbor(names, index + 1))
             sizes.append((color.shape[:2], depth.shape))
-            color, cameras = thin_out(color, self.cameras)
-            frames.append(
-                SourceFrame(color, depth, pose,
-                            self._neighbor(names, index - 1),
-                            self._neighbor(names, index + 1)))
+            return found
+
+        frames, cameras = sample(names, read, self.cameras)
         if sizes:
             self.sizes = Counter(sizes).most_common(1)[0][0]
             frames = [f for f, s in zip(frames, sizes) if s == self.sizes]
@@ -342,16 +320,7 @@ def read_cameras(recording: Recording, options: FolderOptions,
                  backend_args: BackendArgs) -> Cameras:
     """The cameras of a recording, as far as options do not replace them.
 
-    Args:
-        recording (Recording): What was found.
-        options (FolderOptions): Of the user.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Cameras: One if neither depth intrinsics nor an extrinsic are known.
-
-    Raises:
-        StoreError: When the color camera is unknown.
+    One if neither depth intrinsics nor an extrinsic are known.
     """
     color = options.color_intrinsics or recording.color_intrinsics
     depth = options.depth_intrinsics or recording.depth_intrinsics

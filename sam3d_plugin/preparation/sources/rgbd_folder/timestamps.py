@@ -1,11 +1,11 @@
 """Recordings whose images and poses belong together by time (TUM, ICL)."""
 from collections import Counter
-from typing import Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple, TypeVar
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ....store.errors import StoreError
+from ....store.errors import StoreError, UserError
 from ....store.files import BackendArgs, exists, join, list_names, read_bytes
 from ....store.foreign_files import decode_text
 from ..scans.source_files import brief
@@ -23,18 +23,9 @@ _ICL_CAMERA = '481.2,-480,319.5,239.5'
 def find_tum(root: str, backend_args: BackendArgs = None) -> Recording:
     """Frames of the TUM RGB-D benchmark.
 
-    Args:
-        root (str): Folder with ``rgb.txt``, ``depth.txt`` and
-            ``groundtruth.txt``.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Recording: One frame for each color image. Its depth image is found
-        as the benchmark's associate.py does, its pose is the one nearest to
-        the depth image.
-
-    Raises:
-        StoreError: When a list is missing or damaged.
+    ``root`` has ``rgb.txt``, ``depth.txt`` and ``groundtruth.txt``. There is
+    one frame for each color image. Its depth image is found as the benchmark's
+    associate.py does, its pose is the one nearest to the depth image.
     """
     color, depth = [
         _read_list(join(root, file), backend_args)
@@ -76,19 +67,10 @@ def find_tum(root: str, backend_args: BackendArgs = None) -> Recording:
 
 
 def find_icl(root: str, backend_args: BackendArgs = None) -> Recording:
-    """Frames of ICL-NUIM.
+    """Frames of ICL-NUIM: ``rgb/0.png``, ``depth/0.png``, ``*.gt.freiburg``.
 
-    Args:
-        root (str): Folder with ``rgb/0.png``, ``depth/0.png`` and a file
-            ``*.gt.freiburg``.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Recording: The number of an image is its time. fy is negative, as
-        the authors say: camera and world are left-handed.
-
-    Raises:
-        StoreError: When there is not one trajectory.
+    The number of an image is its time. fy is negative, as the authors say:
+    camera and world are left-handed.
     """
     files = list_names(root, backend_args, suffix='.gt.freiburg')
     if len(files) != 1:
@@ -116,16 +98,8 @@ def find_icl(root: str, backend_args: BackendArgs = None) -> Recording:
 
 def associate(first: List[float], second: List[float],
               max_difference: float) -> Dict[int, int]:
-    """Pair times one to one, the closest first.
-
-    Args:
-        first (List[float]): Seconds.
-        second (List[float]): Seconds.
-        max_difference (float): Pairs further apart are none.
-
-    Returns:
-        Dict[int, int]: Index into ``first`` to index into ``second``.
-    """
+    """Pair times, seconds, one to one, the closest first: index into ``first``
+    to index into ``second``."""
     order = np.argsort(second, kind='stable')
     times = np.asarray(second, dtype=np.float64)[order]
     low = np.searchsorted(times, np.asarray(first) - max_difference, 'right')
@@ -142,8 +116,13 @@ def associate(first: List[float], second: List[float],
     return pairs
 
 
-def _lines(path: str, backend_args: BackendArgs) -> List[List[str]]:
-    """Words of the lines that are not comments."""
+_Value = TypeVar('_Value', str, np.ndarray)
+
+
+def _rows(path: str, form: str, parse: Callable[[List[str]], _Value],
+          backend_args: BackendArgs) -> List[Tuple[float, _Value]]:
+    """Times and what follows them in the lines that are not comments, in order
+    of time."""
     if not exists(path, backend_args):
         raise StoreError(f'{path} is missing; copy the whole recording')
     try:
@@ -151,62 +130,58 @@ def _lines(path: str, backend_args: BackendArgs) -> List[List[str]]:
     except (OSError, ValueError) as error:
         raise StoreError(f'{path} cannot be read ({brief(error)}); copy it '
                          'again') from error
-    lines = [line.replace(',', ' ').split() for line in text.splitlines()]
-    return [words for words in lines if words and words[0][0] != '#']
+    rows = []
+    for line in text.splitlines():
+        words = line.replace(',', ' ').split()
+        if not words or words[0][0] == '#':
+            continue
+        try:
+            rows.append((float(words[0]), parse(words[1:])))
+        except ValueError as error:
+            raise StoreError(f'{path}: the line "{" ".join(words)}" is not '
+                             f'{form}; copy it again') from error
+    if not rows:
+        raise StoreError(f'{path} has no line that is {form}; copy it again')
+    return sorted(rows, key=lambda row: row[0])
 
 
 def _read_list(path: str,
                backend_args: BackendArgs) -> List[Tuple[float, str]]:
     """Times and files, in order of time."""
-    rows = []
-    for words in _lines(path, backend_args):
-        try:
-            time, file = words
-            rows.append((float(time), file))
-        except ValueError as error:
-            raise StoreError(
-                f'{path}: the line "{" ".join(words)}" is not a time with a '
-                'file; copy it again') from error
-    if not rows:
-        raise StoreError(f'{path} names no image; copy it again')
+
+    def parse(words: List[str]) -> str:
+        file, = words
+        return file
+
+    rows = _rows(path, 'a time with a file', parse, backend_args)
     file, count = Counter(file for _, file in rows).most_common(1)[0]
     if count > 1:
         raise StoreError(f'{path} names {file} twice; remove one line')
-    return sorted(rows)
+    return rows
 
 
 def _read_trajectory(
         path: str,
         backend_args: BackendArgs) -> Tuple[np.ndarray, List[np.ndarray]]:
-    """Times in order, and the poses at them.
+    """Times in order, and the poses at them."""
+    rows = _rows(path, '"time tx ty tz qx qy qz qw"', _pose, backend_args)
+    return np.array([time for time, _ in rows]), [pose for _, pose in rows]
+
+
+def _pose(words: List[str]) -> np.ndarray:
+    """(4, 4) of tx ty tz qx qy qz qw.
 
     A quaternion that is not finite or has no length gives a pose of NaN, so
     that its frame is skipped and not the recording.
     """
-    rows = []
-    for words in _lines(path, backend_args):
-        try:
-            time, *numbers = [float(word) for word in words]
-            if len(numbers) != 7:
-                raise ValueError
-        except ValueError as error:
-            raise StoreError(
-                f'{path}: the line "{" ".join(words)}" is not "time tx ty tz '
-                'qx qy qz qw"; copy it again') from error
-        rows.append((time, numbers))
-    if not rows:
-        raise StoreError(f'{path} has no pose; copy it again')
-    rows.sort(key=lambda row: row[0])
-    return np.array([t for t, _ in rows]), [_pose(n) for _, n in rows]
-
-
-def _pose(numbers: List[float]) -> np.ndarray:
-    """(4, 4) of tx ty tz qx qy qz qw."""
+    x, y, z, *quaternion = numbers = np.array(words, dtype=float)
+    if len(quaternion) != 4:
+        raise UserError('not 7 numbers')
     pose = np.eye(4)
-    pose[:3, 3] = numbers[:3]
-    if not np.isfinite(numbers).all() or not np.any(numbers[3:]):
+    pose[:3, 3] = x, y, z
+    if not np.isfinite(numbers).all() or not np.any(quaternion):
         return np.full((4, 4), np.nan)
-    pose[:3, :3] = Rotation.from_quat(numbers[3:]).as_matrix()
+    pose[:3, :3] = Rotation.from_quat(quaternion).as_matrix()
     return pose
 
 

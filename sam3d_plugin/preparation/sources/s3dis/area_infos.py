@@ -1,8 +1,6 @@
 """Infos and ``seg_info`` of S3DIS's areas, as mmdet3d's configs name them."""
-import io
-import pickle
 from collections import Counter
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Sequence
 
 import numpy as np
 from rich.console import Console
@@ -12,7 +10,7 @@ from ....store.files import BackendArgs, PathLike, join, write_bytes
 from ....store.manifest import Store
 from ...lifting.region_paths import name_all_region_files
 from ...running.runs import RunOptions, run_step
-from ..scans.infos import label_weights
+from ..scans.infos import encode_infos, segmentation_files
 from ..scans.source_files import check_unclaimed
 from .raw import AREAS
 from .rooms import DETECTION_CLASSES, RoomStep
@@ -25,19 +23,10 @@ _POINTS_PER_SAMPLE = 4096
 def write_areas(out: PathLike,
                 rooms: Sequence[str],
                 backend_args: BackendArgs = None) -> List[str]:
-    """Write the infos of every area of which all rooms are there.
+    """Write the infos of the areas that have all ``rooms``; returns them.
 
-    Args:
-        out (PathLike): Folder of the data set, with complete records.
-        rooms (Sequence[str]): Names of all rooms that must be in it.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        List[str]: Names of the areas that were written, such as ``Area_1``;
-        others still have rooms to come from another shard.
-
-    Raises:
-        StoreError: When an area has rooms, but none that can be used.
+    Others still have rooms to come from another shard. StoreError when none of
+    an area's rooms can be used.
     """
     manifest = Store(out, backend_args).manifest()
     written = []
@@ -58,19 +47,9 @@ def write_areas(out: PathLike,
     return written
 
 
-def prepare_rooms(step: RoomStep,
-                  out: PathLike,
-                  options: RunOptions,
-                  console: Optional[Console] = None) -> None:
-    """Run the step and write the infos of the areas that are complete.
-
-    Args:
-        step (RoomStep): What to do.
-        out (PathLike): Folder of the data set.
-        options (RunOptions): Shard, workers, backend.
-        console (Optional[Console]): Where to say what was done.
-    """
-    console = console or Console(soft_wrap=True, markup=False, highlight=False)
+def prepare_rooms(step: RoomStep, out: PathLike, options: RunOptions) -> None:
+    """Run the step and write the infos of the areas that are complete."""
+    console = Console(soft_wrap=True, markup=False, highlight=False)
     check_unclaimed(
         Store(out, options.backend_args),
         [f'points/{room}.bin' for room in step.scans()])
@@ -85,14 +64,7 @@ def prepare_rooms(step: RoomStep,
 
 
 def describe_flaws(store: Store) -> List[str]:
-    """Sentences on what was fixed or left out in all rooms.
-
-    Args:
-        store (Store): The data set.
-
-    Returns:
-        List[str]: One for each kind of flaw that occurred.
-    """
+    """Sentences on what was fixed or left out in all rooms."""
     totals: Counter = Counter()
     for record in store.manifest().values():
         for item in record.completed.values():
@@ -105,41 +77,12 @@ def describe_flaws(store: Store) -> List[str]:
 
 
 def area_files(area: str, fields: List[Dict[str, Any]]) -> Dict[str, bytes]:
-    """The infos and the ``seg_info`` of one area.
-
-    Args:
-        area (str): Its name, such as ``Area_1``.
-        fields (List[Dict[str, Any]]): What :func:`describe_room` says of its
-            rooms.
-
-    Returns:
-        Dict[str, bytes]: Content by path; the infos last.
-    """
+    """Infos and ``seg_info`` of one area, from :func:`describe_room`."""
     counts = np.sum([room['class_counts'] for room in fields], axis=0)
-    repeats = [
-        max(round(room['num_points'] / _POINTS_PER_SAMPLE), 1)
-        for room in fields
-    ]
-    indices = np.repeat(np.arange(len(fields)), repeats).astype(np.int32)
-    metainfo = dict(
-        categories={
-            name: i
-            for i, name in enumerate(DETECTION_CLASSES)
-        },
-        dataset='s3dis',
-        info_version='1.1')
     infos = [dict(room['info'], sample_idx=i) for i, room in enumerate(fields)]
-    return {
-        f'seg_info/{area}_label_weight.npy':
-        _npy(label_weights(counts)),
-        f'seg_info/{area}_resampled_scene_idxs.npy':
-        _npy(indices),
-        f's3dis_infos_{area}.pkl':
-        pickle.dumps(dict(metainfo=metainfo, data_list=infos))
-    }
-
-
-def _npy(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
+    files = segmentation_files(area, counts,
+                               [room['num_points'] for room in fields],
+                               _POINTS_PER_SAMPLE)
+    files[f's3dis_infos_{area}.pkl'] = encode_infos('s3dis', DETECTION_CLASSES,
+                                                    infos)
+    return files

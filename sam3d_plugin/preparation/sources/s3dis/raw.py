@@ -77,18 +77,8 @@ class Room:
 
 def find_rooms(source: PathLike,
                backend_args: BackendArgs = None) -> Dict[str, str]:
-    """Folders of the rooms.
-
-    Args:
-        source (PathLike): The release, or its parent folder.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Dict[str, str]: Folder by name, such as ``Area_1_office_1``, sorted.
-
-    Raises:
-        StoreError: When there is none.
-    """
+    """Folders by name, such as ``Area_1_office_1``, of the release or of its
+    parent folder; StoreError when there is none."""
     if RELEASE in list_names(source, backend_args, folders=True):
         source = join(source, RELEASE)
     rooms = {}
@@ -106,15 +96,7 @@ def find_rooms(source: PathLike,
 
 
 def check_total(rooms: Dict[str, str], source: PathLike) -> None:
-    """Raise an error for an incomplete release.
-
-    Args:
-        rooms (Dict[str, str]): What :func:`find_rooms` found.
-        source (PathLike): Where, for the error.
-
-    Raises:
-        StoreError: When it is not 272 rooms.
-    """
+    """StoreError unless the release has all of its 272 rooms."""
     if len(rooms) != TOTAL_ROOMS:
         counts = ', '.join(
             f'{sum(name.startswith(f"Area_{area}_") for name in rooms)} in '
@@ -125,15 +107,8 @@ def check_total(rooms: Dict[str, str], source: PathLike) -> None:
 
 
 def class_index(file: str, flaws: Flaws) -> int:
-    """Class of an annotation file such as ``chair_1.txt``.
-
-    Args:
-        file (str): Name of the file.
-        flaws (Flaws): Gets a name that is not known.
-
-    Returns:
-        int: Index into ``CLASSES``; clutter for other names.
-    """
+    """Index into ``CLASSES`` of a file such as ``chair_1.txt``; unknown names
+    are clutter, and a flaw."""
     name = file.split('_')[0]
     if name in CLASSES:
         return CLASSES.index(name)
@@ -143,19 +118,10 @@ def class_index(file: str, flaws: Flaws) -> int:
 
 
 def parse_points(content: bytes, name: str, flaws: Flaws) -> np.ndarray:
-    """Numbers of one annotation file.
+    """(N, 6) float64 of lines of x y z r g b; flaws get what is fixed.
 
-    Args:
-        content (bytes): Lines of x y z r g b.
-        name (str): What to call it in errors and flaws.
-        flaws (Flaws): Gets what is fixed or dropped.
-
-    Returns:
-        np.ndarray: (N, 6) float64.
-
-    Raises:
-        FrameError: When more than one line in a thousand (and more than one)
-            is not six finite numbers.
+    FrameError when more than one line in a thousand (and more than one) is not
+    six finite numbers.
     """
     if not content.strip():
         flaws.empty_files.append(name)
@@ -229,18 +195,10 @@ def _parse_line(line: bytes) -> Tuple['List[float] | None', int]:
 
 
 def read_room(folder: PathLike, backend_args: BackendArgs = None) -> Room:
-    """Read a room from its annotations.
+    """Read a room, points in the order of its annotations' names.
 
-    Args:
-        folder (PathLike): Folder of the room, with ``Annotations``.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Room: Points in the order of the files' names.
-
-    Raises:
-        FrameError: When there is no annotation with points, one cannot be
-            read, or the colors have no known scale.
+    FrameError when there is no annotation with points, one cannot be read, or
+    the colors have no known scale.
     """
     flaws = Flaws()
     parts, classes = [], []

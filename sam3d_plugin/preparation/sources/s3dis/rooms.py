@@ -86,16 +86,8 @@ class RoomStep(FrameStep):
 
 
 def describe_room(name: str, room: Room, xyz: np.ndarray) -> Dict[str, Any]:
-    """Values of a room for the infos, ``seg_info`` and the manifest.
-
-    Args:
-        name (str): Name of the room.
-        room (Room): Its points and labels.
-        xyz (np.ndarray): (N, 3) float32 coordinates as stored, meters.
-
-    Returns:
-        Dict[str, Any]: JSON values.
-    """
+    """JSON values of a room for infos, ``seg_info`` and manifest; ``xyz`` (N,
+    3) float32 as stored, meters."""
     boxes = furniture_boxes(xyz, room)
     info = dict(
         lidar_points=dict(num_pts_feats=6, lidar_path=f'{name}.bin'),
@@ -115,16 +107,8 @@ def describe_room(name: str, room: Room, xyz: np.ndarray) -> Dict[str, Any]:
 
 
 def furniture_boxes(xyz: np.ndarray, room: Room) -> List[Dict[str, Any]]:
-    """Boxes of the instances of the detection classes.
-
-    Args:
-        xyz (np.ndarray): (N, 3) float32 coordinates as stored, meters.
-        room (Room): Labels of the points.
-
-    Returns:
-        List[Dict[str, Any]]: ``bbox_3d``, geometric center and size, and
-        ``bbox_label_3d``, in the order of the instances.
-    """
+    """``bbox_3d`` (geometric center and size) and ``bbox_label_3d`` of the
+    instances of the detection classes."""
     # Points of an instance are contiguous, in the order of the instances.
     starts = np.flatnonzero(np.diff(room.instance, prepend=0))
     lows = np.minimum.reduceat(xyz, starts).astype(np.float64)

@@ -61,19 +61,8 @@ class VertexLabels:
 
 
 def parse_label_map(content: bytes, name: str) -> Dict[str, int]:
-    """Read ``scannetv2-labels.combined.tsv``.
-
-    Args:
-        content (bytes): The file.
-        name (str): What to call it in the error.
-
-    Returns:
-        Dict[str, int]: NYU40 id of each raw label, 0 (unlabeled) where the
-        table has none.
-
-    Raises:
-        StoreError: When it has not the columns or numbers it should have.
-    """
+    """NYU40 id of each raw label, 0 (unlabeled) where the table
+    ``scannetv2-labels.combined.tsv`` has none."""
     try:
         text = decode_text(content)
         rows = list(
@@ -114,19 +103,8 @@ def _parse_json(content: bytes, key: str, name: str) -> List[Any]:
 
 
 def parse_segments(content: bytes, num_vertices: int, name: str) -> np.ndarray:
-    """Read a ``.segs.json`` file.
-
-    Args:
-        content (bytes): The file.
-        num_vertices (int): N of the mesh it belongs to.
-        name (str): What to call it in the error.
-
-    Returns:
-        np.ndarray: (N,) int64 segment of each vertex.
-
-    Raises:
-        FrameError: When it is damaged or of another mesh.
-    """
+    """(N,) int64 segment of each vertex, from a ``.segs.json`` file;
+    FrameError when it is damaged or of another mesh."""
     values = _parse_json(content, 'segIndices', name)
     try:
         segments = np.array(values)
@@ -143,18 +121,7 @@ def parse_segments(content: bytes, num_vertices: int, name: str) -> np.ndarray:
 
 
 def parse_groups(content: bytes, name: str) -> List[ObjectGroup]:
-    """Read an ``.aggregation.json`` file.
-
-    Args:
-        content (bytes): The file.
-        name (str): What to call it in the error.
-
-    Returns:
-        List[ObjectGroup]: In the order of the file.
-
-    Raises:
-        FrameError: When it is damaged.
-    """
+    """The objects of an ``.aggregation.json`` file, in its order."""
     groups = []
     for entry in _parse_json(content, 'segGroups', name):
         try:
@@ -174,19 +141,9 @@ def parse_groups(content: bytes, name: str) -> List[ObjectGroup]:
 
 def label_vertices(segments: np.ndarray, groups: List[ObjectGroup],
                    label_map: Dict[str, int], name: str) -> VertexLabels:
-    """Carry the labels of objects to the vertices.
+    """Carry the labels of objects to the vertices of (N,) segments.
 
-    Args:
-        segments (np.ndarray): (N,) segment of each vertex.
-        groups (List[ObjectGroup]): The objects.
-        label_map (Dict[str, int]): NYU40 ids by raw label.
-        name (str): The objects' file, for the error.
-
-    Returns:
-        VertexLabels: Of the N vertices.
-
-    Raises:
-        FrameError: When an object has a segment that no vertex has.
+    FrameError when an object has a segment that no vertex has.
     """
     known, places = np.unique(segments, return_inverse=True)
     rows = [_places_of(group, known, name) for group in groups]

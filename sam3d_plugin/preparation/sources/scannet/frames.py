@@ -5,27 +5,23 @@ same one whatever the stride. mmdet3d reads the names from the folder.
 
 Shapes: H W pixels.
 """
-import io
-import struct
 from collections import Counter
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from ....ops.projection import scale_intrinsics
 from ....store.errors import FrameError, StoreError
 from ....store.files import (BackendArgs, PathLike, exists,
                              fingerprint_of_files, join)
+from ....store.image_files import image_size
 from ....store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
                                     JPEG_QUALITY, Cameras, check_pose,
                                     decode_color, encode_color, encode_matrix,
                                     frame_files)
-from ...checking.frame_agreement import sample_frames
 from ...checking.scan_checks import CHECKS, check_source
-from ...checking.source_frames import (Source, SourceFrame,
-                                       raise_if_disk_fails, thin_out)
+from ...checking.source_frames import Source, SourceFrame, sample
 from ...running.frame_steps import FrameStep, Product, call_each
 from .layout import find_folders, relative_names
 from .sens import SensFile, SensHeader, decode_depth
@@ -136,28 +132,27 @@ class SensFrames(FrameStep):
 
     def _sample(self, scan: str) -> Source:
         """Some frames; bad ones are left out."""
-        frames = []
+
+        def read(item: str) -> SourceFrame:
+            frame = file.frame(int(item))
+            return SourceFrame(
+                color_pixels(frame.color, header, file.path),
+                decode_depth(frame.depth, header, file.path), frame.pose)
+
         with relative_names(self.source):
             file = self._open(scan)
-            header, name = file.header, file.path
-            cameras = cameras_of(camera_matrices(header, False, name))
-            thin = cameras
-            for item in sample_frames(self.items(scan)):
-                try:
-                    frame = file.frame(int(item))
-                    depth = decode_depth(frame.depth, header, name)
-                    color = color_pixels(frame.color, header, name)
-                except FrameError as error:
-                    raise_if_disk_fails(error)
-                    continue
-                color, thin = thin_out(color, cameras)
-                frames.append(SourceFrame(color, depth, frame.pose))
+            header = file.header
+            matrices = camera_matrices(header, False, file.path)
+            frames, cameras = sample(
+                self.items(scan), read,
+                Cameras(matrices[INTRINSIC][:3, :3],
+                        matrices[INTRINSIC_DEPTH][:3, :3],
+                        matrices[DEPTH_TO_COLOR], False))
         return Source(
             scan,
             frames,
-            thin,
-            remedy='; copy it again, or add '
-            '--unchecked')
+            cameras,
+            remedy='; copy it again, or add --unchecked')
 
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
@@ -200,20 +195,11 @@ class SensFrames(FrameStep):
 
 def camera_matrices(header: SensHeader, resize_color: bool,
                     name: str) -> Dict[str, np.ndarray]:
-    """The cameras of a recording by the names of their files.
+    """Intrinsics of both cameras, and the matrix from the depth camera's frame
+    to the color camera's, meters, by the names of their files.
 
-    Args:
-        header (SensHeader): Of the recording.
-        resize_color (bool): Whether color gets the size of depth.
-        name (str): What to call the recording in the error.
-
-    Returns:
-        Dict[str, np.ndarray]: Intrinsics of both cameras, and the matrix
-        from the depth camera's frame to the color camera's, meters.
-
-    Raises:
-        FrameError: When intrinsics are not a pinhole camera's or extrinsics
-            are not rigid.
+    FrameError when intrinsics are not a pinhole camera's or extrinsics are not
+    rigid.
     """
     for kind, matrix in (('color', header.color_intrinsics),
                          ('depth', header.depth_intrinsics)):
@@ -236,33 +222,15 @@ def camera_matrices(header: SensHeader, resize_color: bool,
     }
 
 
-def cameras_of(matrices: Dict[str, np.ndarray]) -> Cameras:
-    """The result of :func:`camera_matrices` as cameras."""
-    return Cameras(matrices[INTRINSIC][:3, :3],
-                   matrices[INTRINSIC_DEPTH][:3, :3], matrices[DEPTH_TO_COLOR],
-                   False)
-
-
 def color_jpeg(content: bytes, header: SensHeader, resize: bool,
                name: str) -> bytes:
-    """Color of one frame as a JPEG file.
-
-    Args:
-        content (bytes): As in the recording.
-        header (SensHeader): Of the recording.
-        resize (bool): Whether it gets the size of the depth image.
-        name (str): What to call the frame in the error.
-
-    Returns:
-        bytes: The very bytes of the recording if they are JPEG and keep
-        their size; otherwise encoded here.
-
-    Raises:
-        FrameError: When it is damaged or not of the header's size.
-    """
-    if header.color_format == 'jpeg':
-        size = jpeg_size(content, name)
-        if size == header.color_size and not resize:
+    """Color of one frame as a JPEG file: the very bytes of the recording if
+    they are JPEG and keep their size."""
+    if header.color_format == 'jpeg' and not resize:
+        # PIL does not notice the missing end of an image it does not decode.
+        if not content.rstrip(b'\0').endswith(b'\xff\xd9'):
+            raise FrameError(f'{name}: the color is a truncated JPEG')
+        if image_size(content, name) == header.color_size:
             return content
     image = color_pixels(content, header, name)
     if resize:
@@ -272,19 +240,8 @@ def color_jpeg(content: bytes, header: SensHeader, resize: bool,
 
 
 def color_pixels(content: bytes, header: SensHeader, name: str) -> np.ndarray:
-    """Color of one frame.
-
-    Args:
-        content (bytes): As in the recording.
-        header (SensHeader): Of the recording.
-        name (str): What to call the frame in the error.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8 RGB.
-
-    Raises:
-        FrameError: When it is damaged or not of the header's size.
-    """
+    """(H, W, 3) uint8 RGB of one frame; FrameError when it is damaged or not
+    of the header's size."""
     if header.color_format == 'raw':
         if len(content) != 3 * header.color_size[0] * header.color_size[1]:
             raise FrameError(f'{name}: the color is not of the size '
@@ -299,39 +256,8 @@ def color_pixels(content: bytes, header: SensHeader, name: str) -> np.ndarray:
     return image
 
 
-def jpeg_size(content: bytes, name: str) -> Tuple[int, int]:
-    """Size of a JPEG file that has its beginning and its end.
-
-    Args:
-        content (bytes): The file; its pixels are not decoded.
-        name (str): What to call it in the error.
-
-    Returns:
-        Tuple[int, int]: H, W.
-
-    Raises:
-        FrameError: When it is not a JPEG or cut off.
-    """
-    if not content.rstrip(b'\0').endswith(b'\xff\xd9'):
-        raise FrameError(f'{name}: the color image is not a readable JPEG')
-    try:
-        with Image.open(io.BytesIO(content), formats=('JPEG', )) as image:
-            return image.height, image.width
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError,
-            struct.error, Image.DecompressionBombError) as error:
-        raise FrameError(
-            f'{name}: the color image is not a readable JPEG') from error
-
-
 def count_reasons(skipped: Mapping[str, str]) -> Dict[str, int]:
-    """Number of skipped frames by reason.
-
-    Args:
-        skipped (Mapping[str, str]): Sentences, by ``scan/frame``.
-
-    Returns:
-        Dict[str, int]: Counts by the sentences' ends, most frequent first.
-    """
+    """Number of skipped frames by reason, most frequent first."""
     return dict(
         Counter(text.rpartition(': ')[2]
                 for text in skipped.values()).most_common())

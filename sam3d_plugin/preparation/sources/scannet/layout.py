@@ -1,13 +1,10 @@
 """Layout of ScanNet's files, and its splits."""
-from collections import Counter
 from contextlib import contextmanager
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence
+from typing import Collection, Dict, Iterator, Mapping, Optional, Sequence
 
 from ....store.errors import FrameError, StoreError
-from ....store.files import (BackendArgs, PathLike, exists, join, list_names,
-                             read_bytes)
-from ....store.foreign_files import decode_text
-from ..scans.source_files import brief
+from ....store.files import BackendArgs, PathLike, exists, join, list_names
+from ..scans.splits import Splits, read_list
 
 # Scans of ScanNet v2's splits.
 OFFICIAL_TOTALS = {'train': 1201, 'val': 312, 'test': 100}
@@ -16,37 +13,18 @@ WITHOUT_ANNOTATIONS = ('test', )
 
 _RELEASE_FOLDERS = ('scans', 'scans_test')
 
-Splits = Dict[str, List[str]]
-
 
 def source_backend_args(path: Optional[PathLike],
                         backend_args: BackendArgs) -> BackendArgs:
-    """Arguments of a path's backend, when only some paths are remote.
-
-    Args:
-        path (Optional[PathLike]): Local path or URI.
-        backend_args (BackendArgs): What the user gave for URIs.
-
-    Returns:
-        BackendArgs: None for local paths.
-    """
+    """Arguments of a path's backend; None for local paths."""
     return backend_args if '://' in str(path) else None
 
 
 @contextmanager
 def relative_names(source: PathLike) -> Iterator[None]:
-    """Name files relative to the source in errors.
+    """Name files relative to the source in FrameErrors of the block.
 
     Records keep the errors, and hold no absolute path.
-
-    Args:
-        source (PathLike): Folder of the release.
-
-    Yields:
-        None: For the block.
-
-    Raises:
-        FrameError: That of the block, without the folder.
     """
     try:
         yield
@@ -56,18 +34,10 @@ def relative_names(source: PathLike) -> Iterator[None]:
 
 def find_folders(source: PathLike,
                  backend_args: BackendArgs = None) -> Dict[str, str]:
-    """Folders of the scans of a release.
+    """Folders of the scans of a release by name, sorted.
 
-    Args:
-        source (PathLike): Folder with ``scans/`` or ``scans_test/`` or both,
-            or one that holds the scan folders itself.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Dict[str, str]: Path of each scan's folder by the scan's name, sorted.
-
-    Raises:
-        StoreError: When there is no scan folder, or two of one name.
+    ``source`` has ``scans/`` or ``scans_test/`` or both, or holds the scan
+    folders itself. StoreError when there is none, or two of one name.
     """
     names = list_names(source, backend_args, folders=True)
     parents = [
@@ -87,51 +57,14 @@ def find_folders(source: PathLike,
     return dict(sorted(folders.items()))
 
 
-def read_list(path: PathLike, backend_args: BackendArgs = None) -> List[str]:
-    """Scan names of a list file, one in a line.
-
-    Args:
-        path (PathLike): Text file.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        List[str]: In the order of the file.
-
-    Raises:
-        StoreError: When it is missing, empty or names a scan twice.
-    """
-    try:
-        content = read_bytes(path, backend_args)
-        names = decode_text(content, 'strict').split()
-    except (OSError, ValueError) as error:
-        raise StoreError(f'{path} cannot be read ({brief(error)}); give a '
-                         'text file with one scan name in a line') from error
-    if not names:
-        raise StoreError(f'{path} names no scan; write one name in a line')
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise StoreError(f'{path} names {repeated[0]} twice; remove one')
-    return names
-
-
 def find_lists(folder: Optional[PathLike],
                given: Mapping[str, PathLike],
                wanted: Optional[Sequence[str]] = None,
                backend_args: BackendArgs = None) -> Dict[str, PathLike]:
-    """The list files of the splits.
+    """The list file of each wanted split (None: of all that have one).
 
-    Args:
-        folder (Optional[PathLike]): Folder with ``scannetv2_<split>.txt``.
-        given (Mapping[str, PathLike]): List files that are elsewhere.
-        wanted (Optional[Sequence[str]]): Splits; None is all that have a
-            list.
-        backend_args (BackendArgs): Arguments of the folder's backend.
-
-    Returns:
-        Dict[str, PathLike]: List file of each split.
-
-    Raises:
-        StoreError: When a wanted split has no list, or none has.
+    Files are ``given``, or ``scannetv2_<split>.txt`` in the folder. StoreError
+    when a wanted split has no list, or none has.
     """
     files: Dict[str, PathLike] = {}
     for split in OFFICIAL_TOTALS if wanted is None else wanted:
@@ -152,18 +85,7 @@ def find_lists(folder: Optional[PathLike],
 
 def read_splits(files: Mapping[str, PathLike],
                 backend_args: BackendArgs = None) -> Splits:
-    """Read the lists of the splits.
-
-    Args:
-        files (Mapping[str, PathLike]): List file of each split.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Splits: Scan names of each split.
-
-    Raises:
-        StoreError: When a list cannot be used or two share a scan.
-    """
+    """Scan names of each split; StoreError when two share a scan."""
     splits: Splits = {}
     owner: Dict[str, str] = {}
     for split, path in files.items():
@@ -177,68 +99,32 @@ def read_splits(files: Mapping[str, PathLike],
     return splits
 
 
-def check_totals(splits: Splits) -> None:
-    """Check that lists are those of ScanNet v2.
+def select_splits(splits: Splits,
+                  folders: Collection[str],
+                  source: PathLike,
+                  is_partial: bool = False) -> Splits:
+    """The scans of each split that are in the folders of the source.
 
-    Args:
-        splits (Splits): Scan names of each split.
-
-    Raises:
-        StoreError: When a split has another number of scans than ScanNet's.
+    StoreError when a list is not ScanNet v2's or a scan is missing, unless
+    ``is_partial``, and when nothing is left.
     """
+    found = {}
     for split, scans in splits.items():
-        total = OFFICIAL_TOTALS.get(split)
-        if total is not None and len(scans) != total:
+        found[split] = [scan for scan in scans if scan in folders]
+        missing = [scan for scan in scans if scan not in folders]
+        total = OFFICIAL_TOTALS.get(split, len(scans))
+        if not is_partial and len(scans) != total:
             raise StoreError(
                 f'the list of {split} has {len(scans):,} scans, but ScanNet '
                 f'v2 has {total:,}; use the scannetv2_{split}.txt of the '
                 'release, or add --partial to prepare a part')
-
-
-def present_splits(splits: Splits, folders: Sequence[str],
-                   source: PathLike) -> Splits:
-    """Available scans of each split.
-
-    Args:
-        splits (Splits): Scan names of each split.
-        folders (Sequence[str]): Names of the scans that are there.
-        source (PathLike): Where, for the error.
-
-    Returns:
-        Splits: Without scans that are missing, and without empty splits.
-
-    Raises:
-        StoreError: When nothing is left.
-    """
-    there = set(folders)
-    found = {
-        split: [scan for scan in scans if scan in there]
-        for split, scans in splits.items()
-    }
+        if not is_partial and missing:
+            raise StoreError(
+                f'{source} lacks {len(missing):,} of the {len(scans):,} scans '
+                f'of {split}, the first is {missing[0]}; download them, leave '
+                'the split out with --splits, or add --partial')
     found = {split: scans for split, scans in found.items() if scans}
     if not found:
         raise StoreError(f'{source} holds none of the scans that the lists '
                          'name; check --source')
     return found
-
-
-def check_present(splits: Splits, folders: Sequence[str],
-                  source: PathLike) -> None:
-    """Check that the release has all listed scans.
-
-    Args:
-        splits (Splits): Scan names of each split.
-        folders (Sequence[str]): Names of the scans that are there.
-        source (PathLike): Where, for the error.
-
-    Raises:
-        StoreError: It names the first and the number.
-    """
-    there = set(folders)
-    for split, scans in splits.items():
-        missing = [scan for scan in scans if scan not in there]
-        if missing:
-            raise StoreError(
-                f'{source} lacks {len(missing):,} of the {len(scans):,} scans '
-                f'of {split}, the first is {missing[0]}; download them, leave '
-                'the split out with --splits, or add --partial')

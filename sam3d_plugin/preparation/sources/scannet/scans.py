@@ -11,6 +11,7 @@ which mmdet3d ignores; without masks its datasets would not load them.
 Shapes: N points.
 """
 import json
+import re
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
@@ -119,30 +120,22 @@ class ScanNetScans(FrameStep):
                         for path in self.paths(name, name)}, fields)
 
     def read(self, name: str) -> Tuple[Scan, Optional[VertexLabels]]:
-        """Read a scan of the release.
+        """Read a scan with masks and boxes; no labels without annotations.
 
-        Args:
-            name (str): Name of the scan.
-
-        Returns:
-            Tuple[Scan, Optional[VertexLabels]]: With masks and boxes; no
-            labels for scans without annotations.
-
-        Raises:
-            FrameError: When a file is missing or damaged, or files do not
-                fit together.
+        FrameError when a file is missing or damaged, or files do not fit
+        together.
         """
         folder = self.folders[name]
         is_annotated = self._is_annotated[name]
-        mesh = join(folder, name + _MESH)
+        mesh, text = join(folder, name + _MESH), join(folder, f'{name}.txt')
         vertices = read_vertices(mesh, self.backend_args)
         scan = Scan(
             name=name,
             path=Path(mesh),
             xyz=vertices[:, :3].astype(np.float64),
             rgb=vertices[:, 3:],
-            axis_align=self._read_alignment(
-                join(folder, f'{name}.txt'), is_annotated))
+            axis_align=parse_alignment(
+                decode_text(self._read_file(text)), text, is_annotated))
         empty = np.zeros(len(vertices), dtype=np.int64)
         if not is_annotated:
             scan.semantic = scan.instance = empty
@@ -189,37 +182,21 @@ class ScanNetScans(FrameStep):
         there = [path for path in paths if exists(path, self.backend_args)]
         return (there or paths)[0]
 
-    def _read_alignment(self, path: str, is_needed: bool) -> np.ndarray:
-        """(4, 4) from the scan's text file, the identity if it may lack."""
-        text = decode_text(self._read_file(path))
-        return parse_alignment(text, path, is_needed)
-
 
 def parse_alignment(text: str, name: str, is_needed: bool) -> np.ndarray:
-    """The ``axisAlignment`` of a scan's text file.
+    """(4, 4) ``axisAlignment`` of a scan's text file, raw to aligned frame,
+    meters; the identity for test scans, which may lack it.
 
-    Args:
-        text (str): The file.
-        name (str): What to call it in the error.
-        is_needed (bool): Whether it must be there; test scans have none.
-
-    Returns:
-        np.ndarray: (4, 4) from the raw to the aligned frame, meters.
-
-    Raises:
-        FrameError: When it is missing, damaged or no rotation about z with a
-            translation.
+    FrameError when it is not a rotation about z with a translation.
     """
-    lines = dict(
-        line.split('=', 1) for line in text.splitlines() if '=' in line)
-    found = [v for k, v in lines.items() if k.strip() == 'axisAlignment']
-    if not found:
+    found = re.search(r'^\s*axisAlignment\s*=(.*)', text, re.MULTILINE)
+    if found is None:
         if is_needed:
             raise FrameError(f'{name} has no axisAlignment, which every '
                              'annotated scan has; copy it again')
         return np.eye(4)
     try:
-        matrix = np.array(parse_numbers(found[0].encode())).reshape(4, 4)
+        matrix = np.array(parse_numbers(found[1].encode())).reshape(4, 4)
         return read_axis_align(Path(name), dict(axis_align_matrix=matrix), [])
     except ScanError as error:
         raise FrameError(str(error)) from error
@@ -229,18 +206,10 @@ def parse_alignment(text: str, name: str, is_needed: bool) -> np.ndarray:
 
 
 def read_vertices(path: str, backend_args: BackendArgs = None) -> np.ndarray:
-    """Coordinates and colors of a mesh.
+    """(N, 6) float32 xyz in meters and rgb from 0 to 255 of a mesh.
 
-    Args:
-        path (str): ``.ply`` file.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        np.ndarray: (N, 6) float32 xyz in meters and rgb from 0 to 255.
-
-    Raises:
-        FrameError: When it is missing or damaged, has no vertices, or one
-            that is not finite.
+    FrameError when it is missing or damaged, has no vertices, or one that is
+    not finite.
     """
     names = ('x', 'y', 'z', 'red', 'green', 'blue')
     try:

@@ -81,14 +81,10 @@ class SensFrame:
     Args:
         pose (np.ndarray): (4, 4) float32, camera to world, meters; not
             finite where tracking was lost.
-        color_time (int): Time stamp of the color image, microseconds.
-        depth_time (int): Time stamp of the depth image, microseconds.
         color (bytes): Color image in the header's format.
         depth (bytes): Depth image in the header's format.
     """
     pose: np.ndarray
-    color_time: int
-    depth_time: int
     color: bytes
     depth: bytes
 
@@ -134,25 +130,14 @@ class SensFile:
         self._stack.close()
 
     def frame(self, index: int) -> SensFrame:
-        """Read one frame.
-
-        Args:
-            index (int): Number of the frame, from 0.
-
-        Returns:
-            SensFrame: With compressed images.
-
-        Raises:
-            FrameError: When the file ends before the frame does.
-        """
+        """Read one frame; FrameError when the file ends before it does."""
         self._find(index)
         start, end = self._offsets[index:index + 2]
         content = os.pread(self._descriptor, end - start, start)
-        pose, color_time, depth_time, color_bytes, _ = _FRAME.unpack_from(
-            content)
+        pose, _, _, color_bytes, _ = _FRAME.unpack_from(content)
         middle = _FRAME.size + color_bytes
         return SensFrame(
-            np.frombuffer(pose, '<f4').reshape(4, 4), color_time, depth_time,
+            np.frombuffer(pose, '<f4').reshape(4, 4),
             content[_FRAME.size:middle], content[middle:])
 
     def _find(self, index: int) -> None:
@@ -229,19 +214,9 @@ def _parse_header(sensor: str, content: bytes, start: int,
 
 
 def decode_depth(content: bytes, header: SensHeader, name: str) -> np.ndarray:
-    """Depth of one frame.
+    """(H, W) uint16 depth of one frame, millimeters, 0 = none.
 
-    Args:
-        content (bytes): As in the file.
-        header (SensHeader): Of the file.
-        name (str): What to call the frame in the error.
-
-    Returns:
-        np.ndarray: (H, W) uint16 millimeters, 0 = none. Values beyond 65.5 m,
-        which no indoor sensor measures, are none as well.
-
-    Raises:
-        FrameError: When it is damaged.
+    Values beyond 65.5 m, which no indoor sensor measures, are none as well.
     """
     num_bytes = 2 * header.depth_size[0] * header.depth_size[1]
     if header.depth_format == 'zlib':

@@ -15,14 +15,7 @@ from .layout import WITHOUT_ANNOTATIONS, Splits
 
 
 def check_local(store: Store) -> None:
-    """Check that the folder is local.
-
-    Args:
-        store (Store): Folder of the data set.
-
-    Raises:
-        StoreError: When the infos could not be written into it.
-    """
+    """StoreError unless the folder is local, so that it can have infos."""
     if not is_local(store.root, store.backend_args):
         raise StoreError(f'{store.root} is not a local folder, and infos need '
                          'one; choose a local --out')
@@ -35,19 +28,8 @@ def write_infos(store: Store,
     """Write ``scannet_infos_<split>.pkl`` of the splits that are complete.
 
     Of several shards, the one that ends last finds all records and writes
-    them; the others say what is still to come.
-
-    Args:
-        store (Store): Folder of the data set, with the records of its scans.
-        splits (Splits): Scan names of each split, in the order of the infos.
-        console (Console): Where to say what was done.
-        is_partial (bool): Whether scans that failed may be left out.
-
-    Returns:
-        Dict[str, Path]: The infos file of each split that is complete.
-
-    Raises:
-        StoreError: When a scan of a split failed; other splits are written.
+    them; the others say what is still to come. StoreError when a scan of a
+    split failed (unless ``is_partial``); other splits are written.
     """
     paths, problems = {}, []
     for split, scans in splits.items():

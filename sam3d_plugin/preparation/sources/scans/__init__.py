@@ -7,17 +7,8 @@ UP_AXES = ('z', '-z', 'y', '-y', 'x', '-x')
 
 
 def up_axis(text: str) -> str:
-    """The axis that an option names, as a type of argparse.
-
-    Args:
-        text (str): One of ``UP_AXES``, or a vector such as ``0,-1,0``.
-
-    Returns:
-        str: One of ``UP_AXES``.
-
-    Raises:
-        ArgumentTypeError: When it is neither.
-    """
+    """One of ``UP_AXES`` from an option, which may be a vector such as
+    ``0,-1,0``; a type of argparse."""
     if text in UP_AXES:
         return text
     try:

@@ -33,23 +33,13 @@ def read_boxes(path: Path,
                arrays: Dict[str, np.ndarray],
                scale: float = 1.,
                up: str = 'z') -> Boxes:
-    """Boxes of a scan in its own units and axes.
+    """(R, 6) centers and sizes of a scan's boxes in its own units and axes,
+    and (R,) NYU40 ids; None and None without boxes.
 
-    Args:
-        path (Path): The scan's file.
-        arrays (Dict[str, np.ndarray]): Its arrays; ``bbox`` is (R, 7):
-            center, size, NYU40 id.
-        scale (float): Meters per unit of the scan.
-        up (str): Its axis that points up. Boxes of a file that states its
-            frame are in meters with z up whatever scale and axis are.
-
-    Returns:
-        Boxes: (R, 6) geometric centers and sizes, and (R,) NYU40 ids; None
-        and None where there are no boxes.
-
-    Raises:
-        ScanError: When there are two sources of boxes, or a box has no
-            known class, a size that is not positive or a wrong form.
+    The array ``bbox`` is (R, 7): center, size, NYU40 id. Boxes of a file that
+    states its frame are in meters with z up whatever ``scale``, meters per
+    unit, and ``up`` are. ScanError when there are two sources of boxes, or a
+    box has no known class, a size that is not positive or a wrong form.
     """
     files = [file for file in box_files(path) if file.is_file()]
     if len(files) + ('bbox' in arrays) > 1:

@@ -16,17 +16,10 @@ _FLAT, _LOW, _FEW = 0.25, 0.3, 100
 
 
 def ids_of_classes(indices: np.ndarray, comments: Sequence[str]) -> np.ndarray:
-    """NYU40 ids of the class indices that tools/predict.py writes.
+    """(N,) int64 NYU40 ids of class indices that tools/predict.py writes; 0
+    for classes that NYU40 does not have.
 
-    Args:
-        indices (np.ndarray): (N,) class indices.
-        comments (Sequence[str]): Of the file; they name the classes.
-
-    Returns:
-        np.ndarray: (N,) int64; 0 for classes that NYU40 does not have.
-
-    Raises:
-        ValueError: When an index has no name.
+    The file's comments name the classes; ValueError when one has no name.
     """
     words = [comment.split(maxsplit=2) for comment in comments]
     names = {
@@ -49,9 +42,6 @@ def doubt_class_ids(scan: Scan) -> None:
 
     The floor is 2 in NYU40, and 1 where ScanNet's or S3DIS' classes are
     counted from 0.
-
-    Args:
-        scan (Scan): With z up; gets the note.
     """
     if scan.semantic is None:
         return

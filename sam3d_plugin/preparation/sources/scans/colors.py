@@ -32,15 +32,8 @@ _SIXTEEN_BIT = 65535
 def find_colors(
         properties: Mapping[str,
                             np.ndarray]) -> Tuple[Optional[np.ndarray], List]:
-    """Colors among the properties of points.
-
-    Args:
-        properties (Mapping[str, np.ndarray]): (N,) values by name.
-
-    Returns:
-        Tuple[Optional[np.ndarray], List]: (N, 3) in the scale of the file,
-        None where there are none, and the names that they come from.
-    """
+    """Colors (N, 3) among (N,) properties, in the scale of the file, and the
+    names that they come from; None and no names without any."""
     names: Dict[str, str] = {}
     for name in properties:
         names.setdefault(name.lower(), name)
@@ -83,15 +76,8 @@ def is_packed(values: np.ndarray) -> bool:
 
 
 def unpack_colors(packed: np.ndarray) -> np.ndarray:
-    """Take apart colors in four bytes, as the Point Cloud Library has them.
-
-    Args:
-        packed (np.ndarray): (N,) integers 0xRRGGBB, or float32 of the same
-            bytes.
-
-    Returns:
-        np.ndarray: (N, 3) uint8.
-    """
+    """(N, 3) uint8 of colors in four bytes, as the Point Cloud Library has
+    them: integers 0xRRGGBB, or float32 of the same bytes."""
     if packed.dtype.kind == 'f':
         packed = packed.astype(np.float32).view(np.uint32)
     bits = packed.astype(np.int64)
@@ -100,21 +86,12 @@ def unpack_colors(packed: np.ndarray) -> np.ndarray:
 
 
 def scale_colors(rgb: np.ndarray) -> Tuple[np.ndarray, str]:
-    """Bring colors of any usual scale to 0 to 255.
+    """Bring (N, 3) or (N, 4) colors of any usual scale to 0 to 255.
 
-    The scale follows from kind and range of the values: 0 to 1 for floats,
-    0 to 255, and 0 to 65,535. A few values just over the end of a scale are
-    cut off.
-
-    Args:
-        rgb (np.ndarray): (N, 3) or (N, 4); a fourth channel is left out.
-
-    Returns:
-        Tuple[np.ndarray, str]: (N, 3) float32 from 0 to 255, and a note, ''
-        where nothing was done.
-
-    Raises:
-        ValueError: When the values fit no scale; it says the range.
+    The scale follows from kind and range of the values: 0 to 1 for floats, 0
+    to 255, and 0 to 65,535. A few values just over the end of a scale are cut
+    off, a fourth channel is left out. Returns (N, 3) float32 and a note, ''
+    where nothing was done. ValueError when the values fit no scale.
     """
     notes = []
     if rgb.ndim == 2 and rgb.shape[1] == 4:

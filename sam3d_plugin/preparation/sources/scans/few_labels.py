@@ -14,10 +14,9 @@ from typing import Any, Dict, Iterable, List, Sequence, Tuple
 import numpy as np
 
 from ....store import atomic_write
-from ....store.errors import BROKEN_PICKLE
-from .infos import label_weights, resampled_indices
+from ....store.files import write_bytes
+from .infos import read_infos, segmentation_files
 from .scan import MAX_NYU40_ID, SEGMENTATION_IDS, ScanError
-from .source_files import brief
 
 PERCENTAGES = (1, 5, 10, 20)
 _POINT_BYTES = 4
@@ -29,19 +28,10 @@ _SEGMENTATION: Dict[str, Tuple[Sequence[int], int]] = dict(
 
 def choose_scans(names: Sequence[str], percentage: float,
                  seed: int) -> List[str]:
-    """Choose the scans that keep their labels.
+    """Sorted names of the scans that keep their labels.
 
-    Args:
-        names (Sequence[str]): Scans of the training set, all different.
-        percentage (float): Of the scans, above 0, at most 100.
-        seed (int): Another seed, other scans.
-
-    Returns:
-        List[str]: Sorted names.
-
-    Raises:
-        ScanError: When there is no scan, one is there twice, or the
-            percentage is out of range.
+    ScanError when there is no scan, one is there twice, or the percentage is
+    not above 0 and at most 100.
     """
     if not names or len(set(names)) < len(names):
         raise ScanError('a list needs scans, each of them once; got '
@@ -62,21 +52,8 @@ def list_suffixes(percentage: float, seed: int) -> List[str]:
 
 def write_name_list(source: Path, out: Path, percentage: float,
                     seed: int) -> List[Path]:
-    """Write a list of names, such as of scannetv2_train.txt.
-
-    Args:
-        source (Path): One name in a line.
-        out (Path): Folder.
-        percentage (float): See :func:`choose_scans`.
-        seed (int): See :func:`choose_scans`.
-
-    Returns:
-        List[Path]: The new list, under each of its names.
-
-    Raises:
-        ScanError: When a list of that name holds other scans, or see
-            :func:`choose_scans`.
-    """
+    """Write a list of names, such as of scannetv2_train.txt, under each of its
+    names; ScanError when one exists with other scans."""
     chosen = choose_scans(source.read_text().split(), percentage, seed)
     paths = [
         out / f'{source.stem}{suffix}.txt'
@@ -94,24 +71,13 @@ def write_name_list(source: Path, out: Path, percentage: float,
 def write_infos(source: Path, percentage: float, seed: int) -> List[Path]:
     """Write the infos of few labeled scans beside those of all.
 
-    Args:
-        source (Path): Infos, such as ``scannet_infos_train.pkl``. Where its
-            scans have semantic masks, the two arrays of ``seg_info`` that
-            mmdet3d's segmentation reads are written too.
-        percentage (float): See :func:`choose_scans`.
-        seed (int): See :func:`choose_scans`.
-
-    Returns:
-        List[Path]: The new infos, under each of their names.
-
-    Raises:
-        ScanError: When the infos are not of mmdet3d 1.1, are there already
-            with other scans, or see :func:`choose_scans`.
+    Where the scans have semantic masks, the two arrays of ``seg_info`` that
+    mmdet3d's segmentation reads are written too. Returns the new infos, under
+    each of their names. ScanError when they exist with other scans.
     """
-    content = _read_infos(source)
-    infos = {_scan_of(info): info for info in content['data_list']}
-    chosen = choose_scans([_scan_of(i) for i in content['data_list']],
-                          percentage, seed)
+    content, scans = read_infos(source)
+    infos = dict(zip(scans, content['data_list']))
+    chosen = choose_scans(scans, percentage, seed)
     content['data_list'] = [infos[name] for name in chosen]
     suffixes = list_suffixes(percentage, seed)
     paths = [
@@ -120,32 +86,17 @@ def write_infos(source: Path, percentage: float, seed: int) -> List[Path]:
     ]
     for path in paths:
         if path.is_file():
-            old = _read_infos(path)['data_list']
-            _refuse_others(path, map(_scan_of, old), chosen)
-    arrays = {}
+            _refuse_others(path, read_infos(path)[1], chosen)
+    counted = None
     if (source.parent / 'seg_info').is_dir():
-        arrays = _seg_info(source, content)
+        counted = _count_points(source, content)
     for path, suffix in zip(paths, suffixes):
         split = source.stem.split('_infos_')[-1] + suffix
-        for name, array in arrays.items():
-            target = source.parent / 'seg_info' / f'{split}_{name}.npy'
-            with atomic_write(target) as file:
-                np.save(file, array)
-        with atomic_write(path) as file:
-            pickle.dump(content, file)
+        files = segmentation_files(split, *counted) if counted else {}
+        files[path.name] = pickle.dumps(content)
+        for name, data in files.items():
+            write_bytes(source.parent / name, data)
     return paths
-
-
-def _read_infos(path: Path) -> Dict[str, Any]:
-    """Read infos of mmdet3d 1.1; raise ScanError for other files."""
-    try:
-        content = pickle.loads(path.read_bytes())
-        for info in content['data_list']:
-            _scan_of(info)
-    except BROKEN_PICKLE as error:
-        raise ScanError(f'{path} is not an info file of mmdet3d 1.1 '
-                        f'({brief(error)})') from error
-    return content
 
 
 def _refuse_others(path: Path, names: Iterable[str],
@@ -161,23 +112,10 @@ def _refuse_others(path: Path, names: Iterable[str],
             'it, or choose other --seeds')
 
 
-def _scan_of(info: Dict[str, Any]) -> str:
-    return Path(info['lidar_points']['lidar_path']).stem
-
-
-def _seg_info(source: Path, content: Dict[str, Any]) -> Dict[str, np.ndarray]:
-    """Class weights and how often each scan is drawn, by name.
-
-    Args:
-        source (Path): The infos, beside the folders of points and masks.
-        content (Dict[str, Any]): Of the new infos.
-
-    Returns:
-        Dict[str, np.ndarray]: As mmdet3d names them behind the split.
-
-    Raises:
-        ScanError: When the classes of the data set are unknown.
-    """
+def _count_points(
+        source: Path, content: Dict[str,
+                                    Any]) -> Tuple[np.ndarray, List[int], int]:
+    """Arguments of :func:`segmentation_files`, from points and masks."""
     dataset = content.get('metainfo', {}).get('dataset')
     if dataset not in _SEGMENTATION:
         raise ScanError(
@@ -195,6 +133,4 @@ def _seg_info(source: Path, content: Dict[str, Any]) -> Dict[str, np.ndarray]:
         labels = np.fromfile(mask, np.int64)
         counts += np.bincount(
             labels.clip(0, MAX_NYU40_ID), minlength=MAX_NYU40_ID + 1)
-    return dict(
-        label_weight=label_weights(counts[list(classes)]),
-        resampled_scene_idxs=resampled_indices(num_points, points_per_sample))
+    return counts[list(classes)], num_points, points_per_sample

@@ -52,20 +52,11 @@ def alignment_file(path: Path) -> Path:
 
 def read_axis_align(path: Path, arrays: Dict[str, np.ndarray],
                     notes: List[str]) -> np.ndarray:
-    """The matrix that makes a scan's walls parallel to the axes.
+    """(4, 4) that makes a scan's walls parallel to the axes.
 
-    Args:
-        path (Path): File of the scan.
-        arrays (Dict[str, np.ndarray]): Its arrays;
-            ``axis_align_matrix`` is used if present.
-        notes (List[str]): Gets a line when a matrix is found beside it.
-
-    Returns:
-        np.ndarray: (4, 4), the identity for scans without.
-
-    Raises:
-        ScanError: When it is not a rotation about z with a translation, which
-            is all that mmdet3d's GlobalAlignment takes.
+    It is an array of the scan or in the file beside it, else the identity.
+    ScanError when it is not a rotation about z with a translation, which is
+    all that mmdet3d's GlobalAlignment takes.
     """
     beside = alignment_file(path)
     if 'axis_align_matrix' in arrays:
@@ -109,17 +100,7 @@ def _read_matrix(path: Path) -> np.ndarray:
 def to_meters_z_up(scan: Scan, scale: float, up: str) -> Scan:
     """Scale and turn the coordinates and boxes of a scan.
 
-    Args:
-        scan (Scan): In the file's units and axes.
-        scale (float): Meters per unit.
-        up (str): Axis that points up, one of ``UP_AXES``.
-
-    Returns:
-        Scan: In meters with z up.
-
-    Raises:
-        ScanError: When the scan also has an alignment, which is defined for
-            z up only.
+    ScanError when it also has an alignment, which is defined for z up only.
     """
     if not 0 < scale < np.inf:
         raise ScanError(f'invalid --scale {scale:g}: must be positive')
@@ -142,16 +123,11 @@ def to_meters_z_up(scan: Scan, scale: float, up: str) -> Scan:
 
 
 def check_rounding(scan: Scan) -> None:
-    """Check coordinates for lost decimals.
+    """Check coordinates in meters for lost decimals.
 
     That happens where programs write large ones as float32, with six digits,
-    or as integers.
-
-    Args:
-        scan (Scan): In meters; gets a note where decimals are scarce.
-
-    Raises:
-        ScanError: When they are on steps of 5 cm and more.
+    or as integers. ScanError when they are on steps of 5 cm and more; a note
+    where decimals are scarce.
     """
     if scan.step < _ROUGH:
         return
@@ -163,16 +139,8 @@ def check_rounding(scan: Scan) -> None:
 
 
 def check_steps(xyz: np.ndarray, scale: float, path: Path) -> None:
-    """Check points for coarse rounding.
-
-    Args:
-        xyz (np.ndarray): (N, 3) as in the file.
-        scale (float): Meters per unit.
-        path (Path): The file, for the error.
-
-    Raises:
-        ScanError: When the steps are large for the size of the scan.
-    """
+    """ScanError when the steps of rounding are large for the scan's size;
+    ``xyz`` as in the file, ``scale`` in meters per unit."""
     xyz = xyz[np.isfinite(xyz).all(axis=1)]
     step = find_step(xyz, scale)
     if step > 0 and step > _COARSE_SHARE * scale * np.median(
@@ -183,15 +151,8 @@ def check_steps(xyz: np.ndarray, scale: float, path: Path) -> None:
 
 
 def find_step(xyz: np.ndarray, scale: float) -> float:
-    """The step to which the coordinates of a scan are rounded.
-
-    Args:
-        xyz (np.ndarray): (N, 3) as in the file.
-        scale (float): Meters per unit.
-
-    Returns:
-        float: Meters; 0 if unknown.
-    """
+    """The step to which (N, 3) coordinates are rounded, meters; 0 if
+    unknown."""
     if len(xyz) < _FEW_POINTS:
         return 0.
     steps = [rounding_step(values) for values in xyz.T]
@@ -201,15 +162,10 @@ def find_step(xyz: np.ndarray, scale: float) -> float:
 
 
 def rounding_step(values: np.ndarray) -> float:
-    """The step to which numbers were rounded.
+    """The step to which numbers were rounded; 0 if unknown.
 
-    Args:
-        values (np.ndarray): (N,) numbers.
-
-    Returns:
-        float: The largest of 1 for integers, 0.1 for those with one
-        decimal, and the precision of float16 or float32 for such numbers; 0
-        if unknown.
+    The largest of 1 for integers, 0.1 for those with one decimal, and the
+    precision of float16 or float32 for such numbers.
     """
     values = np.asarray(values)
     exact = values.astype(np.float64)
@@ -225,14 +181,9 @@ def rounding_step(values: np.ndarray) -> float:
 
 
 def check_units(scan: Scan) -> None:
-    """Check that a scan can be a room in meters.
+    """ScanError unless a scan can be a room in meters.
 
-    Args:
-        scan (Scan): With the coordinates as they would be stored; gets a
-            note if other units are as likely as meters.
-
-    Raises:
-        ScanError: When its size or stray points say so.
+    Gets a note if other units are as likely as meters.
     """
     lengths = robust_lengths(scan.xyz)
     size = float(lengths.max())
@@ -265,14 +216,8 @@ def move_near_origin(scan: Scan) -> Scan:
     """Take a large offset out of coordinates before they become float32.
 
     Coordinates of maps, such as UTM, are so large that float32 keeps half a
-    meter of them.
-
-    Args:
-        scan (Scan): Coordinates in float64, meters.
-
-    Returns:
-        Scan: As given, or with an integer number of meters subtracted, which
-        ``offset`` and ``aligned_offset`` hold and a note says.
+    meter of them. An integer number of meters is subtracted, which ``offset``
+    and ``aligned_offset`` hold and a note says.
     """
     if np.abs(scan.xyz).max() <= LARGEST_OFFSET:
         return scan
@@ -298,15 +243,8 @@ def move_near_origin(scan: Scan) -> Scan:
 
 
 def check_up_axis(scan: Scan) -> None:
-    """Check that the floor is at the low end of z.
-
-    Args:
-        scan (Scan): With the coordinates as they would be stored; gets a
-            note if nothing can be told.
-
-    Raises:
-        ScanError: When :func:`estimate_up` finds another axis.
-    """
+    """ScanError unless the floor is at the low end of z; a note if nothing can
+    be told."""
     up = estimate_up(scan.xyz)
     if up is None:
         scan.notes.append('cannot tell what points up; it has to be z, see '

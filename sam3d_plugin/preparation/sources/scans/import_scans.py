@@ -51,21 +51,11 @@ class ImportOptions:
 
 def import_scans(options: ImportOptions,
                  console: Optional[Console] = None) -> Dict[str, Path]:
-    """Import a folder of scans.
+    """Import a folder of scans; returns the infos file of each split.
 
     The infos are written last, so that an interrupted import leaves none and
-    can be started again.
-
-    Args:
-        options (ImportOptions): What the user asks for.
-        console (Optional[Console]): Where to say what was done; also shows
-            the progress if it is a terminal and CI is not set.
-
-    Returns:
-        Dict[str, Path]: The infos file of each split.
-
-    Raises:
-        ScanError: When anything is wrong with a scan, a list or a folder.
+    can be started again. The console also shows the progress if it is a
+    terminal and CI is not set.
     """
     console = console or Console(soft_wrap=True, markup=False, highlight=False)
     scans = find_scans(options.source)
@@ -119,31 +109,16 @@ def prepare_scan(path: Path, options: ImportOptions) -> Scan:
 
 def check_regions(scans: Sequence[StoredScan],
                   region_key: Optional[str]) -> None:
-    """Check that a scan has the ``--region-key``.
-
-    Args:
-        scans (Sequence[StoredScan]): All scans.
-        region_key (Optional[str]): What the user asked for.
-
-    Raises:
-        ScanError: When it was asked for and is nowhere.
-    """
+    """ScanError when no scan has the ``--region-key`` that was asked for."""
     if region_key and not any('pts_region_path' in s.info for s in scans):
         raise ScanError(f'no scan has an array or vertex property '
                         f'{region_key!r}, which --region-key names')
 
 
 def check_output(out: Path, overwrite: bool) -> None:
-    """Create the output folder.
+    """Create the output folder; ScanError when it holds other things.
 
     What an interrupted import left (arrays, no infos) is not an obstacle.
-
-    Args:
-        out (Path): Folder of the data set.
-        overwrite (bool): Whether its files may be replaced.
-
-    Raises:
-        ScanError: When it holds other things or cannot be written to.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -6,16 +6,20 @@ mmdet3d's configs give as ``data_prefix``.
 
 Shapes: N points, R boxes.
 """
+import io
 import pickle
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Dict, Iterable, List, Sequence, Tuple
 
 import numpy as np
 
-from ....store import atomic_write, encode_region_file
+from ....store import encode_region_file
+from ....store.errors import BROKEN_PICKLE, StoreError
+from ....store.files import BackendArgs, PathLike, read_bytes, write_bytes
 from .scan import (CLASS_NAMES, DETECTION_CLASSES, MAX_NYU40_ID,
                    SEGMENTATION_IDS, Scan)
+from .source_files import brief
 
 # Folders of a data set, as mmdet3d's configs name them, and ours.
 FOLDERS = ('points', 'instance_mask', 'semantic_mask', 'regions', 'seg_info')
@@ -53,16 +57,9 @@ class StoredScan:
 
 
 def scan_files(scan: Scan) -> Dict[str, bytes]:
-    """The arrays of a scan as files.
+    """The arrays of a scan as files, by path relative to the data set.
 
-    Args:
-        scan (Scan): With masks and boxes.
-
-    Returns:
-        Dict[str, bytes]: Content by path relative to the data set.
-
-    Raises:
-        ValueError: When its region ids cannot be stored.
+    ValueError when its region ids cannot be stored.
     """
     assert scan.semantic is not None and scan.instance is not None
     points = np.concatenate([scan.xyz, scan.rgb], axis=1).astype('<f4')
@@ -80,14 +77,7 @@ def scan_files(scan: Scan) -> Dict[str, bytes]:
 
 
 def describe_scan(scan: Scan) -> StoredScan:
-    """Infos of a scan.
-
-    Args:
-        scan (Scan): With masks and boxes.
-
-    Returns:
-        StoredScan: For the infos and ``seg_info``.
-    """
+    """Infos of a scan, for the infos and ``seg_info``."""
     assert scan.semantic is not None
     counts = np.bincount(scan.semantic, minlength=MAX_NYU40_ID + 1)
     return StoredScan(
@@ -97,31 +87,17 @@ def describe_scan(scan: Scan) -> StoredScan:
 
 
 def store_scan(scan: Scan, out: Path) -> StoredScan:
-    """Write the arrays of a scan.
-
-    Args:
-        scan (Scan): With masks and boxes.
-        out (Path): Folder of the data set.
-
-    Returns:
-        StoredScan: For the infos and ``seg_info``.
-    """
+    """Write the arrays of a scan, and describe it."""
     for name, content in scan_files(scan).items():
-        with atomic_write(out / name) as file:
-            file.write(content)
+        write_bytes(out / name, content)
     return describe_scan(scan)
 
 
 def scene_info(scan: Scan) -> Dict[str, Any]:
     """The entry of a scan in ``data_list``.
 
-    Args:
-        scan (Scan): With boxes.
-
-    Returns:
-        Dict[str, Any]: Names of its files, its alignment and its instances;
-        with ``pts_region_path`` when it has regions, and ``offset``, meters
-        to add to the stored points, when one was subtracted.
+    With ``pts_region_path`` when it has regions, and ``offset``, meters to add
+    to the stored points, when one was subtracted.
     """
     assert scan.boxes is not None and scan.box_classes is not None
     labels = {number: label for label, number in enumerate(CLASS_NAMES)}
@@ -141,55 +117,80 @@ def scene_info(scan: Scan) -> Dict[str, Any]:
     return info
 
 
+def read_infos(
+        path: PathLike,
+        backend_args: BackendArgs = None) -> Tuple[Dict[str, Any], List[str]]:
+    """An infos file of mmdet3d 1.x, and the names of its scans.
+
+    It is a pickle, since mmdet3d reads it so: only one of one's own.
+    StoreError for files of another form.
+    """
+    content = read_bytes(path, backend_args)
+    try:
+        infos = pickle.loads(content)
+        return infos, [
+            PurePosixPath(info['lidar_points']['lidar_path']).stem
+            for info in infos['data_list']
+        ]
+    except BROKEN_PICKLE as error:
+        raise StoreError(
+            f'{path} does not hold infos of mmdet3d 1.x '
+            f'({brief(error)}); prepare the scans again') from (error)
+
+
 def info_path(out: Path, split: str) -> Path:
     """Path of the infos of a split, as mmdet3d's configs name it."""
     return out / f'scannet_infos_{split}.pkl'
 
 
 def write_split(out: Path, split: str, scans: Sequence[StoredScan]) -> Path:
-    """Write the infos and the ``seg_info`` of one split.
+    """Write the infos and the ``seg_info`` of one split; returns the infos."""
+    files = segmentation_files(
+        split, np.sum([scan.class_counts for scan in scans], axis=0),
+        [scan.num_points for scan in scans])
+    path = info_path(out, split)
+    files[path.name] = encode_infos('scannet', DETECTION_CLASSES,
+                                    [scan.info for scan in scans])
+    for name, content in files.items():
+        write_bytes(out / name, content)
+    return path
 
-    Args:
-        out (Path): Folder of the data set.
-        split (str): Name of the split, as in ``scannet_infos_train.pkl``.
-        scans (Sequence[StoredScan]): Its scans, in order.
 
-    Returns:
-        Path: The infos file.
-    """
-    arrays = dict(
-        label_weight=label_weights(
-            np.sum([scan.class_counts for scan in scans], axis=0)),
-        resampled_scene_idxs=resampled_indices(
-            [scan.num_points for scan in scans]))
-    for name, array in arrays.items():
-        with atomic_write(out / 'seg_info' / f'{split}_{name}.npy') as file:
-            np.save(file, array)
+def encode_infos(dataset: str, classes: Iterable[str],
+                 data_list: List[Dict[str, Any]]) -> bytes:
+    """An infos file of mmdet3d 1.1; labels are indices of the classes."""
     metainfo = dict(
         categories={
             name: i
-            for i, name in enumerate(DETECTION_CLASSES)
+            for i, name in enumerate(classes)
         },
-        dataset='scannet',
+        dataset=dataset,
         info_version='1.1')
-    path = info_path(out, split)
-    with atomic_write(path) as file:
-        pickle.dump(
-            dict(metainfo=metainfo, data_list=[scan.info for scan in scans]),
-            file)
-    return path
+    return pickle.dumps(dict(metainfo=metainfo, data_list=data_list))
+
+
+def segmentation_files(
+        split: str,
+        class_counts: np.ndarray,
+        num_points: List[int],
+        points_per_sample: int = _POINTS_PER_SAMPLE) -> Dict[str, bytes]:
+    """The two arrays of ``seg_info`` that mmdet3d's segmentation reads."""
+    arrays = dict(
+        label_weight=label_weights(class_counts),
+        resampled_scene_idxs=resampled_indices(num_points, points_per_sample))
+    files = {}
+    for name, array in arrays.items():
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        files[f'seg_info/{split}_{name}.npy'] = buffer.getvalue()
+    return files
 
 
 def label_weights(class_counts: np.ndarray) -> np.ndarray:
     """Weights of the segmentation classes, 1 / log(1.2 + share).
 
-    The rule of PointNet++'s ScanNet loader, which mmdet3d follows.
-
-    Args:
-        class_counts (np.ndarray): (20,) points per class.
-
-    Returns:
-        np.ndarray: (20,) float32; all equal where nothing is labeled.
+    The rule of PointNet++'s ScanNet loader, which mmdet3d follows; float32,
+    all equal where nothing is labeled.
     """
     counts = np.asarray(class_counts, dtype=np.float32)
     shares = counts / max(counts.sum(), 1)
@@ -199,15 +200,9 @@ def label_weights(class_counts: np.ndarray) -> np.ndarray:
 def resampled_indices(
         num_points: List[int],
         points_per_sample: int = _POINTS_PER_SAMPLE) -> np.ndarray:
-    """Each scan's index, once per sample that its points make.
+    """Each scan's index, int32, once per sample that its points make.
 
-    Args:
-        num_points (List[int]): Points of each scan.
-        points_per_sample (int): Of mmdet3d's config; 8,192 of ScanNet's.
-
-    Returns:
-        np.ndarray: Sorted int32 indices; every scan is in it, also those of
-        fewer points than a sample.
+    Every scan is in it, also those of fewer points than a sample.
     """
     repeats = [max(round(n / points_per_sample), 1) for n in num_points]
     return np.repeat(np.arange(len(repeats)), repeats).astype(np.int32)

@@ -21,16 +21,8 @@ _SMALLEST_SIZE = 1e-3
 def complete_labels(scan: Scan) -> Scan:
     """Give a scan the masks and boxes that follow from what it has.
 
-    Args:
-        scan (Scan): With boxes, masks, both, or none.
-
-    Returns:
-        Scan: With ``semantic``, ``instance``, ``boxes`` and ``box_classes``;
-        notes say where they come from.
-
-    Raises:
-        ScanError: When a box is outside the scan, there are over 64, or
-            instances have no class.
+    Notes say where they come from. ScanError when a box is outside the scan,
+    there are over 64, or instances have no class.
     """
     if scan.boxes is None:
         scan = _boxes_from_masks(scan)
@@ -47,14 +39,7 @@ def complete_labels(scan: Scan) -> Scan:
 
 
 def check_boxes_inside(scan: Scan) -> None:
-    """Check that boxes are in the scan; note those without points.
-
-    Args:
-        scan (Scan): With boxes.
-
-    Raises:
-        ScanError: When a box does not touch the scan's extent.
-    """
+    """ScanError when a box is outside the scan; a note on empty ones."""
     assert scan.boxes is not None
     xyz = scan.aligned_xyz
     low, high = xyz.min(axis=0), xyz.max(axis=0)
@@ -83,17 +68,10 @@ def _points_in_boxes(xyz: np.ndarray,
 def smallest_box(xyz: np.ndarray,
                  boxes: np.ndarray,
                  allowed: Optional[np.ndarray] = None) -> np.ndarray:
-    """Index of the smallest box that holds each point.
+    """(N,) int64 index of the smallest box that holds each point, or -1.
 
-    Args:
-        xyz (np.ndarray): (N, 3) meters, frame of the boxes.
-        boxes (np.ndarray): (R, 6) center and size, meters.
-        allowed (Optional[np.ndarray]): (R, N) bool, which box may take which
-            point.
-
-    Returns:
-        np.ndarray: (N,) int64 from 0, -1 for points in no box. Of boxes of
-        equal volume the first takes the point.
+    ``allowed`` (R, N) bool says which box may take which point. Of boxes of
+    equal volume the first takes the point.
     """
     found = np.full(len(xyz), -1, dtype=np.int64)
     masks = list(_points_in_boxes(xyz, boxes))
@@ -154,17 +132,11 @@ def _boxes_from_masks(scan: Scan) -> Scan:
 
 def instance_boxes(xyz: np.ndarray, instance: np.ndarray,
                    semantic: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Extents of the instances of the 18 detection classes.
+    """(R, 6) centers and sizes, and (R,) NYU40 ids, of the instances of the 18
+    detection classes in order of their ids.
 
-    Args:
-        xyz (np.ndarray): (N, 3) meters, aligned frame.
-        instance (np.ndarray): (N,) ids, 0 = in no instance.
-        semantic (np.ndarray): (N,) NYU40 ids; an instance has the class of
-            most of its points.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: (R, 6) geometric centers and sizes, in
-        order of the instance ids, and (R,) NYU40 ids.
+    ``xyz`` is in meters, aligned frame. An instance has the class of most of
+    its points, its box is their extent.
     """
     boxes: List[np.ndarray] = []
     classes: List[int] = []

@@ -63,21 +63,14 @@ class _End:
 
 
 def estimate_up(xyz: np.ndarray) -> Optional[str]:
-    """Detect the up axis of a scan.
+    """The up axis of a scan (N, 3) in meters, such as ``'-y'``, or None.
 
-    A floor is a level under at least half of the scan, with
-    furniture above it, while nothing of the kind is at the other end or
-    along the other axes. If the other end is as full (a ceiling), or if the
-    answer is -z, the side with the furniture is down. An answer other than z
-    and -z needs a scan that is longer along z than rooms are high, since one
-    view of a wall looks like a floor.
-
-    Args:
-        xyz (np.ndarray): (N, 3) meters.
-
-    Returns:
-        Optional[str]: ``'z'``, ``'-z'``, ``'x'``, ``'-x'``, ``'y'``,
-        ``'-y'``, or None.
+    A floor is a level under at least half of the scan, with furniture above
+    it, while nothing of the kind is at the other end or along the other axes.
+    If the other end is as full (a ceiling), or if the answer is -z, the side
+    with the furniture is down. An answer other than z and -z needs a scan that
+    is longer along z than rooms are high, since one view of a wall looks like
+    a floor.
     """
     if len(xyz) < 100 or not np.isfinite(xyz).all():
         return None
@@ -110,16 +103,8 @@ def estimate_up(xyz: np.ndarray) -> Optional[str]:
 def _is_fuller(xyz: np.ndarray, ends: Dict[str, _End], up: str) -> bool:
     """Whether furniture stands on this end rather than on one beside it.
 
-    A room that is tilted about the normal of a wall has that wall along
-    an axis, while its floor is along none. Its floor is found by turning.
-
-    Args:
-        xyz (np.ndarray): (N, 3) thinned points, meters.
-        ends (Dict[str, _End]): Of these points.
-        up (str): What seems to point up.
-
-    Returns:
-        bool: False if any full end beside it has more furniture.
+    A room that is tilted about the normal of a wall has that wall along an
+    axis, while its floor is along none. Its floor is found by turning.
     """
     i = 'xyz'.index(up[-1])
     this, that = ends[up], ends[up[1:] if up[0] == '-' else f'-{up}']
@@ -159,15 +144,7 @@ def _thin_out(xyz: np.ndarray) -> np.ndarray:
 
 
 def _ends(xyz: np.ndarray, axis: int) -> Tuple[_End, _End]:
-    """The low and the high end of an axis.
-
-    Args:
-        xyz (np.ndarray): (N, 3) thinned points, meters.
-        axis (int): 0, 1 or 2.
-
-    Returns:
-        Tuple[_End, _End]: Low, high.
-    """
+    """The low and the high end of an axis of thinned points, meters."""
     x, y, z = lengths = np.ptp(xyz, axis=0) + _LEVEL
     spacing = np.sqrt(2 * (x * y + y * z + z * x) / len(xyz))
     cell = max(2 * _LEVEL, 2 * spacing)
@@ -195,28 +172,17 @@ def _end(fill: np.ndarray, count: int) -> _End:
 
 
 def robust_lengths(xyz: np.ndarray) -> np.ndarray:
-    """Lengths of a scan along the axes without stray points.
-
-    Args:
-        xyz (np.ndarray): (N, 3).
-
-    Returns:
-        np.ndarray: (3,) in the unit of the scan, between the 2nd and the 98th
-        percentile.
-    """
+    """(3,) lengths of a scan along the axes without stray points: between the
+    2nd and the 98th percentile."""
     return np.ptp(np.percentile(xyz, _INNER, axis=0), axis=0)
 
 
 def plausible_units(xyz: np.ndarray) -> List[float]:
     """Meters per unit that would make a scan a room.
 
-    Args:
-        xyz (np.ndarray): (N, 3) in any unit.
-
-    Returns:
-        List[float]: ``[1.0]`` for a scan that can be in meters. Otherwise the
-        ``UNITS`` that give one of the lengths the height of a room; without
-        any, those that give a plausible size.
+    ``[1.0]`` for a scan that can be in meters. Otherwise the ``UNITS`` that
+    give one of the lengths the height of a room; without any, those that give
+    a plausible size.
     """
     lengths = robust_lengths(xyz)
     longest = float(lengths.max())
@@ -233,14 +199,10 @@ def plausible_units(xyz: np.ndarray) -> List[float]:
 
 
 def may_be_hall(xyz: np.ndarray) -> bool:
-    """Whether a scan is higher than rooms are.
+    """Whether a scan with z up is higher than rooms are.
 
-    Args:
-        xyz (np.ndarray): (N, 3), z up.
-
-    Returns:
-        bool: True for what is a hall or a house in meters, or a room in feet
-        or decimeters. They look the same, so this is a doubt.
+    True for a hall or a house in meters, or a room in feet or decimeters. They
+    look the same, so this is a doubt.
     """
     x, y, z = robust_lengths(xyz)
     return bool(z >= _HALL_HEIGHT and min(x, y) >= _HALL_LENGTH)
@@ -249,16 +211,10 @@ def may_be_hall(xyz: np.ndarray) -> bool:
 def find_stray(xyz: np.ndarray,
                extents: float,
                are_many: bool = False) -> np.ndarray:
-    """Points far from all others.
+    """(N,) bool, points far from all others.
 
-    Args:
-        xyz (np.ndarray): (N, 3).
-        extents (float): How far, in longest sides of the scan between the
-            2nd and the 98th percentile.
-        are_many (bool): Whether to take the 10th and the 90th percentile.
-
-    Returns:
-        np.ndarray: (N,) bool.
+    That is so many longest sides of the scan, between the 2nd and the 98th
+    percentile (the 10th and the 90th if they may be many).
     """
     low, high = np.percentile(xyz, _INNERMOST if are_many else _INNER, axis=0)
     reach = extents * max(float((high - low).max()), 1e-9)

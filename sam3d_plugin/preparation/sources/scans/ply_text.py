@@ -28,21 +28,10 @@ def read_ply(
     """Read a PLY file, also with comments or numbers that plyfile refuses.
 
     Comments in any encoding, byte order marks, any line ends, empty lines,
-    decimal commas and Microsoft's spellings of NaN are understood.
-
-    Args:
-        path (Union[str, Path]): Local file.
-        list_lengths (Optional[Dict[str, Dict[str, int]]]): Length of list
-            properties by element, with which plyfile need not read row by
-            row.
-
-    Returns:
-        PlyData: Its elements.
-
-    Raises:
-        ValueError: When it is not a PLY file, has more or fewer rows than it
-            says, or numbers with commas.
-        PlyParseError: When it is damaged otherwise.
+    decimal commas and Microsoft's spellings of NaN are understood. With
+    lengths of list properties by element, plyfile need not read row by row.
+    ValueError when it is not a PLY file, has more or fewer rows than it says,
+    or numbers with commas; PlyParseError when it is damaged otherwise.
     """
     original = Path(path).read_bytes()
     header, body = _split(original)
@@ -66,11 +55,7 @@ def read_ply(
 
 
 def _split(content: bytes) -> Tuple[bytes, bytes]:
-    """The header of a PLY file in plain ASCII, and what follows it.
-
-    Raises:
-        ValueError: See :func:`read_ply`.
-    """
+    """The header of a PLY file in plain ASCII, and what follows it."""
     content = content.removeprefix(codecs.BOM_UTF8)
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         content = content.decode('utf-16', 'replace').encode()

@@ -105,16 +105,8 @@ def without_invalid_points(
 
 def _find_placeholders(xyz: np.ndarray,
                        is_valid: np.ndarray) -> Tuple[np.ndarray, int]:
-    """Points at a position that far too many share.
-
-    Args:
-        xyz (np.ndarray): (N, 3).
-        is_valid (np.ndarray): (N,) bool, points to look at.
-
-    Returns:
-        Tuple[np.ndarray, int]: (N,) bool, and how many other points are at
-        the position of an earlier one.
-    """
+    """(N,) bool, points at a position that far too many share, and how many
+    other points are at the position of an earlier one."""
     index = np.flatnonzero(is_valid)
     _, inverse, counts = np.unique(
         xyz[index], axis=0, return_inverse=True, return_counts=True)
@@ -128,14 +120,8 @@ def _find_placeholders(xyz: np.ndarray,
 
 
 def _find_shared(xyz: np.ndarray) -> np.ndarray:
-    """Points far away whose coordinate far too many have, such as -9999.
-
-    Args:
-        xyz (np.ndarray): (N, 3).
-
-    Returns:
-        np.ndarray: (N,) bool.
-    """
+    """(N,) bool, points far away whose coordinate far too many have, such as
+    -9999."""
     mask = np.zeros(len(xyz), dtype=bool)
     is_far = find_stray(xyz, _FAR_EXTENTS, are_many=True)
     limit = max(_MANY_AT_ONE_PLACE, _SHARE_AT_ONE_PLACE * len(xyz))
@@ -152,20 +138,9 @@ def read_colors(arrays: Dict[str, np.ndarray],
                 without_color: bool,
                 notes: List[str],
                 others: Sequence[str] = ()) -> np.ndarray:
-    """Colors of the points, mid-gray where they cannot be read.
+    """(N, 3) float32 colors, 0 to 255; mid-gray where they cannot be read.
 
-    Args:
-        arrays (Dict[str, np.ndarray]): Arrays of the scan.
-        path (Path): Its file, for messages.
-        without_color (bool): Whether a scan without usable colors passes.
-        notes (List[str]): Receives what was done.
-        others (Sequence[str]): What else the file holds, for messages.
-
-    Returns:
-        np.ndarray: (N, 3) float32, 0 to 255.
-
-    Raises:
-        ScanError: When there are no usable colors and there must be.
+    ScanError when there are no usable colors, unless ``without_color``.
     """
     if 'rgb' in arrays:
         try:
@@ -198,8 +173,8 @@ def _whole(values: np.ndarray, field: str, path: Path) -> np.ndarray:
     return np.round(values).astype(np.int64)
 
 
-def _read_ids(arrays: Dict[str, np.ndarray], field: str, path: Path,
-              notes: List[str]) -> Optional[np.ndarray]:
+def read_ids(arrays: Dict[str, np.ndarray], field: str, path: Path,
+             notes: List[str]) -> Optional[np.ndarray]:
     """(N,) int64 ids with 0 for none, or None where the file has none.
 
     Some programs count from 0 and write -1, or the largest number of the
@@ -222,12 +197,6 @@ def _read_ids(arrays: Dict[str, np.ndarray], field: str, path: Path,
         raise ScanError(f'{path}: {field} id {ids.min()} is negative; '
                         f'use 0 for points without one')
     return ids
-
-
-def read_instances(arrays: Dict[str, np.ndarray], path: Path,
-                   notes: List[str]) -> Optional[np.ndarray]:
-    """(N,) int64 instance ids, 0 for none, or None."""
-    return _read_ids(arrays, 'instance', path, notes)
 
 
 def read_semantic(arrays: Dict[str, np.ndarray], path: Path,
@@ -254,7 +223,7 @@ def read_semantic(arrays: Dict[str, np.ndarray], path: Path,
 def read_regions(arrays: Dict[str, np.ndarray], path: Path,
                  notes: List[str]) -> Optional[np.ndarray]:
     """(N,) uint32 region ids up to 2^24, or None."""
-    regions = _read_ids(arrays, 'region', path, notes)
+    regions = read_ids(arrays, 'region', path, notes)
     if regions is None:
         return None
     try:

@@ -113,18 +113,8 @@ def scan_name(path: Path) -> str:
 
 
 def class_of(value: object, path: Path) -> int:
-    """NYU40 id of a box's class.
-
-    Args:
-        value (object): A detection class's name or its NYU40 id.
-        path (Path): File that names it, for the error.
-
-    Returns:
-        int: One of the ids in ``CLASS_NAMES``.
-
-    Raises:
-        ScanError: When it is none of the 18 detection classes.
-    """
+    """NYU40 id of a box's class, given by name or by id; ScanError when it is
+    not one of the 18 detection classes."""
     if isinstance(value, str):
         name = value.strip().lower()
         value = int(name) if name.isdecimal() else name

@@ -9,7 +9,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Collection, Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from plyfile import PlyParseError
@@ -23,9 +23,8 @@ from .colors import CHANNEL_NAMES, find_colors
 from .frames import (alignment_file, check_steps, read_axis_align,
                      to_meters_z_up)
 from .ply_text import read_ply
-from .point_fields import (brief_names, check_lengths, read_colors,
-                           read_instances, read_regions, read_semantic,
-                           without_invalid_points)
+from .point_fields import (brief_names, check_lengths, read_colors, read_ids,
+                           read_regions, read_semantic, without_invalid_points)
 from .scan import MAX_NYU40_ID, Scan, ScanError, scan_name
 from .source_files import brief, hint_of
 
@@ -87,20 +86,11 @@ class ReadOptions:
 
 
 def find_scans(source: Path) -> Dict[str, Path]:
-    """The scans of a folder, by the names they get.
+    """Files of the scans of a folder, by the names they get, sorted.
 
     The name is the file's without its ending, and without ``_labelled`` or
-    ``_vh_clean_2`` at its end.
-
-    Args:
-        source (Path): Folder with ``.npz`` and ``.ply`` files.
-
-    Returns:
-        Dict[str, Path]: Name of the scan to its file, sorted by name.
-
-    Raises:
-        ScanError: When there is no such folder, no scan in it, two files of
-            one name, or boxes of no scan.
+    ``_vh_clean_2`` at its end. ScanError when there is no such folder, no scan
+    in it, two files of one name, or boxes of no scan.
     """
     if not source.is_dir():
         raise ScanError(f'{source} is not a folder; give the folder of the '
@@ -126,19 +116,11 @@ def find_scans(source: Path) -> Dict[str, Path]:
 
 
 def read_scan(path: Path, options: ReadOptions) -> Scan:
-    """Read one scan and the files beside it.
+    """Read one scan and the files beside it, in meters with z up.
 
-    Args:
-        path (Path): ``.npz`` or ``.ply`` file; boxes may be beside it as
-            ``<file or scan>.boxes.json``, an alignment as
-            ``<file or scan>_axis_align.txt``.
-        options (ReadOptions): Units, up axis and what may be missing.
-
-    Returns:
-        Scan: Coordinates in meters with z up.
-
-    Raises:
-        ScanError: When the file is damaged or its arrays do not fit.
+    Boxes may be beside it as ``<file or scan>.boxes.json``, an alignment as
+    ``<file or scan>_axis_align.txt``. ScanError when the file is damaged or
+    its arrays do not fit.
     """
     notes: List[str] = []
     arrays, others = _read_arrays(path, options, notes)
@@ -157,7 +139,7 @@ def read_scan(path: Path, options: ReadOptions) -> Scan:
         rgb=rgb,
         axis_align=read_axis_align(path, arrays, notes),
         semantic=read_semantic(arrays, path, notes),
-        instance=read_instances(arrays, path, notes),
+        instance=read_ids(arrays, 'instance', path, notes),
         regions=read_regions(arrays, path, notes),
         boxes=boxes,
         box_classes=box_classes,
@@ -177,9 +159,15 @@ def _read_arrays(path: Path, options: ReadOptions, notes: List[str]) -> Found:
     if path.is_symlink() and not path.exists():
         raise ScanError(f'{path} is a link to {os.readlink(path)}, which is '
                         'missing; copy the file or remove the link')
-    reader = _read_ply if path.suffix.lower() == '.ply' else _read_npz
     try:
-        found, unused = reader(path, {*sum(fields.values(), ()), *of_scan})
+        if path.suffix.lower() == '.ply':
+            found, unused = _read_ply(path)
+        else:
+            found, unused = read_npz(
+                path, {
+                    *sum(fields.values(),
+                         ()), *of_scan, *'xyzXYZ', *sum(CHANNEL_NAMES, ())
+                })
     except _UNREADABLE as error:
         raise ScanError(f'{path} cannot be read ({brief(error)})'
                         f'{hint_of(error)}') from error
@@ -210,11 +198,6 @@ def _read_arrays(path: Path, options: ReadOptions, notes: List[str]) -> Found:
     return _split_points(arrays), others
 
 
-def _read_npz(path: Path, wanted: Collection[str]) -> Found:
-    """Arrays with known names, and those that colors may be in."""
-    return read_npz(path, {*wanted, *'xyzXYZ', *sum(CHANNEL_NAMES, ())})
-
-
 def _join_colors(found: Dict[str, np.ndarray], names: Sequence[str],
                  notes: List[str]) -> None:
     """Make one array of colors that are in several, in place."""
@@ -234,7 +217,7 @@ def _join_colors(found: Dict[str, np.ndarray], names: Sequence[str],
         notes.append(f'colors from {", ".join(used)}')
 
 
-def _read_ply(path: Path, wanted: Collection[str]) -> Found:
+def _read_ply(path: Path) -> Found:
     """Scalar properties of the vertices, and x y z as one array."""
     ply = read_ply(path)
     if 'vertex' not in ply:

@@ -18,18 +18,9 @@ def read_source_file(path: str,
                      backend_args: BackendArgs = None) -> bytes:
     """Content of a raw file; what is wrong with it concerns its frame only.
 
-    Args:
-        path (str): The file.
-        name (str): What to call it in the error, relative to the source.
-        remedy (str): What to do about it, e.g. ``'copy it again'``.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        bytes: The whole file.
-
-    Raises:
-        FrameError: When it is missing, a folder, may not be read, or is a
-            file of another kind, such as a git-lfs pointer.
+    ``name`` is what errors call it, ``remedy`` what they advise. FrameError
+    when it is missing, a folder, may not be read, or is a file of another
+    kind, such as a git-lfs pointer.
     """
     try:
         content = read_bytes(path, backend_args)
@@ -59,17 +50,10 @@ def hint_of(error: Exception) -> str:
 
 
 def check_unclaimed(store: Store, names: Iterable[str]) -> None:
-    """Raise an error before overwriting files of other tools.
+    """StoreError before overwriting files or infos of other tools.
 
-    A stopped run leaves a header, so it can resume.
-
-    Args:
-        store (Store): Where a step will write.
-        names (Iterable[str]): Relative paths of files or folders that it
-            would write, at least one of each scan.
-
-    Raises:
-        StoreError: When one is there, or infos are, without a header.
+    ``names`` are paths that a step would write, at least one of each scan. A
+    stopped run leaves a header, so it can resume.
     """
     if store.exists():
         return

@@ -4,55 +4,44 @@ A split is a list of scan names; its infos are ``scannet_infos_<split>.pkl``.
 """
 import re
 from collections import Counter
-from pathlib import Path
 from typing import Collection, Dict, List, Optional, Sequence
 
+from ....store.errors import StoreError
+from ....store.files import BackendArgs, PathLike, read_bytes
 from ....store.foreign_files import decode_text
 from .scan import ScanError
+from .source_files import brief
 
 Splits = Dict[str, List[str]]
 
 
-def read_list(path: Path) -> List[str]:
-    """Names of scans from a file, one in a line.
+def read_list(path: PathLike, backend_args: BackendArgs = None) -> List[str]:
+    """Names of scans from a text file, one in a line.
 
-    Args:
-        path (Path): Text file; empty lines are skipped.
-
-    Returns:
-        List[str]: The names.
-
-    Raises:
-        ScanError: When it cannot be read or names no scan.
+    StoreError when it is missing, empty or names a scan twice.
     """
     try:
-        names = decode_text(path.read_bytes(), 'strict').split()
+        content = read_bytes(path, backend_args)
+        names = decode_text(content, 'strict').split()
     except (OSError, ValueError) as error:
-        raise ScanError(f'{path} cannot be read ({error}); give a text file '
-                        'with one scan name in a line') from error
+        raise StoreError(f'{path} cannot be read ({brief(error)}); give a '
+                         'text file with one scan name in a line') from error
     if not names:
-        raise ScanError(f'{path} names no scan; write one name in a line')
+        raise StoreError(f'{path} names no scan; write one name in a line')
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise StoreError(f'{path} names {repeated[0]} twice; remove one')
     return names
 
 
 def parse_split(text: str) -> Splits:
-    """Read ``NAME=scan1,scan2`` or ``NAME=@FILE``.
-
-    Args:
-        text (str): Value of ``--split``.
-
-    Returns:
-        Splits: The one split.
-
-    Raises:
-        ScanError: When it has another form.
-    """
+    """Read ``NAME=scan1,scan2`` or ``NAME=@FILE``."""
     name, _, value = text.partition('=')
     if not re.fullmatch(r'\w+', name) or not value:
         raise ScanError(f'--split {text}: write NAME=scan1,scan2 or '
                         'NAME=@FILE')
     if value.startswith('@'):
-        return {name: read_list(Path(value[1:]))}
+        return {name: read_list(value[1:])}
     return {name: [scan for scan in value.split(',') if scan]}
 
 
@@ -61,20 +50,10 @@ def make_splits(scans: Collection[str],
                 notes: Optional[List[str]] = None) -> Splits:
     """Complete and check the splits of an import.
 
-    By default every scan is in train and val. A missing train or val is
-    all scans that no other split has.
-
-    Args:
-        scans (Collection[str]): Names of all scans.
-        given (Sequence[Splits]): Splits of the command line.
-        notes (Optional[List[str]]): Gets what was decided here.
-
-    Returns:
-        Splits: With at least train and val.
-
-    Raises:
-        ScanError: When a name is unknown or repeated, or nothing is left for
-            a missing split.
+    By default every scan is in train and val. A missing train or val is all
+    scans that no other split has. ``notes`` gets what was decided here.
+    ScanError when a name is unknown or repeated, or nothing is left for a
+    missing split.
     """
     notes = [] if notes is None else notes
     splits: Splits = {}
@@ -99,11 +78,8 @@ def make_splits(scans: Collection[str],
     left = len(set(scans) - {s for m in splits.values() for s in m})
     if left:
         notes.append(f'{left} scans are in no list and are not imported')
-    return {name: splits[name] for name in sorted(splits, key=_train_first)}
-
-
-def _train_first(name: str) -> int:
-    return {'train': 0, 'val': 1}.get(name, 2)
+    names = sorted(splits, key=lambda name: (name != 'train', name != 'val'))
+    return {name: splits[name] for name in names}
 
 
 def _check_members(name: str, members: List[str],

@@ -4,7 +4,6 @@ The form is that of mmdet3d's ``sunrgbd_data_utils`` after
 ``update_infos_to_v2``; names of files are relative to their folders, which
 mmdet3d's configs give as ``data_prefix``.
 """
-import pickle
 from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from ....store.errors import StoreError
 from ....store.files import list_names
 from ....store.manifest import Store
+from ..scans.infos import encode_infos
 from .scan import Calibration, SunBox, SunSource
 
 #: In the order of mmdet3d.datasets.SUNRGBDDataset.METAINFO.
@@ -32,14 +32,7 @@ def scan_info(scan: str, calibration: Calibration,
               shape: Tuple[int, int]) -> Dict[str, Any]:
     """The entry of a scan in ``data_list``, without its instances.
 
-    Args:
-        scan (str): Its name.
-        calibration (Calibration): Its camera.
-        shape (Tuple[int, int]): Height and width of its image.
-
-    Returns:
-        Dict[str, Any]: JSON values; ``depth2img`` counts pixels from 1, as
-        mmdet3d's does.
+    JSON values; ``depth2img`` counts pixels from 1, as mmdet3d's does.
     """
     depth_to_image = calibration.intrinsics @ _TO_CAMERA @ calibration.tilt.T
     camera = dict(
@@ -53,14 +46,7 @@ def scan_info(scan: str, calibration: Calibration,
 
 
 def instances_of(boxes: Sequence[SunBox]) -> List[Dict[str, Any]]:
-    """The boxes of mmdet3d's ten classes.
-
-    Args:
-        boxes (Sequence[SunBox]): All boxes of a scan.
-
-    Returns:
-        List[Dict[str, Any]]: ``instances``, as JSON values.
-    """
+    """``instances`` of the boxes of mmdet3d's ten classes, as JSON values."""
     return [
         dict(
             bbox_3d=box.box.tolist(),
@@ -72,17 +58,8 @@ def instances_of(boxes: Sequence[SunBox]) -> List[Dict[str, Any]]:
 
 
 def check_totals(counts: Dict[str, int], source: str, partial: bool) -> None:
-    """Raise an error for an incomplete source.
-
-    Args:
-        counts (Dict[str, int]): Number of scans by split.
-        source (str): What holds them, for the error.
-        partial (bool): Whether any number is allowed.
-
-    Raises:
-        StoreError: When there is no scan at all, or, unless ``partial``,
-            another number than in the official split.
-    """
+    """StoreError without scans or, unless ``partial``, with another number
+    than in the official split."""
     found = ' and '.join(f'{counts[split]} {split}' for split in TOTALS)
     if not any(counts.values()):
         raise StoreError(f'{source} has no scan; check the folder')
@@ -96,18 +73,8 @@ def write_infos(source: SunSource, store: Store, partial: bool) -> List[str]:
     """Write the infos of both splits once every scan is prepared.
 
     Scans with a file in ``regions/`` get ``pts_region_path``, so running the
-    tool again after the regions are lifted adds them.
-
-    Args:
-        source (SunSource): Says which scan is in which split.
-        store (Store): The prepared data.
-        partial (bool): See :func:`check_totals`.
-
-    Returns:
-        List[str]: What was done, in lines for the log.
-
-    Raises:
-        StoreError: When scans were skipped, so that the totals are not met.
+    tool again after the regions are lifted adds them. Returns lines for the
+    log. StoreError when scans were skipped, so that the totals are not met.
     """
     splits, records = source.splits(), store.manifest()
     missing = [
@@ -149,17 +116,9 @@ def write_infos(source: SunSource, store: Store, partial: bool) -> List[str]:
 
 def _write(store: Store, version: str, split: str,
            data_list: List[Dict[str, Any]]) -> str:
-    metainfo = dict(
-        categories={
-            name: i
-            for i, name in enumerate(CLASSES)
-        },
-        dataset='sunrgbd',
-        info_version='1.1')
     file = f'{PREFIXES[version]}_infos_{split}.pkl'
     if not data_list:
         return f'{file} is not written: no scan'
-    content = pickle.dumps(dict(metainfo=metainfo, data_list=data_list))
-    store.write({file: content})
+    store.write({file: encode_infos('sunrgbd', CLASSES, data_list)})
     boxes = sum(len(info['instances']) for info in data_list)
     return f'{file}: {len(data_list)} scans, {boxes} boxes'

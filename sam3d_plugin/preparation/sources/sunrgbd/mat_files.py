@@ -33,20 +33,11 @@ _DAMAGES = (MatReadError, ValueError, TypeError, LookupError, EOFError,
 def read_mat(path: PathLike,
              name: str,
              backend_args: BackendArgs = None) -> np.ndarray:
-    """One variable of a MATLAB file.
+    """One variable of a MATLAB file: structs as records, cells and strings as
+    object arrays.
 
-    Args:
-        path (PathLike): The file.
-        name (str): The variable.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        np.ndarray: Structs as records, cells and strings as object arrays.
-
-    Raises:
-        FileNotFoundError: When the file is missing.
-        StoreError: When it is damaged, of MATLAB's format 7.3, or has no
-            such variable.
+    FileNotFoundError when the file is missing, StoreError when it is damaged,
+    of MATLAB's format 7.3, or has no such variable.
     """
     return decode_mat(read_bytes(path, backend_args), name, str(path))
 
@@ -75,15 +66,10 @@ def check_elements(content: bytes) -> None:
     """Check for damage that would crash scipy's reader.
 
     It looks codes up in tables of C without asking whether they are in them,
-    and makes room for as many cells as a file says. Compressed elements have
-    a checksum, others are walked through.
-
-    Args:
-        content (bytes): The file, of format 5 if it can be checked.
-
-    Raises:
-        ValueError: When an element is of unknown kind or larger than what it
-            is in, or an array is not of cells, structs, text or numbers.
+    and makes room for as many cells as a file says. Compressed elements have a
+    checksum, others are walked through. ValueError when an element is of
+    unknown kind or larger than what it is in, or an array is not of cells,
+    structs, text or numbers.
     """
     order = dict(IM='<', MI='>').get(content[126:128].decode('latin-1'))
     if order is None or content[:4].count(0):

@@ -111,11 +111,7 @@ class OfficialSource(SunSource):
         return structs.ravel()
 
     def splits(self) -> Dict[str, List[str]]:
-        """Scans by the official split.
-
-        Returns:
-            Dict[str, List[str]]: Those whose folders ``allsplit.mat`` lists.
-        """
+        """Scans whose folders ``allsplit.mat`` lists, by split."""
         split_of = {}
         for split, name in (('train', 'alltrain'), ('val', 'alltest')):
             for cell in self._read(SPLIT, name):
@@ -178,18 +174,8 @@ class OfficialSource(SunSource):
 
 
 def unrotate_depth(image: np.ndarray, path: str) -> np.ndarray:
-    """Depth of an image of the release.
-
-    Args:
-        image (np.ndarray): (H, W) 16 bits, turned left by three bits.
-        path (str): The file, for the error.
-
-    Returns:
-        np.ndarray: (H, W) uint16 millimeters, at most ``FARTHEST_MM``.
-
-    Raises:
-        FrameError: When it is not such an image, or all of it is 0.
-    """
+    """(H, W) uint16 millimeters, at most ``FARTHEST_MM``, of a 16-bit image of
+    the release, whose values are turned left by three bits."""
     if image.ndim != 2 or image.dtype not in (np.uint16, np.int32):
         raise FrameError(f'{path} is not a 16-bit depth image: {image.dtype}, '
                          f'shape {image.shape}')
@@ -202,16 +188,11 @@ def unrotate_depth(image: np.ndarray, path: str) -> np.ndarray:
 
 def read_tables(scans: np.ndarray,
                 others: Optional[np.ndarray] = None) -> List[BoxTable]:
-    """The boxes of all scans.
+    """The boxes of all scans, from their structs.
 
-    Args:
-        scans (np.ndarray): Structs with ``groundtruth3DBB``.
-        others (Optional[np.ndarray]): Structs with ``groundtruth2DBB``, in
-            the same order. Without, rectangles are taken from ``scans`` as
-            they come, like the release's scripts do for the older boxes.
-
-    Returns:
-        List[BoxTable]: One for each pair.
+    ``others`` have the rectangles, in the same order. Without, they are taken
+    from ``scans`` as they come, like the release's scripts do for the older
+    boxes.
     """
     tables = []
     for index, scan in enumerate(scans):
@@ -226,18 +207,12 @@ def read_tables(scans: np.ndarray,
 
 def read_table(objects: Sequence[np.void], rectangles: Sequence[np.void],
                compares_names: bool) -> BoxTable:
-    """The boxes of one scan.
+    """The boxes of one scan, without those whose rectangle is missing or of
+    another class.
 
-    Args:
-        objects (Sequence[np.void]): Structs with ``centroid``, ``coeffs``,
-            ``orientation`` and ``classname``.
-        rectangles (Sequence[np.void]): Structs with ``gtBb2D`` and
-            ``classname``, in the same order.
-        compares_names (bool): Whether both must be of one class.
-
-    Returns:
-        BoxTable: Without boxes whose rectangle is missing or of another
-        class.
+    ``objects`` have ``centroid``, ``coeffs``, ``orientation`` and
+    ``classname``, ``rectangles`` ``gtBb2D`` and ``classname``, in the same
+    order.
     """
     names, rows = [], []
     for index, struct in enumerate(objects):

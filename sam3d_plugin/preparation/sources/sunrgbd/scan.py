@@ -43,18 +43,7 @@ class Calibration:
     tilt: np.ndarray
 
     def checked(self, name: str) -> 'Calibration':
-        """Check the camera and return it.
-
-        Args:
-            name (str): Its file, for the error.
-
-        Returns:
-            Calibration: This one.
-
-        Raises:
-            FrameError: When a number is not finite or a focal length not
-                positive.
-        """
+        """This camera; FrameError unless its numbers are those of one."""
         focal = np.diag(self.intrinsics)[:2]
         if not (np.isfinite(self.intrinsics).all()
                 and np.isfinite(self.tilt).all() and (focal > 0).all()):
@@ -178,16 +167,8 @@ class SunSource(abc.ABC):
 
 def points_of_depth(millimeters: np.ndarray, color: np.ndarray,
                     calibration: Calibration) -> np.ndarray:
-    """The point cloud that the release's scripts make of a depth image.
-
-    Args:
-        millimeters (np.ndarray): (H, W) depth, 0 = none.
-        color (np.ndarray): (H, W, 3) uint8 RGB.
-        calibration (Calibration): Of the scan.
-
-    Returns:
-        np.ndarray: (N, 6) float32 as in :class:`SunFrame`.
-    """
+    """(N, 6) float32 points, as in :class:`SunFrame`, that the release's
+    scripts make of (H, W) depth in millimeters, 0 = none."""
     height, width = millimeters.shape
     columns, rows = np.nonzero(millimeters.T)
     pixels = rows * width + columns
@@ -207,19 +188,10 @@ def depth_of_points(points: np.ndarray, calibration: Calibration,
     they are found exactly nevertheless, and points and pixels together give
     the rotation back to the precision of the points.
 
-    Args:
-        points (np.ndarray): (N, 3) or wider, upright frame, meters.
-        calibration (Calibration): Of the scan.
-        shape (Tuple[int, int]): Of the image.
-        name (str): File of the points, for the error.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: (H, W) uint16 millimeters and the
-        (4, 4) pose from the camera to the upright frame.
-
-    Raises:
-        FrameError: When the points are not a back-projected depth image of
-            this size and calibration.
+    ``points`` (N, 3) or wider are in the upright frame, meters. Returns (H, W)
+    uint16 millimeters and the (4, 4) pose from the camera to that frame.
+    FrameError when the points are not a back-projected depth image of this
+    size and calibration.
     """
     xyz = points[:, :3].astype(np.float64)
     k = calibration.pixel_intrinsics
@@ -249,15 +221,8 @@ def depth_of_points(points: np.ndarray, calibration: Calibration,
 
 
 def fit_rotation(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """The rotation that moves points best, in the sense of least squares.
-
-    Args:
-        old (np.ndarray): (N, 3).
-        new (np.ndarray): (N, 3).
-
-    Returns:
-        np.ndarray: (3, 3) R with ``new`` close to ``old @ R.T``.
-    """
+    """(3, 3) R for which ``old @ R.T`` is nearest to ``new``, in the sense of
+    least squares; both (N, 3)."""
     u, _, vt = np.linalg.svd(new.T @ old)
     sign = np.linalg.det(u) * np.linalg.det(vt)
     return u @ np.diag([1, 1, sign]) @ vt

@@ -19,21 +19,10 @@ def open_source(root: PathLike,
                 with_v1: bool = True,
                 partial: bool = False,
                 backend_args: BackendArgs = None) -> SunSource:
-    """The source in a folder.
+    """The source in a folder of either form, or in one that holds it.
 
-    Args:
-        root (PathLike): The folder of either form, or one that holds it.
-        form (str): ``'auto'`` or one of ``FORMS``.
-        with_v1 (bool): Whether to read the older boxes too.
-        partial (bool): Whether scans may be missing.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        SunSource: What ``sunrgbd_trainval`` or the release holds; the former
-        when both are there.
-
-    Raises:
-        StoreError: When the folder holds neither.
+    ``form`` is ``'auto'`` or one of ``FORMS``; when both are there, it is
+    ``sunrgbd_trainval``. StoreError when there is none.
     """
     versions = VERSIONS if with_v1 else VERSIONS[:1]
     for name in FORMS if form == 'auto' else [form]:

@@ -51,12 +51,8 @@ class TrainvalSource(SunSource):
                                  f'the whole folder{hint}')
 
     def splits(self) -> Dict[str, List[str]]:
-        """Scans with a depth file, by ``train_data_idx.txt`` and its like.
-
-        Returns:
-            Dict[str, List[str]]: Without the two lists, the first 5,050 are
-            val, as in the release.
-        """
+        """Scans with a depth file, by ``train_data_idx.txt`` and its like;
+        without these two lists, the first 5,050 are val, as in the release."""
         files = list_names(
             join(self.root, 'depth'), self.backend_args, suffix='.mat')
         names = [PurePosixPath(file).stem for file in files]
@@ -159,18 +155,8 @@ class TrainvalSource(SunSource):
 
 
 def parse_label(line: str, path: str) -> SunBox:
-    """A line of a label file.
-
-    Args:
-        line (str): Class, rectangle, center, half sizes, direction.
-        path (str): The file, for the error.
-
-    Returns:
-        SunBox: The object.
-
-    Raises:
-        FrameError: When the line has another form.
-    """
+    """A line of a label file: class, rectangle, center, half sizes,
+    direction."""
     name, *words = line.split()
     try:
         numbers = np.array(words, dtype=np.float64)

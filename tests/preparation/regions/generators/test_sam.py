@@ -229,7 +229,7 @@ def test_wrapped_weights(checkpoint, frames, tmp_path):
 @pytest.mark.parametrize('content, message', [
     (dict(weight=torch.ones(3)), 'SAM checkpoint: it has no image_enc'),
     ([torch.ones(3)], 'holds a list'),
-    (dict(code=pytest.raises), 'readable'),
+    (dict(code=pytest.raises), 'allow-list'),
 ])
 def test_other_files(tmp_path, content, message):
     path = tmp_path / 'other.pth'
@@ -299,7 +299,7 @@ def test_gpu_stays_in_the_main_process(checkpoint, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
     generator = build_generator('sam', dict(checkpoint=checkpoint))
-    assert generator.device.type == 'cuda' and generator.in_process
+    assert generator.torch_device.type == 'cuda' and generator.in_process
     assert generator.batch_size > 1
 
 

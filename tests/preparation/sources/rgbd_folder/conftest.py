@@ -6,6 +6,11 @@ import pytest
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from sam3d_plugin.ops.projection import back_project, transform
+from sam3d_plugin.store.posed_images import PosedImages
+from tests.preparation.box_room import ROOM, walk
+from tests.tools.conftest import load_tool
+
 SHAPE = (24, 32)
 DEPTH_K = np.array([[30.0, 0, 15.8], [0, 29.0, 11.4], [0, 0, 1]])
 MIRROR = np.diag([1.0, -1, 1, 1])
@@ -141,3 +146,40 @@ def wall():
         make_frames=make_frames,
         pose_of=pose_of,
         save=save)
+
+
+@pytest.fixture(scope='module')
+def frames():
+    return walk()
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Imports tmp_path/in; gives the exit status."""
+
+    def call(*options):
+        return load_tool('preparation/import_rgbd_folder').main([
+            '--source',
+            str(tmp_path / 'in'), '--out',
+            str(tmp_path / 'out'), '--scan', 'room', '--workers', '0', *options
+        ])
+
+    return call
+
+
+def points(tmp_path):
+    images = PosedImages(tmp_path / 'out/posed_images')
+    parts = []
+    for name in images.frames('room'):
+        frame = images.read('room', name)
+        pixels = np.flatnonzero(frame.depth.reshape(-1))
+        seen = back_project(
+            frame.depth.astype(float), frame.cameras.depth_intrinsics, pixels)
+        parts.append(transform(seen, frame.pose))
+    return np.concatenate(parts)
+
+
+def assert_room(tmp_path):
+    xyz = points(tmp_path)
+    assert np.abs(xyz.min(axis=0)).max() < 0.01
+    assert np.abs(xyz.max(axis=0)[:2] - ROOM[:2]).max() < 0.01

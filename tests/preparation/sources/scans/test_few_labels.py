@@ -158,6 +158,6 @@ def test_mistakes_are_one_sentence(tmp_path, capsys):
     tool = load_tool('preparation/make_few_label_lists')
     (tmp_path / 'x_infos_train.pkl').write_bytes(b'no pickle')
     assert tool.main([str(tmp_path / 'x_infos_train.pkl')]) == 1
-    assert 'info file' in capsys.readouterr().err
+    assert 'infos of mmdet3d' in capsys.readouterr().err
     assert tool.main([str(tmp_path / 'none.pkl')]) == 1
     assert 'none.pkl is missing' in capsys.readouterr().err

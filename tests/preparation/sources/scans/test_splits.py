@@ -4,6 +4,7 @@ from sam3d_plugin.preparation.sources.scans.scan import ScanError
 from sam3d_plugin.preparation.sources.scans.splits import (make_splits,
                                                            parse_split,
                                                            read_list)
+from sam3d_plugin.store.errors import StoreError
 
 SCANS = ['a', 'b', 'c']
 
@@ -69,7 +70,7 @@ def test_bad_splits(given, message):
 
 def test_bad_lists(tmp_path):
     (tmp_path / 'empty.txt').touch()
-    with pytest.raises(ScanError, match='empty.txt names no scan'):
+    with pytest.raises(StoreError, match='empty.txt names no scan'):
         read_list(tmp_path / 'empty.txt')
-    with pytest.raises(ScanError, match='missing.txt cannot be read'):
+    with pytest.raises(StoreError, match='missing.txt cannot be read'):
         read_list(tmp_path / 'missing.txt')
