@@ -1,11 +1,26 @@
-"""From tensors to what the numba kernels take."""
-from typing import List
+"""What the operations on points share."""
+from typing import Any, Optional, Tuple
 
 import numpy as np
 from torch import Tensor
+from torch.autograd import Function
 
-from ._numba import run_in_chunks
-from ._tree import PointTree, build_tree
+
+class IndexFunction(Function):
+    """An operation whose results, being indices, have no gradient."""
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Optional[Tensor]) -> Tuple[None, ...]:
+        """Return nothing for each argument of ``forward``.
+
+        Args:
+            ctx (Any): Autograd's context.
+            *grads (Optional[Tensor]): Ignored.
+
+        Returns:
+            Tuple[None, ...]: One None for each.
+        """
+        return (None, ) * len(ctx.needs_input_grad)
 
 
 def check_points(name: str, points: Tensor, needs_points: bool) -> None:
@@ -37,22 +52,3 @@ def as_float_array(points: Tensor) -> np.ndarray:
         np.ndarray: The same numbers, without a copy where possible.
     """
     return points.detach().float().contiguous().numpy()
-
-
-def build_trees(points: np.ndarray) -> List[PointTree]:
-    """Build one tree per scene, on several threads.
-
-    Args:
-        points (np.ndarray): (B, N, 3) float32.
-
-    Returns:
-        List[PointTree]: One tree per scene.
-    """
-    trees: List[PointTree] = [None] * len(points)  # type: ignore[list-item]
-
-    def build(start: int, stop: int) -> None:
-        for scene in range(start, stop):
-            trees[scene] = build_tree(points[scene])
-
-    run_in_chunks(build, len(points), points.size * 16)
-    return trees

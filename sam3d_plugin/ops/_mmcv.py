@@ -108,7 +108,7 @@ def has_triton() -> bool:
     except (ImportError, OSError, RuntimeError, AssertionError,
             CalledProcessError) as error:
         warnings.warn(
-            'Point sampling and kNN are slow on this GPU, because Triton '
+            'Point sampling is slow on this GPU, because Triton '
             f'cannot start ({error}); install a C compiler and the headers '
             'of Python.',
             RuntimeWarning,

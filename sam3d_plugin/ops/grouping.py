@@ -1,17 +1,14 @@
 """Gathering features by index, and interpolating them."""
-from functools import partial
 from typing import Any, Optional, Tuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.nn.functional import embedding_bag
 
 from ..store.errors import UserError
-from . import _mmcv, _torch_ops
-from ._interpolation_kernel import mix_three
+from . import _mmcv
 from ._mmcv import originals
-from ._numba import run_in_chunks
 
 # Types that mmcv's CUDA kernels know.
 _MMCV_TYPES = (torch.float16, torch.float32, torch.float64)
@@ -42,28 +39,12 @@ def _interpolate(features: Tensor, indices: Tensor, weight: Tensor) -> Tensor:
     """Mix (B, C, M) features by (B, N, 3); half types count in float32."""
     is_double = features.dtype == torch.float64
     dtype = torch.float64 if is_double else torch.float32
-    if _mmcv.backend_of(features) == 'torch':
-        mixed = _torch_ops.interpolate(
-            features.to(dtype), indices, weight.to(dtype))
-        return mixed.to(features.dtype)
-    sources, weights = (
-        tensor.detach().to(dtype).contiguous().numpy()
-        for tensor in (features, weight))
-    corners = indices.contiguous().numpy()
-    mixed = torch.empty((*features.shape[:2], indices.size(1)), dtype=dtype)
-    output = mixed.numpy()
-    for scene in range(len(output)):
-        run_in_chunks(
-            partial(_mix_channels, sources[scene],
-                    corners[scene], weights[scene], output[scene]),
-            features.size(1), output[scene].size)
-    return mixed.to(features.dtype)
-
-
-def _mix_channels(sources: np.ndarray, corners: np.ndarray,
-                  weights: np.ndarray, output: np.ndarray, start: int,
-                  stop: int) -> None:
-    mix_three(sources, corners, weights, start, stop, output)
+    mixed = torch.stack([
+        embedding_bag(corners, table, mode='sum', per_sample_weights=weights)
+        for table, corners, weights in zip(
+            features.mT.to(dtype).contiguous(), indices, weight.to(dtype))
+    ])
+    return mixed.mT.to(features.dtype)
 
 
 class GatherPoints(Function):

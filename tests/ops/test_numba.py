@@ -119,15 +119,15 @@ def test_cache_folder(tmp_path, blocked):
     }
     environment.pop('NUMBA_CACHE_DIR', None)
     code = ('import torch; from sam3d_plugin import ops; '
-            'print(ops.__file__, ops.three_nn(torch.zeros(1, 2, 3), '
-            'torch.ones(1, 4, 3))[1].tolist())')
+            'print(ops.__file__, ops.furthest_point_sample('
+            'torch.arange(9.).view(1, 3, 3), 2).tolist())')
     output = subprocess.run([sys.executable, '-c', code],
                             env=environment,
                             cwd=tmp_path,
                             capture_output=True,
                             text=True,
                             check=False)
-    expected = f'{package}/ops/__init__.py [[[0, 1, 2], [0, 1, 2]]]\n'
+    expected = f'{package}/ops/__init__.py [[0, 2]]\n'
     assert output.stdout == expected, output.stderr
     in_tree = list(package.glob('ops/__pycache__/*.nbi'))
     assert bool(in_tree) == (blocked == 'nothing')
