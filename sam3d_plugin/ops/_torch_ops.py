@@ -163,26 +163,6 @@ def points_in_boxes_all(points: Tensor, boxes: Tensor) -> Tensor:
     return found
 
 
-def points_in_boxes_part(points: Tensor, boxes: Tensor) -> Tensor:
-    """Find the first box of each point; see ``boxes.points_in_boxes_part``.
-
-    Args:
-        points (Tensor): (B, M, 3) float32.
-        boxes (Tensor): (B, T, 7) float32.
-
-    Returns:
-        Tensor: (B, M) int32, -1 for a point in no box.
-    """
-    first = torch.empty(
-        points.shape[:2], dtype=torch.int32, device=points.device)
-    for part in _chunks(points, boxes.size(1)):
-        is_inside = _boxes_around(points[:, part], boxes)
-        # argmax returns the first of equal values; an extra box ends the row.
-        place = pad(is_inside.int(), (0, 1), value=1).argmax(-1)
-        first[:, part] = torch.where(place < boxes.size(1), place, -1)
-    return first
-
-
 def order_of_preference(num_points: int, device: torch.device) -> Tensor:
     """Order (N,) equally far points as mmcv's block reduction does.
 
