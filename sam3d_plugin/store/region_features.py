@@ -8,7 +8,7 @@ Row i of a frame belongs to region i + 1 of its id map. Shapes: R
 regions, C channels.
 """
 from dataclasses import asdict, dataclass
-from typing import Dict, List, Mapping
+from typing import Dict, Mapping
 
 import numpy as np
 
@@ -98,7 +98,7 @@ def unpack_features(content: bytes,
     return {f: RegionFeatureArrays(**columns) for f, columns in frames.items()}
 
 
-class RegionFeatures:
+class RegionFeatures(FrameRows):
     """Reads the features of regions by slice.
 
     Args:
@@ -111,25 +111,13 @@ class RegionFeatures:
                  root: PathLike,
                  backend_args: BackendArgs = None,
                  max_open: int = 16) -> None:
-        self.root = str(root)
-        self._rows = FrameRows(root, _COLUMNS,
-                               'tools/preparation/extract_features.py',
-                               backend_args, max_open)
+        super().__init__(root, _COLUMNS,
+                         'tools/preparation/extract_features.py', backend_args,
+                         max_open)
 
-    def scans(self) -> List[str]:
-        """Sorted names of the scans that have features."""
-        return self._rows.scans()
-
-    def frames(self, scan: str) -> List[str]:
-        """Names of a scan's frames that have features."""
-        return self._rows.frames(scan)
-
-    def offsets(self, scan: str) -> np.ndarray:
-        """(F + 1,) int64, where each frame begins in :meth:`read_scan`."""
-        return self._rows.offsets(scan)
-
-    def read(self, scan: str, frame: str) -> RegionFeatureArrays:
-        """Features of the regions of a frame.
+    def read(  # type: ignore[override]
+            self, scan: str, frame: str) -> RegionFeatureArrays:
+        """Features of the regions of a frame; see :meth:`FrameRows.read`.
 
         Args:
             scan (str): Name of the scan.
@@ -137,21 +125,5 @@ class RegionFeatures:
 
         Returns:
             RegionFeatureArrays: Row i belongs to region i + 1.
-
-        Raises:
-            FileNotFoundError: When the scan has no features.
-            StoreError: When the file is damaged or lacks the frame.
         """
-        return RegionFeatureArrays(**self._rows.read(scan, frame))
-
-    def read_scan(self, scan: str, column: str) -> np.ndarray:
-        """One column of all frames of a scan.
-
-        Args:
-            scan (str): Name of the scan.
-            column (str): ``'mean'``, ``'max'`` or ``'areas'``.
-
-        Returns:
-            np.ndarray: (sum R, C) float16, or (sum R,) int32 for areas.
-        """
-        return self._rows.read_scan(scan, column)
+        return RegionFeatureArrays(**super().read(scan, frame))
