@@ -61,10 +61,25 @@ class FrameStep(abc.ABC):
     def paths(self, scan: str, item: str) -> List[str]:
         """Files of an item, relative to the store."""
 
-    @abc.abstractmethod
+    def make(self, scan: str, item: str) -> Product:
+        """Make the product of one item.
+
+        Args:
+            scan (str): Name of the scan.
+            item (str): Name of the item.
+
+        Returns:
+            Product: Its files and numbers.
+
+        Raises:
+            FrameError: When the item must be skipped.
+            StoreError: When the whole run has to stop.
+        """
+        raise NotImplementedError
+
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """Make the products of some items of a scan.
+        """Make the products of some items; one by one unless overridden.
 
         Args:
             scan (str): Name of the scan.
@@ -77,6 +92,13 @@ class FrameStep(abc.ABC):
         Raises:
             StoreError: When the whole run has to stop.
         """
+        results: List[Union[Product, FrameError]] = []
+        for item in items:
+            try:
+                results.append(self.make(scan, item))
+            except FrameError as error:
+                results.append(error)
+        return results
 
     def inputs(self, scan: str, item: str) -> Dict[str, str]:
         """Fingerprints of an item's inputs.
@@ -170,23 +192,10 @@ class PosedFramesStep(FrameStep):
         return self.images.frames(scan)
 
 
-def call_each(function: Callable[[str], Product],
-              items: Sequence[str]) -> List[Union[Product, FrameError]]:
-    """Process items one by one.
+class ScanStep(FrameStep):
+    """A step in which a scan is one item."""
+    unit = 'scans'
 
-    Args:
-        function (Callable[[str], Product]): Makes one product or raises
-            FrameError.
-        items (Sequence[str]): Names.
-
-    Returns:
-        List[Union[Product, FrameError]]: What :meth:`FrameStep.process`
-        returns.
-    """
-    results: List[Union[Product, FrameError]] = []
-    for item in items:
-        try:
-            results.append(function(item))
-        except FrameError as error:
-            results.append(error)
-    return results
+    def items(self, scan: str) -> List[str]:
+        """The scan itself."""
+        return [scan]

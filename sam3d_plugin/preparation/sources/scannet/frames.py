@@ -8,7 +8,7 @@ Shapes: H W pixels.
 import io
 import struct
 from collections import Counter
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -26,7 +26,7 @@ from ...checking.frame_agreement import sample_frames
 from ...checking.scan_checks import CHECKS, check_source
 from ...checking.source_frames import (Source, SourceFrame,
                                        raise_if_disk_fails, thin_out)
-from ...running.frame_steps import FrameStep, Product, call_each
+from ...running.frame_steps import FrameStep, Product
 from .layout import find_folders, relative_names
 from .sens import SensFile, SensHeader, decode_depth
 
@@ -159,12 +159,7 @@ class SensFrames(FrameStep):
             remedy='; copy it again, or add '
             '--unchecked')
 
-    def process(self, scan: str,
-                items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """Three files for each frame, or why there are none."""
-        return call_each(lambda item: self._extract(scan, item), items)
-
-    def _extract(self, scan: str, item: str) -> Product:
+    def make(self, scan: str, item: str) -> Product:
         with relative_names(self.source):
             file = self._open(scan)
             frame = file.frame(int(item))
