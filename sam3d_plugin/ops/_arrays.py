@@ -11,15 +11,7 @@ class IndexFunction(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Optional[Tensor]) -> Tuple[None, ...]:
-        """Return nothing for each argument of ``forward``.
-
-        Args:
-            ctx (Any): Autograd's context.
-            *grads (Optional[Tensor]): Ignored.
-
-        Returns:
-            Tuple[None, ...]: One None for each.
-        """
+        """Return nothing for each argument of ``forward``."""
         return (None, ) * len(ctx.needs_input_grad)
 
 

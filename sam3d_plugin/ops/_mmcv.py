@@ -65,12 +65,8 @@ def originals() -> Dict[str, Any]:
 def backend_of(tensor: Tensor) -> str:
     """Name of the implementation that runs an operation on a tensor.
 
-    Args:
-        tensor (Tensor): One that the operation reads.
-
-    Returns:
-        str: ``cpu`` for the kernels of this package; on a GPU ``mmcv`` where
-        mmcv has CUDA kernels, else ``torch``.
+    ``cpu`` for the code of this package; on a GPU ``mmcv`` where mmcv has CUDA
+    kernels, else ``torch``.
     """
     if not tensor.is_cuda:
         return 'cpu'

@@ -52,16 +52,7 @@ class GatherPoints(Function):
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, indices: Tensor) -> Tensor:
-        """Pick the features.
-
-        Args:
-            ctx (Any): Autograd's context.
-            features (Tensor): (B, C, N).
-            indices (Tensor): (B, M).
-
-        Returns:
-            Tensor: (B, C, M).
-        """
+        """Pick the features."""
         if _mmcv.backend_of(features) == 'mmcv':
             return originals()['GatherPoints'].forward(
                 ctx, _for_mmcv(features),
@@ -72,16 +63,7 @@ class GatherPoints(Function):
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor) -> Tuple[Tensor, None]:
-        """Sum the gradients of each point.
-
-        Args:
-            ctx (Any): Autograd's context.
-            grad_out (Tensor): (B, C, M).
-
-        Returns:
-            Tuple[Tensor, None]: Gradient of the features (B, C, N), none for
-            the indices.
-        """
+        """Sum the gradients of each point."""
         if _mmcv.backend_of(grad_out) == 'mmcv':
             grad, _ = originals()['GatherPoints'].backward(
                 ctx, _for_mmcv(grad_out))
@@ -99,19 +81,7 @@ class GroupingOperation(Function):
                 indices: Tensor,
                 features_batch_cnt: Optional[Tensor] = None,
                 indices_batch_cnt: Optional[Tensor] = None) -> Tensor:
-        """Pick the features.
-
-        Args:
-            ctx (Any): Autograd's context.
-            features (Tensor): (B, C, N).
-            indices (Tensor): (B, M, K).
-            features_batch_cnt (Optional[Tensor]): mmcv's stacked form, GPU
-                only.
-            indices_batch_cnt (Optional[Tensor]): Likewise.
-
-        Returns:
-            Tensor: (B, C, M, K).
-        """
+        """Pick the features."""
         if _mmcv.backend_of(features) == 'mmcv':
             return originals()['GroupingOperation'].forward(
                 ctx, _for_mmcv(features),
@@ -128,16 +98,7 @@ class GroupingOperation(Function):
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor) -> Tuple[Optional[Tensor], ...]:
-        """Sum the gradients of each point.
-
-        Args:
-            ctx (Any): Autograd's context.
-            grad_out (Tensor): (B, C, M, K).
-
-        Returns:
-            Tuple[Optional[Tensor], ...]: Gradient of the features (B, C, N),
-            none for the others.
-        """
+        """Sum the gradients of each point."""
         if _mmcv.backend_of(grad_out) == 'mmcv':
             grad = originals()['GroupingOperation'].backward(
                 ctx, _for_mmcv(grad_out))[0].to(grad_out.dtype)
@@ -154,17 +115,7 @@ class ThreeInterpolate(Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, indices: Tensor,
                 weight: Tensor) -> Tensor:
-        """Interpolate the features.
-
-        Args:
-            ctx (Any): Autograd's context.
-            features (Tensor): (B, C, M).
-            indices (Tensor): (B, N, 3).
-            weight (Tensor): (B, N, 3).
-
-        Returns:
-            Tensor: (B, C, N), in the features' type.
-        """
+        """Interpolate the features."""
         if _mmcv.backend_of(features) == 'mmcv':
             known = _for_mmcv(features)
             return originals()['ThreeInterpolate'].forward(
@@ -177,16 +128,7 @@ class ThreeInterpolate(Function):
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor) -> Tuple[Tensor, None, None]:
-        """Sum the weighted gradients of each source.
-
-        Args:
-            ctx (Any): Autograd's context.
-            grad_out (Tensor): (B, C, N).
-
-        Returns:
-            Tuple[Tensor, None, None]: Gradient of the features (B, C, M),
-            none for the others: mmcv, too, takes the weights as constants.
-        """
+        """Sum the weighted gradients of each source."""
         if _mmcv.backend_of(grad_out) == 'mmcv':
             grad = originals()['ThreeInterpolate'].backward(
                 ctx, _for_mmcv(grad_out))[0]

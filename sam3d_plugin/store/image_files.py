@@ -28,15 +28,8 @@ _PGM = re.compile(rb'P5\s+(?:#[^\n]*\n\s*)*\d+\s+\d+\s+(\d+)\s')
 def decode_image(content: bytes, name: str) -> np.ndarray:
     """Pixels of an image file, complete or not at all.
 
-    Args:
-        content (bytes): The file.
-        name (str): What to call it in the error.
-
-    Returns:
-        np.ndarray: (H, W) or (H, W, C), dtype of the file, RGB order.
-
-    Raises:
-        FrameError: When it is not an image, or truncated.
+    Returns (H, W) or (H, W, C), dtype of the file, RGB order. FrameError when
+    it is not an image, or truncated.
     """
     if _GRAY_16_PNG.match(content):
         return _decode_png(content, name)
@@ -114,11 +107,7 @@ def _is_deep_png(content: bytes) -> bool:
 def is_plain_jpeg(content: bytes) -> bool:
     """Whether every program reads a color image in the same way.
 
-    Args:
-        content (bytes): An image file.
-
-    Returns:
-        bool: True for JPEG files in RGB without an EXIF orientation.
+    True for JPEG files in RGB without an EXIF orientation.
     """
     if not content.startswith(b'\xff\xd8\xff'):
         return False

@@ -144,17 +144,9 @@ def encode_line(value: Dict[str, Any]) -> bytes:
 def decode_journal(content: bytes, path: str) -> ScanRecord:
     """Content of a journal.
 
-    Args:
-        content (bytes): The file.
-        path (str): What to call it in the error.
-
-    Returns:
-        ScanRecord: A later line replaces an earlier one. A torn line is
-        ignored: its item is not finished.
-
-    Raises:
-        StoreError: When the first line, which is written at once with the
-            file, is damaged.
+    A later line replaces an earlier one. A torn line is ignored: its item is
+    not finished. StoreError when the first line, which is written at once with
+    the file, is damaged.
     """
     head, _, lines = content.partition(b'\n')
     record = record_from(decode_json(head, path), path)

@@ -79,15 +79,7 @@ def unpack_features(content: bytes,
                     name: str) -> Dict[str, RegionFeatureArrays]:
     """The inverse of :func:`pack_features`.
 
-    Args:
-        content (bytes): The file.
-        name (str): What to call it in the error.
-
-    Returns:
-        Dict[str, RegionFeatureArrays]: Features by frame.
-
-    Raises:
-        StoreError: When it is damaged or something else.
+    StoreError when it is damaged or something else.
     """
     frames = unpack_frames(content, name, _COLUMNS)
     for columns in frames.values():
@@ -119,11 +111,6 @@ class RegionFeatures(FrameRows):
             self, scan: str, frame: str) -> RegionFeatureArrays:
         """Features of the regions of a frame; see :meth:`FrameRows.read`.
 
-        Args:
-            scan (str): Name of the scan.
-            frame (str): Name of the frame.
-
-        Returns:
-            RegionFeatureArrays: Row i belongs to region i + 1.
+        Row i belongs to region i + 1.
         """
         return RegionFeatureArrays(**super().read(scan, frame))

@@ -86,15 +86,7 @@ def encode_groups(groups: Groups) -> bytes:
 def decode_groups(content: bytes, name: str) -> Groups:
     """The inverse of :func:`encode_groups`.
 
-    Args:
-        content (bytes): The file.
-        name (str): What to call it in the error.
-
-    Returns:
-        Groups: Of equally many centroids, counts and weights.
-
-    Raises:
-        StoreError: When it is damaged or something else.
+    StoreError when it is damaged or something else.
     """
     try:
         groups = Groups(**load(content))
@@ -145,12 +137,8 @@ class RegionGroups(FrameRows):
     def groups(self) -> Groups:
         """Centroids, counts and weights.
 
-        Returns:
-            Groups: Of the training set.
-
-        Raises:
-            FileNotFoundError: When they are missing.
-            StoreError: When the file is damaged.
+        FileNotFoundError when they are missing, StoreError when the file is
+        damaged.
         """
         path = join(self.root, GROUPS_FILE)
         try:
@@ -169,11 +157,6 @@ class RegionGroups(FrameRows):
             self, scan: str, frame: str) -> np.ndarray:
         """Groups of the regions of a frame; see :meth:`FrameRows.read`.
 
-        Args:
-            scan (str): Name of the scan.
-            frame (str): Name of the frame.
-
-        Returns:
-            np.ndarray: (R,) int32, entry i for region i + 1.
+        (R,) int32, entry i for region i + 1.
         """
         return super().read(scan, frame)[GROUP_IDS]

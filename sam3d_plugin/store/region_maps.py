@@ -111,15 +111,7 @@ class RegionMaps:
     def read(self, scan: str, frame: str) -> np.ndarray:
         """The id map of a frame.
 
-        Args:
-            scan (str): Name of the scan.
-            frame (str): Name of the frame.
-
-        Returns:
-            np.ndarray: (H, W) uint16 with ids 1..R.
-
-        Raises:
-            FrameError: When it is missing or damaged.
+        (H, W) uint16 with ids 1..R. FrameError when it is missing or damaged.
         """
         path = join(self.root, scan, f'{frame}.png')
         # Records hold no absolute paths.
@@ -139,12 +131,7 @@ class RegionMaps:
     def checksum(self, scan: str, frame: str) -> str:
         """Checksum of an id map and its inputs.
 
-        Args:
-            scan (str): Name of the scan.
-            frame (str): Name of the frame.
-
-        Returns:
-            str: Its fingerprint as recorded; empty without a record.
+        Empty without a record.
         """
         record = self.record(scan)
         item = record.items.get(frame) if record else None
@@ -160,11 +147,7 @@ class RegionMaps:
     def check_complete(self, scan: str) -> None:
         """Raise an error for a scan with missing or incomplete id maps.
 
-        Args:
-            scan (str): Name of the scan.
-
-        Raises:
-            FrameError: When it has no record.
+        FrameError when it has no record.
         """
         if self.record(scan) is None:
             raise FrameError(

@@ -52,15 +52,7 @@ def build_by_name(what: str, classes: Dict[str, Tuple[str, str]], package: str,
 
 
 def describe_parts(classes: Dict[str, Tuple[str, str]], package: str) -> str:
-    """The options of all parts, for ``--help``.
-
-    Args:
-        classes (Dict[str, Tuple[str, str]]): As for :func:`build_by_name`.
-        package (str): Package of the modules.
-
-    Returns:
-        str: A paragraph for each part.
-    """
+    """The options of all parts, for ``--help``."""
     lines = ['options (-O key=value):']
     for name, (module, class_name) in classes.items():
         try:

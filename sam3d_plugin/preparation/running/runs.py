@@ -161,16 +161,8 @@ def worker_count(step: FrameStep, asked: Optional[int],
                  console: Console) -> int:
     """Number of worker processes of a run.
 
-    Args:
-        step (FrameStep): Some steps must stay in the main process.
-        asked (Optional[int]): Of the user.
-        console (Console): Is told when it is another number.
-
-    Returns:
-        int: 0 to work in the main process.
-
-    Raises:
-        StoreError: When it is negative.
+    0 to work in the main process. StoreError when a negative number is asked
+    for.
     """
     cores = workers.usable_cores()
     if asked is not None and asked < 0:
