@@ -18,13 +18,8 @@ class IndexFunction(Function):
 def check_points(name: str, points: Tensor, needs_points: bool) -> None:
     """Check that a tensor is a batch of point clouds.
 
-    Args:
-        name (str): The argument's name, for the message.
-        points (Tensor): Should be (B, N, 3).
-        needs_points (bool): Whether N = 0 leaves no answer.
-
-    Raises:
-        ValueError: If the shape is another one, or N is 0 and must not be.
+    ValueError for another shape than (B, N, 3), or N = 0 where points are
+    needed.
     """
     if points.dim() != 3 or points.size(2) != 3:
         raise ValueError(f'{name} must have the shape (B, N, 3), got '
@@ -37,10 +32,6 @@ def check_points(name: str, points: Tensor, needs_points: bool) -> None:
 def as_float_array(points: Tensor) -> np.ndarray:
     """Return a contiguous float32 array; half precision is widened.
 
-    Args:
-        points (Tensor): Of any shape, on the CPU.
-
-    Returns:
-        np.ndarray: The same numbers, without a copy where possible.
+    Without a copy where possible.
     """
     return points.detach().float().contiguous().numpy()

@@ -30,11 +30,7 @@ _ATTRIBUTE = '_sam3d_plugin_originals'
 def function_class(name: str) -> type:
     """Return mmcv's autograd Function class.
 
-    Args:
-        name (str): Name of the class, one of ``FUNCTION_CLASSES``.
-
-    Returns:
-        type: The class, whose methods :func:`install` may have replaced.
+    Its methods may be those that :func:`install` has put there.
     """
     return getattr(import_module(f'mmcv.ops.{_MODULES[name]}'), name)
 

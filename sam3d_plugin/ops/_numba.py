@@ -21,11 +21,7 @@ def jit(function: Callable) -> Callable:
     :func:`run_in_chunks` does the threading instead. Without ``fastmath``
     no multiplications are fused, so results do not depend on the machine.
 
-    Args:
-        function (Callable): Python function of numbers and arrays.
 
-    Returns:
-        Callable: The compiled function.
     """
     try:
         return numba.njit(nogil=True, cache=True)(function)

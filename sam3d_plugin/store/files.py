@@ -66,13 +66,7 @@ def write_bytes(path: PathLike,
 def append_bytes(path: PathLike,
                  content: bytes,
                  backend_args: BackendArgs = None) -> None:
-    """Append to a file that is there, e.g. the journal of a scan.
-
-    Args:
-        path (PathLike): Local path or URI; objects are written anew.
-        content (bytes): What to append; a kill may leave the first part.
-        backend_args (BackendArgs): Arguments of the file backend.
-    """
+    """Append to a file that is there; a kill may leave the first part."""
     if is_local(path, backend_args):
         with open(path, 'ab') as file:
             file.write(content)
@@ -150,15 +144,8 @@ def list_names(folder: PathLike,
                folders: bool = False) -> List[str]:
     """Sorted names of the direct entries of a folder.
 
-    Args:
-        folder (PathLike): Local path or URI.
-        backend_args (BackendArgs): Arguments of the file backend.
-        suffix (Union[str, tuple, None]): Only files that end with it.
-        folders (bool): List the folders instead of the files.
-
-    Returns:
-        List[str]: Names without the folder; empty when there is no folder.
-        Hidden entries are left out.
+    Hidden entries are left out; no names when there is no folder. ``suffix``
+    keeps the files that end with it, ``folders`` lists folders instead.
     """
     if not exists(folder, backend_args):
         return []

@@ -74,16 +74,9 @@ def _decode(content: bytes, name: str,
 def decode_color(content: bytes, name: str) -> np.ndarray:
     """Colors of an image file.
 
-    Args:
-        content (bytes): The file: RGB, gray, CMYK or with a palette.
-        name (str): What to call it in the error.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8 RGB; transparency is ignored, and so is
-        an orientation in the EXIF data: cameras are those of the pixels.
-
-    Raises:
-        FrameError: When it is not a readable image, or of another kind.
+    (H, W, 3) uint8 RGB of an RGB, gray, CMYK or palette image. Transparency is
+    ignored, and so is an orientation in the EXIF data: cameras are those of
+    the pixels. FrameError when it is not a readable image, or of another kind.
     """
 
     def read(image: Image.Image) -> np.ndarray:

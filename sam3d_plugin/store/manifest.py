@@ -187,11 +187,7 @@ class Store:
         return exists(self._journal_path(scan), self.backend_args)
 
     def open_journal(self, record: ScanRecord) -> None:
-        """Begin to change a scan.
-
-        Args:
-            record (ScanRecord): What stays true whatever happens next.
-        """
+        """Begin to change a scan of which the record stays true."""
         journal = self._journal_path(record.scan)
         path = self.path(RECORDS, f'{record.scan}.json')
         is_new = not (self.has_journal(record.scan)

@@ -104,16 +104,8 @@ def decode_matrix(content: bytes, name: str) -> np.ndarray:
 def check_pose(pose: np.ndarray, name: str) -> np.ndarray:
     """The pose, if it is rigid.
 
-    Args:
-        pose (np.ndarray): (4, 4) camera to world.
-        name (str): What to call it in the error.
-
-    Returns:
-        np.ndarray: (4, 4), unchanged.
-
-    Raises:
-        FrameError: When a value is not finite or the matrix is not a rotation
-            with a translation.
+    (4, 4) camera to world. FrameError when a value is not finite or the matrix
+    is not a rotation with a translation.
     """
     if not np.isfinite(pose).all():
         raise FrameError(f'{name}: the pose is not finite')

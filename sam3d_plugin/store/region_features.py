@@ -38,17 +38,8 @@ def to_feature_arrays(mean: np.ndarray, max: np.ndarray, areas: np.ndarray,
                       name: str) -> RegionFeatureArrays:
     """Round features to how they are stored, if they can be.
 
-    Args:
-        mean (np.ndarray): (R, C) float.
-        max (np.ndarray): (R, C) float.
-        areas (np.ndarray): (R,) integer, pixels.
-        name (str): What to call the frame in the error.
-
-    Returns:
-        RegionFeatureArrays: In float16 and int32.
-
-    Raises:
-        FrameError: When a value is not finite in float16.
+    (R, C) float16, twice, and (R,) int32 pixels. FrameError when a value is
+    not finite in float16.
     """
     with np.errstate(over='ignore'):
         arrays = RegionFeatureArrays(
@@ -65,12 +56,7 @@ def to_feature_arrays(mean: np.ndarray, max: np.ndarray, areas: np.ndarray,
 def pack_features(frames: Mapping[str, RegionFeatureArrays]) -> bytes:
     """A scan's file; one frame makes a part of it.
 
-    Args:
-        frames (Mapping[str, RegionFeatureArrays]): Features by frame, at
-            least one.
-
-    Returns:
-        bytes: The file.
+    At least one frame.
     """
     return pack_frames({f: asdict(arrays) for f, arrays in frames.items()})
 

@@ -105,12 +105,7 @@ def decode_groups(content: bytes, name: str) -> Groups:
 def pack_group_ids(frames: Mapping[str, np.ndarray]) -> bytes:
     """A scan's file.
 
-    Args:
-        frames (Mapping[str, np.ndarray]): (R,) group of each region, by
-            frame, at least one.
-
-    Returns:
-        bytes: The file.
+    From (R,) groups by frame, at least one.
     """
     return pack_frames({
         frame: {

@@ -117,14 +117,8 @@ class FrameStep(abc.ABC):
                read: Callable[[str], bytes]) -> Dict[str, bytes]:
         """Files of the scan that come from all of its complete items.
 
-        Args:
-            scan (str): Name of the scan.
-            items (Dict[str, ItemRecord]): The completed items, in order. One
-                without files of its own was packed by an earlier run.
-            read (Callable[[str], bytes]): Reads a file by relative path.
-
-        Returns:
-            Dict[str, bytes]: By relative path.
+        By relative path. An item without files of its own was packed by an
+        earlier run.
         """
         return {}
 

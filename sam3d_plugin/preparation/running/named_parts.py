@@ -11,20 +11,9 @@ def build_by_name(what: str, classes: Dict[str, Tuple[str, str]], package: str,
                   name: str, options: Mapping[str, Any]) -> Any:
     """Build a part by its name.
 
-    Args:
-        what (str): What the parts are, for errors.
-        classes (Dict[str, Tuple[str, str]]): Module and class by name; a
-            module is imported only when asked for, since some are expensive.
-        package (str): Package of the modules.
-        name (str): One of ``classes``.
-        options (Mapping[str, Any]): Arguments of its constructor.
-
-    Returns:
-        Any: The part, with nothing loaded yet.
-
-    Raises:
-        StoreError: When there is no such part, it has no such option, a
-            needed one is missing, or a value cannot be used.
+    ``classes`` has module and class by name; a module is imported only when
+    asked for, since some are expensive. StoreError when there is no such part,
+    it has no such option, a needed one is missing, or a value cannot be used.
     """
     if name not in classes:
         raise StoreError(f'{what} {name!r} is unknown; choose one of '

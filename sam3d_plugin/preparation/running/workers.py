@@ -35,16 +35,7 @@ def usable_cores() -> int:
 
 def run_here(step: FrameStep, store: Store,
              tasks: Iterator[Task]) -> Iterator[Result]:
-    """Make the items of all tasks in this process.
-
-    Args:
-        step (FrameStep): What to do.
-        store (Store): Where to.
-        tasks (Iterator[Task]): Jobs with some of their items.
-
-    Yields:
-        Result: The job and what became of the items.
-    """
+    """Make the items of all tasks in this process."""
     for job, items in tasks:
         yield job, make_items(step, store, job.scan, items)
 
@@ -53,18 +44,8 @@ def run_in_workers(step: FrameStep, store: Store, tasks: Iterator[Task],
                    count: int) -> Iterator[Result]:
     """Make the items of all tasks in worker processes.
 
-    Args:
-        step (FrameStep): What to do; each worker gets a copy.
-        store (Store): Where to.
-        tasks (Iterator[Task]): Jobs with some of their items.
-        count (int): Number of workers.
-
-    Yields:
-        Result: The job and what became of the items, in the order in which
-        they get ready.
-
-    Raises:
-        StoreError: When a worker dies.
+    Results come in the order in which they get ready. StoreError when a worker
+    dies.
     """
     waiting: Dict[Future, ScanJob] = {}
     with _single_threaded_children():
