@@ -21,13 +21,6 @@ def _for_mmcv(features: Tensor) -> Tensor:
     return features.contiguous()
 
 
-def _gather(features: Tensor, indices: Tensor) -> Tensor:
-    """Pick columns of (B, C, N) by (B, M) indices."""
-    channels = features.size(1)
-    wide = indices.long().unsqueeze(1).expand(-1, channels, -1)
-    return features.gather(2, wide)
-
-
 def _scatter_add(grad: Tensor, indices: Tensor, num_points: int) -> Tensor:
     """Sum (B, C, M) into (B, C, N) by (B, M) indices."""
     wide = indices.long().unsqueeze(1).expand(-1, grad.size(1), -1)
@@ -47,66 +40,44 @@ def _interpolate(features: Tensor, indices: Tensor, weight: Tensor) -> Tensor:
     return mixed.mT.to(features.dtype)
 
 
-class GatherPoints(Function):
-    """Stands in for mmcv's class of this name; see :func:`gather_points`."""
+def _gathering(name: str) -> Any:
+    """The class that stands in for one of mmcv's that pick columns."""
 
-    @staticmethod
-    def forward(ctx: Any, features: Tensor, indices: Tensor) -> Tensor:
-        """Pick the features."""
+    def forward(ctx: Any, features: Tensor, indices: Tensor, *counts:
+                Optional[Tensor]) -> Tensor:
+        """Pick columns of (B, C, N) by (B, ...): (B, C, ...)."""
         if _mmcv.backend_of(features) == 'mmcv':
-            return originals()['GatherPoints'].forward(
-                ctx, _for_mmcv(features),
-                indices.int().contiguous()).to(features.dtype)
-        ctx.save_for_backward(indices)
-        ctx.num_points = features.size(2)
-        return _gather(features, indices)
-
-    @staticmethod
-    def backward(ctx: Any, grad_out: Tensor) -> Tuple[Tensor, None]:
-        """Sum the gradients of each point."""
-        if _mmcv.backend_of(grad_out) == 'mmcv':
-            grad, _ = originals()['GatherPoints'].backward(
-                ctx, _for_mmcv(grad_out))
-            return grad.to(grad_out.dtype), None
-        indices, = ctx.saved_tensors
-        return _scatter_add(grad_out, indices, ctx.num_points), None
-
-
-class GroupingOperation(Function):
-    """Stands in for mmcv's class; see :func:`grouping_operation`."""
-
-    @staticmethod
-    def forward(ctx: Any,
-                features: Tensor,
-                indices: Tensor,
-                features_batch_cnt: Optional[Tensor] = None,
-                indices_batch_cnt: Optional[Tensor] = None) -> Tensor:
-        """Pick the features."""
-        if _mmcv.backend_of(features) == 'mmcv':
-            return originals()['GroupingOperation'].forward(
-                ctx, _for_mmcv(features),
-                indices.int().contiguous(), features_batch_cnt,
-                indices_batch_cnt).to(features.dtype)
-        if features_batch_cnt is not None or indices_batch_cnt is not None:
+            return originals()[name].forward(ctx, _for_mmcv(features),
+                                             indices.int().contiguous(),
+                                             *counts).to(features.dtype)
+        if any(count is not None for count in counts):
             raise UserError(
-                'grouping_operation of stacked scenes needs CUDA kernels of '
-                'mmcv; give scenes of equal size as (B, C, N).')
+                f'{name} of stacked scenes needs CUDA kernels of mmcv; give '
+                'scenes of equal size as (B, C, N).')
         ctx.save_for_backward(indices)
         ctx.num_points = features.size(2)
-        return _gather(features,
-                       indices.flatten(1)).unflatten(2, indices.shape[1:])
+        wide = indices.long().flatten(1)[:, None]
+        picked = features.gather(2, wide.expand(-1, features.size(1), -1))
+        return picked.unflatten(2, indices.shape[1:])
 
-    @staticmethod
     def backward(ctx: Any, grad_out: Tensor) -> Tuple[Optional[Tensor], ...]:
         """Sum the gradients of each point."""
         if _mmcv.backend_of(grad_out) == 'mmcv':
-            grad = originals()['GroupingOperation'].backward(
-                ctx, _for_mmcv(grad_out))[0].to(grad_out.dtype)
+            grad = originals()[name].backward(ctx, _for_mmcv(grad_out))[0].to(
+                grad_out.dtype)
         else:
             indices, = ctx.saved_tensors
             grad = _scatter_add(
                 grad_out.flatten(2), indices.flatten(1), ctx.num_points)
-        return grad, None, None, None
+        return (grad, *[None] * (len(ctx.needs_input_grad) - 1))
+
+    methods = dict(
+        forward=staticmethod(forward), backward=staticmethod(backward))
+    return type(name, (Function, ), methods)
+
+
+GatherPoints = _gathering('GatherPoints')
+GroupingOperation = _gathering('GroupingOperation')
 
 
 class ThreeInterpolate(Function):
