@@ -80,8 +80,6 @@ class Store:
 
         A file that is there with the same content stays: a run may have been
         killed between writing it and recording it.
-
-
         """
         for name, content in files.items():
             if not self._holds(name, content):
