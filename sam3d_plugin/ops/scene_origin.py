@@ -15,14 +15,7 @@ FLOOR_PERCENTILE = 0.99
 
 
 def check_center(center: str) -> None:
-    """Raise an error for an unknown name.
-
-    Args:
-        center (str): See :func:`find_origin`.
-
-    Raises:
-        ValueError: When it is none of ``CENTERS``.
-    """
+    """Raise an error for an unknown name."""
     if center not in CENTERS:
         raise UserError(f'center {center!r} is unknown; choose one of '
                         f'{", ".join(CENTERS)}')

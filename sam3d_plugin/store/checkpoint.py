@@ -313,12 +313,8 @@ def without_backbone_prefix(
         state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
     """Tensors of a pre-training by the names of its parts.
 
-    Args:
-        state_dict (Dict[str, Tensor]): Of today's files, in which embedding
-            and encoder are parts of ``backbone``, or of older ones.
-
-    Returns:
-        Dict[str, Tensor]: Under ``embedding.``, ``encoder.``, ``decoder.``...
+    In today's files embedding and encoder are parts of ``backbone``; in older
+    ones, and here, they are ``embedding.`` and ``encoder.``
     """
     return {
         name.removeprefix(_BACKBONE_PREFIX): tensor

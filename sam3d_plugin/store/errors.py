@@ -39,12 +39,7 @@ class RecordError(UserError):
 def explain_os_error(error: OSError) -> str:
     """Sentence for an error of the operating system.
 
-    Args:
-        error (OSError): With the name of the file where it is known, see
-            :func:`naming`.
-
-    Returns:
-        str: What is wrong with which file, and what to do.
+    What is wrong with which file (see :func:`naming`), and what to do.
     """
     if error.errno is None or not error.strerror:  # a sentence of a reader
         return str(error)

@@ -22,15 +22,7 @@ PathLike = Union[str, Path]
 def is_local(path: PathLike, backend_args: BackendArgs = None) -> bool:
     """Whether a path is on a file system of this machine.
 
-    Args:
-        path (PathLike): Local path or URI.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        bool: False for object stores.
-
-    Raises:
-        StoreError: When nothing here can read such paths.
+    StoreError when nothing here can read such paths.
     """
     try:
         backend = fileio.get_file_backend(str(path), backend_args=backend_args)
@@ -49,16 +41,8 @@ def join(path: PathLike, *names: str) -> str:
 def read_bytes(path: PathLike, backend_args: BackendArgs = None) -> bytes:
     """Content of a file.
 
-    Args:
-        path (PathLike): Local path or URI.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        bytes: The whole file.
-
-    Raises:
-        FileNotFoundError: When there is none (other backends may raise their
-            own error).
+    FileNotFoundError when there is none; other backends may raise an error of
+    their own.
     """
     return fileio.get(str(path), backend_args=backend_args)
 
@@ -69,14 +53,7 @@ def write_bytes(path: PathLike,
                 sync: bool = True) -> None:
     """Write a file so that a reader sees the old or the new one, never half.
 
-    Args:
-        path (PathLike): Local path or URI; folders are made when missing.
-        content (bytes): The whole file.
-        backend_args (BackendArgs): Arguments of the file backend.
-        sync (bool): See :func:`atomic_write`.
-
-    Raises:
-        OSError: When it cannot be written, e.g. because the disk is full.
+    OSError when it cannot be written, e.g. because the disk is full.
     """
     if is_local(path, backend_args):
         with naming(path, replace=True):  # not its draft
@@ -89,13 +66,7 @@ def write_bytes(path: PathLike,
 def append_bytes(path: PathLike,
                  content: bytes,
                  backend_args: BackendArgs = None) -> None:
-    """Append to a file that is there, e.g. the journal of a scan.
-
-    Args:
-        path (PathLike): Local path or URI; objects are written anew.
-        content (bytes): What to append; a kill may leave the first part.
-        backend_args (BackendArgs): Arguments of the file backend.
-    """
+    """Append to a file that is there; a kill may leave the first part."""
     if is_local(path, backend_args):
         with open(path, 'ab') as file:
             file.write(content)
@@ -111,14 +82,8 @@ def write_new(path: PathLike,
               backend_args: BackendArgs = None) -> bool:
     """Write a file unless there is one, also when several processes try.
 
-    Args:
-        path (PathLike): Local path or URI; folders are made when missing.
-        content (bytes): The whole file.
-        backend_args (BackendArgs): Arguments of the file backend. Of an
-            object store the last of several processes wins.
-
-    Returns:
-        bool: Whether this call has written it.
+    Returns whether this call has written it. Of several processes that write
+    to an object store, the last one wins.
     """
     if not is_local(path, backend_args):
         if exists(path, backend_args):
@@ -156,12 +121,7 @@ def fingerprint_of_files(paths: Iterable[PathLike],
                          backend_args: BackendArgs = None) -> str:
     """Sizes and times of raw files, by which make tells that one changed.
 
-    Args:
-        paths (Iterable[PathLike]): Local paths or URIs.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        str: Empty, which is unknown, when one is an object.
+    Empty, which is unknown, when one is an object.
     """
     found: List[Any] = []
     for path in paths:
@@ -184,15 +144,8 @@ def list_names(folder: PathLike,
                folders: bool = False) -> List[str]:
     """Sorted names of the direct entries of a folder.
 
-    Args:
-        folder (PathLike): Local path or URI.
-        backend_args (BackendArgs): Arguments of the file backend.
-        suffix (Union[str, tuple, None]): Only files that end with it.
-        folders (bool): List the folders instead of the files.
-
-    Returns:
-        List[str]: Names without the folder; empty when there is no folder.
-        Hidden entries are left out.
+    Hidden entries are left out; no names when there is no folder. ``suffix``
+    keeps the files that end with it, ``folders`` lists folders instead.
     """
     if not exists(folder, backend_args):
         return []

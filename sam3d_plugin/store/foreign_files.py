@@ -29,11 +29,8 @@ _KINDS = (
 def foreign_kind(content: bytes) -> str:
     """Kind of a file that could not be read as expected.
 
-    Args:
-        content (bytes): Of the file, or its beginning.
-
-    Returns:
-        str: For use after "it is"; empty if nothing is known.
+    For use after "it is"; empty if nothing is known. Takes the file or its
+    beginning.
     """
     for pattern, kind in _KINDS:
         if re.match(pattern, content, re.IGNORECASE):
@@ -44,15 +41,7 @@ def foreign_kind(content: bytes) -> str:
 def decode_text(content: bytes, errors: str = 'replace') -> str:
     """Text in UTF-8 or UTF-16, with or without a byte order mark.
 
-    Args:
-        content (bytes): The file.
-        errors (str): What becomes of other bytes; see ``bytes.decode``.
-
-    Returns:
-        str: Without the mark.
-
-    Raises:
-        ValueError: When it is another kind of file.
+    Without the mark. ValueError when it is another kind of file.
     """
     kind = foreign_kind(content)
     if kind and content:

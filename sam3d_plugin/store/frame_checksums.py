@@ -10,18 +10,10 @@ def read_frame_checksums(images: str, scan: str,
                          backend_args: BackendArgs) -> Dict[str, str]:
     """Fingerprints of a scan's frames.
 
-    Args:
-        images (str): Folder ``posed_images``. Its frames are in the records
-            of the step that wrote it, or of the one that wrote the data set
-            around it.
-        scan (str): Name of the scan.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        Dict[str, str]: By frame; empty without a record.
-
-    Raises:
-        FrameError: When a run is writing the frames or was stopped.
+    By frame; empty without a record. The frames of ``posed_images`` are in the
+    records of the step that wrote the folder, or of the one that wrote the
+    data set around it. FrameError when a run is writing the frames or was
+    stopped.
     """
     folder, name = images.rstrip('/').rpartition('/')[::2]
     for root, start in ((images, ''), (folder or '.', f'{name}/')):

@@ -53,16 +53,8 @@ def unpack_frames(content: bytes, name: str,
                   columns: Sequence[str]) -> Dict[str, Columns]:
     """The inverse of :func:`pack_frames`.
 
-    Args:
-        content (bytes): The file.
-        name (str): What to call it in the error.
-        columns (Sequence[str]): Columns it must have.
-
-    Returns:
-        Dict[str, Columns]: For each frame its columns.
-
-    Raises:
-        StoreError: When the file is damaged or of another kind.
+    Returns the columns of each frame. StoreError when the file is damaged or
+    of another kind.
     """
     container = _Container(name, columns, *_read_content(content, name))
     return {frame: container.rows(frame) for frame in container.frames}
@@ -180,16 +172,8 @@ class FrameRows:
     def read(self, scan: str, frame: str) -> Columns:
         """The rows of a frame.
 
-        Args:
-            scan (str): Name of the scan.
-            frame (str): Name of the frame.
-
-        Returns:
-            Columns: Arrays by name.
-
-        Raises:
-            FileNotFoundError: When the scan's file is missing.
-            StoreError: When it is damaged, or has no such frame.
+        FileNotFoundError when the scan's file is missing, StoreError when it
+        is damaged or has no such frame.
         """
         try:
             return self._container(scan).rows(frame)
@@ -199,15 +183,7 @@ class FrameRows:
                 f'{scan}.json beside it may tell why it was skipped') from None
 
     def read_scan(self, scan: str, column: str) -> np.ndarray:
-        """One column of all frames of a scan.
-
-        Args:
-            scan (str): Name of the scan.
-            column (str): Name of the column.
-
-        Returns:
-            np.ndarray: Rows of the frames, one after the other.
-        """
+        """One column of all frames of a scan."""
         return np.asarray(self._container(scan).columns[column][:])
 
     def path(self, scan: str) -> str:

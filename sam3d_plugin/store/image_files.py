@@ -28,15 +28,8 @@ _PGM = re.compile(rb'P5\s+(?:#[^\n]*\n\s*)*\d+\s+\d+\s+(\d+)\s')
 def decode_image(content: bytes, name: str) -> np.ndarray:
     """Pixels of an image file, complete or not at all.
 
-    Args:
-        content (bytes): The file.
-        name (str): What to call it in the error.
-
-    Returns:
-        np.ndarray: (H, W) or (H, W, C), dtype of the file, RGB order.
-
-    Raises:
-        FrameError: When it is not an image, or truncated.
+    Returns (H, W) or (H, W, C), dtype of the file, RGB order. FrameError when
+    it is not an image, or truncated.
     """
     if _GRAY_16_PNG.match(content):
         return _decode_png(content, name)
@@ -81,16 +74,9 @@ def _decode(content: bytes, name: str, read: Callable[[Image.Image],
 def decode_color(content: bytes, name: str) -> np.ndarray:
     """Colors of an image file.
 
-    Args:
-        content (bytes): The file: RGB, gray, CMYK or with a palette.
-        name (str): What to call it in the error.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8 RGB; transparency is ignored, and so is
-        an orientation in the EXIF data: cameras are those of the pixels.
-
-    Raises:
-        FrameError: When it is not a readable image, or of another kind.
+    (H, W, 3) uint8 RGB of an RGB, gray, CMYK or palette image. Transparency is
+    ignored, and so is an orientation in the EXIF data: cameras are those of
+    the pixels. FrameError when it is not a readable image, or of another kind.
     """
 
     def read(image: Image.Image) -> np.ndarray:
@@ -119,11 +105,7 @@ def image_size(content: bytes, name: str) -> Tuple[int, int]:
 def is_plain_jpeg(content: bytes) -> bool:
     """Whether every program reads a color image in the same way.
 
-    Args:
-        content (bytes): An image file.
-
-    Returns:
-        bool: True for JPEG files in RGB without an EXIF orientation.
+    True for JPEG files in RGB without an EXIF orientation.
     """
     if not content.startswith(b'\xff\xd8\xff'):
         return False

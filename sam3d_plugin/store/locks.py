@@ -66,17 +66,7 @@ def scan_lock(root: PathLike,
     """Hold the lock of a scan while it is written.
 
     Object stores have no locks: their writers need disjoint shards.
-
-    Args:
-        root (PathLike): Folder of the store.
-        scan (str): Name of the scan.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Yields:
-        None: While the lock is held.
-
-    Raises:
-        StoreError: When another process holds it.
+    StoreError when another process holds it.
     """
     if not is_local(root, backend_args):
         yield

@@ -39,13 +39,7 @@ def differences(old: Dict[str, Any],
                 prefix: str = '') -> List[str]:
     """Describe the differences of two settings.
 
-    Args:
-        old (Dict[str, Any]): Of the store.
-        new (Dict[str, Any]): Of the run.
-        prefix (str): Name of the level above.
-
-    Returns:
-        List[str]: ``name old, now new`` for every value that differs.
+    Returns ``name old, now new`` for every value that differs.
     """
     found = []
     for key in sorted({*old, *new}):
@@ -86,13 +80,6 @@ class Store:
 
         A file that is there with the same content stays: a run may have been
         killed between writing it and recording it.
-
-        Args:
-            files (Dict[str, bytes]): Content by relative path.
-            sync (bool): See :func:`atomic_write`.
-
-        Returns:
-            Dict[str, FileChecksum]: For a record.
         """
         for name, content in files.items():
             if not self._holds(name, content):
@@ -120,11 +107,7 @@ class Store:
     def header(self) -> Dict[str, Any]:
         """``format_version``, ``kind`` and ``settings``.
 
-        Returns:
-            Dict[str, Any]: Content of store.json.
-
-        Raises:
-            StoreError: When there is none, or of another version.
+        StoreError when store.json is missing or of another version.
         """
         path = self.path(HEADER)
         if not self.exists():
@@ -141,12 +124,7 @@ class Store:
     def open(self, kind: str, settings: Dict[str, Any]) -> None:
         """Start the store, or make sure that it was made in the same way.
 
-        Args:
-            kind (str): What it holds, e.g. ``'region_maps'``.
-            settings (Dict[str, Any]): What its content depends on.
-
-        Raises:
-            StoreError: When the store is of another kind or settings.
+        StoreError when the store is of another kind or settings.
         """
         header = json.loads(
             encode_json(
@@ -176,14 +154,8 @@ class Store:
     def record(self, scan: str) -> Optional[ScanRecord]:
         """The record of a scan.
 
-        Args:
-            scan (str): Name of the scan.
-
-        Returns:
-            Optional[ScanRecord]: None while the scan is not complete.
-
-        Raises:
-            StoreError: When the record is damaged.
+        None while the scan is not complete. StoreError when the record is
+        damaged.
         """
         name = f'{RECORDS}/{scan}.json'
         if not exists(self.path(name), self.backend_args):
@@ -200,15 +172,8 @@ class Store:
     def journal(self, scan: str) -> Optional[ScanRecord]:
         """Items of a scan that a run has finished.
 
-        Args:
-            scan (str): Name of the scan.
-
-        Returns:
-            Optional[ScanRecord]: None when no run is changing the scan, and
-            none was stopped while it did.
-
-        Raises:
-            StoreError: When the journal is damaged.
+        None when no run is changing the scan or was stopped while it did.
+        StoreError when the journal is damaged.
         """
         path = self._journal_path(scan)
         if not self.has_journal(scan):
@@ -220,11 +185,7 @@ class Store:
         return exists(self._journal_path(scan), self.backend_args)
 
     def open_journal(self, record: ScanRecord) -> None:
-        """Begin to change a scan.
-
-        Args:
-            record (ScanRecord): What stays true whatever happens next.
-        """
+        """Begin to change a scan of which the record stays true."""
         journal = self._journal_path(record.scan)
         path = self.path(RECORDS, f'{record.scan}.json')
         is_new = not (self.has_journal(record.scan)
@@ -253,11 +214,7 @@ class Store:
     def check_complete(self, scan: str) -> None:
         """Raise an error for a scan being written or interrupted.
 
-        Args:
-            scan (str): Name of the scan.
-
-        Raises:
-            FrameError: When it has a journal and no record.
+        FrameError when it has a journal and no record.
         """
         record = self.path(RECORDS, f'{scan}.json')
         if self.has_journal(scan) and not exists(record, self.backend_args):
@@ -276,11 +233,7 @@ class Store:
     def manifest(self) -> Dict[str, ScanRecord]:
         """The merged records, by scan.
 
-        Returns:
-            Dict[str, ScanRecord]: Of manifest.json.
-
-        Raises:
-            StoreError: When it is missing or damaged.
+        StoreError when manifest.json is missing or damaged.
         """
         path = self.path(MANIFEST)
         if not exists(path, self.backend_args):

@@ -104,16 +104,8 @@ def decode_matrix(content: bytes, name: str) -> np.ndarray:
 def check_pose(pose: np.ndarray, name: str) -> np.ndarray:
     """The pose, if it is rigid.
 
-    Args:
-        pose (np.ndarray): (4, 4) camera to world.
-        name (str): What to call it in the error.
-
-    Returns:
-        np.ndarray: (4, 4), unchanged.
-
-    Raises:
-        FrameError: When a value is not finite or the matrix is not a rotation
-            with a translation.
+    (4, 4) camera to world. FrameError when a value is not finite or the matrix
+    is not a rotation with a translation.
     """
     if not np.isfinite(pose).all():
         raise FrameError(f'{name}: the pose is not finite')
@@ -159,15 +151,9 @@ class PosedImages:
     def frames(self, scan: str) -> List[str]:
         """Sorted names of a scan's frames.
 
-        Args:
-            scan (str): Name of the scan.
-
-        Returns:
-            List[str]: Names without ending, of all color and depth images:
-            a frame that lacks one of them is a frame that is skipped.
-
-        Raises:
-            FrameError: When two files are one frame's color image.
+        Names without ending, of all color and depth images: a frame that lacks
+        one of them is skipped later. FrameError when two files are one frame's
+        color image.
         """
         files = list_names(self.path(scan), self.backend_args, _IMAGES)
         colors = Counter(
@@ -196,11 +182,7 @@ class PosedImages:
     def fingerprint(self, scan: str) -> str:
         """One checksum of all current frames of a scan.
 
-        Args:
-            scan (str): Name of the scan.
-
-        Returns:
-            str: Empty without a record.
+        Empty without a record.
         """
         checksums = self.checksums(scan)
         return fingerprint([[name, checksums[name]]
@@ -218,14 +200,7 @@ class PosedImages:
     def cameras(self, scan: str) -> Cameras:
         """The cameras of a scan.
 
-        Args:
-            scan (str): Name of the scan.
-
-        Returns:
-            Cameras: From its text files.
-
-        Raises:
-            FrameError: When intrinsic.txt is missing or any cannot be used.
+        FrameError when intrinsic.txt is missing, or a file cannot be used.
         """
         if scan not in self._cameras:
             self._cameras[scan] = self._read_cameras(scan)
@@ -280,16 +255,8 @@ class PosedImages:
     def read(self, scan: str, frame: str) -> RGBDFrame:
         """A complete frame.
 
-        Args:
-            scan (str): Name of the scan.
-            frame (str): Name of the frame.
-
-        Returns:
-            RGBDFrame: Color, depth, pose and cameras.
-
-        Raises:
-            FrameError: When a file is missing or damaged, the pose is not
-                rigid, there is no depth, or sizes disagree.
+        FrameError when a file is missing or damaged, the pose is not rigid,
+        there is no depth, or sizes disagree.
         """
         cameras = self.cameras(scan)
         color = self.read_color(scan, frame)

@@ -61,12 +61,8 @@ def commit() -> str:
 def hardware(device: str = '') -> Dict[str, Any]:
     """The machine that this runs on.
 
-    Args:
-        device (str): ``'cpu'`` if the GPUs are unused. Defaults to all GPUs,
-            if this process uses torch.
-
-    Returns:
-        Dict[str, Any]: Values by name.
+    ``device="cpu"`` leaves out the GPUs; otherwise all of them are listed, if
+    this process uses torch.
     """
     cuda: Any = getattr(sys.modules.get('torch'), 'cuda', None)
     gpus = [cuda.get_device_name(i) for i in range(cuda.device_count())
@@ -82,12 +78,7 @@ def hardware(device: str = '') -> Dict[str, Any]:
 def machine(device: str = '', **more: Any) -> Dict[str, Any]:
     """What measured times depend on, for a result file.
 
-    Args:
-        device (str): See :func:`hardware`.
-        **more (Any): Entries that matter there, too.
-
-    Returns:
-        Dict[str, Any]: Hardware, ``more`` and the commit.
+    Hardware, ``more`` and the commit.
     """
     return dict(hardware(device), **more, commit=commit())
 

@@ -41,12 +41,8 @@ class ItemRecord:
     def is_up_to_date(self, inputs: Mapping[str, str]) -> bool:
         """Whether the item matches these inputs.
 
-        Args:
-            inputs (Mapping[str, str]): Fingerprints by name. One that is
-                empty is unknown and is not compared.
-
-        Returns:
-            bool: False when one differs or was unknown at the time.
+        An empty one is unknown and is not compared. False when one differs or
+        was unknown at the time.
         """
         return all(not value or self.inputs.get(name) == value
                    for name, value in inputs.items())
@@ -116,15 +112,7 @@ def _checksums_from(files: Dict[str, List]) -> Dict[str, FileChecksum]:
 def record_from(value: Dict[str, Any], path: str) -> ScanRecord:
     """A record from its JSON, in which checksums are lists.
 
-    Args:
-        value (Dict[str, Any]): As :func:`dataclasses.asdict` gives.
-        path (str): What to call it in the error.
-
-    Returns:
-        ScanRecord: The record.
-
-    Raises:
-        StoreError: When a part is missing or of another type.
+    StoreError when a part is missing or of another type.
     """
     try:
         items = {n: _item_from(item) for n, item in value['items'].items()}
@@ -144,17 +132,9 @@ def encode_line(value: Dict[str, Any]) -> bytes:
 def decode_journal(content: bytes, path: str) -> ScanRecord:
     """Content of a journal.
 
-    Args:
-        content (bytes): The file.
-        path (str): What to call it in the error.
-
-    Returns:
-        ScanRecord: A later line replaces an earlier one. A torn line is
-        ignored: its item is not finished.
-
-    Raises:
-        StoreError: When the first line, which is written at once with the
-            file, is damaged.
+    A later line replaces an earlier one. A torn line is ignored: its item is
+    not finished. StoreError when the first line, which is written at once with
+    the file, is damaged.
     """
     head, _, lines = content.partition(b'\n')
     record = record_from(decode_json(head, path), path)

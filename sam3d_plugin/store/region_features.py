@@ -8,7 +8,7 @@ Row i of a frame belongs to region i + 1 of its id map. Shapes: R
 regions, C channels.
 """
 from dataclasses import asdict, dataclass
-from typing import Dict, List, Mapping
+from typing import Dict, Mapping
 
 import numpy as np
 
@@ -38,17 +38,8 @@ def to_feature_arrays(mean: np.ndarray, max: np.ndarray, areas: np.ndarray,
                       name: str) -> RegionFeatureArrays:
     """Round features to how they are stored, if they can be.
 
-    Args:
-        mean (np.ndarray): (R, C) float.
-        max (np.ndarray): (R, C) float.
-        areas (np.ndarray): (R,) integer, pixels.
-        name (str): What to call the frame in the error.
-
-    Returns:
-        RegionFeatureArrays: In float16 and int32.
-
-    Raises:
-        FrameError: When a value is not finite in float16.
+    (R, C) float16, twice, and (R,) int32 pixels. FrameError when a value is
+    not finite in float16.
     """
     with np.errstate(over='ignore'):
         arrays = RegionFeatureArrays(
@@ -65,12 +56,7 @@ def to_feature_arrays(mean: np.ndarray, max: np.ndarray, areas: np.ndarray,
 def pack_features(frames: Mapping[str, RegionFeatureArrays]) -> bytes:
     """A scan's file; one frame makes a part of it.
 
-    Args:
-        frames (Mapping[str, RegionFeatureArrays]): Features by frame, at
-            least one.
-
-    Returns:
-        bytes: The file.
+    At least one frame.
     """
     return pack_frames({f: asdict(arrays) for f, arrays in frames.items()})
 
@@ -79,15 +65,7 @@ def unpack_features(content: bytes,
                     name: str) -> Dict[str, RegionFeatureArrays]:
     """The inverse of :func:`pack_features`.
 
-    Args:
-        content (bytes): The file.
-        name (str): What to call it in the error.
-
-    Returns:
-        Dict[str, RegionFeatureArrays]: Features by frame.
-
-    Raises:
-        StoreError: When it is damaged or something else.
+    StoreError when it is damaged or something else.
     """
     frames = unpack_frames(content, name, _COLUMNS)
     for columns in frames.values():
@@ -98,7 +76,7 @@ def unpack_features(content: bytes,
     return {f: RegionFeatureArrays(**columns) for f, columns in frames.items()}
 
 
-class RegionFeatures:
+class RegionFeatures(FrameRows):
     """Reads the features of regions by slice.
 
     Args:
@@ -111,47 +89,14 @@ class RegionFeatures:
                  root: PathLike,
                  backend_args: BackendArgs = None,
                  max_open: int = 16) -> None:
-        self.root = str(root)
-        self._rows = FrameRows(root, _COLUMNS,
-                               'tools/preparation/extract_features.py',
-                               backend_args, max_open)
+        super().__init__(root, _COLUMNS,
+                         'tools/preparation/extract_features.py', backend_args,
+                         max_open)
 
-    def scans(self) -> List[str]:
-        """Sorted names of the scans that have features."""
-        return self._rows.scans()
+    def read(  # type: ignore[override]
+            self, scan: str, frame: str) -> RegionFeatureArrays:
+        """Features of the regions of a frame; see :meth:`FrameRows.read`.
 
-    def frames(self, scan: str) -> List[str]:
-        """Names of a scan's frames that have features."""
-        return self._rows.frames(scan)
-
-    def offsets(self, scan: str) -> np.ndarray:
-        """(F + 1,) int64, where each frame begins in :meth:`read_scan`."""
-        return self._rows.offsets(scan)
-
-    def read(self, scan: str, frame: str) -> RegionFeatureArrays:
-        """Features of the regions of a frame.
-
-        Args:
-            scan (str): Name of the scan.
-            frame (str): Name of the frame.
-
-        Returns:
-            RegionFeatureArrays: Row i belongs to region i + 1.
-
-        Raises:
-            FileNotFoundError: When the scan has no features.
-            StoreError: When the file is damaged or lacks the frame.
+        Row i belongs to region i + 1.
         """
-        return RegionFeatureArrays(**self._rows.read(scan, frame))
-
-    def read_scan(self, scan: str, column: str) -> np.ndarray:
-        """One column of all frames of a scan.
-
-        Args:
-            scan (str): Name of the scan.
-            column (str): ``'mean'``, ``'max'`` or ``'areas'``.
-
-        Returns:
-            np.ndarray: (sum R, C) float16, or (sum R,) int32 for areas.
-        """
-        return self._rows.read_scan(scan, column)
+        return RegionFeatureArrays(**super().read(scan, frame))

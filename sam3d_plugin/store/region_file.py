@@ -26,11 +26,7 @@ _ARRAYS = ('region_ids', 'scan', 'num_points', 'points_hash')
 def hash_points(xyz: np.ndarray) -> str:
     """Return the hash that ties a region file to its points.
 
-    Args:
-        xyz (np.ndarray): (N, 3) coordinates as stored on disk, meters.
-
-    Returns:
-        str: Hexadecimal digest of the float32 coordinates.
+    Hexadecimal digest of the (N, 3) float32 coordinates as stored on disk.
     """
     data = np.ascontiguousarray(xyz, dtype='<f4')
     return hashlib.blake2b(data.tobytes(), digest_size=16).hexdigest()
@@ -39,15 +35,7 @@ def hash_points(xyz: np.ndarray) -> str:
 def check_region_ids(region_ids: np.ndarray, name: str) -> np.ndarray:
     """Return region ids as uint32, or say why they cannot be used.
 
-    Args:
-        region_ids (np.ndarray): (N,) integer ids, 0 = in no region.
-        name (str): What to call them in the error.
-
-    Returns:
-        np.ndarray: (N,) uint32.
-
-    Raises:
-        ValueError: When ids are not integers, negative, or over 2^24.
+    ValueError when (N,) ids are not integers, negative, or over 2^24.
     """
     region_ids = np.asarray(region_ids)
     if region_ids.ndim != 1 or region_ids.dtype.kind not in 'iu':
@@ -68,17 +56,9 @@ def encode_region_file(region_ids: np.ndarray, xyz: np.ndarray,
                        scan: str) -> bytes:
     """The region ids of one scan as a file.
 
-    Args:
-        region_ids (np.ndarray): (N,) integer ids, 0 = in no region.
-        xyz (np.ndarray): (N, 3) coordinates as stored on disk, meters.
-        scan (str): Name of the scan.
-
-    Returns:
-        bytes: An ``.npz``, the same for the same arguments.
-
-    Raises:
-        ValueError: When ids and points differ in number, or an id is
-            negative or over 2^24.
+    (N,) ids, 0 = in no region, and (N, 3) coordinates as stored on disk,
+    meters, make an ``.npz``, the same for the same arguments. ValueError when
+    ids and points differ in number, or an id is negative or over 2^24.
     """
     region_ids = check_region_ids(region_ids, scan)
     if len(region_ids) != len(xyz):
@@ -98,15 +78,8 @@ def write_region_file(path: Union[str, Path], region_ids: np.ndarray,
                       xyz: np.ndarray, scan: str) -> None:
     """Write the region ids of one scan.
 
-    Args:
-        path (Union[str, Path]): The ``.npz`` file to write.
-        region_ids (np.ndarray): (N,) integer ids, 0 = in no region.
-        xyz (np.ndarray): (N, 3) coordinates as stored on disk, meters.
-        scan (str): Name of the scan.
-
-    Raises:
-        ValueError: When ids and points differ in number, or an id is
-            negative or over 2^24.
+    ValueError when ids and points differ in number, or an id is negative or
+    over 2^24.
     """
     content = encode_region_file(region_ids, xyz, scan)
     with atomic_write(path) as file:
@@ -118,18 +91,7 @@ def read_region_file(path: Union[str, Path],
                      backend_args: Union[dict, None] = None) -> np.ndarray:
     """Read the region ids of one scan and check that they fit its points.
 
-    Args:
-        path (Union[str, Path]): The ``.npz`` file, local or remote.
-        xyz (np.ndarray): (N, 3) coordinates as stored on disk, meters.
-        backend_args (Union[dict, None]): Arguments of the file backend.
-
-    Returns:
-        np.ndarray: (N,) uint32 region ids, 0 = in no region.
-
-    Raises:
-        FileNotFoundError: When the file is missing.
-        ValueError: When the file is damaged, holds ids for another number of
-            points or for other points, or an id over 2^24.
+    See :func:`decode_region_file`. FileNotFoundError when the file is missing.
     """
     try:
         content = get(str(path), backend_args=backend_args)
@@ -145,17 +107,9 @@ def decode_region_file(content: bytes, path: str,
     """Region ids in the content of a region file; see
     :func:`read_region_file`.
 
-    Args:
-        content (bytes): The ``.npz``.
-        path (str): What to call it in errors.
-        xyz (np.ndarray): (N, 3) coordinates as stored on disk, meters.
-
-    Returns:
-        np.ndarray: (N,) uint32 region ids, 0 = in no region.
-
-    Raises:
-        ValueError: When it is damaged, holds ids for another number of
-            points or for other points, or an id over 2^24.
+    (N,) uint32 ids, 0 = in no region, for (N, 3) coordinates as stored on
+    disk, meters. ValueError when it is damaged, holds ids for another number
+    of points or for other points, or an id over 2^24.
     """
     remedy = 'write it again with the tool that made it'
     try:

@@ -9,7 +9,7 @@ Entry i of a frame belongs to region i + 1 of its id map. Shapes: R
 regions, C channels; K groups.
 """
 from dataclasses import asdict, dataclass
-from typing import Dict, List, Mapping
+from typing import List, Mapping
 
 import numpy as np
 from safetensors import SafetensorError
@@ -23,7 +23,7 @@ KIND = 'region_groups'
 GROUPS = 'groups'
 GROUPS_FILE = f'{GROUPS}.safetensors'
 NORMALIZATIONS = ('paper', 'mean_one')
-_COLUMNS = ('group_ids', )
+GROUP_IDS = 'group_ids'
 
 
 def balanced_weights(counts: np.ndarray,
@@ -86,15 +86,7 @@ def encode_groups(groups: Groups) -> bytes:
 def decode_groups(content: bytes, name: str) -> Groups:
     """The inverse of :func:`encode_groups`.
 
-    Args:
-        content (bytes): The file.
-        name (str): What to call it in the error.
-
-    Returns:
-        Groups: Of equally many centroids, counts and weights.
-
-    Raises:
-        StoreError: When it is damaged or something else.
+    StoreError when it is damaged or something else.
     """
     try:
         groups = Groups(**load(content))
@@ -113,47 +105,35 @@ def decode_groups(content: bytes, name: str) -> Groups:
 def pack_group_ids(frames: Mapping[str, np.ndarray]) -> bytes:
     """A scan's file.
 
-    Args:
-        frames (Mapping[str, np.ndarray]): (R,) group of each region, by
-            frame, at least one.
-
-    Returns:
-        bytes: The file.
+    From (R,) groups by frame, at least one.
     """
     return pack_frames({
-        frame: dict(group_ids=ids.astype(np.int32))
+        frame: {
+            GROUP_IDS: ids.astype(np.int32)
+        }
         for frame, ids in frames.items()
     })
 
 
-class RegionGroups:
+class RegionGroups(FrameRows):
     """Reads groups and the group of every region.
 
     Args:
         root (PathLike): The folder ``region_groups/<set>``, local or remote.
         backend_args (BackendArgs): Arguments of the file backend.
-        max_open (int): Scans kept open, the last ones read.
     """
 
     def __init__(self,
                  root: PathLike,
-                 backend_args: BackendArgs = None,
-                 max_open: int = 16) -> None:
-        self.root = str(root)
-        self.backend_args = backend_args
-        self._rows = FrameRows(root, _COLUMNS,
-                               'tools/preparation/build_groups.py',
-                               backend_args, max_open)
+                 backend_args: BackendArgs = None) -> None:
+        super().__init__(root, (GROUP_IDS, ),
+                         'tools/preparation/build_groups.py', backend_args)
 
     def groups(self) -> Groups:
         """Centroids, counts and weights.
 
-        Returns:
-            Groups: Of the training set.
-
-        Raises:
-            FileNotFoundError: When they are missing.
-            StoreError: When the file is damaged.
+        FileNotFoundError when they are missing, StoreError when the file is
+        damaged.
         """
         path = join(self.root, GROUPS_FILE)
         try:
@@ -166,28 +146,12 @@ class RegionGroups:
 
     def scans(self) -> List[str]:
         """Sorted names of the scans whose regions have groups."""
-        return [scan for scan in self._rows.scans() if scan != GROUPS]
+        return [scan for scan in super().scans() if scan != GROUPS]
 
-    def frames(self, scan: str) -> List[str]:
-        """Names of a scan's frames."""
-        return self._rows.frames(scan)
+    def read(  # type: ignore[override]
+            self, scan: str, frame: str) -> np.ndarray:
+        """Groups of the regions of a frame; see :meth:`FrameRows.read`.
 
-    def read(self, scan: str, frame: str) -> np.ndarray:
-        """Groups of the regions of a frame.
-
-        Args:
-            scan (str): Name of the scan.
-            frame (str): Name of the frame.
-
-        Returns:
-            np.ndarray: (R,) int32, entry i for region i + 1.
-
-        Raises:
-            FileNotFoundError: When the scan's file is missing.
-            StoreError: When it is damaged or lacks the frame.
+        (R,) int32, entry i for region i + 1.
         """
-        return self._rows.read(scan, frame)['group_ids']
-
-    def read_scan(self, scan: str) -> Dict[str, np.ndarray]:
-        """Groups of the regions of all frames of a scan, by frame."""
-        return {frame: self.read(scan, frame) for frame in self.frames(scan)}
+        return super().read(scan, frame)[GROUP_IDS]

@@ -24,16 +24,9 @@ MAX_REGIONS = np.iinfo(np.uint16).max
 def check_region_map(ids: np.ndarray, name: str) -> np.ndarray:
     """An id map as uint16, if it is one.
 
-    Args:
-        ids (np.ndarray): (H, W) integers, 0 = in no region.
-        name (str): What to call it in the error.
-
-    Returns:
-        np.ndarray: (H, W) uint16 with ids 1..R, R at least 1.
-
-    Raises:
-        FrameError: When there is no region, ids are not contiguous, or
-            there are over 65,535.
+    (H, W) integers, 0 = in no region, become uint16 with ids 1..R, R at least
+    1. FrameError when there is no region, ids are not contiguous, or there are
+    over 65,535.
     """
     if ids.ndim != 2 or ids.dtype.kind not in 'iu':
         raise FrameError(f'{name}: an id map is one integer per pixel, this '
@@ -65,16 +58,8 @@ def encode_region_map(ids: np.ndarray) -> bytes:
 def decode_region_map(content: bytes, name: str) -> np.ndarray:
     """Read an id map and check it.
 
-    Args:
-        content (bytes): The PNG file.
-        name (str): What to call it in the error.
-
-    Returns:
-        np.ndarray: (H, W) uint16 with ids 1..R.
-
-    Raises:
-        FrameError: When it is damaged or breaks a rule of
-            :func:`check_region_map`.
+    (H, W) uint16 with ids 1..R. FrameError when it is damaged or breaks a rule
+    of :func:`check_region_map`.
     """
     return check_region_map(decode_image(content, name), name)
 
@@ -111,15 +96,7 @@ class RegionMaps:
     def read(self, scan: str, frame: str) -> np.ndarray:
         """The id map of a frame.
 
-        Args:
-            scan (str): Name of the scan.
-            frame (str): Name of the frame.
-
-        Returns:
-            np.ndarray: (H, W) uint16 with ids 1..R.
-
-        Raises:
-            FrameError: When it is missing or damaged.
+        (H, W) uint16 with ids 1..R. FrameError when it is missing or damaged.
         """
         path = join(self.root, scan, f'{frame}.png')
         # Records hold no absolute paths.
@@ -139,12 +116,7 @@ class RegionMaps:
     def checksum(self, scan: str, frame: str) -> str:
         """Checksum of an id map and its inputs.
 
-        Args:
-            scan (str): Name of the scan.
-            frame (str): Name of the frame.
-
-        Returns:
-            str: Its fingerprint as recorded; empty without a record.
+        Empty without a record.
         """
         record = self.record(scan)
         item = record.items.get(frame) if record else None
@@ -160,11 +132,7 @@ class RegionMaps:
     def check_complete(self, scan: str) -> None:
         """Raise an error for a scan with missing or incomplete id maps.
 
-        Args:
-            scan (str): Name of the scan.
-
-        Raises:
-            FrameError: When it has no record.
+        FrameError when it has no record.
         """
         if self.record(scan) is None:
             raise FrameError(

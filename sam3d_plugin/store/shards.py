@@ -29,14 +29,7 @@ class Shard:
 def parse_shard(text: str) -> Shard:
     """A shard from ``i/n``.
 
-    Args:
-        text (str): E.g. ``'0/4'``, counted from 0.
-
-    Returns:
-        Shard: The part.
-
-    Raises:
-        StoreError: When it is not of this form or i is not below n.
+    Counted from 0. StoreError when it is not of this form or i is not below n.
     """
     match = re.fullmatch(r'(\d+)/(\d+)', text.strip())
     if not match or int(match[1]) >= int(match[2]):
@@ -47,13 +40,9 @@ def parse_shard(text: str) -> Shard:
 def shard_of_process(environment: Optional[Mapping[str, str]] = None) -> Shard:
     """The shard of this rank of torchrun or srun.
 
-    Args:
-        environment (Optional[Mapping[str, str]]): Variables, by default this
-            process's. ``SLURM_STEP_ID`` tells srun's tasks from the batch
-            script, which has ``SLURM_NTASKS`` too but is alone.
-
-    Returns:
-        Shard: Rank and world size; everything outside of both.
+    Rank and world size; everything outside of both. ``SLURM_STEP_ID`` tells
+    srun's tasks from the batch script, which has ``SLURM_NTASKS`` too but is
+    alone.
     """
     env = os.environ if environment is None else environment
     if 'TORCHELASTIC_RUN_ID' in env and 'WORLD_SIZE' in env:

@@ -2,12 +2,12 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Union
+from typing import Any, Dict, List, Sequence
 
-from ..preparation.running.frame_steps import FrameStep, Product, call_each
+from ..preparation.running.frame_steps import Product, ScanStep
 from ..preparation.sources.scans.infos import StoredScan, write_split
 from ..preparation.sources.scans.scan import DETECTION_CLASSES
-from ..store.errors import FrameError, StoreError
+from ..store.errors import StoreError
 from ..store.files import BackendArgs, PathLike, is_local, write_bytes
 from ..store.manifest import Store
 from . import splits
@@ -19,7 +19,7 @@ KIND = 'synthrooms'
 VERSION = 1
 
 
-class SynthRoomsStep(FrameStep):
+class SynthRoomsStep(ScanStep):
     """A seed to the files of many scenes.
 
     The number of scenes is not a setting: a larger set holds the smaller one.
@@ -54,10 +54,6 @@ class SynthRoomsStep(FrameStep):
         lists = self.lists()
         return sorted(lists['train'] + lists['val'])
 
-    def items(self, scan: str) -> List[str]:
-        """The scene itself."""
-        return [scan]
-
     def paths(self, scan: str, item: str) -> List[str]:
         """Frames, scan and the scene's numbers."""
         paths = [f'posed_images/{scan}/intrinsic.txt']
@@ -72,12 +68,7 @@ class SynthRoomsStep(FrameStep):
         paths += [f'{folder}/{scan}.bin' for folder in folders]
         return paths + [f'scenes/{scan}.json']
 
-    def process(self, scan: str,
-                items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """Make a scene."""
-        return call_each(self._make, items)
-
-    def _make(self, scan: str) -> Product:
+    def make(self, scan: str, item: str) -> Product:
         scene = build_scene(self.seed, scan, self.options)
         fields = scene_fields(scene)
         files = scene_files(scene)

@@ -99,7 +99,7 @@ def test_index_outside_is_refused():
         grouping_operation(features, indices + 7)
     weight = torch.ones(2, 5, 3)
     for wrong in (indices + 7, indices - 7):
-        with pytest.raises(IndexError, match='out of bounds'):
+        with pytest.raises(RuntimeError, match='range|idx'):
             three_interpolate(features, wrong, weight)
 
 

@@ -78,9 +78,9 @@ def test_few_files_stay_open_and_none_is_pickled(tmp_path):
         assert_equal(
             features.read(str(i), '00000'),
             make_scan(i, (2, ))['00000'])
-    assert list(features._rows._open) == ['0', '5']
+    assert list(features._open) == ['0', '5']
     copy = pickle.loads(pickle.dumps(features))
-    assert not copy._rows._open
+    assert not copy._open
     assert_equal(copy.read('3', '00000'), features.read('3', '00000'))
 
 

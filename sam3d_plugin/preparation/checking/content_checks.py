@@ -28,7 +28,8 @@ from ...store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
 from ...store.records import ItemRecord, ScanRecord
 from ...store.region_features import unpack_features
 from ...store.region_file import decode_region_file
-from ...store.region_groups import GROUPS_FILE, RegionGroups, decode_groups
+from ...store.region_groups import (GROUP_IDS, GROUPS_FILE, RegionGroups,
+                                    decode_groups)
 from ...store.region_maps import RegionMaps, decode_region_map
 
 _CAMERA_FILES = (INTRINSIC, INTRINSIC_DEPTH, DEPTH_TO_COLOR)
@@ -261,7 +262,7 @@ def _check_groups(checked: Checked, path: str,
     reader = RegionGroups(checked.beside(checked.folder), checked.backend_args)
     total = np.zeros(len(groups.counts), np.int64)
     for scan in reader.scans():
-        ids = np.concatenate(list(reader.read_scan(scan).values()))
+        ids = reader.read_scan(scan, GROUP_IDS)
         total += np.bincount(ids, minlength=len(total))[:len(total)]
     if (total != groups.counts).any():
         group = int(np.flatnonzero(total != groups.counts)[0])
@@ -277,7 +278,7 @@ def _check_group_ids(checked: Checked, path: str) -> Iterator[str]:
         yield f'there is no {GROUPS_FILE} beside it'
         return
     scan = PurePosixPath(path).stem
-    frames = reader.read_scan(scan)
+    frames = {frame: reader.read(scan, frame) for frame in reader.frames(scan)}
     for frame, ids in frames.items():
         if len(ids) and not 0 <= ids.min() <= ids.max() < count:
             yield f'frame {frame} has a group that is none of {count}'

@@ -225,7 +225,7 @@ def train(data: TeacherImages,
           steps: int,
           batch_size: int = 8,
           seed: int = 0,
-          log: Callable[[str], None] = print) -> Tuple[Any, nn.Module]:
+          log: Callable[[str], None] = print) -> Tuple[Any, Any]:
     """Train a network; the same bytes for the same arguments on one machine.
 
     Args:
@@ -237,7 +237,7 @@ def train(data: TeacherImages,
         log (Callable[[str], None]): Gets a line now and then.
 
     Returns:
-        Tuple[Any, nn.Module]: The network, and what read its features.
+        Tuple[Any, Any]: The network, and what read its features.
     """
     network = build_network(seed)
     channels = network.feature_info[LAYER]['num_chs']
@@ -265,13 +265,13 @@ def train(data: TeacherImages,
 
 
 @torch.inference_mode()
-def class_scores(network: Any, task: nn.Module,
+def class_scores(network: Any, task: LabelTask,
                  data: TeacherImages) -> Dict[str, float]:
     """How well features tell the classes of unseen images apart.
 
     Args:
         network (Any): Of :func:`train`.
-        task (nn.Module): The ``LabelTask`` trained with it.
+        task (LabelTask): What was trained with it.
         data (TeacherImages): Frames of other rooms.
 
     Returns:

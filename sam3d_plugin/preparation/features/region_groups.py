@@ -19,8 +19,8 @@ from ...store.locks import scan_lock
 from ...store.manifest import HEADER, Store
 from ...store.records import ItemRecord, ScanRecord
 from ...store.region_features import RegionFeatures
-from ...store.region_groups import (GROUPS, GROUPS_FILE, KIND, Groups,
-                                    RegionGroups, balanced_weights,
+from ...store.region_groups import (GROUP_IDS, GROUPS, GROUPS_FILE, KIND,
+                                    Groups, RegionGroups, balanced_weights,
                                     encode_groups, pack_group_ids)
 from .groups_report import summarize_groups, write_report
 
@@ -280,7 +280,7 @@ def _assign_scan(store: Store, features: RegionFeatures, scan: str, pool: str,
     record = store.record(scan)
     if record is not None and store.is_there(record.completed[scan].files):
         groups = RegionGroups(store.root, store.backend_args)
-        return np.concatenate(list(groups.read_scan(scan).values()))
+        return groups.read_scan(scan, GROUP_IDS)
     rows = read_rows(features, scan, pool)
     if rows.shape[1] != centroids.shape[1]:
         raise StoreError(

@@ -10,16 +10,15 @@ that do not read id maps.
 Shapes: N points, H W pixels of the depth image.
 """
 import io
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from ...store.errors import FrameError
 from ...store.files import BackendArgs, PathLike, join
 from ...store.manifest import Store
 from ...store.posed_images import PosedImages
 from ...store.region_maps import RegionMaps
-from ..running.frame_steps import PosedFramesStep, Product, call_each
+from ..running.frame_steps import PosedFramesStep, Product
 from .lifting import frame_points, read_frame
 
 
@@ -53,13 +52,8 @@ class FrameRegionsStep(PosedFramesStep):
         """The one file of a frame."""
         return [join(scan, f'{item}.npz')]
 
-    def process(self, scan: str,
-                items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """Lift some frames."""
-        return call_each(lambda item: self._make(scan, item), items)
-
-    def _make(self, scan: str, name: str) -> Product:
-        frame, region_map = read_frame(self.images, self.maps, scan, name)
+    def make(self, scan: str, item: str) -> Product:
+        frame, region_map = read_frame(self.images, self.maps, scan, item)
         region_ids = frame_points(frame, region_map)[1]
         buffer = io.BytesIO()
         np.savez_compressed(
@@ -67,7 +61,7 @@ class FrameRegionsStep(PosedFramesStep):
             region_ids=region_ids,
             depth_shape=np.array(frame.depth.shape))
         covered = np.count_nonzero(region_ids) / max(len(region_ids), 1)
-        return Product({self.paths(scan, name)[0]: buffer.getvalue()},
+        return Product({self.paths(scan, item)[0]: buffer.getvalue()},
                        dict(
                            points=len(region_ids),
                            regions=len(np.unique(region_ids[region_ids > 0])),

@@ -4,7 +4,7 @@ Shapes: N points.
 """
 import json
 from dataclasses import asdict
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -16,13 +16,13 @@ from ...store.records import ItemRecord
 from ...store.region_file import encode_region_file, hash_points
 from ...store.region_maps import RegionMaps
 from ..point_files import read_points
-from ..running.frame_steps import FrameStep, Product, call_each
+from ..running.frame_steps import Product, ScanStep
 from .lifting import DEPTH_TOLERANCE, read_frame, see_points
 from .region_merging import MergeOptions, RegionMerger
 from .region_paths import read_offsets
 
 
-class ScanRegionsStep(FrameStep):
+class ScanRegionsStep(ScanStep):
     """Lifts the id maps of a scan's frames to its points and merges them.
 
     Args:
@@ -35,7 +35,6 @@ class ScanRegionsStep(FrameStep):
         backend_args (BackendArgs): Arguments of the file backend.
     """
     kind = 'scan_regions'
-    unit = 'scans'
 
     def __init__(self,
                  data: PathLike,
@@ -64,20 +63,11 @@ class ScanRegionsStep(FrameStep):
         """All scans that have frames."""
         return self.images.scans()
 
-    def items(self, scan: str) -> List[str]:
-        """The scan itself."""
-        return [scan]
-
     def paths(self, scan: str, item: str) -> List[str]:
         """Its region file."""
         return [f'{scan}.npz']
 
-    def process(self, scan: str,
-                items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """Lift and merge."""
-        return call_each(self._make, items)
-
-    def _make(self, scan: str) -> Product:
+    def make(self, scan: str, item: str) -> Product:
         self.maps.check_complete(scan)
         xyz = self.read_points(scan)
         seen = (xyz + self._shift(scan)).astype(xyz.dtype)

@@ -6,7 +6,7 @@
 
 Shapes: F frames of a scan, H W pixels.
 """
-from typing import Any, Dict, List, Sequence, Union
+from typing import Any, Dict, List, Sequence
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -16,7 +16,7 @@ from ...store.errors import FrameError, StoreError
 from ...store.files import BackendArgs, PathLike, join
 from ...store.frame_rows import SUFFIX, pack_frames
 from ...store.posed_images import PosedImages
-from ..running.frame_steps import FrameStep, Product, call_each
+from ..running.frame_steps import Product, ScanStep
 from ..voxels import voxel_keys
 
 
@@ -32,7 +32,7 @@ def overlaps_of(voxels: Sequence[np.ndarray]) -> np.ndarray:
     return (shared / np.maximum(larger, 1)).astype(np.float32)
 
 
-class FramePairsStep(FrameStep):
+class FramePairsStep(ScanStep):
     """Finds the frames of a scan that see the same place.
 
     Args:
@@ -46,7 +46,6 @@ class FramePairsStep(FrameStep):
         backend_args (BackendArgs): Arguments of the file backend.
     """
     kind = 'frame_pairs'
-    unit = 'scans'
 
     def __init__(self,
                  data: PathLike,
@@ -73,10 +72,6 @@ class FramePairsStep(FrameStep):
         """All scans that have frames."""
         return self.images.scans()
 
-    def items(self, scan: str) -> List[str]:
-        """The scan itself."""
-        return [scan]
-
     def paths(self, scan: str, item: str) -> List[str]:
         """Its file of pairs."""
         return [f'{scan}{SUFFIX}']
@@ -85,12 +80,7 @@ class FramePairsStep(FrameStep):
         """The frames."""
         return dict(frames=self.images.fingerprint(scan))
 
-    def process(self, scan: str,
-                items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """Compare all frames of a scan with each other."""
-        return call_each(self._make, items)
-
-    def _make(self, scan: str) -> Product:
+    def make(self, scan: str, item: str) -> Product:
         voxels: Dict[str, np.ndarray] = {}
         skipped: Dict[str, str] = {}
         for name in self.images.frames(scan):

@@ -3,7 +3,7 @@
 Shapes: N points.
 """
 from dataclasses import asdict
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 from rich.console import Console
@@ -14,12 +14,12 @@ from ...store.manifest import Store
 from ...store.region_file import encode_region_file, hash_points
 from ..lifting.region_paths import name_all_region_files
 from ..point_files import read_points
-from ..running.frame_steps import FrameStep, Product, call_each
+from ..running.frame_steps import Product, ScanStep
 from ..running.runs import RunOptions, run_step
 from .superpoints import SuperpointOptions, make_superpoints
 
 
-class SuperpointStep(FrameStep):
+class SuperpointStep(ScanStep):
     """Points of scans to region files.
 
     Args:
@@ -31,7 +31,6 @@ class SuperpointStep(FrameStep):
         backend_args (BackendArgs): Arguments of the data's backend.
     """
     kind = 'scan_regions'
-    unit = 'scans'
 
     def __init__(self,
                  data: PathLike,
@@ -54,20 +53,11 @@ class SuperpointStep(FrameStep):
         files = list_names(self.points, self.backend_args, suffix='.bin')
         return [file.removesuffix('.bin') for file in files]
 
-    def items(self, scan: str) -> List[str]:
-        """The scan itself."""
-        return [scan]
-
     def paths(self, scan: str, item: str) -> List[str]:
         """The region file."""
         return [f'{scan}.npz']
 
-    def process(self, scan: str,
-                items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """The region file of a scan, or why there is none."""
-        return call_each(self._segment, items)
-
-    def _segment(self, scan: str) -> Product:
+    def make(self, scan: str, item: str) -> Product:
         points = read_points(self.points, scan, self.backend_args)
         try:
             ids = make_superpoints(points[:, :3], points[:, 3:], self.options)

@@ -80,14 +80,7 @@ def json_object(text: str) -> Dict[str, Any]:
 def run_options(args: argparse.Namespace) -> RunOptions:
     """Options of a run from the arguments of :func:`add_run_arguments`.
 
-    Args:
-        args (argparse.Namespace): Parsed command line.
-
-    Returns:
-        RunOptions: For :func:`run_step`.
-
-    Raises:
-        StoreError: When the shard is none.
+    StoreError when the shard is invalid.
     """
     shard = parse_shard(args.shard) if args.shard else shard_of_process()
     return RunOptions(

@@ -9,15 +9,9 @@ from ...store.errors import StoreError
 def find_device(name: str) -> torch.device:
     """A device by name.
 
-    Args:
-        name (str): ``'auto'`` is the GPU of this rank (of the local ranks
-            of torchrun or srun each takes its own) or, without a GPU, the CPU.
-
-    Returns:
-        torch.device: One that torch can use.
-
-    Raises:
-        StoreError: When the name is unknown or there is no GPU.
+    ``'auto'`` is the GPU of this rank (of the local ranks of torchrun or srun
+    each takes its own) or, without a GPU, the CPU. StoreError when the name is
+    unknown or there is no GPU.
     """
     if name == 'auto':
         count = torch.cuda.device_count()

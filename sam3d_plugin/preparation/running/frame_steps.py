@@ -61,51 +61,44 @@ class FrameStep(abc.ABC):
     def paths(self, scan: str, item: str) -> List[str]:
         """Files of an item, relative to the store."""
 
-    @abc.abstractmethod
+    def make(self, scan: str, item: str) -> Product:
+        """Make the product of one item.
+
+        FrameError when the item must be skipped, StoreError when the run has
+        to stop.
+        """
+        raise NotImplementedError
+
     def process(self, scan: str,
                 items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """Make the products of some items of a scan.
+        """Make the products of some items; one by one unless overridden.
 
-        Args:
-            scan (str): Name of the scan.
-            items (Sequence[str]): At most ``batch_size`` of its items.
-
-        Returns:
-            List[Union[Product, FrameError]]: One for each item. An error
-            says why an item is skipped.
-
-        Raises:
-            StoreError: When the whole run has to stop.
+        Takes at most ``batch_size`` items of a scan. An error in the place of
+        a product says why the item is skipped. StoreError when the run has to
+        stop.
         """
+        results: List[Union[Product, FrameError]] = []
+        for item in items:
+            try:
+                results.append(self.make(scan, item))
+            except FrameError as error:
+                results.append(error)
+        return results
 
     def inputs(self, scan: str, item: str) -> Dict[str, str]:
         """Fingerprints of an item's inputs.
 
         The run records them with the product; see :meth:`is_up_to_date`.
 
-        Args:
-            scan (str): Name of the scan.
-            item (str): Name of the item.
-
-        Returns:
-            Dict[str, str]: By the name of the input. An empty fingerprint
-            is unknown.
-
-        Raises:
-            FrameError: When an input is missing.
+        By the name of the input; an empty one is unknown. FrameError when an
+        input is missing.
         """
         return {}
 
     def is_up_to_date(self, scan: str, item: str, record: ItemRecord) -> bool:
         """Whether a product matches the current inputs.
 
-        Args:
-            scan (str): Name of the scan.
-            item (str): Name of the item.
-            record (ItemRecord): Of the product.
-
-        Returns:
-            bool: If not, the item is made again.
+        If it does not, the item is made again.
         """
         try:
             return record.is_up_to_date(self.inputs(scan, item))
@@ -115,14 +108,8 @@ class FrameStep(abc.ABC):
     def begin(self, scan: str) -> Dict[str, bytes]:
         """Files of the scan that come before its items.
 
-        Args:
-            scan (str): Name of the scan.
-
-        Returns:
-            Dict[str, bytes]: By relative path.
-
-        Raises:
-            FrameError: When the scan cannot be used; all of it is skipped.
+        By relative path. FrameError when the scan cannot be used and must be
+        skipped.
         """
         return {}
 
@@ -130,14 +117,8 @@ class FrameStep(abc.ABC):
                read: Callable[[str], bytes]) -> Dict[str, bytes]:
         """Files of the scan that come from all of its complete items.
 
-        Args:
-            scan (str): Name of the scan.
-            items (Dict[str, ItemRecord]): The completed items, in order. One
-                without files of its own was packed by an earlier run.
-            read (Callable[[str], bytes]): Reads a file by relative path.
-
-        Returns:
-            Dict[str, bytes]: By relative path.
+        By relative path. An item without files of its own was packed by an
+        earlier run.
         """
         return {}
 
@@ -155,38 +136,18 @@ class PosedFramesStep(FrameStep):
     def items(self, scan: str) -> List[str]:
         """Names of the frames.
 
-        Args:
-            scan (str): Name of the scan.
-
-        Returns:
-            List[str]: Names.
-
-        Raises:
-            FrameError: When the scan's cameras or names cannot be used, or
-                its frames are incomplete.
+        FrameError when the scan's cameras or names cannot be used, or its
+        frames are incomplete.
         """
         self.images.checksums(scan)
         self.images.cameras(scan)
         return self.images.frames(scan)
 
 
-def call_each(function: Callable[[str], Product],
-              items: Sequence[str]) -> List[Union[Product, FrameError]]:
-    """Process items one by one.
+class ScanStep(FrameStep):
+    """A step in which a scan is one item."""
+    unit = 'scans'
 
-    Args:
-        function (Callable[[str], Product]): Makes one product or raises
-            FrameError.
-        items (Sequence[str]): Names.
-
-    Returns:
-        List[Union[Product, FrameError]]: What :meth:`FrameStep.process`
-        returns.
-    """
-    results: List[Union[Product, FrameError]] = []
-    for item in items:
-        try:
-            results.append(function(item))
-        except FrameError as error:
-            results.append(error)
-    return results
+    def items(self, scan: str) -> List[str]:
+        """The scan itself."""
+        return [scan]

@@ -11,20 +11,9 @@ def build_by_name(what: str, classes: Dict[str, Tuple[str, str]], package: str,
                   name: str, options: Mapping[str, Any]) -> Any:
     """Build a part by its name.
 
-    Args:
-        what (str): What the parts are, for errors.
-        classes (Dict[str, Tuple[str, str]]): Module and class by name; a
-            module is imported only when asked for, since some are expensive.
-        package (str): Package of the modules.
-        name (str): One of ``classes``.
-        options (Mapping[str, Any]): Arguments of its constructor.
-
-    Returns:
-        Any: The part, with nothing loaded yet.
-
-    Raises:
-        StoreError: When there is no such part, it has no such option, a
-            needed one is missing, or a value cannot be used.
+    ``classes`` has module and class by name; a module is imported only when
+    asked for, since some are expensive. StoreError when there is no such part,
+    it has no such option, a needed one is missing, or a value cannot be used.
     """
     if name not in classes:
         raise StoreError(f'{what} {name!r} is unknown; choose one of '
@@ -52,15 +41,7 @@ def build_by_name(what: str, classes: Dict[str, Tuple[str, str]], package: str,
 
 
 def describe_parts(classes: Dict[str, Tuple[str, str]], package: str) -> str:
-    """The options of all parts, for ``--help``.
-
-    Args:
-        classes (Dict[str, Tuple[str, str]]): As for :func:`build_by_name`.
-        package (str): Package of the modules.
-
-    Returns:
-        str: A paragraph for each part.
-    """
+    """The options of all parts, for ``--help``."""
     lines = ['options (-O key=value):']
     for name, (module, class_name) in classes.items():
         try:

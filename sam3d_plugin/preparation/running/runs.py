@@ -7,10 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Dict, Iterator, List, Optional
 
 from rich.console import Console
-from rich.progress import (BarColumn, MofNCompleteColumn, Progress,
-                           ProgressColumn, Task, TextColumn,
+from rich.progress import (BarColumn, MofNCompleteColumn, Progress, TextColumn,
                            TimeRemainingColumn)
-from rich.text import Text
 
 from ...store.errors import FrameError, StoreError, naming
 from ...store.files import BackendArgs, PathLike, write_bytes
@@ -63,19 +61,6 @@ class RunReport:
     skipped: Dict[str, str] = field(default_factory=dict)
     skipped_frames: Dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
-
-
-class _SpeedColumn(ProgressColumn):
-    """Items per second."""
-
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self.unit = unit
-
-    def render(self, task: Task) -> Text:
-        """Draw the column."""
-        speed = task.finished_speed or task.speed
-        return Text('' if speed is None else f'{speed:.1f} {self.unit}/s')
 
 
 def run_step(step: FrameStep,
@@ -142,7 +127,7 @@ def _run_jobs(step: FrameStep, store: Store, jobs: List[ScanJob],
     count = worker_count(step, options.workers, console)
     total = sum(len(job.items) for job in jobs)
     with ExitStack() as stack:
-        progress = stack.enter_context(_progress(step, console))
+        progress = stack.enter_context(_progress(console))
         bar = progress.add_task(step.kind, total=total)
         for job in jobs:
             stack.callback(job.abandon)
@@ -176,16 +161,8 @@ def worker_count(step: FrameStep, asked: Optional[int],
                  console: Console) -> int:
     """Number of worker processes of a run.
 
-    Args:
-        step (FrameStep): Some steps must stay in the main process.
-        asked (Optional[int]): Of the user.
-        console (Console): Is told when it is another number.
-
-    Returns:
-        int: 0 to work in the main process.
-
-    Raises:
-        StoreError: When it is negative.
+    0 to work in the main process. StoreError when a negative number is asked
+    for.
     """
     cores = workers.usable_cores()
     if asked is not None and asked < 0:
@@ -204,12 +181,11 @@ def worker_count(step: FrameStep, asked: Optional[int],
     return 0 if count <= 1 else count
 
 
-def _progress(step: FrameStep, console: Console) -> Progress:
+def _progress(console: Console) -> Progress:
     return Progress(
         TextColumn('{task.description}'),
         BarColumn(),
         MofNCompleteColumn(),
-        _SpeedColumn(step.unit),
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal or 'CI' in os.environ)

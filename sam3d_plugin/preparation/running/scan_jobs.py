@@ -15,17 +15,7 @@ from .frame_steps import FrameStep
 
 def make_items(step: FrameStep, store: Store, scan: str,
                items: Sequence[str]) -> Dict[str, ItemRecord]:
-    """Make some items of a scan, write their files, then their lines.
-
-    Args:
-        step (FrameStep): What to do.
-        store (Store): Where to.
-        scan (str): Name of the scan, whose journal is open.
-        items (Sequence[str]): Names of at most ``step.batch_size`` items.
-
-    Returns:
-        Dict[str, ItemRecord]: What became of each item, in order.
-    """
+    """Make some items of a scan, write their files, then their lines."""
     # Looked at before they are read: a change in between is noticed later.
     inputs = [_inputs(step, scan, item) for item in items]
     records = {}
@@ -139,11 +129,7 @@ class ScanJob:
     def add(self, records: Dict[str, ItemRecord]) -> bool:
         """Take in results.
 
-        Args:
-            records (Dict[str, ItemRecord]): Of some of the scan's items.
-
-        Returns:
-            bool: Whether all items are accounted for.
+        Returns whether all items of the scan are accounted for.
         """
         self._records.update(records)
         self.made += sum(r.status == 'ok' for r in records.values())

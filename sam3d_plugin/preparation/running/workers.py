@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import (FIRST_COMPLETED, Future, ProcessPoolExecutor,
                                 wait)
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Dict, Iterator, List, Optional, Tuple
 
 from ...store.errors import StoreError
@@ -35,16 +36,7 @@ def usable_cores() -> int:
 
 def run_here(step: FrameStep, store: Store,
              tasks: Iterator[Task]) -> Iterator[Result]:
-    """Make the items of all tasks in this process.
-
-    Args:
-        step (FrameStep): What to do.
-        store (Store): Where to.
-        tasks (Iterator[Task]): Jobs with some of their items.
-
-    Yields:
-        Result: The job and what became of the items.
-    """
+    """Make the items of all tasks in this process."""
     for job, items in tasks:
         yield job, make_items(step, store, job.scan, items)
 
@@ -53,18 +45,8 @@ def run_in_workers(step: FrameStep, store: Store, tasks: Iterator[Task],
                    count: int) -> Iterator[Result]:
     """Make the items of all tasks in worker processes.
 
-    Args:
-        step (FrameStep): What to do; each worker gets a copy.
-        store (Store): Where to.
-        tasks (Iterator[Task]): Jobs with some of their items.
-        count (int): Number of workers.
-
-    Yields:
-        Result: The job and what became of the items, in the order in which
-        they get ready.
-
-    Raises:
-        StoreError: When a worker dies.
+    Results come in the order in which they get ready. StoreError when a worker
+    dies.
     """
     waiting: Dict[Future, ScanJob] = {}
     with _single_threaded_children():
@@ -116,18 +98,15 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-class _single_threaded_children:
+@contextmanager
+def _single_threaded_children() -> Iterator[None]:
     """Children of the block use one thread each in their libraries."""
-
     names = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS')
-
-    def __enter__(self) -> None:
-        self._old = {name: os.environ.get(name) for name in self.names}
-        os.environ.update({name: '1' for name in self.names})
-
-    def __exit__(self, *error: object) -> None:
-        for name, value in self._old.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    old = {name: os.environ[name] for name in names if name in os.environ}
+    os.environ.update(dict.fromkeys(names, '1'))
+    try:
+        yield
+    finally:
+        for name in names:
+            del os.environ[name]
+        os.environ.update(old)

@@ -4,8 +4,7 @@ import time
 import pytest
 
 from sam3d_plugin.preparation.checking import estimates
-from sam3d_plugin.preparation.running.frame_steps import (FrameStep, Product,
-                                                          call_each)
+from sam3d_plugin.preparation.running.frame_steps import FrameStep, Product
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.store.errors import FrameError, StoreError
 from sam3d_plugin.store.shards import Shard
@@ -40,16 +39,13 @@ class Slow(FrameStep):
         if not self.calls:
             time.sleep(0.2)
         self.calls.append((scan, list(items)))
-        return call_each(lambda item: self._make(scan, item), items)
+        return super().process(scan, items)
 
-    def _make(self, scan, item):
+    def make(self, scan, item):
         time.sleep(0.01)
         if item in self.bad:
             raise FrameError(f'{item} is bad')
         return Product({self.paths(scan, item)[0]: b'x' * 100})
-
-    def adopt(self, scan, item, files):
-        return {}
 
 
 def sample_of(step, count=3, **options):

@@ -19,7 +19,8 @@ from sam3d_plugin.store.locks import scan_lock
 from sam3d_plugin.store.manifest import ItemRecord, ScanRecord, Store
 from sam3d_plugin.store.region_features import (RegionFeatures, pack_features,
                                                 to_feature_arrays)
-from sam3d_plugin.store.region_groups import RegionGroups, balanced_weights
+from sam3d_plugin.store.region_groups import (GROUP_IDS, RegionGroups,
+                                              balanced_weights)
 
 KINDS = 5
 CENTERS = np.random.default_rng(9).normal(0, 10, (KINDS, 6))
@@ -61,7 +62,7 @@ def root(tmp_path, kinds):
 
 
 def all_ids(groups, scan):
-    return np.concatenate(list(groups.read_scan(scan).values()))
+    return groups.read_scan(scan, GROUP_IDS)
 
 
 def test_planted_groups_are_found(root, kinds, tmp_path):

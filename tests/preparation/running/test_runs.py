@@ -10,8 +10,7 @@ from rich.console import Console
 
 from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.running import runs
-from sam3d_plugin.preparation.running.frame_steps import (FrameStep, Product,
-                                                          call_each)
+from sam3d_plugin.preparation.running.frame_steps import FrameStep, Product
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.store.errors import FrameError, StoreError, explain_os_error
 from sam3d_plugin.store.locks import scan_lock
@@ -48,10 +47,7 @@ class Doubling(FrameStep):
     def paths(self, scan, item):
         return [f'{scan}/{item}.a', f'{scan}/{item}.b']
 
-    def process(self, scan, items):
-        return call_each(lambda item: self._make(scan, item), items)
-
-    def _make(self, scan, item):
+    def make(self, scan, item):
         if self.log:
             with open(self.log, 'a') as file:
                 file.write(f'{scan}/{item}\n')

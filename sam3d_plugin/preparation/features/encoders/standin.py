@@ -1,11 +1,13 @@
 """The stand-in for a 2D foundation model that comes with the package."""
 from pathlib import Path
+from typing import Any, Dict
 
 from .timm_encoder import TimmEncoder
 
 WEIGHTS = Path(__file__).with_name('standin.safetensors')
 MODEL, LAYER, STRIDE = 'resnet18', -1, 8
-MODEL_KWARGS = dict(channels=(24, 48, 80, 112), output_stride=STRIDE)
+MODEL_KWARGS: Dict[str, Any] = dict(
+    channels=(24, 48, 80, 112), output_stride=STRIDE)
 
 
 class StandInEncoder(TimmEncoder):

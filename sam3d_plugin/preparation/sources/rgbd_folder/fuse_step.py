@@ -1,7 +1,7 @@
 """The step that gives scans of RGB-D frames a cloud of points."""
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
+from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ...checking.scan_checks import (Checks, check_source, read_checks,
                                      summarize_checks)
 from ...checking.source_frames import Source, SourceFrame, sample
 from ...lifting.region_paths import name_region_files
-from ...running.frame_steps import FrameStep, Product, call_each
+from ...running.frame_steps import Product, ScanStep
 from ..scans.infos import StoredScan, describe_scan, scan_files, write_split
 from ..scans.scan import Scan
 from .fusion import fuse_frames
@@ -41,7 +41,7 @@ class FusionSettings:
                 raise StoreError(f'--{option} {value:g} must be positive')
 
 
-class FuseStep(FrameStep):
+class FuseStep(ScanStep):
     """posed_images/<scan> to points/<scan>.bin, without labels.
 
     Args:
@@ -52,7 +52,6 @@ class FuseStep(FrameStep):
             not have z up, are refused.
     """
     kind = KIND
-    unit = 'scans'
 
     def __init__(self,
                  data: PathLike,
@@ -87,12 +86,7 @@ class FuseStep(FrameStep):
             f'points/{scan}.bin'
         ]
 
-    def process(self, scan: str,
-                items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """Fuse the frames of a scan."""
-        return call_each(self._fuse, items)
-
-    def _fuse(self, scan: str) -> Product:
+    def make(self, scan: str, item: str) -> Product:
         skipped: Dict[str, str] = {}
         checks = self._check(scan)
         xyz, rgb = fuse_frames(

@@ -5,7 +5,7 @@ Shapes: H W pixels.
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ....store.posed_images import (IMPORT, Cameras, camera_files, check_pose,
 from ....store.records import fingerprint
 from ...checking.scan_checks import CHECKS, Checks, check_source
 from ...checking.source_frames import Source, SourceFrame, sample
-from ...running.frame_steps import FrameStep, Product, call_each
+from ...running.frame_steps import FrameStep, Product
 from ..scans.frames import LARGEST_OFFSET
 from ..scans.source_files import read_source_file
 from .conventions import Convention, decode_depth, to_millimeters
@@ -227,13 +227,8 @@ class RGBDFolderStep(FrameStep):
         return Source(self.scan, frames, cameras, self.convention, self._place,
                       ', or --unchecked')
 
-    def process(self, scan: str,
-                items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """See :meth:`FrameStep.process`."""
-        return call_each(self._make, items)
-
-    def _make(self, name: str) -> Product:
-        frame = self.frames[name]
+    def make(self, scan: str, item: str) -> Product:
+        frame = self.frames[item]
         color, content = self._color(frame)
         assert frame.depth
         millimeters = to_millimeters(
@@ -245,7 +240,7 @@ class RGBDFolderStep(FrameStep):
         files = frame_files(content, millimeters, self._pose(frame))
         share = np.count_nonzero(millimeters) / millimeters.size
         return Product(
-            dict(zip(self.paths(self.scan, name), files.values())),
+            dict(zip(self.paths(scan, item), files.values())),
             dict(source=frame.source, with_depth=round(share, 4)))
 
     def inputs(self, scan: str, item: str) -> Dict[str, str]:

@@ -9,14 +9,13 @@ Shapes: N points, R boxes.
 """
 import json
 from dataclasses import asdict
-from typing import Any, Dict, List, Sequence, Union
+from typing import Any, Dict, List
 
 import numpy as np
 
-from ....store.errors import FrameError
 from ....store.files import (BackendArgs, PathLike, fingerprint_of_files, join,
                              list_names)
-from ...running.frame_steps import FrameStep, Product, call_each
+from ...running.frame_steps import Product, ScanStep
 from .raw import CLASSES, Room, find_rooms, read_room
 
 # Classes of mmdet3d.datasets.S3DISDataset, which finds furniture.
@@ -24,7 +23,7 @@ DETECTION_CLASSES = ('table', 'chair', 'sofa', 'bookcase', 'board')
 FOLDERS = ('points', 'instance_mask', 'semantic_mask')
 
 
-class RoomStep(FrameStep):
+class RoomStep(ScanStep):
     """Raw rooms to points, masks and infos.
 
     Args:
@@ -48,21 +47,12 @@ class RoomStep(FrameStep):
         """Names of the rooms."""
         return list(self.folders)
 
-    def items(self, scan: str) -> List[str]:
-        """The room itself."""
-        return [scan]
-
     def paths(self, scan: str, item: str) -> List[str]:
         """Arrays and what the infos say."""
         return [
             *(f'{folder}/{scan}.bin' for folder in FOLDERS),
             f'infos/{scan}.json'
         ]
-
-    def process(self, scan: str,
-                items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """The files of a room, or why there are none."""
-        return call_each(self._prepare, items)
 
     def inputs(self, scan: str, item: str) -> Dict[str, str]:
         """The files of the room."""
@@ -73,16 +63,16 @@ class RoomStep(FrameStep):
         ]
         return dict(files=fingerprint_of_files(files, self.backend_args))
 
-    def _prepare(self, name: str) -> Product:
-        room = read_room(self.folders[name], self.backend_args)
+    def make(self, scan: str, item: str) -> Product:
+        room = read_room(self.folders[scan], self.backend_args)
         # As mmdet3d: the room's least corner becomes the origin.
         xyz = (room.xyz - room.xyz.min(axis=0)).astype('<f4')
         arrays = (np.hstack([xyz, room.rgb.astype('<f4')]),
                   room.instance.astype('<i8'), room.semantic.astype('<i8'))
-        fields = describe_room(name, room, xyz)
+        fields = describe_room(scan, room, xyz)
         contents = [array.tobytes() for array in arrays]
         contents.append(json.dumps(fields).encode())
-        return Product(dict(zip(self.paths(name, name), contents)), fields)
+        return Product(dict(zip(self.paths(scan, item), contents)), fields)
 
 
 def describe_room(name: str, room: Room, xyz: np.ndarray) -> Dict[str, Any]:

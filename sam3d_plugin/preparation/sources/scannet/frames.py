@@ -6,7 +6,7 @@ same one whatever the stride. mmdet3d reads the names from the folder.
 Shapes: H W pixels.
 """
 from collections import Counter
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ from ....store.posed_images import (DEPTH_TO_COLOR, INTRINSIC, INTRINSIC_DEPTH,
                                     frame_files)
 from ...checking.scan_checks import CHECKS, check_source
 from ...checking.source_frames import Source, SourceFrame, sample
-from ...running.frame_steps import FrameStep, Product, call_each
+from ...running.frame_steps import FrameStep, Product
 from .layout import find_folders, relative_names
 from .sens import SensFile, SensHeader, decode_depth
 
@@ -154,12 +154,7 @@ class SensFrames(FrameStep):
             cameras,
             remedy='; copy it again, or add --unchecked')
 
-    def process(self, scan: str,
-                items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """Three files for each frame, or why there are none."""
-        return call_each(lambda item: self._extract(scan, item), items)
-
-    def _extract(self, scan: str, item: str) -> Product:
+    def make(self, scan: str, item: str) -> Product:
         with relative_names(self.source):
             file = self._open(scan)
             frame = file.frame(int(item))

@@ -13,7 +13,7 @@ Shapes: N points.
 import json
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 from mmengine.fileio import get_local_path
@@ -23,7 +23,7 @@ from ....store.errors import FrameError, StoreError
 from ....store.files import (BackendArgs, PathLike, checksum, exists,
                              fingerprint_of_files, join, read_bytes)
 from ....store.foreign_files import decode_text, parse_numbers
-from ...running.frame_steps import FrameStep, Product, call_each
+from ...running.frame_steps import Product, ScanStep
 from ..scans.colors import scale_colors
 from ..scans.frames import read_axis_align
 from ..scans.infos import describe_scan, scan_files
@@ -40,7 +40,7 @@ _SEGMENTS = '_vh_clean_2.0.010000.segs.json'
 _UNREADABLE = (PlyParseError, ValueError, KeyError, OSError, OverflowError)
 
 
-class ScanNetScans(FrameStep):
+class ScanNetScans(ScanStep):
     """Prepares scans; an item is a scan.
 
     Args:
@@ -53,7 +53,6 @@ class ScanNetScans(FrameStep):
         StoreError: When the label map cannot be used.
     """
     kind = 'scans'
-    unit = 'scans'
 
     def __init__(self,
                  source: PathLike,
@@ -89,10 +88,6 @@ class ScanNetScans(FrameStep):
         """Scans of all splits, sorted."""
         return sorted(self._is_annotated)
 
-    def items(self, scan: str) -> List[str]:
-        """The scan itself."""
-        return [scan]
-
     def paths(self, scan: str, item: str) -> List[str]:
         """Three arrays and what the infos say."""
         return [
@@ -101,23 +96,18 @@ class ScanNetScans(FrameStep):
             f'infos/{scan}.json'
         ]
 
-    def process(self, scan: str,
-                items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """The files of a scan, or why there are none."""
-        return call_each(self._prepare, items)
-
-    def _prepare(self, name: str) -> Product:
+    def make(self, scan: str, item: str) -> Product:
         with relative_names(self.source):
-            scan, labels = self.read(name)
+            read, labels = self.read(scan)
         fields = dict(
-            describe_scan(scan).to_fields(),
-            boxes=0 if scan.boxes is None else len(scan.boxes),
+            describe_scan(read).to_fields(),
+            boxes=0 if read.boxes is None else len(read.boxes),
             is_annotated=labels is not None,
             unknown_labels={} if labels is None else labels.unknown)
-        files = scan_files(scan)
-        files[f'infos/{name}.json'] = json.dumps(fields).encode()
+        files = scan_files(read)
+        files[f'infos/{scan}.json'] = json.dumps(fields).encode()
         return Product({path: files[path]
-                        for path in self.paths(name, name)}, fields)
+                        for path in self.paths(scan, item)}, fields)
 
     def read(self, name: str) -> Tuple[Scan, Optional[VertexLabels]]:
         """Read a scan with masks and boxes; no labels without annotations.

@@ -1,5 +1,5 @@
 """From SUN RGB-D's scans to points, images and infos."""
-from typing import Any, Dict, List, Sequence, Union
+from typing import Any, Dict, List
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from ....store.files import fingerprint_of_files, join
 from ....store.posed_images import (INTRINSIC, check_pose, encode_matrix,
                                     frame_files)
 from ...checking.source_frames import camera_misfit
-from ...running.frame_steps import FrameStep, Product, call_each
+from ...running.frame_steps import Product, ScanStep
 from .infos import instances_of, scan_info
 from .scan import SunFrame, SunLabels, SunSource
 
@@ -16,7 +16,7 @@ from .scan import SunFrame, SunLabels, SunSource
 FRAME = '00000'
 
 
-class SunRGBDStep(FrameStep):
+class SunRGBDStep(ScanStep):
     """Prepares each scan as mmdet3d reads it, and as a frame with a pose.
 
     Args:
@@ -33,7 +33,6 @@ class SunRGBDStep(FrameStep):
     """
 
     kind = 'scans'
-    unit = 'scans'
 
     def __init__(self,
                  source: SunSource,
@@ -63,10 +62,6 @@ class SunRGBDStep(FrameStep):
         """Names of all scans, sorted."""
         return sorted(sum(self._splits.values(), []))
 
-    def items(self, scan: str) -> List[str]:
-        """The scan itself."""
-        return [scan]
-
     def paths(self, scan: str, item: str) -> List[str]:
         """Files of a scan."""
         folder = f'posed_images/{scan}'
@@ -78,18 +73,13 @@ class SunRGBDStep(FrameStep):
             f'{folder}/{FRAME}{ending}' for ending in ('.jpg', '.png', '.txt')
         ]
 
-    def process(self, scan: str,
-                items: Sequence[str]) -> List[Union[Product, FrameError]]:
-        """See :meth:`FrameStep.process`."""
-        return call_each(self._make, items)
-
     def inputs(self, scan: str, item: str) -> Dict[str, str]:
         """The files of the scan."""
         files = [join(self.source.root, f) for f in self.source.files(scan)]
         return dict(
             files=fingerprint_of_files(files, self.source.backend_args))
 
-    def _make(self, scan: str) -> Product:
+    def make(self, scan: str, item: str) -> Product:
         labels = self.source.labels(scan)
         frame = self.source.frame(scan)
         check_pose(frame.pose, f'calibration of scan {scan}')
