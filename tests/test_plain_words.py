@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ('sam3d_plugin/evaluation', 'sam3d_plugin/inference',
+FOLDERS = ('sam3d_plugin/cli', 'sam3d_plugin/datasets', 'sam3d_plugin/engine',
+           'sam3d_plugin/evaluation', 'sam3d_plugin/inference',
            'sam3d_plugin/ops', 'sam3d_plugin/preparation',
-           'sam3d_plugin/store', 'sam3d_plugin/synthrooms', 'tools/doctor.py',
-           'tools/predict.py', 'tools/preparation',
-           'tools/setup_environment.py', 'tools/test.py', 'tools/train.py')
+           'sam3d_plugin/store', 'sam3d_plugin/synthrooms',
+           'sam3d_plugin/visualization', 'tools/build_mmcv.py',
+           'tools/doctor.py', 'tools/predict.py', 'tools/preparation',
+           'tools/quickstart.py', 'tools/setup_environment.py',
+           'tools/test.py', 'tools/train.py')
 PAGES = ('README.md', *(str(page.relative_to(ROOT))
                         for page in sorted(ROOT.glob('docs/*.md'))))
 # A pattern, and what to write in its place.

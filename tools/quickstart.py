@@ -5,8 +5,7 @@
 
 Needs no data, no weights and no GPU. Runs the tools of this project one after
 the other and prints each command before it runs, so that the log shows how to
-do the same by hand. Steps that are whole are not run again; one that was
-stopped goes on.
+do the same by hand. Finished steps are skipped; rerun the command to resume.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
@@ -113,14 +112,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 
 def build_steps(args: argparse.Namespace) -> List[Step]:
-    """All steps in their order.
-
-    Args:
-        args (argparse.Namespace): The command line.
-
-    Returns:
-        List[Step]: The steps.
-    """
+    """All steps in their order."""
     work = args.work_dir
     encoders = {
         'untrained': f'{work}/encoder_untrained.pth',
@@ -169,7 +161,7 @@ def _preparation_steps(data: str) -> List[Step]:
             'python', f'{tools}/extract_features.py', '--data', data,
             '--encoder', 'handcrafted'
         ], f'{data}/region_features/manifest.json', 'features of the regions',
-             'Colour and texture statistics, since there are no weights of '
+             'Color and texture statistics, since there are no weights of '
              'DINOv2 here.'),
         Step([
             'python', f'{tools}/build_groups.py', '--data', data, '--set',
@@ -185,7 +177,7 @@ def _preparation_steps(data: str) -> List[Step]:
 
 def _training_step(args: argparse.Namespace, training: Training, *options:
                    str) -> Step:
-    """A training; --resume goes on where it was stopped."""
+    """A training; --resume continues where it was stopped."""
     length = training.length(args)
     launch = ['python', 'tools/train.py']
     launcher: List[str] = []
@@ -253,17 +245,7 @@ def _report_step(args: argparse.Namespace, encoders: Dict[str, str],
 
 
 def check_gpus(count: int) -> List[str]:
-    """Find the GPUs that are asked for.
-
-    Args:
-        count (int): How many.
-
-    Returns:
-        List[str]: Their names.
-
-    Raises:
-        SystemExit: When there are fewer.
-    """
+    """Names of the GPUs that are asked for; it ends when there are fewer."""
     if not count:
         return []
     # Not in this process, whose size would count as that of every command.
@@ -280,14 +262,7 @@ def check_gpus(count: int) -> List[str]:
 
 
 def describe_machine(gpus: List[str]) -> Dict[str, Any]:
-    """What the times depend on.
-
-    Args:
-        gpus (List[str]): Names of the GPUs in use.
-
-    Returns:
-        Dict[str, Any]: Values by name.
-    """
+    """What the times depend on, values by name."""
     processor = platform.processor() or platform.machine()
     try:
         for line in Path('/proc/cpuinfo').read_text().splitlines():

@@ -44,14 +44,7 @@ class FrameBatch(dict):
 
 @FUNCTIONS.register_module()
 def collate_frames(samples: Sequence[dict]) -> FrameBatch:
-    """``pseudo_collate`` into a batch that is cheap to send.
-
-    Args:
-        samples (Sequence[dict]): What a pipeline has packed.
-
-    Returns:
-        FrameBatch: ``inputs`` and ``data_samples``, lists inside.
-    """
+    """``pseudo_collate`` into a batch that is cheap to send."""
     return FrameBatch(pseudo_collate(samples))
 
 

@@ -21,7 +21,7 @@ from sam3d_plugin.store.errors import BROKEN_PICKLE
 from ..store.errors import UserError
 
 _TOOLS = 'python tools/preparation/'
-# Ends of lists of few labelled scans: a percentage, and a seed beside 0.
+# Ends of lists of few labeled scans: a percentage, and a seed beside 0.
 _FEW = re.compile(r'(?<=_train)_(\d+(?:\.\d+)?)(?:_seed(\d+))?\.pkl$')
 _FRAME_DATASETS = ('RGBDFrameDataset', 'FramePairDataset')
 _FLOAT_BYTES = 4
@@ -51,20 +51,9 @@ class SceneLimits:
 def check_datasets(
     datasets: Iterable[Dict[str, Any]], limits: SceneLimits = SceneLimits()
 ) -> None:
-    """Check every dataset of a config.
+    """Check every dataset of a config, also inside wrappers.
 
-    Args:
-        datasets (Iterable[Dict[str, Any]]): Dataset settings; wrappers such as
-            ``RepeatDataset`` are looked into. Remote data and datasets that
-            are not mmdet3d infos are left out.
-        limits (SceneLimits): What the model asks of every scene.
-
-    Raises:
-        FileNotFoundError: If the data root, an annotation file or a file
-            that it names is missing.
-        ValueError: If a file has the wrong form or size, a class is unknown,
-            a box has no size, there are no boxes, or a scene is beyond the
-            limits.
+    Remote data and datasets that are not mmdet3d infos are left out.
     """
     for wrapped in datasets:
         for dataset in find_leaf_datasets(wrapped):
@@ -72,14 +61,7 @@ def check_datasets(
 
 
 def find_leaf_datasets(dataset: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
-    """The datasets inside wrappers.
-
-    Args:
-        dataset (Dict[str, Any]): Settings of a dataset or a wrapper.
-
-    Yields:
-        Dict[str, Any]: Settings of a dataset.
-    """
+    """Settings of the datasets inside wrappers."""
     inner = [dataset.get('dataset'), *(dataset.get('datasets') or ())]
     inner = [part for part in inner if isinstance(part, dict)]
     if dataset and not inner:
@@ -95,14 +77,7 @@ def annotation_files(dataset: Dict[str, Any]) -> List[str]:
 
 
 def check_frame_loader(loader: Dict[str, Any]) -> None:
-    """Refuse a training loader that would repeat one epoch's points.
-
-    Args:
-        loader (Dict[str, Any]): Settings, e.g. ``train_dataloader``.
-
-    Raises:
-        ValueError: When the sampler does not tell frames the epoch.
-    """
+    """Refuse a training loader that would repeat one epoch's points."""
     kind = (loader.get('sampler') or {}).get('type')
     for dataset in find_leaf_datasets(loader.get('dataset') or {}):
         if (dataset.get('type') in _FRAME_DATASETS
@@ -162,8 +137,8 @@ def read_infos(path: str) -> Dict[str, Any]:
             f'--pkl-path {path}')
     if not isinstance(infos, dict) or not {'metainfo', 'data_list'
                                            } <= set(infos):
-        raise UserError(f'{path} has no metainfo and data_list, so it is no '
-                        'info file of mmdet3d 1.1 or later; make it with '
+        raise UserError(f'{path} has no metainfo and data_list, so it is not '
+                        'an info file of mmdet3d 1.1 or later; make it with '
                         f'{command_for_file(path)}')
     return infos
 
@@ -228,7 +203,7 @@ def check_boxes(data_list: List[Dict[str, Any]], max_boxes: Optional[int],
                     'which is not finite or has no size; fix or remove it')
     if data_list and total == 0:
         raise UserError(f'{path} holds no box, so there is nothing to train '
-                        'or evaluate on; choose a split with labelled scans')
+                        'or evaluate on; choose a split with labeled scans')
 
 
 def _check_files(dataset: Dict[str, Any], data_list: List[Dict[str, Any]],
@@ -254,7 +229,7 @@ def _check_files(dataset: Dict[str, Any], data_list: List[Dict[str, Any]],
         if num_points < limits.min_points:
             raise UserError(
                 f'{scan} has {num_points} points, and the model makes '
-                f'{limits.min_points} tokens or neighbours of them; leave out '
+                f'{limits.min_points} tokens or neighbors of them; leave out '
                 'the scan or lower num_tokens')
         for key in masks:
             if f'{key}_path' in info:
@@ -337,7 +312,7 @@ def _count_points(path: str, load_dim: int, named_by: str) -> int:
     size = _size(path, named_by)
     if size == 0 or size % (load_dim * _FLOAT_BYTES):
         raise UserError(
-            f'{path} has {size} bytes, not a whole number of points of '
+            f'{path} has {size} bytes, not a multiple of points of '
             f'{load_dim} float32 values: truncated, or load_dim is wrong')
     return size // (load_dim * _FLOAT_BYTES)
 
@@ -363,15 +338,10 @@ def command_for_file(path: str) -> str:
 
 
 def command_for_root(root: str, name: str) -> str:
-    """The command that makes a data set.
+    """The command that makes a data set, or two where both are possible.
 
-    Args:
-        root (str): Its folder.
-        name (str): One of its annotation files, which tells its kind.
-
-    Returns:
-        str: A command, or two where both are possible, with words in
-        capitals for what only the user knows.
+    The name of an annotation file tells its kind; words in capitals stand for
+    what only the user knows.
     """
     out = shlex.quote(root)
     if name.startswith('sunrgbd'):

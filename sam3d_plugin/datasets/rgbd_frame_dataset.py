@@ -64,15 +64,7 @@ class RGBDFrameDataset(BaseDataset):
             lazy_init=lazy_init)
 
     def load_data_list(self) -> List[dict]:
-        """List the frames.
-
-        Returns:
-            List[dict]: ``scan`` and ``frame`` of each.
-
-        Raises:
-            StoreError: See :func:`index_frames`.
-            ValueError: When no step of the pipeline reads frames.
-        """
+        """``scan`` and ``frame`` of each frame; see :func:`index_frames`."""
         stores = self._stores()
         if 'posed_images' not in dict(stores):
             raise UserError('the pipeline of RGBDFrameDataset reads no '
@@ -107,25 +99,11 @@ class RGBDFrameDataset(BaseDataset):
                 for kind, folder in getattr(step, 'stores', ())]
 
     def get_data_info(self, idx: int) -> dict:
-        """What the pipeline starts from.
-
-        Args:
-            idx (int): Of the frame.
-
-        Returns:
-            dict: ``data_root``, ``scan``, ``frame`` and ``sample_idx``.
-        """
+        """``data_root``, ``scan``, ``frame`` and ``sample_idx`` of a frame."""
         return dict(super().get_data_info(idx), data_root=self.data_root)
 
     def __getitem__(self, idx: Union[int, SampleKey]) -> dict:
-        """One sample.
-
-        Args:
-            idx (Union[int, SampleKey]): A key, or the index of a frame.
-
-        Returns:
-            dict: What the pipeline packs.
-        """
+        """What the pipeline packs of a key, or of the index of a frame."""
         key = idx if isinstance(idx, SampleKey) else SampleKey(int(idx))
         with seeded(key):
             return super().__getitem__(key.idx)

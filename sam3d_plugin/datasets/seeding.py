@@ -24,16 +24,10 @@ class SampleKey(NamedTuple):
 
 @contextmanager
 def seeded(key: SampleKey) -> Iterator[None]:
-    """Seed numpy, random and torch (CPU) for one sample, then put them back.
+    """Seed numpy, random and torch (CPU) for one sample, then restore them.
 
     Whatever a pipeline draws, mmdet3d's own transforms included, is then the
     same in any worker, in any order, before and after a resume.
-
-    Args:
-        key (SampleKey): The sample.
-
-    Yields:
-        None: While the sample is made.
     """
     words = np.random.SeedSequence(list(key)).generate_state(12)
     with keep_random_state():

@@ -23,23 +23,9 @@ _SETTINGS = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
 
 
 def export_backbone(source: str, out: str, seed: int = 0) -> Dict[str, Any]:
-    """Write embedding and encoder with their metadata.
+    """Write embedding and encoder, and return the metadata with them.
 
-    Args:
-        source (str): Checkpoint that tools/train.py wrote, or a config
-            (``.py``), whose encoder is then fresh.
-        out (str): File to write, for the weights-only reader.
-        seed (int): Of a fresh encoder. Defaults to 0.
-
-    Returns:
-        Dict[str, Any]: The metadata: ``method``, ``data``, ``tokenizer``,
-        ``embedding``, ``encoder``, ``config_hash``, ``source``,
-        ``frames_seen``.
-
-    Raises:
-        FileNotFoundError: If the source is missing.
-        CheckpointError: If it is not a pre-training, or lacks a tensor of the
-            encoder.
+    See :func:`read_encoder`; the file is for the weights-only reader.
     """
     state, meta = read_encoder(source, seed)
     with atomic_write(out, 'wb') as file:
@@ -51,20 +37,12 @@ def read_encoder(source: str,
                  seed: int = 0) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
     """Read embedding and encoder from whatever holds them.
 
-    Args:
-        source (str): Checkpoint that tools/train.py wrote, a file of
-            :func:`export_backbone`, or a config (``.py``), whose encoder is
-            then fresh.
-        seed (int): Of a fresh encoder. Defaults to 0.
-
-    Returns:
-        Tuple[Dict[str, Tensor], Dict[str, Any]]: Tensors under
-        ``embedding.`` and ``encoder.``, and the metadata of
-        :func:`export_backbone`.
-
-    Raises:
-        FileNotFoundError: If the source is missing.
-        CheckpointError: If it holds no such encoder, or not all of it.
+    ``source`` is a checkpoint that tools/train.py wrote, a file of
+    :func:`export_backbone`, or a config (``.py``), whose encoder is then
+    fresh. Returns tensors under ``embedding.`` and ``encoder.``, and metadata:
+    ``method``, ``data``, ``tokenizer``, ``embedding``, ``encoder``,
+    ``config_hash``, ``source``, ``frames_seen``. A source that lacks a part is
+    a ``CheckpointError``.
     """
     if source.endswith('.py'):
         make_projects_importable()
@@ -87,19 +65,7 @@ def read_encoder(source: str,
 def fresh_encoder(settings: Dict[str, Any],
                   source: str,
                   seed: int = 0) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
-    """Make an encoder that has learnt nothing.
-
-    Args:
-        settings (Dict[str, Any]): The whole configuration.
-        source (str): Its file.
-        seed (int): Of the weights. Defaults to 0.
-
-    Returns:
-        Tuple[Dict[str, Tensor], Dict[str, Any]]: See :func:`read_encoder`.
-
-    Raises:
-        CheckpointError: If it is not a pre-training.
-    """
+    """An untrained encoder of a configuration; see :func:`read_encoder`."""
     state = _fresh_state(settings, source, seed)
     return state, _described(settings, source, 0)
 
@@ -113,14 +79,7 @@ def _described(settings: Dict[str, Any], source: str,
 
 
 def describe(settings: Dict[str, Any]) -> Dict[str, Any]:
-    """What users of an encoder must know, as plain values.
-
-    Args:
-        settings (Dict[str, Any]): The whole configuration.
-
-    Returns:
-        Dict[str, Any]: Metadata of :func:`export_backbone`.
-    """
+    """Plain metadata that users of an encoder must know."""
     model = settings['model']
     dataset = settings.get('train_dataloader', {}).get('dataset', {})
     return dict(
@@ -132,41 +91,23 @@ def describe(settings: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def encoder_settings(model: Dict[str, Any]) -> Dict[str, Any]:
-    """Where the settings of a pre-training hold those of its encoder.
+    """The part of a model's settings that holds those of its encoder.
 
-    Args:
-        model (Dict[str, Any]): The model's settings, today's or those of a
-            file that is older than ``TokenEncoder``.
-
-    Returns:
-        Dict[str, Any]: With ``tokenizer``, ``embedding`` and ``encoder`` if
-        the model is a pre-training on tokens.
+    Files that are older than ``TokenEncoder`` have them in the model itself.
     """
     backbone = model.get('backbone') or {}
     return backbone if backbone.get('type') == 'TokenEncoder' else model
 
 
 def settings_of(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
-    """The config that a checkpoint was made with.
-
-    Args:
-        checkpoint (Dict[str, Any]): Content of the file.
-
-    Returns:
-        Dict[str, Any]: See :func:`parse_settings`; empty for a checkpoint
-        that mmengine did not write.
-    """
+    """The config of a checkpoint; empty if mmengine did not write it."""
     return parse_settings((checkpoint.get('meta') or {}).get('cfg') or '')
 
 
 def parse_settings(text: str) -> Dict[str, Any]:
     """Read the config that mmengine put into a checkpoint, running nothing.
 
-    Args:
-        text (str): Assignments of literals and of ``dict(...)``.
-
-    Returns:
-        Dict[str, Any]: Values by name; other values than literals are skipped.
+    Values that are not literals or ``dict(...)`` are skipped.
     """
     settings: Dict[str, Any] = {}
     for node in ast.parse(text).body:

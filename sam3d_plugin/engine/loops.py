@@ -87,11 +87,7 @@ class IndependentValLoop(ValLoop):
     """
 
     def run(self) -> Dict[str, float]:
-        """Validate, then restore every generator that training draws from.
-
-        Returns:
-            Dict[str, float]: The metrics.
-        """
+        """Validate, then restore every generator that training draws from."""
         device = next(self.runner.model.parameters()).device
         with keep_random_state(device):
             return super().run()

@@ -45,20 +45,8 @@ def probe(train: TokenFeatures, test: TokenFeatures, classes: Sequence[str],
     """Classify the test frames' points by the train frames' tokens.
 
     A point has the votes of its own token (``own``), or those of the three
-    nearest ones, interpolated (``three_nn``).
-
-    Args:
-        train (TokenFeatures): Frames whose tokens vote.
-        test (TokenFeatures): Frames that test them.
-        classes (Sequence[str]): Names of the K classes.
-        settings (NeighborSettings): How they vote.
-
-    Returns:
-        Dict[str, Dict[str, Any]]: Scores, in the form of the linear probe, by
-        read-out.
-
-    Raises:
-        ValueError: When no point of one of them is labeled.
+    nearest ones, interpolated (``three_nn``). Scores have the form of the
+    linear probe, by read-out.
     """
     linear_probe.check_labels(train, test)
     features, shares = labelled_tokens(train, len(classes))
@@ -73,15 +61,9 @@ def probe(train: TokenFeatures, test: TokenFeatures, classes: Sequence[str],
 
 def labelled_tokens(train: TokenFeatures,
                     num_classes: int) -> Tuple[Tensor, Tensor]:
-    """Tokens that can vote, and what for.
+    """Features (T, C) of tokens with labeled points, their classes (T, K).
 
-    Args:
-        train (TokenFeatures): The frames.
-        num_classes (int): K.
-
-    Returns:
-        Tuple[Tensor, Tensor]: (T, C) features of the tokens with a labeled
-        point, and (T, K) the share of each class among these points.
+    The classes are shares of these points, each row summing to 1.
     """
     counts = linear_probe.class_counts(train, num_classes)
     sums = counts.sum(1)
@@ -92,16 +74,9 @@ def labelled_tokens(train: TokenFeatures,
 
 def token_votes(features: Tensor, shares: Tensor, queries: Tensor,
                 settings: NeighborSettings) -> Tensor:
-    """Let the nearest tokens vote.
+    """Let the nearest tokens (T, C) vote for queries (Q, C) of others.
 
-    Args:
-        features (Tensor): (T, C) of the tokens that vote.
-        shares (Tensor): (T, K) their classes, each row summing to 1.
-        queries (Tensor): (Q, C) features of other tokens.
-        settings (NeighborSettings): How they vote.
-
-    Returns:
-        Tensor: (Q, K), each row summing to 1.
+    ``shares`` (T, K) are their classes; returns (Q, K), each row summing to 1.
     """
     bank = F.normalize(features, dim=1)
     count = min(settings.neighbors, len(bank))

@@ -47,16 +47,9 @@ class TokenFeatures:
 
 def build_frozen(meta: Dict[str, Any], state: Dict[str,
                                                    Tensor]) -> TokenEncoder:
-    """Build the encoder of a pre-training, frozen.
+    """Build the encoder of a pre-training, in eval mode, without gradients.
 
-    Args:
-        meta (Dict[str, Any]): ``tokenizer``, ``embedding`` and ``encoder``,
-            the configs.
-        state (Dict[str, Tensor]): Tensors under ``embedding.`` and
-            ``encoder.``.
-
-    Returns:
-        TokenEncoder: In evaluation mode, without gradients.
+    ``meta`` and ``state`` are those of :func:`..engine.export.read_encoder`.
     """
     parts = {key: meta[key] for key in ('tokenizer', 'embedding', 'encoder')}
     with keep_random_state():
@@ -84,16 +77,10 @@ class RegionFeatureReader(nn.Module):
     def encode(
             self, points: Tensor, data_samples: Sequence[Det3DDataSample]
     ) -> Tuple[PointTokens, Tensor]:
-        """Look up the feature of each token's region.
+        """The tokens of points (B, N, 4) and their features (B, G, C).
 
-        Args:
-            points (Tensor): (B, N, 4) x, y, z in meters, region id.
-            data_samples (Sequence[Det3DDataSample]): B frames with
-                ``regions``.
-
-        Returns:
-            Tuple[PointTokens, Tensor]: The tokens, and their features
-            (B, G, C), 0 for tokens in no region.
+        The fourth column is the region id. Features are 0 for tokens in no
+        region.
         """
         xyz, ids = points[..., :3].contiguous(), points[..., 3].long()
         tokens = self.tokenizer(xyz, ids)
@@ -112,15 +99,7 @@ def labelled_frames(data_root: str,
                     with_regions: bool = False) -> Any:
     """Frames as pre-training reads them, unaugmented, with true classes.
 
-    Args:
-        data_root (str): The data set.
-        scans (str): List of scans, relative to ``data_root`` or absolute.
-        num_points (int): Points per frame N.
-        with_regions (bool): Whether to load region features. Defaults to
-            False.
-
-    Returns:
-        Any: The dataset.
+    ``scans`` is a list, relative to ``data_root`` or absolute.
     """
     load = [dict(type='LoadRegionTargets')] if with_regions else []
     return DATASETS.build(
@@ -146,21 +125,7 @@ def encode_frames(encoder: Encoder,
                   seed: int = 0,
                   batch_size: int = 8,
                   device: str = 'cpu') -> TokenFeatures:
-    """Encode every frame of a dataset once.
-
-    Args:
-        encoder (Encoder): On ``device``.
-        dataset (BaseDataset): See :func:`labelled_frames`.
-        seed (int): Which points of the frames. Defaults to 0.
-        batch_size (int): Frames encoded together. Defaults to 8.
-        device (str): Where to encode; the result is there too.
-
-    Returns:
-        TokenFeatures: Of all frames, in their order.
-
-    Raises:
-        ValueError: When a feature is not finite.
-    """
+    """Encode every frame of a dataset once; ``seed`` says which points."""
     parts: List[TokenFeatures] = []
     num_tokens = 0
     for points, samples in _batches(dataset, seed, batch_size):
@@ -195,16 +160,9 @@ def _batches(
 
 def read_tokens(xyz: Tensor, tokens: PointTokens, features: Tensor,
                 labels: Tensor) -> TokenFeatures:
-    """Find the tokens that the points of a batch read.
+    """Find the tokens that the points of a batch (B, N, 3) read.
 
-    Args:
-        xyz (Tensor): (B, N, 3) meters.
-        tokens (PointTokens): Of these points.
-        features (Tensor): (B, G, C) of the tokens.
-        labels (Tensor): (B, N) int64.
-
-    Returns:
-        TokenFeatures: Tokens without padding, counted over the batch.
+    Tokens (B, G, C) come without padding, counted over the batch.
     """
     is_token = ~tokens.is_padding
     # (B * G,) number of each token when padding is left out.

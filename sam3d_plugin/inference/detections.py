@@ -1,6 +1,6 @@
 """Detections of one scan.
 
-Axes: N points, M boxes.
+Shapes: N points, M boxes.
 """
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional
@@ -42,10 +42,8 @@ class Detections:
     def to_dict(self) -> Dict[str, Any]:
         """The boxes as plain values, for JSON.
 
-        Returns:
-            Dict[str, Any]: ``boxes`` holds per box its class, score, center
-            (gravity) and size in meters and yaw in radians,
-            counter-clockwise about z.
+        ``boxes`` holds per box its class, score, center (gravity) and size in
+        meters and yaw in radians, counter-clockwise about z.
         """
         boxes, scores = self.boxes, self.boxes.scores
         assert scores is not None

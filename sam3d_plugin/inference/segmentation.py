@@ -1,6 +1,6 @@
 """Segmentation of one scan.
 
-Axes: N points.
+Shapes: N points.
 """
 from dataclasses import dataclass
 from typing import Any, Dict, List, Tuple
@@ -49,10 +49,8 @@ class Segmentation:
     def to_dict(self) -> Dict[str, Any]:
         """The labels as plain values, for JSON.
 
-        Returns:
-            Dict[str, Any]: ``labels`` holds per point an index into
-            ``classes``; ``found`` per class that occurs its points and mean
-            confidence.
+        ``labels`` holds per point an index into ``classes``; ``found`` per
+        class that occurs its points and mean confidence.
         """
         found = {}
         for name, count in self.counts.items():

@@ -84,14 +84,9 @@ class SyntheticScene:
 
 
 def draw_alignment(rng: np.random.Generator) -> np.ndarray:
-    """A random place of the recording's world frame.
+    """(4, 4) from a random world frame to the axis-aligned frame.
 
-    Args:
-        rng (np.random.Generator): Source of the turn and the shift.
-
-    Returns:
-        np.ndarray: (4, 4) from the world to the axis-aligned frame: a turn
-        about z and a shift, as ScanNet's ``axis_align_matrix``.
+    A turn about z and a shift, as ScanNet's ``axis_align_matrix``.
     """
     turn = rng.uniform(0, 2 * np.pi)
     cos, sin = np.cos(turn), np.sin(turn)
@@ -103,17 +98,7 @@ def draw_alignment(rng: np.random.Generator) -> np.ndarray:
 
 def layout_of(seed: int, split: str,
               number: int) -> Tuple[np.random.Generator, List[Room]]:
-    """The rooms of a scene and the generator after them.
-
-    Args:
-        seed (int): Of the set.
-        split (str): ``'train'`` or ``'val'``.
-        number (int): Of the scene in its split.
-
-    Returns:
-        Tuple[np.random.Generator, List[Room]]: The generator continues with
-        the scene's materials.
-    """
+    """The rooms of a scene, and the generator that its materials continue."""
     rng = np.random.default_rng(splits.scene_seed(seed, split, number))
     return rng, make_layout(rng, splits.is_apartment(split, number))
 
@@ -121,16 +106,7 @@ def layout_of(seed: int, split: str,
 def build_scene(
     seed: int, name: str,
     options: SynthOptions = SynthOptions()) -> SyntheticScene:
-    """Make a scene.
-
-    Args:
-        seed (int): Of the set.
-        name (str): Of the scene; see :func:`.splits.scene_name`.
-        options (SynthOptions): Of the set.
-
-    Returns:
-        SyntheticScene: The same bytes for the same arguments.
-    """
+    """Make a scene; equal arguments give equal bytes."""
     split, number = splits.scene_of(name)
     rng, rooms = layout_of(seed, split, number)
     mesh = build_mesh(rng, rooms)
@@ -214,14 +190,7 @@ def encode_ids(ids: np.ndarray) -> bytes:
 
 
 def scene_files(scene: SyntheticScene) -> Dict[str, bytes]:
-    """Files of a scene.
-
-    Args:
-        scene (SyntheticScene): What to store.
-
-    Returns:
-        Dict[str, bytes]: By path relative to the set.
-    """
+    """Files of a scene, by path relative to the set."""
     name = scene.scan.name
     images = f'posed_images/{name}'
     files = {f'{images}/{INTRINSIC}': encode_matrix(scene.intrinsics)}
@@ -242,13 +211,9 @@ def scene_files(scene: SyntheticScene) -> Dict[str, bytes]:
 def scene_fields(scene: SyntheticScene) -> Dict[str, Any]:
     """Numbers of a scene, as JSON.
 
-    Args:
-        scene (SyntheticScene): What is stored.
-
-    Returns:
-        Dict[str, Any]: ``info``, ``num_points`` and ``class_counts`` of
-        :class:`..infos.StoredScan`, ``instance_classes`` (NYU40 id of each
-        id >= 0) and ``boxes`` (number per detection class).
+    ``info``, ``num_points`` and ``class_counts`` of
+    :class:`..infos.StoredScan`, ``instance_classes`` (NYU40 id of each id >=
+    0) and ``boxes`` (number per detection class).
     """
     assert scene.scan.box_classes is not None
     numbers, counts = np.unique(scene.scan.box_classes, return_counts=True)

@@ -47,34 +47,14 @@ class Furniture:
 
 def finish(rng: np.random.Generator, name: str, builder: MeshBuilder,
            parts: Tuple[str, ...]) -> Furniture:
-    """A piece with materials drawn for the parts of its class.
-
-    Args:
-        rng (np.random.Generator): Source of the materials.
-        name (str): Class.
-        builder (MeshBuilder): Holds the shape.
-        parts (Tuple[str, ...]): Part of each slot, a key of the class in
-            ``CLASS_MATERIALS``.
-
-    Returns:
-        Furniture: The piece.
-    """
+    """A piece with materials drawn for the parts of its class, by slot."""
     materials = tuple(draw_material(rng, name, part) for part in parts)
     return Furniture(name, builder.build(), materials)
 
 
 def legs(builder: MeshBuilder, width: float, depth: float, height: float,
          thick: float, is_round: bool) -> None:
-    """Four legs in the corners of a rectangle about the origin.
-
-    Args:
-        builder (MeshBuilder): Gets the legs.
-        width (float): Outer extent along x.
-        depth (float): Outer extent along y.
-        height (float): Of the legs.
-        thick (float): Their thickness.
-        is_round (bool): Tapered cylinders instead of square posts.
-    """
+    """Four legs in the corners of a rectangle about the origin."""
     for x in (-1, 1):
         for y in (-1, 1):
             center = (x * (width - thick) / 2, y * (depth - thick) / 2, 0.0)
@@ -222,17 +202,7 @@ def bed(rng: np.random.Generator) -> Furniture:
 
 def table(rng: np.random.Generator, width: float, depth: float,
           height: float) -> Furniture:
-    """A table, rectangular or round.
-
-    Args:
-        rng (np.random.Generator): Source of the shape.
-        width (float): Along x, meters.
-        depth (float): Along y, meters.
-        height (float): Of its top, meters.
-
-    Returns:
-        Furniture: Class 'table'.
-    """
+    """A table, rectangular or round, of these sizes in meters."""
     builder = MeshBuilder()
     thick = rng.uniform(0.02, 0.05)
     kind = rng.choice(['legs', 'legs', 'pedestal', 'trestle'])
@@ -354,15 +324,7 @@ def carton(rng: np.random.Generator) -> Furniture:
 
 
 def row_of(piece: Furniture, offsets: List[float]) -> List[float]:
-    """Offsets of equal pieces along x that leave a gap between them.
-
-    Args:
-        piece (Furniture): The piece that repeats.
-        offsets (List[float]): Wanted places along x, meters.
-
-    Returns:
-        List[float]: Those that keep the pieces apart.
-    """
+    """Those offsets along x that keep equal pieces apart."""
     kept: List[float] = []
     for offset in sorted(offsets):
         if not kept or offset - kept[-1] > piece.size[0] + 0.04:

@@ -58,14 +58,9 @@ class Observation:
 
 
 def steady_pixels(depth: np.ndarray, settings: FusionSettings) -> np.ndarray:
-    """Pixels that are measured and not beside a step in depth.
+    """Flat indices of pixels that are measured, beside no step in depth.
 
-    Args:
-        depth (np.ndarray): (H, W) float32 meters, 0 = none.
-        settings (FusionSettings): Thresholds.
-
-    Returns:
-        np.ndarray: (N,) indices into the flattened image.
+    ``depth`` is (H, W) float32 meters, 0 = none.
     """
     kernel = np.ones((3, 3), np.uint8)
     has_depth = depth > 0
@@ -100,15 +95,8 @@ def fuse(rng: np.random.Generator, frames: Sequence[Observation],
          settings: FusionSettings) -> Tuple[np.ndarray, np.ndarray]:
     """Average pixels per voxel; the heaviest instance of a voxel labels it.
 
-    Args:
-        rng (np.random.Generator): Draws the points that are kept.
-        frames (Sequence[Observation]): Of one scene.
-        intrinsics (np.ndarray): (3, 3) pixels.
-        settings (FusionSettings): Thresholds.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: (N, 6) float32 world coordinates in
-        meters and colors of 0 to 255, and (N,) int64 instance ids.
+    Returns (N, 6) float32 world coordinates in meters and colors of 0 to 255,
+    and (N,) int64 instance ids.
     """
     rows, ids = _columns(frames, intrinsics, settings)
     keys, voxel = np.unique(
@@ -144,16 +132,8 @@ def label_scan(name: str, points: np.ndarray, instance: np.ndarray,
                classes: np.ndarray, axis_align: np.ndarray) -> Scan:
     """A scan with masks and boxes in the form of ScanNet's.
 
-    Args:
-        name (str): Of the scan.
-        points (np.ndarray): (N, 6) float32 world coordinates and colors.
-        instance (np.ndarray): (N,) ids from 1.
-        classes (np.ndarray): (I + 1,) NYU40 id of each instance id.
-        axis_align (np.ndarray): (4, 4) from the world to the frame of the
-            boxes.
-
-    Returns:
-        Scan: Instances of too few points are unlabeled.
+    ``classes`` has the NYU40 id of each instance id; instances of too few
+    points are unlabeled.
     """
     counts = np.bincount(instance, minlength=len(classes))
     is_small = counts[instance] < MIN_POINTS

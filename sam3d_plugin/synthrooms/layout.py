@@ -66,13 +66,9 @@ class Room:
         return np.array([(x0 + x1) / 2, (y0 + y1) / 2])
 
     def wall(self, index: int) -> Tuple[np.ndarray, float, float]:
-        """A wall: its middle, its length, and the yaw of what leans on it.
+        """A wall's middle (2,), its length, and the yaw of what leans on it.
 
-        Args:
-            index (int): 0 lowest y, 1 highest x, 2 highest y, 3 lowest x.
-
-        Returns:
-            Tuple[np.ndarray, float, float]: (2,) middle, length, yaw.
+        Walls: 0 lowest y, 1 highest x, 2 highest y, 3 lowest x.
         """
         x0, y0, x1, y1 = self.rectangle
         x, y = self.center
@@ -111,15 +107,7 @@ def has_collision(pieces: List[Placed]) -> bool:
 
 
 def make_layout(rng: np.random.Generator, is_apartment: bool) -> List[Room]:
-    """Rooms with furniture.
-
-    Args:
-        rng (np.random.Generator): Source of everything.
-        is_apartment (bool): Whether each of the 18 classes has to occur.
-
-    Returns:
-        List[Room]: From west to east; at most ``MAX_PIECES`` pieces.
-    """
+    """Rooms with at most ``MAX_PIECES`` pieces, from west to east."""
     rooms: List[Room] = []
     start = 0.0
     kinds = draw_rooms(rng, is_apartment)
@@ -138,17 +126,8 @@ def _furnish(rng: np.random.Generator, kind: RoomKind, start: float,
                                         bool], left: int) -> Room:
     """A room of a kind; it grows until all that must be there has a place.
 
-    Args:
-        rng (np.random.Generator): Source of everything.
-        kind (RoomKind): What it holds.
-        start (float): Lowest x.
-        height (float): Of the ceiling.
-        gate (Tuple[Optional[Room], bool]): The room to the west, and whether
-            there is one to the east.
-        left (int): Pieces that the scene may still get.
-
-    Returns:
-        Room: With furniture.
+    ``gate`` is the room to the west, and whether there is one to the east;
+    ``left`` the pieces that the scene may still get.
     """
     grown = 0.0
     while True:

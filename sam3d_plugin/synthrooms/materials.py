@@ -252,16 +252,7 @@ FAMILIES: Dict[str, Callable[[np.random.Generator], Material]] = dict(
 def draw_material(rng: np.random.Generator,
                   name: str,
                   part: str = 'body') -> Material:
-    """A material for a part of a piece of a class.
-
-    Args:
-        rng (np.random.Generator): Source of the choice.
-        name (str): A key of ``CLASS_MATERIALS``.
-        part (str): Which part of it.
-
-    Returns:
-        Material: With a seed of its own.
-    """
+    """A material, with a seed of its own, for a part of a class's piece."""
     families = CLASS_MATERIALS[name][part]
     weights = np.array(list(families.values()), float)
     family = list(families)[int(

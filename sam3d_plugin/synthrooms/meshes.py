@@ -57,12 +57,7 @@ class MeshBuilder:
         return self
 
     def add(self, vertices: np.ndarray, faces: np.ndarray) -> None:
-        """Add a part.
-
-        Args:
-            vertices (np.ndarray): (V, 3) meters.
-            faces (np.ndarray): (F, 3) indices into them.
-        """
+        """Add a part: vertices (V, 3) in meters, faces (F, 3) of them."""
         self._vertices.append(vertices)
         self._faces.append(faces + self._count)
         self._slots.append(np.full(len(faces), self.slot))
@@ -87,14 +82,10 @@ class MeshBuilder:
                  height: float,
                  sections: int = 14,
                  squash: float = 1.0) -> None:
-        """A frustum that stands at ``center``.
+        """A frustum whose bottom's middle is at ``center``.
 
-        Args:
-            center (Vector): Middle of its bottom.
-            radii (Tuple[float, float]): At the bottom and at the top.
-            height (float): Of the frustum.
-            sections (int): Sides.
-            squash (float): Factor of its extent along y.
+        ``radii`` are at the bottom and at the top; ``squash`` is a factor of
+        its extent along y.
         """
         profile = [(0.0, 0.0), (radii[0], 0.0), (radii[1], height),
                    (0.0, height)]
@@ -105,14 +96,7 @@ class MeshBuilder:
               profile: Sequence[Tuple[float, float]],
               sections: int = 18,
               squash: float = 1.0) -> None:
-        """A profile turned about a vertical axis.
-
-        Args:
-            center (Vector): Where radius and height are zero.
-            profile (Sequence[Tuple[float, float]]): Radii and heights.
-            sections (int): Steps of the turn.
-            squash (float): Factor of the extent along y.
-        """
+        """A profile of radii and heights, turned about a vertical axis."""
         angle = np.arange(sections) * (2 * np.pi / sections)
         ring = np.stack([np.cos(angle), np.sin(angle) * squash], 1)
         radii, heights = np.array(profile).T
@@ -124,22 +108,12 @@ class MeshBuilder:
         self.add(rings.reshape(-1, 3) + np.asarray(center, float), faces)
 
     def sheet(self, grid: np.ndarray) -> None:
-        """A surface through a grid of points.
-
-        Args:
-            grid (np.ndarray): (H, W, 3) meters.
-        """
+        """A surface through a grid (H, W, 3) of points, meters."""
         rows, columns = grid.shape[:2]
         self.add(grid.reshape(-1, 3), _grid_faces(rows, columns, False))
 
     def cushion(self, low: Vector, high: Vector, radius: float) -> None:
-        """A box with rounded edges: mattresses, pillows, upholstery.
-
-        Args:
-            low (Vector): Lowest corner.
-            high (Vector): Highest corner.
-            radius (float): Of the edges; at most half the shortest side.
-        """
+        """A box with rounded edges: mattresses, pillows, upholstery."""
         lowest, highest = np.asarray(low, float), np.asarray(high, float)
         half = (highest - lowest) / 2
         radius = min(radius, float(half.min()) * 0.999)

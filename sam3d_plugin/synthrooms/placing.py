@@ -113,15 +113,7 @@ def box_between(low: Sequence[float], high: Sequence[float]) -> Boxes:
 
 
 def overlap(first: Boxes, second: Boxes) -> np.ndarray:
-    """Find overlapping boxes by separating axes.
-
-    Args:
-        first (Boxes): P boxes.
-        second (Boxes): Q boxes.
-
-    Returns:
-        np.ndarray: (P, Q) bool; boxes that only touch do not overlap.
-    """
+    """(P, Q) whether boxes overlap, by separating axes; not if they touch."""
     meets = (np.minimum(first.top[:, None], second.top) -
              np.maximum(first.bottom[:, None], second.bottom)) > _TOUCHING
     if not meets.any():

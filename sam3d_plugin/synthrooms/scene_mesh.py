@@ -107,13 +107,8 @@ def _centered(local: np.ndarray, materials: List[Material]) -> np.ndarray:
 def build_mesh(rng: np.random.Generator, rooms: List[Room]) -> SceneMesh:
     """The mesh of a scene.
 
-    Args:
-        rng (np.random.Generator): Source of the materials of the rooms.
-        rooms (List[Room]): With furniture; instance ids follow its order,
-            then come each room's floor, walls and ceiling.
-
-    Returns:
-        SceneMesh: All surfaces.
+    Instance ids follow the order of the furniture, then come each room's
+    floor, walls and ceiling, whose materials ``rng`` draws.
     """
     collector = _Collector()
     for placed in (p for room in rooms for p in room.pieces):

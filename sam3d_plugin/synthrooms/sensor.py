@@ -46,16 +46,9 @@ def noise_deviation(depth: np.ndarray) -> np.ndarray:
 
 def observe(rng: np.random.Generator, view: View,
             sensor: DepthSensor) -> Tuple[np.ndarray, np.ndarray]:
-    """A noisy depth image.
+    """A noisy depth image, (H, W) uint16 millimeters, 0 = none.
 
-    Args:
-        rng (np.random.Generator): Source of the noise.
-        view (View): What there is to see.
-        sensor (DepthSensor): Its properties.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: (H, W) uint16 millimeters, 0 = none,
-        and (H, W) int64 index of the pixel whose surface was measured.
+    Also (H, W) int64, the index of the pixel whose surface was measured.
     """
     height, width = view.depth.shape
     v, u = np.mgrid[:height, :width]

@@ -16,19 +16,9 @@ def cabinet(rng: np.random.Generator,
             apron: float = 0.0) -> Furniture:
     """A closed cabinet with a grid of doors or drawers.
 
-    Args:
-        rng (np.random.Generator): Source of gaps and handles.
-        width (float): Along x, meters.
-        depth (float): Along y, meters.
-        height (float): Meters.
-        columns (int): Doors side by side.
-        rows (int): Doors above each other.
-        plinth (float): Height of a set-back foot; 0 = none.
-        name (str): Class, 'cabinet' or 'nightstand'.
-        apron (float): Height of panels on top that hide a sink's basin.
-
-    Returns:
-        Furniture: The cabinet.
+    ``columns`` doors side by side, ``rows`` above each other, on a set-back
+    foot of height ``plinth``; ``apron`` is the height of panels on top that
+    hide a sink's basin.
     """
     builder = MeshBuilder()
     half, back = width / 2, depth / 2
@@ -138,15 +128,7 @@ def _fill_shelf(rng: np.random.Generator, builder: MeshBuilder, half: float,
 
 
 def refrigerator(rng: np.random.Generator, is_small: bool) -> Furniture:
-    """A refrigerator with one or two doors and their handles.
-
-    Args:
-        rng (np.random.Generator): Source of the size.
-        is_small (bool): One that fits below a desk's height.
-
-    Returns:
-        Furniture: Class 'refrigerator'.
-    """
+    """A refrigerator, one or two doors; a small one fits below a desk."""
     width, depth = rng.uniform(0.56, 0.85), rng.uniform(0.6, 0.75)
     height = rng.uniform(1.5, 1.85)
     if is_small:
@@ -176,16 +158,8 @@ def counter(rng: np.random.Generator,
             sink_size: float = 0.0) -> Furniture:
     """A counter's slab, with a hole for a sink and a low splash back.
 
-    Args:
-        rng (np.random.Generator): Source of the material.
-        width (float): Along x, meters.
-        depth (float): Along y, meters.
-        sink (float): Left end of the hole from the left end, meters;
-            negative = no hole.
-        sink_size (float): Width of the hole, meters.
-
-    Returns:
-        Furniture: Class 'counter'; stands at the height of its cabinets.
+    The hole of width ``sink_size`` begins ``sink`` meters from the left end;
+    negative = no hole. It stands at the height of its cabinets.
     """
     builder = MeshBuilder()
     half, back, thick = width / 2, depth / 2, 0.04

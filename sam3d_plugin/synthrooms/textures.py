@@ -42,16 +42,7 @@ class Material:
 
 def smooth_noise(rng: np.random.Generator, rows: int,
                  columns: int) -> np.ndarray:
-    """Noise of so many bumps that repeats without a seam.
-
-    Args:
-        rng (np.random.Generator): Source of the noise.
-        rows (int): Bumps from top to bottom.
-        columns (int): Bumps from left to right.
-
-    Returns:
-        np.ndarray: (H, W) float32, about 0 to 1.
-    """
+    """(H, W) float32, about 0 to 1, of so many bumps; repeats seamlessly."""
     small = rng.random((rows, columns), dtype=np.float32)
     padded = np.pad(small, 2, mode='wrap')
     scale = (TEXTURE_SIZE / columns, TEXTURE_SIZE / rows)
@@ -227,14 +218,7 @@ PATTERNS: Dict[str, Pattern] = dict(
 
 
 def bake(material: Material) -> np.ndarray:
-    """The texture of a material.
-
-    Args:
-        material (Material): What to draw.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8 sRGB; row 0 is at the bottom.
-    """
+    """The texture of a material, (H, W, 3) uint8 sRGB; row 0 is the bottom."""
     rng = np.random.default_rng(material.seed)
     image = PATTERNS[material.kind](material, rng)
     return (image.clip(0, 1) * 255).round().astype(np.uint8)

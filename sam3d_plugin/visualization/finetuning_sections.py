@@ -1,6 +1,6 @@
 """The sections of a report on fine-tunings: arrays in, HTML out.
 
-Axes: N points.
+Shapes: N points.
 """
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Mapping, Sequence, Tuple
@@ -34,9 +34,9 @@ class SegmentedRoom:
 
     Args:
         name (str): Of the scan.
-        points (np.ndarray): (N, 3) xyz, metres, z up.
-        true (np.ndarray): (N,) indices into the classes; one beyond them is
-            no label.
+        points (np.ndarray): (N, 3) xyz, meters, z up.
+        true (np.ndarray): (N,) indices into the classes; one beyond
+            them means unlabeled.
         predicted (np.ndarray): (N,) indices into the classes.
 
     Raises:
@@ -83,15 +83,7 @@ class FineTuning:
 
 
 def detection_section(rooms: Sequence[Scene], run: FineTuning) -> Section:
-    """True and predicted boxes side by side.
-
-    Args:
-        rooms (Sequence[Scene]): Rooms to show, with true boxes.
-        run (FineTuning): The training of the detector.
-
-    Returns:
-        Section: Scores, pictures and scenes that rotate.
-    """
+    """True and predicted boxes side by side, and as scenes that rotate."""
     total = {name: f'mAP_{thr}' for name, thr in _THRESHOLDS.items()}
     by_class = {name: f'{{}}_AP_{thr}' for name, thr in _THRESHOLDS.items()}
     return Section(
@@ -134,15 +126,7 @@ def _view_of(points: np.ndarray) -> ViewOptions:
 
 def segmentation_section(rooms: Sequence[SegmentedRoom],
                          run: FineTuning) -> Section:
-    """True and predicted classes of points side by side.
-
-    Args:
-        rooms (Sequence[SegmentedRoom]): Rooms to show.
-        run (FineTuning): The training of the segmentor.
-
-    Returns:
-        Section: Scores, pictures, a legend and points that rotate.
-    """
+    """True and predicted classes of points side by side."""
     scores = {'mIoU': 'miou', 'points that are right': 'acc'}
     return Section(
         'Segmentation',
@@ -199,13 +183,8 @@ def _training(run: FineTuning, total: Mapping[str, str],
               by_class: Mapping[str, str]) -> Dict[str, Any]:
     """Tables of a training and its scores, for ``fine_tuning.html``.
 
-    Args:
-        run (FineTuning): The training.
-        total (Mapping[str, str]): Keys of the scores by name.
-        by_class (Mapping[str, str]): The same of a class; ``{}`` is its name.
-
-    Returns:
-        Dict[str, Any]: What the template shows.
+    ``total`` has the keys of the scores by name, ``by_class`` the same of a
+    class, where ``{}`` is its name.
     """
     rows = [(name, f'{100 * run.scores[key]:.1f} on {run.val_rooms} '
              'validation rooms') for name, key in total.items()

@@ -1,6 +1,6 @@
 """One offline HTML page that shows what was prepared of a scan.
 
-Axes: H W pixels, R regions of a frame, N points.
+Shapes: H W pixels, R regions of a frame, N points.
 """
 from dataclasses import dataclass, field
 from html import escape
@@ -34,7 +34,7 @@ class PagePoints:
     """The points of a scan's page.
 
     Args:
-        xyz (np.ndarray): (N, 3) metres, z up.
+        xyz (np.ndarray): (N, 3) meters, z up.
         rgb (Optional[np.ndarray]): (N, 3) uint8.
         region_ids (Optional[np.ndarray]): (N,) ids, 0 = in no region.
         note (str): Where they come from, for the reader.
@@ -82,15 +82,7 @@ class PageContent:
 
 
 def evenly(items: Sequence[Item], count: int) -> List[Item]:
-    """At most so many items, evenly spaced, the first and last among them.
-
-    Args:
-        items (Sequence[Item]): All items, in order.
-        count (int): How many at most.
-
-    Returns:
-        List[Item]: In order.
-    """
+    """At most so many items, evenly spaced, the first and last among them."""
     if len(items) <= count:
         return list(items)
     places = np.linspace(0, len(items) - 1, count).round().astype(int)
@@ -98,15 +90,7 @@ def evenly(items: Sequence[Item], count: int) -> List[Item]:
 
 
 def area_histogram(areas: np.ndarray, title: str) -> Histogram:
-    """Count regions by area in steps of a factor of two.
-
-    Args:
-        areas (np.ndarray): (R,) pixels.
-        title (str): Title of the chart.
-
-    Returns:
-        Histogram: From the smallest to the largest area.
-    """
+    """Regions by area (R,) in pixels, in steps of a factor of two."""
     if not len(areas):
         return Histogram(title, [], [])
     powers = np.log2(np.maximum(areas, 1)).astype(int)
@@ -120,20 +104,10 @@ def write_scan_page(path: PathLike,
                     max_side: int = 640,
                     max_points: int = 60000,
                     backend_args: BackendArgs = None) -> int:
-    """Write the page as one file that needs no network.
+    """Write the page as one file that needs no network; its size in bytes.
 
-    Args:
-        path (PathLike): HTML file to write; its folder is made.
-        content (PageContent): What it shows.
-        max_side (int): Longest side of its images, pixels.
-        max_points (int): Points drawn at most, chosen at random.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        int: Size of the file in bytes.
-
-    Raises:
-        ValueError: When points or id maps do not fit what they belong to.
+    ``max_side`` is the longest side of its images, pixels; at most
+    ``max_points`` are drawn, chosen at random.
     """
     limits = depth_range(
         [f.depth for f in content.frames if f.depth is not None])

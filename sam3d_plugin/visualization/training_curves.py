@@ -30,18 +30,10 @@ class Line:
 
 def draw_training_curves(
         panels: Mapping[str, Mapping[str, Sequence[Line]]]) -> np.ndarray:
-    """Draw losses on logarithmic axes.
+    """Losses on logarithmic axes, (H, W, 3) uint8.
 
-    Args:
-        panels (Mapping[str, Mapping[str, Sequence[Line]]]): By the title of a
-            panel and the name of a group; lines of a group, such as the seeds
-            of an arm, have one color.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8.
-
-    Raises:
-        ValueError: When there is nothing to draw.
+    ``panels`` has lines by the title of a panel and the name of a group; lines
+    of a group, such as the seeds of an arm, have one color.
     """
     if not any(lines for groups in panels.values()
                for lines in groups.values()):

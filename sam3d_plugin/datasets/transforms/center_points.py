@@ -36,14 +36,7 @@ class CenterPoints(BaseTransform):
         self.floor_percentile = floor_percentile
 
     def transform(self, results: dict) -> dict:
-        """Move the points.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same.
-        """
+        """Move the points."""
         points = results['points']
         origin = find_origin(points.coord.double().numpy(), self.center,
                              self.floor_percentile)

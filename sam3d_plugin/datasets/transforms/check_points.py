@@ -7,14 +7,7 @@ from ...store.errors import UserError
 
 
 def points_path(results: dict) -> str:
-    """File of a scan's points, '' when they were given as an array.
-
-    Args:
-        results (dict): Result dict of the pipeline.
-
-    Returns:
-        str: The path.
-    """
+    """File of a scan's points, '' when they were given as an array."""
     return results.get('lidar_points', {}).get('lidar_path', '')
 
 
@@ -38,17 +31,7 @@ class CheckPoints(BaseTransform):
         self.min_points = min_points
 
     def transform(self, results: dict) -> dict:
-        """Check the points.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same, unchanged.
-
-        Raises:
-            ValueError: When the scan is not fit for training.
-        """
+        """Check the points."""
         points = results['points']
         path = points_path(results) or 'the scan'
         if len(points) < self.min_points:

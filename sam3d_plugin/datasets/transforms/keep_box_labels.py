@@ -52,18 +52,7 @@ class KeepBoxLabels(BaseTransform):
         self.seed = seed
 
     def transform(self, results: dict) -> dict:
-        """Remove the other boxes.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same.
-
-        Raises:
-            ValueError: When the masks are not those of the points, or not
-                mapped to classes.
-        """
+        """Remove the other boxes."""
         labels = results['gt_labels_3d']
         if self.num_boxes is None or len(labels) <= self.num_boxes:
             return results

@@ -15,7 +15,7 @@ class KeepPointLabels(BaseTransform):
     Which ones, :func:`.few_labels.choose` says. It stands behind
     ``PointSegClassMapping`` and before sampling. ``IndoorPatchPointSample``
     behind it must have ``ignore_index=None``, or it looks for patches that
-    are labelled throughout.
+    are labeled throughout.
 
     Required Keys:
 
@@ -44,14 +44,7 @@ class KeepPointLabels(BaseTransform):
         self.seed = seed
 
     def transform(self, results: dict) -> dict:
-        """Remove the other labels.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same.
-        """
+        """Remove the other labels."""
         if self.num_points is None:
             return results
         labels = results['pts_semantic_mask']

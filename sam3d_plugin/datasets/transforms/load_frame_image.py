@@ -29,11 +29,11 @@ class LoadFrameImage(BaseTransform):
     Added Keys (``KIND`` is the argument ``kind``):
 
     - KIND_image (np.ndarray): (3, H, W) uint8 RGB, or (1, H, W) float32
-      metres, 0 = none
+      meters, 0 = none
     - KIND_intrinsics (np.ndarray): (3, 3) float32, pixels of this image; the
       center of the first pixel is (0, 0)
     - KIND_pose (np.ndarray): (4, 4) float32 from the world to this camera,
-      metres
+      meters
 
     Args:
         kind (str): ``'color'`` or ``'depth'``. Defaults to 'color'.
@@ -63,18 +63,7 @@ class LoadFrameImage(BaseTransform):
         return [('posed_images', self.folder)]
 
     def transform(self, results: dict) -> dict:
-        """Read the image.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same with image, intrinsics and pose.
-
-        Raises:
-            FrameError: When a file is missing or damaged, or the pose is not
-                rigid.
-        """
+        """Read the image."""
         root = data_folder(results, self.folder)
         if root not in self._images:
             self._images[root] = PosedImages(root, self.backend_args)

@@ -1,6 +1,6 @@
 """True classes of the points of a frame, for probes.
 
-Axis legend: N points, H W pixels, I instances.
+Shapes: N points, H W pixels, I instances.
 """
 import json
 from typing import Dict, Optional
@@ -54,18 +54,7 @@ class LoadFrameLabels(BaseTransform):
         self._labels: Dict[str, np.ndarray] = {}
 
     def transform(self, results: dict) -> dict:
-        """Add the labels.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same with ``pts_semantic_mask``.
-
-        Raises:
-            StoreError: When there are no true instances, or files do not
-                belong to each other.
-        """
+        """Add the labels."""
         scan, frame = results['scan'], results['frame']
         points = results['points']
         column = (points.attribute_dims or {}).get('pixel')

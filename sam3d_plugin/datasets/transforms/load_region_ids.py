@@ -46,19 +46,7 @@ class LoadRegionIds(BaseTransform):
         self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
-        """Add the column.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same, with the points widened.
-
-        Raises:
-            FileNotFoundError: When the region file is missing.
-            ValueError: When it belongs to other points or holds ids that a
-                float32 column cannot.
-        """
+        """Add the column; ids must be those of the points, below 2 ** 24."""
         points = results['points']
         attribute_dims = dict(points.attribute_dims or {})
         attribute_dims['region'] = points.points_dim

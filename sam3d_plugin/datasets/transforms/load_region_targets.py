@@ -69,19 +69,7 @@ class LoadRegionTargets(BaseTransform):
         return [(self.kind, self.folder)]
 
     def transform(self, results: dict) -> dict:
-        """Add the values.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same with ``regions``.
-
-        Raises:
-            StoreError: When a file is damaged, has another number of regions
-                than the id map, or a value is not finite.
-            ValueError: When points have no regions.
-        """
+        """Add the values."""
         if 'num_regions' not in results:
             raise UserError("LoadRegionTargets needs region ids: put 'region'"
                             ' into the columns of LoadRGBDPoints before it')
@@ -95,7 +83,7 @@ class LoadRegionTargets(BaseTransform):
         if len(values) != count:
             raise StoreError(
                 f'{root}: {scan}/{frame} has {len(values)} regions, its id '
-                f'map {count}; they were made of other id maps, run {tool} '
+                f'map {count}; they are of different id maps, run {tool} '
                 'again')
         is_float = values.dtype.kind == 'f'
         values = values.astype(np.float32 if is_float else np.int64)

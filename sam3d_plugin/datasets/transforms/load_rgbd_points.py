@@ -29,36 +29,14 @@ _MILLIMETRES = np.float32(1000)
 
 
 def data_folder(results: dict, folder: str) -> str:
-    """Path of a data set's folder.
-
-    Args:
-        results (dict): Result dict of the pipeline, with ``data_root``.
-        folder (str): Relative to the data root, or absolute.
-
-    Returns:
-        str: The path.
-    """
+    """Path of a folder, absolute or relative to ``data_root``."""
     root = results.get('data_root', '')
     return folder if is_abs(folder) or not root else join(root, folder)
 
 
 def read_stored_image(root: str, scan: str, frame: str,
                       backend_args: BackendArgs) -> np.ndarray:
-    """Depth or region ids of a frame.
-
-    Args:
-        root (str): The store.
-        scan (str): Name of the scan.
-        frame (str): Name of the frame.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        np.ndarray: (H, W) uint16.
-
-    Raises:
-        StoreError: When the file is missing.
-        FrameError: When it is damaged.
-    """
+    """Depth or region ids of a frame, (H, W) uint16."""
     path = join(root, scan, f'{frame}.png')
     try:
         content = read_bytes(path, backend_args)
@@ -70,17 +48,7 @@ def read_stored_image(root: str, scan: str, frame: str,
 
 
 def point_columns(columns: Sequence[str]) -> Dict[str, Any]:
-    """Where named columns of points stand.
-
-    Args:
-        columns (Sequence[str]): Names from ``COLUMNS``, in any order.
-
-    Returns:
-        Dict[str, Any]: Index of each, a list of indices if it has several.
-
-    Raises:
-        ValueError: When a name is unknown.
-    """
+    """Index of each named column of points, a list if it has several."""
     unknown = sorted(set(columns) - set(COLUMNS))
     if unknown:
         raise UserError(f'columns has {unknown[0]!r}; choose from '
@@ -96,16 +64,11 @@ def point_columns(columns: Sequence[str]) -> Dict[str, Any]:
 
 def seen_values(xyz: np.ndarray, pixels: np.ndarray, image: np.ndarray,
                 cameras: Cameras) -> np.ndarray:
-    """What an image of the color camera shows at some depth pixels.
+    """What a color camera's image (H', W', ...) shows at depth pixels.
 
-    Args:
-        xyz (np.ndarray): (N, 3) their points, depth camera, metres.
-        pixels (np.ndarray): (N,) indices into the flattened depth image.
-        image (np.ndarray): (H', W', ...) colors or region ids.
-        cameras (Cameras): Of the scan.
-
-    Returns:
-        np.ndarray: (N, ...), 0 where the color camera sees nothing.
+    ``xyz`` (N, 3) are their points in the depth camera, meters, ``pixels``
+    (N,) indices into the flattened depth image. Returns (N, ...), 0 where the
+    color camera sees nothing.
     """
     flat = image.reshape(-1, *image.shape[2:])
     if cameras.is_single:
@@ -145,7 +108,7 @@ class LoadRGBDPoints(BaseTransform):
         columns (Sequence[str]): Columns behind xyz, always in this order:
             ``'region'``, the id of the point's 2D region, 0 = in no region;
             ``'pixel'``, index into the flattened depth image; ``'origin'``,
-            x, y, z in the world before centering and augmentation, metres;
+            x, y, z in the world before centering and augmentation, meters;
             ``'color'``, RGB from 0 to 255, 0 where the color camera sees
             nothing. Defaults to ('region', ).
         center (str): Origin of the points. ``'floor'``: mean x and y, and
@@ -187,19 +150,7 @@ class LoadRGBDPoints(BaseTransform):
         return stores
 
     def transform(self, results: dict) -> Optional[dict]:
-        """Load the points.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            Optional[dict]: With the points; None if no pixel has depth.
-
-        Raises:
-            StoreError: When a file is missing.
-            FrameError: When a file is damaged or of another size, or cameras
-                or pose cannot be used.
-        """
+        """Load the points; None if no pixel has depth."""
         images = self._open(data_folder(results, self.folder))
         scan, frame = results['scan'], results['frame']
         depth = read_stored_image(images.root, scan, frame, self.backend_args)

@@ -40,16 +40,9 @@ class PackPretrainInputs(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Pack one sample.
 
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: ``inputs``, a tensor for each key; ``data_samples`` with
-            ``regions``, the labels as ``gt_pts_seg``, and in ``metainfo``
-            also ``point_columns``, which names the columns behind xyz.
-
-        Raises:
-            ValueError: When no step of the pipeline adds one of the keys.
+        ``data_samples`` has ``regions``, the labels as ``gt_pts_seg``, and in
+        ``metainfo`` also ``point_columns``, which names the columns behind
+        xyz.
         """
         missing = [key for key in self.keys if key not in results]
         if missing:

@@ -11,7 +11,7 @@ from mmdet3d.registry import TRANSFORMS
 class RandomCuboid(BaseTransform):
     """Keep the points in a random axis-aligned cuboid around one of them.
 
-    A box stays, whole, when its centre lies in the range of the points that
+    A box stays complete when its center is in the range of the points that
     are left. A cuboid is drawn again when it holds too few points or, in a
     scene with boxes, no box; the scene stays as it is when none of the tries
     is good.
@@ -51,14 +51,7 @@ class RandomCuboid(BaseTransform):
         self.num_tries = num_tries
 
     def transform(self, results: dict) -> dict:
-        """Crop the scene.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same with fewer points and boxes.
-        """
+        """Crop the scene."""
         xyz = results['points'].coord.numpy()
         centers = results['gt_bboxes_3d'].gravity_center.numpy()
         if len(xyz) < self.min_points:

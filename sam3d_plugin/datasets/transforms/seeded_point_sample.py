@@ -38,14 +38,7 @@ class SeededPointSample(PointSample):
         self.seed = seed
 
     def transform(self, results: dict) -> dict:
-        """Sample with a seed made of the name of the points' file.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same with fewer points.
-        """
+        """Sample with a seed made of the name of the points' file."""
         name = points_path(results).rsplit('/', 1)[-1]
         with seeded((zlib.crc32(name.encode()) + self.seed) % 2**32):
             return super().transform(results)

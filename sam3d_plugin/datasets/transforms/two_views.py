@@ -43,17 +43,7 @@ class TwoViews(BaseTransform):
         self.transforms = Compose(transforms)
 
     def transform(self, results: dict) -> Optional[dict]:
-        """Make the views.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            Optional[dict]: With the points of both; None if a view has none.
-
-        Raises:
-            ValueError: When views have different numbers of points.
-        """
+        """Make the views; None if one of them has no points."""
         views = [
             self.transforms(dict(deepcopy(results), **start))
             for start in results.get('views', ({}, {}))
@@ -73,16 +63,10 @@ class TwoViews(BaseTransform):
 
 def match_points(first: np.ndarray, second: np.ndarray,
                  radius: float) -> np.ndarray:
-    """Pair each point with the nearest one of another set.
+    """Pair each point (N, 3) with the nearest one of another set (N', 3).
 
-    Args:
-        first (np.ndarray): (N, 3) metres.
-        second (np.ndarray): (N', 3) metres, in the same frame of reference.
-        radius (float): Largest distance of a pair, metres.
-
-    Returns:
-        np.ndarray: (M, 2) int64 indices into both, sorted by the first, which
-        occurs at most once.
+    Returns (M, 2) int64 indices into both of pairs that are at most ``radius``
+    meters apart, sorted by the first, which occurs at most once.
     """
     distances, nearest = cKDTree(second).query(
         first, distance_upper_bound=radius)
@@ -110,7 +94,7 @@ class FindCorrespondences(BaseTransform):
 
     Args:
         num_pairs (int): P, drawn without repetition.
-        radius (float): Largest distance of a pair, metres.
+        radius (float): Largest distance of a pair, meters.
         min_pairs (int): Fewest pairs of a usable sample. Defaults to 1.
     """
 

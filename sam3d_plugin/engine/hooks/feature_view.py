@@ -16,14 +16,7 @@ def unwrapped(model: nn.Module) -> Any:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into eval mode, and every module back into its own.
-
-    Args:
-        model (nn.Module): The model.
-
-    Yields:
-        None: While it is in eval mode.
-    """
+    """Put a model into eval mode, and every module back into its own."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -35,14 +28,6 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def view_features(model: Any, batch: dict) -> FeatureView:
-    """Run a pre-training model on a batch; nothing of it changes.
-
-    Args:
-        model (Any): A ``BasePretrainer``, not wrapped.
-        batch (dict): What the data loader gives.
-
-    Returns:
-        FeatureView: On the device of the model.
-    """
+    """Run a ``BasePretrainer`` on a batch; nothing of it changes."""
     with evaluating(model):
         return model.view(model.data_preprocessor(batch)['inputs'])

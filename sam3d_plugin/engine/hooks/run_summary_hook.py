@@ -41,14 +41,7 @@ class RunSummaryHook(Hook):
 
 
 def describe_device(world_size: int) -> str:
-    """Device and number of processes in words.
-
-    Args:
-        world_size (int): Number of processes.
-
-    Returns:
-        str: For example ``'device: cpu, 2 threads'``.
-    """
+    """Device and processes, such as ``'device: cpu, 2 threads'``."""
     if torch.cuda.is_available():
         text = f'device: {torch.cuda.get_device_name()}'
     else:
@@ -59,13 +52,9 @@ def describe_device(world_size: int) -> str:
 def describe_model(model: Any) -> List[str]:
     """Lines on the model and its encoder.
 
-    Args:
-        model (Any): Detector, segmentor or pre-trainer, wrapped or not.
-
-    Returns:
-        List[str]: The model's class and size; then what its backbone says of
-        itself (``backbone.summary()``), or its class, size and pre-trained
-        weights; of a pre-trainer its tokens and targets.
+    The model's class and size; then what its backbone says of itself
+    (``backbone.summary()``), or its class, size and pre-trained weights; of a
+    pre-trainer its tokens and targets.
     """
     if is_model_wrapper(model):
         model = model.module
@@ -85,14 +74,7 @@ def describe_model(model: Any) -> List[str]:
 
 
 def describe_pretrainer(model: BasePretrainer) -> str:
-    """Say what a pre-training method sees and predicts.
-
-    Args:
-        model (BasePretrainer): The model.
-
-    Returns:
-        str: One line.
-    """
+    """Say in a line what a pre-training method sees and predicts."""
     line = model.backbone.summary() if hasattr(model.backbone, 'summary') \
         else f'backbone: {type(model.backbone).__name__}'
     if hasattr(model, 'mask_ratio'):
@@ -117,14 +99,7 @@ def _size(module: nn.Module) -> str:
 
 
 def describe_weights(runner: Runner) -> str:
-    """Where the model's weights come from.
-
-    Args:
-        runner (Runner): The run, after loading.
-
-    Returns:
-        str: The file and how much of it fits, or :func:`describe_start`.
-    """
+    """Where weights come from: the loaded file, or :func:`describe_start`."""
     report = getattr(runner, 'load_report', None)
     if report is None:
         return describe_start(runner.model)
@@ -137,12 +112,7 @@ def describe_weights(runner: Runner) -> str:
 def describe_start(model: Any) -> str:
     """Where weights come from when no checkpoint of a run was loaded.
 
-    Args:
-        model (Any): Detector, segmentor or pre-trainer, wrapped or not.
-
-    Returns:
-        str: ``'from initialisation'``, or which parts ``init_cfg`` or a
-        teacher gave, and that the rest is fresh.
+    Which parts ``init_cfg`` or a teacher gave, and that the rest is fresh.
     """
     if is_model_wrapper(model):
         model = model.module
@@ -157,4 +127,4 @@ def describe_start(model: Any) -> str:
         elif getattr(model, 'init_student', '') == 'teacher':
             parts.append(f'encoder and decoder from {report.source}')
     return ', '.join([*parts, 'the rest fresh']) if parts \
-        else 'from initialisation'
+        else 'from initialization'
