@@ -10,7 +10,7 @@ from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.posed_images import PosedImages
 from .rgbd_frame_dataset import RGBDFrameDataset
 from .seeding import sample_generator
-from .transforms.load_rgbd_points import data_folder
+from .transforms.base import data_folder
 
 _TOOL = 'tools/preparation/pair_frames.py'
 

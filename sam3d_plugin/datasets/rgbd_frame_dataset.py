@@ -2,14 +2,18 @@
 from typing import (Any, Callable, Dict, Iterator, List, Optional, Sequence,
                     Tuple, Union)
 
+import torch
 from mmdet3d.registry import DATASETS
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
+from torch.utils.data import get_worker_info
 
 from ..store.errors import UserError
 from .frame_index import describe_skipped, index_frames, read_scan_names
 from .seeding import SampleKey, seeded
-from .transforms.load_rgbd_points import data_folder
+from .transforms.base import data_folder
+
+_MAX_WORKERS = 256
 
 
 @DATASETS.register_module()
@@ -54,6 +58,9 @@ class RGBDFrameDataset(BaseDataset):
         self.min_regions = min_regions
         self.backend_args = backend_args
         self.skipped: Dict[str, str] = {}
+        # Shared with the workers of a loader, each of which counts for itself.
+        self._replaced = torch.zeros(_MAX_WORKERS + 1, dtype=torch.int64)
+        self._replaced.share_memory_()
         super().__init__(
             ann_file=ann_file,
             data_root=data_root,
@@ -101,6 +108,19 @@ class RGBDFrameDataset(BaseDataset):
     def get_data_info(self, idx: int) -> dict:
         """``data_root``, ``scan``, ``frame`` and ``sample_idx`` of a frame."""
         return dict(super().get_data_info(idx), data_root=self.data_root)
+
+    def prepare_data(self, idx: int) -> Any:
+        """What the pipeline makes of a frame; None is counted."""
+        data = super().prepare_data(idx)
+        if data is None:
+            worker = get_worker_info()
+            self._replaced[worker.id % _MAX_WORKERS if worker else -1] += 1
+        return data
+
+    @property
+    def num_replaced(self) -> int:
+        """Unusable samples that others replaced so far, in all workers."""
+        return int(self._replaced.sum())
 
     def __getitem__(self, idx: Union[int, SampleKey]) -> dict:
         """What the pipeline packs of a key, or of the index of a frame."""

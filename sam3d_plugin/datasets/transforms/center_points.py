@@ -1,14 +1,14 @@
 """The origin of a whole scan, where pre-training has it in a frame."""
 import torch
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
 from sam3d_plugin.ops.scene_origin import (FLOOR_PERCENTILE, check_center,
                                            find_origin)
+from .base import Step
 
 
 @TRANSFORMS.register_module()
-class CenterPoints(BaseTransform):
+class CenterPoints(Step):
     """Move a scan to the origin that ``LoadRGBDPoints`` gives its frames.
 
     Segmentation data sets of mmdet3d do not align scans, and raw scans may
@@ -42,7 +42,3 @@ class CenterPoints(BaseTransform):
                              self.floor_percentile)
         points.translate(torch.from_numpy(-origin).to(points.tensor))
         return results
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(center={self.center!r}, '
-                f'floor_percentile={self.floor_percentile})')

@@ -1,9 +1,9 @@
 """Stop at a scan that cannot be trained on, and name it."""
 import torch
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
 from ...store.errors import UserError
+from .base import Step
 
 
 def points_path(results: dict) -> str:
@@ -12,7 +12,7 @@ def points_path(results: dict) -> str:
 
 
 @TRANSFORMS.register_module()
-class CheckPoints(BaseTransform):
+class CheckPoints(Step):
     """Refuse scans with non-finite points or too few of them.
 
     It stands after ``LoadPointsFromFile``, where the file can still be named.
@@ -44,6 +44,3 @@ class CheckPoints(BaseTransform):
                 f'{path}: {num_bad} of {len(points)} points are not finite; '
                 'import the scan again with --drop-invalid')
         return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(min_points={self.min_points})'

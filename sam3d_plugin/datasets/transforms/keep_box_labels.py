@@ -2,15 +2,15 @@
 from typing import Optional
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
 from ...store.errors import UserError
+from .base import Step
 from .few_labels import check_number, choose
 
 
 @TRANSFORMS.register_module()
-class KeepBoxLabels(BaseTransform):
+class KeepBoxLabels(Step):
     """Keep some boxes of a scan, and their points' labels, and no others.
 
     Which ones, :func:`.few_labels.choose` says. What lost its box becomes
@@ -94,7 +94,3 @@ class KeepBoxLabels(BaseTransform):
         gaps = np.linalg.norm(centers - center, axis=1)
         gaps[results['gt_labels_3d'] != label] = np.inf
         return int(gaps.argmin()) if np.isfinite(gaps).any() else -1
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(num_boxes={self.num_boxes}, '
-                f'ignore_index={self.ignore_index}, seed={self.seed})')

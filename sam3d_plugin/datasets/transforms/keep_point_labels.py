@@ -2,14 +2,14 @@
 from typing import Optional
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
+from .base import Step
 from .few_labels import check_number, choose
 
 
 @TRANSFORMS.register_module()
-class KeepPointLabels(BaseTransform):
+class KeepPointLabels(Step):
     """Keep the labels of some points of a scan and ignore all others.
 
     Which ones, :func:`.few_labels.choose` says. It stands behind
@@ -54,7 +54,3 @@ class KeepPointLabels(BaseTransform):
         few[kept] = labels[kept]
         results['pts_semantic_mask'] = few
         return results
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(num_points={self.num_points}, '
-                f'ignore_index={self.ignore_index}, seed={self.seed})')

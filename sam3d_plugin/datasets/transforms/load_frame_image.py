@@ -1,22 +1,20 @@
 """The color or depth image of a frame, as an input of its own."""
-from typing import Dict, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
 import cv2
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
 from sam3d_plugin.ops.projection import scale_intrinsics
-from sam3d_plugin.store.posed_images import PosedImages
 from ...store.errors import UserError
-from .load_rgbd_points import data_folder
+from .base import FrameStep
 
 # Depth of different surfaces must not be averaged.
 _INTERPOLATION = dict(color=cv2.INTER_AREA, depth=cv2.INTER_NEAREST_EXACT)
 
 
 @TRANSFORMS.register_module()
-class LoadFrameImage(BaseTransform):
+class LoadFrameImage(FrameStep):
     """Read an image of the frame and its camera.
 
     A point whose column ``origin`` is x is seen at the pixel
@@ -51,11 +49,9 @@ class LoadFrameImage(BaseTransform):
         if kind not in _INTERPOLATION:
             raise UserError(f'kind {kind!r} is unknown; choose color or '
                             'depth')
+        super().__init__(folder, backend_args)
         self.kind = kind
         self.size = size
-        self.folder = folder
-        self.backend_args = backend_args
-        self._images: Dict[str, PosedImages] = {}
 
     @property
     def stores(self) -> List[Tuple[str, str]]:
@@ -64,19 +60,16 @@ class LoadFrameImage(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Read the image."""
-        root = data_folder(results, self.folder)
-        if root not in self._images:
-            self._images[root] = PosedImages(root, self.backend_args)
-        images, scan = self._images[root], results['scan']
-        cameras, pose = images.cameras(scan), images.read_pose(
-            scan, results['frame'])
-        to_camera = np.linalg.inv(pose)
+        images = self.open_images(results)
+        scan, frame = results['scan'], results['frame']
+        cameras = images.cameras(scan)
+        to_camera = np.linalg.inv(images.read_pose(scan, frame))
         if self.kind == 'color':
-            image = images.read_color(scan, results['frame'])
+            image = images.read_color(scan, frame)
             intrinsics = cameras.color_intrinsics
             to_camera = cameras.depth_to_color @ to_camera
         else:
-            image = images.read_depth(scan, results['frame'])
+            image = images.read_depth(scan, frame)
             intrinsics = cameras.depth_intrinsics
         if self.size is not None:
             height, width = image.shape[:2]
@@ -91,7 +84,3 @@ class LoadFrameImage(BaseTransform):
         results[f'{self.kind}_intrinsics'] = intrinsics.astype(np.float32)
         results[f'{self.kind}_pose'] = to_camera.astype(np.float32)
         return results
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(kind={self.kind!r}, '
-                f'size={self.size})')

@@ -3,17 +3,17 @@ import os.path as osp
 from typing import Optional
 
 import torch
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
 from sam3d_plugin.store import read_region_file
+from .base import Step
 
 # Stands in the column of a scan that has no region file.
 NO_REGIONS = -1.
 
 
 @TRANSFORMS.register_module()
-class LoadRegionIds(BaseTransform):
+class LoadRegionIds(Step):
     """Add the region id of each point as a column of the points.
 
     It stands right after ``LoadPointsFromFile``, so that the column is that
@@ -69,7 +69,3 @@ class LoadRegionIds(BaseTransform):
             points.coord.numpy(),
             backend_args=self.backend_args)
         return torch.from_numpy(region_ids.astype('float32'))[:, None]
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(region_folder='
-                f'{self.region_folder!r})')

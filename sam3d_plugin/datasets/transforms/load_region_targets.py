@@ -6,14 +6,13 @@ from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 from mmengine.structures import InstanceData
 
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.frame_rows import FrameRows
 from ...store.errors import UserError
-from .load_rgbd_points import data_folder
+from .base import Step, data_folder
 
 GROUP_IDS = 'group_ids'
 _TOOLS = dict(
@@ -22,7 +21,7 @@ _TOOLS = dict(
 
 
 @TRANSFORMS.register_module()
-class LoadRegionTargets(BaseTransform):
+class LoadRegionTargets(Step):
     """Read one stored value per region of the frame; may be repeated.
 
     Row i belongs to region i + 1 of the points' region column.
@@ -95,7 +94,3 @@ class LoadRegionTargets(BaseTransform):
             results['regions'] = InstanceData(ids=torch.arange(1, count + 1))
         setattr(results['regions'], self.key, torch.from_numpy(values))
         return results
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(folder={self.folder!r}, '
-                f'key={self.key!r}, column={self.column!r})')

@@ -6,11 +6,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 from mmdet3d.structures import DepthPoints
-from mmengine.logging import print_log
-from mmengine.utils import is_abs
 
 from sam3d_plugin.ops.projection import (back_project, pixel_indices, project,
                                          transform)
@@ -22,16 +19,11 @@ from sam3d_plugin.store.image_files import decode_uint16
 from sam3d_plugin.store.posed_images import Cameras, PosedImages
 from ...store.errors import UserError
 from ..seeding import sample_generator
+from .base import FrameStep, data_folder
 
 # Width of each column, in the order in which they stand behind xyz.
 COLUMNS = dict(region=1, pixel=1, origin=3, color=3)
 _MILLIMETRES = np.float32(1000)
-
-
-def data_folder(results: dict, folder: str) -> str:
-    """Path of a folder, absolute or relative to ``data_root``."""
-    root = results.get('data_root', '')
-    return folder if is_abs(folder) or not root else join(root, folder)
 
 
 def read_stored_image(root: str, scan: str, frame: str,
@@ -82,14 +74,14 @@ def seen_values(xyz: np.ndarray, pixels: np.ndarray, image: np.ndarray,
 
 
 @TRANSFORMS.register_module()
-class LoadRGBDPoints(BaseTransform):
+class LoadRGBDPoints(FrameStep):
     """Back-project random depth pixels of a frame.
 
     The pose turns the points into the world, whose z axis points up, so that
     rotations about z and heights mean what they do in complete scans; then
     they are centered. Only the chosen pixels become points. What has to
     survive augmentation is a column of the points. A frame without any depth
-    is named and left to the dataset to replace.
+    is named, and replaced and counted by the dataset.
 
     Required Keys:
 
@@ -131,15 +123,14 @@ class LoadRGBDPoints(BaseTransform):
                  folder: str = 'posed_images',
                  region_folder: str = 'region_maps',
                  backend_args: Optional[dict] = None) -> None:
+        super().__init__(folder, backend_args)
         check_center(center)
         self.point_columns = point_columns(columns)
         self.num_points = num_points
         self.center = center
         self.floor_percentile = floor_percentile
-        self.folder = folder
+        self.columns = tuple(self.point_columns)
         self.region_folder = region_folder
-        self.backend_args = backend_args
-        self._images: Dict[str, PosedImages] = {}
 
     @property
     def stores(self) -> List[Tuple[str, str]]:
@@ -151,16 +142,13 @@ class LoadRGBDPoints(BaseTransform):
 
     def transform(self, results: dict) -> Optional[dict]:
         """Load the points; None if no pixel has depth."""
-        images = self._open(data_folder(results, self.folder))
+        images = self.open_images(results)
         scan, frame = results['scan'], results['frame']
         depth = read_stored_image(images.root, scan, frame, self.backend_args)
         pixels = self._choose(np.flatnonzero(depth > 0))
         if not len(pixels):
-            print_log(
-                f'{images.label(scan, frame)}.png has no pixel with depth: '
-                'another frame takes its place',
-                logger='current',
-                level='WARNING')
+            self.skip(f'{images.label(scan, frame)}.png has no pixel with '
+                      'depth')
             return None
         cameras = images.cameras(scan)
         metres = depth.astype(np.float32) / _MILLIMETRES
@@ -203,13 +191,3 @@ class LoadRGBDPoints(BaseTransform):
             return pixels
         return sample_generator().choice(
             pixels, self.num_points, replace=len(pixels) < self.num_points)
-
-    def _open(self, root: str) -> PosedImages:
-        if root not in self._images:
-            self._images[root] = PosedImages(root, self.backend_args)
-        return self._images[root]
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(num_points={self.num_points}, '
-                f'columns={tuple(self.point_columns)}, '
-                f'center={self.center!r})')

@@ -3,16 +3,16 @@ from typing import Any, Sequence
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 from mmdet3d.structures import BasePoints, Det3DDataSample, PointData
 from torch import Tensor
 
 from ...store.errors import UserError
+from .base import Step
 
 
 @TRANSFORMS.register_module()
-class PackPretrainInputs(BaseTransform):
+class PackPretrainInputs(Step):
     """Pack the inputs of a method, and what it predicts.
 
     Required Keys:
@@ -61,10 +61,6 @@ class PackPretrainInputs(BaseTransform):
             sample.gt_pts_seg = PointData(pts_semantic_mask=labels)
         inputs = {key: _to_tensor(key, results[key]) for key in self.keys}
         return dict(inputs=inputs, data_samples=sample)
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(keys={self.keys}, '
-                f'meta_keys={self.meta_keys})')
 
 
 def _views(points: Any) -> list:

@@ -3,12 +3,13 @@ from typing import Optional, Tuple
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
+
+from .base import Step
 
 
 @TRANSFORMS.register_module()
-class RandomCuboid(BaseTransform):
+class RandomCuboid(Step):
     """Keep the points in a random axis-aligned cuboid around one of them.
 
     A box stays complete when its center is in the range of the points that
@@ -92,8 +93,3 @@ class RandomCuboid(BaseTransform):
             is_box_kept)]
         results['gt_labels_3d'] = results['gt_labels_3d'][is_box_kept]
         return results
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(min_points={self.min_points}, '
-                f'min_crop={self.min_crop}, max_crop={self.max_crop}, '
-                f'aspect={self.aspect}, num_tries={self.num_tries})')

@@ -6,18 +6,17 @@ from copy import deepcopy
 from typing import Callable, Optional, Sequence, Tuple, Union
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 from mmengine.dataset import Compose
-from mmengine.logging import print_log
 from scipy.spatial import cKDTree
 
 from ...store.errors import UserError
 from ..seeding import sample_generator
+from .base import Step
 
 
 @TRANSFORMS.register_module()
-class TwoViews(BaseTransform):
+class TwoViews(Step):
     """Run a pipeline twice, each time with random numbers of its own.
 
     The pipeline may load the points, so that views are two draws of a frame,
@@ -57,9 +56,6 @@ class TwoViews(BaseTransform):
                 'end the transforms of TwoViews with PointSample')
         return dict(results, points=points)
 
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(transforms={self.transforms})'
-
 
 def match_points(first: np.ndarray, second: np.ndarray,
                  radius: float) -> np.ndarray:
@@ -75,12 +71,12 @@ def match_points(first: np.ndarray, second: np.ndarray,
 
 
 @TRANSFORMS.register_module()
-class FindCorrespondences(BaseTransform):
+class FindCorrespondences(Step):
     """Choose points of two views that were the same place.
 
     Places are compared in the column ``origin``, which no augmentation
-    changes. A sample with too few pairs is named and left to the dataset to
-    replace.
+    changes. A sample with too few pairs is named, and replaced and counted by
+    the dataset.
 
     Required Keys:
 
@@ -107,26 +103,13 @@ class FindCorrespondences(BaseTransform):
         self.min_pairs = min_pairs
 
     def transform(self, results: dict) -> Optional[dict]:
-        """Find the pairs.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            Optional[dict]: The same with pairs; None with too few of them.
-
-        Raises:
-            ValueError: When points do not have the column ``origin``.
-        """
+        """Find the pairs; None with too few of them."""
         first, second = self._origins(results)
         found = match_points(first, second, self.radius)
         if len(found) < self.min_pairs:
-            print_log(
+            self.skip(
                 f'{results.get("scan")}/{results.get("frame")}: views share '
-                f'{len(found)} points, min_pairs is {self.min_pairs}: another '
-                'sample takes its place',
-                logger='current',
-                level='WARNING')
+                f'{len(found)} points, min_pairs is {self.min_pairs}')
             return None
         count = min(len(found), self.num_pairs)
         chosen = sample_generator().choice(len(found), count, replace=False)
@@ -145,7 +128,3 @@ class FindCorrespondences(BaseTransform):
                             "'origin' into the columns of LoadRGBDPoints")
         return tuple(points.tensor[:, names['origin']].numpy()
                      for points, names in zip(results['points'], columns))
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(num_pairs={self.num_pairs}, '
-                f'radius={self.radius}, min_pairs={self.min_pairs})')

@@ -3,6 +3,7 @@ from typing import Any, List
 
 import torch
 from mmdet3d.registry import HOOKS
+from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -14,7 +15,11 @@ from ...models.pretrainers import BasePretrainer
 
 @HOOKS.register_module()
 class RunSummaryHook(Hook):
-    """Log device, data, model and weights before the first step."""
+    """Log device, data, model and weights before the first step.
+
+    After every epoch, log how many samples were unusable, in all workers and
+    processes: without depth, or with too few pairs of points.
+    """
 
     priority = 'VERY_HIGH'
 
@@ -28,6 +33,18 @@ class RunSummaryHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Log the summary of an evaluation."""
         self._log(runner, {'test': runner.test_dataloader})
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Log the number of samples that others replaced."""
+        dataset: Any = runner.train_dataloader.dataset
+        if not isinstance(dataset, RGBDFrameDataset):
+            return
+        total = torch.tensor(dataset.num_replaced)
+        all_reduce(total)
+        if total:
+            runner.logger.warning(
+                f'{total:,} unusable samples were replaced by others so far; '
+                'the lines above name them')
 
     def _log(self, runner: Runner, loaders: dict) -> None:
         sizes = ' · '.join(
