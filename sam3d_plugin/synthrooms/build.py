@@ -2,7 +2,7 @@
 
 Shapes: N points, H W pixels, I instances.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Set, Tuple
 
 import cv2
@@ -15,7 +15,7 @@ from ..store.posed_images import (INTRINSIC, encode_color, encode_matrix,
                                   frame_files)
 from . import splits
 from .camera_path import plan_path
-from .fused_scan import (FusionSettings, Observation, fuse, label_scan,
+from .fused_scan import (FusionSettings, SyntheticFrame, fuse, label_scan,
                          steady_pixels)
 from .layout import Room, make_layout
 from .rendering import Renderer
@@ -47,22 +47,6 @@ class SynthOptions:
     def intrinsics(self) -> np.ndarray:
         """(3, 3) of ScanNet's depth camera at this size."""
         return scale_intrinsics(SCANNET_INTRINSICS, SCANNET_SIZE, self.size)
-
-
-@dataclass(frozen=True)
-class SyntheticFrame:
-    """One frame.
-
-    Args:
-        color (np.ndarray): (H, W, 3) uint8.
-        millimeters (np.ndarray): (H, W) uint16 measured depth, 0 = none.
-        instance (np.ndarray): (H, W) uint16 true ids of the color image.
-        pose (np.ndarray): (4, 4) camera to world, meters.
-    """
-    color: np.ndarray
-    millimeters: np.ndarray
-    instance: np.ndarray
-    pose: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -113,80 +97,58 @@ def build_scene(
     renderer = Renderer(mesh, options.intrinsics, options.size,
                         options.sensor.baseline)
     axis_align = draw_alignment(rng)
-    poses, measured = _walk(rng, rooms, renderer, options,
-                            splits.is_apartment(split, number))
-    frames, points, instance = _record(rng, renderer, poses, measured,
-                                       np.linalg.inv(axis_align), options)
+    walk = _walk(rng, rooms, renderer, options,
+                 splits.is_apartment(split, number))
+    to_world = np.linalg.inv(axis_align)
+    frames = [
+        replace(
+            frame,
+            color=renderer.color(rng, frame.pose),
+            pose=to_world @ frame.pose) for frame in walk
+    ]
+    points, instance = fuse(rng, frames, options.intrinsics, options.fusion)
     scan = label_scan(name, points, instance, mesh.classes, axis_align)
     return SyntheticScene(scan, frames, options.intrinsics, mesh.classes,
                           rooms)
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """Depth of a frame, and ids of what the pixels show and measured."""
-    millimeters: np.ndarray
-    shown: np.ndarray
-    instance: np.ndarray
-
-
 def _walk(rng: np.random.Generator, rooms: List[Room], renderer: Renderer,
-          options: SynthOptions,
-          shows_all: bool) -> Tuple[List[np.ndarray], List[_Measured]]:
-    """Poses and their depth; walks again until all classes are measured."""
+          options: SynthOptions, shows_all: bool) -> List[SyntheticFrame]:
+    """Frames without color; walks again until all classes are measured."""
     for _ in range(_WALKS):
-        poses = plan_path(rng, rooms, renderer, options.num_frames)
-        measured = [_measure(rng, renderer, p, options) for p in poses]
-        seen = _classes_seen(measured, renderer.mesh.classes, options.fusion)
+        frames = [
+            _measure(rng, renderer, pose, options)
+            for pose in plan_path(rng, rooms, renderer, options.num_frames)
+        ]
+        seen = _classes_seen(frames, renderer.mesh.classes, options.fusion)
         if not shows_all or len(seen) == len(CLASS_NAMES):
             break
-    return poses, measured
+    return frames
 
 
 def _measure(rng: np.random.Generator, renderer: Renderer, pose: np.ndarray,
-             options: SynthOptions) -> _Measured:
+             options: SynthOptions) -> SyntheticFrame:
     view = renderer.view(pose)
     millimeters, source = observe(rng, view, options.sensor)
-    return _Measured(millimeters, view.instance,
-                     view.instance.reshape(-1)[source])
+    return SyntheticFrame(
+        np.zeros((0, 0, 3)), millimeters, view.instance,
+        view.instance.reshape(-1)[source], pose)
 
 
-def _classes_seen(measured: List[_Measured], classes: np.ndarray,
+def _classes_seen(frames: List[SyntheticFrame], classes: np.ndarray,
                   fusion: FusionSettings) -> Set[int]:
     """Detection classes that have an instance of enough pixels to fuse."""
     share = np.zeros(len(classes))
-    for frame in measured:
+    for frame in frames:
         depth = frame.millimeters.astype(np.float32) / np.float32(1000)
-        ids = frame.instance.reshape(-1)[steady_pixels(depth, fusion)]
+        ids = frame.measured.reshape(-1)[steady_pixels(depth, fusion)]
         share += np.bincount(ids, minlength=len(classes)) / depth.size
     return set(classes[share > _SEEN_SHARE].tolist()) & set(CLASS_NAMES)
-
-
-def _record(
-    rng: np.random.Generator, renderer: Renderer, poses: List[np.ndarray],
-    measured: List[_Measured], to_world: np.ndarray, options: SynthOptions
-) -> Tuple[List[SyntheticFrame], np.ndarray, np.ndarray]:
-    """The frames of a walk, their points and the points' instances."""
-    frames, observations = [], []
-    for pose, depth in zip(poses, measured):
-        color, world = renderer.color(rng, pose), to_world @ pose
-        frames.append(
-            SyntheticFrame(color, depth.millimeters, depth.shown, world))
-        observations.append(
-            Observation(color, depth.millimeters, depth.instance, world))
-    points, instance = fuse(rng, observations, options.intrinsics,
-                            options.fusion)
-    return frames, points, instance
 
 
 def frame_name(index: int) -> str:
     """Name of a frame, as in ``00007``."""
     return f'{index:05d}'
-
-
-def encode_ids(ids: np.ndarray) -> bytes:
-    """(H, W) uint16 as PNG."""
-    return cv2.imencode('.png', ids)[1].tobytes()
 
 
 def scene_files(scene: SyntheticScene) -> Dict[str, bytes]:
@@ -196,8 +158,8 @@ def scene_files(scene: SyntheticScene) -> Dict[str, bytes]:
     files = {f'{images}/{INTRINSIC}': encode_matrix(scene.intrinsics)}
     for index, frame in enumerate(scene.frames):
         stem = frame_name(index)
-        files[f'frame_instances/{name}/{stem}.png'] = encode_ids(
-            frame.instance)
+        files[f'frame_instances/{name}/{stem}.png'] = cv2.imencode(
+            '.png', frame.instance)[1].tobytes()
         made = frame_files(
             encode_color(frame.color), frame.millimeters, frame.pose)
         files.update({

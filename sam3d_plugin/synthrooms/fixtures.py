@@ -38,7 +38,7 @@ def toilet(rng: np.random.Generator) -> Furniture:
                       1.25)
         builder.cushion((-width, 0.13, height + 0.01),
                         (width, 0.165, height + 0.4), 0.015)
-    return finish(rng, 'toilet', builder, ('body', 'trim'))
+    return finish(rng, 'toilet', builder)
 
 
 def _tap(builder: MeshBuilder, y: float, z: float) -> None:
@@ -52,10 +52,9 @@ def _basin(builder: MeshBuilder, width: float, depth: float, z: float,
     half, back, wall = width / 2, depth / 2, 0.03
     builder.box((-half, -back, z - deep), (half, back, z - deep + 0.015))
     for x in (-1, 1):
-        low, high = sorted((x * half, x * (half - wall)))
-        builder.box((low, -back, z - deep), (high, back, z))
-        low, high = sorted((x * back, x * (back - wall)))
-        builder.box((-half + wall, low, z - deep), (half - wall, high, z))
+        builder.box((x * half, -back, z - deep), (x * (half - wall), back, z))
+        builder.box((-half + wall, x * back, z - deep),
+                    (half - wall, x * (back - wall), z))
 
 
 def pedestal_sink(rng: np.random.Generator) -> Furniture:
@@ -75,7 +74,7 @@ def pedestal_sink(rng: np.random.Generator) -> Furniture:
     builder.slab((0, depth / 2 - 0.04, height - 0.12), (0.3, 0.08, 0.12))
     builder.use(1)
     _tap(builder, depth / 2 - 0.05, height)
-    return finish(rng, 'sink', builder, ('body', 'trim'))
+    return finish(rng, 'sink', builder)
 
 
 def built_in_sink(rng: np.random.Generator, width: float,
@@ -90,7 +89,7 @@ def built_in_sink(rng: np.random.Generator, width: float,
                      (width - 0.02, 0.03, 0.008))
     builder.use(1)
     _tap(builder, depth / 2 + 0.01, 0.05)
-    return finish(rng, 'sink', builder, ('body', 'trim'))
+    return finish(rng, 'sink', builder)
 
 
 def bathtub(rng: np.random.Generator) -> Furniture:
@@ -102,18 +101,18 @@ def bathtub(rng: np.random.Generator) -> Furniture:
     builder.box((-half, -back, 0), (half, -back + rim, height))
     builder.box((-half, back - rim, 0), (half, back, height))
     for x in (-1, 1):
-        low, high = sorted((x * half, x * (half - rim)))
-        builder.box((low, -back + rim, 0), (high, back - rim, height))
+        builder.box((x * half, -back + rim, 0),
+                    (x * (half - rim), back - rim, height))
     builder.box((-half + rim, -back + rim, 0), (half - rim, back - rim, 0.14))
     inner, slope = half - rim, 0.32
-    y = np.array([-back + rim, back - rim])
-    grid = np.array([[[inner, side, height - 0.02] for side in y],
-                     [[inner - slope, side, 0.14] for side in y]])
-    builder.sheet(grid)
+    builder.sheet(
+        np.array([[[x, side * (back - rim), z] for side in (-1, 1)]
+                  for x, z in ((inner, height - 0.02), (inner - slope, 0.14))
+                  ]))
     builder.use(1).slab((-half + rim + 0.06, 0, height + 0.12),
                         (0.14, 0.03, 0.03))
     builder.slab((-half + rim / 2, 0, height), (0.03, 0.03, 0.15))
-    return finish(rng, 'bathtub', builder, ('body', 'trim'))
+    return finish(rng, 'bathtub', builder)
 
 
 def _folds(rng: np.random.Generator, width: float, height: float,
@@ -149,7 +148,7 @@ def shower_curtain(rng: np.random.Generator, width: float) -> Furniture:
     builder.sheet(grid)
     builder.use(1).box((-width / 2, -0.012, height),
                        (width / 2, 0.012, height + 0.024))
-    return finish(rng, 'showercurtrain', builder, ('body', 'trim'))
+    return finish(rng, 'showercurtrain', builder)
 
 
 def door(rng: np.random.Generator) -> Furniture:
@@ -165,8 +164,8 @@ def door(rng: np.random.Generator) -> Furniture:
                     (half - 0.1, -0.01, low + (height - 0.2) / panels - 0.1))
     builder.use(1)
     for x in (-1, 1):
-        low, high = sorted((x * half, x * (half + frame)))
-        builder.box((low, -0.03, 0), (high, 0.03, height + frame))
+        builder.box((x * half, -0.03, 0),
+                    (x * (half + frame), 0.03, height + frame))
     builder.box((-half, -0.03, height), (half, 0.03, height + frame))
     x = rng.choice([-1, 1]) * (half - 0.08)
     builder.use(2).box((x - 0.05, -0.07, 0.98), (x + 0.05, -0.05, 1.01))
@@ -188,7 +187,7 @@ def _framed(rng: np.random.Generator, name: str, size: Tuple[float, float],
     for z in np.linspace(0, height - frame, bars[1] + 2):
         builder.box((-half + frame, -thick / 2, z),
                     (half - frame, thick / 2, z + frame))
-    piece = finish(rng, name, builder, ('body', 'trim'))
+    piece = finish(rng, name, builder)
     pane, bar = piece.materials
     return replace(piece, materials=(replace(pane, size=size), bar))
 

@@ -42,18 +42,20 @@ class FusionSettings:
 
 
 @dataclass(frozen=True)
-class Observation:
-    """One frame as the fusion sees it.
+class SyntheticFrame:
+    """One frame.
 
     Args:
         color (np.ndarray): (H, W, 3) uint8.
         millimeters (np.ndarray): (H, W) uint16 measured depth, 0 = none.
-        instance (np.ndarray): (H, W) ids of the measured surfaces.
+        instance (np.ndarray): (H, W) uint16 true ids of the color image.
+        measured (np.ndarray): (H, W) ids of the measured surfaces.
         pose (np.ndarray): (4, 4) camera to world, meters.
     """
     color: np.ndarray
     millimeters: np.ndarray
     instance: np.ndarray
+    measured: np.ndarray
     pose: np.ndarray
 
 
@@ -70,7 +72,7 @@ def steady_pixels(depth: np.ndarray, settings: FusionSettings) -> np.ndarray:
     return np.flatnonzero(has_depth & is_steady & (depth < settings.farthest))
 
 
-def _columns(frames: Sequence[Observation], intrinsics: np.ndarray,
+def _columns(frames: Sequence[SyntheticFrame], intrinsics: np.ndarray,
              settings: FusionSettings) -> Tuple[np.ndarray, np.ndarray]:
     """(N, 7) weight, xyz and color of all used pixels, and (N,) ids."""
     rows: List[np.ndarray] = []
@@ -86,11 +88,11 @@ def _columns(frames: Sequence[Observation], intrinsics: np.ndarray,
                 transform(points, frame.pose),
                 frame.color.reshape(-1, 3)[pixels]
             ], 1))
-        ids.append(frame.instance.reshape(-1)[pixels].astype(np.int64))
+        ids.append(frame.measured.reshape(-1)[pixels].astype(np.int64))
     return np.concatenate(rows), np.concatenate(ids)
 
 
-def fuse(rng: np.random.Generator, frames: Sequence[Observation],
+def fuse(rng: np.random.Generator, frames: Sequence[SyntheticFrame],
          intrinsics: np.ndarray,
          settings: FusionSettings) -> Tuple[np.ndarray, np.ndarray]:
     """Average pixels per voxel; the heaviest instance of a voxel labels it.

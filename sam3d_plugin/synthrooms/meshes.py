@@ -65,9 +65,9 @@ class MeshBuilder:
         self._count += len(vertices)
 
     def box(self, low: Vector, high: Vector) -> None:
-        """A box from its lowest to its highest corner."""
-        corner = np.asarray(low, float)
-        size = np.asarray(high, float) - corner
+        """A box between two opposite corners."""
+        corner = np.minimum(low, high)
+        size = np.maximum(low, high) - corner
         self.add(corner + _BOX_CORNERS * size, _BOX_FACES)
 
     def slab(self, center: Vector, size: Vector) -> None:
@@ -75,6 +75,17 @@ class MeshBuilder:
         x, y, z = center
         a, b, c = size
         self.box((x - a / 2, y - b / 2, z), (x + a / 2, y + b / 2, z + c))
+
+    def legs(self, width: float, depth: float, height: float, thick: float,
+             is_round: bool) -> None:
+        """Four legs in the corners of a rectangle about the origin."""
+        for x in (-1, 1):
+            for y in (-1, 1):
+                center = (x * (width - thick) / 2, y * (depth - thick) / 2, 0.)
+                if is_round:
+                    self.cylinder(center, (thick / 3, thick / 2), height, 8)
+                else:
+                    self.slab(center, (thick, thick, height))
 
     def cylinder(self,
                  center: Vector,
@@ -114,7 +125,7 @@ class MeshBuilder:
 
     def cushion(self, low: Vector, high: Vector, radius: float) -> None:
         """A box with rounded edges: mattresses, pillows, upholstery."""
-        lowest, highest = np.asarray(low, float), np.asarray(high, float)
+        lowest, highest = np.minimum(low, high), np.maximum(low, high)
         half = (highest - lowest) / 2
         radius = min(radius, float(half.min()) * 0.999)
         sphere, faces = _cube_sphere()

@@ -1,7 +1,7 @@
 """Cabinets, shelves, refrigerators and what stands in kitchens."""
 import numpy as np
 
-from .furniture import Furniture, finish, legs
+from .furniture import Furniture, finish
 from .meshes import MeshBuilder
 
 
@@ -28,11 +28,10 @@ def cabinet(rng: np.random.Generator,
         builder.box((-half, front, height), (half, front + 0.02, top))
         builder.box((-half, back - 0.02, height), (half, back, top))
         for end in (-1, 1):
-            low, high = sorted((end * half, end * (half - 0.015)))
-            builder.box((low, front + 0.02, height), (high, back - 0.02, top))
+            builder.box((end * half, front + 0.02, height),
+                        (end * (half - 0.015), back - 0.02, top))
     if plinth > 0.09:
-        builder.use(1)
-        legs(builder, width - 0.04, depth - 0.04, plinth, 0.04, True)
+        builder.use(1).legs(width - 0.04, depth - 0.04, plinth, 0.04, True)
         builder.use(0)
     elif plinth > 0:
         builder.box((-half + 0.02, front + 0.04, 0),
@@ -51,7 +50,7 @@ def cabinet(rng: np.random.Generator,
             z = low + tall * (0.5 if is_drawer or tall > 1 else 0.8)
             size = (0.14, 0.02, 0.016) if is_drawer else (0.016, 0.02, 0.14)
             builder.use(1).slab((x, -back - 0.01, z - size[2] / 2), size)
-    return finish(rng, name, builder, ('body', 'trim'))
+    return finish(rng, name, builder)
 
 
 def wardrobe(rng: np.random.Generator) -> Furniture:
@@ -110,7 +109,7 @@ def bookshelf(rng: np.random.Generator) -> Furniture:
     for low, high in zip(levels[:-1], levels[1:]):
         _fill_shelf(rng, builder.use(1), half - 0.03, back, low + thick,
                     high - low - thick)
-    return finish(rng, 'bookshelf', builder, ('body', 'trim'))
+    return finish(rng, 'bookshelf', builder)
 
 
 def _fill_shelf(rng: np.random.Generator, builder: MeshBuilder, half: float,
@@ -148,7 +147,7 @@ def refrigerator(rng: np.random.Generator, is_small: bool) -> Furniture:
         z = low + 0.1 if low > 0.1 else high - length - 0.1
         builder.use(1).slab((side * (half - 0.05), -back - 0.025, z),
                             (0.025, 0.05, length))
-    return finish(rng, 'refrigerator', builder, ('body', 'trim'))
+    return finish(rng, 'refrigerator', builder)
 
 
 def counter(rng: np.random.Generator,

@@ -60,12 +60,18 @@ def _mix(material: Material, share: np.ndarray) -> np.ndarray:
     return first + share[..., None] * (second - first)
 
 
+def _woven(material: Material, share: np.ndarray,
+           rng: np.random.Generator) -> np.ndarray:
+    """The mixed colors as threads of cloth show them."""
+    weave = rng.random(share.shape)
+    return _mix(material, share) * (0.92 + 0.12 * weave)[..., None]
+
+
 def _position() -> Tuple[np.ndarray, np.ndarray]:
     """Coordinates v, u of the pixels, 0 to 1."""
     steps = np.arange(TEXTURE_SIZE) / TEXTURE_SIZE
-    return np.meshgrid(
-        steps, steps, indexing='ij')[0], np.meshgrid(
-            steps, steps, indexing='ij')[1]
+    v, u = np.meshgrid(steps, steps, indexing='ij')
+    return v, u
 
 
 def _plain(material: Material, rng: np.random.Generator) -> np.ndarray:
@@ -101,16 +107,14 @@ def _stripes(material: Material, rng: np.random.Generator) -> np.ndarray:
     _, u = _position()
     ratio = rng.uniform(0.3, 0.7)
     share = ((u * material.repeats) % 1 < ratio).astype(float)
-    weave = rng.random(share.shape)
-    return _mix(material, share) * (0.92 + 0.12 * weave)[..., None]
+    return _woven(material, share, rng)
 
 
 def _checks(material: Material, rng: np.random.Generator) -> np.ndarray:
     v, u = _position()
     share = 0.5 * ((u * material.repeats) % 1 < 0.5) + 0.5 * (
         (v * material.repeats) % 1 < 0.5)
-    weave = rng.random(share.shape)
-    return _mix(material, share) * (0.92 + 0.12 * weave)[..., None]
+    return _woven(material, share, rng)
 
 
 def _dots(material: Material, rng: np.random.Generator) -> np.ndarray:
@@ -118,8 +122,7 @@ def _dots(material: Material, rng: np.random.Generator) -> np.ndarray:
     radius = rng.uniform(0.2, 0.38)
     away = np.hypot((u * material.repeats) % 1 - 0.5,
                     (v * material.repeats) % 1 - 0.5)
-    return _mix(material, (away < radius).astype(float)) * (
-        0.92 + 0.12 * rng.random(u.shape))[..., None]
+    return _woven(material, (away < radius).astype(float), rng)
 
 
 def _tiles(material: Material, rng: np.random.Generator) -> np.ndarray:
@@ -198,23 +201,12 @@ def _picture(material: Material, rng: np.random.Generator) -> np.ndarray:
 
 
 Pattern = Callable[[Material, np.random.Generator], np.ndarray]
-PATTERNS: Dict[str, Pattern] = dict(
-    plain=_plain,
-    wood=_wood,
-    planks=_planks,
-    fabric=_fabric,
-    stripes=_stripes,
-    checks=_checks,
-    dots=_dots,
-    tiles=_tiles,
-    stone=_stone,
-    marble=_marble,
-    leather=_leather,
-    brushed=_brushed,
-    carpet=_carpet,
-    books=_books,
-    sky=_sky,
-    picture=_picture)
+PATTERNS: Dict[str, Pattern] = {
+    pattern.__name__[1:]: pattern
+    for pattern in (_plain, _wood, _planks, _fabric, _stripes, _checks, _dots,
+                    _tiles, _stone, _marble, _leather, _brushed, _carpet,
+                    _books, _sky, _picture)
+}
 
 
 def bake(material: Material) -> np.ndarray:
