@@ -50,35 +50,33 @@ def read_encoder(source: str,
     checkpoint = read_checkpoint(source)
     full = without_backbone_prefix(extract_state_dict(checkpoint, source))
     meta = checkpoint.get('meta') or {}
-    if all(key in meta for key in ('method', 'tokenizer', *PARTS)):
-        return _state_of(_build_parts(dict(model=meta), source), full,
-                         source), meta
-    settings = settings_of(checkpoint)
+    is_exported = all(key in meta for key in ('method', 'tokenizer', *PARTS))
+    settings = dict(model=meta) if is_exported else settings_of(checkpoint)
     if not settings:
         raise CheckpointError(
             f'{source} does not say what it was made of (meta.cfg); '
             'export a checkpoint that tools/train.py wrote')
-    state = _state_of(_build_parts(settings, source), full, source)
-    return state, _described(settings, source, int(full.get('frames_seen', 0)))
+    parts = _build_parts(settings, source)
+    load_encoder(parts, full, source=source)
+    if not is_exported:
+        meta = _describe(settings, source, int(full.get('frames_seen', 0)))
+    return dict(parts.state_dict()), meta
 
 
 def fresh_encoder(settings: Dict[str, Any],
                   source: str,
                   seed: int = 0) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
     """An untrained encoder of a configuration; see :func:`read_encoder`."""
-    state = _fresh_state(settings, source, seed)
-    return state, _described(settings, source, 0)
+    with seeded(seed):
+        parts = _build_parts(settings, source)
+        for part in parts.values():
+            initialize: Any = part.init_weights
+            initialize()
+    return dict(parts.state_dict()), _describe(settings, source, 0)
 
 
-def _described(settings: Dict[str, Any], source: str,
-               frames_seen: int) -> Dict[str, Any]:
-    """Metadata with where it came from."""
-    meta = describe(settings)
-    meta.update(source=Path(source).name, frames_seen=frames_seen)
-    return meta
-
-
-def describe(settings: Dict[str, Any]) -> Dict[str, Any]:
+def _describe(settings: Dict[str, Any], source: str,
+              frames_seen: int) -> Dict[str, Any]:
     """Plain metadata that users of an encoder must know."""
     model = settings['model']
     dataset = settings.get('train_dataloader', {}).get('dataset', {})
@@ -86,6 +84,8 @@ def describe(settings: Dict[str, Any]) -> Dict[str, Any]:
         method=model['type'],
         data=f'{dataset.get("data_root", "")} {dataset.get("ann_file", "")}',
         config_hash=settings_digest(settings, _SETTINGS),
+        source=Path(source).name,
+        frames_seen=frames_seen,
         **{key: encoder_settings(model)[key]
            for key in ('tokenizer', *PARTS)})
 
@@ -128,21 +128,3 @@ def _build_parts(settings: Dict[str, Any], source: str) -> nn.ModuleDict:
         raise CheckpointError(f'{source} is not a pre-training on tokens: its '
                               f'model has no {missing[0]}')
     return nn.ModuleDict({key: MODELS.build(model[key]) for key in PARTS})
-
-
-def _state_of(parts: nn.ModuleDict, state: Dict[str, Tensor],
-              source: str) -> Dict[str, Tensor]:
-    """The parts' tensors out of a whole model's, none missing."""
-    load_encoder(parts, state, source=source)
-    return dict(parts.state_dict())
-
-
-def _fresh_state(settings: Dict[str, Any], source: str,
-                 seed: int) -> Dict[str, Tensor]:
-    """Tensors of an encoder that has not been trained."""
-    with seeded(seed):
-        parts = _build_parts(settings, source)
-        for part in parts.values():
-            initialize: Any = part.init_weights
-            initialize()
-    return dict(parts.state_dict())

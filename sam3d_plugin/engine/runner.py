@@ -1,15 +1,14 @@
 """The runner of ``tools/train.py`` and ``tools/test.py``."""
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Union
+from typing import Any, Callable, Dict, Optional, Union
 
 import torch
 from mmdet3d.registry import MODELS, OPTIMIZERS, RUNNERS, TRANSFORMS
 from mmengine.dist import is_distributed, master_only
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
-from mmengine.model import (BaseTTAModel, is_model_wrapper,
-                            revert_sync_batchnorm)
+from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
@@ -23,6 +22,7 @@ from .checkpoint import (RESUMABLE, find_newest_checkpoint, publish,
                          temporary_name)
 from .console import file_only, quieten, without_shell_messages
 from .distributed import check_gpu_count, init_gloo
+from .hooks.feature_view import unwrapped
 
 
 @RUNNERS.register_module()
@@ -61,7 +61,7 @@ class PointRunner(Runner):
         super().set_randomness(*args, **kwargs)
         if not hasattr(self, 'model'):
             return
-        self._follow_seed(_unwrapped(self.model))
+        self._follow_seed(unwrapped(self.model))
         sampler: Any = getattr(self.train_dataloader, 'sampler', None)
         if hasattr(sampler, 'seed') and not kwargs.get('diff_rank_seed'):
             sampler.seed = self.seed
@@ -197,24 +197,18 @@ class PointRunner(Runner):
         checkpoint['state_dict'] = extract_state_dict(checkpoint, filename)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         self.load_report = load_encoder(
-            _unwrapped(self.model),
+            unwrapped(self.model),
             checkpoint['state_dict'],
-            allow_missing=self._allow_missing(),
+            allow_missing=() if self._resume else self.cfg.get(
+                'allow_missing', ()),
             source=filename)
-        self._log_unexpected(self.load_report)
+        unused = self.load_report.unexpected
+        if unused:
+            self.logger.info(f'{filename}: not used by the model: '
+                             f'{self.load_report.unexpected_summary()}')
+            self.logger.info('\n'.join(unused), **file_only())
         self._has_loaded = True
         return checkpoint
-
-    def _allow_missing(self) -> List[str]:
-        """Patterns of tensors that may start from their initialization."""
-        return [] if self._resume else list(self.cfg.get('allow_missing', []))
-
-    def _log_unexpected(self, report: LoadReport) -> None:
-        """List what of the file the model does not use."""
-        if report.unexpected:
-            self.logger.info(f'{report.source}: not used by the model: '
-                             f'{report.unexpected_summary()}')
-            self.logger.info('\n'.join(report.unexpected), **file_only())
 
     @master_only
     def save_checkpoint(self,
@@ -243,14 +237,6 @@ def hand_over_metainfo(model: nn.Module, metainfo: dict) -> None:
         use: Any = getattr(module, 'use_metainfo', None)
         if use is not None:
             use(metainfo)
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    """The model inside wrappers for several processes or test-time views."""
-    unwrapped: Any = model
-    while is_model_wrapper(unwrapped) or isinstance(unwrapped, BaseTTAModel):
-        unwrapped = unwrapped.module
-    return unwrapped
 
 
 def _has_sync_batchnorm(model: nn.Module) -> bool:

@@ -3,15 +3,17 @@ from contextlib import contextmanager
 from typing import Any, Iterator
 
 import torch
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
 from ...models.pretrainers import FeatureView
 
 
-def unwrapped(model: nn.Module) -> Any:
-    """The model without its wrapper for several processes."""
-    return model.module if is_model_wrapper(model) else model
+def unwrapped(model: Any) -> Any:
+    """The model inside wrappers for several processes or test-time views."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
 
 
 @contextmanager

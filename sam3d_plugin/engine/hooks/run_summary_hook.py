@@ -5,12 +5,12 @@ import torch
 from mmdet3d.registry import HOOKS
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
 from ...datasets.rgbd_frame_dataset import RGBDFrameDataset
 from ...models.pretrainers import BasePretrainer
+from .feature_view import unwrapped
 
 
 @HOOKS.register_module()
@@ -73,8 +73,7 @@ def describe_model(model: Any) -> List[str]:
     (``backbone.summary()``), or its class, size and pre-trained weights; of a
     pre-trainer its tokens and targets.
     """
-    if is_model_wrapper(model):
-        model = model.module
+    model = unwrapped(model)
     lines = [f'model: {type(model).__name__}, {_size(model)}']
     if isinstance(model, BasePretrainer):
         return [*lines, describe_pretrainer(model)]
@@ -131,8 +130,7 @@ def describe_start(model: Any) -> str:
 
     Which parts ``init_cfg`` or a teacher gave, and that the rest is fresh.
     """
-    if is_model_wrapper(model):
-        model = model.module
+    model = unwrapped(model)
     parts = []
     for name, module in model.named_modules():
         report = getattr(module, 'load_report', None)
