@@ -36,20 +36,12 @@ GPU_NAMES = ('from torch import cuda\n'
 
 @dataclass(frozen=True)
 class Training:
-    """A training of the quickstart.
-
-    Args:
-        title (str): For people; without spaces, its folder.
-        purpose (str): A sentence on what it is for.
-        config (str): File.
-        steps (int): As the config says.
-        batch (int): Frames or rooms of a step, as the config says.
-    """
-    title: str
-    purpose: str
-    config: str
-    steps: int
-    batch: int
+    """A training of the quickstart."""
+    title: str  # For people; without spaces, its folder
+    purpose: str  # A sentence on what it is for
+    config: str  # File
+    steps: int  # As the config says
+    batch: int  # Frames or rooms of a step, as the config says
 
     def folder(self, args: argparse.Namespace) -> str:
         """Its work directory."""

@@ -34,16 +34,12 @@ Records = Dict[str, ScanRecord]
 
 @dataclass
 class FrameIndex:
-    """The frames of a data set.
-
-    Attributes:
-        frames (dict): Names of the frames by scan.
-        skipped (dict): Why a frame (``scan/frame``) or a scan is left out.
-        group_counts (Optional[List[int]]): Regions in each group of the
-            training set; None without groups.
-    """
+    """The frames of a data set."""
+    # Names of the frames by scan
     frames: Dict[str, List[str]] = field(default_factory=dict)
+    # Why a frame (``scan/frame``) or a scan is left out
     skipped: Dict[str, str] = field(default_factory=dict)
+    # Regions in each group of the training set; None without groups
     group_counts: Optional[List[int]] = None
 
     def keep(self, scan: str, frames: Iterable[str],

@@ -25,8 +25,8 @@ class FramePairDataset(RGBDFrameDataset):
 
     Args:
         pair_folder (str): Folder of tools/preparation/pair_frames.py in the
-            data set. Defaults to 'frame_pairs'.
-        min_overlap (float): Smallest overlap of a pair. Defaults to 0.3.
+            data set.
+        min_overlap (float): Smallest overlap of a pair.
         **kwargs (Any): See :class:`RGBDFrameDataset`.
     """
 

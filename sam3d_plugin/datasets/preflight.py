@@ -31,19 +31,12 @@ _REGION_FOLDER = 'regions'
 
 @dataclass(frozen=True)
 class SceneLimits:
-    """What the model asks of every scene.
+    """What the model asks of every scene."""
 
-    Attributes:
-        max_boxes (Optional[int]): Most boxes of a training scene.
-        min_points (int): Fewest points of a scan.
-        needs_regions (bool): Whether every scan must have a region file.
-        region_column (Optional[int]): Where the model reads region ids.
-    """
-
-    max_boxes: Optional[int] = None
-    min_points: int = 1
-    needs_regions: bool = False
-    region_column: Optional[int] = None
+    max_boxes: Optional[int] = None  # Most boxes of a training scene
+    min_points: int = 1  # Fewest points of a scan
+    needs_regions: bool = False  # Whether every scan must have a region file
+    region_column: Optional[int] = None  # Where the model reads region ids
 
 
 def check_datasets(

@@ -31,17 +31,16 @@ class RGBDFrameDataset(BaseDataset):
     model that ask for them (see ``PointRunner``).
 
     Args:
-        data_root (str): The data set. Defaults to ''.
-        ann_file (str): List of scans (``.txt``) or annotation file
-            (``.pkl``); empty for all scans. Defaults to ''.
+        data_root (str): The data set.
+        ann_file (str): List of scans (``.txt``) or annotation file (``.pkl``);
+            empty for all scans.
         pipeline (Sequence[Union[dict, Callable]]): Transforms.
         min_regions (int): Frames with fewer regions are left out, where the
-            pipeline reads regions. Defaults to 1.
+            pipeline reads regions.
         indices (Union[int, Sequence[int], None]): Only these frames.
         test_mode (bool): Whether an unusable frame is an error instead of
-            being replaced by another. Defaults to False.
-        lazy_init (bool): Whether to list the frames at first use. Defaults to
-            False.
+            being replaced by another.
+        lazy_init (bool): Whether to list the frames at first use.
         backend_args (Optional[dict]): Arguments of the file backend; the
             transforms that load have their own.
     """

@@ -22,8 +22,7 @@ class SeededSampler(DefaultSampler):
 
     Args:
         dataset (Sized): The samples.
-        shuffle (bool): Whether each epoch has an order of its own. Defaults
-            to True.
+        shuffle (bool): Whether each epoch has an order of its own.
         seed (Optional[int]): Of the order; None draws one.
     """
 

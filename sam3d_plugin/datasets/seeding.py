@@ -10,16 +10,10 @@ from ..ops.random_state import keep_random_state
 
 
 class SampleKey(NamedTuple):
-    """Which sample of a run: what :class:`SeededSampler` asks a dataset for.
-
-    Attributes:
-        idx (int): Of the frame in the dataset.
-        epoch (int): Of the run, from 0.
-        seed (int): Of the run.
-    """
-    idx: int
-    epoch: int = 0
-    seed: int = 0
+    """The sample of a run that :class:`SeededSampler` asks a dataset for."""
+    idx: int  # Of the frame in the dataset
+    epoch: int = 0  # Of the run, from 0
+    seed: int = 0  # Of the run
 
 
 @contextmanager

@@ -23,8 +23,8 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         dataloader (Union[DataLoader, dict]): Of the training.
         max_epochs (Optional[int]): Epochs to train.
         max_iters (Optional[int]): Steps to train, instead of ``max_epochs``.
-        val_begin (int): First epoch that is validated. Defaults to 1.
-        val_interval (int): Epochs between validations. Defaults to 1.
+        val_begin (int): First epoch that is validated.
+        val_interval (int): Epochs between validations.
 
     Raises:
         ValueError: Unless one of both lengths is given, and when there are

@@ -22,14 +22,10 @@ _MAX_PAIRS = 1 << 26
 
 @dataclass(frozen=True)
 class NeighborSettings:
-    """Settings of the probe; the defaults are DINO's.
-
-    Attributes:
-        neighbors (int): Labeled tokens that vote; all where there are fewer.
-        temperature (Optional[float]): A vote counts exp(cosine similarity /
-            temperature); None counts every vote once.
-    """
-    neighbors: int = 20
+    """Settings of the probe; the defaults are DINO's."""
+    neighbors: int = 20  # Labeled tokens that vote; all where there are fewer
+    # A vote counts exp(cosine similarity / temperature); None counts every
+    # vote once
     temperature: Optional[float] = 0.07
 
     def __post_init__(self) -> None:

@@ -18,35 +18,23 @@ READ_OUTS = ('own', 'three_nn')
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """Settings of the probe.
-
-    Attributes:
-        l2 (float): Weight of half the squared weights (not biases) beside
-            the mean cross entropy of a point.
-        max_iterations (int): Of L-BFGS.
-        points_per_frame (int): Points of each frame that train the
-            ``three_nn`` layer; the ``own`` layer trains on all.
-        seed (int): Which points these are.
-    """
+    """Settings of the probe."""
+    # Weight of half the squared weights (not biases) beside the mean cross
+    # entropy of a point
     l2: float = 1e-4
-    max_iterations: int = 100
+    max_iterations: int = 100  # Of L-BFGS
+    # Points of each frame that train the ``three_nn`` layer; the ``own`` layer
+    # trains on all
     points_per_frame: int = 512
-    seed: int = 0
+    seed: int = 0  # Which points these are
 
 
 class LinearLayer(NamedTuple):
-    """A layer on standardized features.
-
-    Attributes:
-        mean (Tensor): (C,) of the features that trained it.
-        std (Tensor): (C,) of these; 1 where a channel is constant.
-        weight (Tensor): (C, K).
-        bias (Tensor): (K,).
-    """
-    mean: Tensor
-    std: Tensor
-    weight: Tensor
-    bias: Tensor
+    """A layer on standardized features."""
+    mean: Tensor  # (C,) of the features that trained it
+    std: Tensor  # (C,) of these; 1 where a channel is constant
+    weight: Tensor  # (C, K)
+    bias: Tensor  # (K,)
 
     def __call__(self, features: Tensor) -> Tensor:
         """Logits (T, K) of features (T, C)."""

@@ -25,24 +25,17 @@ from ..structures import PointTokens
 
 @dataclass
 class TokenFeatures:
-    """Token features of some frames, and how points read them.
+    """Token features of some frames, and how points read them."""
 
-    Attributes:
-        features (Tensor): (T, C) float32.
-        own (Tensor): (F, N) int64, the token of each point; where tokens
-            overlap or leave points out, the one with the nearest center.
-        nearest (Tensor): (F, N, 3) int64, the tokens of the frame with the
-            nearest centers.
-        weights (Tensor): (F, N, 3) float32, inverse distances to them, each
-            point's summing to 1.
-        labels (Tensor): (F, N) int64, -1 = unlabeled.
-    """
-
-    features: Tensor
+    features: Tensor  # (T, C) float32
+    # (F, N) int64, the token of each point; where tokens overlap or leave
+    # points out, the one with the nearest center
     own: Tensor
+    # (F, N, 3) int64, the tokens of the frame with the nearest centers
     nearest: Tensor
+    # (F, N, 3) float32, inverse distances to them, each point's summing to 1
     weights: Tensor
-    labels: Tensor
+    labels: Tensor  # (F, N) int64, -1 = unlabeled
 
 
 def build_frozen(meta: Dict[str, Any], state: Dict[str,

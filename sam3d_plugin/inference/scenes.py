@@ -30,19 +30,13 @@ _MID_GREY = 128
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """Options of reading a scan's file.
-
-    Attributes:
-        scale (Optional[float]): Meters per unit; None checks that the units
-            are meters.
-        up (Optional[str]): Axis that points up; None checks that it is z.
-        region_key (Optional[str]): Array or vertex property of the region
-            ids; by default the usual names.
-        drop_invalid (bool): Whether points that are not finite are left out.
-    """
+    """Options of reading a scan's file."""
+    # Meters per unit; None checks that the units are meters
     scale: Optional[float] = None
-    up: Optional[str] = None
+    up: Optional[str] = None  # Axis that points up; None checks that it is z
+    # Array or vertex property of the region ids; by default the usual names
     region_key: Optional[str] = None
+    # Whether points that are not finite are left out
     drop_invalid: bool = False
 
 

@@ -30,18 +30,11 @@ _SEEN_SHARE = 0.006
 
 @dataclass(frozen=True)
 class SynthOptions:
-    """Settings shared by all scenes of a set.
-
-    Args:
-        num_frames (int): Frames per scene.
-        size (Tuple[int, int]): H, W of color and depth.
-        sensor (DepthSensor): Of the depth images.
-        fusion (FusionSettings): Of the scans.
-    """
-    num_frames: int = 12
-    size: Tuple[int, int] = (240, 320)
-    sensor: DepthSensor = DepthSensor()
-    fusion: FusionSettings = FusionSettings()
+    """Settings shared by all scenes of a set."""
+    num_frames: int = 12  # Frames per scene
+    size: Tuple[int, int] = (240, 320)  # H, W of color and depth
+    sensor: DepthSensor = DepthSensor()  # Of the depth images
+    fusion: FusionSettings = FusionSettings()  # Of the scans
 
     @property
     def intrinsics(self) -> np.ndarray:
@@ -51,20 +44,12 @@ class SynthOptions:
 
 @dataclass(frozen=True)
 class SyntheticScene:
-    """A furnished room as it is stored.
-
-    Args:
-        scan (Scan): Points, masks and boxes.
-        frames (List[SyntheticFrame]): In the order of the walk.
-        intrinsics (np.ndarray): (3, 3) of all frames.
-        classes (np.ndarray): (I + 1,) NYU40 id of each instance id.
-        rooms (List[Room]): The layout, axis-aligned.
-    """
-    scan: Scan
-    frames: List[SyntheticFrame]
-    intrinsics: np.ndarray
-    classes: np.ndarray
-    rooms: List[Room]
+    """A furnished room as it is stored."""
+    scan: Scan  # Points, masks and boxes
+    frames: List[SyntheticFrame]  # In the order of the walk
+    intrinsics: np.ndarray  # (3, 3) of all frames
+    classes: np.ndarray  # (I + 1,) NYU40 id of each instance id
+    rooms: List[Room]  # The layout, axis-aligned
 
 
 def draw_alignment(rng: np.random.Generator) -> np.ndarray:

@@ -27,16 +27,10 @@ NYU40_IDS = {**DETECTION_CLASSES, **OTHER_CLASSES}
 
 @dataclass(frozen=True)
 class Furniture:
-    """One piece.
-
-    Args:
-        name (str): Its class, a key of ``NYU40_IDS``.
-        mesh (Mesh): Local frame.
-        materials (Tuple[Material, ...]): By slot of the mesh.
-    """
-    name: str
-    mesh: Mesh
-    materials: Tuple[Material, ...]
+    """One piece."""
+    name: str  # Its class, a key of ``NYU40_IDS``
+    mesh: Mesh  # Local frame
+    materials: Tuple[Material, ...]  # By slot of the mesh
 
     @property
     def size(self) -> np.ndarray:

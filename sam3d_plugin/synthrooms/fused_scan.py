@@ -26,37 +26,24 @@ MIN_POINTS = 30
 
 @dataclass(frozen=True)
 class FusionSettings:
-    """Options of the fusion.
-
-    Args:
-        voxel (float): Edge of the voxels that pixels are averaged in, meters.
-        max_points (int): Points drawn at random from the voxels.
-        farthest (float): Depth beyond it is not used, meters.
-        edge (float): Pixels beside a step in depth of more than this share
-            of their depth are not used.
-    """
+    """Options of the fusion."""
+    # Edge of the voxels that pixels are averaged in, meters
     voxel: float = 0.03
-    max_points: int = 50000
-    farthest: float = 4.5
+    max_points: int = 50000  # Points drawn at random from the voxels
+    farthest: float = 4.5  # Depth beyond it is not used, meters
+    # Pixels beside a step in depth of more than this share of their depth are
+    # not used
     edge: float = 0.05
 
 
 @dataclass(frozen=True)
 class SyntheticFrame:
-    """One frame.
-
-    Args:
-        color (np.ndarray): (H, W, 3) uint8.
-        millimeters (np.ndarray): (H, W) uint16 measured depth, 0 = none.
-        instance (np.ndarray): (H, W) uint16 true ids of the color image.
-        measured (np.ndarray): (H, W) ids of the measured surfaces.
-        pose (np.ndarray): (4, 4) camera to world, meters.
-    """
-    color: np.ndarray
-    millimeters: np.ndarray
-    instance: np.ndarray
-    measured: np.ndarray
-    pose: np.ndarray
+    """One frame."""
+    color: np.ndarray  # (H, W, 3) uint8
+    millimeters: np.ndarray  # (H, W) uint16 measured depth, 0 = none
+    instance: np.ndarray  # (H, W) uint16 true ids of the color image
+    measured: np.ndarray  # (H, W) ids of the measured surfaces
+    pose: np.ndarray  # (4, 4) camera to world, meters
 
 
 def steady_pixels(depth: np.ndarray, settings: FusionSettings) -> np.ndarray:

@@ -40,23 +40,14 @@ OPENING = (0.95, 2.1)
 
 @dataclass
 class Room:
-    """One rectangular room.
-
-    Args:
-        rectangle (Rectangle): Lowest x, lowest y, highest x, highest y.
-        height (float): Of the ceiling.
-        is_wet (bool): Whether it is tiled.
-        pieces (List[Placed]): Its furniture.
-        keep_out (List[Boxes]): Where nothing may be put: before doors and
-            windows.
-        openings (List[Tuple[int, float]]): Wall (1 = highest x, 3 = lowest
-            x) and middle of each opening along y.
-    """
-    rectangle: Rectangle
-    height: float
-    is_wet: bool
-    pieces: List[Placed] = field(default_factory=list)
+    """One rectangular room."""
+    rectangle: Rectangle  # Lowest x, lowest y, highest x, highest y
+    height: float  # Of the ceiling
+    is_wet: bool  # Whether it is tiled
+    pieces: List[Placed] = field(default_factory=list)  # Its furniture
+    # Where nothing may be put: before doors and windows
     keep_out: List[Boxes] = field(default_factory=list)
+    # Wall (1 = highest x, 3 = lowest x) and middle of each opening along y
     openings: List[Tuple[int, float]] = field(default_factory=list)
 
     @property

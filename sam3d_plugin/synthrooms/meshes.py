@@ -20,18 +20,12 @@ _BOX_FACES = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5],
 
 @dataclass(frozen=True)
 class Mesh:
-    """A mesh whose faces know their material.
-
-    Args:
-        vertices (np.ndarray): (V, 3) meters, local frame.
-        faces (np.ndarray): (F, 3) indices of vertices.
-        slots (np.ndarray): (F,) index of the face's material.
-        parts (np.ndarray): (P, 2, 3) lowest and highest corner of the boxes
-            that hold the solid parts; collisions are tested with them.
-    """
-    vertices: np.ndarray
-    faces: np.ndarray
-    slots: np.ndarray
+    """A mesh whose faces know their material."""
+    vertices: np.ndarray  # (V, 3) meters, local frame
+    faces: np.ndarray  # (F, 3) indices of vertices
+    slots: np.ndarray  # (F,) index of the face's material
+    # (P, 2, 3) lowest and highest corner of the boxes that hold the solid
+    # parts; collisions are tested with them
     parts: np.ndarray
 
     @property

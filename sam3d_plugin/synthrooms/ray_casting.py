@@ -11,18 +11,11 @@ from embreex.mesh_construction import TriangleMesh
 
 @dataclass(frozen=True)
 class Hits:
-    """The first surface that each ray meets.
-
-    Args:
-        face (np.ndarray): (N,) int32, -1 = none.
-        distance (np.ndarray): (N,) float32, in lengths of the direction.
-        u (np.ndarray): (N,) float32 weight of the face's second corner.
-        v (np.ndarray): (N,) float32 weight of its third corner.
-    """
-    face: np.ndarray
-    distance: np.ndarray
-    u: np.ndarray
-    v: np.ndarray
+    """The first surface that each ray meets."""
+    face: np.ndarray  # (N,) int32, -1 = none
+    distance: np.ndarray  # (N,) float32, in lengths of the direction
+    u: np.ndarray  # (N,) float32 weight of the face's second corner
+    v: np.ndarray  # (N,) float32 weight of its third corner
 
 
 class RayCaster:

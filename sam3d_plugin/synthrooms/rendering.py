@@ -22,20 +22,13 @@ _OFFSET = 2e-3
 
 @dataclass(frozen=True)
 class View:
-    """The surfaces that a camera sees.
-
-    Args:
-        depth (np.ndarray): (H, W) float32 meters along the optical axis.
-        instance (np.ndarray): (H, W) uint16 ids.
-        incidence (np.ndarray): (H, W) float32 cosine between ray and normal.
-        gloss (np.ndarray): (H, W) float32, 0 matt to 1.
-        is_shaded (np.ndarray): (H, W) bool, whether a projector beside the
-            camera does not reach the pixel's surface.
-    """
-    depth: np.ndarray
-    instance: np.ndarray
-    incidence: np.ndarray
-    gloss: np.ndarray
+    """The surfaces that a camera sees."""
+    depth: np.ndarray  # (H, W) float32 meters along the optical axis
+    instance: np.ndarray  # (H, W) uint16 ids
+    incidence: np.ndarray  # (H, W) float32 cosine between ray and normal
+    gloss: np.ndarray  # (H, W) float32, 0 matt to 1
+    # (H, W) bool, whether a projector beside the camera does not reach the
+    # pixel's surface
     is_shaded: np.ndarray
 
 

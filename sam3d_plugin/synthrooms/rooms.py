@@ -15,16 +15,10 @@ Program = Tuple[Tuple[str, int, int], ...]
 
 @dataclass(frozen=True)
 class RoomKind:
-    """A kind of room.
-
-    Args:
-        width (Tuple[float, float]): Range of both sides, meters.
-        program (Program): Unit, lowest and highest number of it.
-        is_wet (bool): Tiled, as bathrooms and kitchens are.
-    """
-    width: Tuple[float, float]
-    program: Program
-    is_wet: bool = False
+    """A kind of room."""
+    width: Tuple[float, float]  # Range of both sides, meters
+    program: Program  # Unit, lowest and highest number of it
+    is_wet: bool = False  # Tiled, as bathrooms and kitchens are
 
 
 ROOM_KINDS: Dict[str, RoomKind] = dict(

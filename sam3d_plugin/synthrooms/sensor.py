@@ -21,22 +21,13 @@ SCANNET_SIZE = (480, 640)
 
 @dataclass(frozen=True)
 class DepthSensor:
-    """A depth sensor; the defaults are those of a Kinect.
-
-    Args:
-        baseline (float): From camera to projector, meters.
-        nearest (float): Meters.
-        farthest (float): Meters.
-        steps (float): Disparity steps per pixel of a 640-pixel-wide image.
-        lateral (float): Deviation sideways, pixels.
-        grazing (float): Cosine to the normal below which holes begin.
-    """
-    baseline: float = 0.075
-    nearest: float = 0.4
-    farthest: float = 5.5
-    steps: float = 16.0
-    lateral: float = 0.4
-    grazing: float = 0.2
+    """A depth sensor; the defaults are those of a Kinect."""
+    baseline: float = 0.075  # From camera to projector, meters
+    nearest: float = 0.4  # Meters
+    farthest: float = 5.5  # Meters
+    steps: float = 16.0  # Disparity steps per pixel of a 640-pixel-wide image
+    lateral: float = 0.4  # Deviation sideways, pixels
+    grazing: float = 0.2  # Cosine to the normal below which holes begin
 
 
 def noise_deviation(depth: np.ndarray) -> np.ndarray:

@@ -17,27 +17,16 @@ TEXTURE_SIZE = 256
 
 @dataclass(frozen=True)
 class Material:
-    """Appearance of a surface.
-
-    Args:
-        kind (str): A key of ``PATTERNS``.
-        color (Color): Main color, sRGB 0 to 1.
-        second (Color): Color of the pattern.
-        size (Tuple[float, float]): What the texture covers, meters.
-        repeats (int): How often the pattern occurs in it.
-        gloss (float): 0 matt to 1 mirror-like; glossy surfaces make holes in
-            depth images.
-        emission (float): Light of its own, as a share of white.
-        seed (int): Of the pattern.
-    """
-    kind: str
-    color: Color
-    second: Color = (0.5, 0.5, 0.5)
-    size: Tuple[float, float] = (1.28, 1.28)
-    repeats: int = 8
+    """Appearance of a surface."""
+    kind: str  # A key of ``PATTERNS``
+    color: Color  # Main color, sRGB 0 to 1
+    second: Color = (0.5, 0.5, 0.5)  # Color of the pattern
+    size: Tuple[float, float] = (1.28, 1.28)  # What the texture covers, meters
+    repeats: int = 8  # How often the pattern occurs in it
+    # 0 matt to 1 mirror-like; glossy surfaces make holes in depth images
     gloss: float = 0.1
-    emission: float = 0.0
-    seed: int = 0
+    emission: float = 0.0  # Light of its own, as a share of white
+    seed: int = 0  # Of the pattern
 
 
 def smooth_noise(rng: np.random.Generator, rows: int,

@@ -21,20 +21,12 @@ _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 @dataclass(frozen=True)
 class BoxGroup:
-    """Boxes drawn alike.
-
-    Args:
-        boxes (LabelledBoxes): The boxes.
-        color (str): As matplotlib reads it.
-        legend (str): What they are.
-        is_dashed (bool): Whether the lines are dashed.
-        is_captioned (bool): Whether class and score stand beside them.
-    """
-    boxes: LabelledBoxes
-    color: str
-    legend: str
-    is_dashed: bool = False
-    is_captioned: bool = True
+    """Boxes drawn alike."""
+    boxes: LabelledBoxes  # The boxes
+    color: str  # As matplotlib reads it
+    legend: str  # What they are
+    is_dashed: bool = False  # Whether the lines are dashed
+    is_captioned: bool = True  # Whether class and score stand beside them
 
 
 def match_groups(scene: Scene, iou_thr: float) -> List[BoxGroup]:

@@ -20,19 +20,10 @@ BOX_EDGES = np.array([(i, i | bit) for i in range(8) for bit in (1, 2, 4)
 
 @dataclass(frozen=True)
 class LabelledBoxes:
-    """Boxes of one scene with what is written beside them.
-
-    Args:
-        boxes (np.ndarray): (M, 7) boxes; (M, 6) is read as yaw 0.
-        names (Sequence[str]): M class names.
-        scores (np.ndarray, optional): (M,) confidences; true boxes have
-            none.
-
-    Raises:
-        ValueError: When the shapes do not fit or a number is not finite.
-    """
-    boxes: np.ndarray
-    names: Sequence[str]
+    """Boxes of one scene with what is written beside them."""
+    boxes: np.ndarray  # (M, 7) boxes; (M, 6) is read as yaw 0
+    names: Sequence[str]  # M class names
+    # (M,) confidences; true boxes have none
     scores: Optional[np.ndarray] = None
 
     def __post_init__(self) -> None:

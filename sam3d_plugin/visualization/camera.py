@@ -12,17 +12,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Camera:
-    """Orthographic or perspective camera that looks at a point.
-
-    Args:
-        center (np.ndarray): (3,) point looked at, meters.
-        axes (np.ndarray): (3, 3) rows are the picture's right and up and
-            the direction from the point looked at to the camera.
-        distance (float, optional): From camera to that point, meters; None
-            is an orthographic camera.
-    """
-    center: np.ndarray
+    """Orthographic or perspective camera that looks at a point."""
+    center: np.ndarray  # (3,) point looked at, meters
+    # (3, 3) rows are the picture's right and up and the direction from the
+    # point looked at to the camera
     axes: np.ndarray
+    # From camera to that point, meters; None is an orthographic camera
     distance: Optional[float] = None
 
     def project(self, xyz: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:

@@ -30,22 +30,12 @@ _THRESHOLDS = {'AP25': '0.25', 'AP50': '0.50'}
 
 @dataclass(frozen=True)
 class SegmentedRoom:
-    """A room with true and predicted classes of its points.
-
-    Args:
-        name (str): Of the scan.
-        points (np.ndarray): (N, 3) xyz, meters, z up.
-        true (np.ndarray): (N,) indices into the classes; one beyond
-            them means unlabeled.
-        predicted (np.ndarray): (N,) indices into the classes.
-
-    Raises:
-        ValueError: When the arrays differ in length.
-    """
-    name: str
-    points: np.ndarray
+    """A room with true and predicted classes of its points."""
+    name: str  # Of the scan
+    points: np.ndarray  # (N, 3) xyz, meters, z up
+    # (N,) indices into the classes; one beyond them means unlabeled
     true: np.ndarray
-    predicted: np.ndarray
+    predicted: np.ndarray  # (N,) indices into the classes
 
     def __post_init__(self) -> None:
         lengths = {len(self.points), len(self.true), len(self.predicted)}
@@ -58,27 +48,17 @@ class SegmentedRoom:
 
 @dataclass(frozen=True)
 class FineTuning:
-    """What is known of a fine-tuning.
-
-    Args:
-        model (str): Its type.
-        encoder (str): File that the encoder started from; '' is none.
-        steps (int): Of the training.
-        step_s (float): Median time of a step, seconds.
-        losses (Tuple[float, float]): First and last that was logged.
-        val_rooms (int): Rooms that the scores are measured on.
-        palette (Mapping[str, Sequence[int]]): Colors of the classes, three
-            numbers from 0 to 255, in the order of the labels.
-        scores (Mapping[str, float]): What tools/test.py measured, from 0 to
-            1; empty when it did not.
-    """
-    model: str
-    encoder: str
-    steps: int
-    step_s: float
-    losses: Tuple[float, float]
-    val_rooms: int
+    """What is known of a fine-tuning."""
+    model: str  # Its type
+    encoder: str  # File that the encoder started from; '' is none
+    steps: int  # Of the training
+    step_s: float  # Median time of a step, seconds
+    losses: Tuple[float, float]  # First and last that was logged
+    val_rooms: int  # Rooms that the scores are measured on
+    # Colors of the classes, three numbers from 0 to 255, in the order of the
+    # labels
     palette: Mapping[str, Sequence[int]]
+    # What tools/test.py measured, from 0 to 1; empty when it did not
     scores: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -25,23 +25,14 @@ _MARGIN, _CAPTION = 8, 24  # pixels
 
 @dataclass(frozen=True)
 class FramePanels:
-    """What a sheet or a page shows of one frame.
-
-    Args:
-        name (str): Name of the frame.
-        color (np.ndarray): (H, W, 3) uint8.
-        ids (Optional[np.ndarray]): (H, W) region ids, 0 = none; None when
-            the frame has no id map.
-        depth (Optional[np.ndarray]): (H', W') meters, 0 = none.
-        group_ids (Optional[np.ndarray]): (R,) group of region i + 1.
-        note (str): Written under the frame's name, e.g. why it was skipped.
-    """
-    name: str
-    color: np.ndarray
+    """What a sheet or a page shows of one frame."""
+    name: str  # Name of the frame
+    color: np.ndarray  # (H, W, 3) uint8
+    # (H, W) region ids, 0 = none; None when the frame has no id map
     ids: Optional[np.ndarray] = None
-    depth: Optional[np.ndarray] = None
-    group_ids: Optional[np.ndarray] = None
-    note: str = ''
+    depth: Optional[np.ndarray] = None  # (H', W') meters, 0 = none
+    group_ids: Optional[np.ndarray] = None  # (R,) group of region i + 1
+    note: str = ''  # Written under the frame's name, e.g. why it was skipped
 
 
 def fit(image: np.ndarray, max_side: int, is_id_map: bool) -> np.ndarray:

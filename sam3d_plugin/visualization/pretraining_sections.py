@@ -20,59 +20,36 @@ _MAX_CLASSES = 20
 
 @dataclass(frozen=True)
 class FrameTokens:
-    """Tokens of a frame, as one encoder sees it.
-
-    Args:
-        point_tokens (np.ndarray): (N,) token of each point.
-        features (np.ndarray): (G, C) of the encoder.
-    """
-    point_tokens: np.ndarray
-    features: np.ndarray
+    """Tokens of a frame, as one encoder sees it."""
+    point_tokens: np.ndarray  # (N,) token of each point
+    features: np.ndarray  # (G, C) of the encoder
 
 
 @dataclass(frozen=True)
 class FrameView:
-    """One RGB-D frame of the report.
-
-    Args:
-        name (str): Scan and frame, for the reader.
-        color (np.ndarray): (H, W, 3) uint8.
-        depth (np.ndarray): (H', W') meters, 0 = none.
-        region_ids (np.ndarray): (H, W) 0 = in no region.
-        xyz (np.ndarray): (N, 3) points that the encoders see, meters, z up.
-        photo (np.ndarray): (N, 3) uint8, their colors in the image.
-        pixel_points (np.ndarray): (H', W') the point that a pixel of the
-            depth image shows, -1 = none.
-        azimuth (float): Where the camera stands, degrees counter-clockwise
-            from the x axis.
-        tokens (Dict[str, FrameTokens]): By the name of the encoder.
-    """
-    name: str
-    color: np.ndarray
-    depth: np.ndarray
-    region_ids: np.ndarray
-    xyz: np.ndarray
-    photo: np.ndarray
+    """One RGB-D frame of the report."""
+    name: str  # Scan and frame, for the reader
+    color: np.ndarray  # (H, W, 3) uint8
+    depth: np.ndarray  # (H', W') meters, 0 = none
+    region_ids: np.ndarray  # (H, W) 0 = in no region
+    xyz: np.ndarray  # (N, 3) points that the encoders see, meters, z up
+    photo: np.ndarray  # (N, 3) uint8, their colors in the image
+    # (H', W') the point that a pixel of the depth image shows, -1 = none
     pixel_points: np.ndarray
+    # Where the camera stands, degrees counter-clockwise from the x axis
     azimuth: float = ViewOptions.azimuth
+    # By the name of the encoder
     tokens: Dict[str, FrameTokens] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Curves:
-    """What a training logged.
-
-    Args:
-        steps (Sequence[int]): Numbers of the logged steps.
-        losses (Mapping[str, Sequence[float]]): Values there, by name; the
-            sum of all is called ``loss``.
-        step_s (float): Median time of a step, seconds.
-        data_s (float): How long of it the step waited for data.
-    """
-    steps: Sequence[int]
+    """What a training logged."""
+    steps: Sequence[int]  # Numbers of the logged steps
+    # Values there, by name; the sum of all is called ``loss``
     losses: Mapping[str, Sequence[float]]
-    step_s: float
-    data_s: float
+    step_s: float  # Median time of a step, seconds
+    data_s: float  # How long of it the step waited for data
 
 
 def regions_section(frames: Sequence[FrameView],

@@ -29,15 +29,10 @@ FRAME_DISTANCE, ROOM_DISTANCE = 0.75, 1.3
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report.
-
-    Args:
-        label (str): In the list of contents; in small letters the name of
-            the template.
-        content (Dict[str, Any]): What the template shows.
-    """
+    """A part of the report."""
+    # In the list of contents; in small letters the name of the template
     label: str
-    content: Dict[str, Any]
+    content: Dict[str, Any]  # What the template shows
 
     @property
     def body(self) -> Markup:

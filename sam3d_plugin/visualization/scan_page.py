@@ -31,54 +31,33 @@ Tables = Mapping[str, Sequence[Tuple[str, str]]]
 
 @dataclass(frozen=True)
 class PagePoints:
-    """The points of a scan's page.
-
-    Args:
-        xyz (np.ndarray): (N, 3) meters, z up.
-        rgb (Optional[np.ndarray]): (N, 3) uint8.
-        region_ids (Optional[np.ndarray]): (N,) ids, 0 = in no region.
-        note (str): Where they come from, for the reader.
-    """
-    xyz: np.ndarray
-    rgb: Optional[np.ndarray] = None
-    region_ids: Optional[np.ndarray] = None
-    note: str = ''
+    """The points of a scan's page."""
+    xyz: np.ndarray  # (N, 3) meters, z up
+    rgb: Optional[np.ndarray] = None  # (N, 3) uint8
+    region_ids: Optional[np.ndarray] = None  # (N,) ids, 0 = in no region
+    note: str = ''  # Where they come from, for the reader
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """A bar chart.
-
-    Args:
-        title (str): What is counted.
-        labels (Sequence[str]): Under the bars.
-        counts (Sequence[int]): Heights of the bars.
-    """
-    title: str
-    labels: Sequence[str]
-    counts: Sequence[int]
+    """A bar chart."""
+    title: str  # What is counted
+    labels: Sequence[str]  # Under the bars
+    counts: Sequence[int]  # Heights of the bars
 
 
 @dataclass(frozen=True)
 class PageContent:
-    """Everything that the page of a scan shows.
-
-    Args:
-        title (str): Name of the scan.
-        subtitle (str): One sentence on the data set and its settings.
-        frames (Sequence[FramePanels]): Frames to look at.
-        points (Optional[PagePoints]): Points of the scan.
-        tables (dict): Rows of name and value, by title.
-        settings (dict): The same on how things were made, folded away.
-        histograms (Sequence[Histogram]): Charts.
-    """
-    title: str
-    subtitle: str = ''
-    frames: Sequence[FramePanels] = ()
-    points: Optional[PagePoints] = None
+    """Everything that the page of a scan shows."""
+    title: str  # Name of the scan
+    subtitle: str = ''  # One sentence on the data set and its settings
+    frames: Sequence[FramePanels] = ()  # Frames to look at
+    points: Optional[PagePoints] = None  # Points of the scan
+    # Rows of name and value, by title
     tables: Tables = field(default_factory=dict)
+    # The same on how things were made, folded away
     settings: Tables = field(default_factory=dict)
-    histograms: Sequence[Histogram] = ()
+    histograms: Sequence[Histogram] = ()  # Charts
 
 
 def evenly(items: Sequence[Item], count: int) -> List[Item]:

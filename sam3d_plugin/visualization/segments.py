@@ -33,24 +33,12 @@ def count_labels(labels: np.ndarray, names: Sequence[str]) -> Dict[str, int]:
 
 @dataclass(frozen=True)
 class LabelledScene:
-    """A scene whose points have classes.
-
-    Args:
-        name (str): Name of the scan.
-        points (np.ndarray): (N, 3) xyz, meters, z up.
-        labels (np.ndarray): (N,) class of each point.
-        classes (Sequence[str]): Name of each class.
-        palette (Palette): Color of each class.
-
-    Raises:
-        ValueError: When there is no point, a coordinate is not finite, or
-            points and labels differ in number.
-    """
-    name: str
-    points: np.ndarray
-    labels: np.ndarray
-    classes: Sequence[str]
-    palette: Palette
+    """A scene whose points have classes."""
+    name: str  # Name of the scan
+    points: np.ndarray  # (N, 3) xyz, meters, z up
+    labels: np.ndarray  # (N,) class of each point
+    classes: Sequence[str]  # Name of each class
+    palette: Palette  # Color of each class
 
     def __post_init__(self) -> None:
         points, labels = check_points(self.points), np.asarray(self.labels)

@@ -18,14 +18,9 @@ _COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9')
 
 @dataclass(frozen=True)
 class Line:
-    """The loss of one training.
-
-    Args:
-        steps (Sequence[int]): Where it was logged, ascending.
-        loss (Sequence[float]): Mean since the step logged before.
-    """
-    steps: Sequence[int]
-    loss: Sequence[float]
+    """The loss of one training."""
+    steps: Sequence[int]  # Where it was logged, ascending
+    loss: Sequence[float]  # Mean since the step logged before
 
 
 def draw_training_curves(

@@ -24,8 +24,8 @@ class CenterPoints(Step):
     - points (:obj:`BasePoints`)
 
     Args:
-        center (str): See ``LoadRGBDPoints``. Defaults to 'floor'.
-        floor_percentile (float): See ``LoadRGBDPoints``. Defaults to 0.99.
+        center (str): See ``LoadRGBDPoints``.
+        floor_percentile (float): See ``LoadRGBDPoints``.
     """
 
     def __init__(self,

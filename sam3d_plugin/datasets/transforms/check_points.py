@@ -24,7 +24,6 @@ class CheckPoints(Step):
 
     Args:
         min_points (int): Points that the scan must have at least.
-            Defaults to 1.
     """
 
     def __init__(self, min_points: int = 1) -> None:

@@ -39,7 +39,7 @@ class KeepBoxLabels(Step):
             None keeps every box.
         ignore_index (int): Semantic label of the background, the number of
             classes.
-        seed (int): Which boxes. Defaults to 0.
+        seed (int): Which boxes.
     """
 
     def __init__(self,

@@ -31,7 +31,7 @@ class KeepPointLabels(Step):
             None keeps every label.
         ignore_index (int): Label of points without one, the number of
             classes.
-        seed (int): Which points. Defaults to 0.
+        seed (int): Which points.
     """
 
     def __init__(self,

@@ -34,10 +34,10 @@ class LoadFrameImage(FrameStep):
       meters
 
     Args:
-        kind (str): ``'color'`` or ``'depth'``. Defaults to 'color'.
+        kind (str): ``'color'`` or ``'depth'``.
         size (Optional[Tuple[int, int]]): H, W to resize to; None keeps the
-            stored size. Defaults to None.
-        folder (str): Folder of the frames. Defaults to 'posed_images'.
+            stored size.
+        folder (str): Folder of the frames.
         backend_args (Optional[dict]): Arguments of the file backend.
     """
 

@@ -34,8 +34,8 @@ class LoadRegionIds(Step):
     - points (:obj:`BasePoints`), with ``attribute_dims['region']``
 
     Args:
-        region_folder (str): Folder of the region files, beside the folder
-            of the points. Defaults to 'regions'.
+        region_folder (str): Folder of the region files, beside the folder of
+            the points.
         backend_args (Optional[dict]): Arguments of the file backend.
     """
 

@@ -37,13 +37,12 @@ class LoadRegionTargets(Step):
       C) float32, or int64 for a column of integers
 
     Args:
-        folder (str): Folder of the store in the data set. Defaults to
-            'region_features'.
+        folder (str): Folder of the store in the data set.
         key (str): Name of the values in ``regions``: ``'features'``,
-            ``'group_ids'``. Defaults to 'features'.
+            ``'group_ids'``.
         column (Optional[str]): Column of the files. None is ``'mean'`` for
-            ``'features'``, else the key. Defaults to None.
-        max_open (int): Scans whose files stay mapped. Defaults to 256.
+            ``'features'``, else the key.
+        max_open (int): Scans whose files stay mapped.
         backend_args (Optional[dict]): Arguments of the file backend.
     """
 

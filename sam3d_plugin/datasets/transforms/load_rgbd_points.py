@@ -94,24 +94,20 @@ class LoadRGBDPoints(FrameStep):
     - num_regions (int, with ``region``): R of the frame's id map
 
     Args:
-        num_points (Optional[int]): N, drawn without repetition if there are
-            as many pixels with depth, else with; None takes each once.
-            Defaults to 20000.
+        num_points (Optional[int]): N, drawn without repetition if there are as
+            many pixels with depth, else with; None takes each once.
         columns (Sequence[str]): Columns behind xyz, always in this order:
             ``'region'``, the id of the point's 2D region, 0 = in no region;
-            ``'pixel'``, index into the flattened depth image; ``'origin'``,
-            x, y, z in the world before centering and augmentation, meters;
+            ``'pixel'``, index into the flattened depth image; ``'origin'``, x,
+            y, z in the world before centering and augmentation, meters;
             ``'color'``, RGB from 0 to 255, 0 where the color camera sees
-            nothing. Defaults to ('region', ).
-        center (str): Origin of the points. ``'floor'``: mean x and y, and
-            the floor in z, which is a low percentile as in VoteNet's heights;
-            ``'mean'``: their mean; ``'none'``: that of the world. Defaults
-            to 'floor'.
-        floor_percentile (float): Which percentile. Defaults to 0.99, as in
-            mmdet3d.
-        folder (str): Folder of the frames. Defaults to 'posed_images'.
-        region_folder (str): Folder of the id maps, read for ``'region'``
-            only. Defaults to 'region_maps'.
+            nothing.
+        center (str): Origin of the points. ``'floor'``: mean x and y, and the
+            floor in z, which is a low percentile as in VoteNet's heights;
+            ``'mean'``: their mean; ``'none'``: that of the world.
+        floor_percentile (float): Which percentile.
+        folder (str): Folder of the frames.
+        region_folder (str): Folder of the id maps, read for ``'region'`` only.
         backend_args (Optional[dict]): Arguments of the file backend.
     """
 

@@ -22,11 +22,10 @@ class PackPretrainInputs(Step):
     - pts_semantic_mask (np.ndarray, optional): for probes, not for training
 
     Args:
-        keys (Sequence[str]): Keys that become inputs: points (those of
-            several views are stacked), arrays or tensors. Defaults to
-            ('points', ).
+        keys (Sequence[str]): Keys that become inputs: points (those of several
+            views are stacked), arrays or tensors.
         meta_keys (Sequence[str]): Keys that become ``metainfo``; absent ones
-            are left out. Defaults to ('scan', 'frame', 'sample_idx').
+            are left out.
     """
 
     def __init__(

@@ -30,13 +30,12 @@ class RandomCuboid(Step):
     - all of them
 
     Args:
-        min_points (int): Points that must be left. Defaults to 30000.
-        min_crop (float): Smallest size as a fraction of the scene's. Defaults
-            to 0.5.
-        max_crop (float): Largest size. Defaults to 1.
-        aspect (float): For at least two axes these fractions differ by no
-            more than this factor. Defaults to 0.8.
-        num_tries (int): Cuboids to try. Defaults to 100.
+        min_points (int): Points that must be left.
+        min_crop (float): Smallest size as a fraction of the scene's.
+        max_crop (float): Largest size.
+        aspect (float): For at least two axes these fractions differ by no more
+            than this factor.
+        num_tries (int): Cuboids to try.
     """
 
     def __init__(self,

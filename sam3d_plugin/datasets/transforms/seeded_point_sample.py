@@ -28,8 +28,8 @@ class SeededPointSample(PointSample):
 
     Args:
         num_points (int): Points of the sample.
-        seed (int): Another one draws other points, for several evaluations
-            of the same weights. Defaults to 0.
+        seed (int): Another one draws other points, for several evaluations of
+            the same weights.
         **kwargs (Any): As ``PointSample``.
     """
 

@@ -91,7 +91,7 @@ class FindCorrespondences(Step):
     Args:
         num_pairs (int): P, drawn without repetition.
         radius (float): Largest distance of a pair, meters.
-        min_pairs (int): Fewest pairs of a usable sample. Defaults to 1.
+        min_pairs (int): Fewest pairs of a usable sample.
     """
 
     def __init__(self,

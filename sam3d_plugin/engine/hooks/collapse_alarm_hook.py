@@ -39,12 +39,10 @@ class CollapseAlarmHook(Hook):
     training and resuming are the same with it.
 
     Args:
-        interval (int): Steps between looks. Defaults to 100.
+        interval (int): Steps between looks.
         threshold (float): Warn below this spread, see :func:`token_spread`.
-            Defaults to 0.01.
-        begin (int): Steps without a warning of a low spread: tokens
-            learn what all targets have in common first, then where they
-            differ. Defaults to 500.
+        begin (int): Steps without a warning of a low spread: tokens learn what
+            all targets have in common first, then where they differ.
     """
 
     def __init__(self,

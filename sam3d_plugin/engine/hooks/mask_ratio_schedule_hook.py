@@ -36,10 +36,10 @@ class MaskRatioScheduleHook(Hook):
     Args:
         start (float): Ratio in the beginning, in [0, 1).
         stop (float): Ratio at the end, in [0, 1).
-        begin (int): Step after which the ratio changes. Defaults to 0.
+        begin (int): Step after which the ratio changes.
         end (Optional[int]): Step from which it is ``stop``; the last one of
             the training when None.
-        shape (str): ``'linear'`` or ``'cosine'``. Defaults to ``'linear'``.
+        shape (str): ``'linear'`` or ``'cosine'``.
     """
 
     def __init__(self,

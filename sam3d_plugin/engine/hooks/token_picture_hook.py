@@ -30,9 +30,9 @@ class TokenPictureHook(Hook):
     with the points of visible tokens in gray.
 
     Args:
-        interval (int): Epochs between pictures. Defaults to 10.
-        num_frames (int): Frames of the training set that are drawn, the
-            first ones. Defaults to 2.
+        interval (int): Epochs between pictures.
+        num_frames (int): Frames of the training set that are drawn, the first
+            ones.
     """
 
     def __init__(self, interval: int = 10, num_frames: int = 2) -> None:
