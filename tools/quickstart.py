@@ -10,18 +10,18 @@ do the same by hand. Finished steps are skipped; rerun the command to resume.
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import os
-import platform
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Dict, List, Optional
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.experiments.steps import RECORD, Record, Step, run_steps
+from sam3d_plugin.store.provenance import hardware
 
 ROOMS = ('--size', 'quick', '--seed', '0')
 # Of a stage; the other trainings are shortened with it.
@@ -253,23 +253,6 @@ def check_gpus(count: int) -> List[str]:
     return names[:count]
 
 
-def describe_machine(gpus: List[str]) -> Dict[str, Any]:
-    """What the times depend on, values by name."""
-    processor = platform.processor() or platform.machine()
-    try:
-        for line in Path('/proc/cpuinfo').read_text().splitlines():
-            if line.startswith('model name'):
-                processor = line.partition(':')[2].strip()
-                break
-    except OSError:
-        pass
-    return {
-        'processor': processor,
-        'cores': len(os.sched_getaffinity(0)),
-        'GPU': ', '.join(gpus) or 'none used'
-    }
-
-
 def main(argv: Optional[List[str]] = None) -> None:
     """Run the quickstart."""
     args = parse_args(argv)
@@ -278,7 +261,11 @@ def main(argv: Optional[List[str]] = None) -> None:
     record = Record(args.work_dir, {
         '--data-root': args.data_root,
         '--steps': args.steps
-    }, describe_machine(gpus))
+    }, {
+        'processor': hardware()['cpu'],
+        'cores': len(os.sched_getaffinity(0)),
+        'GPU': ', '.join(gpus) or 'none used'
+    })
     environment = dict(os.environ)
     if not args.gpus:
         environment['CUDA_VISIBLE_DEVICES'] = ''

@@ -150,27 +150,21 @@ def refrigerator(rng: np.random.Generator, is_small: bool) -> Furniture:
     return finish(rng, 'refrigerator', builder)
 
 
-def counter(rng: np.random.Generator,
-            width: float,
-            depth: float,
-            sink: float = -1.0,
-            sink_size: float = 0.0) -> Furniture:
+def counter(rng: np.random.Generator, width: float, depth: float, sink: float,
+            sink_size: float) -> Furniture:
     """A counter's slab, with a hole for a sink and a low splash back.
 
-    The hole of width ``sink_size`` begins ``sink`` meters from the left end;
-    negative = no hole. It stands at the height of its cabinets.
+    The hole of width ``sink_size`` begins ``sink`` meters from the left end.
+    The counter stands at the height of its cabinets.
     """
     builder = MeshBuilder()
     half, back, thick = width / 2, depth / 2, 0.04
-    if sink < 0:
-        builder.box((-half, -back, 0), (half, back, thick))
-    else:
-        left, right = -half + sink, -half + sink + sink_size
-        low, high = -back + 0.09, back - 0.09
-        builder.box((-half, -back, 0), (left, back, thick))
-        builder.box((right, -back, 0), (half, back, thick))
-        builder.box((left, -back, 0), (right, low, thick))
-        builder.box((left, high, 0), (right, back, thick))
+    left, right = -half + sink, -half + sink + sink_size
+    low, high = -back + 0.09, back - 0.09
+    builder.box((-half, -back, 0), (left, back, thick))
+    builder.box((right, -back, 0), (half, back, thick))
+    builder.box((left, -back, 0), (right, low, thick))
+    builder.box((left, high, 0), (right, back, thick))
     if rng.random() < 0.6:
         builder.box((-half, back - 0.02, thick), (half, back, thick + 0.1))
     return finish(rng, 'counter', builder, ('body', ))
