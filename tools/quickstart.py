@@ -1,4 +1,4 @@
-"""See the whole method work: from made-up rooms to found objects, one page.
+"""Run the complete method: from synthetic rooms to detected objects, one page.
 
     make quickstart            or, after make setup,
     python tools/quickstart.py

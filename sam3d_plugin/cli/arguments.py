@@ -1,4 +1,4 @@
-"""Types and actions of command-line arguments; imports in a moment."""
+"""Types and actions of command-line arguments; no slow imports."""
 import argparse
 import ast
 import os

@@ -1,4 +1,4 @@
-"""A tool's work, whose errors end in one sentence.
+"""Entry point of the tools, with errors as one sentence.
 
 Imports in a moment: a tool imports what its work needs in its ``main``, so
 that ``--help`` answers at once and an interruption while packages are being

@@ -1,4 +1,4 @@
-"""Build the run of a config, after checking its data."""
+"""Runners that are built after a check of their data."""
 from pathlib import Path
 from typing import Any, Dict, List
 

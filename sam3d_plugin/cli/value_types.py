@@ -1,4 +1,4 @@
-"""Types of arguments whose values are checked before the work begins."""
+"""Argument types that check values before the work begins."""
 import argparse
 import math
 import os

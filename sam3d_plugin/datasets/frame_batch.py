@@ -1,4 +1,4 @@
-"""Batches that cross from a worker to the training process in one piece."""
+"""Batches that a worker sends to the training process as one tensor."""
 import io
 import pickle
 from typing import Any, List, Sequence, Tuple
@@ -49,9 +49,12 @@ class _Pickler(pickle.Pickler):
     """Pickles CPU tensors as arrays, whose bytes are handed out."""
 
     def reducer_override(self, obj: Any) -> Any:
-        if type(obj) is Tensor and obj.device.type == 'cpu':
+        if type(obj) is not Tensor or obj.device.type != 'cpu':
+            return NotImplemented
+        try:
             return torch.from_numpy, (obj.contiguous().numpy(), )
-        return NotImplemented
+        except (RuntimeError, TypeError):  # bfloat16, or with gradients
+            return NotImplemented
 
 
 def _ends(sizes: List[int]) -> List[int]:

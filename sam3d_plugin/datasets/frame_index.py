@@ -1,4 +1,4 @@
-"""Which frames of a prepared data set can be trained on.
+"""Frames of a prepared data set that can be trained on.
 
 Headers and manifests tell, and the sizes of one file per scan; no image is
 read. Stores that do not belong together are refused.

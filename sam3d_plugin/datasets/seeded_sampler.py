@@ -1,4 +1,4 @@
-"""The order of samples, from which a run can be taken up anywhere."""
+"""Sampler whose order can be resumed anywhere."""
 from typing import Iterator, Optional, Sized
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Random numbers of a sample that depend on nothing but its identity."""
+"""Random numbers that depend on nothing but the sample."""
 import random
 from contextlib import contextmanager
 from typing import Iterator, NamedTuple

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: written whole, and found again after a kill."""
+"""Checkpoints that a kill can neither damage nor hide."""
 import os
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whether the parts of a run belong together."""
+"""Checks that checkpoint, model and data belong together."""
 from typing import Any, Dict, Optional, Tuple
 
 from ..datasets.preflight import find_leaf_datasets

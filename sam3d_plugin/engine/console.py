@@ -1,4 +1,4 @@
-"""What of the log the console shows."""
+"""Console log filter."""
 import logging
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Several processes without a GPU.
+"""Distributed training without a GPU.
 
 mmengine's ``init_dist`` selects a CUDA device whatever the backend is. On a
 machine without one the process group is therefore made here, before mmengine

@@ -1,4 +1,4 @@
-"""The encoder of a pre-training, alone, with what it was made of."""
+"""Export of a pre-trained encoder with its metadata."""
 import ast
 from pathlib import Path
 from typing import Any, Dict, Tuple

@@ -1,4 +1,4 @@
-"""Learning rates that fall from the last block of an encoder to its first."""
+"""Layer-wise learning rate decay for encoders."""
 from typing import Any, Dict, List
 
 from mmdet3d.registry import OPTIM_WRAPPER_CONSTRUCTORS

@@ -1,4 +1,4 @@
-"""Loops whose training is the same resumed and validated or not."""
+"""Loops that resume exactly and validate without side effects."""
 import math
 from typing import Dict, Optional, Union
 

@@ -1,4 +1,4 @@
-"""Whether a config has the settings that ``--cfg-options`` change.
+"""Checks of ``--cfg-options``.
 
 mmengine merges any key into a config, so a typing error would train with the
 old settings and say nothing.

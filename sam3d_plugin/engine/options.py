@@ -1,4 +1,4 @@
-"""What the command lines' options do to a config."""
+"""Command-line options applied to a config."""
 import argparse
 import difflib
 import os

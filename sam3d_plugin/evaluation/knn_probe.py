@@ -47,12 +47,10 @@ def probe(train: TokenFeatures, test: TokenFeatures, classes: Sequence[str],
     linear_probe.check_labels(train, test)
     features, shares = labelled_tokens(train, len(classes))
     votes = token_votes(features, shares, test.features, settings)
-    results = {}
-    for read_out in linear_probe.READ_OUTS:
-        predictions = linear_probe.classify_points(votes, test, read_out)
-        matrix = linear_probe.confusion(test.labels, predictions, len(classes))
-        results[read_out] = linear_probe.scores(matrix, classes)
-    return results
+    return {
+        read_out: linear_probe.score_points(votes, test, read_out, classes)
+        for read_out in linear_probe.READ_OUTS
+    }
 
 
 def labelled_tokens(train: TokenFeatures,

@@ -45,13 +45,13 @@ def probe(train: TokenFeatures, test: TokenFeatures, classes: Sequence[str],
           settings: ProbeSettings) -> Dict[str, Dict[str, Any]]:
     """Train and test both read-outs; :func:`scores` by read-out."""
     check_labels(train, test)
-    results = {}
-    for read_out in READ_OUTS:
-        layer = fit(train, read_out, len(classes), settings)
-        predictions = predict(layer, test, read_out)
-        matrix = confusion(test.labels, predictions, len(classes))
-        results[read_out] = scores(matrix, classes)
-    return results
+    return {
+        read_out:
+        score_points(
+            fit(train, read_out, len(classes), settings)(test.features), test,
+            read_out, classes)
+        for read_out in READ_OUTS
+    }
 
 
 def fit(train: TokenFeatures, read_out: str, num_classes: int,
@@ -145,11 +145,6 @@ def mix_tokens(values: Tensor, nearest: Optional[Tensor],
         nearest, values, per_sample_weights=weights, mode='sum')
 
 
-def predict(layer: LinearLayer, test: TokenFeatures, read_out: str) -> Tensor:
-    """Classes (F, N) of every point."""
-    return classify_points(layer(test.features), test, read_out)
-
-
 def classify_points(values: Tensor, test: TokenFeatures,
                     read_out: str) -> Tensor:
     """(F, N) the class with the highest score among a point's tokens.
@@ -162,6 +157,13 @@ def classify_points(values: Tensor, test: TokenFeatures,
         mix_tokens(values, nearest, weights).argmax(1)
         for nearest, weights in zip(test.nearest, test.weights)
     ])
+
+
+def score_points(values: Tensor, test: TokenFeatures, read_out: str,
+                 classes: Sequence[str]) -> Dict[str, Any]:
+    """:func:`scores` of the classes that token values (T, K) give points."""
+    predictions = classify_points(values, test, read_out)
+    return scores(confusion(test.labels, predictions, len(classes)), classes)
 
 
 def check_labels(train: TokenFeatures, test: TokenFeatures) -> None:

@@ -1,4 +1,4 @@
-"""Features that a frozen encoder gives to the points of frames.
+"""Features of a frozen encoder at the points of frames.
 
 Shapes: F frames, B frames of a batch, N points, G tokens of a frame, T
 tokens of all frames, C channels.

@@ -1,4 +1,4 @@
-"""Annotated scans of a data set, as a model's test pipeline reads them.
+"""Annotated scans, read by the test pipeline of a model.
 
 Shapes: N points.
 """

@@ -1,4 +1,4 @@
-"""Position of a scan in front of a model.
+"""Alignment of a scan with the training scans of a model.
 
 Models of ScanNet-like data see rooms that mmdet3d's ``GlobalAlignment`` put
 with the floor at z = 0 and the center near x = y = 0; what they find depends

@@ -1,4 +1,4 @@
-"""A trained model as a function from scans to boxes or labels.
+"""Prediction of boxes or labels for single scans.
 
 Shapes: N points, M boxes.
 """

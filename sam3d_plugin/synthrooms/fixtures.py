@@ -25,17 +25,12 @@ def toilet(rng: np.random.Generator) -> Furniture:
     tank = rng.uniform(0.3, 0.4)
     builder.cushion((-0.22, 0.17, height - 0.03), (0.22, 0.36, height + tank),
                     0.02)
-    builder.use(1)
-    if rng.random() < 0.5:
-        builder.lathe((0, -0.1, height + 0.002), [(0, 0), (width + 0.005, 0),
-                                                  (width + 0.005, 0.02),
-                                                  (0, 0.025)], 22, 1.25)
-    else:
-        builder.lathe((0, -0.1, height + 0.002), [(width - 0.055, 0),
-                                                  (width + 0.005, 0),
-                                                  (width + 0.005, 0.02),
-                                                  (width - 0.055, 0.02)], 22,
-                      1.25)
+    is_closed = rng.random() < 0.5
+    inner, outer = 0 if is_closed else width - 0.055, width + 0.005
+    builder.use(1).lathe((0, -0.1, height + 0.002),
+                         [(inner, 0), (outer, 0), (outer, 0.02),
+                          (inner, 0.025 if is_closed else 0.02)], 22, 1.25)
+    if not is_closed:
         builder.cushion((-width, 0.13, height + 0.01),
                         (width, 0.165, height + 0.4), 0.015)
     return finish(rng, 'toilet', builder)

@@ -1,4 +1,4 @@
-"""Colors that show which features are alike.
+"""Colors of features: alike where the features are.
 
 Shapes: N items, C channels.
 """

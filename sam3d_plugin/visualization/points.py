@@ -1,4 +1,4 @@
-"""Choosing and coloring the points of a picture.
+"""Choice and colors of the points of a picture.
 
 Shapes: N points. Points are (N, 3) xyz in meters, z up; colors are (N, 3)
 uint8 RGB.

@@ -1,4 +1,4 @@
-"""What pictures and pages of a scene show, and from where.
+"""Content and viewpoint of pictures and pages of a scene.
 
 Shapes: N points. Points in meters, z up.
 """

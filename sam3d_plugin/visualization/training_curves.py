@@ -1,4 +1,4 @@
-"""Losses of trainings over their steps, a panel for each configuration."""
+"""Losses over training steps, a panel for each configuration."""
 from dataclasses import dataclass
 from typing import Mapping, Sequence
 

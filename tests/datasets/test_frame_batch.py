@@ -65,3 +65,12 @@ def test_batches_without_tensors_or_with_empty_ones():
     sent = pickle.loads(
         bytes(ForkingPickler.dumps(FrameBatch(a=torch.zeros(0, 4)))))
     assert sent['a'].shape == (0, 4)
+
+
+def test_tensors_that_numpy_does_not_know():
+    batch = FrameBatch(
+        a=torch.ones(2, dtype=torch.bfloat16),
+        b=torch.ones(3, requires_grad=True))
+    sent = pickle.loads(pickle.dumps(batch))
+    assert sent['a'].dtype == torch.bfloat16 and sent['a'].sum() == 2
+    assert sent['b'].sum() == 3

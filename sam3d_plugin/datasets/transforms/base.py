@@ -1,4 +1,4 @@
-"""What steps of a pipeline share."""
+"""Base classes of the pipeline steps."""
 import inspect
 import logging
 from typing import Dict

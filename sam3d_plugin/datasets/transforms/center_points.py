@@ -1,4 +1,4 @@
-"""The origin of a whole scan, where pre-training has it in a frame."""
+"""Centering of complete scans, as pre-training centers frames."""
 import torch
 from mmdet3d.registry import TRANSFORMS
 

@@ -1,4 +1,4 @@
-"""Stop at a scan that cannot be trained on, and name it."""
+"""Check of the points that a scan is trained on."""
 import torch
 from mmdet3d.registry import TRANSFORMS
 

@@ -1,4 +1,4 @@
-"""Few labels: a scan of which only some boxes are annotated."""
+"""Few labels: scans of which only some boxes are annotated."""
 from typing import Optional
 
 import numpy as np

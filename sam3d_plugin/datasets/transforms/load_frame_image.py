@@ -1,4 +1,4 @@
-"""The color or depth image of a frame, as an input of its own."""
+"""Color or depth image of a frame as an input."""
 from typing import List, Optional, Tuple
 
 import cv2

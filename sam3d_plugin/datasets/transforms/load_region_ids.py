@@ -1,4 +1,4 @@
-"""Region ids become one more column of the points."""
+"""Region ids as a column of the points."""
 import os.path as osp
 from typing import Optional
 

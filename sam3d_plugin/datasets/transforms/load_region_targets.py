@@ -1,4 +1,4 @@
-"""What is stored about the regions of a frame.
+"""Stored targets of the regions of a frame.
 
 Shapes: R regions, C channels.
 """

@@ -1,4 +1,4 @@
-"""Points of an RGB-D frame, with what travels along as columns.
+"""Points of an RGB-D frame with named columns.
 
 Shapes: N points, H W pixels of the depth image, H' W' of another image.
 """

@@ -1,4 +1,4 @@
-"""The end of a pre-training pipeline."""
+"""Packing of pre-training inputs."""
 from typing import Any, Sequence
 
 import numpy as np

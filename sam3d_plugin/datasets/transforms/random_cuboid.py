@@ -1,4 +1,4 @@
-"""Crops that 3DETR trains on."""
+"""Random crops for 3DETR."""
 from typing import Optional, Tuple
 
 import numpy as np

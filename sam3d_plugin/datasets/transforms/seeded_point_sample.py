@@ -1,4 +1,4 @@
-"""Sampling that gives every evaluation the same points."""
+"""Point sampling that is the same in every evaluation."""
 import zlib
 from typing import Any
 

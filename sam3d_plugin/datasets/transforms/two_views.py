@@ -1,4 +1,4 @@
-"""Two views of a sample, and which of their points are the same place.
+"""Two views of a sample and their point correspondences.
 
 Shapes: V = 2 views, N points of a view, P pairs.
 """

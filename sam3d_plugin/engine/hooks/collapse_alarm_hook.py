@@ -1,4 +1,4 @@
-"""A warning when all tokens become alike."""
+"""Alarm when all tokens become alike."""
 from typing import Optional
 
 import torch

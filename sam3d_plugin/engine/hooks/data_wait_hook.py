@@ -1,4 +1,4 @@
-"""A warning when training waits for its data."""
+"""Warning when training waits for its data."""
 from typing import Optional
 
 from mmdet3d.registry import HOOKS

@@ -1,4 +1,4 @@
-"""Features and predictions of a pre-training, seen from outside."""
+"""Features and predictions of a pre-training for hooks."""
 from contextlib import contextmanager
 from typing import Any, Iterator
 

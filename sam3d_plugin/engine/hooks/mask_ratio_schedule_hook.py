@@ -1,4 +1,4 @@
-"""How much is masked, over the training."""
+"""Mask ratio schedule."""
 import math
 from typing import Optional
 

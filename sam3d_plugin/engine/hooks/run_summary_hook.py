@@ -1,4 +1,4 @@
-"""The first lines of a log: what really runs."""
+"""Summary of a run in its log."""
 from typing import Any, List
 
 import torch

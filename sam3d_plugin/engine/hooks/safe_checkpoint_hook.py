@@ -1,4 +1,4 @@
-"""mmengine's checkpoint hook, which removes before it saves, turned round."""
+"""Checkpoint hook that saves before it removes."""
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List
 

@@ -1,4 +1,4 @@
-"""Pictures of what tokens learn."""
+"""Pictures of token features during training."""
 from pathlib import Path
 from typing import List
 
