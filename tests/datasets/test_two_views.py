@@ -182,7 +182,7 @@ def test_skipped_samples_are_counted_across_workers(root, num_workers, caplog):
     assert dataset.num_replaced == 0
     loader = DataLoader(
         dataset, 2, num_workers=num_workers, collate_fn=collate_frames)
-    for epoch in range(2):
+    for _ in range(2):
         assert sum(len(batch['data_samples']) for batch in loader) == 6
     # A replacement may be unusable, too.
     assert dataset.num_replaced >= 4
