@@ -6,12 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ('projects', 'sam3d_plugin/evaluation', 'sam3d_plugin/inference',
-           'sam3d_plugin/models', 'sam3d_plugin/ops',
-           'sam3d_plugin/preparation', 'sam3d_plugin/store',
-           'sam3d_plugin/synthrooms', 'tools/doctor.py', 'tools/predict.py',
-           'tools/preparation', 'tools/setup_environment.py', 'tools/test.py',
-           'tools/train.py')
+FOLDERS = ('projects', 'sam3d_plugin', 'tools')
 PAGES = ('README.md', *(str(page.relative_to(ROOT))
                         for page in sorted(ROOT.glob('docs/*.md'))))
 # A pattern, and what to write in its place.

@@ -72,13 +72,9 @@ def fetch_source(folder: Path, torch_version: str) -> Path:
     """Unpack mmcv's source, unless a stopped build left it."""
     source = folder / MMCV
     if not source.exists():
-        subprocess.run([
-            *PIP, 'download',
-            MMCV.replace('-', '=='), '--no-binary', 'mmcv', '--no-deps',
-            '--no-build-isolation', '--quiet', '--dest',
-            str(folder)
-        ],
-                       check=True)
+        download = (f'download {MMCV.replace("-", "==")} --no-binary mmcv '
+                    '--no-deps --no-build-isolation --quiet --dest')
+        subprocess.run([*PIP, *download.split(), str(folder)], check=True)
         shutil.unpack_archive(folder / f'{MMCV}.tar.gz', folder / 'unpacked')
         setup = folder / 'unpacked' / MMCV / 'setup.py'
         if tuple(map(int, torch_version.split('.')[:2])) >= (2, 14):
@@ -91,12 +87,8 @@ def fetch_source(folder: Path, torch_version: str) -> Path:
 def build(source: Path, variables: Dict[str, str], log: Path) -> Path:
     """Compile a wheel, telling how far it is."""
     # pip's cache would hand out a wheel for another torch.
-    command = [
-        *PIP, 'wheel',
-        str(source), '--no-build-isolation', '--no-deps', '--no-cache-dir',
-        '-v', '-w',
-        str(source / 'wheel')
-    ]
+    wheel = '-v wheel --no-build-isolation --no-deps --no-cache-dir -w'
+    command = [*PIP, *wheel.split(), str(source / 'wheel'), str(source)]
     reported = time.monotonic()
     with open(log, 'w') as file, subprocess.Popen(
             command,

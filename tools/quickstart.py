@@ -1,28 +1,27 @@
-"""See the whole method work: from made-up rooms to found objects, one page.
+"""Run the complete method: from synthetic rooms to detected objects, one page.
 
     make quickstart            or, after make setup,
     python tools/quickstart.py
 
 Needs no data, no weights and no GPU. Runs the tools of this project one after
 the other and prints each command before it runs, so that the log shows how to
-do the same by hand. Steps that are whole are not run again; one that was
-stopped goes on.
+do the same by hand. Finished steps are skipped; rerun the command to resume.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import os
-import platform
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Dict, List, Optional
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.experiments.steps import RECORD, Record, Step, run_steps
+from sam3d_plugin.store.provenance import hardware
 
 ROOMS = ('--size', 'quick', '--seed', '0')
 # Of a stage; the other trainings are shortened with it.
@@ -37,20 +36,12 @@ GPU_NAMES = ('from torch import cuda\n'
 
 @dataclass(frozen=True)
 class Training:
-    """A training of the quickstart.
-
-    Args:
-        title (str): For people; without spaces, its folder.
-        purpose (str): A sentence on what it is for.
-        config (str): File.
-        steps (int): As the config says.
-        batch (int): Frames or rooms of a step, as the config says.
-    """
-    title: str
-    purpose: str
-    config: str
-    steps: int
-    batch: int
+    """A training of the quickstart."""
+    title: str  # For people; without spaces, its folder
+    purpose: str  # A sentence on what it is for
+    config: str  # File
+    steps: int  # As the config says
+    batch: int  # Frames or rooms of a step, as the config says
 
     def folder(self, args: argparse.Namespace) -> str:
         """Its work directory."""
@@ -113,14 +104,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 
 def build_steps(args: argparse.Namespace) -> List[Step]:
-    """All steps in their order.
-
-    Args:
-        args (argparse.Namespace): The command line.
-
-    Returns:
-        List[Step]: The steps.
-    """
+    """All steps in their order."""
     work = args.work_dir
     encoders = {
         'untrained': f'{work}/encoder_untrained.pth',
@@ -169,7 +153,7 @@ def _preparation_steps(data: str) -> List[Step]:
             'python', f'{tools}/extract_features.py', '--data', data,
             '--encoder', 'handcrafted'
         ], f'{data}/region_features/manifest.json', 'features of the regions',
-             'Colour and texture statistics, since there are no weights of '
+             'Color and texture statistics, since there are no weights of '
              'DINOv2 here.'),
         Step([
             'python', f'{tools}/build_groups.py', '--data', data, '--set',
@@ -185,7 +169,7 @@ def _preparation_steps(data: str) -> List[Step]:
 
 def _training_step(args: argparse.Namespace, training: Training, *options:
                    str) -> Step:
-    """A training; --resume goes on where it was stopped."""
+    """A training; --resume continues where it was stopped."""
     length = training.length(args)
     launch = ['python', 'tools/train.py']
     launcher: List[str] = []
@@ -253,17 +237,7 @@ def _report_step(args: argparse.Namespace, encoders: Dict[str, str],
 
 
 def check_gpus(count: int) -> List[str]:
-    """Find the GPUs that are asked for.
-
-    Args:
-        count (int): How many.
-
-    Returns:
-        List[str]: Their names.
-
-    Raises:
-        SystemExit: When there are fewer.
-    """
+    """Names of the GPUs that are asked for; it ends when there are fewer."""
     if not count:
         return []
     # Not in this process, whose size would count as that of every command.
@@ -279,30 +253,6 @@ def check_gpus(count: int) -> List[str]:
     return names[:count]
 
 
-def describe_machine(gpus: List[str]) -> Dict[str, Any]:
-    """What the times depend on.
-
-    Args:
-        gpus (List[str]): Names of the GPUs in use.
-
-    Returns:
-        Dict[str, Any]: Values by name.
-    """
-    processor = platform.processor() or platform.machine()
-    try:
-        for line in Path('/proc/cpuinfo').read_text().splitlines():
-            if line.startswith('model name'):
-                processor = line.partition(':')[2].strip()
-                break
-    except OSError:
-        pass
-    return {
-        'processor': processor,
-        'cores': len(os.sched_getaffinity(0)),
-        'GPU': ', '.join(gpus) or 'none used'
-    }
-
-
 def main(argv: Optional[List[str]] = None) -> None:
     """Run the quickstart."""
     args = parse_args(argv)
@@ -311,7 +261,11 @@ def main(argv: Optional[List[str]] = None) -> None:
     record = Record(args.work_dir, {
         '--data-root': args.data_root,
         '--steps': args.steps
-    }, describe_machine(gpus))
+    }, {
+        'processor': hardware()['cpu'],
+        'cores': len(os.sched_getaffinity(0)),
+        'GPU': ', '.join(gpus) or 'none used'
+    })
     environment = dict(os.environ)
     if not args.gpus:
         environment['CUDA_VISIBLE_DEVICES'] = ''

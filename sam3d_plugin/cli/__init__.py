@@ -1,1 +1,1 @@
-"""What the command lines of ``tools/`` share."""
+"""Command-line code that the tools share."""

@@ -1,4 +1,4 @@
-"""Types and actions of command-line arguments; imports in a moment."""
+"""Types and actions of command-line arguments; no slow imports."""
 import argparse
 import ast
 import os
@@ -119,17 +119,7 @@ def _parse_value(text: str) -> Any:
 
 
 def literal_value(node: ast.expr) -> Any:
-    """Value of a literal, of ``dict(...)`` or of a list of them.
-
-    Args:
-        node (ast.expr): Parsed text.
-
-    Returns:
-        Any: The value.
-
-    Raises:
-        ValueError: If the text is not a literal.
-    """
+    """Value of a literal, of ``dict(...)`` or of a list of them."""
     if isinstance(node, ast.Call) and isinstance(
             node.func, ast.Name) and node.func.id == 'dict':
         if node.args:
@@ -150,11 +140,7 @@ def literal_value(node: ast.expr) -> Any:
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that both tools take.
-
-    Args:
-        parser (argparse.ArgumentParser): Receives them.
-    """
+    """Add the options that training and testing take."""
     parser.add_argument(
         '--work-dir',
         type=output_folder,
@@ -166,7 +152,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         action=SettingAction,
         default={},
         help='settings over those of the config, as key=value; data_root='
-        'PATH moves everything that lies in the old data root, teacher=FILE '
+        'PATH moves everything in the old data root, teacher=FILE '
         'names the stage-1 checkpoint that stage 2 predicts')
     parser.add_argument(
         '--launcher',

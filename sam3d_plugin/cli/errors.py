@@ -14,12 +14,7 @@ _UNREGISTERED = ' registry. Please check '
 def explain(error: BaseException) -> Optional[str]:
     """The sentence that tells a user what went wrong.
 
-    Args:
-        error (BaseException): What ended the run.
-
-    Returns:
-        Optional[str]: None for an error nobody foresaw, of which the
-        traceback must be seen.
+    None for an unforeseen error, of which the traceback must be seen.
     """
     text = str(error)
     if _WORKER in text:
@@ -89,12 +84,8 @@ def _explain_unregistered(text: str) -> str:
 def _registered_names(place: str, scope: str) -> Set[str]:
     """Names in a registry, its parents and the package the type names.
 
-    Args:
-        place (str): The registry as mmengine calls it, ``scope::name``.
-        scope (str): What stood before the dot of the type, or ''.
-
-    Returns:
-        Set[str]: Names; of all registries when there is none by that name.
+    ``place`` is ``scope::name``, ``scope`` what stood before the dot of the
+    type. Names of all registries when there is none by that name.
     """
     from mmdet3d import registry as mmdet3d_registry
     from mmengine.registry import Registry

@@ -1,4 +1,4 @@
-"""Arguments of the tools that show what a trained model finds."""
+"""Arguments of the tools that show predictions of a trained model."""
 import argparse
 
 from .arguments import SettingAction

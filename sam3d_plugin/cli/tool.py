@@ -1,4 +1,4 @@
-"""A tool's work, whose errors end in one sentence.
+"""Entry point of the tools, with errors as one sentence.
 
 Imports in a moment: a tool imports what its work needs in its ``main``, so
 that ``--help`` answers at once and an interruption while packages are being
@@ -21,17 +21,10 @@ def run_tool(main: Callable[[argparse.Namespace], Optional[int]],
              status: int = TRAINING) -> int:
     """Run a tool and turn the errors it foresees into one sentence.
 
-    Args:
-        main (Callable[[argparse.Namespace], Optional[int]]): The tool; may
-            return an exit status.
-        args (argparse.Namespace): Its options; ``traceback`` shows errors in
-            full, ``resume`` says that a stopped run needs this option.
-        status (int): After an error: ``TRAINING`` for tools that train or
-            predict, ``PREPARATION`` for the others. Defaults to TRAINING.
-
-    Returns:
-        int: Exit status: 0 or what the tool returns, ``status`` after an
-        error that was explained, 130 after an interruption.
+    Returns what the tool returns or 0, 130 after an interruption, and after an
+    error ``status``: ``TRAINING`` for tools that train or predict,
+    ``PREPARATION`` for the others. Of ``args``, ``traceback`` shows errors in
+    full, ``resume`` says that a stopped run needs this option.
     """
     try:
         return _run(main, args, has_log=status == TRAINING) or 0

@@ -1,4 +1,4 @@
-"""Build the run of a config, after checking its data."""
+"""Runners that are built after a check of their data."""
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -18,15 +18,7 @@ _MAX_BOXES = {'VoteNet': 64, 'GroupFree3DNet': 64}
 
 
 def build_runner(cfg: Config, loaders: List[str]) -> Runner:
-    """Check the data, then build the runner.
-
-    Args:
-        cfg (Config): The whole configuration.
-        loaders (List[str]): Names of the dataloaders that will be read.
-
-    Returns:
-        Runner: Ready to train or test.
-    """
+    """Check the data of these dataloaders, then build the runner."""
     datasets = [cfg[name]['dataset'] for name in loaders if cfg.get(name)]
     check_datasets(datasets, scene_limits(cfg.model))
     if 'train_dataloader' in loaders:
@@ -39,14 +31,7 @@ def build_runner(cfg: Config, loaders: List[str]) -> Runner:
 
 
 def scene_limits(model: Dict[str, Any]) -> SceneLimits:
-    """Say what a model asks of every scene.
-
-    Args:
-        model (Dict[str, Any]): Its config.
-
-    Returns:
-        SceneLimits: No limits for what another package defines.
-    """
+    """What a model asks of every scene; nothing if it is not ours."""
     # inside the wrapper for test-time augmentation
     model = model.get('module', model)
     max_boxes = _MAX_BOXES.get(str(model.get('type')).split('.')[-1])
@@ -59,15 +44,7 @@ def scene_limits(model: Dict[str, Any]) -> SceneLimits:
 
 
 def check_teacher(model: Dict[str, Any]) -> None:
-    """Refuse to start stage 2 without its stage 1.
-
-    Args:
-        model (Dict[str, Any]): Its config.
-
-    Raises:
-        FileNotFoundError: When the teacher's file is missing.
-        ValueError: When it was trained with another tokenizer.
-    """
+    """Refuse to start stage 2 without its stage 1, of the same tokenizer."""
     targets = model.get('target_generator') or {}
     teacher = str(targets.get('checkpoint') or '')
     if not teacher or '://' in teacher:

@@ -1,4 +1,4 @@
-"""Types of arguments whose values are checked before the work begins."""
+"""Argument types that check values before the work begins."""
 import argparse
 import math
 import os
@@ -19,7 +19,7 @@ def output_folder(text: str) -> str:
 
 
 def _check_folder(text: str, folder: Path) -> str:
-    """Refuse '', as of an unset variable, and what lies below a file."""
+    """Refuse '', as of an unset variable, and what is below a file."""
     if not text:
         raise argparse.ArgumentTypeError('the path is empty')
     if '://' in text:
@@ -48,7 +48,7 @@ def number_in(low: float, high: float = math.inf) -> Callable[[str], float]:
 
 
 def whole_number(text: str) -> int:
-    """Type of the whole numbers >= 0."""
+    """Type of the integers >= 0."""
     return int(number_in(0)(str(int(text))))
 
 

@@ -1,4 +1,4 @@
-"""Which frames of a prepared data set can be trained on.
+"""Frames of a prepared data set that can be trained on.
 
 Headers and manifests tell, and the sizes of one file per scan; no image is
 read. Stores that do not belong together are refused.
@@ -34,16 +34,12 @@ Records = Dict[str, ScanRecord]
 
 @dataclass
 class FrameIndex:
-    """The frames of a data set.
-
-    Attributes:
-        frames (dict): Names of the frames by scan.
-        skipped (dict): Why a frame (``scan/frame``) or a scan is left out.
-        group_counts (Optional[List[int]]): Regions in each group of the
-            training set; None without groups.
-    """
+    """The frames of a data set."""
+    # Names of the frames by scan
     frames: Dict[str, List[str]] = field(default_factory=dict)
+    # Why a frame (``scan/frame``) or a scan is left out
     skipped: Dict[str, str] = field(default_factory=dict)
+    # Regions in each group of the training set; None without groups
     group_counts: Optional[List[int]] = None
 
     def keep(self, scan: str, frames: Iterable[str],
@@ -55,18 +51,10 @@ class FrameIndex:
 
 def read_scan_names(path: str,
                     backend_args: Optional[dict] = None) -> List[str]:
-    """Names of scans from a list or an annotation file.
+    """Names of scans from a list or an annotation file, each once.
 
-    Args:
-        path (str): Text with one name in a line, or a ``.pkl`` of mmdet3d
-            1.1 or later (only from a source that you trust).
-        backend_args (Optional[dict]): Arguments of the file backend.
-
-    Returns:
-        List[str]: Names, each once.
-
-    Raises:
-        StoreError: When it cannot be read or names no scan.
+    A text has one name in a line; a ``.pkl`` of mmdet3d 1.1 or later is read
+    only from a source that you trust.
     """
     try:
         if path.endswith('.pkl'):
@@ -96,21 +84,10 @@ def index_frames(stores: Sequence[Tuple[str, str]],
                  backend_args: Optional[dict] = None) -> FrameIndex:
     """List the frames that are in all stores.
 
-    Args:
-        stores (Sequence[Tuple[str, str]]): Kind and folder of each: one
-            posed_images, at most one region_maps, any number of
-            region_features and region_groups.
-        scans (Optional[List[str]]): Scans to use; None is all.
-        min_regions (int): Frames with fewer regions are left out, where
-            there are id maps.
-        backend_args (Optional[dict]): Arguments of the file backend.
-
-    Returns:
-        FrameIndex: In the order of ``scans``, frames sorted.
-
-    Raises:
-        StoreError: When a store is missing, damaged or does not belong to
-            the others, or no frame is left.
+    ``stores`` has kind and folder of each: one posed_images, at most one
+    region_maps, any number of region_features and region_groups. Frames with
+    fewer than ``min_regions`` are left out, where there are id maps. Frames
+    are sorted, in the order of ``scans`` (None is all).
     """
     images, *others = _folders(stores, 'posed_images')
     if others:
@@ -233,8 +210,8 @@ def _join_features(index: FrameIndex, features: Store, maps: List[Store],
                             maps[0].header()['settings'])
         if found:
             raise StoreError(
-                f'{features.root} was made of other regions than '
-                f'{maps[0].root} holds: {"; ".join(found[:3])}; run '
+                f'{features.root} was computed from different region maps '
+                f'than {maps[0].root} holds: {"; ".join(found[:3])}; run '
                 f'{_TOOLS["region_features"]} --out another folder, or name '
                 'the id maps that belong to it as region_folder')
     records = features.manifest()
@@ -271,7 +248,7 @@ def _check_groups(index: FrameIndex, groups: Store,
         made_of = groups.header()['settings'].get('features', {})
         if not any(_is_made_of(made_of, records, f) for f in features):
             raise StoreError(
-                f'{groups.root} was made of other features than '
+                f'{groups.root} was computed from different features than '
                 f'{features[0].root} holds; run {_TOOLS["region_groups"]} '
                 'again with another --set, or remove the folder first')
     for scan in [s for s, frames in index.frames.items() if frames] + [GROUPS]:
@@ -339,15 +316,7 @@ def _drop_bad_poses(index: FrameIndex, root: str,
 
 
 def describe_skipped(skipped: Dict[str, str], num_named: int = 10) -> str:
-    """Say what is left out, in a line.
-
-    Args:
-        skipped (Dict[str, str]): Reasons by name.
-        num_named (int): How many are named.
-
-    Returns:
-        str: Number, names and reasons.
-    """
+    """Number of the skipped, and the first names and reasons, in a line."""
     named = list(skipped.items())[:num_named]
     text = '; '.join(f'{name} ({reason})' for name, reason in named)
     rest = len(skipped) - num_named

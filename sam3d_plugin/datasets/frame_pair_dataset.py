@@ -10,7 +10,7 @@ from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.posed_images import PosedImages
 from .rgbd_frame_dataset import RGBDFrameDataset
 from .seeding import sample_generator
-from .transforms.load_rgbd_points import data_folder
+from .transforms.base import data_folder
 
 _TOOL = 'tools/preparation/pair_frames.py'
 
@@ -25,8 +25,8 @@ class FramePairDataset(RGBDFrameDataset):
 
     Args:
         pair_folder (str): Folder of tools/preparation/pair_frames.py in the
-            data set. Defaults to 'frame_pairs'.
-        min_overlap (float): Smallest overlap of a pair. Defaults to 0.3.
+            data set.
+        min_overlap (float): Smallest overlap of a pair.
         **kwargs (Any): See :class:`RGBDFrameDataset`.
     """
 
@@ -39,16 +39,7 @@ class FramePairDataset(RGBDFrameDataset):
         super().__init__(**kwargs)
 
     def load_data_list(self) -> List[dict]:
-        """List the frames that have partners.
-
-        Returns:
-            List[dict]: ``scan``, ``frame`` and ``partners``, a list of names.
-
-        Raises:
-            FileNotFoundError: When a scan has not been paired.
-            StoreError: When no frame has partners, or pairs are of other
-                frames.
-        """
+        """``scan``, ``frame`` and ``partners`` of frames that have some."""
         root = data_folder(dict(data_root=self.data_root), self.pair_folder)
         rows = FrameRows(root, ('partner', 'overlap'), _TOOL,
                          self.backend_args)
@@ -91,14 +82,7 @@ class FramePairDataset(RGBDFrameDataset):
                                      f'older frames; run {_TOOL} again')
 
     def get_data_info(self, idx: int) -> dict:
-        """What the pipeline starts from.
-
-        Args:
-            idx (int): Of the frame.
-
-        Returns:
-            dict: That of the frame, and ``views``, what differs in each.
-        """
+        """That of the frame, and ``views``, what differs in each."""
         info = super().get_data_info(idx)
         partner = str(sample_generator().choice(info['partners']))
         return dict(info, views=[{}, dict(frame=partner)])

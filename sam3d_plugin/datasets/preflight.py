@@ -11,7 +11,7 @@ import os.path as osp
 import re
 import shlex
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence
+from typing import Any, Dict, Iterable, Iterator, List, Optional
 
 import mmengine
 from mmdet3d.registry import DATASETS
@@ -21,11 +21,9 @@ from sam3d_plugin.store.errors import BROKEN_PICKLE
 from ..store.errors import UserError
 
 _TOOLS = 'python tools/preparation/'
-# Ends of lists of few labelled scans: a percentage, and a seed beside 0.
+# Ends of lists of few labeled scans: a percentage, and a seed beside 0.
 _FEW = re.compile(r'(?<=_train)_(\d+(?:\.\d+)?)(?:_seed(\d+))?\.pkl$')
 _FRAME_DATASETS = ('RGBDFrameDataset', 'FramePairDataset')
-_FLOAT_BYTES = 4
-_LABEL_BYTES = 8
 _MASKS = dict(
     pts_instance_mask='with_mask_3d', pts_semantic_mask='with_seg_3d')
 _REGION_FOLDER = 'regions'
@@ -33,38 +31,20 @@ _REGION_FOLDER = 'regions'
 
 @dataclass(frozen=True)
 class SceneLimits:
-    """What the model asks of every scene.
+    """What the model asks of every scene."""
 
-    Attributes:
-        max_boxes (Optional[int]): Most boxes of a training scene.
-        min_points (int): Fewest points of a scan.
-        needs_regions (bool): Whether every scan must have a region file.
-        region_column (Optional[int]): Where the model reads region ids.
-    """
-
-    max_boxes: Optional[int] = None
-    min_points: int = 1
-    needs_regions: bool = False
-    region_column: Optional[int] = None
+    max_boxes: Optional[int] = None  # Most boxes of a training scene
+    min_points: int = 1  # Fewest points of a scan
+    needs_regions: bool = False  # Whether every scan must have a region file
+    region_column: Optional[int] = None  # Where the model reads region ids
 
 
 def check_datasets(
     datasets: Iterable[Dict[str, Any]], limits: SceneLimits = SceneLimits()
 ) -> None:
-    """Check every dataset of a config.
+    """Check every dataset of a config, also inside wrappers.
 
-    Args:
-        datasets (Iterable[Dict[str, Any]]): Dataset settings; wrappers such as
-            ``RepeatDataset`` are looked into. Remote data and datasets that
-            are not mmdet3d infos are left out.
-        limits (SceneLimits): What the model asks of every scene.
-
-    Raises:
-        FileNotFoundError: If the data root, an annotation file or a file
-            that it names is missing.
-        ValueError: If a file has the wrong form or size, a class is unknown,
-            a box has no size, there are no boxes, or a scene is beyond the
-            limits.
+    Remote data and datasets that are not mmdet3d infos are left out.
     """
     for wrapped in datasets:
         for dataset in find_leaf_datasets(wrapped):
@@ -72,14 +52,7 @@ def check_datasets(
 
 
 def find_leaf_datasets(dataset: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
-    """The datasets inside wrappers.
-
-    Args:
-        dataset (Dict[str, Any]): Settings of a dataset or a wrapper.
-
-    Yields:
-        Dict[str, Any]: Settings of a dataset.
-    """
+    """Settings of the datasets inside wrappers."""
     inner = [dataset.get('dataset'), *(dataset.get('datasets') or ())]
     inner = [part for part in inner if isinstance(part, dict)]
     if dataset and not inner:
@@ -88,21 +61,8 @@ def find_leaf_datasets(dataset: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
         yield from find_leaf_datasets(part)
 
 
-def annotation_files(dataset: Dict[str, Any]) -> List[str]:
-    """Annotation files of a dataset; S3DIS has one for each area."""
-    names = dataset.get('ann_files') or dataset.get('ann_file') or []
-    return [names] if isinstance(names, str) else list(names)
-
-
 def check_frame_loader(loader: Dict[str, Any]) -> None:
-    """Refuse a training loader that would repeat one epoch's points.
-
-    Args:
-        loader (Dict[str, Any]): Settings, e.g. ``train_dataloader``.
-
-    Raises:
-        ValueError: When the sampler does not tell frames the epoch.
-    """
+    """Refuse a training loader that would repeat one epoch's points."""
     kind = (loader.get('sampler') or {}).get('type')
     for dataset in find_leaf_datasets(loader.get('dataset') or {}):
         if (dataset.get('type') in _FRAME_DATASETS
@@ -121,24 +81,26 @@ def _check_dataset(dataset: Dict[str, Any], limits: SceneLimits) -> None:
             f'{root} is remote: its files are not checked beforehand',
             logger='current')
         return
-    names = annotation_files(dataset)
+    # S3DIS has an annotation file for each area.
+    names = dataset.get('ann_files') or dataset.get('ann_file') or []
+    names = [names] if isinstance(names, str) else list(names)
     if root and not osp.isdir(root):
         command = command_for_root(root, names[0] if names else '')
-        raise FileNotFoundError(f'data root {root} is missing; make it with '
-                                f'{command}, or '
-                                'point to it with --cfg-options '
-                                'data_root=PATH')
-    if _dataset_class(dataset) is None or dataset['type'] in _FRAME_DATASETS:
+        raise FileNotFoundError(
+            f'data root {root} is missing; make it with {command}, or point '
+            'to it with --cfg-options data_root=PATH')
+    kind = str(dataset.get('type'))
+    known = DATASETS.get(kind)  # building reports an unknown one
+    if known is None or kind in _FRAME_DATASETS:
         return
-    _check_class_names(dataset)
-    for name in names:
-        path = osp.join(root, name)
+    _check_classes(dataset, getattr(known, 'METAINFO', {}), 'classes', kind)
+    for path in (osp.join(root, name) for name in names):
         if not path.endswith('.pkl'):
             continue
         infos = read_infos(path)
-        _check_classes_of_infos(dataset, infos, path)
         _check_files(dataset, infos['data_list'], path, limits)
-        if 'Seg' not in str(dataset['type']):
+        if 'Seg' not in kind:  # segmentation reads classes from the masks
+            _check_classes(dataset, infos['metainfo'], 'categories', path)
             check_boxes(infos['data_list'],
                         None if dataset.get('test_mode') else limits.max_boxes,
                         path)
@@ -153,7 +115,7 @@ def read_infos(path: str) -> Dict[str, Any]:
     try:
         infos = mmengine.load(path)
     except BROKEN_PICKLE as error:
-        raise UserError(f'{path} is truncated or no pickle file; make it '
+        raise UserError(f'{path} is truncated or not a pickle file; make it '
                         'again') from error
     if isinstance(infos, list):
         raise UserError(
@@ -162,47 +124,21 @@ def read_infos(path: str) -> Dict[str, Any]:
             f'--pkl-path {path}')
     if not isinstance(infos, dict) or not {'metainfo', 'data_list'
                                            } <= set(infos):
-        raise UserError(f'{path} has no metainfo and data_list, so it is no '
-                        'info file of mmdet3d 1.1 or later; make it with '
+        raise UserError(f'{path} has no metainfo and data_list, so it is not '
+                        'an info file of mmdet3d 1.1 or later; make it with '
                         f'{command_for_file(path)}')
     return infos
 
 
-def _check_class_names(dataset: Dict[str, Any]) -> None:
-    """Refuse classes that the dataset class does not have."""
-    known = getattr(_dataset_class(dataset), 'METAINFO', {}).get('classes')
-    if known:
-        _refuse_unknown(_classes(dataset), known, str(dataset.get('type')))
-
-
-def _check_classes_of_infos(dataset: Dict[str, Any], infos: Dict[str, Any],
-                            path: str) -> None:
-    """Refuse detection classes that the annotation file does not have.
-
-    Segmentation reads its classes from the masks.
-    """
-    known = infos['metainfo'].get('categories')
-    if known and 'Seg' not in str(dataset.get('type')):
-        _refuse_unknown(_classes(dataset), list(known), path)
-
-
-def _classes(dataset: Dict[str, Any]) -> Sequence[str]:
-    """Class names that the config asks for."""
-    return (dataset.get('metainfo') or {}).get('classes') or ()
-
-
-def _refuse_unknown(classes: Sequence[str], known: Sequence[str],
-                    where: str) -> None:
-    for name in classes:
-        if name not in known:
+def _check_classes(dataset: Dict[str, Any], metainfo: Dict[str, Any], key: str,
+                   where: str) -> None:
+    """Refuse classes of the config that its data do not have."""
+    known = list(metainfo.get(key) or ())
+    for name in (dataset.get('metainfo') or {}).get('classes') or ():
+        if known and name not in known:
             close = difflib.get_close_matches(name, known) or known
             raise UserError(f'class {name} of metainfo.classes is not one '
                             f'of {where}; it has {", ".join(close)}')
-
-
-def _dataset_class(dataset: Dict[str, Any]) -> Any:
-    """The registered class; None when unknown, which building reports."""
-    return DATASETS.get(str(dataset.get('type')))
 
 
 def check_boxes(data_list: List[Dict[str, Any]], max_boxes: Optional[int],
@@ -228,7 +164,7 @@ def check_boxes(data_list: List[Dict[str, Any]], max_boxes: Optional[int],
                     'which is not finite or has no size; fix or remove it')
     if data_list and total == 0:
         raise UserError(f'{path} holds no box, so there is nothing to train '
-                        'or evaluate on; choose a split with labelled scans')
+                        'or evaluate on; choose a split with labeled scans')
 
 
 def _check_files(dataset: Dict[str, Any], data_list: List[Dict[str, Any]],
@@ -249,12 +185,18 @@ def _check_files(dataset: Dict[str, Any], data_list: List[Dict[str, Any]],
         if steps.get('LoadAnnotations3D', {}).get(option)
     ]
     for info in data_list:
-        scan = osp.join(folders.get('pts', ''), _points_file(info, path))
+        name = info.get('lidar_points', {}).get('lidar_path')
+        if name is None:
+            raise UserError(
+                f'{path}: a scene names no lidar_points.lidar_path, so it is '
+                'not an info file of an indoor data set of mmdet3d 1.1 or '
+                'later; make it again')
+        scan = osp.join(folders.get('pts', ''), name)
         num_points = _count_points(scan, loader.get('load_dim', 6), path)
         if num_points < limits.min_points:
             raise UserError(
                 f'{scan} has {num_points} points, and the model makes '
-                f'{limits.min_points} tokens or neighbours of them; leave out '
+                f'{limits.min_points} tokens or neighbors of them; leave out '
                 'the scan or lower num_tokens')
         for key in masks:
             if f'{key}_path' in info:
@@ -276,18 +218,7 @@ def _check_region_column(loader: Dict[str, Any],
             f'model.backbone.region_column={column}')
 
 
-def _points_file(info: Dict[str, Any], path: str) -> str:
-    """Name of a scene's points."""
-    name = info.get('lidar_points', {}).get('lidar_path')
-    if name is None:
-        raise UserError(f'{path}: a scene names no lidar_points.lidar_path, '
-                        'so it is not an info file of an indoor data set of '
-                        'mmdet3d 1.1 or later; make it again')
-    return name
-
-
-def _check_regions(info: Dict[str, Any], scan: str, step: Optional[Dict[str,
-                                                                        Any]],
+def _check_regions(info: Dict[str, Any], scan: str, step: Optional[dict],
                    path: str, limits: SceneLimits) -> None:
     """Check a scan's region file, where LoadRegionIds looks for it."""
     name = info.get('pts_region_path')
@@ -316,7 +247,8 @@ def _folders(dataset: Dict[str, Any]) -> Dict[str, str]:
     """Folder of each kind of file, as the dataset class will join them."""
     prefixes = dataset.get('data_prefix')
     if prefixes is None:
-        parameters = inspect.signature(_dataset_class(dataset)).parameters
+        parameters = inspect.signature(DATASETS.get(
+            dataset['type'])).parameters
         prefixes = parameters['data_prefix'].default
     root = str(dataset.get('data_root') or '')
     return {key: osp.join(root, name) for key, name in prefixes.items()}
@@ -333,23 +265,23 @@ def _size(path: str, named_by: str) -> int:
 
 
 def _count_points(path: str, load_dim: int, named_by: str) -> int:
-    """Number of points of a ``.bin``, from its size."""
+    """Number of points of a ``.bin`` of float32, from its size."""
     size = _size(path, named_by)
-    if size == 0 or size % (load_dim * _FLOAT_BYTES):
+    if size == 0 or size % (load_dim * 4):
         raise UserError(
-            f'{path} has {size} bytes, not a whole number of points of '
+            f'{path} has {size} bytes, not a multiple of points of '
             f'{load_dim} float32 values: truncated, or load_dim is wrong')
-    return size // (load_dim * _FLOAT_BYTES)
+    return size // (load_dim * 4)
 
 
 def _check_mask(path: str, num_points: int, named_by: str) -> None:
     """Refuse a mask that does not have one int64 label per point."""
     size = _size(path, named_by)
-    if size != num_points * _LABEL_BYTES:
+    if size != num_points * 8:
         raise UserError(
             f'{path} has {size} bytes, but one int64 label for each of '
-            f'{num_points} points takes {num_points * _LABEL_BYTES}: '
-            'truncated, or of another scan; import the scan again')
+            f'{num_points} points takes {num_points * 8}: truncated, or of '
+            'another scan; import the scan again')
 
 
 def command_for_file(path: str) -> str:
@@ -363,15 +295,10 @@ def command_for_file(path: str) -> str:
 
 
 def command_for_root(root: str, name: str) -> str:
-    """The command that makes a data set.
+    """The command that makes a data set, or two where both are possible.
 
-    Args:
-        root (str): Its folder.
-        name (str): One of its annotation files, which tells its kind.
-
-    Returns:
-        str: A command, or two where both are possible, with words in
-        capitals for what only the user knows.
+    The name of an annotation file tells its kind; words in capitals stand for
+    what only the user knows.
     """
     out = shlex.quote(root)
     if name.startswith('sunrgbd'):

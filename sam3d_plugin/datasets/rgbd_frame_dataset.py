@@ -2,14 +2,18 @@
 from typing import (Any, Callable, Dict, Iterator, List, Optional, Sequence,
                     Tuple, Union)
 
+import torch
 from mmdet3d.registry import DATASETS
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
+from torch.utils.data import get_worker_info
 
 from ..store.errors import UserError
 from .frame_index import describe_skipped, index_frames, read_scan_names
 from .seeding import SampleKey, seeded
-from .transforms.load_rgbd_points import data_folder
+from .transforms.base import data_folder
+
+_MAX_WORKERS = 256
 
 
 @DATASETS.register_module()
@@ -27,17 +31,16 @@ class RGBDFrameDataset(BaseDataset):
     model that ask for them (see ``PointRunner``).
 
     Args:
-        data_root (str): The data set. Defaults to ''.
-        ann_file (str): List of scans (``.txt``) or annotation file
-            (``.pkl``); empty for all scans. Defaults to ''.
+        data_root (str): The data set.
+        ann_file (str): List of scans (``.txt``) or annotation file (``.pkl``);
+            empty for all scans.
         pipeline (Sequence[Union[dict, Callable]]): Transforms.
         min_regions (int): Frames with fewer regions are left out, where the
-            pipeline reads regions. Defaults to 1.
+            pipeline reads regions.
         indices (Union[int, Sequence[int], None]): Only these frames.
         test_mode (bool): Whether an unusable frame is an error instead of
-            being replaced by another. Defaults to False.
-        lazy_init (bool): Whether to list the frames at first use. Defaults to
-            False.
+            being replaced by another.
+        lazy_init (bool): Whether to list the frames at first use.
         backend_args (Optional[dict]): Arguments of the file backend; the
             transforms that load have their own.
     """
@@ -54,6 +57,9 @@ class RGBDFrameDataset(BaseDataset):
         self.min_regions = min_regions
         self.backend_args = backend_args
         self.skipped: Dict[str, str] = {}
+        # Shared with the workers of a loader, each of which counts for itself.
+        self._replaced = torch.zeros(_MAX_WORKERS + 1, dtype=torch.int64)
+        self._replaced.share_memory_()
         super().__init__(
             ann_file=ann_file,
             data_root=data_root,
@@ -64,15 +70,7 @@ class RGBDFrameDataset(BaseDataset):
             lazy_init=lazy_init)
 
     def load_data_list(self) -> List[dict]:
-        """List the frames.
-
-        Returns:
-            List[dict]: ``scan`` and ``frame`` of each.
-
-        Raises:
-            StoreError: See :func:`index_frames`.
-            ValueError: When no step of the pipeline reads frames.
-        """
+        """``scan`` and ``frame`` of each frame; see :func:`index_frames`."""
         stores = self._stores()
         if 'posed_images' not in dict(stores):
             raise UserError('the pipeline of RGBDFrameDataset reads no '
@@ -107,25 +105,24 @@ class RGBDFrameDataset(BaseDataset):
                 for kind, folder in getattr(step, 'stores', ())]
 
     def get_data_info(self, idx: int) -> dict:
-        """What the pipeline starts from.
-
-        Args:
-            idx (int): Of the frame.
-
-        Returns:
-            dict: ``data_root``, ``scan``, ``frame`` and ``sample_idx``.
-        """
+        """``data_root``, ``scan``, ``frame`` and ``sample_idx`` of a frame."""
         return dict(super().get_data_info(idx), data_root=self.data_root)
 
+    def prepare_data(self, idx: int) -> Any:
+        """What the pipeline makes of a frame; None is counted."""
+        data = super().prepare_data(idx)
+        if data is None:
+            worker = get_worker_info()
+            self._replaced[worker.id % _MAX_WORKERS if worker else -1] += 1
+        return data
+
+    @property
+    def num_replaced(self) -> int:
+        """Unusable samples that others replaced so far, in all workers."""
+        return int(self._replaced.sum())
+
     def __getitem__(self, idx: Union[int, SampleKey]) -> dict:
-        """One sample.
-
-        Args:
-            idx (Union[int, SampleKey]): A key, or the index of a frame.
-
-        Returns:
-            dict: What the pipeline packs.
-        """
+        """What the pipeline packs of a key, or of the index of a frame."""
         key = idx if isinstance(idx, SampleKey) else SampleKey(int(idx))
         with seeded(key):
             return super().__getitem__(key.idx)

@@ -1,4 +1,4 @@
-"""The order of samples, from which a run can be taken up anywhere."""
+"""Sampler whose order can be resumed anywhere."""
 from typing import Iterator, Optional, Sized
 
 import numpy as np
@@ -22,8 +22,7 @@ class SeededSampler(DefaultSampler):
 
     Args:
         dataset (Sized): The samples.
-        shuffle (bool): Whether each epoch has an order of its own. Defaults
-            to True.
+        shuffle (bool): Whether each epoch has an order of its own.
         seed (Optional[int]): Of the order; None draws one.
     """
 
@@ -38,11 +37,7 @@ class SeededSampler(DefaultSampler):
         self.total_size = self.num_samples * self.world_size
 
     def __iter__(self) -> Iterator[SampleKey]:
-        """The samples of this process in this epoch.
-
-        Yields:
-            SampleKey: What the dataset is asked for.
-        """
+        """The samples of this process in this epoch."""
         order = np.arange(len(self.dataset))
         if self.shuffle:
             order = np.random.default_rng([self.seed,
@@ -55,10 +50,7 @@ class SeededSampler(DefaultSampler):
     def skip(self, num_samples: int) -> None:
         """Leave out the first samples of the next pass, without reading them.
 
-        For a run that is resumed in the middle of an epoch.
-
-        Args:
-            num_samples (int): Samples that this process has seen already;
-                the length stays that of a whole pass.
+        For a run that is resumed in the middle of an epoch; the length stays
+        that of a complete pass.
         """
         self._num_skipped = num_samples

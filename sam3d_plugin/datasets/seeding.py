@@ -1,4 +1,4 @@
-"""Random numbers of a sample that depend on nothing but its identity."""
+"""Random numbers that depend on nothing but the sample."""
 import random
 from contextlib import contextmanager
 from typing import Iterator, NamedTuple
@@ -10,30 +10,18 @@ from ..ops.random_state import keep_random_state
 
 
 class SampleKey(NamedTuple):
-    """Which sample of a run: what :class:`SeededSampler` asks a dataset for.
-
-    Attributes:
-        idx (int): Of the frame in the dataset.
-        epoch (int): Of the run, from 0.
-        seed (int): Of the run.
-    """
-    idx: int
-    epoch: int = 0
-    seed: int = 0
+    """The sample of a run that :class:`SeededSampler` asks a dataset for."""
+    idx: int  # Of the frame in the dataset
+    epoch: int = 0  # Of the run, from 0
+    seed: int = 0  # Of the run
 
 
 @contextmanager
 def seeded(key: SampleKey) -> Iterator[None]:
-    """Seed numpy, random and torch (CPU) for one sample, then put them back.
+    """Seed numpy, random and torch (CPU) for one sample, then restore them.
 
     Whatever a pipeline draws, mmdet3d's own transforms included, is then the
     same in any worker, in any order, before and after a resume.
-
-    Args:
-        key (SampleKey): The sample.
-
-    Yields:
-        None: While the sample is made.
     """
     words = np.random.SeedSequence(list(key)).generate_state(12)
     with keep_random_state():

@@ -1,4 +1,4 @@
-"""Running: importing this package registers runner, loop and hooks."""
+"""Importing this package registers runner, loops and hooks."""
 from ..libraries import prepare_libraries
 from .amp import CPUAmpOptimWrapper
 from .hooks import (CollapseAlarmHook, MaskRatioScheduleHook, RunSummaryHook,

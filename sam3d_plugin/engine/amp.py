@@ -17,25 +17,13 @@ class CPUAmpOptimWrapper(OptimWrapper):
     """
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Load the optimizer's state.
-
-        Args:
-            state_dict (dict): May come from a run on a GPU; the state of its
-                loss scaler is left out.
-        """
+        """Load the optimizer's state, without a GPU's loss scaler."""
         state_dict.pop('loss_scaler', None)
         super().load_state_dict(state_dict)
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Run the forward pass in bfloat16 where that is safe.
-
-        Args:
-            model (nn.Module): The model in training.
-
-        Yields:
-            None: Inside autocast.
-        """
+        """Run the forward pass in bfloat16 where that is safe."""
         with super().optim_context(model):
             with torch.autocast('cpu', dtype=torch.bfloat16):
                 yield

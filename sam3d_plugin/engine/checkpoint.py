@@ -1,4 +1,4 @@
-"""Checkpoints of a run: written whole, and found again after a kill."""
+"""Checkpoints that a kill can neither damage nor hide."""
 import os
 import re
 from pathlib import Path
@@ -14,21 +14,15 @@ RESUMABLE = {'meta', 'state_dict', 'message_hub'}
 
 
 def temporary_name(filename: str) -> str:
-    """Name under which a checkpoint is written until it is whole."""
+    """Name under which a checkpoint is written until it is complete."""
     return _TEMPORARY.format(filename)
 
 
 def publish(directory: str, filename: str) -> None:
     """Give a checkpoint its name once its bytes are on the disk.
 
-    Args:
-        directory (str): Folder of the checkpoint.
-        filename (str): Its final name; it was written under
-            :func:`temporary_name`.
-
-    Raises:
-        CheckpointError: If the file cannot be read back, so that a run could
-            not resume from it.
+    It was written under :func:`temporary_name`, and must be readable, so that
+    a run can resume from it.
     """
     temporary = Path(directory, temporary_name(filename))
     with open(temporary, 'rb') as file:
@@ -41,14 +35,8 @@ def find_newest_checkpoint(work_dir: Union[str, Path]) -> Optional[str]:
     """The newest checkpoint of a work directory that a run can resume from.
 
     The file ``last_checkpoint`` is only a hint, since a kill can leave it
-    behind or half written: every candidate is read, newest first, and
-    skipped with a line in the log when it is not whole.
-
-    Args:
-        work_dir (Union[str, Path]): The work directory.
-
-    Returns:
-        Optional[str]: Path of the checkpoint, None when there is none.
+    behind or half written: every candidate is read, newest first, and skipped
+    with a line in the log when it is incomplete.
     """
     for path in _candidates(Path(work_dir)):
         try:

@@ -1,4 +1,4 @@
-"""Whether the parts of a run belong together."""
+"""Checks that checkpoint, model and data belong together."""
 from typing import Any, Dict, Optional, Tuple
 
 from ..datasets.preflight import find_leaf_datasets
@@ -10,14 +10,7 @@ from .export import settings_of
 def check_checkpoint(checkpoint: str, model: Dict[str, Any]) -> None:
     """Refuse a file with the weights of another detector.
 
-    Args:
-        checkpoint (str): File or address; addresses are not looked into.
-        model (Dict[str, Any]): Model settings of the config.
-
-    Raises:
-        CheckpointError: When the file is broken.
-        FileNotFoundError: When it is missing.
-        ValueError: When it is another detector's.
+    Addresses are not read; a broken or missing file is an error.
     """
     if '://' not in checkpoint:
         trained = settings_of(read_checkpoint(checkpoint)).get('model')
@@ -28,14 +21,8 @@ def check_same_detector(trained: Dict[str, Any], model: Dict[str, Any],
                         checkpoint: str) -> None:
     """Refuse the weights of another detector, before hundreds of names.
 
-    Args:
-        trained (Dict[str, Any]): Model settings that the checkpoint holds;
-            without any, loading alone will tell.
-        model (Dict[str, Any]): Model settings of the config.
-        checkpoint (str): Its file, for the message.
-
-    Raises:
-        ValueError: When type, head or number of classes differ.
+    ``trained`` are the model settings that the checkpoint holds; without any,
+    loading alone will tell.
     """
     if not trained:
         return
@@ -51,12 +38,6 @@ def check_query_count(model: Dict[str, Any]) -> None:
     """Refuse a detector with more queries than tokens to take them from.
 
     VoteNet is not one: it repeats votes, and its NMS drops the doubles.
-
-    Args:
-        model (Dict[str, Any]): Model settings of the config.
-
-    Raises:
-        ValueError: It names the settings that disagree.
     """
     tokenizer = (model.get('backbone') or {}).get('tokenizer') or {}
     tokens = tokenizer.get('num_tokens')
@@ -71,15 +52,7 @@ def check_query_count(model: Dict[str, Any]) -> None:
 
 
 def check_class_count(model: Dict[str, Any], dataset: Dict[str, Any]) -> None:
-    """Refuse a head with fewer classes than its data set names.
-
-    Args:
-        model (Dict[str, Any]): Model settings of the config.
-        dataset (Dict[str, Any]): Data set of the config, maybe wrapped.
-
-    Raises:
-        ValueError: It names both counts.
-    """
+    """Refuse a head with fewer classes than its data set names."""
     leaf = next(find_leaf_datasets(dataset), {})
     classes = (leaf.get('metainfo') or {}).get('classes') or ()
     head = model.get('bbox_head') or model.get('decode_head') or {}

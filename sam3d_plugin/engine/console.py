@@ -1,4 +1,4 @@
-"""What of the log the console shows."""
+"""Console log filter."""
 import logging
 import os
 import sys
@@ -66,14 +66,7 @@ class ConsoleFormatter(MMFormatter):
 
 
 def shorten_losses(line: str) -> str:
-    """Cut a training line of mmengine after its total loss.
-
-    Args:
-        line (str): One line of a log.
-
-    Returns:
-        str: As given, when there are few losses or it is another line.
-    """
+    """Cut a training line of mmengine with many losses after the total."""
     head, total, rest = line.partition('  loss: ')
     value, *parts = rest.split('  ')
     if '(train)' not in head or len(parts) <= _MAX_LOSSES:
@@ -85,7 +78,7 @@ def shorten_losses(line: str) -> str:
 def warnings_in_log_file() -> Iterator[None]:
     """Send the libraries' warnings to the log file of the run.
 
-    There is no such file yet while packages are imported: their warnings are
+    The file does not exist while packages are imported: their warnings are
     about versions that are pinned, and dropped.
     """
     quieten(MMLogger.get_current_instance())
@@ -120,11 +113,7 @@ def without_shell_messages() -> Iterator[None]:
 
 
 def quieten(logger: logging.Logger) -> None:
-    """Put filter and formatter on the logger's console, once.
-
-    Args:
-        logger (logging.Logger): The run's logger.
-    """
+    """Put filter and formatter on the logger's console, once."""
     for handler in logger.handlers:
         if isinstance(handler, logging.FileHandler):
             continue

@@ -1,4 +1,4 @@
-"""Several processes without a GPU.
+"""Distributed training without a GPU.
 
 mmengine's ``init_dist`` selects a CUDA device whatever the backend is. On a
 machine without one the process group is therefore made here, before mmengine
@@ -25,29 +25,14 @@ _NEEDED = ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
 
 
 def init_gloo(launcher: str, timeout: Optional[float] = None) -> None:
-    """Join the process group of the launcher with gloo, on the CPU.
-
-    Args:
-        launcher (str): ``'pytorch'``, ``'mpi'`` or ``'slurm'``.
-        timeout (Optional[float]): Seconds to wait for the others.
-
-    Raises:
-        ValueError: If the launcher's variables are not set.
-    """
+    """Join the process group of the launcher with gloo, on the CPU."""
     export_ranks(launcher)
     dist.init_process_group(
         'gloo', timeout=timedelta(seconds=timeout) if timeout else None)
 
 
 def export_ranks(launcher: str) -> None:
-    """Give the ranks the names that torch reads.
-
-    Args:
-        launcher (str): ``'pytorch'``, ``'mpi'`` or ``'slurm'``.
-
-    Raises:
-        ValueError: If the launcher did not set its variables.
-    """
+    """Give the ranks of the launcher the names that torch reads."""
     for name, source in _SOURCES[launcher].items():
         if source in os.environ:
             os.environ[name] = os.environ[source]
@@ -74,11 +59,7 @@ def _first_slurm_host() -> str:
 
 
 def check_gpu_count() -> None:
-    """Refuse more processes on this machine than it has GPUs.
-
-    Raises:
-        ValueError: If a process would find no GPU of its own.
-    """
+    """Refuse more processes on this machine than it has GPUs."""
     local = int(os.environ.get('LOCAL_RANK', 0))
     if local >= torch.cuda.device_count():
         raise UserError(

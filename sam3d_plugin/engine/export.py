@@ -1,4 +1,4 @@
-"""The encoder of a pre-training, alone, with what it was made of."""
+"""Export of a pre-trained encoder with its metadata."""
 import ast
 from pathlib import Path
 from typing import Any, Dict, Tuple
@@ -23,23 +23,9 @@ _SETTINGS = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
 
 
 def export_backbone(source: str, out: str, seed: int = 0) -> Dict[str, Any]:
-    """Write embedding and encoder with their metadata.
+    """Write embedding and encoder, and return the metadata with them.
 
-    Args:
-        source (str): Checkpoint that tools/train.py wrote, or a config
-            (``.py``), whose encoder is then fresh.
-        out (str): File to write, for the weights-only reader.
-        seed (int): Of a fresh encoder. Defaults to 0.
-
-    Returns:
-        Dict[str, Any]: The metadata: ``method``, ``data``, ``tokenizer``,
-        ``embedding``, ``encoder``, ``config_hash``, ``source``,
-        ``frames_seen``.
-
-    Raises:
-        FileNotFoundError: If the source is missing.
-        CheckpointError: If it is not a pre-training, or lacks a tensor of the
-            encoder.
+    See :func:`read_encoder`; the file is for the weights-only reader.
     """
     state, meta = read_encoder(source, seed)
     with atomic_write(out, 'wb') as file:
@@ -51,20 +37,12 @@ def read_encoder(source: str,
                  seed: int = 0) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
     """Read embedding and encoder from whatever holds them.
 
-    Args:
-        source (str): Checkpoint that tools/train.py wrote, a file of
-            :func:`export_backbone`, or a config (``.py``), whose encoder is
-            then fresh.
-        seed (int): Of a fresh encoder. Defaults to 0.
-
-    Returns:
-        Tuple[Dict[str, Tensor], Dict[str, Any]]: Tensors under
-        ``embedding.`` and ``encoder.``, and the metadata of
-        :func:`export_backbone`.
-
-    Raises:
-        FileNotFoundError: If the source is missing.
-        CheckpointError: If it holds no such encoder, or not all of it.
+    ``source`` is a checkpoint that tools/train.py wrote, a file of
+    :func:`export_backbone`, or a config (``.py``), whose encoder is then
+    fresh. Returns tensors under ``embedding.`` and ``encoder.``, and metadata:
+    ``method``, ``data``, ``tokenizer``, ``embedding``, ``encoder``,
+    ``config_hash``, ``source``, ``frames_seen``. A source that lacks a part is
+    a ``CheckpointError``.
     """
     if source.endswith('.py'):
         make_projects_importable()
@@ -72,101 +50,64 @@ def read_encoder(source: str,
     checkpoint = read_checkpoint(source)
     full = without_backbone_prefix(extract_state_dict(checkpoint, source))
     meta = checkpoint.get('meta') or {}
-    if all(key in meta for key in ('method', 'tokenizer', *PARTS)):
-        return _state_of(_build_parts(dict(model=meta), source), full,
-                         source), meta
-    settings = settings_of(checkpoint)
+    is_exported = all(key in meta for key in ('method', 'tokenizer', *PARTS))
+    settings = dict(model=meta) if is_exported else settings_of(checkpoint)
     if not settings:
         raise CheckpointError(
             f'{source} does not say what it was made of (meta.cfg); '
             'export a checkpoint that tools/train.py wrote')
-    state = _state_of(_build_parts(settings, source), full, source)
-    return state, _described(settings, source, int(full.get('frames_seen', 0)))
+    parts = _build_parts(settings, source)
+    load_encoder(parts, full, source=source)
+    if not is_exported:
+        meta = _describe(settings, source, int(full.get('frames_seen', 0)))
+    return dict(parts.state_dict()), meta
 
 
 def fresh_encoder(settings: Dict[str, Any],
                   source: str,
                   seed: int = 0) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
-    """Make an encoder that has learnt nothing.
-
-    Args:
-        settings (Dict[str, Any]): The whole configuration.
-        source (str): Its file.
-        seed (int): Of the weights. Defaults to 0.
-
-    Returns:
-        Tuple[Dict[str, Tensor], Dict[str, Any]]: See :func:`read_encoder`.
-
-    Raises:
-        CheckpointError: If it is not a pre-training.
-    """
-    state = _fresh_state(settings, source, seed)
-    return state, _described(settings, source, 0)
+    """An untrained encoder of a configuration; see :func:`read_encoder`."""
+    with seeded(seed):
+        parts = _build_parts(settings, source)
+        for part in parts.values():
+            initialize: Any = part.init_weights
+            initialize()
+    return dict(parts.state_dict()), _describe(settings, source, 0)
 
 
-def _described(settings: Dict[str, Any], source: str,
-               frames_seen: int) -> Dict[str, Any]:
-    """Metadata with where it came from."""
-    meta = describe(settings)
-    meta.update(source=Path(source).name, frames_seen=frames_seen)
-    return meta
-
-
-def describe(settings: Dict[str, Any]) -> Dict[str, Any]:
-    """What users of an encoder must know, as plain values.
-
-    Args:
-        settings (Dict[str, Any]): The whole configuration.
-
-    Returns:
-        Dict[str, Any]: Metadata of :func:`export_backbone`.
-    """
+def _describe(settings: Dict[str, Any], source: str,
+              frames_seen: int) -> Dict[str, Any]:
+    """Plain metadata that users of an encoder must know."""
     model = settings['model']
     dataset = settings.get('train_dataloader', {}).get('dataset', {})
     return dict(
         method=model['type'],
         data=f'{dataset.get("data_root", "")} {dataset.get("ann_file", "")}',
         config_hash=settings_digest(settings, _SETTINGS),
+        source=Path(source).name,
+        frames_seen=frames_seen,
         **{key: encoder_settings(model)[key]
            for key in ('tokenizer', *PARTS)})
 
 
 def encoder_settings(model: Dict[str, Any]) -> Dict[str, Any]:
-    """Where the settings of a pre-training hold those of its encoder.
+    """The part of a model's settings that holds those of its encoder.
 
-    Args:
-        model (Dict[str, Any]): The model's settings, today's or those of a
-            file that is older than ``TokenEncoder``.
-
-    Returns:
-        Dict[str, Any]: With ``tokenizer``, ``embedding`` and ``encoder`` if
-        the model is a pre-training on tokens.
+    Files that are older than ``TokenEncoder`` have them in the model itself.
     """
     backbone = model.get('backbone') or {}
     return backbone if backbone.get('type') == 'TokenEncoder' else model
 
 
 def settings_of(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
-    """The config that a checkpoint was made with.
-
-    Args:
-        checkpoint (Dict[str, Any]): Content of the file.
-
-    Returns:
-        Dict[str, Any]: See :func:`parse_settings`; empty for a checkpoint
-        that mmengine did not write.
-    """
+    """The config of a checkpoint; empty if mmengine did not write it."""
     return parse_settings((checkpoint.get('meta') or {}).get('cfg') or '')
 
 
 def parse_settings(text: str) -> Dict[str, Any]:
     """Read the config that mmengine put into a checkpoint, running nothing.
 
-    Args:
-        text (str): Assignments of literals and of ``dict(...)``.
-
-    Returns:
-        Dict[str, Any]: Values by name; other values than literals are skipped.
+    Values that are not literals or ``dict(...)`` are skipped.
     """
     settings: Dict[str, Any] = {}
     for node in ast.parse(text).body:
@@ -187,21 +128,3 @@ def _build_parts(settings: Dict[str, Any], source: str) -> nn.ModuleDict:
         raise CheckpointError(f'{source} is not a pre-training on tokens: its '
                               f'model has no {missing[0]}')
     return nn.ModuleDict({key: MODELS.build(model[key]) for key in PARTS})
-
-
-def _state_of(parts: nn.ModuleDict, state: Dict[str, Tensor],
-              source: str) -> Dict[str, Tensor]:
-    """The parts' tensors out of a whole model's, none missing."""
-    load_encoder(parts, state, source=source)
-    return dict(parts.state_dict())
-
-
-def _fresh_state(settings: Dict[str, Any], source: str,
-                 seed: int) -> Dict[str, Tensor]:
-    """Tensors of an encoder that has not been trained."""
-    with seeded(seed):
-        parts = _build_parts(settings, source)
-        for part in parts.values():
-            initialize: Any = part.init_weights
-            initialize()
-    return dict(parts.state_dict())

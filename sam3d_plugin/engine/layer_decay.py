@@ -1,4 +1,4 @@
-"""Learning rates that fall from the last block of an encoder to its first."""
+"""Layer-wise learning rate decay for encoders."""
 from typing import Any, Dict, List
 
 from mmdet3d.registry import OPTIM_WRAPPER_CONSTRUCTORS
@@ -38,14 +38,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                    module: nn.Module,
                    prefix: str = '',
                    **kwargs: Any) -> None:
-        """Add a group for every parameter of a module.
-
-        Args:
-            params (List[dict]): The groups, to which these are added.
-            module (nn.Module): The model, or a part of it.
-            prefix (str): Name of the part. Defaults to ''.
-            **kwargs (Any): What the parent hands to itself.
-        """
+        """Add a group for every parameter of a module."""
         super().add_params(params, module, prefix=prefix, **kwargs)
         if prefix:  # a part: the call for the whole model goes on
             return
@@ -65,18 +58,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 
 def decay_powers(model: nn.Module) -> Dict[int, int]:
-    """How often the decay is applied to the parameters of encoders.
-
-    Args:
-        model (nn.Module): A detector or segmentor.
-
-    Returns:
-        Dict[int, int]: By the id of a parameter; without those that it is not
-        applied to.
-
-    Raises:
-        ValueError: When there is no encoder with blocks.
-    """
+    """How often the decay is applied to encoders' parameters, by their id."""
     powers: Dict[int, int] = {}
     for backbone in model.modules():
         if not isinstance(backbone, PointTokenBackbone):

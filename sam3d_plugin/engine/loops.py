@@ -1,4 +1,4 @@
-"""Loops whose training is the same resumed and validated or not."""
+"""Loops that resume exactly and validate without side effects."""
 import math
 from typing import Dict, Optional, Union
 
@@ -23,8 +23,8 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         dataloader (Union[DataLoader, dict]): Of the training.
         max_epochs (Optional[int]): Epochs to train.
         max_iters (Optional[int]): Steps to train, instead of ``max_epochs``.
-        val_begin (int): First epoch that is validated. Defaults to 1.
-        val_interval (int): Epochs between validations. Defaults to 1.
+        val_begin (int): First epoch that is validated.
+        val_interval (int): Epochs between validations.
 
     Raises:
         ValueError: Unless one of both lengths is given, and when there are
@@ -87,11 +87,7 @@ class IndependentValLoop(ValLoop):
     """
 
     def run(self) -> Dict[str, float]:
-        """Validate, then restore every generator that training draws from.
-
-        Returns:
-            Dict[str, float]: The metrics.
-        """
+        """Validate, then restore every generator that training draws from."""
         device = next(self.runner.model.parameters()).device
         with keep_random_state(device):
             return super().run()

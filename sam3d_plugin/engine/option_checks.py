@@ -1,4 +1,4 @@
-"""Whether a config has the settings that ``--cfg-options`` change.
+"""Checks of ``--cfg-options``.
 
 mmengine merges any key into a config, so a typing error would train with the
 old settings and say nothing.
@@ -53,20 +53,12 @@ _LOADER_SETTINGS = {'dataset', 'num_batch_per_epoch'}
 
 
 def check_options(cfg: Config, options: Dict[str, Any]) -> Dict[str, Any]:
-    """Refuse options that would change nothing, or to a value of another kind.
+    """Refuse options that change nothing, or to a value of another kind.
 
-    A key must be in the config, or be an argument of the component that it
-    is for; ``+key`` sets any other.
-
-    Args:
-        cfg (Config): The config, before the options are merged.
-        options (Dict[str, Any]): Values by dotted key.
-
-    Returns:
-        Dict[str, Any]: The options without the ``+`` of new keys.
-
-    Raises:
-        ValueError: It lists every such key, with the nearest known ones.
+    A key must be in the config before the options are merged, or be an
+    argument of the component that it is for; ``+key`` sets any other. The
+    error lists every wrong key, with the nearest known ones. Returns the
+    options without the ``+``.
     """
     problems = []
     settings = dict(cfg.items())
@@ -140,19 +132,14 @@ def _check_whole(node: Mapping, parts: List[str], value: Any) -> Optional[str]:
     kind = getattr(accepted.get(parts[-1]), 'annotation', None)
     if kind not in (int, Optional[int]):
         return None
-    return f'{".".join(parts)}={value} must be a whole number'
+    return f'{".".join(parts)}={value} must be an integer'
 
 
 def _accepted(node: Mapping, name: str) -> Optional[Dict[str, Any]]:
-    """Keys that a dict of the config may have, with their defaults.
+    """Keys that the dict under ``name`` may have, with their parameters.
 
-    Args:
-        node (Mapping): The dict.
-        name (str): Key under which it stands.
-
-    Returns:
-        Optional[Dict[str, Any]]: Parameter by name, None for a key without
-        one. None where only building it can tell.
+    A key without a parameter has None. None instead of a dict where only
+    building it can tell.
     """
     kinds = (node['type'], ) if 'type' in node else _DEFAULT_TYPES.get(
         name, ())
@@ -185,14 +172,7 @@ def _find_components(kind: Any) -> List[Any]:
 
 
 def arguments_of(component: Any) -> Dict[str, inspect.Parameter]:
-    """Arguments of a component and of the bases that it passes others to.
-
-    Args:
-        component (Any): Class or function.
-
-    Returns:
-        Dict[str, inspect.Parameter]: Parameter by name.
-    """
+    """Arguments of a component and of the bases that it passes others to."""
     found: Dict[str, inspect.Parameter] = {}
     is_class = inspect.isclass(component)
     functions = [

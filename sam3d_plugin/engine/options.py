@@ -1,4 +1,4 @@
-"""What the command lines' options do to a config."""
+"""Command-line options applied to a config."""
 import argparse
 import difflib
 import os
@@ -17,17 +17,7 @@ _WEIGHT_SUFFIXES = ('.pth', '.pt', '.ckpt', '.bin', '.tar', '.safetensors')
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Read the config and apply the options that both tools take.
-
-    Args:
-        args (argparse.Namespace): Parsed options.
-
-    Returns:
-        Config: With work directory, launcher and runner type.
-
-    Raises:
-        ValueError: If an option does not fit the config.
-    """
+    """The config with options, work directory, launcher and runner type."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
@@ -44,18 +34,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def read_config(filename: str, options: Dict[str, Any]) -> Config:
-    """Read a config and merge the options of the command line.
-
-    Args:
-        filename (str): The config file.
-        options (Dict[str, Any]): What ``--cfg-options`` said.
-
-    Returns:
-        Config: The config, with a changed data root moved everywhere.
-
-    Raises:
-        ValueError: If an option does not fit the config.
-    """
+    """The config with the options, a changed data root moved everywhere."""
     make_projects_importable()
     _check_config_file(Path(filename))
     cfg = Config.fromfile(filename)
@@ -92,15 +71,7 @@ def _check_config_file(path: Path) -> None:
 
 
 def set_teacher(cfg: Config, checkpoint: str) -> None:
-    """Put the checkpoint of stage 1 where stage 2 reads it, in place.
-
-    Args:
-        cfg (Config): Config of stage 2.
-        checkpoint (str): The file.
-
-    Raises:
-        ValueError: If the model has no teacher.
-    """
+    """Put the checkpoint of stage 1 where stage 2 reads it, in place."""
     targets: Any = cfg.model.get('target_generator') or {}
     if 'checkpoint' not in targets:
         raise UserError('the config has no teacher that --cfg-options '
@@ -124,13 +95,8 @@ def _data_roots(cfg: Config) -> List[str]:
 def move_data_root(node: Any, old: str, new: str) -> None:
     """Replace the data root wherever a config repeats it, in place.
 
-    Options are merged after the ``_base_`` files have been read, so the
-    copies of the variable in the datasets still hold the old path.
-
-    Args:
-        node (Any): Config, or a part of it.
-        old (str): The config's own data root.
-        new (str): The one to use.
+    Options are merged after the ``_base_`` files have been read, so the copies
+    of the variable in the datasets still hold the old path.
     """
     pairs = node.items() if hasattr(node, 'items') else enumerate(node)
     for key, value in list(pairs):
@@ -151,15 +117,7 @@ def _moved(value: str, old: str, new: str) -> str:
 
 
 def apply_train_options(cfg: Config, args: argparse.Namespace) -> None:
-    """Put the options of a training into its config.
-
-    Args:
-        cfg (Config): Changed in place.
-        args (argparse.Namespace): Parsed options of ``tools/train.py``.
-
-    Raises:
-        ValueError: If the config cannot take an option.
-    """
+    """Put the options of ``tools/train.py`` into its config, in place."""
     if args.amp:
         enable_amp(cfg)
     if args.sync_bn != 'none':
@@ -177,14 +135,7 @@ def apply_train_options(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def enable_amp(cfg: Config) -> None:
-    """Turn on mixed precision.
-
-    Args:
-        cfg (Config): Changed in place.
-
-    Raises:
-        ValueError: If the config has an optimizer wrapper of its own kind.
-    """
+    """Turn on mixed precision, in place."""
     wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise UserError('--amp works with OptimWrapper, and the config has '
@@ -194,14 +145,7 @@ def enable_amp(cfg: Config) -> None:
 
 
 def enable_tta(cfg: Config) -> None:
-    """Wrap model and pipeline for test-time augmentation.
-
-    Args:
-        cfg (Config): Changed in place.
-
-    Raises:
-        ValueError: If the config does not define it.
-    """
+    """Wrap model and pipeline for test-time augmentation, in place."""
     for key in ('tta_model', 'tta_pipeline'):
         if key not in cfg:
             raise UserError(f'--tta needs {key} in the config')

@@ -1,4 +1,4 @@
-"""Where ``projects`` is found, from any directory."""
+"""Import path of ``projects``, from any directory."""
 import sys
 from pathlib import Path
 

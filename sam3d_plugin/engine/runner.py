@@ -1,15 +1,14 @@
 """The runner of ``tools/train.py`` and ``tools/test.py``."""
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Union
+from typing import Any, Callable, Dict, Optional, Union
 
 import torch
 from mmdet3d.registry import MODELS, OPTIMIZERS, RUNNERS, TRANSFORMS
 from mmengine.dist import is_distributed, master_only
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
-from mmengine.model import (BaseTTAModel, is_model_wrapper,
-                            revert_sync_batchnorm)
+from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
@@ -23,6 +22,7 @@ from .checkpoint import (RESUMABLE, find_newest_checkpoint, publish,
                          temporary_name)
 from .console import file_only, quieten, without_shell_messages
 from .distributed import check_gpu_count, init_gloo
+from .hooks.feature_view import unwrapped
 
 
 @RUNNERS.register_module()
@@ -34,8 +34,8 @@ class PointRunner(Runner):
     - Checkpoints are read weights-only. A tensor that is missing or of
       another shape is an error unless the config's ``allow_missing`` (names,
       prefixes or shell patterns) names it; resuming allows none.
-    - Checkpoints are written under another name and renamed when whole;
-      resuming takes the newest whole one.
+    - Checkpoints are written under another name and renamed when complete;
+      resuming takes the newest complete one.
     - The console shows what matters; the log file has everything.
 
     All other arguments are mmengine's.
@@ -57,15 +57,11 @@ class PointRunner(Runner):
         """Set the seed; a run that resumes takes that of its checkpoint.
 
         Sampler and model have been built with another one then.
-
-        Args:
-            *args (Any): As in mmengine.
-            **kwargs (Any): As in mmengine.
         """
         super().set_randomness(*args, **kwargs)
         if not hasattr(self, 'model'):
             return
-        self._follow_seed(_unwrapped(self.model))
+        self._follow_seed(unwrapped(self.model))
         sampler: Any = getattr(self.train_dataloader, 'sampler', None)
         if hasattr(sampler, 'seed') and not kwargs.get('diff_rank_seed'):
             sampler.seed = self.seed
@@ -98,7 +94,7 @@ class PointRunner(Runner):
             return super().wrap_model(model_wrapper_cfg, model)
         if self.cfg.pop('sync_bn', None) or _has_sync_batchnorm(model):
             self.logger.info('SyncBatchNorm needs a GPU: each process '
-                             'normalises with plain BatchNorm')
+                             'normalizes with plain BatchNorm')
             model = revert_sync_batchnorm(model)
         wrapper = dict(
             broadcast_buffers=False,
@@ -132,22 +128,13 @@ class PointRunner(Runner):
         """Build the loop; one that never trains or validates is refused.
 
         Modules with a method ``use_metainfo`` get that of the training data.
-
-        Args:
-            loop (Any): As in mmengine.
-
-        Returns:
-            BaseLoop: The loop.
-
-        Raises:
-            ValueError: If a length or an interval is not a whole number >= 1.
         """
         built = super().build_train_loop(loop)
         for name in ('max_epochs', 'max_iters', 'val_interval'):
             value = getattr(built, name, 1)
             if value < 1 or value != int(value):
-                raise UserError(f'train_cfg.{name} is {value}; it must be a '
-                                'whole number >= 1')
+                raise UserError(f'train_cfg.{name} is {value}; it must be an '
+                                'integer >= 1')
         dataset = built.dataloader.dataset
         hand_over_metainfo(self.model, getattr(dataset, 'metainfo', {}))
         return built
@@ -184,7 +171,7 @@ class PointRunner(Runner):
             TRANSFORMS.build(step)
 
     def load_or_resume(self) -> None:
-        """Load or resume; automatic resuming takes what is whole."""
+        """Load or resume; automatic resuming takes what is complete."""
         if self._resume and self._load_from is None and not self._has_loaded:
             self._load_from = find_newest_checkpoint(self.work_dir)
             self._resume = self._load_from is not None
@@ -201,19 +188,7 @@ class PointRunner(Runner):
             self,
             filename: str,
             map_location: Union[str, Callable] = 'cpu') -> Dict[str, Any]:
-        """Load the whole model from a checkpoint, strictly.
-
-        Args:
-            filename (str): File or address.
-            map_location (Union[str, Callable]): As in :func:`torch.load`.
-
-        Returns:
-            Dict[str, Any]: Content of the checkpoint.
-
-        Raises:
-            CheckpointError: If the file cannot be used or a tensor of the
-                model is missing or mis-shaped.
-        """
+        """Load the complete model from a checkpoint, strictly."""
         checkpoint = read_checkpoint(filename, map_location)
         if self._resume and not RESUMABLE <= set(checkpoint):
             raise CheckpointError(
@@ -222,24 +197,18 @@ class PointRunner(Runner):
         checkpoint['state_dict'] = extract_state_dict(checkpoint, filename)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         self.load_report = load_encoder(
-            _unwrapped(self.model),
+            unwrapped(self.model),
             checkpoint['state_dict'],
-            allow_missing=self._allow_missing(),
+            allow_missing=() if self._resume else self.cfg.get(
+                'allow_missing', ()),
             source=filename)
-        self._log_unexpected(self.load_report)
+        unused = self.load_report.unexpected
+        if unused:
+            self.logger.info(f'{filename}: not used by the model: '
+                             f'{self.load_report.unexpected_summary()}')
+            self.logger.info('\n'.join(unused), **file_only())
         self._has_loaded = True
         return checkpoint
-
-    def _allow_missing(self) -> List[str]:
-        """Patterns of tensors that may start from their initialisation."""
-        return [] if self._resume else list(self.cfg.get('allow_missing', []))
-
-    def _log_unexpected(self, report: LoadReport) -> None:
-        """List what of the file the model does not use."""
-        if report.unexpected:
-            self.logger.info(f'{report.source}: not used by the model: '
-                             f'{report.unexpected_summary()}')
-            self.logger.info('\n'.join(report.unexpected), **file_only())
 
     @master_only
     def save_checkpoint(self,
@@ -247,17 +216,7 @@ class PointRunner(Runner):
                         filename: str,
                         file_client_args: Optional[dict] = None,
                         **kwargs: Any) -> None:
-        """Save a checkpoint that is whole or absent.
-
-        Args:
-            out_dir (str): Folder or address.
-            filename (str): Name of the file.
-            file_client_args (Optional[dict]): As in mmengine.
-            **kwargs (Any): As in mmengine.
-
-        Raises:
-            OSError: If the disk is full or read-only; the file is named.
-        """
+        """Save a checkpoint that is complete or absent."""
         if '://' in str(out_dir) or file_client_args is not None:
             super().save_checkpoint(out_dir, filename, file_client_args,
                                     **kwargs)
@@ -273,24 +232,11 @@ class PointRunner(Runner):
 
 
 def hand_over_metainfo(model: nn.Module, metainfo: dict) -> None:
-    """Tell modules with a method ``use_metainfo`` what they train on.
-
-    Args:
-        model (nn.Module): The model.
-        metainfo (dict): Of the training data.
-    """
+    """Tell modules with a method ``use_metainfo`` what they train on."""
     for module in model.modules():
         use: Any = getattr(module, 'use_metainfo', None)
         if use is not None:
             use(metainfo)
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    """The model inside wrappers for several processes or test-time views."""
-    unwrapped: Any = model
-    while is_model_wrapper(unwrapped) or isinstance(unwrapped, BaseTTAModel):
-        unwrapped = unwrapped.module
-    return unwrapped
 
 
 def _has_sync_batchnorm(model: nn.Module) -> bool:

@@ -25,15 +25,7 @@ class ScanVisualizer(Visualizer):
 
     @classmethod
     def get_instance(cls, name: str = 'scans', **kwargs: Any) -> Any:
-        """Return the visualizer of a name; ``browse_dataset.py`` has none.
-
-        Args:
-            name (str): Name of the instance.
-            **kwargs (Any): Arguments of the class.
-
-        Returns:
-            Any: The visualizer.
-        """
+        """Return the visualizer of a name; ``browse_dataset.py`` has none."""
         return super().get_instance(name, **kwargs)
 
     def add_datasample(self,
@@ -47,21 +39,11 @@ class ScanVisualizer(Visualizer):
                        pred_score_thr: float = 0.3,
                        step: int = 0,
                        **_: Any) -> None:
-        """Draw one scan into a file, or else into the logs of the run.
+        """Draw one scan into ``out_file``, or else into the logs of the run.
 
-        Args:
-            name (str): Title in the logs.
-            data_input (dict): ``points`` (N, 3 or more), metres, z up.
-            data_sample (Optional[Det3DDataSample]): Boxes or classes.
-            draw_gt (bool): Whether to draw true boxes or classes.
-            draw_pred (bool): Whether to draw predicted ones.
-            show (bool): Whether a window is asked for.
-            out_file (Optional[str]): Image file.
-            pred_score_thr (float): Lowest score drawn.
-            step (int): Step in the logs.
-
-        Raises:
-            ValueError: When a window is asked for.
+        True and predicted boxes or classes, of predictions those with a score
+        of ``pred_score_thr`` and more. ``show`` asks for a window, which is
+        refused.
         """
         if show:
             raise UserError('ScanVisualizer opens no window; pass --not-show '
@@ -113,17 +95,9 @@ def to_boxes(boxes: Any,
              labels: Any,
              classes: Sequence[str],
              scores: Optional[Tensor] = None) -> LabelledBoxes:
-    """Convert mmdet3d's boxes.
+    """mmdet3d's boxes by gravity center, on the CPU.
 
-    Args:
-        boxes (Any): M boxes.
-        labels (Any): (M,) class indices; boxes of other
-            indices are left out.
-        classes (Sequence[str]): Class names.
-        scores (Optional[Tensor]): (M,) scores.
-
-    Returns:
-        LabelledBoxes: Boxes by gravity centre, on the CPU.
+    Boxes whose label is not an index into ``classes`` are left out.
     """
     values = torch.cat([boxes.gravity_center, boxes.dims, boxes.yaw[:, None]],
                        dim=1).cpu().numpy()

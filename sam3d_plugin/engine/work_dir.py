@@ -23,16 +23,6 @@ def locked_work_dir(path: Union[str, Path]) -> Iterator[None]:
     """Make a work directory and keep other trainings out of it.
 
     Only the first process of a run takes the lock.
-
-    Args:
-        path (Union[str, Path]): The work directory.
-
-    Yields:
-        None: While the lock is held.
-
-    Raises:
-        OSError: If the directory cannot be made or written.
-        StoreError: If another training uses it.
     """
     if global_rank() != 0:
         yield

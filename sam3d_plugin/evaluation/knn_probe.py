@@ -22,14 +22,10 @@ _MAX_PAIRS = 1 << 26
 
 @dataclass(frozen=True)
 class NeighborSettings:
-    """Settings of the probe; the defaults are DINO's.
-
-    Attributes:
-        neighbors (int): Labeled tokens that vote; all where there are fewer.
-        temperature (Optional[float]): A vote counts exp(cosine similarity /
-            temperature); None counts every vote once.
-    """
-    neighbors: int = 20
+    """Settings of the probe; the defaults are DINO's."""
+    neighbors: int = 20  # Labeled tokens that vote; all where there are fewer
+    # A vote counts exp(cosine similarity / temperature); None counts every
+    # vote once
     temperature: Optional[float] = 0.07
 
     def __post_init__(self) -> None:
@@ -45,43 +41,23 @@ def probe(train: TokenFeatures, test: TokenFeatures, classes: Sequence[str],
     """Classify the test frames' points by the train frames' tokens.
 
     A point has the votes of its own token (``own``), or those of the three
-    nearest ones, interpolated (``three_nn``).
-
-    Args:
-        train (TokenFeatures): Frames whose tokens vote.
-        test (TokenFeatures): Frames that test them.
-        classes (Sequence[str]): Names of the K classes.
-        settings (NeighborSettings): How they vote.
-
-    Returns:
-        Dict[str, Dict[str, Any]]: Scores, in the form of the linear probe, by
-        read-out.
-
-    Raises:
-        ValueError: When no point of one of them is labeled.
+    nearest ones, interpolated (``three_nn``). Scores have the form of the
+    linear probe, by read-out.
     """
     linear_probe.check_labels(train, test)
     features, shares = labelled_tokens(train, len(classes))
     votes = token_votes(features, shares, test.features, settings)
-    results = {}
-    for read_out in linear_probe.READ_OUTS:
-        predictions = linear_probe.classify_points(votes, test, read_out)
-        matrix = linear_probe.confusion(test.labels, predictions, len(classes))
-        results[read_out] = linear_probe.scores(matrix, classes)
-    return results
+    return {
+        read_out: linear_probe.score_points(votes, test, read_out, classes)
+        for read_out in linear_probe.READ_OUTS
+    }
 
 
 def labelled_tokens(train: TokenFeatures,
                     num_classes: int) -> Tuple[Tensor, Tensor]:
-    """Tokens that can vote, and what for.
+    """Features (T, C) of tokens with labeled points, their classes (T, K).
 
-    Args:
-        train (TokenFeatures): The frames.
-        num_classes (int): K.
-
-    Returns:
-        Tuple[Tensor, Tensor]: (T, C) features of the tokens with a labeled
-        point, and (T, K) the share of each class among these points.
+    The classes are shares of these points, each row summing to 1.
     """
     counts = linear_probe.class_counts(train, num_classes)
     sums = counts.sum(1)
@@ -92,16 +68,9 @@ def labelled_tokens(train: TokenFeatures,
 
 def token_votes(features: Tensor, shares: Tensor, queries: Tensor,
                 settings: NeighborSettings) -> Tensor:
-    """Let the nearest tokens vote.
+    """Let the nearest tokens (T, C) vote for queries (Q, C) of others.
 
-    Args:
-        features (Tensor): (T, C) of the tokens that vote.
-        shares (Tensor): (T, K) their classes, each row summing to 1.
-        queries (Tensor): (Q, C) features of other tokens.
-        settings (NeighborSettings): How they vote.
-
-    Returns:
-        Tensor: (Q, K), each row summing to 1.
+    ``shares`` (T, K) are their classes; returns (Q, K), each row summing to 1.
     """
     bank = F.normalize(features, dim=1)
     count = min(settings.neighbors, len(bank))

@@ -18,35 +18,23 @@ READ_OUTS = ('own', 'three_nn')
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """Settings of the probe.
-
-    Attributes:
-        l2 (float): Weight of half the squared weights (not biases) beside
-            the mean cross entropy of a point.
-        max_iterations (int): Of L-BFGS.
-        points_per_frame (int): Points of each frame that train the
-            ``three_nn`` layer; the ``own`` layer trains on all.
-        seed (int): Which points these are.
-    """
+    """Settings of the probe."""
+    # Weight of half the squared weights (not biases) beside the mean cross
+    # entropy of a point
     l2: float = 1e-4
-    max_iterations: int = 100
+    max_iterations: int = 100  # Of L-BFGS
+    # Points of each frame that train the ``three_nn`` layer; the ``own`` layer
+    # trains on all
     points_per_frame: int = 512
-    seed: int = 0
+    seed: int = 0  # Which points these are
 
 
 class LinearLayer(NamedTuple):
-    """A layer on standardized features.
-
-    Attributes:
-        mean (Tensor): (C,) of the features that trained it.
-        std (Tensor): (C,) of these; 1 where a channel is constant.
-        weight (Tensor): (C, K).
-        bias (Tensor): (K,).
-    """
-    mean: Tensor
-    std: Tensor
-    weight: Tensor
-    bias: Tensor
+    """A layer on standardized features."""
+    mean: Tensor  # (C,) of the features that trained it
+    std: Tensor  # (C,) of these; 1 where a channel is constant
+    weight: Tensor  # (C, K)
+    bias: Tensor  # (K,)
 
     def __call__(self, features: Tensor) -> Tensor:
         """Logits (T, K) of features (T, C)."""
@@ -55,46 +43,24 @@ class LinearLayer(NamedTuple):
 
 def probe(train: TokenFeatures, test: TokenFeatures, classes: Sequence[str],
           settings: ProbeSettings) -> Dict[str, Dict[str, Any]]:
-    """Train and test both read-outs.
-
-    Args:
-        train (TokenFeatures): Frames that train the layers.
-        test (TokenFeatures): Frames that test them.
-        classes (Sequence[str]): Names of the K classes.
-        settings (ProbeSettings): Of the layers.
-
-    Returns:
-        Dict[str, Dict[str, Any]]: Scores (:func:`scores`) by read-out.
-
-    Raises:
-        ValueError: When no point of one of them is labeled.
-    """
+    """Train and test both read-outs; :func:`scores` by read-out."""
     check_labels(train, test)
-    results = {}
-    for read_out in READ_OUTS:
-        layer = fit(train, read_out, len(classes), settings)
-        predictions = predict(layer, test, read_out)
-        matrix = confusion(test.labels, predictions, len(classes))
-        results[read_out] = scores(matrix, classes)
-    return results
+    return {
+        read_out:
+        score_points(
+            fit(train, read_out, len(classes), settings)(test.features), test,
+            read_out, classes)
+        for read_out in READ_OUTS
+    }
 
 
 def fit(train: TokenFeatures, read_out: str, num_classes: int,
         settings: ProbeSettings) -> LinearLayer:
-    """Train the layer of a read-out.
+    """Train the layer of a read-out: the minimum of a convex loss.
 
     The points of a token have the same ``own`` feature, so their loss is that
     of the token with its histogram of classes, exactly. Interpolating logits
     with weights that sum to 1 is the same as interpolating features.
-
-    Args:
-        train (TokenFeatures): Frames that train it.
-        read_out (str): One of ``READ_OUTS``.
-        num_classes (int): K.
-        settings (ProbeSettings): Of the layer.
-
-    Returns:
-        LinearLayer: The minimum of a convex loss.
     """
     if read_out == 'own':
         counts = class_counts(train, num_classes)
@@ -108,15 +74,7 @@ def fit(train: TokenFeatures, read_out: str, num_classes: int,
 
 
 def class_counts(train: TokenFeatures, num_classes: int) -> Tensor:
-    """Number of each token's own points in each class.
-
-    Args:
-        train (TokenFeatures): The frames.
-        num_classes (int): K.
-
-    Returns:
-        Tensor: (T, K) float32.
-    """
+    """(T, K) number of each token's own points in each class."""
     is_labelled = train.labels >= 0
     cells = train.own[is_labelled] * num_classes + train.labels[is_labelled]
     num_cells = len(train.features) * num_classes
@@ -127,12 +85,8 @@ def class_counts(train: TokenFeatures, num_classes: int) -> Tensor:
 def choose_points(labels: Tensor, settings: ProbeSettings) -> Tensor:
     """Draw the labeled points that train an interpolating layer.
 
-    Args:
-        labels (Tensor): (F, N), -1 = unlabeled.
-        settings (ProbeSettings): Names number and seed.
-
-    Returns:
-        Tensor: (P,) indices into the F * N points, sorted.
+    Labels are (F, N), -1 = unlabeled; returns (P,) sorted indices into the F *
+    N points.
     """
     generator = torch.Generator().manual_seed(settings.seed)
     order = torch.rand(labels.shape, generator=generator).to(labels.device)
@@ -149,18 +103,10 @@ def fit_layer(features: Tensor,
               settings: ProbeSettings,
               nearest: Optional[Tensor] = None,
               weights: Optional[Tensor] = None) -> LinearLayer:
-    """Minimize cross entropy by L-BFGS over all tokens at once.
+    """Minimize cross entropy by L-BFGS over all tokens (T, C) at once.
 
-    Args:
-        features (Tensor): (T, C).
-        counts (Tensor): (T, K) how often a token, or (P, K) a point, counts
-            in each class.
-        settings (ProbeSettings): Of the layer.
-        nearest (Optional[Tensor]): (P, 3) tokens that points read.
-        weights (Optional[Tensor]): (P, 3) their weights.
-
-    Returns:
-        LinearLayer: The layer.
+    ``counts`` says how often a token (T, K), or a point (P, K), counts in each
+    class. Points read the tokens ``nearest`` (P, 3) with ``weights`` (P, 3).
     """
     std, mean = torch.std_mean(features, dim=0, correction=0)
     std = torch.where(std > 0, std, torch.ones_like(std))
@@ -188,16 +134,10 @@ def fit_layer(features: Tensor,
 
 def mix_tokens(values: Tensor, nearest: Optional[Tensor],
                weights: Optional[Tensor]) -> Tensor:
-    """Interpolate token scores at points.
+    """Token scores (T, K), interpolated at points: (P, K).
 
-    Args:
-        values (Tensor): (T, K), such as logits.
-        nearest (Optional[Tensor]): (P, 3) tokens that points read; None for
-            the tokens themselves.
-        weights (Optional[Tensor]): (P, 3) their weights.
-
-    Returns:
-        Tensor: (P, K), or ``values``.
+    Without the tokens ``nearest`` (P, 3) and their ``weights`` (P, 3), as
+    given.
     """
     if nearest is None:
         return values
@@ -205,31 +145,11 @@ def mix_tokens(values: Tensor, nearest: Optional[Tensor],
         nearest, values, per_sample_weights=weights, mode='sum')
 
 
-def predict(layer: LinearLayer, test: TokenFeatures, read_out: str) -> Tensor:
-    """Classify every point.
-
-    Args:
-        layer (LinearLayer): Of the same read-out.
-        test (TokenFeatures): The frames.
-        read_out (str): One of ``READ_OUTS``.
-
-    Returns:
-        Tensor: (F, N) int64 classes.
-    """
-    return classify_points(layer(test.features), test, read_out)
-
-
 def classify_points(values: Tensor, test: TokenFeatures,
                     read_out: str) -> Tensor:
-    """Give every point the class with the highest score of its tokens.
+    """(F, N) the class with the highest score among a point's tokens.
 
-    Args:
-        values (Tensor): (T, K) how much each token speaks for a class.
-        test (TokenFeatures): The frames of these tokens.
-        read_out (str): One of ``READ_OUTS``.
-
-    Returns:
-        Tensor: (F, N) int64 classes.
+    ``values`` (T, K) says how much each token speaks for a class.
     """
     if read_out == 'own':
         return values.argmax(1)[test.own]
@@ -239,16 +159,15 @@ def classify_points(values: Tensor, test: TokenFeatures,
     ])
 
 
+def score_points(values: Tensor, test: TokenFeatures, read_out: str,
+                 classes: Sequence[str]) -> Dict[str, Any]:
+    """:func:`scores` of the classes that token values (T, K) give points."""
+    predictions = classify_points(values, test, read_out)
+    return scores(confusion(test.labels, predictions, len(classes)), classes)
+
+
 def check_labels(train: TokenFeatures, test: TokenFeatures) -> None:
-    """Check that frames can train and test a probe.
-
-    Args:
-        train (TokenFeatures): Frames that train it.
-        test (TokenFeatures): Frames that test it.
-
-    Raises:
-        ValueError: When no point of one of them is labeled.
-    """
+    """Refuse frames of which no point is labeled."""
     for name, part in (('train', train), ('test', test)):
         if not (part.labels >= 0).any():
             raise UserError(f'no point of the {name} frames is labeled: name '
@@ -256,16 +175,7 @@ def check_labels(train: TokenFeatures, test: TokenFeatures) -> None:
 
 
 def confusion(labels: Tensor, predictions: Tensor, num_classes: int) -> Tensor:
-    """Count the labeled points by true and predicted class.
-
-    Args:
-        labels (Tensor): (...) int64, -1 = unlabeled.
-        predictions (Tensor): (...) int64.
-        num_classes (int): K.
-
-    Returns:
-        Tensor: (K, K) int64, a row per true class.
-    """
+    """(K, K) labeled points (-1 = unlabeled), a row per true class."""
     is_labelled = labels >= 0
     cells = labels[is_labelled] * num_classes + predictions[is_labelled]
     return torch.bincount(
@@ -275,13 +185,8 @@ def confusion(labels: Tensor, predictions: Tensor, num_classes: int) -> Tensor:
 def scores(matrix: Tensor, classes: Sequence[str]) -> Dict[str, Any]:
     """Intersection over union and accuracy, over classes that occur.
 
-    Args:
-        matrix (Tensor): (K, K), see :func:`confusion`.
-        classes (Sequence[str]): Names of the classes.
-
-    Returns:
-        Dict[str, Any]: ``miou`` and ``macc``, from 0 to 1, and ``classes``
-        with ``iou``, ``acc`` and ``points`` of each that occurs.
+    ``miou`` and ``macc``, from 0 to 1, and ``classes`` with ``iou``, ``acc``
+    and ``points`` of each that occurs.
     """
     counts = matrix.double().cpu()
     hits, truth, found = counts.diag(), counts.sum(1), counts.sum(0)

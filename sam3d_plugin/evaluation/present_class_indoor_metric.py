@@ -31,18 +31,7 @@ class PresentClassIndoorMetric(IndoorMetric):
     """
 
     def compute_metrics(self, results: List[tuple]) -> Dict[str, float]:
-        """Compute the metrics over the present classes.
-
-        Args:
-            results (List[tuple]): Per scene the true boxes and labels and
-                the predicted boxes, labels and scores.
-
-        Returns:
-            Dict[str, float]: As ``IndoorMetric``.
-
-        Raises:
-            ValueError: When the split holds no box at all.
-        """
+        """``IndoorMetric``'s results over the present classes."""
         present = {
             int(label)
             for truth, _ in results

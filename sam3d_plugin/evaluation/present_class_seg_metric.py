@@ -20,18 +20,7 @@ class PresentClassSegMetric(SegMetric):
     """
 
     def compute_metrics(self, results: List[tuple]) -> Dict[str, float]:
-        """Compute the metrics over the present classes.
-
-        Args:
-            results (List[tuple]): Per scan the true labels and the
-                predicted ones.
-
-        Returns:
-            Dict[str, float]: As ``SegMetric``, without the absent classes.
-
-        Raises:
-            ValueError: When the split has no labeled point at all.
-        """
+        """``SegMetric``'s results without the absent classes."""
         names = self.dataset_meta['label2cat']
         present = self._present_labels(results)
         if not present:

@@ -1,4 +1,4 @@
-"""Features that a frozen encoder gives to the points of frames.
+"""Features of a frozen encoder at the points of frames.
 
 Shapes: F frames, B frames of a batch, N points, G tokens of a frame, T
 tokens of all frames, C channels.
@@ -25,38 +25,24 @@ from ..structures import PointTokens
 
 @dataclass
 class TokenFeatures:
-    """Token features of some frames, and how points read them.
+    """Token features of some frames, and how points read them."""
 
-    Attributes:
-        features (Tensor): (T, C) float32.
-        own (Tensor): (F, N) int64, the token of each point; where tokens
-            overlap or leave points out, the one with the nearest center.
-        nearest (Tensor): (F, N, 3) int64, the tokens of the frame with the
-            nearest centers.
-        weights (Tensor): (F, N, 3) float32, inverse distances to them, each
-            point's summing to 1.
-        labels (Tensor): (F, N) int64, -1 = unlabeled.
-    """
-
-    features: Tensor
+    features: Tensor  # (T, C) float32
+    # (F, N) int64, the token of each point; where tokens overlap or leave
+    # points out, the one with the nearest center
     own: Tensor
+    # (F, N, 3) int64, the tokens of the frame with the nearest centers
     nearest: Tensor
+    # (F, N, 3) float32, inverse distances to them, each point's summing to 1
     weights: Tensor
-    labels: Tensor
+    labels: Tensor  # (F, N) int64, -1 = unlabeled
 
 
 def build_frozen(meta: Dict[str, Any], state: Dict[str,
                                                    Tensor]) -> TokenEncoder:
-    """Build the encoder of a pre-training, frozen.
+    """Build the encoder of a pre-training, in eval mode, without gradients.
 
-    Args:
-        meta (Dict[str, Any]): ``tokenizer``, ``embedding`` and ``encoder``,
-            the configs.
-        state (Dict[str, Tensor]): Tensors under ``embedding.`` and
-            ``encoder.``.
-
-    Returns:
-        TokenEncoder: In evaluation mode, without gradients.
+    ``meta`` and ``state`` are those of :func:`..engine.export.read_encoder`.
     """
     parts = {key: meta[key] for key in ('tokenizer', 'embedding', 'encoder')}
     with keep_random_state():
@@ -84,16 +70,10 @@ class RegionFeatureReader(nn.Module):
     def encode(
             self, points: Tensor, data_samples: Sequence[Det3DDataSample]
     ) -> Tuple[PointTokens, Tensor]:
-        """Look up the feature of each token's region.
+        """The tokens of points (B, N, 4) and their features (B, G, C).
 
-        Args:
-            points (Tensor): (B, N, 4) x, y, z in meters, region id.
-            data_samples (Sequence[Det3DDataSample]): B frames with
-                ``regions``.
-
-        Returns:
-            Tuple[PointTokens, Tensor]: The tokens, and their features
-            (B, G, C), 0 for tokens in no region.
+        The fourth column is the region id. Features are 0 for tokens in no
+        region.
         """
         xyz, ids = points[..., :3].contiguous(), points[..., 3].long()
         tokens = self.tokenizer(xyz, ids)
@@ -112,15 +92,7 @@ def labelled_frames(data_root: str,
                     with_regions: bool = False) -> Any:
     """Frames as pre-training reads them, unaugmented, with true classes.
 
-    Args:
-        data_root (str): The data set.
-        scans (str): List of scans, relative to ``data_root`` or absolute.
-        num_points (int): Points per frame N.
-        with_regions (bool): Whether to load region features. Defaults to
-            False.
-
-    Returns:
-        Any: The dataset.
+    ``scans`` is a list, relative to ``data_root`` or absolute.
     """
     load = [dict(type='LoadRegionTargets')] if with_regions else []
     return DATASETS.build(
@@ -146,21 +118,7 @@ def encode_frames(encoder: Encoder,
                   seed: int = 0,
                   batch_size: int = 8,
                   device: str = 'cpu') -> TokenFeatures:
-    """Encode every frame of a dataset once.
-
-    Args:
-        encoder (Encoder): On ``device``.
-        dataset (BaseDataset): See :func:`labelled_frames`.
-        seed (int): Which points of the frames. Defaults to 0.
-        batch_size (int): Frames encoded together. Defaults to 8.
-        device (str): Where to encode; the result is there too.
-
-    Returns:
-        TokenFeatures: Of all frames, in their order.
-
-    Raises:
-        ValueError: When a feature is not finite.
-    """
+    """Encode every frame of a dataset once; ``seed`` says which points."""
     parts: List[TokenFeatures] = []
     num_tokens = 0
     for points, samples in _batches(dataset, seed, batch_size):
@@ -195,16 +153,9 @@ def _batches(
 
 def read_tokens(xyz: Tensor, tokens: PointTokens, features: Tensor,
                 labels: Tensor) -> TokenFeatures:
-    """Find the tokens that the points of a batch read.
+    """Find the tokens that the points of a batch (B, N, 3) read.
 
-    Args:
-        xyz (Tensor): (B, N, 3) meters.
-        tokens (PointTokens): Of these points.
-        features (Tensor): (B, G, C) of the tokens.
-        labels (Tensor): (B, N) int64.
-
-    Returns:
-        TokenFeatures: Tokens without padding, counted over the batch.
+    Tokens (B, G, C) come without padding, counted over the batch.
     """
     is_token = ~tokens.is_padding
     # (B * G,) number of each token when padding is left out.

@@ -1,6 +1,6 @@
-"""Annotated scans of a data set, as a model's test pipeline reads them.
+"""Annotated scans, read by the test pipeline of a model.
 
-Axes: N points.
+Shapes: N points.
 """
 import os.path as osp
 from pathlib import Path
@@ -55,17 +55,7 @@ class AnnotatedScans:
         ]
 
     def find(self, names: Optional[Sequence[str]]) -> Dict[str, int]:
-        """Find scans by name.
-
-        Args:
-            names (Optional[Sequence[str]]): Names; None finds all.
-
-        Returns:
-            Dict[str, int]: Position of each scan in the data set.
-
-        Raises:
-            ValueError: When a name is unknown; the known ones are listed.
-        """
+        """Position of each scan in the data set; no names find all."""
         known = {name: i for i, name in enumerate(self.names)}
         unknown = [name for name in names or () if name not in known]
         if unknown:
@@ -76,20 +66,10 @@ class AnnotatedScans:
         return {name: known[name] for name in names or known}
 
     def scene(self, index: int, color: str = 'rgb') -> Scene:
-        """All points of a scan with its true boxes.
+        """All points of a scan with its true boxes, aligned frame, meters.
 
-        Args:
-            index (int): Position of the scan.
-            color (str): 'rgb', 'height' or 'region'; height where the scan
-                has no colors.
-
-        Returns:
-            Scene: In the aligned frame, meters.
-
-        Raises:
-            FileNotFoundError: When the point or region file is missing.
-            ValueError: When the point file is truncated, or colors by region
-                are asked for and the scan has none.
+        ``color`` is 'rgb', 'height' or 'region'; height where the scan has no
+        colors.
         """
         info = self.dataset.get_data_info(index)
         truth = info['eval_ann_info']

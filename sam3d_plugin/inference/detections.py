@@ -1,6 +1,6 @@
 """Detections of one scan.
 
-Axes: N points, M boxes.
+Shapes: N points, M boxes.
 """
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional
@@ -13,28 +13,17 @@ from ..visualization.boxes import LabelledBoxes
 
 @dataclass(frozen=True)
 class Detections:
-    """Boxes of a scan, the best first.
-
-    Attributes:
-        scan (str): Name of the scan.
-        boxes (LabelledBoxes): M boxes with class names and scores, meters,
-            aligned frame.
-        points (np.ndarray): (N, 3) all points of the scan, aligned frame.
-        colors (Optional[np.ndarray]): (N, 3) uint8; None without colors.
-        axis_align (np.ndarray): (4, 4) from the scan's frame, in meters with
-            z up, to the aligned frame.
-        score_thr (float): Boxes of lower scores were left out.
-        tokens (str): What the tokens were, in words.
-        notes (List[str]): What was done to the scan.
-    """
-    scan: str
+    """Boxes of a scan, the best first."""
+    scan: str  # Name of the scan
+    # M boxes with class names and scores, meters, aligned frame
     boxes: LabelledBoxes
-    points: np.ndarray
-    colors: Optional[np.ndarray]
+    points: np.ndarray  # (N, 3) all points of the scan, aligned frame
+    colors: Optional[np.ndarray]  # (N, 3) uint8; None without colors
+    # (4, 4) from the scan's frame, in meters with z up, to the aligned frame
     axis_align: np.ndarray
-    score_thr: float
-    tokens: str
-    notes: List[str]
+    score_thr: float  # Boxes of lower scores were left out
+    tokens: str  # What the tokens were, in words
+    notes: List[str]  # What was done to the scan
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -42,10 +31,8 @@ class Detections:
     def to_dict(self) -> Dict[str, Any]:
         """The boxes as plain values, for JSON.
 
-        Returns:
-            Dict[str, Any]: ``boxes`` holds per box its class, score, center
-            (gravity) and size in meters and yaw in radians,
-            counter-clockwise about z.
+        ``boxes`` holds per box its class, score, center (gravity) and size in
+        meters and yaw in radians, counter-clockwise about z.
         """
         boxes, scores = self.boxes, self.boxes.scores
         assert scores is not None

@@ -1,10 +1,10 @@
-"""Position of a scan in front of a model.
+"""Alignment of a scan with the training scans of a model.
 
 Models of ScanNet-like data see rooms that mmdet3d's ``GlobalAlignment`` put
 with the floor at z = 0 and the center near x = y = 0; what they find depends
 on that. Scans of one's own begin anywhere.
 
-Axes: N points.
+Shapes: N points.
 """
 from dataclasses import replace
 from typing import Any, Dict, List, Sequence, Tuple
@@ -27,15 +27,8 @@ def place_scan(scan: Scan,
 
     A scan whose file says how it is aligned stays where that puts it, and so
     does every scan where the pipeline aligns none (SUN RGB-D's rooms are
-    around the camera).
-
-    Args:
-        scan (Scan): In meters with z up.
-        pipeline (Sequence[Dict[str, Any]]): Transforms of the test data.
-
-    Returns:
-        Tuple[Scan, np.ndarray]: The scan for the model, with a note if it
-        was moved far, and the (3,) origin to add to what the model finds.
+    around the camera). Returns the scan, with a note if it was moved far, and
+    the (3,) origin to add to what the model finds.
     """
     if not _has_transform(pipeline, 'GlobalAlignment'):
         return scan, np.zeros(3)

@@ -1,6 +1,6 @@
-"""A trained model as a function from scans to boxes or labels.
+"""Prediction of boxes or labels for single scans.
 
-Axes: N points, M boxes.
+Shapes: N points, M boxes.
 """
 import tempfile
 from copy import deepcopy
@@ -150,21 +150,10 @@ class Predictor:
                 rgb: Optional[ArrayLike] = None,
                 region_ids: Optional[ArrayLike] = None,
                 options: SceneOptions = DEFAULT_SCENE) -> Segmentation:
-        """Find the class of every point of a scan.
+        """Find the class of every point of a scan, in the scan's order.
 
-        Args:
-            scan (Union[str, Path, Scan, ArrayLike]): See :meth:`__call__`.
-            rgb (Optional[ArrayLike]): See :meth:`__call__`.
-            region_ids (Optional[ArrayLike]): See :meth:`__call__`.
-            options (SceneOptions): See :meth:`__call__`.
-
-        Returns:
-            Segmentation: A class for each point, in the scan's order.
-
-        Raises:
-            FileNotFoundError: When the file is missing.
-            ValueError: When the scan cannot be used, the config is not a
-                segmentor's, or its test pipeline leaves out points.
+        The arguments are those of :meth:`__call__`. A config that is not a
+        segmentor's is refused, and a test pipeline that leaves out points.
         """
         scan = _as_scan(scan, rgb, region_ids, options)
         tokens = self._choose_tokens(scan)
@@ -224,17 +213,10 @@ class Predictor:
                        dataset: BaseDataset,
                        index: int,
                        seed: int = 0) -> Tuple[np.ndarray, Det3DDataSample]:
-        """Run the model on a sample of a data set.
+        """Points (N, 3) that the model saw of a sample, and what it predicts.
 
-        Args:
-            dataset (BaseDataset): Read by the test pipeline.
-            index (int): Position of the sample.
-            seed (int): Of random point sampling: stock pipelines and some of
-                mmdet3d's heads sample at random. Defaults to 0.
-
-        Returns:
-            Tuple[np.ndarray, Det3DDataSample]: (N, 3) points that the model
-            saw, and what it predicts.
+        ``dataset`` reads with the test pipeline. Stock pipelines and some of
+        mmdet3d's heads sample at random, by ``seed``.
         """
         with seeded(seed):
             batch = pseudo_collate([dataset[index]])
@@ -246,19 +228,9 @@ class Predictor:
                       index: int,
                       score_thr: float,
                       seed: int = 0) -> LabelledBoxes:
-        """Find the objects of a sample of a data set.
+        """The objects of a sample of a data set, the best first.
 
-        Args:
-            dataset (BaseDataset): Read by the test pipeline.
-            index (int): Position of the sample.
-            score_thr (float): Boxes of lower scores are left out.
-            seed (int): Of random point sampling. Defaults to 0.
-
-        Returns:
-            LabelledBoxes: The boxes, the best first.
-
-        Raises:
-            ValueError: When a box is not finite.
+        See :meth:`predict_sample`; boxes that are not finite are refused.
         """
         sample = self.predict_sample(dataset, index, seed)[1]
         return self._select(sample.pred_instances_3d, score_thr, np.zeros(3))
@@ -308,18 +280,10 @@ def _as_scan(scan: Union[str, Path, Scan, ArrayLike], rgb: Optional[ArrayLike],
 def single_dataset(cfg: Config,
                    split: str = 'test',
                    key: str = 'pipeline') -> Dict[str, Any]:
-    """Settings of a data set of the config, without its wrappers.
+    """A copy of the settings of a data set, without its wrappers.
 
-    Args:
-        cfg (Config): The complete configuration.
-        split (str): 'test', 'val' or 'train'.
-        key (str): What the settings must have.
-
-    Returns:
-        Dict[str, Any]: A copy.
-
-    Raises:
-        ValueError: When there is no such data set.
+    ``split`` is 'test', 'val' or 'train'; ``key`` is what the settings must
+    have.
     """
     loader = cfg.get(f'{split}_dataloader') or {}
     dataset = deepcopy(loader.get('dataset') or {})
@@ -331,15 +295,7 @@ def single_dataset(cfg: Config,
 
 
 def build_dataset(cfg: Config, root: str) -> BaseDataset:
-    """Build the config's test data set on another data root.
-
-    Args:
-        cfg (Config): The whole configuration.
-        root (str): Folder that :func:`~.scenes.write_scene` wrote.
-
-    Returns:
-        BaseDataset: Of one scene.
-    """
+    """The config's test data set on what :func:`.scenes.write_scene` wrote."""
     settings = single_dataset(cfg)
     # S3DIS has several.
     infos = 'ann_files' if 'ann_files' in settings else 'ann_file'

@@ -3,7 +3,7 @@
 A model then reads the scan through its own test pipeline, the one that it
 was evaluated with, whatever that does.
 
-Axes: N points.
+Shapes: N points.
 """
 import os
 import pickle
@@ -30,19 +30,13 @@ _MID_GREY = 128
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """Options of reading a scan's file.
-
-    Attributes:
-        scale (Optional[float]): Meters per unit; None checks that the units
-            are meters.
-        up (Optional[str]): Axis that points up; None checks that it is z.
-        region_key (Optional[str]): Array or vertex property of the region
-            ids; by default the usual names.
-        drop_invalid (bool): Whether points that are not finite are left out.
-    """
+    """Options of reading a scan's file."""
+    # Meters per unit; None checks that the units are meters
     scale: Optional[float] = None
-    up: Optional[str] = None
+    up: Optional[str] = None  # Axis that points up; None checks that it is z
+    # Array or vertex property of the region ids; by default the usual names
     region_key: Optional[str] = None
+    # Whether points that are not finite are left out
     drop_invalid: bool = False
 
 
@@ -51,20 +45,11 @@ DEFAULT_SCENE = SceneOptions()
 
 def read_scene(path: Union[str, Path],
                options: SceneOptions = DEFAULT_SCENE) -> Scan:
-    """Read a scan and check its units and axes.
+    """Read a scan in meters with z up and check its units and axes.
 
-    Args:
-        path (Union[str, Path]): ``.npz`` or ``.ply`` file, as for
-            tools/preparation/import_scans.py. Labels are unused.
-        options (SceneOptions): What the file does not say.
-
-    Returns:
-        Scan: In meters with z up.
-
-    Raises:
-        FileNotFoundError: When there is no such file.
-        ScanError: When the file is damaged, of another kind, or does not
-            look like a room in meters with z up.
+    ``.npz`` and ``.ply`` as for tools/preparation/import_scans.py; labels are
+    unused. A file that is damaged, of another kind or does not look like a
+    room is a ``ScanError``.
     """
     path = Path(path)
     if path.is_dir():
@@ -101,21 +86,9 @@ def scene_of_arrays(xyz: ArrayLike,
                     options: SceneOptions = DEFAULT_SCENE) -> Scan:
     """Take a scan from arrays, or from lists or tensors of the same form.
 
-    Args:
-        xyz (ArrayLike): (N, 3) meters, z up.
-        rgb (Optional[ArrayLike]): (N, 3) colors, 0 to 255, or floats from 0
-            to 1.
-        region_ids (Optional[ArrayLike]): (N,) ids, 0 = in no region.
-        name (str): Name of the scan.
-        options (SceneOptions): Its units and up axis, where they differ.
-
-    Returns:
-        Scan: In meters with z up.
-
-    Raises:
-        ScanError: When something is not an array of numbers, the arrays do not
-            fit, a number is not finite, or they do not look like a room in
-            meters with z up.
+    xyz (N, 3) in meters with z up, rgb (N, 3) from 0 to 255, or floats from 0
+    to 1, region_ids (N,), 0 = in no region. What does not fit or does not look
+    like a room is a ``ScanError``.
     """
     points = _as_array(xyz, 'xyz', name)
     if points.ndim != 2 or points.shape[1] != 3 or not len(points):
@@ -182,12 +155,7 @@ def colors_of(scan: Scan) -> Optional[np.ndarray]:
 
 
 def write_scene(scan: Scan, root: Path) -> None:
-    """Write a data set of one scene without annotations.
-
-    Args:
-        scan (Scan): The scan.
-        root (Path): Folder, which then holds ``INFOS`` and what it names.
-    """
+    """Write a data set of one scene without annotations, with ``INFOS``."""
     nothing = np.zeros(len(scan.xyz), np.int64)
     bare = replace(
         scan,

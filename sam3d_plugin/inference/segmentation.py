@@ -1,6 +1,6 @@
 """Segmentation of one scan.
 
-Axes: N points.
+Shapes: N points.
 """
 from dataclasses import dataclass
 from typing import Any, Dict, List, Tuple
@@ -13,30 +13,18 @@ from ..visualization.segments import count_labels
 
 @dataclass(frozen=True)
 class Segmentation:
-    """The class of every point of a scan.
-
-    Attributes:
-        scan (str): Name of the scan.
-        labels (np.ndarray): (N,) int64 indices into the classes, in the
-            order of the scan's points.
-        confidences (np.ndarray): (N,) float32 probability of that class.
-        classes (Tuple[str, ...]): Their names.
-        palette (List[List[int]]): Their colors, three numbers from 0 to 255.
-        points (np.ndarray): (N, 3) all points of the scan, aligned frame.
-        axis_align (np.ndarray): (4, 4) from the scan's frame, in meters with
-            z up, to the aligned frame.
-        tokens (str): What the tokens were, in words.
-        notes (List[str]): What was done to the scan.
-    """
-    scan: str
+    """The class of every point of a scan."""
+    scan: str  # Name of the scan
+    # (N,) int64 indices into the classes, in the order of the scan's points
     labels: np.ndarray
-    confidences: np.ndarray
-    classes: Tuple[str, ...]
-    palette: List[List[int]]
-    points: np.ndarray
+    confidences: np.ndarray  # (N,) float32 probability of that class
+    classes: Tuple[str, ...]  # Their names
+    palette: List[List[int]]  # Their colors, three numbers from 0 to 255
+    points: np.ndarray  # (N, 3) all points of the scan, aligned frame
+    # (4, 4) from the scan's frame, in meters with z up, to the aligned frame
     axis_align: np.ndarray
-    tokens: str
-    notes: List[str]
+    tokens: str  # What the tokens were, in words
+    notes: List[str]  # What was done to the scan
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -49,10 +37,8 @@ class Segmentation:
     def to_dict(self) -> Dict[str, Any]:
         """The labels as plain values, for JSON.
 
-        Returns:
-            Dict[str, Any]: ``labels`` holds per point an index into
-            ``classes``; ``found`` per class that occurs its points and mean
-            confidence.
+        ``labels`` holds per point an index into ``classes``; ``found`` per
+        class that occurs its points and mean confidence.
         """
         found = {}
         for name, count in self.counts.items():

@@ -1,6 +1,6 @@
 """Result files: JSON, PLY, PNG and an HTML page.
 
-Axes: M boxes, N points.
+Shapes: M boxes, N points.
 """
 import json
 from pathlib import Path
@@ -28,19 +28,11 @@ def write_detections(detections: Detections,
                      out: Union[str, Path],
                      view: ViewOptions = DEFAULT_VIEW,
                      max_boxes: int = 200) -> Dict[str, Path]:
-    """Write all files of a scan.
+    """Write all files of a scan; their paths by ending.
 
-    Args:
-        detections (Detections): Its boxes; may be none.
-        out (Union[str, Path]): Folder, made if needed.
-        view (ViewOptions): From where the pictures look.
-        max_boxes (int): Boxes drawn at most, the best first; the JSON has
-            all.
-
-    Returns:
-        Dict[str, Path]: ``<scan>.json``, ``.ply``, ``.png`` and ``.html``
-        by their ending. The PLY holds the points and, as rows of points, the
-        edges of the boxes, in one color per class.
+    ``<scan>.json`` has all boxes, ``.ply``, ``.png`` and ``.html`` the
+    ``max_boxes`` best. The PLY holds the points and, as rows of points, the
+    edges of the boxes, in one color per class.
     """
     paths = _paths(out, detections.scan)
     with atomic_write(paths['json'], 'w') as file:
@@ -72,17 +64,10 @@ def _paths(out: Union[str, Path], scan: str) -> Dict[str, Path]:
 def write_segmentation(segmentation: Segmentation,
                        out: Union[str, Path],
                        view: ViewOptions = DEFAULT_VIEW) -> Dict[str, Path]:
-    """Write all files of a scan.
+    """Write all files of a scan; their paths by ending.
 
-    Args:
-        segmentation (Segmentation): The classes of its points.
-        out (Union[str, Path]): Folder, made if needed.
-        view (ViewOptions): From where the pictures look.
-
-    Returns:
-        Dict[str, Path]: ``<scan>.json``, ``.ply``, ``.png`` and ``.html``
-        by their ending. The PLY holds the points in one color per class,
-        and its index as the property ``class_index``.
+    ``<scan>.json``, ``.ply``, ``.png`` and ``.html``. The PLY holds the points
+    in one color per class, and its index as the property ``class_index``.
     """
     paths = _paths(out, segmentation.scan)
     with atomic_write(paths['json'], 'w') as file:
@@ -103,15 +88,7 @@ def write_segmentation(segmentation: Segmentation,
 
 
 def draw_edges(boxes: LabelledBoxes) -> Tuple[np.ndarray, np.ndarray]:
-    """Points along the edges of boxes.
-
-    Args:
-        boxes (LabelledBoxes): M boxes.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: (P, 3) points and (P, 3) uint8
-        colors, the same for boxes of a class.
-    """
+    """Points (P, 3) along the edges of boxes, and a color (P, 3) per class."""
     points, owners = [np.zeros((0, 3))], [np.zeros(0, int)]
     kinds = {name: i + 1 for i, name in enumerate(sorted(set(boxes.names)))}
     for corners, name in zip(box_corners(boxes.boxes), boxes.names):

@@ -2,7 +2,7 @@
 
 Shapes: N points, H W pixels, I instances.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Set, Tuple
 
 import cv2
@@ -15,7 +15,7 @@ from ..store.posed_images import (INTRINSIC, encode_color, encode_matrix,
                                   frame_files)
 from . import splits
 from .camera_path import plan_path
-from .fused_scan import (FusionSettings, Observation, fuse, label_scan,
+from .fused_scan import (FusionSettings, SyntheticFrame, fuse, label_scan,
                          steady_pixels)
 from .layout import Room, make_layout
 from .rendering import Renderer
@@ -30,18 +30,11 @@ _SEEN_SHARE = 0.006
 
 @dataclass(frozen=True)
 class SynthOptions:
-    """Settings shared by all scenes of a set.
-
-    Args:
-        num_frames (int): Frames per scene.
-        size (Tuple[int, int]): H, W of color and depth.
-        sensor (DepthSensor): Of the depth images.
-        fusion (FusionSettings): Of the scans.
-    """
-    num_frames: int = 12
-    size: Tuple[int, int] = (240, 320)
-    sensor: DepthSensor = DepthSensor()
-    fusion: FusionSettings = FusionSettings()
+    """Settings shared by all scenes of a set."""
+    num_frames: int = 12  # Frames per scene
+    size: Tuple[int, int] = (240, 320)  # H, W of color and depth
+    sensor: DepthSensor = DepthSensor()  # Of the depth images
+    fusion: FusionSettings = FusionSettings()  # Of the scans
 
     @property
     def intrinsics(self) -> np.ndarray:
@@ -50,48 +43,19 @@ class SynthOptions:
 
 
 @dataclass(frozen=True)
-class SyntheticFrame:
-    """One frame.
-
-    Args:
-        color (np.ndarray): (H, W, 3) uint8.
-        millimeters (np.ndarray): (H, W) uint16 measured depth, 0 = none.
-        instance (np.ndarray): (H, W) uint16 true ids of the color image.
-        pose (np.ndarray): (4, 4) camera to world, meters.
-    """
-    color: np.ndarray
-    millimeters: np.ndarray
-    instance: np.ndarray
-    pose: np.ndarray
-
-
-@dataclass(frozen=True)
 class SyntheticScene:
-    """A furnished room as it is stored.
-
-    Args:
-        scan (Scan): Points, masks and boxes.
-        frames (List[SyntheticFrame]): In the order of the walk.
-        intrinsics (np.ndarray): (3, 3) of all frames.
-        classes (np.ndarray): (I + 1,) NYU40 id of each instance id.
-        rooms (List[Room]): The layout, axis-aligned.
-    """
-    scan: Scan
-    frames: List[SyntheticFrame]
-    intrinsics: np.ndarray
-    classes: np.ndarray
-    rooms: List[Room]
+    """A furnished room as it is stored."""
+    scan: Scan  # Points, masks and boxes
+    frames: List[SyntheticFrame]  # In the order of the walk
+    intrinsics: np.ndarray  # (3, 3) of all frames
+    classes: np.ndarray  # (I + 1,) NYU40 id of each instance id
+    rooms: List[Room]  # The layout, axis-aligned
 
 
 def draw_alignment(rng: np.random.Generator) -> np.ndarray:
-    """A random place of the recording's world frame.
+    """(4, 4) from a random world frame to the axis-aligned frame.
 
-    Args:
-        rng (np.random.Generator): Source of the turn and the shift.
-
-    Returns:
-        np.ndarray: (4, 4) from the world to the axis-aligned frame: a turn
-        about z and a shift, as ScanNet's ``axis_align_matrix``.
+    A turn about z and a shift, as ScanNet's ``axis_align_matrix``.
     """
     turn = rng.uniform(0, 2 * np.pi)
     cos, sin = np.cos(turn), np.sin(turn)
@@ -103,17 +67,7 @@ def draw_alignment(rng: np.random.Generator) -> np.ndarray:
 
 def layout_of(seed: int, split: str,
               number: int) -> Tuple[np.random.Generator, List[Room]]:
-    """The rooms of a scene and the generator after them.
-
-    Args:
-        seed (int): Of the set.
-        split (str): ``'train'`` or ``'val'``.
-        number (int): Of the scene in its split.
-
-    Returns:
-        Tuple[np.random.Generator, List[Room]]: The generator continues with
-        the scene's materials.
-    """
+    """The rooms of a scene, and the generator that its materials continue."""
     rng = np.random.default_rng(splits.scene_seed(seed, split, number))
     return rng, make_layout(rng, splits.is_apartment(split, number))
 
@@ -121,86 +75,60 @@ def layout_of(seed: int, split: str,
 def build_scene(
     seed: int, name: str,
     options: SynthOptions = SynthOptions()) -> SyntheticScene:
-    """Make a scene.
-
-    Args:
-        seed (int): Of the set.
-        name (str): Of the scene; see :func:`.splits.scene_name`.
-        options (SynthOptions): Of the set.
-
-    Returns:
-        SyntheticScene: The same bytes for the same arguments.
-    """
+    """Make a scene; equal arguments give equal bytes."""
     split, number = splits.scene_of(name)
     rng, rooms = layout_of(seed, split, number)
     mesh = build_mesh(rng, rooms)
     renderer = Renderer(mesh, options.intrinsics, options.size,
                         options.sensor.baseline)
     axis_align = draw_alignment(rng)
-    poses, measured = _walk(rng, rooms, renderer, options,
-                            splits.is_apartment(split, number))
-    frames, points, instance = _record(rng, renderer, poses, measured,
-                                       np.linalg.inv(axis_align), options)
+    walk = _walk(rng, rooms, renderer, options,
+                 splits.is_apartment(split, number))
+    to_world = np.linalg.inv(axis_align)
+    frames = [
+        replace(
+            frame,
+            color=renderer.color(rng, frame.pose),
+            pose=to_world @ frame.pose) for frame in walk
+    ]
+    points, instance = fuse(rng, frames, options.intrinsics, options.fusion)
     scan = label_scan(name, points, instance, mesh.classes, axis_align)
     return SyntheticScene(scan, frames, options.intrinsics, mesh.classes,
                           rooms)
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """Depth of a frame, and ids of what the pixels show and measured."""
-    millimeters: np.ndarray
-    shown: np.ndarray
-    instance: np.ndarray
-
-
 def _walk(rng: np.random.Generator, rooms: List[Room], renderer: Renderer,
-          options: SynthOptions,
-          shows_all: bool) -> Tuple[List[np.ndarray], List[_Measured]]:
-    """Poses and their depth; walks again until all classes are measured."""
+          options: SynthOptions, shows_all: bool) -> List[SyntheticFrame]:
+    """Frames without color; walks again until all classes are measured."""
     for _ in range(_WALKS):
-        poses = plan_path(rng, rooms, renderer, options.num_frames)
-        measured = [_measure(rng, renderer, p, options) for p in poses]
-        seen = _classes_seen(measured, renderer.mesh.classes, options.fusion)
+        frames = [
+            _measure(rng, renderer, pose, options)
+            for pose in plan_path(rng, rooms, renderer, options.num_frames)
+        ]
+        seen = _classes_seen(frames, renderer.mesh.classes, options.fusion)
         if not shows_all or len(seen) == len(CLASS_NAMES):
             break
-    return poses, measured
+    return frames
 
 
 def _measure(rng: np.random.Generator, renderer: Renderer, pose: np.ndarray,
-             options: SynthOptions) -> _Measured:
+             options: SynthOptions) -> SyntheticFrame:
     view = renderer.view(pose)
     millimeters, source = observe(rng, view, options.sensor)
-    return _Measured(millimeters, view.instance,
-                     view.instance.reshape(-1)[source])
+    return SyntheticFrame(
+        np.zeros((0, 0, 3)), millimeters, view.instance,
+        view.instance.reshape(-1)[source], pose)
 
 
-def _classes_seen(measured: List[_Measured], classes: np.ndarray,
+def _classes_seen(frames: List[SyntheticFrame], classes: np.ndarray,
                   fusion: FusionSettings) -> Set[int]:
     """Detection classes that have an instance of enough pixels to fuse."""
     share = np.zeros(len(classes))
-    for frame in measured:
+    for frame in frames:
         depth = frame.millimeters.astype(np.float32) / np.float32(1000)
-        ids = frame.instance.reshape(-1)[steady_pixels(depth, fusion)]
+        ids = frame.measured.reshape(-1)[steady_pixels(depth, fusion)]
         share += np.bincount(ids, minlength=len(classes)) / depth.size
     return set(classes[share > _SEEN_SHARE].tolist()) & set(CLASS_NAMES)
-
-
-def _record(
-    rng: np.random.Generator, renderer: Renderer, poses: List[np.ndarray],
-    measured: List[_Measured], to_world: np.ndarray, options: SynthOptions
-) -> Tuple[List[SyntheticFrame], np.ndarray, np.ndarray]:
-    """The frames of a walk, their points and the points' instances."""
-    frames, observations = [], []
-    for pose, depth in zip(poses, measured):
-        color, world = renderer.color(rng, pose), to_world @ pose
-        frames.append(
-            SyntheticFrame(color, depth.millimeters, depth.shown, world))
-        observations.append(
-            Observation(color, depth.millimeters, depth.instance, world))
-    points, instance = fuse(rng, observations, options.intrinsics,
-                            options.fusion)
-    return frames, points, instance
 
 
 def frame_name(index: int) -> str:
@@ -208,27 +136,15 @@ def frame_name(index: int) -> str:
     return f'{index:05d}'
 
 
-def encode_ids(ids: np.ndarray) -> bytes:
-    """(H, W) uint16 as PNG."""
-    return cv2.imencode('.png', ids)[1].tobytes()
-
-
 def scene_files(scene: SyntheticScene) -> Dict[str, bytes]:
-    """Files of a scene.
-
-    Args:
-        scene (SyntheticScene): What to store.
-
-    Returns:
-        Dict[str, bytes]: By path relative to the set.
-    """
+    """Files of a scene, by path relative to the set."""
     name = scene.scan.name
     images = f'posed_images/{name}'
     files = {f'{images}/{INTRINSIC}': encode_matrix(scene.intrinsics)}
     for index, frame in enumerate(scene.frames):
         stem = frame_name(index)
-        files[f'frame_instances/{name}/{stem}.png'] = encode_ids(
-            frame.instance)
+        files[f'frame_instances/{name}/{stem}.png'] = cv2.imencode(
+            '.png', frame.instance)[1].tobytes()
         made = frame_files(
             encode_color(frame.color), frame.millimeters, frame.pose)
         files.update({
@@ -242,13 +158,9 @@ def scene_files(scene: SyntheticScene) -> Dict[str, bytes]:
 def scene_fields(scene: SyntheticScene) -> Dict[str, Any]:
     """Numbers of a scene, as JSON.
 
-    Args:
-        scene (SyntheticScene): What is stored.
-
-    Returns:
-        Dict[str, Any]: ``info``, ``num_points`` and ``class_counts`` of
-        :class:`..infos.StoredScan`, ``instance_classes`` (NYU40 id of each
-        id >= 0) and ``boxes`` (number per detection class).
+    ``info``, ``num_points`` and ``class_counts`` of
+    :class:`..infos.StoredScan`, ``instance_classes`` (NYU40 id of each id >=
+    0) and ``boxes`` (number per detection class).
     """
     assert scene.scan.box_classes is not None
     numbers, counts = np.unique(scene.scan.box_classes, return_counts=True)

@@ -49,16 +49,10 @@ class _Memory:
 
 def look(position: np.ndarray, yaw: float, pitch: float,
          roll: float) -> np.ndarray:
-    """Pose of a camera.
+    """(4, 4) pose of a camera (x right, y down, z forward), to the world.
 
-    Args:
-        position (np.ndarray): (3,) meters.
-        yaw (float): Where it looks, radians counter-clockwise from x.
-        pitch (float): Upwards, radians.
-        roll (float): About its axis, radians.
-
-    Returns:
-        np.ndarray: (4, 4) camera (x right, y down, z forward) to the world.
+    Radians: ``yaw`` counter-clockwise from x, ``pitch`` upwards, ``roll``
+    about its axis.
     """
     forward = np.array([
         np.cos(yaw) * np.cos(pitch),
@@ -76,14 +70,7 @@ def look(position: np.ndarray, yaw: float, pitch: float,
 
 
 def standing_places(room: Room) -> np.ndarray:
-    """Free floor of a room.
-
-    Args:
-        room (Room): With furniture.
-
-    Returns:
-        np.ndarray: (K, 2) meters, in one connected part of the floor.
-    """
+    """(K, 2) free floor of a room, meters, in one connected part of it."""
     x0, y0, x1, y1 = room.rectangle
     x = np.arange(x0 + _CELL / 2, x1, _CELL)
     y = np.arange(y0 + _CELL / 2, y1, _CELL)
@@ -113,17 +100,9 @@ def standing_places(room: Room) -> np.ndarray:
 
 def plan_path(rng: np.random.Generator, rooms: List[Room], renderer: Renderer,
               num_frames: int) -> List[np.ndarray]:
-    """Poses of the frames in their order.
+    """(4, 4) poses of the frames, camera to the axis-aligned frame.
 
-    Args:
-        rng (np.random.Generator): Source of places and jitter.
-        rooms (List[Room]): From west to east.
-        renderer (Renderer): Of the scene.
-        num_frames (int): Poses wanted; rooms get them by their area and at
-            least one each, if there are enough.
-
-    Returns:
-        List[np.ndarray]: (4, 4) camera to the axis-aligned frame.
+    Rooms get frames by their area and at least one each, if there are enough.
     """
     is_object = np.isin(renderer.mesh.classes, list(CLASS_NAMES))
     wanted = _OBJECT_SHARE * _RAYS[0] * _RAYS[1]
@@ -169,15 +148,7 @@ def _walk(rng: np.random.Generator, rooms: List[Room], renderer: Renderer,
 
 
 def share_frames(rooms: List[Room], num_frames: int) -> List[int]:
-    """Number of frames per room, in proportion to the root of its area.
-
-    Args:
-        rooms (List[Room]): The rooms.
-        num_frames (int): Of all rooms.
-
-    Returns:
-        List[int]: Their sum is ``num_frames``.
-    """
+    """Number of frames per room, in proportion to the root of its area."""
     sides = [np.subtract(r.rectangle[2:], r.rectangle[:2]) for r in rooms]
     weights = np.array([np.sqrt(side.prod()) for side in sides])
     ends = np.round(np.cumsum(weights) / weights.sum() * num_frames)

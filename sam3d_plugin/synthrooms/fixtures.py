@@ -25,20 +25,15 @@ def toilet(rng: np.random.Generator) -> Furniture:
     tank = rng.uniform(0.3, 0.4)
     builder.cushion((-0.22, 0.17, height - 0.03), (0.22, 0.36, height + tank),
                     0.02)
-    builder.use(1)
-    if rng.random() < 0.5:
-        builder.lathe((0, -0.1, height + 0.002), [(0, 0), (width + 0.005, 0),
-                                                  (width + 0.005, 0.02),
-                                                  (0, 0.025)], 22, 1.25)
-    else:
-        builder.lathe((0, -0.1, height + 0.002), [(width - 0.055, 0),
-                                                  (width + 0.005, 0),
-                                                  (width + 0.005, 0.02),
-                                                  (width - 0.055, 0.02)], 22,
-                      1.25)
+    is_closed = rng.random() < 0.5
+    inner, outer = 0 if is_closed else width - 0.055, width + 0.005
+    builder.use(1).lathe((0, -0.1, height + 0.002),
+                         [(inner, 0), (outer, 0), (outer, 0.02),
+                          (inner, 0.025 if is_closed else 0.02)], 22, 1.25)
+    if not is_closed:
         builder.cushion((-width, 0.13, height + 0.01),
                         (width, 0.165, height + 0.4), 0.015)
-    return finish(rng, 'toilet', builder, ('body', 'trim'))
+    return finish(rng, 'toilet', builder)
 
 
 def _tap(builder: MeshBuilder, y: float, z: float) -> None:
@@ -52,10 +47,9 @@ def _basin(builder: MeshBuilder, width: float, depth: float, z: float,
     half, back, wall = width / 2, depth / 2, 0.03
     builder.box((-half, -back, z - deep), (half, back, z - deep + 0.015))
     for x in (-1, 1):
-        low, high = sorted((x * half, x * (half - wall)))
-        builder.box((low, -back, z - deep), (high, back, z))
-        low, high = sorted((x * back, x * (back - wall)))
-        builder.box((-half + wall, low, z - deep), (half - wall, high, z))
+        builder.box((x * half, -back, z - deep), (x * (half - wall), back, z))
+        builder.box((-half + wall, x * back, z - deep),
+                    (half - wall, x * (back - wall), z))
 
 
 def pedestal_sink(rng: np.random.Generator) -> Furniture:
@@ -75,21 +69,12 @@ def pedestal_sink(rng: np.random.Generator) -> Furniture:
     builder.slab((0, depth / 2 - 0.04, height - 0.12), (0.3, 0.08, 0.12))
     builder.use(1)
     _tap(builder, depth / 2 - 0.05, height)
-    return finish(rng, 'sink', builder, ('body', 'trim'))
+    return finish(rng, 'sink', builder)
 
 
 def built_in_sink(rng: np.random.Generator, width: float,
                   depth: float) -> Furniture:
-    """A sink for the hole of a counter; z = 0 is the counter's underside.
-
-    Args:
-        rng (np.random.Generator): Source of the material.
-        width (float): Of the hole, meters.
-        depth (float): Of the hole, meters.
-
-    Returns:
-        Furniture: Class 'sink', rim on the counter.
-    """
+    """A sink for the hole of a counter; z = 0 is the counter's underside."""
     builder = MeshBuilder()
     _basin(builder, width - 0.008, depth - 0.008, 0.042, 0.17)
     for x in (-1, 1):
@@ -99,7 +84,7 @@ def built_in_sink(rng: np.random.Generator, width: float,
                      (width - 0.02, 0.03, 0.008))
     builder.use(1)
     _tap(builder, depth / 2 + 0.01, 0.05)
-    return finish(rng, 'sink', builder, ('body', 'trim'))
+    return finish(rng, 'sink', builder)
 
 
 def bathtub(rng: np.random.Generator) -> Furniture:
@@ -111,18 +96,18 @@ def bathtub(rng: np.random.Generator) -> Furniture:
     builder.box((-half, -back, 0), (half, -back + rim, height))
     builder.box((-half, back - rim, 0), (half, back, height))
     for x in (-1, 1):
-        low, high = sorted((x * half, x * (half - rim)))
-        builder.box((low, -back + rim, 0), (high, back - rim, height))
+        builder.box((x * half, -back + rim, 0),
+                    (x * (half - rim), back - rim, height))
     builder.box((-half + rim, -back + rim, 0), (half - rim, back - rim, 0.14))
     inner, slope = half - rim, 0.32
-    y = np.array([-back + rim, back - rim])
-    grid = np.array([[[inner, side, height - 0.02] for side in y],
-                     [[inner - slope, side, 0.14] for side in y]])
-    builder.sheet(grid)
+    builder.sheet(
+        np.array([[[x, side * (back - rim), z] for side in (-1, 1)]
+                  for x, z in ((inner, height - 0.02), (inner - slope, 0.14))
+                  ]))
     builder.use(1).slab((-half + rim + 0.06, 0, height + 0.12),
                         (0.14, 0.03, 0.03))
     builder.slab((-half + rim / 2, 0, height), (0.03, 0.03, 0.15))
-    return finish(rng, 'bathtub', builder, ('body', 'trim'))
+    return finish(rng, 'bathtub', builder)
 
 
 def _folds(rng: np.random.Generator, width: float, height: float,
@@ -142,31 +127,14 @@ def _folds(rng: np.random.Generator, width: float, height: float,
 
 def curtain(rng: np.random.Generator, width: float,
             height: float) -> Furniture:
-    """One side of a window's curtains.
-
-    Args:
-        rng (np.random.Generator): Source of the folds.
-        width (float): Along x, meters.
-        height (float): Meters.
-
-    Returns:
-        Furniture: Class 'curtain'.
-    """
+    """One side of a window's curtains."""
     builder = MeshBuilder()
     builder.sheet(_folds(rng, width, height, 0.07))
     return finish(rng, 'curtain', builder, ('body', ))
 
 
 def shower_curtain(rng: np.random.Generator, width: float) -> Furniture:
-    """A shower curtain with its rod.
-
-    Args:
-        rng (np.random.Generator): Source of the folds.
-        width (float): Of the rod, meters; the curtain covers a part of it.
-
-    Returns:
-        Furniture: Class 'showercurtrain', ScanNet's spelling.
-    """
+    """A shower curtain that covers a part of its rod of this width."""
     builder = MeshBuilder()
     height, share = rng.uniform(1.65, 1.8), rng.uniform(0.4, 0.7)
     grid = _folds(rng, width * share, height, 0.08)
@@ -175,7 +143,7 @@ def shower_curtain(rng: np.random.Generator, width: float) -> Furniture:
     builder.sheet(grid)
     builder.use(1).box((-width / 2, -0.012, height),
                        (width / 2, 0.012, height + 0.024))
-    return finish(rng, 'showercurtrain', builder, ('body', 'trim'))
+    return finish(rng, 'showercurtrain', builder)
 
 
 def door(rng: np.random.Generator) -> Furniture:
@@ -191,8 +159,8 @@ def door(rng: np.random.Generator) -> Furniture:
                     (half - 0.1, -0.01, low + (height - 0.2) / panels - 0.1))
     builder.use(1)
     for x in (-1, 1):
-        low, high = sorted((x * half, x * (half + frame)))
-        builder.box((low, -0.03, 0), (high, 0.03, height + frame))
+        builder.box((x * half, -0.03, 0),
+                    (x * (half + frame), 0.03, height + frame))
     builder.box((-half, -0.03, height), (half, 0.03, height + frame))
     x = rng.choice([-1, 1]) * (half - 0.08)
     builder.use(2).box((x - 0.05, -0.07, 0.98), (x + 0.05, -0.05, 1.01))
@@ -214,7 +182,7 @@ def _framed(rng: np.random.Generator, name: str, size: Tuple[float, float],
     for z in np.linspace(0, height - frame, bars[1] + 2):
         builder.box((-half + frame, -thick / 2, z),
                     (half - frame, thick / 2, z + frame))
-    piece = finish(rng, name, builder, ('body', 'trim'))
+    piece = finish(rng, name, builder)
     pane, bar = piece.materials
     return replace(piece, materials=(replace(pane, size=size), bar))
 
@@ -246,15 +214,7 @@ def whiteboard(rng: np.random.Generator) -> Furniture:
 
 
 def television(rng: np.random.Generator, width: float) -> Furniture:
-    """A flat screen on a foot.
-
-    Args:
-        rng (np.random.Generator): Source of the material.
-        width (float): Of the screen, meters.
-
-    Returns:
-        Furniture: Class 'television'; monitors of desks too.
-    """
+    """A flat screen of this width on a foot; monitors of desks too."""
     builder = MeshBuilder()
     height = width * 0.58
     builder.slab((0, 0, 0), (width * 0.35, 0.18, 0.015))

@@ -27,16 +27,10 @@ NYU40_IDS = {**DETECTION_CLASSES, **OTHER_CLASSES}
 
 @dataclass(frozen=True)
 class Furniture:
-    """One piece.
-
-    Args:
-        name (str): Its class, a key of ``NYU40_IDS``.
-        mesh (Mesh): Local frame.
-        materials (Tuple[Material, ...]): By slot of the mesh.
-    """
-    name: str
-    mesh: Mesh
-    materials: Tuple[Material, ...]
+    """One piece."""
+    name: str  # Its class, a key of ``NYU40_IDS``
+    mesh: Mesh  # Local frame
+    materials: Tuple[Material, ...]  # By slot of the mesh
 
     @property
     def size(self) -> np.ndarray:
@@ -45,43 +39,14 @@ class Furniture:
         return high - low
 
 
-def finish(rng: np.random.Generator, name: str, builder: MeshBuilder,
-           parts: Tuple[str, ...]) -> Furniture:
-    """A piece with materials drawn for the parts of its class.
-
-    Args:
-        rng (np.random.Generator): Source of the materials.
-        name (str): Class.
-        builder (MeshBuilder): Holds the shape.
-        parts (Tuple[str, ...]): Part of each slot, a key of the class in
-            ``CLASS_MATERIALS``.
-
-    Returns:
-        Furniture: The piece.
-    """
+def finish(
+    rng: np.random.Generator,
+    name: str,
+    builder: MeshBuilder,
+    parts: Tuple[str, ...] = ('body', 'trim')) -> Furniture:
+    """A piece with materials drawn for the parts of its class, by slot."""
     materials = tuple(draw_material(rng, name, part) for part in parts)
     return Furniture(name, builder.build(), materials)
-
-
-def legs(builder: MeshBuilder, width: float, depth: float, height: float,
-         thick: float, is_round: bool) -> None:
-    """Four legs in the corners of a rectangle about the origin.
-
-    Args:
-        builder (MeshBuilder): Gets the legs.
-        width (float): Outer extent along x.
-        depth (float): Outer extent along y.
-        height (float): Of the legs.
-        thick (float): Their thickness.
-        is_round (bool): Tapered cylinders instead of square posts.
-    """
-    for x in (-1, 1):
-        for y in (-1, 1):
-            center = (x * (width - thick) / 2, y * (depth - thick) / 2, 0.0)
-            if is_round:
-                builder.cylinder(center, (thick / 3, thick / 2), height, 8)
-            else:
-                builder.slab(center, (thick, thick, height))
 
 
 def chair(rng: np.random.Generator) -> Furniture:
@@ -93,8 +58,7 @@ def chair(rng: np.random.Generator) -> Furniture:
     if kind == 'office':
         _castors(builder, seat)
     else:
-        builder.use(1)
-        legs(builder, width, depth, seat, 0.035, kind == 'shell')
+        builder.use(1).legs(width, depth, seat, 0.035, kind == 'shell')
     builder.use(0)
     builder.cushion((-width / 2, -depth / 2, seat - 0.02),
                     (width / 2, depth / 2, seat + 0.05), 0.025)
@@ -114,7 +78,7 @@ def chair(rng: np.random.Generator) -> Furniture:
                             (0.06, 0.02, lower - seat + 0.05))
     if kind == 'office' or rng.random() < 0.2:
         _armrests(builder, width, depth, seat)
-    return finish(rng, 'chair', builder, ('body', 'trim'))
+    return finish(rng, 'chair', builder)
 
 
 def _castors(builder: MeshBuilder, seat: float) -> None:
@@ -145,9 +109,8 @@ def armchair(rng: np.random.Generator) -> Furniture:
     builder = MeshBuilder()
     _upholstery(builder, width, depth, rng.uniform(0.76, 0.95),
                 rng.uniform(0.1, 0.16), 1)
-    builder.use(1)
-    legs(builder, width - 0.06, depth - 0.06, 0.1, 0.05, True)
-    return finish(rng, 'chair', builder, ('body', 'trim'))
+    builder.use(1).legs(width - 0.06, depth - 0.06, 0.1, 0.05, True)
+    return finish(rng, 'chair', builder)
 
 
 def _upholstery(builder: MeshBuilder, width: float, depth: float, top: float,
@@ -156,8 +119,8 @@ def _upholstery(builder: MeshBuilder, width: float, depth: float, top: float,
     half, back = width / 2, depth / 2
     builder.box((-half, -back + 0.02, 0.1), (half, back, 0.3))
     for x in (-1, 1):
-        low, high = sorted((x * half, x * (half - arm)))
-        builder.cushion((low, -back, 0.25), (high, back, 0.6), 0.06)
+        builder.cushion((x * half, -back, 0.25), (x * (half - arm), back, 0.6),
+                        0.06)
     builder.cushion((-half + arm, back - 0.2, 0.28), (half - arm, back, top),
                     0.07)
     step = (width - 2 * arm) / seats
@@ -176,16 +139,14 @@ def sofa(rng: np.random.Generator) -> Furniture:
     width = seats * rng.uniform(0.58, 0.7) + 2 * arm
     builder = MeshBuilder()
     _upholstery(builder, width, depth, rng.uniform(0.74, 0.92), arm, seats)
-    builder.use(1)
-    legs(builder, width - 0.06, depth - 0.1, 0.1, 0.06, False)
+    builder.use(1).legs(width - 0.06, depth - 0.1, 0.1, 0.06, False)
     if rng.random() < 0.2:
         side = rng.choice([-1, 1])
-        low, high = sorted((side * width / 2, side * (width / 2 - 0.75)))
+        low, high = side * width / 2, side * (width / 2 - 0.75)
         front = -depth / 2
-        builder.use(0)
-        builder.box((low, front - 0.6, 0.1), (high, front - 0.005, 0.3))
+        builder.use(0).box((low, front - 0.6, 0.1), (high, front - 0.005, 0.3))
         builder.cushion((low, front - 0.62, 0.3), (high, front, 0.45), 0.05)
-    return finish(rng, 'sofa', builder, ('body', 'trim'))
+    return finish(rng, 'sofa', builder)
 
 
 def bed(rng: np.random.Generator) -> Furniture:
@@ -198,7 +159,7 @@ def bed(rng: np.random.Generator) -> Furniture:
     if rng.random() < 0.5:
         builder.box((-half, -back, 0.04), (half, back, frame))
     else:
-        legs(builder, width, depth, frame - 0.08, 0.07, False)
+        builder.legs(width, depth, frame - 0.08, 0.07, False)
         builder.box((-half, -back, frame - 0.08), (half, back, frame))
     if rng.random() < 0.8:
         head = rng.uniform(0.85, 1.2)
@@ -222,17 +183,7 @@ def bed(rng: np.random.Generator) -> Furniture:
 
 def table(rng: np.random.Generator, width: float, depth: float,
           height: float) -> Furniture:
-    """A table, rectangular or round.
-
-    Args:
-        rng (np.random.Generator): Source of the shape.
-        width (float): Along x, meters.
-        depth (float): Along y, meters.
-        height (float): Of its top, meters.
-
-    Returns:
-        Furniture: Class 'table'.
-    """
+    """A table, rectangular or round, of these sizes in meters."""
     builder = MeshBuilder()
     thick = rng.uniform(0.02, 0.05)
     kind = rng.choice(['legs', 'legs', 'pedestal', 'trestle'])
@@ -243,7 +194,7 @@ def table(rng: np.random.Generator, width: float, depth: float,
         builder.use(1).cylinder((0, 0, 0.03), (0.06, 0.05),
                                 height - thick - 0.03, 12)
         builder.cylinder((0, 0, 0), (width / 3, width / 4), 0.03, 20, ratio)
-        return finish(rng, 'table', builder, ('body', 'trim'))
+        return finish(rng, 'table', builder)
     builder.slab((0, 0, height - thick), (width, depth, thick))
     builder.use(1)
     if kind == 'trestle':
@@ -252,12 +203,12 @@ def table(rng: np.random.Generator, width: float, depth: float,
             builder.slab((x * width * 0.36, 0, 0.05),
                          (0.06, 0.12, height - thick - 0.05))
     else:
-        legs(builder, width - 0.04, depth - 0.04, height - thick,
-             rng.uniform(0.04, 0.08),
-             rng.random() < 0.3)
+        builder.legs(width - 0.04, depth - 0.04, height - thick,
+                     rng.uniform(0.04, 0.08),
+                     rng.random() < 0.3)
     if rng.random() < 0.3 and height < 0.6:
         builder.slab((0, 0, height * 0.35), (width * 0.9, depth * 0.85, 0.02))
-    return finish(rng, 'table', builder, ('body', 'trim'))
+    return finish(rng, 'table', builder)
 
 
 def desk(rng: np.random.Generator) -> Furniture:
@@ -282,14 +233,14 @@ def desk(rng: np.random.Generator) -> Furniture:
         builder.slab((-width / 2 + 0.03, 0, 0), (0.05, depth * 0.9, 0.04))
         builder.slab((-width / 2 + 0.03, 0, 0.04), (0.05, 0.08, height - 0.07))
     elif kind == 'legs':
-        legs(builder, width - 0.02, depth - 0.02, height - 0.03, 0.045, False)
+        builder.legs(width - 0.02, depth - 0.02, height - 0.03, 0.045, False)
     if rng.random() < 0.25:
         builder.use(0).box((-width / 2, depth / 2 - 0.25, height + 0.28),
                            (width / 2, depth / 2, height + 0.3))
         for x in (-1, 1):
             builder.slab((x * (width / 2 - 0.01), depth / 2 - 0.125, height),
                          (0.02, 0.25, 0.28))
-    return finish(rng, 'desk', builder, ('body', 'trim'))
+    return finish(rng, 'desk', builder)
 
 
 def _drawers(builder: MeshBuilder, x: float, depth: float,
@@ -328,7 +279,7 @@ def garbage_bin(rng: np.random.Generator) -> Furniture:
         if rng.random() < 0.6:
             builder.use(1).slab((0, 0, height),
                                 (2 * radius + 0.01, 2 * depth + 0.01, 0.05))
-    return finish(rng, 'garbagebin', builder, ('body', 'trim'))
+    return finish(rng, 'garbagebin', builder)
 
 
 def lamp(rng: np.random.Generator) -> Furniture:
@@ -339,7 +290,7 @@ def lamp(rng: np.random.Generator) -> Furniture:
     builder.cylinder((0, 0, 0.03), (0.014, 0.014), height - 0.25, 8)
     shade = rng.uniform(0.14, 0.22)
     builder.use(0).cylinder((0, 0, height - 0.25), (shade, shade * 0.7), 0.25)
-    return finish(rng, 'lamp', builder, ('body', 'trim'))
+    return finish(rng, 'lamp', builder)
 
 
 def carton(rng: np.random.Generator) -> Furniture:
@@ -354,15 +305,7 @@ def carton(rng: np.random.Generator) -> Furniture:
 
 
 def row_of(piece: Furniture, offsets: List[float]) -> List[float]:
-    """Offsets of equal pieces along x that leave a gap between them.
-
-    Args:
-        piece (Furniture): The piece that repeats.
-        offsets (List[float]): Wanted places along x, meters.
-
-    Returns:
-        List[float]: Those that keep the pieces apart.
-    """
+    """Those offsets along x that keep equal pieces apart."""
     kept: List[float] = []
     for offset in sorted(offsets):
         if not kept or offset - kept[-1] > piece.size[0] + 0.04:

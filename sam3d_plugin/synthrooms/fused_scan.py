@@ -26,46 +26,30 @@ MIN_POINTS = 30
 
 @dataclass(frozen=True)
 class FusionSettings:
-    """Options of the fusion.
-
-    Args:
-        voxel (float): Edge of the voxels that pixels are averaged in, meters.
-        max_points (int): Points drawn at random from the voxels.
-        farthest (float): Depth beyond it is not used, meters.
-        edge (float): Pixels beside a step in depth of more than this share
-            of their depth are not used.
-    """
+    """Options of the fusion."""
+    # Edge of the voxels that pixels are averaged in, meters
     voxel: float = 0.03
-    max_points: int = 50000
-    farthest: float = 4.5
+    max_points: int = 50000  # Points drawn at random from the voxels
+    farthest: float = 4.5  # Depth beyond it is not used, meters
+    # Pixels beside a step in depth of more than this share of their depth are
+    # not used
     edge: float = 0.05
 
 
 @dataclass(frozen=True)
-class Observation:
-    """One frame as the fusion sees it.
-
-    Args:
-        color (np.ndarray): (H, W, 3) uint8.
-        millimeters (np.ndarray): (H, W) uint16 measured depth, 0 = none.
-        instance (np.ndarray): (H, W) ids of the measured surfaces.
-        pose (np.ndarray): (4, 4) camera to world, meters.
-    """
-    color: np.ndarray
-    millimeters: np.ndarray
-    instance: np.ndarray
-    pose: np.ndarray
+class SyntheticFrame:
+    """One frame."""
+    color: np.ndarray  # (H, W, 3) uint8
+    millimeters: np.ndarray  # (H, W) uint16 measured depth, 0 = none
+    instance: np.ndarray  # (H, W) uint16 true ids of the color image
+    measured: np.ndarray  # (H, W) ids of the measured surfaces
+    pose: np.ndarray  # (4, 4) camera to world, meters
 
 
 def steady_pixels(depth: np.ndarray, settings: FusionSettings) -> np.ndarray:
-    """Pixels that are measured and not beside a step in depth.
+    """Flat indices of pixels that are measured, beside no step in depth.
 
-    Args:
-        depth (np.ndarray): (H, W) float32 meters, 0 = none.
-        settings (FusionSettings): Thresholds.
-
-    Returns:
-        np.ndarray: (N,) indices into the flattened image.
+    ``depth`` is (H, W) float32 meters, 0 = none.
     """
     kernel = np.ones((3, 3), np.uint8)
     has_depth = depth > 0
@@ -75,7 +59,7 @@ def steady_pixels(depth: np.ndarray, settings: FusionSettings) -> np.ndarray:
     return np.flatnonzero(has_depth & is_steady & (depth < settings.farthest))
 
 
-def _columns(frames: Sequence[Observation], intrinsics: np.ndarray,
+def _columns(frames: Sequence[SyntheticFrame], intrinsics: np.ndarray,
              settings: FusionSettings) -> Tuple[np.ndarray, np.ndarray]:
     """(N, 7) weight, xyz and color of all used pixels, and (N,) ids."""
     rows: List[np.ndarray] = []
@@ -91,24 +75,17 @@ def _columns(frames: Sequence[Observation], intrinsics: np.ndarray,
                 transform(points, frame.pose),
                 frame.color.reshape(-1, 3)[pixels]
             ], 1))
-        ids.append(frame.instance.reshape(-1)[pixels].astype(np.int64))
+        ids.append(frame.measured.reshape(-1)[pixels].astype(np.int64))
     return np.concatenate(rows), np.concatenate(ids)
 
 
-def fuse(rng: np.random.Generator, frames: Sequence[Observation],
+def fuse(rng: np.random.Generator, frames: Sequence[SyntheticFrame],
          intrinsics: np.ndarray,
          settings: FusionSettings) -> Tuple[np.ndarray, np.ndarray]:
     """Average pixels per voxel; the heaviest instance of a voxel labels it.
 
-    Args:
-        rng (np.random.Generator): Draws the points that are kept.
-        frames (Sequence[Observation]): Of one scene.
-        intrinsics (np.ndarray): (3, 3) pixels.
-        settings (FusionSettings): Thresholds.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: (N, 6) float32 world coordinates in
-        meters and colors of 0 to 255, and (N,) int64 instance ids.
+    Returns (N, 6) float32 world coordinates in meters and colors of 0 to 255,
+    and (N,) int64 instance ids.
     """
     rows, ids = _columns(frames, intrinsics, settings)
     keys, voxel = np.unique(
@@ -144,16 +121,8 @@ def label_scan(name: str, points: np.ndarray, instance: np.ndarray,
                classes: np.ndarray, axis_align: np.ndarray) -> Scan:
     """A scan with masks and boxes in the form of ScanNet's.
 
-    Args:
-        name (str): Of the scan.
-        points (np.ndarray): (N, 6) float32 world coordinates and colors.
-        instance (np.ndarray): (N,) ids from 1.
-        classes (np.ndarray): (I + 1,) NYU40 id of each instance id.
-        axis_align (np.ndarray): (4, 4) from the world to the frame of the
-            boxes.
-
-    Returns:
-        Scan: Instances of too few points are unlabeled.
+    ``classes`` has the NYU40 id of each instance id; instances of too few
+    points are unlabeled.
     """
     counts = np.bincount(instance, minlength=len(classes))
     is_small = counts[instance] < MIN_POINTS

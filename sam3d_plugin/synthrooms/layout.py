@@ -40,23 +40,14 @@ OPENING = (0.95, 2.1)
 
 @dataclass
 class Room:
-    """One rectangular room.
-
-    Args:
-        rectangle (Rectangle): Lowest x, lowest y, highest x, highest y.
-        height (float): Of the ceiling.
-        is_wet (bool): Whether it is tiled.
-        pieces (List[Placed]): Its furniture.
-        keep_out (List[Boxes]): Where nothing may be put: before doors and
-            windows.
-        openings (List[Tuple[int, float]]): Wall (1 = highest x, 3 = lowest
-            x) and middle of each opening along y.
-    """
-    rectangle: Rectangle
-    height: float
-    is_wet: bool
-    pieces: List[Placed] = field(default_factory=list)
+    """One rectangular room."""
+    rectangle: Rectangle  # Lowest x, lowest y, highest x, highest y
+    height: float  # Of the ceiling
+    is_wet: bool  # Whether it is tiled
+    pieces: List[Placed] = field(default_factory=list)  # Its furniture
+    # Where nothing may be put: before doors and windows
     keep_out: List[Boxes] = field(default_factory=list)
+    # Wall (1 = highest x, 3 = lowest x) and middle of each opening along y
     openings: List[Tuple[int, float]] = field(default_factory=list)
 
     @property
@@ -66,13 +57,9 @@ class Room:
         return np.array([(x0 + x1) / 2, (y0 + y1) / 2])
 
     def wall(self, index: int) -> Tuple[np.ndarray, float, float]:
-        """A wall: its middle, its length, and the yaw of what leans on it.
+        """A wall's middle (2,), its length, and the yaw of what leans on it.
 
-        Args:
-            index (int): 0 lowest y, 1 highest x, 2 highest y, 3 lowest x.
-
-        Returns:
-            Tuple[np.ndarray, float, float]: (2,) middle, length, yaw.
+        Walls: 0 lowest y, 1 highest x, 2 highest y, 3 lowest x.
         """
         x0, y0, x1, y1 = self.rectangle
         x, y = self.center
@@ -111,15 +98,7 @@ def has_collision(pieces: List[Placed]) -> bool:
 
 
 def make_layout(rng: np.random.Generator, is_apartment: bool) -> List[Room]:
-    """Rooms with furniture.
-
-    Args:
-        rng (np.random.Generator): Source of everything.
-        is_apartment (bool): Whether each of the 18 classes has to occur.
-
-    Returns:
-        List[Room]: From west to east; at most ``MAX_PIECES`` pieces.
-    """
+    """Rooms with at most ``MAX_PIECES`` pieces, from west to east."""
     rooms: List[Room] = []
     start = 0.0
     kinds = draw_rooms(rng, is_apartment)
@@ -138,17 +117,8 @@ def _furnish(rng: np.random.Generator, kind: RoomKind, start: float,
                                         bool], left: int) -> Room:
     """A room of a kind; it grows until all that must be there has a place.
 
-    Args:
-        rng (np.random.Generator): Source of everything.
-        kind (RoomKind): What it holds.
-        start (float): Lowest x.
-        height (float): Of the ceiling.
-        gate (Tuple[Optional[Room], bool]): The room to the west, and whether
-            there is one to the east.
-        left (int): Pieces that the scene may still get.
-
-    Returns:
-        Room: With furniture.
+    ``gate`` is the room to the west, and whether there is one to the east;
+    ``left`` the pieces that the scene may still get.
     """
     grown = 0.0
     while True:

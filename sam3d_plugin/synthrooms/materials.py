@@ -9,13 +9,15 @@ down without giving it away: what is wooden may be seven classes, what is
 leather is a sofa or a chair.
 """
 from dataclasses import replace
-from typing import Callable, Dict, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 import numpy as np
 
 from .textures import Color, Material
 
 Families = Dict[str, float]
+Range = Tuple[float, float]
+Maker = Callable[[np.random.Generator], Material]
 
 # Families by weight: class -> part -> families.
 CLASS_MATERIALS: Dict[str, Dict[str, Families]] = dict(
@@ -114,104 +116,60 @@ def _scaled(color: Color, factor: float) -> Color:
     return (red, green, blue)
 
 
-def _wooden(color: Color) -> Callable[[np.random.Generator], Material]:
+def _shaded(kind: str, base: Color, factor: float, **options: Any) -> Material:
+    """A material whose pattern is its color, darker or lighter."""
+    return Material(kind, base, _scaled(base, factor), **options)
 
-    def draw(rng: np.random.Generator) -> Material:
-        base = _near(rng, color, 0.04)
-        return Material(
-            'wood', base, _scaled(base, 0.62), repeats=int(rng.integers(2, 5)))
 
-    return draw
+def _wooden(color: Color) -> Maker:
+    return lambda rng: _shaded(
+        'wood', _near(rng, color, 0.04), 0.62, repeats=int(rng.integers(2, 5)))
 
 
 def _flat(color: Color,
           spread: float,
           gloss: float,
-          kind: str = 'plain') -> Callable[[np.random.Generator], Material]:
-
-    def draw(rng: np.random.Generator) -> Material:
-        base = _near(rng, color, spread)
-        return Material(kind, base, _scaled(base, 1.25), gloss=gloss)
-
-    return draw
+          kind: str = 'plain') -> Maker:
+    return lambda rng: _shaded(
+        kind, _near(rng, color, spread), 1.25, gloss=gloss)
 
 
-def _colored(kind: str, light: Tuple[float, float], chroma: Tuple[float,
-                                                                  float],
-             gloss: float) -> Callable[[np.random.Generator], Material]:
-
-    def draw(rng: np.random.Generator) -> Material:
-        base = _hue(rng, rng.uniform(*light), rng.uniform(*chroma))
-        return Material(kind, base, _scaled(base, 0.6), gloss=gloss)
-
-    return draw
+def _colored(kind: str, light: Range, chroma: Range, gloss: float) -> Maker:
+    return lambda rng: _shaded(
+        kind,
+        _hue(rng, rng.uniform(*light), rng.uniform(*chroma)),
+        0.6,
+        gloss=gloss)
 
 
-def _patterned(
-        light: Tuple[float,
-                     float]) -> Callable[[np.random.Generator], Material]:
-
-    def draw(rng: np.random.Generator) -> Material:
-        kind = str(rng.choice(['stripes', 'checks', 'dots']))
-        base = _hue(rng, rng.uniform(*light), rng.uniform(0.05, 0.25))
-        second = _hue(rng, rng.uniform(0.4, 0.9), rng.uniform(0.0, 0.25))
-        return Material(
-            kind, base, second, repeats=int(rng.integers(5, 14)), gloss=0)
-
-    return draw
+def _one_of(kind: str, colors: Tuple[Color, ...], spread: float, factor: float,
+            **options: Any) -> Maker:
+    return lambda rng: _shaded(
+        kind, _near(rng, colors[rng.integers(len(colors))], spread), factor, **
+        options)
 
 
-def _leather(rng: np.random.Generator) -> Material:
-    colors = ((0.36, 0.2, 0.1), (0.12, 0.11, 0.11), (0.55, 0.42, 0.3),
-              (0.3, 0.07, 0.06))
-    base = _near(rng, colors[rng.integers(len(colors))], 0.02)
-    return Material('leather', base, _scaled(base, 1.6), gloss=0.3)
-
-
-def _granite(rng: np.random.Generator) -> Material:
-    colors = ((0.25, 0.24, 0.24), (0.5, 0.45, 0.4), (0.62, 0.6, 0.58))
-    base = _near(rng, colors[rng.integers(len(colors))], 0.03)
-    return Material('stone', base, _hue(rng, 0.3, 0.05), gloss=0.3)
-
-
-def _floor_planks(rng: np.random.Generator) -> Material:
-    colors = ((0.68, 0.52, 0.34), (0.5, 0.34, 0.2), (0.6, 0.56, 0.5))
-    base = _near(rng, colors[rng.integers(len(colors))], 0.04)
-    return Material(
-        'planks', base, _scaled(base, 0.7), size=(2.4, 2.4), repeats=16)
-
-
-def _floor_tiles(rng: np.random.Generator) -> Material:
-    base = _hue(rng, rng.uniform(0.4, 0.85), 0.04)
-    return Material(
+def _tiled(light: Range, chroma: Callable[[np.random.Generator], float],
+           factor: float, size: float, repeats: Tuple[int, ...]) -> Maker:
+    return lambda rng: _shaded(
         'tiles',
-        base,
-        _scaled(base, 0.6),
-        size=(2.4, 2.4),
-        repeats=int(rng.choice([6, 8, 12])),
+        _hue(rng, rng.uniform(*light), chroma(rng)),
+        factor,
+        size=(size, size),
+        repeats=int(rng.choice(repeats)),
         gloss=0.2)
 
 
-def _wall_tiles(rng: np.random.Generator) -> Material:
-    base = _hue(rng, rng.uniform(0.75, 0.9), rng.uniform(0, 0.08))
-    return Material(
-        'tiles',
-        base,
-        _scaled(base, 0.8),
-        size=(1.6, 1.6),
-        repeats=int(rng.choice([8, 10, 16])),
-        gloss=0.2)
+def _patterned(light: Range) -> Maker:
+    return lambda rng: Material(
+        str(rng.choice(['stripes', 'checks', 'dots'])),
+        _hue(rng, rng.uniform(*light), rng.uniform(0.05, 0.25)),
+        _hue(rng, rng.uniform(0.4, 0.9), rng.uniform(0.0, 0.25)),
+        repeats=int(rng.integers(5, 14)),
+        gloss=0)
 
 
-def _sky(rng: np.random.Generator) -> Material:
-    return Material(
-        'sky',
-        _near(rng, (0.7, 0.8, 0.92), 0.04), (0.97, 0.98, 1.0),
-        gloss=0.9,
-        emission=float(rng.uniform(0.3, 0.9)))
-
-
-FAMILIES: Dict[str, Callable[[np.random.Generator], Material]] = dict(
+FAMILIES: Dict[str, Maker] = dict(
     light_wood=_wooden((0.78, 0.63, 0.43)),
     wood=_wooden((0.57, 0.38, 0.22)),
     dark_wood=_wooden((0.3, 0.18, 0.11)),
@@ -227,24 +185,45 @@ FAMILIES: Dict[str, Callable[[np.random.Generator], Material]] = dict(
     linen=_flat((0.88, 0.86, 0.82), 0.04, 0.0, 'fabric'),
     pattern=_patterned((0.25, 0.6)),
     pastel_pattern=_patterned((0.75, 0.9)),
-    leather=_leather,
-    granite=_granite,
+    leather=_one_of(
+        'leather', ((0.36, 0.2, 0.1), (0.12, 0.11, 0.11), (0.55, 0.42, 0.3),
+                    (0.3, 0.07, 0.06)),
+        0.02,
+        1.6,
+        gloss=0.3),
+    granite=lambda rng: replace(
+        _one_of(
+            'stone', ((0.25, 0.24, 0.24), (0.5, 0.45, 0.4), (0.62, 0.6, 0.58)),
+            0.03,
+            1,
+            gloss=0.3)(rng),
+        second=_hue(rng, 0.3, 0.05)),
     marble=lambda rng: Material(
         'marble',
         _near(rng, (0.85, 0.84, 0.82), 0.03), (0.5, 0.5, 0.52),
         gloss=0.3),
-    sky=_sky,
+    sky=lambda rng: Material(
+        'sky',
+        _near(rng, (0.7, 0.8, 0.92), 0.04), (0.97, 0.98, 1.0),
+        gloss=0.9,
+        emission=float(rng.uniform(0.3, 0.9))),
     picture=lambda rng: Material('picture', _hue(rng, 0.6, 0.3),
                                  _hue(rng, 0.5, 0.3)),
     books=lambda rng: Material('books', (0.5, 0.5, 0.5)),
     cardboard=_flat((0.62, 0.47, 0.31), 0.03, 0.0),
     glass=_flat((0.5, 0.56, 0.6), 0.03, 0.95, 'brushed'),
     board=_flat((0.93, 0.94, 0.95), 0.01, 0.3),
-    floor_planks=_floor_planks,
-    floor_tiles=_floor_tiles,
+    floor_planks=_one_of(
+        'planks', ((0.68, 0.52, 0.34), (0.5, 0.34, 0.2), (0.6, 0.56, 0.5)),
+        0.04,
+        0.7,
+        size=(2.4, 2.4),
+        repeats=16),
+    floor_tiles=_tiled((0.4, 0.85), lambda rng: 0.04, 0.6, 2.4, (6, 8, 12)),
     carpet=_colored('carpet', (0.3, 0.6), (0.0, 0.08), 0.0),
     wall_paint=_colored('plain', (0.68, 0.88), (0.0, 0.06), 0.05),
-    wall_tiles=_wall_tiles,
+    wall_tiles=_tiled((0.75, 0.9), lambda rng: rng.uniform(0, 0.08), 0.8, 1.6,
+                      (8, 10, 16)),
     ceiling_paint=_flat((0.9, 0.9, 0.88), 0.02, 0.0),
 )
 
@@ -252,16 +231,7 @@ FAMILIES: Dict[str, Callable[[np.random.Generator], Material]] = dict(
 def draw_material(rng: np.random.Generator,
                   name: str,
                   part: str = 'body') -> Material:
-    """A material for a part of a piece of a class.
-
-    Args:
-        rng (np.random.Generator): Source of the choice.
-        name (str): A key of ``CLASS_MATERIALS``.
-        part (str): Which part of it.
-
-    Returns:
-        Material: With a seed of its own.
-    """
+    """A material, with a seed of its own, for a part of a class's piece."""
     families = CLASS_MATERIALS[name][part]
     weights = np.array(list(families.values()), float)
     family = list(families)[int(

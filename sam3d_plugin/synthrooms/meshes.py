@@ -20,18 +20,12 @@ _BOX_FACES = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5],
 
 @dataclass(frozen=True)
 class Mesh:
-    """A mesh whose faces know their material.
-
-    Args:
-        vertices (np.ndarray): (V, 3) meters, local frame.
-        faces (np.ndarray): (F, 3) indices of vertices.
-        slots (np.ndarray): (F,) index of the face's material.
-        parts (np.ndarray): (P, 2, 3) lowest and highest corner of the boxes
-            that hold the solid parts; collisions are tested with them.
-    """
-    vertices: np.ndarray
-    faces: np.ndarray
-    slots: np.ndarray
+    """A mesh whose faces know their material."""
+    vertices: np.ndarray  # (V, 3) meters, local frame
+    faces: np.ndarray  # (F, 3) indices of vertices
+    slots: np.ndarray  # (F,) index of the face's material
+    # (P, 2, 3) lowest and highest corner of the boxes that hold the solid
+    # parts; collisions are tested with them
     parts: np.ndarray
 
     @property
@@ -57,12 +51,7 @@ class MeshBuilder:
         return self
 
     def add(self, vertices: np.ndarray, faces: np.ndarray) -> None:
-        """Add a part.
-
-        Args:
-            vertices (np.ndarray): (V, 3) meters.
-            faces (np.ndarray): (F, 3) indices into them.
-        """
+        """Add a part: vertices (V, 3) in meters, faces (F, 3) of them."""
         self._vertices.append(vertices)
         self._faces.append(faces + self._count)
         self._slots.append(np.full(len(faces), self.slot))
@@ -70,9 +59,9 @@ class MeshBuilder:
         self._count += len(vertices)
 
     def box(self, low: Vector, high: Vector) -> None:
-        """A box from its lowest to its highest corner."""
-        corner = np.asarray(low, float)
-        size = np.asarray(high, float) - corner
+        """A box between two opposite corners."""
+        corner = np.minimum(low, high)
+        size = np.maximum(low, high) - corner
         self.add(corner + _BOX_CORNERS * size, _BOX_FACES)
 
     def slab(self, center: Vector, size: Vector) -> None:
@@ -81,20 +70,27 @@ class MeshBuilder:
         a, b, c = size
         self.box((x - a / 2, y - b / 2, z), (x + a / 2, y + b / 2, z + c))
 
+    def legs(self, width: float, depth: float, height: float, thick: float,
+             is_round: bool) -> None:
+        """Four legs in the corners of a rectangle about the origin."""
+        for x in (-1, 1):
+            for y in (-1, 1):
+                center = (x * (width - thick) / 2, y * (depth - thick) / 2, 0.)
+                if is_round:
+                    self.cylinder(center, (thick / 3, thick / 2), height, 8)
+                else:
+                    self.slab(center, (thick, thick, height))
+
     def cylinder(self,
                  center: Vector,
                  radii: Tuple[float, float],
                  height: float,
                  sections: int = 14,
                  squash: float = 1.0) -> None:
-        """A frustum that stands at ``center``.
+        """A frustum whose bottom's middle is at ``center``.
 
-        Args:
-            center (Vector): Middle of its bottom.
-            radii (Tuple[float, float]): At the bottom and at the top.
-            height (float): Of the frustum.
-            sections (int): Sides.
-            squash (float): Factor of its extent along y.
+        ``radii`` are at the bottom and at the top; ``squash`` is a factor of
+        its extent along y.
         """
         profile = [(0.0, 0.0), (radii[0], 0.0), (radii[1], height),
                    (0.0, height)]
@@ -105,14 +101,7 @@ class MeshBuilder:
               profile: Sequence[Tuple[float, float]],
               sections: int = 18,
               squash: float = 1.0) -> None:
-        """A profile turned about a vertical axis.
-
-        Args:
-            center (Vector): Where radius and height are zero.
-            profile (Sequence[Tuple[float, float]]): Radii and heights.
-            sections (int): Steps of the turn.
-            squash (float): Factor of the extent along y.
-        """
+        """A profile of radii and heights, turned about a vertical axis."""
         angle = np.arange(sections) * (2 * np.pi / sections)
         ring = np.stack([np.cos(angle), np.sin(angle) * squash], 1)
         radii, heights = np.array(profile).T
@@ -124,23 +113,13 @@ class MeshBuilder:
         self.add(rings.reshape(-1, 3) + np.asarray(center, float), faces)
 
     def sheet(self, grid: np.ndarray) -> None:
-        """A surface through a grid of points.
-
-        Args:
-            grid (np.ndarray): (H, W, 3) meters.
-        """
+        """A surface through a grid (H, W, 3) of points, meters."""
         rows, columns = grid.shape[:2]
         self.add(grid.reshape(-1, 3), _grid_faces(rows, columns, False))
 
     def cushion(self, low: Vector, high: Vector, radius: float) -> None:
-        """A box with rounded edges: mattresses, pillows, upholstery.
-
-        Args:
-            low (Vector): Lowest corner.
-            high (Vector): Highest corner.
-            radius (float): Of the edges; at most half the shortest side.
-        """
-        lowest, highest = np.asarray(low, float), np.asarray(high, float)
+        """A box with rounded edges: mattresses, pillows, upholstery."""
+        lowest, highest = np.minimum(low, high), np.maximum(low, high)
         half = (highest - lowest) / 2
         radius = min(radius, float(half.min()) * 0.999)
         sphere, faces = _cube_sphere()

@@ -15,20 +15,12 @@ _TOUCHING = 0.002
 
 @dataclass(frozen=True)
 class Placed:
-    """A piece at its place.
-
-    Args:
-        piece (Furniture): What stands there.
-        x (float): Of its local origin, meters.
-        y (float): Meters.
-        z (float): Of its bottom, meters.
-        yaw (float): Turn about z, radians, counter-clockwise.
-    """
-    piece: Furniture
-    x: float = 0.0
-    y: float = 0.0
-    z: float = 0.0
-    yaw: float = 0.0
+    """A piece at its place."""
+    piece: Furniture  # What stands there
+    x: float = 0.0  # Of its local origin, meters
+    y: float = 0.0  # Meters
+    z: float = 0.0  # Of its bottom, meters
+    yaw: float = 0.0  # Turn about z, radians, counter-clockwise
 
     def moved(self, x: float, y: float, z: float, yaw: float) -> 'Placed':
         """The piece after its surroundings were turned, then shifted."""
@@ -62,16 +54,10 @@ class Placed:
 
 @dataclass(frozen=True)
 class Boxes:
-    """Boxes turned about z.
-
-    Args:
-        center (np.ndarray): (P, 3) meters.
-        half (np.ndarray): (P, 3) half the sizes, meters.
-        yaw (np.ndarray): (P,) radians.
-    """
-    center: np.ndarray
-    half: np.ndarray
-    yaw: np.ndarray
+    """Boxes turned about z."""
+    center: np.ndarray  # (P, 3) meters
+    half: np.ndarray  # (P, 3) half the sizes, meters
+    yaw: np.ndarray  # (P,) radians
 
     def corners(self) -> np.ndarray:
         """(P, 4, 2) corners seen from above, meters."""
@@ -113,15 +99,7 @@ def box_between(low: Sequence[float], high: Sequence[float]) -> Boxes:
 
 
 def overlap(first: Boxes, second: Boxes) -> np.ndarray:
-    """Find overlapping boxes by separating axes.
-
-    Args:
-        first (Boxes): P boxes.
-        second (Boxes): Q boxes.
-
-    Returns:
-        np.ndarray: (P, Q) bool; boxes that only touch do not overlap.
-    """
+    """(P, Q) whether boxes overlap, by separating axes; not if they touch."""
     meets = (np.minimum(first.top[:, None], second.top) -
              np.maximum(first.bottom[:, None], second.bottom)) > _TOUCHING
     if not meets.any():

@@ -11,18 +11,11 @@ from embreex.mesh_construction import TriangleMesh
 
 @dataclass(frozen=True)
 class Hits:
-    """The first surface that each ray meets.
-
-    Args:
-        face (np.ndarray): (N,) int32, -1 = none.
-        distance (np.ndarray): (N,) float32, in lengths of the direction.
-        u (np.ndarray): (N,) float32 weight of the face's second corner.
-        v (np.ndarray): (N,) float32 weight of its third corner.
-    """
-    face: np.ndarray
-    distance: np.ndarray
-    u: np.ndarray
-    v: np.ndarray
+    """The first surface that each ray meets."""
+    face: np.ndarray  # (N,) int32, -1 = none
+    distance: np.ndarray  # (N,) float32, in lengths of the direction
+    u: np.ndarray  # (N,) float32 weight of the face's second corner
+    v: np.ndarray  # (N,) float32 weight of its third corner
 
 
 class RayCaster:
@@ -40,15 +33,7 @@ class RayCaster:
         TriangleMesh(self._scene, np.ascontiguousarray(triangles, np.float32))
 
     def cast(self, origins: np.ndarray, directions: np.ndarray) -> Hits:
-        """Hits of rays.
-
-        Args:
-            origins (np.ndarray): (N, 3) float32 meters.
-            directions (np.ndarray): (N, 3) float32, of any length.
-
-        Returns:
-            Hits: First surfaces.
-        """
+        """First surfaces that rays (N, 3) of any length meet."""
         found = self._scene.run(
             np.ascontiguousarray(origins, np.float32),
             np.ascontiguousarray(directions, np.float32),
@@ -58,15 +43,7 @@ class RayCaster:
 
     def is_blocked(self, origins: np.ndarray,
                    directions: np.ndarray) -> np.ndarray:
-        """Whether a surface is between origin and origin + direction.
-
-        Args:
-            origins (np.ndarray): (N, 3) float32 meters.
-            directions (np.ndarray): (N, 3) float32 up to the other end.
-
-        Returns:
-            np.ndarray: (N,) bool.
-        """
+        """(N,) whether a surface is between origin and origin + direction."""
         hit = self._scene.run(
             np.ascontiguousarray(origins, np.float32),
             np.ascontiguousarray(directions, np.float32),
@@ -80,17 +57,9 @@ def pixel_directions(intrinsics: np.ndarray,
                      width: int,
                      shift: float = 0.0,
                      drop: float = 0.0) -> np.ndarray:
-    """Directions through pixels, of which z is 1, so that distance is depth.
+    """(H * W, 3) rays through pixels; z is 1, so that distance is depth.
 
-    Args:
-        intrinsics (np.ndarray): (3, 3) pixels.
-        height (int): H.
-        width (int): W.
-        shift (float): Right of the pixels' centers, pixels.
-        drop (float): Below the pixels' centers, pixels.
-
-    Returns:
-        np.ndarray: (H * W, 3) camera frame.
+    They pass ``shift`` pixels right of and ``drop`` below the pixels' centers.
     """
     v, u = np.mgrid[:height, :width].astype(np.float64)
     return np.stack([(u + shift - intrinsics[0, 2]) / intrinsics[0, 0],

@@ -22,20 +22,13 @@ _OFFSET = 2e-3
 
 @dataclass(frozen=True)
 class View:
-    """The surfaces that a camera sees.
-
-    Args:
-        depth (np.ndarray): (H, W) float32 meters along the optical axis.
-        instance (np.ndarray): (H, W) uint16 ids.
-        incidence (np.ndarray): (H, W) float32 cosine between ray and normal.
-        gloss (np.ndarray): (H, W) float32, 0 matt to 1.
-        is_shaded (np.ndarray): (H, W) bool, whether a projector beside the
-            camera does not reach the pixel's surface.
-    """
-    depth: np.ndarray
-    instance: np.ndarray
-    incidence: np.ndarray
-    gloss: np.ndarray
+    """The surfaces that a camera sees."""
+    depth: np.ndarray  # (H, W) float32 meters along the optical axis
+    instance: np.ndarray  # (H, W) uint16 ids
+    incidence: np.ndarray  # (H, W) float32 cosine between ray and normal
+    gloss: np.ndarray  # (H, W) float32, 0 matt to 1
+    # (H, W) bool, whether a projector beside the camera does not reach the
+    # pixel's surface
     is_shaded: np.ndarray
 
 
@@ -66,15 +59,9 @@ class Renderer:
 
     def instances(self, poses: np.ndarray,
                   size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
-        """Coarse views, to choose among poses.
+        """Coarse views of ``size`` rays, to choose among poses (K, 4, 4).
 
-        Args:
-            poses (np.ndarray): (K, 4, 4) camera to world.
-            size (Tuple[int, int]): Rows and columns of rays.
-
-        Returns:
-            Tuple[np.ndarray, np.ndarray]: (K, N) instance ids and (K, N, 3)
-            points in the world, meters.
+        Returns (K, N) instance ids and (K, N, 3) points in the world, meters.
         """
         height, width = size
         scale = np.diag([width / self.size[1], height / self.size[0], 1.0])
@@ -88,14 +75,7 @@ class Renderer:
         return self.mesh.instance[hits.face].reshape(len(poses), -1), points
 
     def view(self, pose: np.ndarray) -> View:
-        """Geometry of a view, without color.
-
-        Args:
-            pose (np.ndarray): (4, 4) camera to the mesh's frame, meters.
-
-        Returns:
-            View: Of the camera.
-        """
+        """Geometry of the view of a camera in the mesh's frame."""
         height, width = self.size
         rays = pixel_directions(self.intrinsics, height, width)
         directions, origins = self._to_world(rays, pose)
@@ -129,15 +109,7 @@ class Renderer:
                                       projector.astype(np.float32) - starts)
 
     def color(self, rng: np.random.Generator, pose: np.ndarray) -> np.ndarray:
-        """The color image of a camera.
-
-        Args:
-            rng (np.random.Generator): Source of soft shadows and noise.
-            pose (np.ndarray): (4, 4) camera to the mesh's frame, meters.
-
-        Returns:
-            np.ndarray: (H, W, 3) uint8 sRGB.
-        """
+        """(H, W, 3) uint8 sRGB image of a camera in the mesh's frame."""
         height, width = self.size
         albedo = np.zeros((height * width, 3), np.float32)
         light = np.zeros(height * width, np.float32)
@@ -206,16 +178,9 @@ class Renderer:
 
 
 def develop(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
-    """Exposure, vignetting, blur and noise of a hand-held camera.
+    """(H, W, 3) uint8 sRGB of linear light, as a hand-held camera has it.
 
     Automatic exposure, a slight blur, vignetting, noise and gamma.
-
-    Args:
-        rng (np.random.Generator): Source of the noise.
-        light (np.ndarray): (H, W, 3) float32 linear.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8 sRGB.
     """
     height, width = light.shape[:2]
     v, u = np.mgrid[:height, :width]

@@ -15,16 +15,10 @@ Program = Tuple[Tuple[str, int, int], ...]
 
 @dataclass(frozen=True)
 class RoomKind:
-    """A kind of room.
-
-    Args:
-        width (Tuple[float, float]): Range of both sides, meters.
-        program (Program): Unit, lowest and highest number of it.
-        is_wet (bool): Tiled, as bathrooms and kitchens are.
-    """
-    width: Tuple[float, float]
-    program: Program
-    is_wet: bool = False
+    """A kind of room."""
+    width: Tuple[float, float]  # Range of both sides, meters
+    program: Program  # Unit, lowest and highest number of it
+    is_wet: bool = False  # Tiled, as bathrooms and kitchens are
 
 
 ROOM_KINDS: Dict[str, RoomKind] = dict(
@@ -108,15 +102,7 @@ APARTMENT: Tuple[RoomKind, ...] = (
 
 
 def draw_rooms(rng: np.random.Generator, is_apartment: bool) -> List[RoomKind]:
-    """The rooms of a scene, from west to east.
-
-    Args:
-        rng (np.random.Generator): Source of the choice.
-        is_apartment (bool): Whether every class has to occur.
-
-    Returns:
-        List[RoomKind]: One to three rooms.
-    """
+    """One to three rooms of a scene, from west to east."""
     if is_apartment:
         return list(APARTMENT)
     weights = np.array([weight for _, weight in SCENE_KINDS])
@@ -128,13 +114,7 @@ def draw_rooms(rng: np.random.Generator, is_apartment: bool) -> List[RoomKind]:
 def draw_program(rng: np.random.Generator, kind: RoomKind) -> List[str]:
     """The units of a room, those that must be there first.
 
-    Args:
-        rng (np.random.Generator): Source of the numbers.
-        kind (RoomKind): What the room may hold.
-
-    Returns:
-        List[str]: Names of units; a name that starts with '?' may be left
-        out when there is no place.
+    A name that starts with '?' may be left out when there is no place.
     """
     names: List[str] = []
     for name, lowest, highest in kind.program:

@@ -19,27 +19,17 @@ WALL, FLOOR, CEILING = 1, 2, 22
 
 @dataclass(frozen=True)
 class SceneMesh:
-    """All surfaces of a scene.
-
-    Args:
-        triangles (np.ndarray): (F, 3, 3) float32 corners, meters.
-        texture (np.ndarray): (F, 3, 2) float32 place of each corner in the
-            texture, in textures; integers are repeats.
-        instance (np.ndarray): (F,) int32 ids from 1.
-        material (np.ndarray): (F,) int32 index into ``materials``.
-        materials (Tuple[Material, ...]): Of the surfaces.
-        classes (np.ndarray): (I + 1,) NYU40 id of each instance id.
-        lamps (np.ndarray): (R, 3) a lamp below the ceiling of each room.
-        borders (np.ndarray): (R - 1,) x that separates the rooms.
-    """
-    triangles: np.ndarray
+    """All surfaces of a scene."""
+    triangles: np.ndarray  # (F, 3, 3) float32 corners, meters
+    # (F, 3, 2) float32 place of each corner in the texture, in textures;
+    # integers are repeats
     texture: np.ndarray
-    instance: np.ndarray
-    material: np.ndarray
-    materials: Tuple[Material, ...]
-    classes: np.ndarray
-    lamps: np.ndarray
-    borders: np.ndarray
+    instance: np.ndarray  # (F,) int32 ids from 1
+    material: np.ndarray  # (F,) int32 index into ``materials``
+    materials: Tuple[Material, ...]  # Of the surfaces
+    classes: np.ndarray  # (I + 1,) NYU40 id of each instance id
+    lamps: np.ndarray  # (R, 3) a lamp below the ceiling of each room
+    borders: np.ndarray  # (R - 1,) x that separates the rooms
 
     @property
     def normals(self) -> np.ndarray:
@@ -107,13 +97,8 @@ def _centered(local: np.ndarray, materials: List[Material]) -> np.ndarray:
 def build_mesh(rng: np.random.Generator, rooms: List[Room]) -> SceneMesh:
     """The mesh of a scene.
 
-    Args:
-        rng (np.random.Generator): Source of the materials of the rooms.
-        rooms (List[Room]): With furniture; instance ids follow its order,
-            then come each room's floor, walls and ceiling.
-
-    Returns:
-        SceneMesh: All surfaces.
+    Instance ids follow the order of the furniture, then come each room's
+    floor, walls and ceiling, whose materials ``rng`` draws.
     """
     collector = _Collector()
     for placed in (p for room in rooms for p in room.pieces):

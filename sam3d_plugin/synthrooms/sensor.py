@@ -21,22 +21,13 @@ SCANNET_SIZE = (480, 640)
 
 @dataclass(frozen=True)
 class DepthSensor:
-    """A depth sensor; the defaults are those of a Kinect.
-
-    Args:
-        baseline (float): From camera to projector, meters.
-        nearest (float): Meters.
-        farthest (float): Meters.
-        steps (float): Disparity steps per pixel of a 640-pixel-wide image.
-        lateral (float): Deviation sideways, pixels.
-        grazing (float): Cosine to the normal below which holes begin.
-    """
-    baseline: float = 0.075
-    nearest: float = 0.4
-    farthest: float = 5.5
-    steps: float = 16.0
-    lateral: float = 0.4
-    grazing: float = 0.2
+    """A depth sensor; the defaults are those of a Kinect."""
+    baseline: float = 0.075  # From camera to projector, meters
+    nearest: float = 0.4  # Meters
+    farthest: float = 5.5  # Meters
+    steps: float = 16.0  # Disparity steps per pixel of a 640-pixel-wide image
+    lateral: float = 0.4  # Deviation sideways, pixels
+    grazing: float = 0.2  # Cosine to the normal below which holes begin
 
 
 def noise_deviation(depth: np.ndarray) -> np.ndarray:
@@ -46,16 +37,9 @@ def noise_deviation(depth: np.ndarray) -> np.ndarray:
 
 def observe(rng: np.random.Generator, view: View,
             sensor: DepthSensor) -> Tuple[np.ndarray, np.ndarray]:
-    """A noisy depth image.
+    """A noisy depth image, (H, W) uint16 millimeters, 0 = none.
 
-    Args:
-        rng (np.random.Generator): Source of the noise.
-        view (View): What there is to see.
-        sensor (DepthSensor): Its properties.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: (H, W) uint16 millimeters, 0 = none,
-        and (H, W) int64 index of the pixel whose surface was measured.
+    Also (H, W) int64, the index of the pixel whose surface was measured.
     """
     height, width = view.depth.shape
     v, u = np.mgrid[:height, :width]

@@ -21,16 +21,10 @@ _APARTMENT_EVERY = 5
 
 
 def split_sizes(num_scenes: int) -> Tuple[int, int]:
-    """Train and validation scenes of a set.
+    """Train and validation scenes of so many.
 
     A quarter validates, but at least four where that leaves as many to train
     on, so that every class is there three times.
-
-    Args:
-        num_scenes (int): Both together.
-
-    Returns:
-        Tuple[int, int]: Train and validation scenes.
     """
     quarter = num_scenes // 4
     val = max(quarter, _APARTMENTS) if num_scenes >= 2 * _APARTMENTS else max(
@@ -62,17 +56,10 @@ def scene_seed(seed: int, split: str, number: int) -> List[int]:
 
 def make_lists(seed: int, num_train: int,
                num_val: int) -> Dict[str, List[str]]:
-    """All lists of scenes.
+    """All lists of scenes: ``train``, ``val``, ``train_1`` ... ``train_20``.
 
-    Args:
-        seed (int): Of the set; draws the short lists.
-        num_train (int): Train scenes.
-        num_val (int): Validation scenes.
-
-    Returns:
-        Dict[str, List[str]]: Sorted names by list: ``train``, ``val`` and
-        ``train_1`` ... ``train_20``; a shorter list is part of a longer one,
-        and none is empty if there are train scenes.
+    Sorted names; a shorter list, drawn by ``seed``, is part of a longer one,
+    and none is empty if there are train scenes.
     """
     train = [scene_name('train', i) for i in range(num_train)]
     lists = dict(

@@ -79,19 +79,10 @@ class SynthRoomsStep(ScanStep):
 def write_lists(step: SynthRoomsStep,
                 out: PathLike,
                 backend_args: BackendArgs = None) -> List[str]:
-    """Write lists and infos once every scene is there.
+    """Write lists and infos once every scene is in the local folder.
 
-    Args:
-        step (SynthRoomsStep): What was run.
-        out (PathLike): Folder of the set, local.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        List[str]: Sentences for the user: what is missing, which classes
-        are too rare in ``val``.
-
-    Raises:
-        StoreError: When the folder is not local.
+    Returns sentences for the user: what is missing, which classes are too rare
+    in ``val``.
     """
     if not is_local(out, backend_args):
         raise StoreError(f'{out}: mmdet3d reads infos from local folders; '
@@ -123,14 +114,7 @@ def write_lists(step: SynthRoomsStep,
 
 
 def class_notes(val: Sequence[Dict[str, Any]]) -> List[str]:
-    """Classes that are too rare in the validation scenes.
-
-    Args:
-        val (Sequence[Dict[str, Any]]): Fields of the validation scenes.
-
-    Returns:
-        List[str]: One sentence, or none when every class has enough boxes.
-    """
+    """A sentence on the classes that are too rare in validation, or none."""
     counts = {
         name: sum(scene['boxes'].get(name, 0) for scene in val)
         for name in DETECTION_CLASSES

@@ -1,7 +1,7 @@
 """Cabinets, shelves, refrigerators and what stands in kitchens."""
 import numpy as np
 
-from .furniture import Furniture, finish, legs
+from .furniture import Furniture, finish
 from .meshes import MeshBuilder
 
 
@@ -16,19 +16,9 @@ def cabinet(rng: np.random.Generator,
             apron: float = 0.0) -> Furniture:
     """A closed cabinet with a grid of doors or drawers.
 
-    Args:
-        rng (np.random.Generator): Source of gaps and handles.
-        width (float): Along x, meters.
-        depth (float): Along y, meters.
-        height (float): Meters.
-        columns (int): Doors side by side.
-        rows (int): Doors above each other.
-        plinth (float): Height of a set-back foot; 0 = none.
-        name (str): Class, 'cabinet' or 'nightstand'.
-        apron (float): Height of panels on top that hide a sink's basin.
-
-    Returns:
-        Furniture: The cabinet.
+    ``columns`` doors side by side, ``rows`` above each other, on a set-back
+    foot of height ``plinth``; ``apron`` is the height of panels on top that
+    hide a sink's basin.
     """
     builder = MeshBuilder()
     half, back = width / 2, depth / 2
@@ -38,11 +28,10 @@ def cabinet(rng: np.random.Generator,
         builder.box((-half, front, height), (half, front + 0.02, top))
         builder.box((-half, back - 0.02, height), (half, back, top))
         for end in (-1, 1):
-            low, high = sorted((end * half, end * (half - 0.015)))
-            builder.box((low, front + 0.02, height), (high, back - 0.02, top))
+            builder.box((end * half, front + 0.02, height),
+                        (end * (half - 0.015), back - 0.02, top))
     if plinth > 0.09:
-        builder.use(1)
-        legs(builder, width - 0.04, depth - 0.04, plinth, 0.04, True)
+        builder.use(1).legs(width - 0.04, depth - 0.04, plinth, 0.04, True)
         builder.use(0)
     elif plinth > 0:
         builder.box((-half + 0.02, front + 0.04, 0),
@@ -61,7 +50,7 @@ def cabinet(rng: np.random.Generator,
             z = low + tall * (0.5 if is_drawer or tall > 1 else 0.8)
             size = (0.14, 0.02, 0.016) if is_drawer else (0.016, 0.02, 0.14)
             builder.use(1).slab((x, -back - 0.01, z - size[2] / 2), size)
-    return finish(rng, name, builder, ('body', 'trim'))
+    return finish(rng, name, builder)
 
 
 def wardrobe(rng: np.random.Generator) -> Furniture:
@@ -120,7 +109,7 @@ def bookshelf(rng: np.random.Generator) -> Furniture:
     for low, high in zip(levels[:-1], levels[1:]):
         _fill_shelf(rng, builder.use(1), half - 0.03, back, low + thick,
                     high - low - thick)
-    return finish(rng, 'bookshelf', builder, ('body', 'trim'))
+    return finish(rng, 'bookshelf', builder)
 
 
 def _fill_shelf(rng: np.random.Generator, builder: MeshBuilder, half: float,
@@ -138,15 +127,7 @@ def _fill_shelf(rng: np.random.Generator, builder: MeshBuilder, half: float,
 
 
 def refrigerator(rng: np.random.Generator, is_small: bool) -> Furniture:
-    """A refrigerator with one or two doors and their handles.
-
-    Args:
-        rng (np.random.Generator): Source of the size.
-        is_small (bool): One that fits below a desk's height.
-
-    Returns:
-        Furniture: Class 'refrigerator'.
-    """
+    """A refrigerator, one or two doors; a small one fits below a desk."""
     width, depth = rng.uniform(0.56, 0.85), rng.uniform(0.6, 0.75)
     height = rng.uniform(1.5, 1.85)
     if is_small:
@@ -166,38 +147,24 @@ def refrigerator(rng: np.random.Generator, is_small: bool) -> Furniture:
         z = low + 0.1 if low > 0.1 else high - length - 0.1
         builder.use(1).slab((side * (half - 0.05), -back - 0.025, z),
                             (0.025, 0.05, length))
-    return finish(rng, 'refrigerator', builder, ('body', 'trim'))
+    return finish(rng, 'refrigerator', builder)
 
 
-def counter(rng: np.random.Generator,
-            width: float,
-            depth: float,
-            sink: float = -1.0,
-            sink_size: float = 0.0) -> Furniture:
+def counter(rng: np.random.Generator, width: float, depth: float, sink: float,
+            sink_size: float) -> Furniture:
     """A counter's slab, with a hole for a sink and a low splash back.
 
-    Args:
-        rng (np.random.Generator): Source of the material.
-        width (float): Along x, meters.
-        depth (float): Along y, meters.
-        sink (float): Left end of the hole from the left end, meters;
-            negative = no hole.
-        sink_size (float): Width of the hole, meters.
-
-    Returns:
-        Furniture: Class 'counter'; stands at the height of its cabinets.
+    The hole of width ``sink_size`` begins ``sink`` meters from the left end.
+    The counter stands at the height of its cabinets.
     """
     builder = MeshBuilder()
     half, back, thick = width / 2, depth / 2, 0.04
-    if sink < 0:
-        builder.box((-half, -back, 0), (half, back, thick))
-    else:
-        left, right = -half + sink, -half + sink + sink_size
-        low, high = -back + 0.09, back - 0.09
-        builder.box((-half, -back, 0), (left, back, thick))
-        builder.box((right, -back, 0), (half, back, thick))
-        builder.box((left, -back, 0), (right, low, thick))
-        builder.box((left, high, 0), (right, back, thick))
+    left, right = -half + sink, -half + sink + sink_size
+    low, high = -back + 0.09, back - 0.09
+    builder.box((-half, -back, 0), (left, back, thick))
+    builder.box((right, -back, 0), (half, back, thick))
+    builder.box((left, -back, 0), (right, low, thick))
+    builder.box((left, high, 0), (right, back, thick))
     if rng.random() < 0.6:
         builder.box((-half, back - 0.02, thick), (half, back, thick + 0.1))
     return finish(rng, 'counter', builder, ('body', ))

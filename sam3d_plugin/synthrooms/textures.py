@@ -17,41 +17,21 @@ TEXTURE_SIZE = 256
 
 @dataclass(frozen=True)
 class Material:
-    """Appearance of a surface.
-
-    Args:
-        kind (str): A key of ``PATTERNS``.
-        color (Color): Main color, sRGB 0 to 1.
-        second (Color): Color of the pattern.
-        size (Tuple[float, float]): What the texture covers, meters.
-        repeats (int): How often the pattern occurs in it.
-        gloss (float): 0 matt to 1 mirror-like; glossy surfaces make holes in
-            depth images.
-        emission (float): Light of its own, as a share of white.
-        seed (int): Of the pattern.
-    """
-    kind: str
-    color: Color
-    second: Color = (0.5, 0.5, 0.5)
-    size: Tuple[float, float] = (1.28, 1.28)
-    repeats: int = 8
+    """Appearance of a surface."""
+    kind: str  # A key of ``PATTERNS``
+    color: Color  # Main color, sRGB 0 to 1
+    second: Color = (0.5, 0.5, 0.5)  # Color of the pattern
+    size: Tuple[float, float] = (1.28, 1.28)  # What the texture covers, meters
+    repeats: int = 8  # How often the pattern occurs in it
+    # 0 matt to 1 mirror-like; glossy surfaces make holes in depth images
     gloss: float = 0.1
-    emission: float = 0.0
-    seed: int = 0
+    emission: float = 0.0  # Light of its own, as a share of white
+    seed: int = 0  # Of the pattern
 
 
 def smooth_noise(rng: np.random.Generator, rows: int,
                  columns: int) -> np.ndarray:
-    """Noise of so many bumps that repeats without a seam.
-
-    Args:
-        rng (np.random.Generator): Source of the noise.
-        rows (int): Bumps from top to bottom.
-        columns (int): Bumps from left to right.
-
-    Returns:
-        np.ndarray: (H, W) float32, about 0 to 1.
-    """
+    """(H, W) float32, about 0 to 1, of so many bumps; repeats seamlessly."""
     small = rng.random((rows, columns), dtype=np.float32)
     padded = np.pad(small, 2, mode='wrap')
     scale = (TEXTURE_SIZE / columns, TEXTURE_SIZE / rows)
@@ -69,12 +49,18 @@ def _mix(material: Material, share: np.ndarray) -> np.ndarray:
     return first + share[..., None] * (second - first)
 
 
+def _woven(material: Material, share: np.ndarray,
+           rng: np.random.Generator) -> np.ndarray:
+    """The mixed colors as threads of cloth show them."""
+    weave = rng.random(share.shape)
+    return _mix(material, share) * (0.92 + 0.12 * weave)[..., None]
+
+
 def _position() -> Tuple[np.ndarray, np.ndarray]:
     """Coordinates v, u of the pixels, 0 to 1."""
     steps = np.arange(TEXTURE_SIZE) / TEXTURE_SIZE
-    return np.meshgrid(
-        steps, steps, indexing='ij')[0], np.meshgrid(
-            steps, steps, indexing='ij')[1]
+    v, u = np.meshgrid(steps, steps, indexing='ij')
+    return v, u
 
 
 def _plain(material: Material, rng: np.random.Generator) -> np.ndarray:
@@ -110,16 +96,14 @@ def _stripes(material: Material, rng: np.random.Generator) -> np.ndarray:
     _, u = _position()
     ratio = rng.uniform(0.3, 0.7)
     share = ((u * material.repeats) % 1 < ratio).astype(float)
-    weave = rng.random(share.shape)
-    return _mix(material, share) * (0.92 + 0.12 * weave)[..., None]
+    return _woven(material, share, rng)
 
 
 def _checks(material: Material, rng: np.random.Generator) -> np.ndarray:
     v, u = _position()
     share = 0.5 * ((u * material.repeats) % 1 < 0.5) + 0.5 * (
         (v * material.repeats) % 1 < 0.5)
-    weave = rng.random(share.shape)
-    return _mix(material, share) * (0.92 + 0.12 * weave)[..., None]
+    return _woven(material, share, rng)
 
 
 def _dots(material: Material, rng: np.random.Generator) -> np.ndarray:
@@ -127,8 +111,7 @@ def _dots(material: Material, rng: np.random.Generator) -> np.ndarray:
     radius = rng.uniform(0.2, 0.38)
     away = np.hypot((u * material.repeats) % 1 - 0.5,
                     (v * material.repeats) % 1 - 0.5)
-    return _mix(material, (away < radius).astype(float)) * (
-        0.92 + 0.12 * rng.random(u.shape))[..., None]
+    return _woven(material, (away < radius).astype(float), rng)
 
 
 def _tiles(material: Material, rng: np.random.Generator) -> np.ndarray:
@@ -207,34 +190,16 @@ def _picture(material: Material, rng: np.random.Generator) -> np.ndarray:
 
 
 Pattern = Callable[[Material, np.random.Generator], np.ndarray]
-PATTERNS: Dict[str, Pattern] = dict(
-    plain=_plain,
-    wood=_wood,
-    planks=_planks,
-    fabric=_fabric,
-    stripes=_stripes,
-    checks=_checks,
-    dots=_dots,
-    tiles=_tiles,
-    stone=_stone,
-    marble=_marble,
-    leather=_leather,
-    brushed=_brushed,
-    carpet=_carpet,
-    books=_books,
-    sky=_sky,
-    picture=_picture)
+PATTERNS: Dict[str, Pattern] = {
+    pattern.__name__[1:]: pattern
+    for pattern in (_plain, _wood, _planks, _fabric, _stripes, _checks, _dots,
+                    _tiles, _stone, _marble, _leather, _brushed, _carpet,
+                    _books, _sky, _picture)
+}
 
 
 def bake(material: Material) -> np.ndarray:
-    """The texture of a material.
-
-    Args:
-        material (Material): What to draw.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8 sRGB; row 0 is at the bottom.
-    """
+    """The texture of a material, (H, W, 3) uint8 sRGB; row 0 is the bottom."""
     rng = np.random.default_rng(material.seed)
     image = PATTERNS[material.kind](material, rng)
     return (image.clip(0, 1) * 255).round().astype(np.uint8)

@@ -5,7 +5,7 @@ y = 0 and it faces -y, so that the layout can push it against a wall. Units
 that stand free have their middle at the origin.
 """
 from dataclasses import replace
-from typing import Callable, Dict, List
+from typing import Any, Callable, Dict, List
 
 import numpy as np
 
@@ -21,19 +21,11 @@ def _backed(piece: Furniture, x: float = 0.0, z: float = 0.0) -> Placed:
     return Placed(piece, x=x, y=-float(piece.mesh.extent[1, 1]), z=z)
 
 
-def _behind(unit: Unit) -> Unit:
-    """Shift a unit so that its back is on y = 0."""
-    back = float(extent_of(unit)[1, 1])
-    return [placed.moved(0, -back, 0, 0) for placed in unit]
-
-
-def _piece(make: Callable[[np.random.Generator], Furniture]) -> UnitMaker:
+def _piece(make: Callable[..., Furniture],
+           *options: Any,
+           z: float = 0.0) -> UnitMaker:
     """A unit of one piece with its back on y = 0."""
-
-    def build(rng: np.random.Generator) -> Unit:
-        return [_backed(make(rng))]
-
-    return build
+    return lambda rng: [_backed(make(rng, *options), z=z)]
 
 
 def _alike(piece: Furniture, unit: Unit) -> Furniture:
@@ -256,33 +248,12 @@ def hung_picture(rng: np.random.Generator) -> Unit:
     return [_backed(piece, z=1.6 - float(piece.size[2]) / 2)]
 
 
-def hung_whiteboard(rng: np.random.Generator) -> Unit:
-    """A whiteboard."""
-    return [_backed(fixtures.whiteboard(rng), z=0.9)]
-
-
-def lone_chair(rng: np.random.Generator) -> Unit:
-    """A chair that stands somewhere, turned anyhow."""
-    return [Placed(furniture.chair(rng), yaw=rng.uniform(-np.pi, np.pi))]
-
-
 def lone_table(rng: np.random.Generator) -> Unit:
     """A small side table."""
-    return _behind([
-        Placed(
-            furniture.table(rng, rng.uniform(0.45, 0.9), rng.uniform(0.4, 0.6),
-                            rng.uniform(0.45, 0.72)))
-    ])
-
-
-def small_refrigerator(rng: np.random.Generator) -> Unit:
-    """A refrigerator as it stands in offices and dormitories."""
-    return [_backed(storage.refrigerator(rng, True))]
-
-
-def large_refrigerator(rng: np.random.Generator) -> Unit:
-    """A refrigerator that stands alone."""
-    return [_backed(storage.refrigerator(rng, False))]
+    table = furniture.table(rng, rng.uniform(0.45, 0.9), rng.uniform(0.4, 0.6),
+                            rng.uniform(0.45, 0.72))
+    back = float(extent_of([Placed(table)])[1, 1])
+    return [Placed(table).moved(0, -back, 0, 0)]
 
 
 # Where units go: along a wall on the floor, hung on a wall, in a corner, or
@@ -300,8 +271,8 @@ WALL_UNITS: Dict[str, UnitMaker] = dict(
     tv=sideboard_with_tv,
     kitchen_run=kitchen_run,
     bar=_piece(storage.breakfast_bar),
-    refrigerator=large_refrigerator,
-    small_refrigerator=small_refrigerator,
+    refrigerator=_piece(storage.refrigerator, False),
+    small_refrigerator=_piece(storage.refrigerator, True),
     tub=tub_with_curtain,
     toilet=_piece(fixtures.toilet),
     sink=sink_with_mirror,
@@ -315,6 +286,9 @@ HUNG_UNITS: Dict[str, UnitMaker] = dict(
     window=window_with_curtains,
     curtained_window=curtained_window,
     picture=hung_picture,
-    whiteboard=hung_whiteboard)
+    whiteboard=_piece(fixtures.whiteboard, z=0.9))
 FREE_UNITS: Dict[str, UnitMaker] = dict(
-    table=table_with_chairs, lecture=lecture_rows, chair=lone_chair)
+    table=table_with_chairs,
+    lecture=lecture_rows,
+    chair=lambda rng:
+    [Placed(furniture.chair(rng), yaw=rng.uniform(-np.pi, np.pi))])

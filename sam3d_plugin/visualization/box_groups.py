@@ -1,6 +1,6 @@
 """Boxes of a scene sorted into kinds that are drawn alike.
 
-Axes: M boxes.
+Shapes: M boxes.
 """
 from dataclasses import dataclass
 from typing import List, Mapping, Optional, Sequence
@@ -21,32 +21,16 @@ _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 @dataclass(frozen=True)
 class BoxGroup:
-    """Boxes drawn alike.
-
-    Args:
-        boxes (LabelledBoxes): The boxes.
-        color (str): As matplotlib reads it.
-        legend (str): What they are.
-        is_dashed (bool): Whether the lines are dashed.
-        is_captioned (bool): Whether class and score stand beside them.
-    """
-    boxes: LabelledBoxes
-    color: str
-    legend: str
-    is_dashed: bool = False
-    is_captioned: bool = True
+    """Boxes drawn alike."""
+    boxes: LabelledBoxes  # The boxes
+    color: str  # As matplotlib reads it
+    legend: str  # What they are
+    is_dashed: bool = False  # Whether the lines are dashed
+    is_captioned: bool = True  # Whether class and score stand beside them
 
 
 def match_groups(scene: Scene, iou_thr: float) -> List[BoxGroup]:
-    """Sort boxes into kinds; those whose captions matter most come first.
-
-    Args:
-        scene (Scene): True and predicted boxes.
-        iou_thr (float): Overlap from which a prediction counts as matched.
-
-    Returns:
-        List[BoxGroup]: Those that are not empty.
-    """
+    """Non-empty kinds of boxes, those whose captions matter most first."""
     predicted, true = scene.predicted, scene.true
     if true is None:
         groups = [BoxGroup(predicted, PREDICTED_COLOR, 'predicted')]
@@ -73,17 +57,11 @@ def match_groups(scene: Scene, iou_thr: float) -> List[BoxGroup]:
 def class_groups(boxes: LabelledBoxes,
                  palette: Mapping[str, Sequence[int]],
                  is_matched: Optional[np.ndarray] = None) -> List[BoxGroup]:
-    """Sort boxes by class, each class in its color.
+    """Boxes by class, each class in its color, for :func:`.draw_room`.
 
-    Args:
-        boxes (LabelledBoxes): M boxes.
-        palette (Mapping[str, Sequence[int]]): Three numbers from 0 to 255
-            by class.
-        is_matched (Optional[np.ndarray]): (M,) the others are dashed, and
-            their captions come last; without, all are.
-
-    Returns:
-        List[BoxGroup]: For :func:`draw_room`.
+    ``palette`` has three numbers from 0 to 255 by class. Boxes outside the
+    (M,) mask ``is_matched`` are dashed, and their captions come last; without
+    it, all are matched.
     """
     if is_matched is None:
         is_matched = np.ones(len(boxes), dtype=bool)
@@ -98,14 +76,7 @@ def class_groups(boxes: LabelledBoxes,
 
 
 def line_color(color: Sequence[int]) -> str:
-    """Make a color dark enough to be read on white.
-
-    Args:
-        color (Sequence[int]): Three numbers from 0 to 255.
-
-    Returns:
-        str: The same hue, as ``#rrggbb``.
-    """
+    """The color as ``#rrggbb``, dark enough to be read on white."""
     rgb = np.asarray(color, dtype=float)
     luminance = max(rgb @ _LUMINANCE / 255, 1e-6)
     return hex_color(rgb * min(1.0, _MAX_LUMINANCE / luminance))

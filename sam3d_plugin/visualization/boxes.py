@@ -1,7 +1,7 @@
 """Geometry of oriented boxes for pictures: corners, overlap, matching.
 
-Axes: M boxes, P predicted boxes, T true boxes. A box is (cx, cy, cz, dx, dy,
-dz, yaw): gravity centre and full sizes in metres in depth coordinates (z
+Shapes: M boxes, P predicted boxes, T true boxes. A box is (cx, cy, cz, dx, dy,
+dz, yaw): gravity center and full sizes in meters in depth coordinates (z
 up), yaw in radians counter-clockwise about z, as mmdet3d's
 ``DepthInstance3DBoxes`` with origin (0.5, 0.5, 0.5).
 """
@@ -20,19 +20,10 @@ BOX_EDGES = np.array([(i, i | bit) for i in range(8) for bit in (1, 2, 4)
 
 @dataclass(frozen=True)
 class LabelledBoxes:
-    """Boxes of one scene with what is written beside them.
-
-    Args:
-        boxes (np.ndarray): (M, 7) boxes; (M, 6) is read as yaw 0.
-        names (Sequence[str]): M class names.
-        scores (np.ndarray, optional): (M,) confidences; true boxes have
-            none.
-
-    Raises:
-        ValueError: When the shapes do not fit or a number is not finite.
-    """
-    boxes: np.ndarray
-    names: Sequence[str]
+    """Boxes of one scene with what is written beside them."""
+    boxes: np.ndarray  # (M, 7) boxes; (M, 6) is read as yaw 0
+    names: Sequence[str]  # M class names
+    # (M,) confidences; true boxes have none
     scores: Optional[np.ndarray] = None
 
     def __post_init__(self) -> None:
@@ -60,23 +51,14 @@ class LabelledBoxes:
         return len(self.boxes)
 
     def select(self, keep: Union[np.ndarray, slice]) -> 'LabelledBoxes':
-        """Return some of the boxes.
-
-        Args:
-            keep (Union[np.ndarray, slice]): (M,) mask of the boxes kept, or
-                their
-                indices.
-
-        Returns:
-            LabelledBoxes: The kept boxes with their names and scores.
-        """
+        """The boxes of an (M,) mask or of indices, with names and scores."""
         index = np.arange(len(self))[keep]
         scores = None if self.scores is None else self.scores[index]
         return LabelledBoxes(self.boxes[index], [self.names[i] for i in index],
                              scores)
 
     def captions(self) -> Tuple[str, ...]:
-        """Return the class name and, where there is one, the score."""
+        """The class name and, where there is one, the score."""
         if self.scores is None:
             return tuple(self.names)
         return tuple(f'{name} {score:.2f}'
@@ -87,14 +69,10 @@ NO_BOXES = LabelledBoxes(np.zeros((0, 7)), ())
 
 
 def box_corners(boxes: np.ndarray) -> np.ndarray:
-    """Return the corners of boxes.
+    """(M, 8, 3) corners of (M, 7) boxes.
 
-    Args:
-        boxes (np.ndarray): (M, 7) boxes.
-
-    Returns:
-        np.ndarray: (M, 8, 3) corners; bits 1, 2 and 4 of a corner's index
-        are set on the far side of the box's own x, y and z axis.
+    Bits 1, 2 and 4 of a corner's index are set on the far side of the box's
+    own x, y and z axis.
     """
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 7)
     signs = (np.arange(8)[:, None] >> np.arange(3) & 1) - 0.5
@@ -107,15 +85,7 @@ def box_corners(boxes: np.ndarray) -> np.ndarray:
 
 
 def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the volume overlap of every pair of two sets of boxes.
-
-    Args:
-        first (np.ndarray): (M, 7) boxes.
-        second (np.ndarray): (T, 7) boxes.
-
-    Returns:
-        np.ndarray: (M, T) intersection over union in [0, 1].
-    """
+    """(M, T) volume overlap, from 0 to 1, of (M, 7) and (T, 7) boxes."""
     first = np.asarray(first, dtype=np.float64).reshape(-1, 7)
     second = np.asarray(second, dtype=np.float64).reshape(-1, 7)
     tops, bottoms, footprints = [], [], []
@@ -139,19 +109,12 @@ def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def match_boxes(predicted: LabelledBoxes,
                 true: LabelledBoxes,
                 iou_thr: float = 0.25) -> np.ndarray:
-    """Match predicted to true boxes by the rule of average precision.
+    """(P,) index of the true box that a prediction matches, -1 for none.
 
-    From the highest score down, a prediction takes the true box of its
-    class that it overlaps most, if the overlap exceeds the threshold and no
-    better prediction has taken it (``mmdet3d.evaluation.indoor_eval``).
-
-    Args:
-        predicted (LabelledBoxes): P predicted boxes with scores.
-        true (LabelledBoxes): T true boxes.
-        iou_thr (float): Overlap that a match must exceed.
-
-    Returns:
-        np.ndarray: (P,) index of the matched true box, -1 without a match.
+    The rule of average precision: from the highest score down, a prediction
+    takes the true box of its class that it overlaps most, if the overlap
+    exceeds the threshold and no better prediction has taken it
+    (``mmdet3d.evaluation.indoor_eval``).
     """
     matches = np.full(len(predicted), -1)
     if not len(predicted) or not len(true):

@@ -1,8 +1,8 @@
 """Cameras of pictures.
 
-A camera maps xyz (metres, z up) to picture
-coordinates (x right, y up, metres in the plane through the scene's centre)
-and depth (metres from the camera, larger = farther).
+A camera maps xyz (meters, z up) to picture
+coordinates (x right, y up, meters in the plane through the scene's center)
+and depth (meters from the camera, larger = farther).
 """
 from dataclasses import dataclass
 from typing import Optional, Tuple
@@ -12,29 +12,18 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Camera:
-    """Orthographic or perspective camera that looks at a point.
-
-    Args:
-        center (np.ndarray): (3,) point looked at, metres.
-        axes (np.ndarray): (3, 3) rows are the picture's right and up and
-            the direction from the point looked at to the camera.
-        distance (float, optional): From camera to that point, metres; None
-            is an orthographic camera.
-    """
-    center: np.ndarray
+    """Orthographic or perspective camera that looks at a point."""
+    center: np.ndarray  # (3,) point looked at, meters
+    # (3, 3) rows are the picture's right and up and the direction from the
+    # point looked at to the camera
     axes: np.ndarray
+    # From camera to that point, meters; None is an orthographic camera
     distance: Optional[float] = None
 
     def project(self, xyz: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Map points into the picture.
+        """Picture coordinates (..., 2) and depth (...) of points (..., 3).
 
-        Args:
-            xyz (np.ndarray): (..., 3) points, metres.
-
-        Returns:
-            Tuple[np.ndarray, np.ndarray]: Picture coordinates (..., 2) and
-            depth (...). Behind a perspective camera, depth is negative and
-            the coordinates are NaN.
+        Behind a perspective camera, depth is negative and coordinates are NaN.
         """
         local = (np.asarray(xyz) - self.center) @ self.axes.T
         if self.distance is None:
@@ -46,15 +35,7 @@ class Camera:
 
 
 def top_camera(low: np.ndarray, high: np.ndarray) -> Camera:
-    """Return a camera that looks straight down, x right and y up.
-
-    Args:
-        low (np.ndarray): (3,) lowest corner of the scene, metres.
-        high (np.ndarray): (3,) highest corner of the scene, metres.
-
-    Returns:
-        Camera: Orthographic camera.
-    """
+    """An orthographic camera that looks straight down, x right and y up."""
     return Camera((low + high) / 2, np.eye(3))
 
 
@@ -63,18 +44,10 @@ def perspective_camera(low: np.ndarray,
                        azimuth: float,
                        elevation: float,
                        field_of_view: float = 45.0) -> Camera:
-    """Return a camera from which the whole scene is seen.
+    """A camera that sees the complete box from ``low`` to ``high``.
 
-    Args:
-        low (np.ndarray): (3,) lowest corner of the scene, metres.
-        high (np.ndarray): (3,) highest corner of the scene, metres.
-        azimuth (float): Where the camera stands, degrees counter-clockwise
-            from the x axis.
-        elevation (float): Its height over the horizon, degrees in (0, 90).
-        field_of_view (float): Full opening angle, degrees.
-
-    Returns:
-        Camera: Perspective camera.
+    Degrees: ``azimuth`` counter-clockwise from the x axis, ``elevation`` over
+    the horizon in (0, 90), ``field_of_view`` the full opening angle.
     """
     a, e = np.radians([azimuth, elevation])
     backward = np.array(

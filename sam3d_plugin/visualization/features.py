@@ -1,22 +1,16 @@
-"""Colors that show which features are alike.
+"""Colors of features: alike where the features are.
 
-Axes: N items, C channels.
+Shapes: N items, C channels.
 """
 import numpy as np
 
 
 def pca_colors(features: np.ndarray) -> np.ndarray:
-    """Paint features by their three principal components.
+    """Paint features (N, C) by their three principal components.
 
-    Equal input gives equal colors: every component points to where its
-    channel of largest weight grows.
-
-    Args:
-        features (np.ndarray): (N, C), N >= 1.
-
-    Returns:
-        np.ndarray: (N, 3) uint8; red is the first component. A component
-        without variance is mid-grey everywhere.
+    Returns (N, 3) uint8; red is the first component, and one without variance
+    is mid-gray everywhere. Equal input gives equal colors: every component
+    points to where its channel of largest weight grows.
     """
     centered = np.asarray(features, dtype=np.float64)
     centered = centered - centered.mean(axis=0)
@@ -35,14 +29,9 @@ def pca_colors(features: np.ndarray) -> np.ndarray:
 
 
 def explained_share(features: np.ndarray, count: int) -> float:
-    """How much of the variance the largest principal components hold.
+    """Share of the variance that the ``count`` largest components hold.
 
-    Args:
-        features (np.ndarray): (N, C), N >= 1.
-        count (int): How many components.
-
-    Returns:
-        float: From 0 to 1; 1 when there is no variance.
+    From 0 to 1; 1 when there is no variance.
     """
     values = np.asarray(features, dtype=np.float64)
     energy = np.linalg.svd(values - values.mean(axis=0), compute_uv=False)**2

@@ -1,6 +1,6 @@
 """Figures of matplotlib as images, without a display.
 
-Axes: H W pixels.
+Shapes: H W pixels.
 """
 from typing import Callable, Tuple
 
@@ -14,16 +14,10 @@ def figure_image(size: Tuple[float, float],
                  dpi: int,
                  draw: Callable[[Figure], None],
                  constrained: bool = False) -> np.ndarray:
-    """Draw a figure.
+    """The figure (H, W, 3) uint8 that ``draw`` fills in; always the same.
 
-    Args:
-        size (Tuple[float, float]): Width and height, pixels.
-        dpi (int): Pixels per inch, of lines and letters.
-        draw (Callable[[Figure], None]): Fills the figure in.
-        constrained (bool): Whether matplotlib lays the axes out.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8. Equal input gives an equal image.
+    ``size`` is width and height in pixels, ``dpi`` pixels per inch of lines
+    and letters. With ``constrained``, matplotlib lays the axes out.
     """
     # A user's matplotlibrc must not change the picture.
     with matplotlib.rc_context():

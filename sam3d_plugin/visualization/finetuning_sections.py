@@ -1,6 +1,6 @@
 """The sections of a report on fine-tunings: arrays in, HTML out.
 
-Axes: N points.
+Shapes: N points.
 """
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Mapping, Sequence, Tuple
@@ -30,22 +30,12 @@ _THRESHOLDS = {'AP25': '0.25', 'AP50': '0.50'}
 
 @dataclass(frozen=True)
 class SegmentedRoom:
-    """A room with true and predicted classes of its points.
-
-    Args:
-        name (str): Of the scan.
-        points (np.ndarray): (N, 3) xyz, metres, z up.
-        true (np.ndarray): (N,) indices into the classes; one beyond them is
-            no label.
-        predicted (np.ndarray): (N,) indices into the classes.
-
-    Raises:
-        ValueError: When the arrays differ in length.
-    """
-    name: str
-    points: np.ndarray
+    """A room with true and predicted classes of its points."""
+    name: str  # Of the scan
+    points: np.ndarray  # (N, 3) xyz, meters, z up
+    # (N,) indices into the classes; one beyond them means unlabeled
     true: np.ndarray
-    predicted: np.ndarray
+    predicted: np.ndarray  # (N,) indices into the classes
 
     def __post_init__(self) -> None:
         lengths = {len(self.points), len(self.true), len(self.predicted)}
@@ -58,40 +48,22 @@ class SegmentedRoom:
 
 @dataclass(frozen=True)
 class FineTuning:
-    """What is known of a fine-tuning.
-
-    Args:
-        model (str): Its type.
-        encoder (str): File that the encoder started from; '' is none.
-        steps (int): Of the training.
-        step_s (float): Median time of a step, seconds.
-        losses (Tuple[float, float]): First and last that was logged.
-        val_rooms (int): Rooms that the scores are measured on.
-        palette (Mapping[str, Sequence[int]]): Colors of the classes, three
-            numbers from 0 to 255, in the order of the labels.
-        scores (Mapping[str, float]): What tools/test.py measured, from 0 to
-            1; empty when it did not.
-    """
-    model: str
-    encoder: str
-    steps: int
-    step_s: float
-    losses: Tuple[float, float]
-    val_rooms: int
+    """What is known of a fine-tuning."""
+    model: str  # Its type
+    encoder: str  # File that the encoder started from; '' is none
+    steps: int  # Of the training
+    step_s: float  # Median time of a step, seconds
+    losses: Tuple[float, float]  # First and last that was logged
+    val_rooms: int  # Rooms that the scores are measured on
+    # Colors of the classes, three numbers from 0 to 255, in the order of the
+    # labels
     palette: Mapping[str, Sequence[int]]
+    # What tools/test.py measured, from 0 to 1; empty when it did not
     scores: Mapping[str, float] = field(default_factory=dict)
 
 
 def detection_section(rooms: Sequence[Scene], run: FineTuning) -> Section:
-    """True and predicted boxes side by side.
-
-    Args:
-        rooms (Sequence[Scene]): Rooms to show, with true boxes.
-        run (FineTuning): The training of the detector.
-
-    Returns:
-        Section: Scores, pictures and scenes that rotate.
-    """
+    """True and predicted boxes side by side, and as scenes that rotate."""
     total = {name: f'mAP_{thr}' for name, thr in _THRESHOLDS.items()}
     by_class = {name: f'{{}}_AP_{thr}' for name, thr in _THRESHOLDS.items()}
     return Section(
@@ -134,15 +106,7 @@ def _view_of(points: np.ndarray) -> ViewOptions:
 
 def segmentation_section(rooms: Sequence[SegmentedRoom],
                          run: FineTuning) -> Section:
-    """True and predicted classes of points side by side.
-
-    Args:
-        rooms (Sequence[SegmentedRoom]): Rooms to show.
-        run (FineTuning): The training of the segmentor.
-
-    Returns:
-        Section: Scores, pictures, a legend and points that rotate.
-    """
+    """True and predicted classes of points side by side."""
     scores = {'mIoU': 'miou', 'points that are right': 'acc'}
     return Section(
         'Segmentation',
@@ -199,13 +163,8 @@ def _training(run: FineTuning, total: Mapping[str, str],
               by_class: Mapping[str, str]) -> Dict[str, Any]:
     """Tables of a training and its scores, for ``fine_tuning.html``.
 
-    Args:
-        run (FineTuning): The training.
-        total (Mapping[str, str]): Keys of the scores by name.
-        by_class (Mapping[str, str]): The same of a class; ``{}`` is its name.
-
-    Returns:
-        Dict[str, Any]: What the template shows.
+    ``total`` has the keys of the scores by name, ``by_class`` the same of a
+    class, where ``{}`` is its name.
     """
     rows = [(name, f'{100 * run.scores[key]:.1f} on {run.val_rooms} '
              'validation rooms') for name, key in total.items()

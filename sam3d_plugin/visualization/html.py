@@ -1,6 +1,6 @@
 """A scene with boxes as one HTML file that rotates and works offline.
 
-Axes: N points, M boxes, V vertices of lines. Points in metres, z up.
+Shapes: N points, M boxes, V vertices of lines. Points in meters, z up.
 """
 from html import escape
 from typing import Any, Dict, List, Optional, Sequence
@@ -25,18 +25,11 @@ _SLIDER_HEIGHT = 0.12
 
 def _box_lines(boxes: LabelledBoxes, hover: Sequence[str],
                is_captioned: bool) -> Dict[str, Sequence]:
-    """Return the vertices of box wireframes and what is written at them.
+    """Vertices of box wireframes and their texts, by plotly's names.
 
     Each box is a stroke over its edges and one vertex above its top, apart
-    from the stroke, that carries the caption.
-
-    Args:
-        boxes (LabelledBoxes): M boxes.
-        hover (Sequence[str]): M texts shown under the mouse.
-        is_captioned (bool): Whether class and score stand above the box.
-
-    Returns:
-        Dict[str, Sequence]: x, y, z, text and hovertext, each of length V.
+    from the stroke, that carries class and score if ``is_captioned``.
+    ``hover`` has M texts.
     """
     vertices: List[Sequence[Optional[float]]] = []
     texts: List[str] = []
@@ -68,16 +61,7 @@ def _hover_texts(boxes: LabelledBoxes, kind: str,
 def points_trace(points: np.ndarray,
                  colors: np.ndarray,
                  size: float = 3) -> go.Scatter3d:
-    """Return points as a trace of a figure.
-
-    Args:
-        points (np.ndarray): (N, 3) xyz, metres.
-        colors (np.ndarray): (N, 3) uint8.
-        size (float): Of a point, pixels. Defaults to 3.
-
-    Returns:
-        go.Scatter3d: Named ``points``.
-    """
+    """The trace ``points`` of a figure; a point has ``size`` pixels."""
     x, y, z = points.astype(np.float32).T
     return go.Scatter3d(
         x=x,
@@ -103,16 +87,9 @@ def _boxes_trace(lines: Dict[str, Sequence], name: str,
 
 def _threshold_slider(predicted: LabelledBoxes, hover: Sequence[str],
                       score_thr: float, trace: int) -> Dict[str, Any]:
-    """Return a slider that hides predictions of low score.
+    """A slider from ``score_thr`` up that hides predictions of low score.
 
-    Args:
-        predicted (LabelledBoxes): M predictions with scores.
-        hover (Sequence[str]): M texts shown under the mouse.
-        score_thr (float): Lowest threshold, where the slider starts.
-        trace (int): Position of the predictions among the traces.
-
-    Returns:
-        Dict[str, Any]: A plotly slider.
+    ``trace`` is the position of the predictions among the traces.
     """
     assert predicted.scores is not None, 'the caller has checked the scores'
     first = int(np.floor(score_thr / _THRESHOLD_STEP + 1e-6)) + 1
@@ -145,15 +122,7 @@ def _threshold_slider(predicted: LabelledBoxes, hover: Sequence[str],
 
 
 def scene_layout(title: str, options: ViewOptions) -> Dict[str, Any]:
-    """Return title, legend and the first view, with z kept upright.
-
-    Args:
-        title (str): Written above the scene.
-        options (ViewOptions): From where it is seen first.
-
-    Returns:
-        Dict[str, Any]: A plotly layout.
-    """
+    """Title, legend and the first view, with z kept upright."""
     a, e = np.radians([options.azimuth, options.elevation])
     eye = 1.95 * np.array(
         [np.cos(e) * np.cos(a),
@@ -178,20 +147,10 @@ def scene_layout(title: str, options: ViewOptions) -> Dict[str, Any]:
 def build_figure(scene: Scene,
                  score_thr: float = 0.0,
                  options: ViewOptions = DEFAULT_VIEW) -> go.Figure:
-    """Build the figure of :func:`write_scene_html`.
+    """The figure of :func:`write_scene_html`.
 
-    Args:
-        scene (Scene): The scene.
-        score_thr (float): Predictions of lower score are left out.
-        options (ViewOptions): What is shown and from where.
-
-    Returns:
-        go.Figure: Traces points, true boxes and predicted boxes, each
-        switched by its entry in the legend.
-
-    Raises:
-        ValueError: When there is no point, a coordinate is not finite, or
-            points and colors differ in number.
+    Traces points, true boxes and predicted boxes of ``score_thr`` and more,
+    each switched by its entry in the legend.
     """
     points, colors = scene.shown_points(options)
     true, predicted = scene.true or NO_BOXES, scene.predicted
@@ -232,30 +191,14 @@ def write_scene_html(path: PathLike,
                      options: ViewOptions = DEFAULT_VIEW) -> None:
     """Write a scene as one HTML file that needs no network (about 6 MB).
 
-    Dragging rotates, the wheel zooms, legend entries switch points, true
-    and predicted boxes on and off, a slider raises the score threshold, and
-    class, score and size of a box appear under the mouse.
-
-    Args:
-        path (PathLike): HTML file to write; its folder is made.
-        scene (Scene): The scene.
-        score_thr (float): Predictions of lower score are left out.
-        options (ViewOptions): What is shown and from where.
-
-    Raises:
-        ValueError: When there is no point, a coordinate is not finite, or
-            points and colors differ in number.
+    Dragging rotates, the wheel zooms, legend entries switch points, true and
+    predicted boxes on and off, a slider raises the score threshold, and class,
+    score and size of a box appear under the mouse.
     """
     write_figure(path, build_figure(scene, score_thr, options), scene.name)
 
 
 def write_figure(path: PathLike, figure: go.Figure, title: str) -> None:
-    """Write a figure that fills a page of its own.
-
-    Args:
-        path (PathLike): HTML file to write; its folder is made.
-        figure (go.Figure): The figure.
-        title (str): Title of the page.
-    """
+    """Write a figure that fills a page of its own."""
     write_page(
         path, 'scene.html', title=title, figure=figure_html(figure, 'scene'))

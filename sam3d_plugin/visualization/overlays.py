@@ -1,6 +1,6 @@
 """Regions drawn on images, and sheets of frames beside their regions.
 
-Axes: H W pixels, R regions. Images are (H, W, 3) uint8 RGB; id maps are
+Shapes: H W pixels, R regions. Images are (H, W, 3) uint8 RGB; id maps are
 (H, W) integers with 0 for pixels in no region.
 """
 import io
@@ -25,36 +25,21 @@ _MARGIN, _CAPTION = 8, 24  # pixels
 
 @dataclass(frozen=True)
 class FramePanels:
-    """What a sheet or a page shows of one frame.
-
-    Args:
-        name (str): Name of the frame.
-        color (np.ndarray): (H, W, 3) uint8.
-        ids (Optional[np.ndarray]): (H, W) region ids, 0 = none; None when
-            the frame has no id map.
-        depth (Optional[np.ndarray]): (H', W') metres, 0 = none.
-        group_ids (Optional[np.ndarray]): (R,) group of region i + 1.
-        note (str): Written under the frame's name, e.g. why it was skipped.
-    """
-    name: str
-    color: np.ndarray
+    """What a sheet or a page shows of one frame."""
+    name: str  # Name of the frame
+    color: np.ndarray  # (H, W, 3) uint8
+    # (H, W) region ids, 0 = none; None when the frame has no id map
     ids: Optional[np.ndarray] = None
-    depth: Optional[np.ndarray] = None
-    group_ids: Optional[np.ndarray] = None
-    note: str = ''
+    depth: Optional[np.ndarray] = None  # (H', W') meters, 0 = none
+    group_ids: Optional[np.ndarray] = None  # (R,) group of region i + 1
+    note: str = ''  # Written under the frame's name, e.g. why it was skipped
 
 
 def fit(image: np.ndarray, max_side: int, is_id_map: bool) -> np.ndarray:
-    """Make an image smaller, never larger.
+    """Make an image (H, W) or (H, W, 3) smaller, never larger.
 
-    Args:
-        image (np.ndarray): (H, W) or (H, W, 3).
-        max_side (int): Longest side of the result, pixels.
-        is_id_map (bool): Take the nearest pixel instead of an average, as
-            ids and depths with holes need it.
-
-    Returns:
-        np.ndarray: Same dtype and aspect.
+    ``max_side`` is the longest side of the result. Ids and depths with holes
+    take the nearest pixel (``is_id_map``), other images an average.
     """
     height, width = image.shape[:2]
     scale = min(max_side / max(height, width), 1.0)
@@ -70,15 +55,7 @@ def fit(image: np.ndarray, max_side: int, is_id_map: bool) -> np.ndarray:
 
 
 def region_borders(ids: np.ndarray) -> np.ndarray:
-    """Pixels at which one region ends and the next begins.
-
-    Args:
-        ids (np.ndarray): (H, W) region ids.
-
-    Returns:
-        np.ndarray: (H, W) bool, true where the pixel to the right or below
-        has another id.
-    """
+    """(H, W) mask of the pixels whose right or lower neighbor differs."""
     is_border = np.zeros(ids.shape, dtype=bool)
     is_border[:, :-1] |= ids[:, :-1] != ids[:, 1:]
     is_border[:-1] |= ids[:-1] != ids[1:]
@@ -86,17 +63,9 @@ def region_borders(ids: np.ndarray) -> np.ndarray:
 
 
 def draw_regions(image: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Draw regions over an image, each with a color and a border.
+    """The image with a color and a border for each region.
 
-    Args:
-        image (np.ndarray): (H, W, 3) uint8.
-        ids (np.ndarray): (H, W) region ids, 0 = none: stays as it is.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8.
-
-    Raises:
-        ValueError: When the id map has another size than the image.
+    Pixels in no region stay as they are; an id map of another size is refused.
     """
     if ids.shape != image.shape[:2]:
         raise UserError(f'an id map of {ids.shape[1]}x{ids.shape[0]} does '
@@ -110,15 +79,7 @@ def draw_regions(image: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 
 def depth_range(depths: Sequence[np.ndarray]) -> Tuple[float, float]:
-    """Depths that the colors of several images run between.
-
-    Args:
-        depths (Sequence[np.ndarray]): (H, W) metres each, 0 = none.
-
-    Returns:
-        Tuple[float, float]: The 1st and the 99th percentile, metres; 0 and
-        1 when no pixel has depth.
-    """
+    """The 1st and 99th percentile of all depths, meters; (0, 1) if none."""
     values = np.concatenate([d[d > 0] for d in depths] or [np.zeros(0)])
     if not len(values):
         return 0.0, 1.0
@@ -127,16 +88,7 @@ def depth_range(depths: Sequence[np.ndarray]) -> Tuple[float, float]:
 
 
 def draw_depth(depth: np.ndarray, near: float, far: float) -> np.ndarray:
-    """Color a depth image.
-
-    Args:
-        depth (np.ndarray): (H, W) metres, 0 = none: light grey.
-        near (float): Drawn bright, metres.
-        far (float): Drawn dark, metres.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8.
-    """
+    """Color (H, W) meters from bright ``near`` to dark ``far``; 0 is gray."""
     share = ((depth - near) / max(far - near, 1e-6)).clip(0, 1)
     image = matplotlib.colormaps['viridis'](1 - share, bytes=True)[..., :3]
     image[depth <= 0] = _NO_DEPTH
@@ -155,16 +107,7 @@ def contact_sheet(frames: Sequence[FramePanels],
                   title: str = '') -> np.ndarray:
     """One row per frame: color, regions over it, depth.
 
-    Args:
-        frames (Sequence[FramePanels]): The rows.
-        max_side (int): Longest side of a panel, pixels.
-        title (str): Written above the rows.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8 RGB.
-
-    Raises:
-        ValueError: When there is no frame.
+    ``max_side`` is the longest side of a panel, pixels.
     """
     if not frames:
         raise UserError('a sheet needs at least one frame')

@@ -1,6 +1,6 @@
 """HTML pages from the templates of this folder; none needs a network.
 
-Axes: H W pixels.
+Shapes: H W pixels.
 """
 import base64
 import io
@@ -41,17 +41,11 @@ def figure_html(figure: go.Figure,
                 name: str,
                 height: str = '100vh',
                 **config: Any) -> Markup:
-    """A figure as an element of a page.
+    """A figure as an element of a page, as wide as its place.
 
-    Args:
-        figure (go.Figure): The figure.
-        name (str): Its id on the page, letters and digits.
-        height (str): In units of CSS. Defaults to the window's.
-        **config (Any): Of plotly, over the default: the wheel zooms,
-            buttons show under the mouse.
-
-    Returns:
-        Markup: As wide as its place.
+    ``name`` is its id on the page, letters and digits; ``height`` is in units
+    of CSS. ``config`` is plotly's, over the default: the wheel zooms, buttons
+    show under the mouse.
     """
     return Markup(
         figure.to_html(
@@ -73,17 +67,7 @@ def write_page(path: PathLike,
                template: str,
                backend_args: BackendArgs = None,
                **content: Any) -> int:
-    """Write a page as one file.
-
-    Args:
-        path (PathLike): HTML file to write; its folder is made.
-        template (str): One that extends ``page.html``.
-        backend_args (BackendArgs): Arguments of the file backend.
-        **content (Any): What the template shows.
-
-    Returns:
-        int: Size of the file in bytes.
-    """
+    """Write a template with its content as one file; its size in bytes."""
     plotly = Markup(get_plotlyjs())
     page = render(template, plotly=plotly, **content).encode()
     write_bytes(path, page, backend_args)

@@ -1,6 +1,6 @@
 """Colored points as a PLY file, for MeshLab, CloudCompare or Blender.
 
-Axes: N points.
+Shapes: N points.
 """
 import io
 from pathlib import Path
@@ -14,7 +14,7 @@ from sam3d_plugin.store.ply_comments import CLASS_INDEX, COLORS_SHOW, EDGES
 from ..store.errors import UserError
 from .points import check_points
 
-# What float32 may change of a coordinate, metres.
+# What float32 may change of a coordinate, meters.
 _TOLERANCE = 1e-4
 
 
@@ -29,25 +29,10 @@ def write_ply(path: Union[str, Path],
               colors_show: str = '') -> None:
     """Write points with colors, binary and little endian.
 
-    Coordinates far from the origin are written in double precision. Comments
-    say what the numbers mean.
-
-    Args:
-        path (Union[str, Path]): PLY file to write; its folder is made.
-        points (np.ndarray): (N, 3) xyz, metres.
-        colors (np.ndarray): (N, 3) uint8.
-        region_ids (Optional[np.ndarray]): (N,) ids, kept as the property
-            ``region``.
-        backend_args (BackendArgs): Arguments of the file backend.
-        labels (Optional[np.ndarray]): (N,) indices into ``classes``, kept as
-            the property ``class_index``.
-        classes (Sequence[str]): Names of the classes.
-        num_edges (int): How many points at the end draw boxes.
-        colors_show (str): What, if not the colors of the room.
-
-    Raises:
-        ValueError: When there is no point, a coordinate is not finite, or
-            colors or ids are not as many as points.
+    Coordinates far from the origin are written in double precision. Region ids
+    become the property ``region``, labels (indices into ``classes``)
+    ``class_index``; the last ``num_edges`` points draw boxes. Comments say
+    what the numbers mean, and what the colors show if not those of the room.
     """
     points = check_points(points)
     is_exact = np.abs(points.astype(np.float32) - points).max() < _TOLERANCE
@@ -70,7 +55,7 @@ def write_ply(path: Union[str, Path],
     for name, _, values in columns:
         vertices[name] = values
     buffer = io.BytesIO()
-    comments = ['x y z in metres, z up']
+    comments = ['x y z in meters, z up']
     if region_ids is not None:
         comments.append('region 0: in none')
     if num_edges:

@@ -1,6 +1,6 @@
-"""Choosing and coloring the points of a picture.
+"""Choice and colors of the points of a picture.
 
-Axes: N points. Points are (N, 3) xyz in metres, z up; colors are (N, 3)
+Shapes: N points. Points are (N, 3) xyz in meters, z up; colors are (N, 3)
 uint8 RGB.
 """
 from typing import Optional, Tuple
@@ -10,24 +10,13 @@ import numpy as np
 
 from ..store.errors import UserError
 
-# Metres. Only what is taller is a wall, with what lies so far behind its
+# Meters. Only what is taller is a wall, with what lies so far behind its
 # first point; it stays up to a height, to show where it stands.
 _WALL_HEIGHT, _WALL_THICKNESS, _KEPT_HEIGHT = 1.0, 0.5, 0.3
 
 
 def check_points(points: np.ndarray) -> np.ndarray:
-    """Return points as float64, or say why they cannot be drawn.
-
-    Args:
-        points (np.ndarray): (N, 3) xyz, metres.
-
-    Returns:
-        np.ndarray: (N, 3) float64.
-
-    Raises:
-        ValueError: When there is no point, a column is missing, or a
-            coordinate is not finite.
-    """
+    """Points as (N, 3) float64; refused when none, or not finite."""
     points = np.asarray(points, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 3 or not len(points):
         raise UserError('a picture needs points of shape (N, 3) with N >= 1,'
@@ -39,14 +28,7 @@ def check_points(points: np.ndarray) -> np.ndarray:
 
 
 def floor_height(points: np.ndarray) -> float:
-    """Return the height of the floor.
-
-    Args:
-        points (np.ndarray): (N, 3) xyz, metres, z up.
-
-    Returns:
-        float: The z that one point in a hundred lies below, metres.
-    """
+    """The z that one point in a hundred is below, meters."""
     return float(np.percentile(points[:, 2], 1))
 
 
@@ -54,17 +36,10 @@ def choose_points(points: np.ndarray,
                   max_points: int = 50000,
                   max_height: Optional[float] = None,
                   seed: int = 0) -> np.ndarray:
-    """Choose the points to draw.
+    """Ascending indices of the points to draw, at least one.
 
-    Args:
-        points (np.ndarray): (N, 3) xyz, metres, z up.
-        max_points (int): Draw at most so many, chosen at random.
-        max_height (Optional[float]): Leave out what lies higher above the
-            floor, metres, to look into a room from above.
-        seed (int): Seed of the choice.
-
-    Returns:
-        np.ndarray: Ascending indices of the chosen points, at least one.
+    At most ``max_points``, drawn at random by ``seed``, and none that is more
+    than ``max_height`` meters above the floor, to look into a room from above.
     """
     index = np.arange(len(points))
     if max_height is not None:
@@ -77,19 +52,12 @@ def choose_points(points: np.ndarray,
 
 
 def is_near_wall(points: np.ndarray, toward_camera: np.ndarray) -> np.ndarray:
-    """Find the walls between the camera and the room.
+    """(N,) mask of the walls between the camera and the room.
 
-    The scene is cut into vertical slices along the view, 10 cm wide. In each
-    slice, the tall points nearest to the camera are a wall if they lie in
-    the near quarter of the slice; else they are furniture or the wall
-    beyond.
-
-    Args:
-        points (np.ndarray): (N, 3) xyz, metres, z up.
-        toward_camera (np.ndarray): (3,) direction from scene to camera.
-
-    Returns:
-        np.ndarray: (N,) mask of the points of such walls.
+    ``toward_camera`` (3,) points from the scene to the camera. The scene is
+    cut into vertical slices along the view, 10 cm wide. In each slice, the
+    tall points nearest to the camera are a wall if they are in the near
+    quarter of the slice; else they are furniture or the wall beyond.
     """
     forward = toward_camera[:2] / max(np.linalg.norm(toward_camera[:2]), 1e-9)
     across = points[:, :2] @ np.array([-forward[1], forward[0]])
@@ -109,15 +77,10 @@ def is_near_wall(points: np.ndarray, toward_camera: np.ndarray) -> np.ndarray:
 
 
 def scene_bounds(points: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Return the box that a picture has to show.
+    """Lowest and highest corner (3,) that a picture must show, meters.
 
-    Args:
-        points (np.ndarray): (N, 3) xyz, metres.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: Lowest and highest corner, (3,) each.
-        One stray point in 200 on either side does not count, and no side is
-        shorter than a metre.
+    One stray point in 200 on either side does not count, and no side is
+    shorter than a meter.
     """
     low, high = np.percentile(points, [0.5, 99.5], axis=0)
     missing = np.maximum(1.0 - (high - low), 0) / 2
@@ -125,14 +88,7 @@ def scene_bounds(points: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def colors_from_height(points: np.ndarray) -> np.ndarray:
-    """Color points by their height.
-
-    Args:
-        points (np.ndarray): (N, 3) xyz, metres, z up.
-
-    Returns:
-        np.ndarray: (N, 3) uint8, dark at the bottom, bright at the top.
-    """
+    """(N, 3) uint8, dark at the bottom, bright at the top."""
     low, high = np.percentile(points[:, 2], [1, 99])
     height = (points[:, 2] - low) / max(high - low, 1e-6)
     colormap = matplotlib.colormaps['viridis']
@@ -140,17 +96,9 @@ def colors_from_height(points: np.ndarray) -> np.ndarray:
 
 
 def colors_from_ids(ids: np.ndarray) -> np.ndarray:
-    """Color points by the id of their region, token or instance.
-
-    Args:
-        ids (np.ndarray): (N,) integers >= 0; 0 = in none.
-
-    Returns:
-        np.ndarray: (N, 3) uint8, light grey for id 0. An id has the same
-        color in every picture.
-    """
+    """(N, 3) uint8 by id >= 0, light gray for 0; the same in every picture."""
     ids = np.asarray(ids, dtype=np.int64)
-    # Steps of the golden ratio spread the hues of neighbouring ids.
+    # Steps of the golden ratio spread the hues of neighboring ids.
     hue = ids * 0.61803398875 % 1
     saturation = 0.3 + 0.3 * (ids * 0.7548776662 % 1)
     value = 0.65 + 0.3 * (ids * 0.5698402910 % 1)
@@ -161,43 +109,5 @@ def colors_from_ids(ids: np.ndarray) -> np.ndarray:
 
 
 def soften(colors: np.ndarray) -> np.ndarray:
-    """Make colors paler than lines and darker than the white page.
-
-    Args:
-        colors (np.ndarray): (N, 3) uint8.
-
-    Returns:
-        np.ndarray: (N, 3) uint8 from 48 to 238.
-    """
+    """Colors from 48 to 238: paler than lines, darker than the white page."""
     return (48 + colors * (190 / 255)).round().astype(np.uint8)
-
-
-def prepare_points(points: np.ndarray, colors: Optional[np.ndarray],
-                   max_points: int, max_height: Optional[float],
-                   seed: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Check, choose and color the points of a picture.
-
-    Args:
-        points (np.ndarray): (N, 3) xyz, metres, z up.
-        colors (Optional[np.ndarray]): (N, 3) uint8; without, by height.
-        max_points (int): Keep at most so many.
-        max_height (Optional[float]): Leave out what lies higher above the
-            floor, metres.
-        seed (int): Seed of the choice.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: Chosen points (n, 3) float64 and their
-        colors (n, 3) uint8.
-
-    Raises:
-        ValueError: When there is no point, a coordinate is not finite, or
-            points and colors differ in number.
-    """
-    points = check_points(points)
-    if colors is None:
-        colors = colors_from_height(points)
-    if np.shape(colors) != points.shape:
-        raise UserError(f'{len(points)} points came with colors of shape '
-                        f'{np.shape(colors)}; give three numbers per point')
-    index = choose_points(points, max_points, max_height, seed)
-    return points[index], np.asarray(colors, dtype=np.uint8)[index]

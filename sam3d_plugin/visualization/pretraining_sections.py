@@ -1,6 +1,6 @@
 """The sections of a report on a pre-training: arrays in, HTML out.
 
-Axes: N points, G tokens, C channels, H W pixels of the color image, H' W' of
+Shapes: N points, G tokens, C channels, H W pixels of the color image, H' W' of
 the depth image.
 """
 from dataclasses import dataclass, field
@@ -20,72 +20,41 @@ _MAX_CLASSES = 20
 
 @dataclass(frozen=True)
 class FrameTokens:
-    """Tokens of a frame, as one encoder sees it.
-
-    Args:
-        point_tokens (np.ndarray): (N,) token of each point.
-        features (np.ndarray): (G, C) of the encoder.
-    """
-    point_tokens: np.ndarray
-    features: np.ndarray
+    """Tokens of a frame, as one encoder sees it."""
+    point_tokens: np.ndarray  # (N,) token of each point
+    features: np.ndarray  # (G, C) of the encoder
 
 
 @dataclass(frozen=True)
 class FrameView:
-    """One RGB-D frame of the report.
-
-    Args:
-        name (str): Scan and frame, for the reader.
-        color (np.ndarray): (H, W, 3) uint8.
-        depth (np.ndarray): (H', W') metres, 0 = none.
-        region_ids (np.ndarray): (H, W) 0 = in no region.
-        xyz (np.ndarray): (N, 3) points that the encoders see, metres, z up.
-        photo (np.ndarray): (N, 3) uint8, their colors in the image.
-        pixel_points (np.ndarray): (H', W') the point that a pixel of the
-            depth image shows, -1 = none.
-        azimuth (float): Where the camera stands, degrees counter-clockwise
-            from the x axis.
-        tokens (Dict[str, FrameTokens]): By the name of the encoder.
-    """
-    name: str
-    color: np.ndarray
-    depth: np.ndarray
-    region_ids: np.ndarray
-    xyz: np.ndarray
-    photo: np.ndarray
+    """One RGB-D frame of the report."""
+    name: str  # Scan and frame, for the reader
+    color: np.ndarray  # (H, W, 3) uint8
+    depth: np.ndarray  # (H', W') meters, 0 = none
+    region_ids: np.ndarray  # (H, W) 0 = in no region
+    xyz: np.ndarray  # (N, 3) points that the encoders see, meters, z up
+    photo: np.ndarray  # (N, 3) uint8, their colors in the image
+    # (H', W') the point that a pixel of the depth image shows, -1 = none
     pixel_points: np.ndarray
+    # Where the camera stands, degrees counter-clockwise from the x axis
     azimuth: float = ViewOptions.azimuth
+    # By the name of the encoder
     tokens: Dict[str, FrameTokens] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Curves:
-    """What a training logged.
-
-    Args:
-        steps (Sequence[int]): Numbers of the logged steps.
-        losses (Mapping[str, Sequence[float]]): Values there, by name; the
-            sum of all is called ``loss``.
-        step_s (float): Median time of a step, seconds.
-        data_s (float): How long of it the step waited for data.
-    """
-    steps: Sequence[int]
+    """What a training logged."""
+    steps: Sequence[int]  # Numbers of the logged steps
+    # Values there, by name; the sum of all is called ``loss``
     losses: Mapping[str, Sequence[float]]
-    step_s: float
-    data_s: float
+    step_s: float  # Median time of a step, seconds
+    data_s: float  # How long of it the step waited for data
 
 
 def regions_section(frames: Sequence[FrameView],
                     facts: Mapping[str, str]) -> Section:
-    """Color images beside their regions.
-
-    Args:
-        frames (Sequence[FrameView]): Frames to show.
-        facts (Mapping[str, str]): What the data set consists of.
-
-    Returns:
-        Section: Pictures and a table.
-    """
+    """Color images beside their regions; ``facts`` are of the data set."""
     shown = []
     for frame in frames:
         count = len(np.unique(frame.region_ids[frame.region_ids > 0]))
@@ -103,14 +72,7 @@ def regions_section(frames: Sequence[FrameView],
 
 
 def tokens_section(frames: Sequence[FrameView]) -> Section:
-    """Points that rotate, colored by token and by features.
-
-    Args:
-        frames (Sequence[FrameView]): Frames to show, with tokens.
-
-    Returns:
-        Section: A viewer for each frame.
-    """
+    """Points that rotate, colored by token and by features."""
     colors = feature_colors(frames)
     shown = []
     for i, frame in enumerate(frames):
@@ -127,14 +89,7 @@ def tokens_section(frames: Sequence[FrameView]) -> Section:
 
 
 def curves_section(curves: Mapping[str, Curves]) -> Section:
-    """Losses of every stage, each on axes of its own.
-
-    Args:
-        curves (Mapping[str, Curves]): By the name of the stage.
-
-    Returns:
-        Section: A chart and some numbers for each.
-    """
+    """Losses of every stage, by its name, each on axes of its own."""
     runs = []
     for i, (name, run) in enumerate(curves.items()):
         chart = loss_chart(f'losses{i}', {
@@ -152,14 +107,7 @@ def curves_section(curves: Mapping[str, Curves]) -> Section:
 
 
 def features_section(frames: Sequence[FrameView]) -> Section:
-    """Each image painted with the token features of every encoder.
-
-    Args:
-        frames (Sequence[FrameView]): Frames to show, with tokens.
-
-    Returns:
-        Section: A row of pictures for each frame.
-    """
+    """Each image painted with the token features of every encoder."""
     colors = feature_colors(frames)
     shown = []
     for i, frame in enumerate(frames):
@@ -174,14 +122,7 @@ def features_section(frames: Sequence[FrameView]) -> Section:
 
 
 def all_features(frames: Sequence[FrameView]) -> Dict[str, np.ndarray]:
-    """Token features of all frames together, by encoder.
-
-    Args:
-        frames (Sequence[FrameView]): All with the same encoders.
-
-    Returns:
-        Dict[str, np.ndarray]: (sum G, C) each.
-    """
+    """(sum G, C) token features of all frames together, by encoder."""
     return {
         name: np.concatenate([f.tokens[name].features for f in frames])
         for name in frames[0].tokens
@@ -189,14 +130,9 @@ def all_features(frames: Sequence[FrameView]) -> Dict[str, np.ndarray]:
 
 
 def feature_colors(frames: Sequence[FrameView]) -> Dict[str, List[np.ndarray]]:
-    """Colors of tokens that compare between frames, by encoder.
+    """(G, 3) uint8 colors of each frame's tokens, by encoder.
 
-    Args:
-        frames (Sequence[FrameView]): All with the same encoders.
-
-    Returns:
-        Dict[str, List[np.ndarray]]: (G, 3) uint8 for each frame. One set of
-        principal components for all frames of an encoder.
+    One set of principal components for all frames of an encoder.
     """
     colors = {}
     for name, features in all_features(frames).items():
@@ -207,15 +143,10 @@ def feature_colors(frames: Sequence[FrameView]) -> Dict[str, List[np.ndarray]]:
 
 def paint_tokens(frame: FrameView, tokens: FrameTokens,
                  colors: np.ndarray) -> np.ndarray:
-    """Give every pixel of the depth image the color of its token.
+    """(H', W', 3) uint8: each pixel of depth in its token's color.
 
-    Args:
-        frame (FrameView): The frame.
-        tokens (FrameTokens): Of one encoder.
-        colors (np.ndarray): (G, 3) uint8 of these tokens.
-
-    Returns:
-        np.ndarray: (H', W', 3) uint8, grey where no point is shown.
+    ``colors`` (G, 3) uint8 are those of the tokens; gray is where no point is
+    shown.
     """
     image = colors[tokens.point_tokens][frame.pixel_points]
     image[frame.pixel_points < 0] = _NOTHING
@@ -225,13 +156,8 @@ def paint_tokens(frame: FrameView, tokens: FrameTokens,
 def probe_section(probes: Mapping[str, Dict[str, Any]]) -> Section:
     """What a linear layer reads from the features of every encoder.
 
-    Args:
-        probes (Mapping[str, Dict[str, Any]]): What
-            ``tools/experiments/linear_probe.py`` wrote, by encoder.
-
-    Returns:
-        Section: Totals, and the classes folded away, the most frequent
-        first.
+    ``probes`` is what ``tools/experiments/linear_probe.py`` wrote, by encoder.
+    Classes are folded away, the most frequent first.
     """
     rows = [[
         name, *(f'{100 * probe[read][key]:.1f}' for read in ('own', 'three_nn')
@@ -255,12 +181,8 @@ def probe_section(probes: Mapping[str, Dict[str, Any]]) -> Section:
 def cost_section(costs: Dict[str, Any]) -> Section:
     """Time and memory of every step, and the commands.
 
-    Args:
-        costs (Dict[str, Any]): ``steps``, each with title, command, seconds,
-            cpu_s, peak_mb and is_done; and ``machine``, values by name.
-
-    Returns:
-        Section: A table and the commands.
+    ``costs`` has ``steps``, each with title, command, seconds, cpu_s, peak_mb
+    and is_done; and ``machine``, values by name.
     """
     steps = [step for step in costs['steps'] if step['is_done']]
     total = dict(

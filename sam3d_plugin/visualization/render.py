@@ -1,6 +1,6 @@
 """A scene with boxes as a picture, from above and in perspective.
 
-Axes: N points, M boxes, H W pixels. Points in metres, z up.
+Shapes: N points, M boxes, H W pixels. Points in meters, z up.
 """
 from typing import Iterator, List, Mapping, Optional, Sequence, Tuple
 
@@ -42,19 +42,9 @@ def render_scene(path: PathLike,
                  legend: Optional[Legend] = None) -> None:
     """Write a PNG of a scene: from above and in perspective.
 
-    A prediction is solid when it matches a true box of its class, else
-    dashed. Captions stand beside predictions and beside true boxes that no
-    prediction matches.
-
-    Args:
-        path (PathLike): PNG file to write; its folder is made.
-        scene (Scene): The scene.
-        options (ViewOptions): What the picture shows and from where.
-        legend (Optional[Legend]): Names of some of the colors.
-
-    Raises:
-        ValueError: When there is no point, a coordinate is not finite, or
-            points and colors differ in number.
+    A prediction is solid when it matches a true box of its class, else dashed.
+    Captions stand beside predictions and beside true boxes that no prediction
+    matches. ``legend`` names some of the colors.
     """
     points, colors = scene.shown_points(options)
     colors = soften(colors)
@@ -97,24 +87,11 @@ def draw_room(scene: Scene,
               groups: Sequence[BoxGroup] = (),
               options: ViewOptions = DEFAULT_VIEW,
               width: int = 1080) -> np.ndarray:
-    """Draw a room in perspective.
+    """A room in perspective, (H, W, 3) uint8.
 
     Equal points give equal cameras, whatever the colors and boxes, so that
-    views can be compared side by side.
-
-    Args:
-        scene (Scene): The room; its own boxes are not drawn.
-        groups (Sequence[BoxGroup]): Boxes, those whose captions matter most
-            first.
-        options (ViewOptions): What is shown and from where.
-        width (int): W. Defaults to 1080.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8.
-
-    Raises:
-        ValueError: When there is no point, a coordinate is not finite, or
-            points and colors differ in number.
+    views can be compared side by side. Boxes are those of ``groups``, of which
+    the first have the captions that matter most.
     """
     points, colors = scene.shown_points(options)
     camera = perspective_camera(*scene_bounds(points), options.azimuth,
@@ -129,14 +106,7 @@ def draw_room(scene: Scene,
 
 
 def best_azimuth(points: np.ndarray) -> float:
-    """Look along the longer side of a room, so that its picture is not flat.
-
-    Args:
-        points (np.ndarray): (N, 3) xyz, metres, axis-aligned, z up.
-
-    Returns:
-        float: For :class:`~.scene.ViewOptions`.
-    """
+    """Look along the longer side of a room, so that it is not flat."""
     low, high = scene_bounds(points)
     x, y, _ = high - low
     return -30.0 if x > y else -60.0
@@ -182,7 +152,7 @@ def _draw_points(axes: Axes, points: np.ndarray, colors: np.ndarray,
                  camera: Camera) -> None:
     """Draw points as discs, the nearest last, darker behind an edge.
 
-    A disc reaches to the neighbours of its point: meshes have few vertices
+    A disc reaches to the neighbors of its point: meshes have few vertices
     on flat floors, so one size for all leaves holes there or swells thin
     objects.
     """
@@ -193,7 +163,7 @@ def _draw_points(axes: Axes, points: np.ndarray, colors: np.ndarray,
     if camera.distance:
         radius = radius * camera.distance / depth
     # Like eye-dome lighting (Boucheny 2009), but linear in depth: a point
-    # darkens by how much nearer its neighbours in the picture are, which
+    # darkens by how much nearer its neighbors in the picture are, which
     # shows shapes without normals.
     around = range(1, min(20, len(points)) + 1)
     beside = cKDTree(xy).query(xy, k=around, workers=2)[1]
@@ -289,7 +259,7 @@ def _free_place(axes: Axes, box: BboxBase,
 
 def _captions(
         groups: Sequence[BoxGroup]) -> Iterator[Tuple[str, np.ndarray, str]]:
-    """Text, top (3,) in metres and color of each captioned box."""
+    """Text, top (3,) in meters and color of each captioned box."""
     for group in groups:
         if group.is_captioned:
             tops = group.boxes.boxes[:, :3].copy()

@@ -3,7 +3,7 @@
 A section is a template of ``templates/sections`` with what it shows. Another
 kind of result becomes another template and another :class:`Section`.
 
-Axes: N points.
+Shapes: N points.
 """
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
@@ -19,7 +19,7 @@ from .pages import figure_html, render, write_page
 from .points import check_points
 from .scene import ViewOptions
 
-# Told apart with any color vision, and from each other in grey.
+# Told apart with any color vision, and from each other in gray.
 LINE_COLORS = ('#0050b0', '#d9400b', '#5d8a1f', '#7a3fa0', '#8a6d00')
 _NO_MARGIN = dict(l=0, r=0, t=0, b=0)
 # Of the camera from the points, in diagonals of the box around them: for a
@@ -29,15 +29,10 @@ FRAME_DISTANCE, ROOM_DISTANCE = 0.75, 1.3
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report.
-
-    Args:
-        label (str): In the list of contents; in small letters the name of
-            the template.
-        content (Dict[str, Any]): What the template shows.
-    """
+    """A part of the report."""
+    # In the list of contents; in small letters the name of the template
     label: str
-    content: Dict[str, Any]
+    content: Dict[str, Any]  # What the template shows
 
     @property
     def body(self) -> Markup:
@@ -47,29 +42,15 @@ class Section:
 
 def write_report(path: PathLike, title: str,
                  sections: Sequence[Section]) -> int:
-    """Write the page.
-
-    Args:
-        path (PathLike): HTML file to write; its folder is made.
-        title (str): Heading.
-        sections (Sequence[Section]): What it holds, in order.
-
-    Returns:
-        int: Size of the file in bytes.
-    """
+    """Write the page; its size in bytes."""
     return write_page(path, 'report.html', title=title, sections=sections)
 
 
 def scene_html(name: str, figure: go.Figure) -> Markup:
     """A figure of a scene that rotates; the wheel scrolls the page.
 
-    Args:
-        name (str): Its id on the page, letters and digits.
-        figure (go.Figure): Of :func:`~.html.build_figure`; its title and
-            camera are changed.
-
-    Returns:
-        Markup: The element.
+    ``figure`` is that of :func:`~.html.build_figure`; its title and camera are
+    changed.
     """
     points = figure.data[0]
     figure.update_layout(
@@ -92,25 +73,11 @@ def point_viewer(name: str,
                  wheel_zooms: bool = False) -> Dict[str, Any]:
     """Points that rotate, with a button for each way to color them.
 
-    Args:
-        name (str): Its id on the page, letters and digits.
-        xyz (np.ndarray): (N, 3) metres, z up.
-        choices (Mapping[str, np.ndarray]): (N, 3) uint8 by the text of the
-            button; the first is shown first.
-        view (ViewOptions): From where they are seen first.
-        distance (float): Of the camera, in diagonals of the box around the
-            points.
-        region_ids (Optional[np.ndarray]): (N,) shown under the mouse.
-        height (int): Pixels. Defaults to 460.
-        size (float): Of a point, pixels. Defaults to 4.
-        wheel_zooms (bool): Instead of scrolling the page.
-
-    Returns:
-        Dict[str, Any]: For the macro ``viewer`` of ``parts.html``.
-
-    Raises:
-        ValueError: When there is no point, no choice, or their numbers
-            differ.
+    For the macro ``viewer`` of ``parts.html``. ``choices`` has (N, 3) uint8 by
+    the text of the button; the first is shown first. ``distance`` is that of
+    the camera, in diagonals of the box around the points; ``region_ids`` (N,)
+    are shown under the mouse; ``height`` and the ``size`` of a point are in
+    pixels.
     """
     xyz = check_points(xyz)
     shapes = {np.shape(colors) for colors in choices.values()}
@@ -161,13 +128,7 @@ def loss_chart(
                                              Sequence[float]]]) -> Markup:
     """Losses over the steps of a training; the mouse reads their values.
 
-    Args:
-        name (str): Its id on the page, letters and digits.
-        lines (Mapping[str, Tuple[Sequence[float], Sequence[float]]]): Steps
-            and losses by the line's name.
-
-    Returns:
-        Markup: The element.
+    ``lines`` has steps and losses by the line's name.
     """
     figure = go.Figure([
         go.Scatter(

@@ -1,6 +1,6 @@
 """One offline HTML page that shows what was prepared of a scan.
 
-Axes: H W pixels, R regions of a frame, N points.
+Shapes: H W pixels, R regions of a frame, N points.
 """
 from dataclasses import dataclass, field
 from html import escape
@@ -31,66 +31,37 @@ Tables = Mapping[str, Sequence[Tuple[str, str]]]
 
 @dataclass(frozen=True)
 class PagePoints:
-    """The points of a scan's page.
-
-    Args:
-        xyz (np.ndarray): (N, 3) metres, z up.
-        rgb (Optional[np.ndarray]): (N, 3) uint8.
-        region_ids (Optional[np.ndarray]): (N,) ids, 0 = in no region.
-        note (str): Where they come from, for the reader.
-    """
-    xyz: np.ndarray
-    rgb: Optional[np.ndarray] = None
-    region_ids: Optional[np.ndarray] = None
-    note: str = ''
+    """The points of a scan's page."""
+    xyz: np.ndarray  # (N, 3) meters, z up
+    rgb: Optional[np.ndarray] = None  # (N, 3) uint8
+    region_ids: Optional[np.ndarray] = None  # (N,) ids, 0 = in no region
+    note: str = ''  # Where they come from, for the reader
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """A bar chart.
-
-    Args:
-        title (str): What is counted.
-        labels (Sequence[str]): Under the bars.
-        counts (Sequence[int]): Heights of the bars.
-    """
-    title: str
-    labels: Sequence[str]
-    counts: Sequence[int]
+    """A bar chart."""
+    title: str  # What is counted
+    labels: Sequence[str]  # Under the bars
+    counts: Sequence[int]  # Heights of the bars
 
 
 @dataclass(frozen=True)
 class PageContent:
-    """Everything that the page of a scan shows.
-
-    Args:
-        title (str): Name of the scan.
-        subtitle (str): One sentence on the data set and its settings.
-        frames (Sequence[FramePanels]): Frames to look at.
-        points (Optional[PagePoints]): Points of the scan.
-        tables (dict): Rows of name and value, by title.
-        settings (dict): The same on how things were made, folded away.
-        histograms (Sequence[Histogram]): Charts.
-    """
-    title: str
-    subtitle: str = ''
-    frames: Sequence[FramePanels] = ()
-    points: Optional[PagePoints] = None
+    """Everything that the page of a scan shows."""
+    title: str  # Name of the scan
+    subtitle: str = ''  # One sentence on the data set and its settings
+    frames: Sequence[FramePanels] = ()  # Frames to look at
+    points: Optional[PagePoints] = None  # Points of the scan
+    # Rows of name and value, by title
     tables: Tables = field(default_factory=dict)
+    # The same on how things were made, folded away
     settings: Tables = field(default_factory=dict)
-    histograms: Sequence[Histogram] = ()
+    histograms: Sequence[Histogram] = ()  # Charts
 
 
 def evenly(items: Sequence[Item], count: int) -> List[Item]:
-    """At most so many items, evenly spaced, the first and last among them.
-
-    Args:
-        items (Sequence[Item]): All items, in order.
-        count (int): How many at most.
-
-    Returns:
-        List[Item]: In order.
-    """
+    """At most so many items, evenly spaced, the first and last among them."""
     if len(items) <= count:
         return list(items)
     places = np.linspace(0, len(items) - 1, count).round().astype(int)
@@ -98,15 +69,7 @@ def evenly(items: Sequence[Item], count: int) -> List[Item]:
 
 
 def area_histogram(areas: np.ndarray, title: str) -> Histogram:
-    """Count regions by area in steps of a factor of two.
-
-    Args:
-        areas (np.ndarray): (R,) pixels.
-        title (str): Title of the chart.
-
-    Returns:
-        Histogram: From the smallest to the largest area.
-    """
+    """Regions by area (R,) in pixels, in steps of a factor of two."""
     if not len(areas):
         return Histogram(title, [], [])
     powers = np.log2(np.maximum(areas, 1)).astype(int)
@@ -120,20 +83,10 @@ def write_scan_page(path: PathLike,
                     max_side: int = 640,
                     max_points: int = 60000,
                     backend_args: BackendArgs = None) -> int:
-    """Write the page as one file that needs no network.
+    """Write the page as one file that needs no network; its size in bytes.
 
-    Args:
-        path (PathLike): HTML file to write; its folder is made.
-        content (PageContent): What it shows.
-        max_side (int): Longest side of its images, pixels.
-        max_points (int): Points drawn at most, chosen at random.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        int: Size of the file in bytes.
-
-    Raises:
-        ValueError: When points or id maps do not fit what they belong to.
+    ``max_side`` is the longest side of its images, pixels; at most
+    ``max_points`` are drawn, chosen at random.
     """
     limits = depth_range(
         [f.depth for f in content.frames if f.depth is not None])

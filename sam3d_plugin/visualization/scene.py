@@ -1,36 +1,30 @@
-"""What pictures and pages of a scene show, and from where.
+"""Content and viewpoint of pictures and pages of a scene.
 
-Axes: N points. Points in metres, z up.
+Shapes: N points. Points in meters, z up.
 """
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
 import numpy as np
 
+from ..store.errors import UserError
 from .boxes import NO_BOXES, LabelledBoxes
-from .points import prepare_points
+from .points import check_points, choose_points, colors_from_height
 
 
 @dataclass(frozen=True)
 class ViewOptions:
-    """What a picture shows and from where.
-
-    Args:
-        azimuth (float): Where the camera of the perspective view stands,
-            degrees counter-clockwise from the x axis.
-        elevation (float): Its height over the horizon, degrees.
-        max_height (float, optional): Points higher above the floor are left
-            out, metres, so that a ceiling does not hide the room.
-        max_points (int): Points drawn at most.
-        seed (int): Seed of their choice.
-        iou_thr (float): Overlap from which a prediction counts as matched.
-    """
+    """What a picture shows and from where."""
+    # Where the camera of the perspective view stands, degrees
+    # counter-clockwise from the x axis
     azimuth: float = -60.0
-    elevation: float = 50.0
+    elevation: float = 50.0  # Its height over the horizon, degrees
+    # Points higher above the floor are left out, meters, so that a ceiling
+    # does not hide the room
     max_height: Optional[float] = None
-    max_points: int = 50000
-    seed: int = 0
-    iou_thr: float = 0.25
+    max_points: int = 50000  # Points drawn at most
+    seed: int = 0  # Seed of their choice
+    iou_thr: float = 0.25  # Overlap from which a prediction counts as matched
 
 
 DEFAULT_VIEW = ViewOptions()
@@ -38,35 +32,24 @@ DEFAULT_VIEW = ViewOptions()
 
 @dataclass(frozen=True)
 class Scene:
-    """A room with its true and predicted boxes.
-
-    Args:
-        name (str): Name of the scan.
-        points (np.ndarray): (N, 3) xyz, metres, z up.
-        colors (np.ndarray, optional): (N, 3) uint8; without, by height.
-        true (LabelledBoxes, optional): True boxes; None of a scan without
-            annotations.
-        predicted (LabelledBoxes): Predicted boxes with scores.
-    """
-    name: str
-    points: np.ndarray
-    colors: Optional[np.ndarray] = None
+    """A room with its true and predicted boxes."""
+    name: str  # Name of the scan
+    points: np.ndarray  # (N, 3) xyz, meters, z up
+    colors: Optional[np.ndarray] = None  # (N, 3) uint8; without, by height
+    # True boxes; None of a scan without annotations
     true: Optional[LabelledBoxes] = None
-    predicted: LabelledBoxes = NO_BOXES
+    predicted: LabelledBoxes = NO_BOXES  # Predicted boxes with scores
 
     def shown_points(self,
                      options: ViewOptions) -> Tuple[np.ndarray, np.ndarray]:
-        """Points and colors of a picture.
-
-        Args:
-            options (ViewOptions): Which points are shown.
-
-        Returns:
-            Tuple[np.ndarray, np.ndarray]: (n, 3) float64 and (n, 3) uint8.
-
-        Raises:
-            ValueError: When there is no point, a coordinate is not finite,
-                or points and colors differ in number.
-        """
-        return prepare_points(self.points, self.colors, options.max_points,
-                              options.max_height, options.seed)
+        """Points (n, 3) float64 and colors (n, 3) uint8 of a picture."""
+        points = check_points(self.points)
+        colors = self.colors
+        if colors is None:
+            colors = colors_from_height(points)
+        if np.shape(colors) != points.shape:
+            raise UserError(f'{len(points)} points came with colors of shape '
+                            f'{np.shape(colors)}; give three numbers a point')
+        index = choose_points(points, options.max_points, options.max_height,
+                              options.seed)
+        return points[index], np.asarray(colors, dtype=np.uint8)[index]

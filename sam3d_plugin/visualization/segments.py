@@ -1,6 +1,6 @@
 """A scene whose points have classes, as a picture and as a page.
 
-Axes: N points. Points in metres, z up.
+Shapes: N points. Points in meters, z up.
 """
 from dataclasses import dataclass
 from typing import Dict, Sequence
@@ -20,28 +20,12 @@ Palette = Sequence[Sequence[int]]
 
 
 def label_colors(labels: np.ndarray, palette: Palette) -> np.ndarray:
-    """Color points by their class.
-
-    Args:
-        labels (np.ndarray): (N,) indices into the palette.
-        palette (Palette): A color per class, three numbers from 0 to 255.
-
-    Returns:
-        np.ndarray: (N, 3) uint8.
-    """
+    """(N, 3) uint8 of (N,) indices into the palette."""
     return np.asarray(palette, np.uint8).reshape(-1, 3)[np.asarray(labels)]
 
 
 def count_labels(labels: np.ndarray, names: Sequence[str]) -> Dict[str, int]:
-    """Count the points of each class.
-
-    Args:
-        labels (np.ndarray): (N,) indices into the names.
-        names (Sequence[str]): Name of each class.
-
-    Returns:
-        Dict[str, int]: Of the classes that occur, the most frequent first.
-    """
+    """Points of each class that occurs, the most frequent first."""
     counts = np.bincount(labels, minlength=len(names))
     order = np.argsort(-counts, kind='stable')
     return {names[i]: int(counts[i]) for i in order if counts[i]}
@@ -49,24 +33,12 @@ def count_labels(labels: np.ndarray, names: Sequence[str]) -> Dict[str, int]:
 
 @dataclass(frozen=True)
 class LabelledScene:
-    """A scene whose points have classes.
-
-    Args:
-        name (str): Name of the scan.
-        points (np.ndarray): (N, 3) xyz, metres, z up.
-        labels (np.ndarray): (N,) class of each point.
-        classes (Sequence[str]): Name of each class.
-        palette (Palette): Color of each class.
-
-    Raises:
-        ValueError: When there is no point, a coordinate is not finite, or
-            points and labels differ in number.
-    """
-    name: str
-    points: np.ndarray
-    labels: np.ndarray
-    classes: Sequence[str]
-    palette: Palette
+    """A scene whose points have classes."""
+    name: str  # Name of the scan
+    points: np.ndarray  # (N, 3) xyz, meters, z up
+    labels: np.ndarray  # (N,) class of each point
+    classes: Sequence[str]  # Name of each class
+    palette: Palette  # Color of each class
 
     def __post_init__(self) -> None:
         points, labels = check_points(self.points), np.asarray(self.labels)
@@ -80,13 +52,7 @@ class LabelledScene:
 def render_labels(path: PathLike,
                   scene: LabelledScene,
                   options: ViewOptions = DEFAULT_VIEW) -> None:
-    """Write a PNG of a scene in the colors of its classes.
-
-    Args:
-        path (PathLike): PNG file to write; its folder is made.
-        scene (LabelledScene): The scene.
-        options (ViewOptions): What the picture shows and from where.
-    """
+    """Write a PNG of a scene in the colors of its classes."""
     colors = dict(zip(scene.classes, scene.palette))
     render_scene(
         path,
@@ -99,15 +65,10 @@ def render_labels(path: PathLike,
 
 def build_label_figure(scene: LabelledScene,
                        options: ViewOptions = DEFAULT_VIEW) -> go.Figure:
-    """Build the figure of :func:`write_labels_html`.
+    """The figure of :func:`write_labels_html`.
 
-    Args:
-        scene (LabelledScene): The scene.
-        options (ViewOptions): What is shown and from where.
-
-    Returns:
-        go.Figure: A trace for each class that occurs, the most frequent
-        first, switched by its entry in the legend.
+    A trace for each class that occurs, the most frequent first, switched by
+    its entry in the legend.
     """
     shown = choose_points(scene.points, options.max_points, options.max_height,
                           options.seed)
@@ -129,12 +90,7 @@ def write_labels_html(path: PathLike,
                       options: ViewOptions = DEFAULT_VIEW) -> None:
     """Write classes of points as one HTML file that needs no network.
 
-    Dragging rotates, the wheel zooms, entries of the legend switch classes
-    on and off.
-
-    Args:
-        path (PathLike): HTML file to write; its folder is made.
-        scene (LabelledScene): The scene.
-        options (ViewOptions): What is shown and from where.
+    Dragging rotates, the wheel zooms, entries of the legend switch classes on
+    and off.
     """
     write_figure(path, build_label_figure(scene, options), scene.name)

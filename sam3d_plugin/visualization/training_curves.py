@@ -1,4 +1,4 @@
-"""Losses of trainings over their steps, a panel for each configuration."""
+"""Losses over training steps, a panel for each configuration."""
 from dataclasses import dataclass
 from typing import Mapping, Sequence
 
@@ -18,30 +18,17 @@ _COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9')
 
 @dataclass(frozen=True)
 class Line:
-    """The loss of one training.
-
-    Args:
-        steps (Sequence[int]): Where it was logged, ascending.
-        loss (Sequence[float]): Mean since the step logged before.
-    """
-    steps: Sequence[int]
-    loss: Sequence[float]
+    """The loss of one training."""
+    steps: Sequence[int]  # Where it was logged, ascending
+    loss: Sequence[float]  # Mean since the step logged before
 
 
 def draw_training_curves(
         panels: Mapping[str, Mapping[str, Sequence[Line]]]) -> np.ndarray:
-    """Draw losses on logarithmic axes.
+    """Losses on logarithmic axes, (H, W, 3) uint8.
 
-    Args:
-        panels (Mapping[str, Mapping[str, Sequence[Line]]]): By the title of a
-            panel and the name of a group; lines of a group, such as the seeds
-            of an arm, have one color.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8.
-
-    Raises:
-        ValueError: When there is nothing to draw.
+    ``panels`` has lines by the title of a panel and the name of a group; lines
+    of a group, such as the seeds of an arm, have one color.
     """
     if not any(lines for groups in panels.values()
                for lines in groups.values()):

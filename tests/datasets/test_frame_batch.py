@@ -39,14 +39,17 @@ def test_a_sent_batch_is_what_pseudo_collate_makes():
                            expected.regions.features)
 
 
-def test_all_tensors_of_a_type_are_sent_as_one():
+def test_all_tensors_are_sent_as_one():
     sent = pickle.loads(
         bytes(ForkingPickler.dumps(collate_frames(make_samples()))))
-    floats = [*sent['inputs']['points']]
-    floats += [s.regions.features for s in sent['data_samples']]
-    storages = {t.untyped_storage().data_ptr() for t in floats}
-    assert len(storages) == 1
-    assert all(t.is_contiguous() for t in floats)
+    tensors = [*sent['inputs']['points']]
+    for sample in sent['data_samples']:
+        tensors += [sample.regions.ids, sample.regions.features]
+    assert all(t.is_contiguous() for t in tensors)
+    places = sorted((t.data_ptr(), t.nbytes) for t in tensors)
+    gaps = [b - a - size for (a, size), (b, _) in zip(places, places[1:])]
+    assert all(0 <= gap < 16 for gap in gaps)
+    assert all(t.data_ptr() % 8 == 0 for t in tensors)
 
 
 def test_a_copy_shares_the_tensors():
@@ -62,3 +65,12 @@ def test_batches_without_tensors_or_with_empty_ones():
     sent = pickle.loads(
         bytes(ForkingPickler.dumps(FrameBatch(a=torch.zeros(0, 4)))))
     assert sent['a'].shape == (0, 4)
+
+
+def test_tensors_that_numpy_does_not_know():
+    batch = FrameBatch(
+        a=torch.ones(2, dtype=torch.bfloat16),
+        b=torch.ones(3, requires_grad=True))
+    sent = pickle.loads(pickle.dumps(batch))
+    assert sent['a'].dtype == torch.bfloat16 and sent['a'].sum() == 2
+    assert sent['b'].sum() == 3

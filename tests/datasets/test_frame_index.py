@@ -112,7 +112,7 @@ def test_manifest_of_a_run_that_has_not_ended(root):
 def test_features_of_other_regions(root):
     other = dict(frame_store.SETTINGS, options=dict(count=7))
     edit(root / 'region_maps' / 'store.json', settings=other)
-    refused(root, 'region_features was made of other regions',
+    refused(root, 'region_features', 'different region maps',
             'options.count 6, now 7', 'extract_features.py')
 
 
@@ -179,7 +179,7 @@ def test_groups_of_other_features(root):
     shutil.rmtree(root / 'region_features')
     frame_store.write_region_features(
         root, change=lambda scan, frame, mean: mean + 1)
-    refused(root, 'region_groups/train was made of other features',
+    refused(root, 'region_groups/train', 'different features',
             'build_groups.py')
 
 

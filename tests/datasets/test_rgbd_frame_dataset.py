@@ -189,9 +189,8 @@ def test_a_frame_without_depth_is_replaced_by_another_and_named(
     path = tmp_path / 'posed_images' / 'alpha' / '00000.png'
     path.write_bytes(empty)
     said = []
-    monkeypatch.setattr(
-        'sam3d_plugin.datasets.transforms.load_rgbd_points.print_log',
-        lambda text, **_: said.append(text))
+    monkeypatch.setattr('sam3d_plugin.datasets.transforms.base.print_log',
+                        lambda text, **_: said.append(text))
     sample = build(tmp_path)[0]['data_samples']
     assert sample.metainfo['sample_idx'] != 0
     assert said[0].startswith('posed_images/alpha/00000.png has no pixel')

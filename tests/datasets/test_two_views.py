@@ -1,4 +1,7 @@
 """Tests of two views of a frame and of their correspondences."""
+import logging
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -6,12 +9,14 @@ from mmdet3d.registry import DATASETS
 from mmdet3d.structures import DepthPoints
 from mmdet3d.utils import register_all_modules
 from mmengine.registry import DefaultScope
+from torch.utils.data import DataLoader
 
 from sam3d_plugin.datasets import FindCorrespondences, TwoViews
 from sam3d_plugin.datasets.frame_batch import collate_frames
 from sam3d_plugin.datasets.seeding import SampleKey
-from sam3d_plugin.datasets.transforms import two_views as module
+from sam3d_plugin.datasets.transforms import base as module
 from sam3d_plugin.datasets.transforms.two_views import match_points
+from sam3d_plugin.engine.hooks import RunSummaryHook
 from sam3d_plugin.models import FramePreprocessor
 from tests.datasets import frame_store
 
@@ -140,7 +145,7 @@ def test_against_all_distances():
 def test_too_few_pairs_are_skipped_and_named(monkeypatch):
     said = []
     monkeypatch.setattr(module, 'print_log',
-                        lambda text, **_: said.append(text))
+                        lambda text, level, **_: said.append(text))
     far = views_at([[0, 0, 0]], [[9, 0, 0]])
     assert FindCorrespondences(4, radius=0.1)(far) is None
     near = views_at([[0, 0, 0]], [[0, 0, 0]])
@@ -161,3 +166,28 @@ def test_refuses(root):
         views(dict(points=views_at(np.zeros((9, 3)))['points'][0]))
     nothing = TwoViews([lambda results: None])
     assert nothing(dict(points=None)) is None
+
+
+@pytest.mark.parametrize('num_workers', [0, 2])
+def test_skipped_samples_are_counted_across_workers(root, num_workers, caplog):
+    """The places of one frame of each scan are moved, so it has no pairs."""
+
+    def move(results):
+        if results['frame'] == '00001':
+            results['points'][0].tensor[:, 4:] += 100
+        return results
+
+    dataset = build(root, [load(), *AUGMENTATION])
+    dataset.pipeline.transforms.insert(1, move)
+    assert dataset.num_replaced == 0
+    loader = DataLoader(
+        dataset, 2, num_workers=num_workers, collate_fn=collate_frames)
+    for _ in range(2):
+        assert sum(len(batch['data_samples']) for batch in loader) == 6
+    # A replacement may be unusable, too.
+    assert dataset.num_replaced >= 4
+    with caplog.at_level('WARNING'):
+        RunSummaryHook().after_train_epoch(
+            SimpleNamespace(
+                train_dataloader=loader, logger=logging.getLogger('run')))
+    assert f'{dataset.num_replaced} unusable' in caplog.text

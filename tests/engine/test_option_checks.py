@@ -155,7 +155,7 @@ def test_a_wrong_config_is_named(name, hint):
     ('default_hooks.checkpoint.interval', 2.5),
 ])
 def test_numbers_that_must_be_whole(cfg, key, value):
-    with pytest.raises(ValueError, match='whole number'):
+    with pytest.raises(ValueError, match='integer'):
         check_options(cfg, {key: value})
 
 

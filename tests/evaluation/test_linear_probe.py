@@ -58,8 +58,9 @@ def test_interpolation_mixes_features():
     layer = module.fit(train, 'three_nn', 5, SETTINGS)
     mixed = (train.features[train.nearest] *
              train.weights[..., None]).sum(dim=2)
-    assert module.predict(layer, train,
-                          'three_nn').equal(layer(mixed).argmax(-1))
+    predicted = module.classify_points(
+        layer(train.features), train, 'three_nn')
+    assert predicted.equal(layer(mixed).argmax(-1))
 
 
 def test_own_layer_has_the_optimum_over_points():

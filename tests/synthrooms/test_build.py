@@ -7,7 +7,7 @@ from sam3d_plugin.preparation.sources.scans.scan import CLASS_NAMES
 from sam3d_plugin.store.posed_images import (check_pose, decode_color,
                                              decode_depth, decode_matrix)
 from sam3d_plugin.synthrooms.build import scene_fields, scene_files
-from sam3d_plugin.synthrooms.fused_scan import (FusionSettings, Observation,
+from sam3d_plugin.synthrooms.fused_scan import (FusionSettings, SyntheticFrame,
                                                 fuse, label_scan)
 
 
@@ -105,9 +105,9 @@ def test_fusion_averages_by_weight_and_labels_by_majority():
     ids = np.ones(shape, np.int64)
     ids[::2, ::2] = 2
     frames = [
-        Observation(
+        SyntheticFrame(
             np.full((*shape, 3), gray, np.uint8),
-            np.full(shape, millimeters, np.uint16), labels, np.eye(4))
+            np.full(shape, millimeters, np.uint16), labels, labels, np.eye(4))
         for gray, millimeters, labels in ((100, 2000,
                                            np.ones(shape, np.int64)),
                                           (140, 2010, ids))
@@ -124,9 +124,9 @@ def test_pixels_beside_depth_edges_are_not_fused():
     intrinsics = np.array([[40, 0, 19.5], [0, 40, 14.5], [0, 0, 1.0]])
     depth = np.full((30, 40), 1000, np.uint16)
     depth[:, 20:] = 2000
-    frame = Observation(
+    frame = SyntheticFrame(
         np.zeros((30, 40, 3), np.uint8), depth, np.ones((30, 40), int),
-        np.eye(4))
+        np.ones((30, 40), int), np.eye(4))
     points, _ = fuse(
         np.random.default_rng(0), [frame], intrinsics,
         FusionSettings(voxel=0.001, max_points=10**6))

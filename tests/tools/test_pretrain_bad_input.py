@@ -111,8 +111,8 @@ def no_regions_at_all(root):
 
 
 @pytest.mark.parametrize('break_data, parts', [
-    (other_settings, ('region_features was made of other regions',
-                      'options.count 6, now 7', 'extract_features.py --out')),
+    (other_settings, ('different region maps', 'options.count 6, now 7',
+                      'extract_features.py --out')),
     (another_version,
      ('region_features/store.json: format version 99', 'prepare the data')),
     (another_width_than_the_head,
@@ -186,7 +186,7 @@ def test_a_loss_that_turns_nan_stops_and_keeps_the_checkpoint(root, train):
     assert_refused(
         train('stage1', root, options=options), 'not finite at step 2',
         'loss_region nan', 'frames of the batch: frame 0000', 'of scan',
-        'last whole checkpoint is', 'iter_1.pth (--resume)', 'verify.py',
+        'last complete checkpoint is', 'iter_1.pth (--resume)', 'verify.py',
         'lower the learning rate')
     assert [p.name
             for p in Path('work_dirs/stage1').glob('*.pth')] == ['iter_1.pth']

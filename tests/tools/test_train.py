@@ -29,7 +29,7 @@ def test_stock_config_trains_and_resumes(run, capsys):
     assert run('train', '--amp') == 0
     shown = capsys.readouterr().out
     for part in ('train 2 scenes · val 2 scenes', 'model: VoteNet', 'eta:',
-                 'backbone: PointNet2SASSG', 'weights: from initialisation'):
+                 'backbone: PointNet2SASSG', 'weights: from initialization'):
         assert part in shown
     run.options = ['train_cfg.max_epochs=2']
     assert run('train', '--resume') == 0

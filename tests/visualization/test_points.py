@@ -4,7 +4,13 @@ import pytest
 
 from sam3d_plugin.visualization.points import (colors_from_height,
                                                colors_from_ids, is_near_wall,
-                                               prepare_points, scene_bounds)
+                                               scene_bounds)
+from sam3d_plugin.visualization.scene import Scene, ViewOptions
+
+
+def prepare(points, colors, max_points, max_height, seed):
+    return Scene('room', points, colors).shown_points(
+        ViewOptions(max_points=max_points, max_height=max_height, seed=seed))
 
 
 def grid(*sides: np.ndarray) -> np.ndarray:
@@ -14,7 +20,7 @@ def grid(*sides: np.ndarray) -> np.ndarray:
 def test_ceiling_is_left_out_and_colours_stay_with_their_points():
     points = grid(np.arange(10), np.arange(10), np.linspace(5, 8, 31))
     colors = np.arange(len(points) * 3).reshape(-1, 3) % 251
-    kept, kept_colors = prepare_points(points, colors, 10**6, 2.0, 0)
+    kept, kept_colors = prepare(points, colors, 10**6, 2.0, 0)
     assert kept[:, 2].max() == pytest.approx(7.0)
     assert len(kept) == (points[:, 2] < 7.01).sum()
     for index in (0, len(kept) // 2, len(kept) - 1):
@@ -24,9 +30,9 @@ def test_ceiling_is_left_out_and_colours_stay_with_their_points():
 
 def test_the_choice_of_points_follows_the_seed():
     points = np.random.default_rng(0).normal(size=(500, 3))
-    first, _ = prepare_points(points, None, 50, None, 1)
-    again, _ = prepare_points(points, None, 50, None, 1)
-    other, _ = prepare_points(points, None, 50, None, 2)
+    first, _ = prepare(points, None, 50, None, 1)
+    again, _ = prepare(points, None, 50, None, 1)
+    other, _ = prepare(points, None, 50, None, 2)
     assert first.shape == (50, 3)
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
@@ -84,4 +90,4 @@ def test_tall_things_at_the_far_side_stay():
 def test_wrong_points_are_refused(points: np.ndarray, colors: np.ndarray,
                                   message: str):
     with pytest.raises(ValueError, match=message):
-        prepare_points(points, colors, 100, None, 0)
+        prepare(points, colors, 100, None, 0)

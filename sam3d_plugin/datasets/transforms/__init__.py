@@ -1,8 +1,8 @@
 """Pipeline steps that mmdet3d does not have."""
 from .center_points import CenterPoints
 from .check_points import CheckPoints
+from .few_labels import KeepPointLabels
 from .keep_box_labels import KeepBoxLabels
-from .keep_point_labels import KeepPointLabels
 from .load_frame_image import LoadFrameImage
 from .load_frame_labels import LoadFrameLabels
 from .load_region_ids import LoadRegionIds

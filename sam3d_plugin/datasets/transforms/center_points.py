@@ -1,14 +1,14 @@
-"""The origin of a whole scan, where pre-training has it in a frame."""
+"""Centering of complete scans, as pre-training centers frames."""
 import torch
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
 from sam3d_plugin.ops.scene_origin import (FLOOR_PERCENTILE, check_center,
                                            find_origin)
+from .base import Step
 
 
 @TRANSFORMS.register_module()
-class CenterPoints(BaseTransform):
+class CenterPoints(Step):
     """Move a scan to the origin that ``LoadRGBDPoints`` gives its frames.
 
     Segmentation data sets of mmdet3d do not align scans, and raw scans may
@@ -24,8 +24,8 @@ class CenterPoints(BaseTransform):
     - points (:obj:`BasePoints`)
 
     Args:
-        center (str): See ``LoadRGBDPoints``. Defaults to 'floor'.
-        floor_percentile (float): See ``LoadRGBDPoints``. Defaults to 0.99.
+        center (str): See ``LoadRGBDPoints``.
+        floor_percentile (float): See ``LoadRGBDPoints``.
     """
 
     def __init__(self,
@@ -36,20 +36,9 @@ class CenterPoints(BaseTransform):
         self.floor_percentile = floor_percentile
 
     def transform(self, results: dict) -> dict:
-        """Move the points.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same.
-        """
+        """Move the points."""
         points = results['points']
         origin = find_origin(points.coord.double().numpy(), self.center,
                              self.floor_percentile)
         points.translate(torch.from_numpy(-origin).to(points.tensor))
         return results
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(center={self.center!r}, '
-                f'floor_percentile={self.floor_percentile})')

@@ -1,25 +1,18 @@
-"""Stop at a scan that cannot be trained on, and name it."""
+"""Check of the points that a scan is trained on."""
 import torch
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
 from ...store.errors import UserError
+from .base import Step
 
 
 def points_path(results: dict) -> str:
-    """File of a scan's points, '' when they were given as an array.
-
-    Args:
-        results (dict): Result dict of the pipeline.
-
-    Returns:
-        str: The path.
-    """
+    """File of a scan's points, '' when they were given as an array."""
     return results.get('lidar_points', {}).get('lidar_path', '')
 
 
 @TRANSFORMS.register_module()
-class CheckPoints(BaseTransform):
+class CheckPoints(Step):
     """Refuse scans with non-finite points or too few of them.
 
     It stands after ``LoadPointsFromFile``, where the file can still be named.
@@ -31,24 +24,13 @@ class CheckPoints(BaseTransform):
 
     Args:
         min_points (int): Points that the scan must have at least.
-            Defaults to 1.
     """
 
     def __init__(self, min_points: int = 1) -> None:
         self.min_points = min_points
 
     def transform(self, results: dict) -> dict:
-        """Check the points.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same, unchanged.
-
-        Raises:
-            ValueError: When the scan is not fit for training.
-        """
+        """Check the points."""
         points = results['points']
         path = points_path(results) or 'the scan'
         if len(points) < self.min_points:
@@ -61,6 +43,3 @@ class CheckPoints(BaseTransform):
                 f'{path}: {num_bad} of {len(points)} points are not finite; '
                 'import the scan again with --drop-invalid')
         return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(min_points={self.min_points})'

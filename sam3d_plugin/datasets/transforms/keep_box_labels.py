@@ -1,16 +1,16 @@
-"""Few labels: a scan of which only some boxes are annotated."""
+"""Few labels: scans of which only some boxes are annotated."""
 from typing import Optional
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
 from ...store.errors import UserError
+from .base import Step
 from .few_labels import check_number, choose
 
 
 @TRANSFORMS.register_module()
-class KeepBoxLabels(BaseTransform):
+class KeepBoxLabels(Step):
     """Keep some boxes of a scan, and their points' labels, and no others.
 
     Which ones, :func:`.few_labels.choose` says. What lost its box becomes
@@ -39,7 +39,7 @@ class KeepBoxLabels(BaseTransform):
             None keeps every box.
         ignore_index (int): Semantic label of the background, the number of
             classes.
-        seed (int): Which boxes. Defaults to 0.
+        seed (int): Which boxes.
     """
 
     def __init__(self,
@@ -52,18 +52,7 @@ class KeepBoxLabels(BaseTransform):
         self.seed = seed
 
     def transform(self, results: dict) -> dict:
-        """Remove the other boxes.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same.
-
-        Raises:
-            ValueError: When the masks are not those of the points, or not
-                mapped to classes.
-        """
+        """Remove the other boxes."""
         labels = results['gt_labels_3d']
         if self.num_boxes is None or len(labels) <= self.num_boxes:
             return results
@@ -105,7 +94,3 @@ class KeepBoxLabels(BaseTransform):
         gaps = np.linalg.norm(centers - center, axis=1)
         gaps[results['gt_labels_3d'] != label] = np.inf
         return int(gaps.argmin()) if np.isfinite(gaps).any() else -1
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(num_boxes={self.num_boxes}, '
-                f'ignore_index={self.ignore_index}, seed={self.seed})')

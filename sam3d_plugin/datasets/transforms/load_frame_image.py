@@ -1,22 +1,20 @@
-"""The color or depth image of a frame, as an input of its own."""
-from typing import Dict, List, Optional, Tuple
+"""Color or depth image of a frame as an input."""
+from typing import List, Optional, Tuple
 
 import cv2
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
 from sam3d_plugin.ops.projection import scale_intrinsics
-from sam3d_plugin.store.posed_images import PosedImages
 from ...store.errors import UserError
-from .load_rgbd_points import data_folder
+from .base import FrameStep
 
 # Depth of different surfaces must not be averaged.
 _INTERPOLATION = dict(color=cv2.INTER_AREA, depth=cv2.INTER_NEAREST_EXACT)
 
 
 @TRANSFORMS.register_module()
-class LoadFrameImage(BaseTransform):
+class LoadFrameImage(FrameStep):
     """Read an image of the frame and its camera.
 
     A point whose column ``origin`` is x is seen at the pixel
@@ -29,17 +27,17 @@ class LoadFrameImage(BaseTransform):
     Added Keys (``KIND`` is the argument ``kind``):
 
     - KIND_image (np.ndarray): (3, H, W) uint8 RGB, or (1, H, W) float32
-      metres, 0 = none
+      meters, 0 = none
     - KIND_intrinsics (np.ndarray): (3, 3) float32, pixels of this image; the
       center of the first pixel is (0, 0)
     - KIND_pose (np.ndarray): (4, 4) float32 from the world to this camera,
-      metres
+      meters
 
     Args:
-        kind (str): ``'color'`` or ``'depth'``. Defaults to 'color'.
+        kind (str): ``'color'`` or ``'depth'``.
         size (Optional[Tuple[int, int]]): H, W to resize to; None keeps the
-            stored size. Defaults to None.
-        folder (str): Folder of the frames. Defaults to 'posed_images'.
+            stored size.
+        folder (str): Folder of the frames.
         backend_args (Optional[dict]): Arguments of the file backend.
     """
 
@@ -51,11 +49,9 @@ class LoadFrameImage(BaseTransform):
         if kind not in _INTERPOLATION:
             raise UserError(f'kind {kind!r} is unknown; choose color or '
                             'depth')
+        super().__init__(folder, backend_args)
         self.kind = kind
         self.size = size
-        self.folder = folder
-        self.backend_args = backend_args
-        self._images: Dict[str, PosedImages] = {}
 
     @property
     def stores(self) -> List[Tuple[str, str]]:
@@ -63,31 +59,17 @@ class LoadFrameImage(BaseTransform):
         return [('posed_images', self.folder)]
 
     def transform(self, results: dict) -> dict:
-        """Read the image.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same with image, intrinsics and pose.
-
-        Raises:
-            FrameError: When a file is missing or damaged, or the pose is not
-                rigid.
-        """
-        root = data_folder(results, self.folder)
-        if root not in self._images:
-            self._images[root] = PosedImages(root, self.backend_args)
-        images, scan = self._images[root], results['scan']
-        cameras, pose = images.cameras(scan), images.read_pose(
-            scan, results['frame'])
-        to_camera = np.linalg.inv(pose)
+        """Read the image."""
+        images = self.open_images(results)
+        scan, frame = results['scan'], results['frame']
+        cameras = images.cameras(scan)
+        to_camera = np.linalg.inv(images.read_pose(scan, frame))
         if self.kind == 'color':
-            image = images.read_color(scan, results['frame'])
+            image = images.read_color(scan, frame)
             intrinsics = cameras.color_intrinsics
             to_camera = cameras.depth_to_color @ to_camera
         else:
-            image = images.read_depth(scan, results['frame'])
+            image = images.read_depth(scan, frame)
             intrinsics = cameras.depth_intrinsics
         if self.size is not None:
             height, width = image.shape[:2]
@@ -102,7 +84,3 @@ class LoadFrameImage(BaseTransform):
         results[f'{self.kind}_intrinsics'] = intrinsics.astype(np.float32)
         results[f'{self.kind}_pose'] = to_camera.astype(np.float32)
         return results
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(kind={self.kind!r}, '
-                f'size={self.size})')

@@ -1,12 +1,11 @@
 """True classes of the points of a frame, for probes.
 
-Axis legend: N points, H W pixels, I instances.
+Shapes: N points, H W pixels, I instances.
 """
 import json
 from typing import Dict, Optional
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmdet3d.datasets import ScanNetSegDataset
 from mmdet3d.registry import TRANSFORMS
 
@@ -14,6 +13,7 @@ from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import join, read_bytes
 from sam3d_plugin.store.image_files import decode_uint16
 from ...store.errors import UserError
+from .base import Step
 
 # ScanNet's 20 classes: 18 of detection, wall and floor.
 CLASSES = tuple(ScanNetSegDataset.METAINFO['classes'])
@@ -23,7 +23,7 @@ _MAX_NYU40_ID = 40
 
 
 @TRANSFORMS.register_module()
-class LoadFrameLabels(BaseTransform):
+class LoadFrameLabels(Step):
     """Give each point the class of the true instance at its own pixel.
 
     Reads ``frame_instances/<scan>/<frame>.png``, instance ids of the depth
@@ -54,18 +54,7 @@ class LoadFrameLabels(BaseTransform):
         self._labels: Dict[str, np.ndarray] = {}
 
     def transform(self, results: dict) -> dict:
-        """Add the labels.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same with ``pts_semantic_mask``.
-
-        Raises:
-            StoreError: When there are no true instances, or files do not
-                belong to each other.
-        """
+        """Add the labels."""
         scan, frame = results['scan'], results['frame']
         points = results['points']
         column = (points.attribute_dims or {}).get('pixel')
@@ -103,6 +92,3 @@ class LoadFrameLabels(BaseTransform):
                 f'{path} is missing: the probe needs the true instances of '
                 'every frame, which tools/preparation/make_synthrooms.py '
                 'writes') from None
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(data_root={self.data_root!r})'

@@ -1,19 +1,19 @@
-"""Region ids become one more column of the points."""
+"""Region ids as a column of the points."""
 import os.path as osp
 from typing import Optional
 
 import torch
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
 from sam3d_plugin.store import read_region_file
+from .base import Step
 
 # Stands in the column of a scan that has no region file.
 NO_REGIONS = -1.
 
 
 @TRANSFORMS.register_module()
-class LoadRegionIds(BaseTransform):
+class LoadRegionIds(Step):
     """Add the region id of each point as a column of the points.
 
     It stands right after ``LoadPointsFromFile``, so that the column is that
@@ -34,8 +34,8 @@ class LoadRegionIds(BaseTransform):
     - points (:obj:`BasePoints`), with ``attribute_dims['region']``
 
     Args:
-        region_folder (str): Folder of the region files, beside the folder
-            of the points. Defaults to 'regions'.
+        region_folder (str): Folder of the region files, beside the folder of
+            the points.
         backend_args (Optional[dict]): Arguments of the file backend.
     """
 
@@ -46,19 +46,7 @@ class LoadRegionIds(BaseTransform):
         self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
-        """Add the column.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same, with the points widened.
-
-        Raises:
-            FileNotFoundError: When the region file is missing.
-            ValueError: When it belongs to other points or holds ids that a
-                float32 column cannot.
-        """
+        """Add the column; ids must be those of the points, below 2 ** 24."""
         points = results['points']
         attribute_dims = dict(points.attribute_dims or {})
         attribute_dims['region'] = points.points_dim
@@ -81,7 +69,3 @@ class LoadRegionIds(BaseTransform):
             points.coord.numpy(),
             backend_args=self.backend_args)
         return torch.from_numpy(region_ids.astype('float32'))[:, None]
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(region_folder='
-                f'{self.region_folder!r})')

@@ -1,4 +1,4 @@
-"""What is stored about the regions of a frame.
+"""Stored targets of the regions of a frame.
 
 Shapes: R regions, C channels.
 """
@@ -6,14 +6,13 @@ from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 from mmengine.structures import InstanceData
 
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.frame_rows import FrameRows
 from ...store.errors import UserError
-from .load_rgbd_points import data_folder
+from .base import Step, data_folder
 
 GROUP_IDS = 'group_ids'
 _TOOLS = dict(
@@ -22,7 +21,7 @@ _TOOLS = dict(
 
 
 @TRANSFORMS.register_module()
-class LoadRegionTargets(BaseTransform):
+class LoadRegionTargets(Step):
     """Read one stored value per region of the frame; may be repeated.
 
     Row i belongs to region i + 1 of the points' region column.
@@ -38,13 +37,12 @@ class LoadRegionTargets(BaseTransform):
       C) float32, or int64 for a column of integers
 
     Args:
-        folder (str): Folder of the store in the data set. Defaults to
-            'region_features'.
+        folder (str): Folder of the store in the data set.
         key (str): Name of the values in ``regions``: ``'features'``,
-            ``'group_ids'``. Defaults to 'features'.
+            ``'group_ids'``.
         column (Optional[str]): Column of the files. None is ``'mean'`` for
-            ``'features'``, else the key. Defaults to None.
-        max_open (int): Scans whose files stay mapped. Defaults to 256.
+            ``'features'``, else the key.
+        max_open (int): Scans whose files stay mapped.
         backend_args (Optional[dict]): Arguments of the file backend.
     """
 
@@ -69,19 +67,7 @@ class LoadRegionTargets(BaseTransform):
         return [(self.kind, self.folder)]
 
     def transform(self, results: dict) -> dict:
-        """Add the values.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same with ``regions``.
-
-        Raises:
-            StoreError: When a file is damaged, has another number of regions
-                than the id map, or a value is not finite.
-            ValueError: When points have no regions.
-        """
+        """Add the values."""
         if 'num_regions' not in results:
             raise UserError("LoadRegionTargets needs region ids: put 'region'"
                             ' into the columns of LoadRGBDPoints before it')
@@ -95,7 +81,7 @@ class LoadRegionTargets(BaseTransform):
         if len(values) != count:
             raise StoreError(
                 f'{root}: {scan}/{frame} has {len(values)} regions, its id '
-                f'map {count}; they were made of other id maps, run {tool} '
+                f'map {count}; they are of different id maps, run {tool} '
                 'again')
         is_float = values.dtype.kind == 'f'
         values = values.astype(np.float32 if is_float else np.int64)
@@ -107,7 +93,3 @@ class LoadRegionTargets(BaseTransform):
             results['regions'] = InstanceData(ids=torch.arange(1, count + 1))
         setattr(results['regions'], self.key, torch.from_numpy(values))
         return results
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(folder={self.folder!r}, '
-                f'key={self.key!r}, column={self.column!r})')

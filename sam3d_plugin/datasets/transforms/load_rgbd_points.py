@@ -1,4 +1,4 @@
-"""Points of an RGB-D frame, with what travels along as columns.
+"""Points of an RGB-D frame with named columns.
 
 Shapes: N points, H W pixels of the depth image, H' W' of another image.
 """
@@ -6,11 +6,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 from mmdet3d.structures import DepthPoints
-from mmengine.logging import print_log
-from mmengine.utils import is_abs
 
 from sam3d_plugin.ops.projection import (back_project, pixel_indices, project,
                                          transform)
@@ -22,43 +19,16 @@ from sam3d_plugin.store.image_files import decode_uint16
 from sam3d_plugin.store.posed_images import Cameras, PosedImages
 from ...store.errors import UserError
 from ..seeding import sample_generator
+from .base import FrameStep, data_folder
 
 # Width of each column, in the order in which they stand behind xyz.
 COLUMNS = dict(region=1, pixel=1, origin=3, color=3)
 _MILLIMETRES = np.float32(1000)
 
 
-def data_folder(results: dict, folder: str) -> str:
-    """Path of a data set's folder.
-
-    Args:
-        results (dict): Result dict of the pipeline, with ``data_root``.
-        folder (str): Relative to the data root, or absolute.
-
-    Returns:
-        str: The path.
-    """
-    root = results.get('data_root', '')
-    return folder if is_abs(folder) or not root else join(root, folder)
-
-
 def read_stored_image(root: str, scan: str, frame: str,
                       backend_args: BackendArgs) -> np.ndarray:
-    """Depth or region ids of a frame.
-
-    Args:
-        root (str): The store.
-        scan (str): Name of the scan.
-        frame (str): Name of the frame.
-        backend_args (BackendArgs): Arguments of the file backend.
-
-    Returns:
-        np.ndarray: (H, W) uint16.
-
-    Raises:
-        StoreError: When the file is missing.
-        FrameError: When it is damaged.
-    """
+    """Depth or region ids of a frame, (H, W) uint16."""
     path = join(root, scan, f'{frame}.png')
     try:
         content = read_bytes(path, backend_args)
@@ -70,17 +40,7 @@ def read_stored_image(root: str, scan: str, frame: str,
 
 
 def point_columns(columns: Sequence[str]) -> Dict[str, Any]:
-    """Where named columns of points stand.
-
-    Args:
-        columns (Sequence[str]): Names from ``COLUMNS``, in any order.
-
-    Returns:
-        Dict[str, Any]: Index of each, a list of indices if it has several.
-
-    Raises:
-        ValueError: When a name is unknown.
-    """
+    """Index of each named column of points, a list if it has several."""
     unknown = sorted(set(columns) - set(COLUMNS))
     if unknown:
         raise UserError(f'columns has {unknown[0]!r}; choose from '
@@ -96,16 +56,11 @@ def point_columns(columns: Sequence[str]) -> Dict[str, Any]:
 
 def seen_values(xyz: np.ndarray, pixels: np.ndarray, image: np.ndarray,
                 cameras: Cameras) -> np.ndarray:
-    """What an image of the color camera shows at some depth pixels.
+    """What a color camera's image (H', W', ...) shows at depth pixels.
 
-    Args:
-        xyz (np.ndarray): (N, 3) their points, depth camera, metres.
-        pixels (np.ndarray): (N,) indices into the flattened depth image.
-        image (np.ndarray): (H', W', ...) colors or region ids.
-        cameras (Cameras): Of the scan.
-
-    Returns:
-        np.ndarray: (N, ...), 0 where the color camera sees nothing.
+    ``xyz`` (N, 3) are their points in the depth camera, meters, ``pixels``
+    (N,) indices into the flattened depth image. Returns (N, ...), 0 where the
+    color camera sees nothing.
     """
     flat = image.reshape(-1, *image.shape[2:])
     if cameras.is_single:
@@ -119,14 +74,14 @@ def seen_values(xyz: np.ndarray, pixels: np.ndarray, image: np.ndarray,
 
 
 @TRANSFORMS.register_module()
-class LoadRGBDPoints(BaseTransform):
+class LoadRGBDPoints(FrameStep):
     """Back-project random depth pixels of a frame.
 
     The pose turns the points into the world, whose z axis points up, so that
     rotations about z and heights mean what they do in complete scans; then
     they are centered. Only the chosen pixels become points. What has to
     survive augmentation is a column of the points. A frame without any depth
-    is named and left to the dataset to replace.
+    is named, and replaced and counted by the dataset.
 
     Required Keys:
 
@@ -139,24 +94,20 @@ class LoadRGBDPoints(BaseTransform):
     - num_regions (int, with ``region``): R of the frame's id map
 
     Args:
-        num_points (Optional[int]): N, drawn without repetition if there are
-            as many pixels with depth, else with; None takes each once.
-            Defaults to 20000.
+        num_points (Optional[int]): N, drawn without repetition if there are as
+            many pixels with depth, else with; None takes each once.
         columns (Sequence[str]): Columns behind xyz, always in this order:
             ``'region'``, the id of the point's 2D region, 0 = in no region;
-            ``'pixel'``, index into the flattened depth image; ``'origin'``,
-            x, y, z in the world before centering and augmentation, metres;
+            ``'pixel'``, index into the flattened depth image; ``'origin'``, x,
+            y, z in the world before centering and augmentation, meters;
             ``'color'``, RGB from 0 to 255, 0 where the color camera sees
-            nothing. Defaults to ('region', ).
-        center (str): Origin of the points. ``'floor'``: mean x and y, and
-            the floor in z, which is a low percentile as in VoteNet's heights;
-            ``'mean'``: their mean; ``'none'``: that of the world. Defaults
-            to 'floor'.
-        floor_percentile (float): Which percentile. Defaults to 0.99, as in
-            mmdet3d.
-        folder (str): Folder of the frames. Defaults to 'posed_images'.
-        region_folder (str): Folder of the id maps, read for ``'region'``
-            only. Defaults to 'region_maps'.
+            nothing.
+        center (str): Origin of the points. ``'floor'``: mean x and y, and the
+            floor in z, which is a low percentile as in VoteNet's heights;
+            ``'mean'``: their mean; ``'none'``: that of the world.
+        floor_percentile (float): Which percentile.
+        folder (str): Folder of the frames.
+        region_folder (str): Folder of the id maps, read for ``'region'`` only.
         backend_args (Optional[dict]): Arguments of the file backend.
     """
 
@@ -168,15 +119,14 @@ class LoadRGBDPoints(BaseTransform):
                  folder: str = 'posed_images',
                  region_folder: str = 'region_maps',
                  backend_args: Optional[dict] = None) -> None:
+        super().__init__(folder, backend_args)
         check_center(center)
         self.point_columns = point_columns(columns)
         self.num_points = num_points
         self.center = center
         self.floor_percentile = floor_percentile
-        self.folder = folder
+        self.columns = tuple(self.point_columns)
         self.region_folder = region_folder
-        self.backend_args = backend_args
-        self._images: Dict[str, PosedImages] = {}
 
     @property
     def stores(self) -> List[Tuple[str, str]]:
@@ -187,29 +137,14 @@ class LoadRGBDPoints(BaseTransform):
         return stores
 
     def transform(self, results: dict) -> Optional[dict]:
-        """Load the points.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            Optional[dict]: With the points; None if no pixel has depth.
-
-        Raises:
-            StoreError: When a file is missing.
-            FrameError: When a file is damaged or of another size, or cameras
-                or pose cannot be used.
-        """
-        images = self._open(data_folder(results, self.folder))
+        """Load the points; None if no pixel has depth."""
+        images = self.open_images(results)
         scan, frame = results['scan'], results['frame']
         depth = read_stored_image(images.root, scan, frame, self.backend_args)
         pixels = self._choose(np.flatnonzero(depth > 0))
         if not len(pixels):
-            print_log(
-                f'{images.label(scan, frame)}.png has no pixel with depth: '
-                'another frame takes its place',
-                logger='current',
-                level='WARNING')
+            self.skip(f'{images.label(scan, frame)}.png has no pixel with '
+                      'depth')
             return None
         cameras = images.cameras(scan)
         metres = depth.astype(np.float32) / _MILLIMETRES
@@ -252,13 +187,3 @@ class LoadRGBDPoints(BaseTransform):
             return pixels
         return sample_generator().choice(
             pixels, self.num_points, replace=len(pixels) < self.num_points)
-
-    def _open(self, root: str) -> PosedImages:
-        if root not in self._images:
-            self._images[root] = PosedImages(root, self.backend_args)
-        return self._images[root]
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(num_points={self.num_points}, '
-                f'columns={tuple(self.point_columns)}, '
-                f'center={self.center!r})')

@@ -1,18 +1,18 @@
-"""The end of a pre-training pipeline."""
+"""Packing of pre-training inputs."""
 from typing import Any, Sequence
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 from mmdet3d.structures import BasePoints, Det3DDataSample, PointData
 from torch import Tensor
 
 from ...store.errors import UserError
+from .base import Step
 
 
 @TRANSFORMS.register_module()
-class PackPretrainInputs(BaseTransform):
+class PackPretrainInputs(Step):
     """Pack the inputs of a method, and what it predicts.
 
     Required Keys:
@@ -22,11 +22,10 @@ class PackPretrainInputs(BaseTransform):
     - pts_semantic_mask (np.ndarray, optional): for probes, not for training
 
     Args:
-        keys (Sequence[str]): Keys that become inputs: points (those of
-            several views are stacked), arrays or tensors. Defaults to
-            ('points', ).
+        keys (Sequence[str]): Keys that become inputs: points (those of several
+            views are stacked), arrays or tensors.
         meta_keys (Sequence[str]): Keys that become ``metainfo``; absent ones
-            are left out. Defaults to ('scan', 'frame', 'sample_idx').
+            are left out.
     """
 
     def __init__(
@@ -40,16 +39,9 @@ class PackPretrainInputs(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Pack one sample.
 
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: ``inputs``, a tensor for each key; ``data_samples`` with
-            ``regions``, the labels as ``gt_pts_seg``, and in ``metainfo``
-            also ``point_columns``, which names the columns behind xyz.
-
-        Raises:
-            ValueError: When no step of the pipeline adds one of the keys.
+        ``data_samples`` has ``regions``, the labels as ``gt_pts_seg``, and in
+        ``metainfo`` also ``point_columns``, which names the columns behind
+        xyz.
         """
         missing = [key for key in self.keys if key not in results]
         if missing:
@@ -68,10 +60,6 @@ class PackPretrainInputs(BaseTransform):
             sample.gt_pts_seg = PointData(pts_semantic_mask=labels)
         inputs = {key: _to_tensor(key, results[key]) for key in self.keys}
         return dict(inputs=inputs, data_samples=sample)
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(keys={self.keys}, '
-                f'meta_keys={self.meta_keys})')
 
 
 def _views(points: Any) -> list:

@@ -1,17 +1,18 @@
-"""Crops that 3DETR trains on."""
+"""Random crops for 3DETR."""
 from typing import Optional, Tuple
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
+
+from .base import Step
 
 
 @TRANSFORMS.register_module()
-class RandomCuboid(BaseTransform):
+class RandomCuboid(Step):
     """Keep the points in a random axis-aligned cuboid around one of them.
 
-    A box stays, whole, when its centre lies in the range of the points that
+    A box stays complete when its center is in the range of the points that
     are left. A cuboid is drawn again when it holds too few points or, in a
     scene with boxes, no box; the scene stays as it is when none of the tries
     is good.
@@ -29,13 +30,12 @@ class RandomCuboid(BaseTransform):
     - all of them
 
     Args:
-        min_points (int): Points that must be left. Defaults to 30000.
-        min_crop (float): Smallest size as a fraction of the scene's. Defaults
-            to 0.5.
-        max_crop (float): Largest size. Defaults to 1.
-        aspect (float): For at least two axes these fractions differ by no
-            more than this factor. Defaults to 0.8.
-        num_tries (int): Cuboids to try. Defaults to 100.
+        min_points (int): Points that must be left.
+        min_crop (float): Smallest size as a fraction of the scene's.
+        max_crop (float): Largest size.
+        aspect (float): For at least two axes these fractions differ by no more
+            than this factor.
+        num_tries (int): Cuboids to try.
     """
 
     def __init__(self,
@@ -51,14 +51,7 @@ class RandomCuboid(BaseTransform):
         self.num_tries = num_tries
 
     def transform(self, results: dict) -> dict:
-        """Crop the scene.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same with fewer points and boxes.
-        """
+        """Crop the scene."""
         xyz = results['points'].coord.numpy()
         centers = results['gt_bboxes_3d'].gravity_center.numpy()
         if len(xyz) < self.min_points:
@@ -99,8 +92,3 @@ class RandomCuboid(BaseTransform):
             is_box_kept)]
         results['gt_labels_3d'] = results['gt_labels_3d'][is_box_kept]
         return results
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(min_points={self.min_points}, '
-                f'min_crop={self.min_crop}, max_crop={self.max_crop}, '
-                f'aspect={self.aspect}, num_tries={self.num_tries})')

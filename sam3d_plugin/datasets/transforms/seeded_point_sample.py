@@ -1,4 +1,4 @@
-"""Sampling that gives every evaluation the same points."""
+"""Point sampling that is the same in every evaluation."""
 import zlib
 from typing import Any
 
@@ -28,8 +28,8 @@ class SeededPointSample(PointSample):
 
     Args:
         num_points (int): Points of the sample.
-        seed (int): Another one draws other points, for several evaluations
-            of the same weights. Defaults to 0.
+        seed (int): Another one draws other points, for several evaluations of
+            the same weights.
         **kwargs (Any): As ``PointSample``.
     """
 
@@ -38,14 +38,7 @@ class SeededPointSample(PointSample):
         self.seed = seed
 
     def transform(self, results: dict) -> dict:
-        """Sample with a seed made of the name of the points' file.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            dict: The same with fewer points.
-        """
+        """Sample with a seed made of the name of the points' file."""
         name = points_path(results).rsplit('/', 1)[-1]
         with seeded((zlib.crc32(name.encode()) + self.seed) % 2**32):
             return super().transform(results)

@@ -1,4 +1,4 @@
-"""Two views of a sample, and which of their points are the same place.
+"""Two views of a sample and their point correspondences.
 
 Shapes: V = 2 views, N points of a view, P pairs.
 """
@@ -6,18 +6,17 @@ from copy import deepcopy
 from typing import Callable, Optional, Sequence, Tuple, Union
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 from mmengine.dataset import Compose
-from mmengine.logging import print_log
 from scipy.spatial import cKDTree
 
 from ...store.errors import UserError
 from ..seeding import sample_generator
+from .base import Step
 
 
 @TRANSFORMS.register_module()
-class TwoViews(BaseTransform):
+class TwoViews(Step):
     """Run a pipeline twice, each time with random numbers of its own.
 
     The pipeline may load the points, so that views are two draws of a frame,
@@ -43,17 +42,7 @@ class TwoViews(BaseTransform):
         self.transforms = Compose(transforms)
 
     def transform(self, results: dict) -> Optional[dict]:
-        """Make the views.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            Optional[dict]: With the points of both; None if a view has none.
-
-        Raises:
-            ValueError: When views have different numbers of points.
-        """
+        """Make the views; None if one of them has no points."""
         views = [
             self.transforms(dict(deepcopy(results), **start))
             for start in results.get('views', ({}, {}))
@@ -67,22 +56,13 @@ class TwoViews(BaseTransform):
                 'end the transforms of TwoViews with PointSample')
         return dict(results, points=points)
 
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(transforms={self.transforms})'
-
 
 def match_points(first: np.ndarray, second: np.ndarray,
                  radius: float) -> np.ndarray:
-    """Pair each point with the nearest one of another set.
+    """Pair each point (N, 3) with the nearest one of another set (N', 3).
 
-    Args:
-        first (np.ndarray): (N, 3) metres.
-        second (np.ndarray): (N', 3) metres, in the same frame of reference.
-        radius (float): Largest distance of a pair, metres.
-
-    Returns:
-        np.ndarray: (M, 2) int64 indices into both, sorted by the first, which
-        occurs at most once.
+    Returns (M, 2) int64 indices into both of pairs that are at most ``radius``
+    meters apart, sorted by the first, which occurs at most once.
     """
     distances, nearest = cKDTree(second).query(
         first, distance_upper_bound=radius)
@@ -91,12 +71,12 @@ def match_points(first: np.ndarray, second: np.ndarray,
 
 
 @TRANSFORMS.register_module()
-class FindCorrespondences(BaseTransform):
+class FindCorrespondences(Step):
     """Choose points of two views that were the same place.
 
     Places are compared in the column ``origin``, which no augmentation
-    changes. A sample with too few pairs is named and left to the dataset to
-    replace.
+    changes. A sample with too few pairs is named, and replaced and counted by
+    the dataset.
 
     Required Keys:
 
@@ -110,8 +90,8 @@ class FindCorrespondences(BaseTransform):
 
     Args:
         num_pairs (int): P, drawn without repetition.
-        radius (float): Largest distance of a pair, metres.
-        min_pairs (int): Fewest pairs of a usable sample. Defaults to 1.
+        radius (float): Largest distance of a pair, meters.
+        min_pairs (int): Fewest pairs of a usable sample.
     """
 
     def __init__(self,
@@ -123,26 +103,13 @@ class FindCorrespondences(BaseTransform):
         self.min_pairs = min_pairs
 
     def transform(self, results: dict) -> Optional[dict]:
-        """Find the pairs.
-
-        Args:
-            results (dict): Result dict of the pipeline.
-
-        Returns:
-            Optional[dict]: The same with pairs; None with too few of them.
-
-        Raises:
-            ValueError: When points do not have the column ``origin``.
-        """
+        """Find the pairs; None with too few of them."""
         first, second = self._origins(results)
         found = match_points(first, second, self.radius)
         if len(found) < self.min_pairs:
-            print_log(
+            self.skip(
                 f'{results.get("scan")}/{results.get("frame")}: views share '
-                f'{len(found)} points, min_pairs is {self.min_pairs}: another '
-                'sample takes its place',
-                logger='current',
-                level='WARNING')
+                f'{len(found)} points, min_pairs is {self.min_pairs}')
             return None
         count = min(len(found), self.num_pairs)
         chosen = sample_generator().choice(len(found), count, replace=False)
@@ -161,7 +128,3 @@ class FindCorrespondences(BaseTransform):
                             "'origin' into the columns of LoadRGBDPoints")
         return tuple(points.tensor[:, names['origin']].numpy()
                      for points, names in zip(results['points'], columns))
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(num_pairs={self.num_pairs}, '
-                f'radius={self.radius}, min_pairs={self.min_pairs})')

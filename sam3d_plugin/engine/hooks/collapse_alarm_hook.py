@@ -1,4 +1,4 @@
-"""A warning when all tokens become alike."""
+"""Alarm when all tokens become alike."""
 from typing import Optional
 
 import torch
@@ -13,19 +13,12 @@ from .feature_view import unwrapped, view_features
 
 
 def token_spread(features: Tensor, is_counted: Tensor) -> Tensor:
-    """Standard deviation of the directions of a frame's tokens.
+    """Standard deviation of the directions of a frame's tokens (B, G, C).
 
-    Features are scaled to length 1; their variances over the tokens are
-    summed over channels, so the width of the features does not matter.
-
-    Args:
-        features (Tensor): (B, G, C).
-        is_counted (Tensor): (B, G) bool, False for tokens left out.
-
-    Returns:
-        Tensor: () from 0, all tokens of a frame alike, to 1, their directions
-        cancel out; mean over the frames with two tokens or more, NaN when
-        there is none.
+    Features are scaled to length 1; their variances over the counted tokens
+    (B, G) are summed over channels, so the width of the features does not
+    matter. From 0, all tokens of a frame alike, to 1, their directions cancel
+    out; mean over the frames with two tokens or more, NaN when there is none.
     """
     unit = F.normalize(features.double(), dim=-1)
     counted = is_counted[..., None]
@@ -46,12 +39,10 @@ class CollapseAlarmHook(Hook):
     training and resuming are the same with it.
 
     Args:
-        interval (int): Steps between looks. Defaults to 100.
+        interval (int): Steps between looks.
         threshold (float): Warn below this spread, see :func:`token_spread`.
-            Defaults to 0.01.
-        begin (int): Steps without a warning of a low spread: tokens
-            learn what all targets have in common first, then where they
-            differ. Defaults to 500.
+        begin (int): Steps without a warning of a low spread: tokens learn what
+            all targets have in common first, then where they differ.
     """
 
     def __init__(self,

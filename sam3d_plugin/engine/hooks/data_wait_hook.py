@@ -1,4 +1,4 @@
-"""A warning when training waits for its data."""
+"""Warning when training waits for its data."""
 from typing import Optional
 
 from mmdet3d.registry import HOOKS
@@ -16,9 +16,8 @@ class DataWaitHook(Hook):
 
     Args:
         interval (int): Steps between looks, and steps that are looked at.
-            Defaults to 200.
         max_share (float): Warn when waiting takes more than this share of a
-            step. Defaults to 0.2.
+            step.
     """
 
     def __init__(self, interval: int = 200, max_share: float = 0.2) -> None:

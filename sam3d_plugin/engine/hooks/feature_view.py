@@ -1,29 +1,24 @@
-"""Features and predictions of a pre-training, seen from outside."""
+"""Features and predictions of a pre-training for hooks."""
 from contextlib import contextmanager
 from typing import Any, Iterator
 
 import torch
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
 from ...models.pretrainers import FeatureView
 
 
-def unwrapped(model: nn.Module) -> Any:
-    """The model without its wrapper for several processes."""
-    return model.module if is_model_wrapper(model) else model
+def unwrapped(model: Any) -> Any:
+    """The model inside wrappers for several processes or test-time views."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
 
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into eval mode, and every module back into its own.
-
-    Args:
-        model (nn.Module): The model.
-
-    Yields:
-        None: While it is in eval mode.
-    """
+    """Put a model into eval mode, and every module back into its own."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -35,14 +30,6 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def view_features(model: Any, batch: dict) -> FeatureView:
-    """Run a pre-training model on a batch; nothing of it changes.
-
-    Args:
-        model (Any): A ``BasePretrainer``, not wrapped.
-        batch (dict): What the data loader gives.
-
-    Returns:
-        FeatureView: On the device of the model.
-    """
+    """Run a ``BasePretrainer`` on a batch; nothing of it changes."""
     with evaluating(model):
         return model.view(model.data_preprocessor(batch)['inputs'])

@@ -1,4 +1,4 @@
-"""How much is masked, over the training."""
+"""Mask ratio schedule."""
 import math
 from typing import Optional
 
@@ -14,18 +14,9 @@ SHAPES = ('linear', 'cosine')
 
 def scheduled_ratio(step: int, start: float, stop: float, begin: int, end: int,
                     shape: str) -> float:
-    """Mask ratio of a step.
+    """Ratio of a step: ``start`` up to ``begin``, ``stop`` from ``end``.
 
-    Args:
-        step (int): From 0 on.
-        start (float): Ratio up to the step ``begin``.
-        stop (float): Ratio from the step ``end`` on.
-        begin (int): Last step with ``start``.
-        end (int): First step with ``stop``.
-        shape (str): ``'linear'`` or ``'cosine'`` in between.
-
-    Returns:
-        float: Between ``start`` and ``stop``.
+    In between it is ``'linear'`` or ``'cosine'`` (``shape``).
     """
     if step >= end:
         return stop
@@ -45,10 +36,10 @@ class MaskRatioScheduleHook(Hook):
     Args:
         start (float): Ratio in the beginning, in [0, 1).
         stop (float): Ratio at the end, in [0, 1).
-        begin (int): Step after which the ratio changes. Defaults to 0.
+        begin (int): Step after which the ratio changes.
         end (Optional[int]): Step from which it is ``stop``; the last one of
             the training when None.
-        shape (str): ``'linear'`` or ``'cosine'``. Defaults to ``'linear'``.
+        shape (str): ``'linear'`` or ``'cosine'``.
     """
 
     def __init__(self,
@@ -59,28 +50,21 @@ class MaskRatioScheduleHook(Hook):
                  shape: str = 'linear') -> None:
         for ratio in (start, stop):
             if not 0 <= ratio < 1:
-                raise UserError(f'a mask ratio is {ratio}; it must be from '
-                                '0 on and below 1')
+                raise UserError(f'a mask ratio is {ratio}; it must be '
+                                '>= 0 and < 1')
         if shape not in SHAPES:
             raise UserError(f'shape {shape!r} is unknown; choose one of '
                             f'{", ".join(SHAPES)}')
         if begin < 0 or (end is not None and end <= begin):
             raise UserError(f'the mask ratio must change from step {begin} '
-                            f'to {end}; begin must be from 0 on, and end '
+                            f'to {end}; begin must be >= 0, and end '
                             'after it')
         self.start, self.stop = start, stop
         self.begin, self.end = begin, end
         self.shape = shape
 
     def before_train(self, runner: Runner) -> None:
-        """Refuse a model that masks nothing.
-
-        Args:
-            runner (Runner): The run.
-
-        Raises:
-            ValueError: When the model has no mask ratio.
-        """
+        """Refuse a model that masks nothing."""
         model = unwrapped(runner.model)
         if not hasattr(model, 'mask_ratio'):
             raise UserError(f'{type(model).__name__} has no mask_ratio: '

@@ -1,20 +1,25 @@
-"""The first lines of a log: what really runs."""
+"""Summary of a run in its log."""
 from typing import Any, List
 
 import torch
 from mmdet3d.registry import HOOKS
+from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
 from ...datasets.rgbd_frame_dataset import RGBDFrameDataset
 from ...models.pretrainers import BasePretrainer
+from .feature_view import unwrapped
 
 
 @HOOKS.register_module()
 class RunSummaryHook(Hook):
-    """Log device, data, model and weights before the first step."""
+    """Log device, data, model and weights before the first step.
+
+    After every epoch, log how many samples were unusable, in all workers and
+    processes: without depth, or with too few pairs of points.
+    """
 
     priority = 'VERY_HIGH'
 
@@ -29,6 +34,18 @@ class RunSummaryHook(Hook):
         """Log the summary of an evaluation."""
         self._log(runner, {'test': runner.test_dataloader})
 
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Log the number of samples that others replaced."""
+        dataset: Any = runner.train_dataloader.dataset
+        if not isinstance(dataset, RGBDFrameDataset):
+            return
+        total = torch.tensor(dataset.num_replaced)
+        all_reduce(total)
+        if total:
+            runner.logger.warning(
+                f'{total:,} unusable samples were replaced by others so far; '
+                'the lines above name them')
+
     def _log(self, runner: Runner, loaders: dict) -> None:
         sizes = ' · '.join(
             f'{name} {len(loader.dataset)} {_unit(loader.dataset)}'
@@ -41,14 +58,7 @@ class RunSummaryHook(Hook):
 
 
 def describe_device(world_size: int) -> str:
-    """Device and number of processes in words.
-
-    Args:
-        world_size (int): Number of processes.
-
-    Returns:
-        str: For example ``'device: cpu, 2 threads'``.
-    """
+    """Device and processes, such as ``'device: cpu, 2 threads'``."""
     if torch.cuda.is_available():
         text = f'device: {torch.cuda.get_device_name()}'
     else:
@@ -59,16 +69,11 @@ def describe_device(world_size: int) -> str:
 def describe_model(model: Any) -> List[str]:
     """Lines on the model and its encoder.
 
-    Args:
-        model (Any): Detector, segmentor or pre-trainer, wrapped or not.
-
-    Returns:
-        List[str]: The model's class and size; then what its backbone says of
-        itself (``backbone.summary()``), or its class, size and pre-trained
-        weights; of a pre-trainer its tokens and targets.
+    The model's class and size; then what its backbone says of itself
+    (``backbone.summary()``), or its class, size and pre-trained weights; of a
+    pre-trainer its tokens and targets.
     """
-    if is_model_wrapper(model):
-        model = model.module
+    model = unwrapped(model)
     lines = [f'model: {type(model).__name__}, {_size(model)}']
     if isinstance(model, BasePretrainer):
         return [*lines, describe_pretrainer(model)]
@@ -85,14 +90,7 @@ def describe_model(model: Any) -> List[str]:
 
 
 def describe_pretrainer(model: BasePretrainer) -> str:
-    """Say what a pre-training method sees and predicts.
-
-    Args:
-        model (BasePretrainer): The model.
-
-    Returns:
-        str: One line.
-    """
+    """Say in a line what a pre-training method sees and predicts."""
     line = model.backbone.summary() if hasattr(model.backbone, 'summary') \
         else f'backbone: {type(model.backbone).__name__}'
     if hasattr(model, 'mask_ratio'):
@@ -117,14 +115,7 @@ def _size(module: nn.Module) -> str:
 
 
 def describe_weights(runner: Runner) -> str:
-    """Where the model's weights come from.
-
-    Args:
-        runner (Runner): The run, after loading.
-
-    Returns:
-        str: The file and how much of it fits, or :func:`describe_start`.
-    """
+    """Where weights come from: the loaded file, or :func:`describe_start`."""
     report = getattr(runner, 'load_report', None)
     if report is None:
         return describe_start(runner.model)
@@ -137,15 +128,9 @@ def describe_weights(runner: Runner) -> str:
 def describe_start(model: Any) -> str:
     """Where weights come from when no checkpoint of a run was loaded.
 
-    Args:
-        model (Any): Detector, segmentor or pre-trainer, wrapped or not.
-
-    Returns:
-        str: ``'from initialisation'``, or which parts ``init_cfg`` or a
-        teacher gave, and that the rest is fresh.
+    Which parts ``init_cfg`` or a teacher gave, and that the rest is fresh.
     """
-    if is_model_wrapper(model):
-        model = model.module
+    model = unwrapped(model)
     parts = []
     for name, module in model.named_modules():
         report = getattr(module, 'load_report', None)
@@ -157,4 +142,4 @@ def describe_start(model: Any) -> str:
         elif getattr(model, 'init_student', '') == 'teacher':
             parts.append(f'encoder and decoder from {report.source}')
     return ', '.join([*parts, 'the rest fresh']) if parts \
-        else 'from initialisation'
+        else 'from initialization'

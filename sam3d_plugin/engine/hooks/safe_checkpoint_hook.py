@@ -1,4 +1,4 @@
-"""mmengine's checkpoint hook, which removes before it saves, turned round."""
+"""Checkpoint hook that saves before it removes."""
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List
 
@@ -35,7 +35,7 @@ class _LateRemovals:
 
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
-    """Remove an old checkpoint only when the new one is whole.
+    """Remove an old checkpoint only when the new one is complete.
 
     Takes the options of mmengine's ``CheckpointHook``, in whose place
     :class:`PointRunner` puts it. A run killed while it saves keeps the

@@ -30,19 +30,7 @@ class StopOnInvalidLossHook(Hook):
                          batch_idx: int,
                          data_batch: Any = None,
                          outputs: Optional[Dict[str, Tensor]] = None) -> None:
-        """Look at the loss of a step.
-
-        Args:
-            runner (Runner): The run.
-            batch_idx (int): Not looked at.
-            data_batch (Any): The batch, with ``data_samples`` where frames
-                have names.
-            outputs (Optional[Dict[str, Tensor]]): Losses by name; ``loss``
-                is their sum.
-
-        Raises:
-            ValueError: When the loss of a process is not finite.
-        """
+        """Refuse a loss that is not finite in any process."""
         assert outputs is not None
         is_bad = ~torch.isfinite(outputs['loss'].detach()).all()
         is_bad_anywhere = is_bad.to(torch.uint8)
@@ -65,15 +53,7 @@ class StopOnInvalidLossHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner,
                                checkpoint: Dict[str, Any]) -> None:
-        """Look at the weights that are about to be saved.
-
-        Args:
-            runner (Runner): The run.
-            checkpoint (Dict[str, Any]): With ``state_dict``.
-
-        Raises:
-            ValueError: When a tensor of the model is not finite.
-        """
+        """Refuse to save a tensor that is not finite."""
         for name, tensor in checkpoint['state_dict'].items():
             if not torch.isfinite(tensor).all():
                 step = checkpoint['meta']['iter']
@@ -95,4 +75,4 @@ def _describe_newest(work_dir: str) -> str:
     newest = find_newest_checkpoint(work_dir)
     if newest is None:
         return 'there is no checkpoint yet'
-    return f'the last whole checkpoint is {newest} (--resume)'
+    return f'the last complete checkpoint is {newest} (--resume)'

@@ -1,4 +1,4 @@
-"""Pictures of what tokens learn."""
+"""Pictures of token features during training."""
 from pathlib import Path
 from typing import List
 
@@ -25,14 +25,14 @@ class TokenPictureHook(Hook):
     """Draw token features and predictions of the same frames, every k epochs.
 
     Writes ``token_pictures/epoch_<e>_frame_<i>_features.png``, principal
-    components of the encoder's features as colours of the points, and
+    components of the encoder's features as colors of the points, and
     ``..._predictions.png``, those of what is predicted at masked tokens,
-    with the points of visible tokens in grey.
+    with the points of visible tokens in gray.
 
     Args:
-        interval (int): Epochs between pictures. Defaults to 10.
-        num_frames (int): Frames of the training set that are drawn, the
-            first ones. Defaults to 2.
+        interval (int): Epochs between pictures.
+        num_frames (int): Frames of the training set that are drawn, the first
+            ones.
     """
 
     def __init__(self, interval: int = 10, num_frames: int = 2) -> None:
@@ -57,16 +57,7 @@ class TokenPictureHook(Hook):
 
 
 def draw_tokens(view: FeatureView, folder: Path, stem: str) -> List[Path]:
-    """Draw the first frame of a view.
-
-    Args:
-        view (FeatureView): At least one frame.
-        folder (Path): Where the pictures go.
-        stem (str): Begin of their names.
-
-    Returns:
-        List[Path]: The pictures, of features and of predictions, if any.
-    """
+    """Draw the first frame of a view: features and, if any, predictions."""
     is_token = view.is_place[0].cpu().numpy()
     points = view.points[0].cpu().numpy()
     token_of_point = view.place_of_point[0].cpu().numpy()

@@ -71,7 +71,7 @@ def test_it_reaches_into_the_wrapper_of_several_processes():
 
 
 def test_bad_options(tmp_path):
-    with pytest.raises(ValueError, match='below 1'):
+    with pytest.raises(ValueError, match='< 1'):
         MaskRatioScheduleHook(.5, 1.)
     with pytest.raises(ValueError, match='after it'):
         MaskRatioScheduleHook(.5, .6, begin=5, end=5)

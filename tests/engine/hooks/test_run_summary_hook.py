@@ -26,7 +26,7 @@ def detector():
 
 
 def test_fresh_weights(detector):
-    assert weights_of(detector) == 'from initialisation'
+    assert weights_of(detector) == 'from initialization'
 
 
 def test_parts_that_init_cfg_loads(detector):
@@ -56,7 +56,7 @@ def test_a_checkpoint_of_a_run_goes_first(detector):
 
 
 @pytest.mark.parametrize('start, weights', [
-    ('scratch', 'from initialisation'),
+    ('scratch', 'from initialization'),
     ('teacher', 'encoder and decoder from {path}, the rest fresh'),
 ])
 def test_a_student(start, weights, tmp_path):
