@@ -237,7 +237,10 @@ def _report_step(args: argparse.Namespace, encoders: Dict[str, str],
 
 
 def check_gpus(count: int) -> List[str]:
-    """Names of the GPUs that are asked for; it ends when there are fewer."""
+    """Names of the GPUs that are asked for; it ends when there are fewer.
+
+    Raises SystemExit when there are fewer.
+    """
     if not count:
         return []
     # Not in this process, whose size would count as that of every command.

@@ -119,7 +119,10 @@ def _parse_value(text: str) -> Any:
 
 
 def literal_value(node: ast.expr) -> Any:
-    """Value of a literal, of ``dict(...)`` or of a list of them."""
+    """Value of a literal, of ``dict(...)`` or of a list of them.
+
+    Raises ValueError if the text is not a literal.
+    """
     if isinstance(node, ast.Call) and isinstance(
             node.func, ast.Name) and node.func.id == 'dict':
         if node.args:

@@ -44,7 +44,11 @@ def scene_limits(model: Dict[str, Any]) -> SceneLimits:
 
 
 def check_teacher(model: Dict[str, Any]) -> None:
-    """Refuse to start stage 2 without its stage 1, of the same tokenizer."""
+    """Refuse to start stage 2 without its stage 1, of the same tokenizer.
+
+    Raises FileNotFoundError when the teacher's file is missing.
+    Raises ValueError when it was trained with another tokenizer.
+    """
     targets = model.get('target_generator') or {}
     teacher = str(targets.get('checkpoint') or '')
     if not teacher or '://' in teacher:

@@ -55,6 +55,8 @@ def read_scan_names(path: str,
 
     A text has one name in a line; a ``.pkl`` of mmdet3d 1.1 or later is read
     only from a source that you trust.
+
+    Raises StoreError when it cannot be read or names no scan.
     """
     try:
         if path.endswith('.pkl'):
@@ -88,6 +90,9 @@ def index_frames(stores: Sequence[Tuple[str, str]],
     region_maps, any number of region_features and region_groups. Frames with
     fewer than ``min_regions`` are left out, where there are id maps. Frames
     are sorted, in the order of ``scans`` (None is all).
+
+    Raises StoreError when a store is missing, damaged or does not belong to
+    the others, or no frame is left.
     """
     images, *others = _folders(stores, 'posed_images')
     if others:

@@ -39,7 +39,12 @@ class FramePairDataset(RGBDFrameDataset):
         super().__init__(**kwargs)
 
     def load_data_list(self) -> List[dict]:
-        """``scan``, ``frame`` and ``partners`` of frames that have some."""
+        """``scan``, ``frame`` and ``partners`` of frames that have some.
+
+        Raises FileNotFoundError when a scan has not been paired.
+        Raises StoreError when no frame has partners, or pairs are of other
+        frames.
+        """
         root = data_folder(dict(data_root=self.data_root), self.pair_folder)
         rows = FrameRows(root, ('partner', 'overlap'), _TOOL,
                          self.backend_args)

@@ -45,6 +45,11 @@ def check_datasets(
     """Check every dataset of a config, also inside wrappers.
 
     Remote data and datasets that are not mmdet3d infos are left out.
+
+    Raises FileNotFoundError if the data root, an annotation file or a file
+    that it names is missing.
+    Raises ValueError if a file has the wrong form or size, a class is unknown,
+    a box has no size, there are no boxes, or a scene is beyond the limits.
     """
     for wrapped in datasets:
         for dataset in find_leaf_datasets(wrapped):
@@ -62,7 +67,10 @@ def find_leaf_datasets(dataset: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
 
 
 def check_frame_loader(loader: Dict[str, Any]) -> None:
-    """Refuse a training loader that would repeat one epoch's points."""
+    """Refuse a training loader that would repeat one epoch's points.
+
+    Raises ValueError when the sampler does not tell frames the epoch.
+    """
     kind = (loader.get('sampler') or {}).get('type')
     for dataset in find_leaf_datasets(loader.get('dataset') or {}):
         if (dataset.get('type') in _FRAME_DATASETS

@@ -70,7 +70,11 @@ class RGBDFrameDataset(BaseDataset):
             lazy_init=lazy_init)
 
     def load_data_list(self) -> List[dict]:
-        """``scan`` and ``frame`` of each frame; see :func:`index_frames`."""
+        """``scan`` and ``frame`` of each frame; see :func:`index_frames`.
+
+        Raises StoreError: See :func:`index_frames`.
+        Raises ValueError when no step of the pipeline reads frames.
+        """
         stores = self._stores()
         if 'posed_images' not in dict(stores):
             raise UserError('the pipeline of RGBDFrameDataset reads no '

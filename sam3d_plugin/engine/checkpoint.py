@@ -23,6 +23,9 @@ def publish(directory: str, filename: str) -> None:
 
     It was written under :func:`temporary_name`, and must be readable, so that
     a run can resume from it.
+
+    Raises CheckpointError if the file cannot be read back, so that a run could
+    not resume from it.
     """
     temporary = Path(directory, temporary_name(filename))
     with open(temporary, 'rb') as file:

@@ -11,6 +11,10 @@ def check_checkpoint(checkpoint: str, model: Dict[str, Any]) -> None:
     """Refuse a file with the weights of another detector.
 
     Addresses are not read; a broken or missing file is an error.
+
+    Raises CheckpointError when the file is broken.
+    Raises FileNotFoundError when it is missing.
+    Raises ValueError when it is another detector's.
     """
     if '://' not in checkpoint:
         trained = settings_of(read_checkpoint(checkpoint)).get('model')
@@ -23,6 +27,8 @@ def check_same_detector(trained: Dict[str, Any], model: Dict[str, Any],
 
     ``trained`` are the model settings that the checkpoint holds; without any,
     loading alone will tell.
+
+    Raises ValueError when type, head or number of classes differ.
     """
     if not trained:
         return
@@ -38,6 +44,8 @@ def check_query_count(model: Dict[str, Any]) -> None:
     """Refuse a detector with more queries than tokens to take them from.
 
     VoteNet is not one: it repeats votes, and its NMS drops the doubles.
+
+    Raises ValueError: It names the settings that disagree.
     """
     tokenizer = (model.get('backbone') or {}).get('tokenizer') or {}
     tokens = tokenizer.get('num_tokens')
@@ -52,7 +60,10 @@ def check_query_count(model: Dict[str, Any]) -> None:
 
 
 def check_class_count(model: Dict[str, Any], dataset: Dict[str, Any]) -> None:
-    """Refuse a head with fewer classes than its data set names."""
+    """Refuse a head with fewer classes than its data set names.
+
+    Raises ValueError: It names both counts.
+    """
     leaf = next(find_leaf_datasets(dataset), {})
     classes = (leaf.get('metainfo') or {}).get('classes') or ()
     head = model.get('bbox_head') or model.get('decode_head') or {}

@@ -25,14 +25,20 @@ _NEEDED = ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
 
 
 def init_gloo(launcher: str, timeout: Optional[float] = None) -> None:
-    """Join the process group of the launcher with gloo, on the CPU."""
+    """Join the process group of the launcher with gloo, on the CPU.
+
+    Raises ValueError if the launcher's variables are not set.
+    """
     export_ranks(launcher)
     dist.init_process_group(
         'gloo', timeout=timedelta(seconds=timeout) if timeout else None)
 
 
 def export_ranks(launcher: str) -> None:
-    """Give the ranks of the launcher the names that torch reads."""
+    """Give the ranks of the launcher the names that torch reads.
+
+    Raises ValueError if the launcher did not set its variables.
+    """
     for name, source in _SOURCES[launcher].items():
         if source in os.environ:
             os.environ[name] = os.environ[source]
@@ -59,7 +65,10 @@ def _first_slurm_host() -> str:
 
 
 def check_gpu_count() -> None:
-    """Refuse more processes on this machine than it has GPUs."""
+    """Refuse more processes on this machine than it has GPUs.
+
+    Raises ValueError if a process would find no GPU of its own.
+    """
     local = int(os.environ.get('LOCAL_RANK', 0))
     if local >= torch.cuda.device_count():
         raise UserError(

@@ -26,6 +26,10 @@ def export_backbone(source: str, out: str, seed: int = 0) -> Dict[str, Any]:
     """Write embedding and encoder, and return the metadata with them.
 
     See :func:`read_encoder`; the file is for the weights-only reader.
+
+    Raises FileNotFoundError if the source is missing.
+    Raises CheckpointError if it is not a pre-training, or lacks a tensor of
+    the encoder.
     """
     state, meta = read_encoder(source, seed)
     with atomic_write(out, 'wb') as file:
@@ -43,6 +47,8 @@ def read_encoder(source: str,
     ``method``, ``data``, ``tokenizer``, ``embedding``, ``encoder``,
     ``config_hash``, ``source``, ``frames_seen``. A source that lacks a part is
     a ``CheckpointError``.
+
+    Raises FileNotFoundError if the source is missing.
     """
     if source.endswith('.py'):
         make_projects_importable()
@@ -66,7 +72,10 @@ def read_encoder(source: str,
 def fresh_encoder(settings: Dict[str, Any],
                   source: str,
                   seed: int = 0) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
-    """An untrained encoder of a configuration; see :func:`read_encoder`."""
+    """An untrained encoder of a configuration; see :func:`read_encoder`.
+
+    Raises CheckpointError if it is not a pre-training.
+    """
     with seeded(seed):
         parts = _build_parts(settings, source)
         for part in parts.values():

@@ -58,7 +58,10 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 
 def decay_powers(model: nn.Module) -> Dict[int, int]:
-    """How often the decay is applied to encoders' parameters, by their id."""
+    """How often the decay is applied to encoders' parameters, by their id.
+
+    Raises ValueError when there is no encoder with blocks.
+    """
     powers: Dict[int, int] = {}
     for backbone in model.modules():
         if not isinstance(backbone, PointTokenBackbone):

@@ -59,6 +59,8 @@ def check_options(cfg: Config, options: Dict[str, Any]) -> Dict[str, Any]:
     argument of the component that it is for; ``+key`` sets any other. The
     error lists every wrong key, with the nearest known ones. Returns the
     options without the ``+``.
+
+    Raises ValueError: It lists every such key, with the nearest known ones.
     """
     problems = []
     settings = dict(cfg.items())

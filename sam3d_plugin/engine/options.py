@@ -17,7 +17,10 @@ _WEIGHT_SUFFIXES = ('.pth', '.pt', '.ckpt', '.bin', '.tar', '.safetensors')
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """The config with options, work directory, launcher and runner type."""
+    """The config with options, work directory, launcher and runner type.
+
+    Raises ValueError if an option does not fit the config.
+    """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
@@ -34,7 +37,10 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def read_config(filename: str, options: Dict[str, Any]) -> Config:
-    """The config with the options, a changed data root moved everywhere."""
+    """The config with the options, a changed data root moved everywhere.
+
+    Raises ValueError if an option does not fit the config.
+    """
     make_projects_importable()
     _check_config_file(Path(filename))
     cfg = Config.fromfile(filename)
@@ -71,7 +77,10 @@ def _check_config_file(path: Path) -> None:
 
 
 def set_teacher(cfg: Config, checkpoint: str) -> None:
-    """Put the checkpoint of stage 1 where stage 2 reads it, in place."""
+    """Put the checkpoint of stage 1 where stage 2 reads it, in place.
+
+    Raises ValueError if the model has no teacher.
+    """
     targets: Any = cfg.model.get('target_generator') or {}
     if 'checkpoint' not in targets:
         raise UserError('the config has no teacher that --cfg-options '
@@ -117,7 +126,10 @@ def _moved(value: str, old: str, new: str) -> str:
 
 
 def apply_train_options(cfg: Config, args: argparse.Namespace) -> None:
-    """Put the options of ``tools/train.py`` into its config, in place."""
+    """Put the options of ``tools/train.py`` into its config, in place.
+
+    Raises ValueError if the config cannot take an option.
+    """
     if args.amp:
         enable_amp(cfg)
     if args.sync_bn != 'none':
@@ -135,7 +147,10 @@ def apply_train_options(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def enable_amp(cfg: Config) -> None:
-    """Turn on mixed precision, in place."""
+    """Turn on mixed precision, in place.
+
+    Raises ValueError if the config has an optimizer wrapper of its own kind.
+    """
     wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise UserError('--amp works with OptimWrapper, and the config has '
@@ -145,7 +160,10 @@ def enable_amp(cfg: Config) -> None:
 
 
 def enable_tta(cfg: Config) -> None:
-    """Wrap model and pipeline for test-time augmentation, in place."""
+    """Wrap model and pipeline for test-time augmentation, in place.
+
+    Raises ValueError if the config does not define it.
+    """
     for key in ('tta_model', 'tta_pipeline'):
         if key not in cfg:
             raise UserError(f'--tta needs {key} in the config')

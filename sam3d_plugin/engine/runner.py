@@ -128,6 +128,8 @@ class PointRunner(Runner):
         """Build the loop; one that never trains or validates is refused.
 
         Modules with a method ``use_metainfo`` get that of the training data.
+
+        Raises ValueError if a length or an interval is not an integer >= 1.
         """
         built = super().build_train_loop(loop)
         for name in ('max_epochs', 'max_iters', 'val_interval'):
@@ -188,7 +190,11 @@ class PointRunner(Runner):
             self,
             filename: str,
             map_location: Union[str, Callable] = 'cpu') -> Dict[str, Any]:
-        """Load the complete model from a checkpoint, strictly."""
+        """Load the complete model from a checkpoint, strictly.
+
+        Raises CheckpointError if the file cannot be used or a tensor of the
+        model is missing or mis-shaped.
+        """
         checkpoint = read_checkpoint(filename, map_location)
         if self._resume and not RESUMABLE <= set(checkpoint):
             raise CheckpointError(
@@ -216,7 +222,10 @@ class PointRunner(Runner):
                         filename: str,
                         file_client_args: Optional[dict] = None,
                         **kwargs: Any) -> None:
-        """Save a checkpoint that is complete or absent."""
+        """Save a checkpoint that is complete or absent.
+
+        Raises OSError if the disk is full or read-only; the file is named.
+        """
         if '://' in str(out_dir) or file_client_args is not None:
             super().save_checkpoint(out_dir, filename, file_client_args,
                                     **kwargs)

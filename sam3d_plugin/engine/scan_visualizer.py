@@ -39,11 +39,21 @@ class ScanVisualizer(Visualizer):
                        pred_score_thr: float = 0.3,
                        step: int = 0,
                        **_: Any) -> None:
-        """Draw one scan into ``out_file``, or else into the logs of the run.
+        """Draw one scan into a file, or else into the logs of the run.
 
-        True and predicted boxes or classes, of predictions those with a score
-        of ``pred_score_thr`` and more. ``show`` asks for a window, which is
-        refused.
+        Args:
+            name (str): Title in the logs.
+            data_input (dict): ``points`` (N, 3 or more), meters, z up.
+            data_sample (Optional[Det3DDataSample]): Boxes or classes.
+            draw_gt (bool): Whether to draw true boxes or classes.
+            draw_pred (bool): Whether to draw predicted ones.
+            show (bool): Whether a window is asked for.
+            out_file (Optional[str]): Image file.
+            pred_score_thr (float): Lowest score drawn.
+            step (int): Step in the logs.
+
+        Raises:
+            ValueError: When a window is asked for.
         """
         if show:
             raise UserError('ScanVisualizer opens no window; pass --not-show '
@@ -95,9 +105,17 @@ def to_boxes(boxes: Any,
              labels: Any,
              classes: Sequence[str],
              scores: Optional[Tensor] = None) -> LabelledBoxes:
-    """mmdet3d's boxes by gravity center, on the CPU.
+    """Convert mmdet3d's boxes.
 
-    Boxes whose label is not an index into ``classes`` are left out.
+    Args:
+        boxes (Any): M boxes.
+        labels (Any): (M,) class indices; boxes of other
+            indices are left out.
+        classes (Sequence[str]): Class names.
+        scores (Optional[Tensor]): (M,) scores.
+
+    Returns:
+        LabelledBoxes: Boxes by gravity center, on the CPU.
     """
     values = torch.cat([boxes.gravity_center, boxes.dims, boxes.yaw[:, None]],
                        dim=1).cpu().numpy()

@@ -23,6 +23,9 @@ def locked_work_dir(path: Union[str, Path]) -> Iterator[None]:
     """Make a work directory and keep other trainings out of it.
 
     Only the first process of a run takes the lock.
+
+    Raises OSError if the directory cannot be made or written.
+    Raises StoreError if another training uses it.
     """
     if global_rank() != 0:
         yield

@@ -43,6 +43,8 @@ def probe(train: TokenFeatures, test: TokenFeatures, classes: Sequence[str],
     A point has the votes of its own token (``own``), or those of the three
     nearest ones, interpolated (``three_nn``). Scores have the form of the
     linear probe, by read-out.
+
+    Raises ValueError when no point of one of them is labeled.
     """
     linear_probe.check_labels(train, test)
     features, shares = labelled_tokens(train, len(classes))

@@ -43,7 +43,10 @@ class LinearLayer(NamedTuple):
 
 def probe(train: TokenFeatures, test: TokenFeatures, classes: Sequence[str],
           settings: ProbeSettings) -> Dict[str, Dict[str, Any]]:
-    """Train and test both read-outs; :func:`scores` by read-out."""
+    """Train and test both read-outs; :func:`scores` by read-out.
+
+    Raises ValueError when no point of one of them is labeled.
+    """
     check_labels(train, test)
     return {
         read_out:
@@ -167,7 +170,10 @@ def score_points(values: Tensor, test: TokenFeatures, read_out: str,
 
 
 def check_labels(train: TokenFeatures, test: TokenFeatures) -> None:
-    """Refuse frames of which no point is labeled."""
+    """Refuse frames of which no point is labeled.
+
+    Raises ValueError when no point of one of them is labeled.
+    """
     for name, part in (('train', train), ('test', test)):
         if not (part.labels >= 0).any():
             raise UserError(f'no point of the {name} frames is labeled: name '
@@ -185,8 +191,13 @@ def confusion(labels: Tensor, predictions: Tensor, num_classes: int) -> Tensor:
 def scores(matrix: Tensor, classes: Sequence[str]) -> Dict[str, Any]:
     """Intersection over union and accuracy, over classes that occur.
 
-    ``miou`` and ``macc``, from 0 to 1, and ``classes`` with ``iou``, ``acc``
-    and ``points`` of each that occurs.
+    Args:
+        matrix (Tensor): (K, K), see :func:`confusion`.
+        classes (Sequence[str]): Names of the classes.
+
+    Returns:
+        Dict[str, Any]: ``miou`` and ``macc``, from 0 to 1, and ``classes``
+        with ``iou``, ``acc`` and ``points`` of each that occurs.
     """
     counts = matrix.double().cpu()
     hits, truth, found = counts.diag(), counts.sum(1), counts.sum(0)

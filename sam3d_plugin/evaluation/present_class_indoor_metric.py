@@ -31,7 +31,10 @@ class PresentClassIndoorMetric(IndoorMetric):
     """
 
     def compute_metrics(self, results: List[tuple]) -> Dict[str, float]:
-        """``IndoorMetric``'s results over the present classes."""
+        """``IndoorMetric``'s results over the present classes.
+
+        Raises ValueError when the split holds no box at all.
+        """
         present = {
             int(label)
             for truth, _ in results

@@ -20,7 +20,10 @@ class PresentClassSegMetric(SegMetric):
     """
 
     def compute_metrics(self, results: List[tuple]) -> Dict[str, float]:
-        """``SegMetric``'s results without the absent classes."""
+        """``SegMetric``'s results without the absent classes.
+
+        Raises ValueError when the split has no labeled point at all.
+        """
         names = self.dataset_meta['label2cat']
         present = self._present_labels(results)
         if not present:

@@ -70,10 +70,16 @@ class RegionFeatureReader(nn.Module):
     def encode(
             self, points: Tensor, data_samples: Sequence[Det3DDataSample]
     ) -> Tuple[PointTokens, Tensor]:
-        """The tokens of points (B, N, 4) and their features (B, G, C).
+        """Look up the feature of each token's region.
 
-        The fourth column is the region id. Features are 0 for tokens in no
-        region.
+        Args:
+            points (Tensor): (B, N, 4) x, y, z in meters, region id.
+            data_samples (Sequence[Det3DDataSample]): B frames with
+                ``regions``.
+
+        Returns:
+            Tuple[PointTokens, Tensor]: The tokens, and their features
+            (B, G, C), 0 for tokens in no region.
         """
         xyz, ids = points[..., :3].contiguous(), points[..., 3].long()
         tokens = self.tokenizer(xyz, ids)
@@ -118,7 +124,10 @@ def encode_frames(encoder: Encoder,
                   seed: int = 0,
                   batch_size: int = 8,
                   device: str = 'cpu') -> TokenFeatures:
-    """Encode every frame of a dataset once; ``seed`` says which points."""
+    """Encode every frame of a dataset once; ``seed`` says which points.
+
+    Raises ValueError when a feature is not finite.
+    """
     parts: List[TokenFeatures] = []
     num_tokens = 0
     for points, samples in _batches(dataset, seed, batch_size):
@@ -153,9 +162,16 @@ def _batches(
 
 def read_tokens(xyz: Tensor, tokens: PointTokens, features: Tensor,
                 labels: Tensor) -> TokenFeatures:
-    """Find the tokens that the points of a batch (B, N, 3) read.
+    """Find the tokens that the points of a batch read.
 
-    Tokens (B, G, C) come without padding, counted over the batch.
+    Args:
+        xyz (Tensor): (B, N, 3) meters.
+        tokens (PointTokens): Of these points.
+        features (Tensor): (B, G, C) of the tokens.
+        labels (Tensor): (B, N) int64.
+
+    Returns:
+        TokenFeatures: Tokens without padding, counted over the batch.
     """
     is_token = ~tokens.is_padding
     # (B * G,) number of each token when padding is left out.

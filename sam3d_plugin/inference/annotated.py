@@ -55,7 +55,10 @@ class AnnotatedScans:
         ]
 
     def find(self, names: Optional[Sequence[str]]) -> Dict[str, int]:
-        """Position of each scan in the data set; no names find all."""
+        """Position of each scan in the data set; no names find all.
+
+        Raises ValueError when a name is unknown; the known ones are listed.
+        """
         known = {name: i for i, name in enumerate(self.names)}
         unknown = [name for name in names or () if name not in known]
         if unknown:
@@ -70,6 +73,10 @@ class AnnotatedScans:
 
         ``color`` is 'rgb', 'height' or 'region'; height where the scan has no
         colors.
+
+        Raises FileNotFoundError when the point or region file is missing.
+        Raises ValueError when the point file is truncated, or colors by region
+        are asked for and the scan has none.
         """
         info = self.dataset.get_data_info(index)
         truth = info['eval_ann_info']

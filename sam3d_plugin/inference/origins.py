@@ -27,8 +27,15 @@ def place_scan(scan: Scan,
 
     A scan whose file says how it is aligned stays where that puts it, and so
     does every scan where the pipeline aligns none (SUN RGB-D's rooms are
-    around the camera). Returns the scan, with a note if it was moved far, and
-    the (3,) origin to add to what the model finds.
+    around the camera).
+
+    Args:
+        scan (Scan): In meters with z up.
+        pipeline (Sequence[Dict[str, Any]]): Transforms of the test data.
+
+    Returns:
+        Tuple[Scan, np.ndarray]: The scan for the model, with a note if it
+        was moved far, and the (3,) origin to add to what the model finds.
     """
     if not _has_transform(pipeline, 'GlobalAlignment'):
         return scan, np.zeros(3)

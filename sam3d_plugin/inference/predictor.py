@@ -154,6 +154,10 @@ class Predictor:
 
         The arguments are those of :meth:`__call__`. A config that is not a
         segmentor's is refused, and a test pipeline that leaves out points.
+
+        Raises FileNotFoundError when the file is missing.
+        Raises ValueError when the scan cannot be used, the config is not a
+        segmentor's, or its test pipeline leaves out points.
         """
         scan = _as_scan(scan, rgb, region_ids, options)
         tokens = self._choose_tokens(scan)
@@ -231,6 +235,8 @@ class Predictor:
         """The objects of a sample of a data set, the best first.
 
         See :meth:`predict_sample`; boxes that are not finite are refused.
+
+        Raises ValueError when a box is not finite.
         """
         sample = self.predict_sample(dataset, index, seed)[1]
         return self._select(sample.pred_instances_3d, score_thr, np.zeros(3))
@@ -284,6 +290,8 @@ def single_dataset(cfg: Config,
 
     ``split`` is 'test', 'val' or 'train'; ``key`` is what the settings must
     have.
+
+    Raises ValueError when there is no such data set.
     """
     loader = cfg.get(f'{split}_dataloader') or {}
     dataset = deepcopy(loader.get('dataset') or {})

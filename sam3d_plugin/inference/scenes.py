@@ -50,6 +50,8 @@ def read_scene(path: Union[str, Path],
     ``.npz`` and ``.ply`` as for tools/preparation/import_scans.py; labels are
     unused. A file that is damaged, of another kind or does not look like a
     room is a ``ScanError``.
+
+    Raises FileNotFoundError when there is no such file.
     """
     path = Path(path)
     if path.is_dir():

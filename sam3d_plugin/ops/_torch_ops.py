@@ -70,21 +70,49 @@ def _nearest(centers: Tensor, points: Tensor, k: int,
 
 
 def three_nn(target: Tensor, source: Tensor) -> tuple:
-    """Find the three nearest sources; see ``neighbors.three_nn``."""
+    """Find the three nearest sources; see ``neighbors.three_nn``.
+
+    Args:
+        target (Tensor): (B, N, 3) float32.
+        source (Tensor): (B, M, 3) float32.
+
+    Returns:
+        tuple: Distances (B, N, 3) float32 and indices (B, N, 3) int32.
+    """
     squares, indices = _nearest(target, source, 3, math.inf)
     # In double precision: torch's float32 root is not exact on the CPU.
     return squares.double().sqrt().float(), indices
 
 
 def knn(k: int, xyz: Tensor, center_xyz: Tensor) -> Tensor:
-    """Find the nearest points of each center; see ``neighbors.knn``."""
+    """Find the nearest points of each center; see ``neighbors.knn``.
+
+    Args:
+        k (int): Number of neighbors K.
+        xyz (Tensor): (B, N, 3) float32.
+        center_xyz (Tensor): (B, M, 3) float32.
+
+    Returns:
+        Tensor: (B, K, M) int32.
+    """
     indices = _nearest(center_xyz, xyz, k, KNN_LIMIT)[1]
     return indices.transpose(1, 2).contiguous()
 
 
 def ball_query(min_radius: float, max_radius: float, sample_num: int,
                xyz: Tensor, center_xyz: Tensor) -> Tensor:
-    """Find the first points in each ball; see ``neighbors.ball_query``."""
+    """Find the first points in each ball; see ``neighbors.ball_query``.
+
+    Args:
+        min_radius (float): Smallest radius.
+        max_radius (float): Largest radius.
+        sample_num (int): Points per ball K.
+        xyz (Tensor): (B, N, 3) float32.
+        center_xyz (Tensor): (B, M, 3) float32.
+
+    Returns:
+        Tensor: (B, M, K) int32.
+    """
     lower, upper = (
         float(np.float32(radius) * np.float32(radius))
         for radius in (min_radius, max_radius))
@@ -118,7 +146,15 @@ def _boxes_around(points: Tensor, boxes: Tensor) -> Tensor:
 
 
 def points_in_boxes_all(points: Tensor, boxes: Tensor) -> Tensor:
-    """Find all boxes of each point; see ``boxes.points_in_boxes_all``."""
+    """Find all boxes of each point; see ``boxes.points_in_boxes_all``.
+
+    Args:
+        points (Tensor): (B, M, 3) float32.
+        boxes (Tensor): (B, T, 7) float32.
+
+    Returns:
+        Tensor: (B, M, T) int32.
+    """
     found = torch.empty((*points.shape[:2], boxes.size(1)),
                         dtype=torch.int32,
                         device=points.device)
@@ -143,7 +179,15 @@ def order_of_preference(num_points: int, device: torch.device) -> Tensor:
 
 
 def furthest_point_sample(points: Tensor, num_points: int) -> Tensor:
-    """Choose the furthest points; see ``sampling.furthest_point_sample``."""
+    """Choose the furthest points; see ``sampling.furthest_point_sample``.
+
+    Args:
+        points (Tensor): (B, N, 3) float32, N at least 1.
+        num_points (int): Number of points to choose.
+
+    Returns:
+        Tensor: (B, num_points) int32.
+    """
     order = order_of_preference(points.size(1), points.device)
     columns = points[:, order].transpose(1, 2).contiguous()
     if has_triton():

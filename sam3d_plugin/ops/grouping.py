@@ -86,7 +86,17 @@ class ThreeInterpolate(Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, indices: Tensor,
                 weight: Tensor) -> Tensor:
-        """Interpolate the features."""
+        """Interpolate the features.
+
+        Args:
+            ctx (Any): Autograd's context.
+            features (Tensor): (B, C, M).
+            indices (Tensor): (B, N, 3).
+            weight (Tensor): (B, N, 3).
+
+        Returns:
+            Tensor: (B, C, N), in the features' type.
+        """
         if _mmcv.backend_of(features) == 'mmcv':
             known = _for_mmcv(features)
             return originals()['ThreeInterpolate'].forward(
@@ -99,7 +109,16 @@ class ThreeInterpolate(Function):
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor) -> Tuple[Tensor, None, None]:
-        """Sum the weighted gradients of each source."""
+        """Sum the weighted gradients of each source.
+
+        Args:
+            ctx (Any): Autograd's context.
+            grad_out (Tensor): (B, C, N).
+
+        Returns:
+            Tuple[Tensor, None, None]: Gradient of the features (B, C, M),
+            none for the others: mmcv, too, takes the weights as constants.
+        """
         if _mmcv.backend_of(grad_out) == 'mmcv':
             grad = originals()['ThreeInterpolate'].backward(
                 ctx, _for_mmcv(grad_out))[0]

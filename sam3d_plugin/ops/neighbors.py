@@ -25,7 +25,21 @@ class BallQuery(IndexFunction):
                 center_xyz: Tensor,
                 xyz_batch_cnt: Optional[Tensor] = None,
                 center_xyz_batch_cnt: Optional[Tensor] = None) -> Tensor:
-        """Find the points in each ball."""
+        """Find the points in each ball.
+
+        Args:
+            ctx (Any): Autograd's context.
+            min_radius (float): Smallest radius.
+            max_radius (float): Largest radius.
+            sample_num (int): Points per ball.
+            xyz (Tensor): (B, N, 3).
+            center_xyz (Tensor): (B, M, 3).
+            xyz_batch_cnt (Optional[Tensor]): mmcv's stacked form, GPU only.
+            center_xyz_batch_cnt (Optional[Tensor]): Likewise.
+
+        Returns:
+            Tensor: (B, M, K) int32.
+        """
         backend = _mmcv.backend_of(xyz)
         if backend == 'mmcv':
             return originals()['BallQuery'].forward(
@@ -58,7 +72,19 @@ class KNN(IndexFunction):
                 xyz: Tensor,
                 center_xyz: Optional[Tensor] = None,
                 transposed: bool = False) -> Tensor:
-        """Find the neighbors."""
+        """Find the neighbors.
+
+        Args:
+            ctx (Any): Autograd's context.
+            k (int): Number of neighbors.
+            xyz (Tensor): (B, N, 3), or (B, 3, N) when transposed.
+            center_xyz (Optional[Tensor]): (B, M, 3), or (B, 3, M) when
+                transposed; ``xyz`` when missing.
+            transposed (bool): Whether the axes of both are swapped.
+
+        Returns:
+            Tensor: (B, K, M) int32.
+        """
         center_xyz = xyz if center_xyz is None else center_xyz
         if transposed:
             xyz = xyz.transpose(1, 2)
@@ -84,7 +110,17 @@ class ThreeNN(IndexFunction):
     @staticmethod
     def forward(ctx: Any, target: Tensor,
                 source: Tensor) -> Tuple[Tensor, Tensor]:
-        """Find the three nearest sources."""
+        """Find the three nearest sources.
+
+        Args:
+            ctx (Any): Autograd's context.
+            target (Tensor): (B, N, 3).
+            source (Tensor): (B, M, 3).
+
+        Returns:
+            Tuple[Tensor, Tensor]: Distances (B, N, 3) float32 and indices
+            (B, N, 3) int32.
+        """
         check_points('target', target, False)
         check_points('source', source, target.size(1) > 0)
         backend = _mmcv.backend_of(target)

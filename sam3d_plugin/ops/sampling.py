@@ -14,7 +14,16 @@ class FurthestPointSampling(IndexFunction):
 
     @staticmethod
     def forward(ctx: Any, points_xyz: Tensor, num_points: int) -> Tensor:
-        """Choose the points."""
+        """Choose the points.
+
+        Args:
+            ctx (Any): Autograd's context.
+            points_xyz (Tensor): (B, N, 3).
+            num_points (int): Number of points to choose.
+
+        Returns:
+            Tensor: (B, num_points) int32.
+        """
         check_points('points_xyz', points_xyz, num_points > 0)
         backend = _mmcv.backend_of(points_xyz)
         if backend == 'mmcv':

@@ -98,5 +98,8 @@ class RegionFeatures(FrameRows):
         """Features of the regions of a frame; see :meth:`FrameRows.read`.
 
         Row i belongs to region i + 1.
+
+        Raises FileNotFoundError when the scan has no features.
+        Raises StoreError when the file is damaged or lacks the frame.
         """
         return RegionFeatureArrays(**super().read(scan, frame))

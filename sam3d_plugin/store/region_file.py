@@ -26,7 +26,11 @@ _ARRAYS = ('region_ids', 'scan', 'num_points', 'points_hash')
 def hash_points(xyz: np.ndarray) -> str:
     """Return the hash that ties a region file to its points.
 
-    Hexadecimal digest of the (N, 3) float32 coordinates as stored on disk.
+    Args:
+        xyz (np.ndarray): (N, 3) coordinates as stored on disk, meters.
+
+    Returns:
+        str: Hexadecimal digest of the float32 coordinates.
     """
     data = np.ascontiguousarray(xyz, dtype='<f4')
     return hashlib.blake2b(data.tobytes(), digest_size=16).hexdigest()
@@ -78,8 +82,15 @@ def write_region_file(path: Union[str, Path], region_ids: np.ndarray,
                       xyz: np.ndarray, scan: str) -> None:
     """Write the region ids of one scan.
 
-    ValueError when ids and points differ in number, or an id is negative or
-    over 2^24.
+    Args:
+        path (Union[str, Path]): The ``.npz`` file to write.
+        region_ids (np.ndarray): (N,) integer ids, 0 = in no region.
+        xyz (np.ndarray): (N, 3) coordinates as stored on disk, meters.
+        scan (str): Name of the scan.
+
+    Raises:
+        ValueError: When ids and points differ in number, or an id is
+            negative or over 2^24.
     """
     content = encode_region_file(region_ids, xyz, scan)
     with atomic_write(path) as file:
@@ -91,7 +102,18 @@ def read_region_file(path: Union[str, Path],
                      backend_args: Union[dict, None] = None) -> np.ndarray:
     """Read the region ids of one scan and check that they fit its points.
 
-    See :func:`decode_region_file`. FileNotFoundError when the file is missing.
+    Args:
+        path (Union[str, Path]): The ``.npz`` file, local or remote.
+        xyz (np.ndarray): (N, 3) coordinates as stored on disk, meters.
+        backend_args (Union[dict, None]): Arguments of the file backend.
+
+    Returns:
+        np.ndarray: (N,) uint32 region ids, 0 = in no region.
+
+    Raises:
+        FileNotFoundError: When the file is missing.
+        ValueError: When the file is damaged, holds ids for another number of
+            points or for other points, or an id over 2^24.
     """
     try:
         content = get(str(path), backend_args=backend_args)

@@ -153,5 +153,8 @@ class RegionGroups(FrameRows):
         """Groups of the regions of a frame; see :meth:`FrameRows.read`.
 
         (R,) int32, entry i for region i + 1.
+
+        Raises FileNotFoundError when the scan's file is missing.
+        Raises StoreError when it is damaged or lacks the frame.
         """
         return super().read(scan, frame)[GROUP_IDS]

@@ -49,10 +49,16 @@ class _Memory:
 
 def look(position: np.ndarray, yaw: float, pitch: float,
          roll: float) -> np.ndarray:
-    """(4, 4) pose of a camera (x right, y down, z forward), to the world.
+    """Pose of a camera.
 
-    Radians: ``yaw`` counter-clockwise from x, ``pitch`` upwards, ``roll``
-    about its axis.
+    Args:
+        position (np.ndarray): (3,) meters.
+        yaw (float): Where it looks, radians counter-clockwise from x.
+        pitch (float): Upwards, radians.
+        roll (float): About its axis, radians.
+
+    Returns:
+        np.ndarray: (4, 4) camera (x right, y down, z forward) to the world.
     """
     forward = np.array([
         np.cos(yaw) * np.cos(pitch),

@@ -74,7 +74,16 @@ def pedestal_sink(rng: np.random.Generator) -> Furniture:
 
 def built_in_sink(rng: np.random.Generator, width: float,
                   depth: float) -> Furniture:
-    """A sink for the hole of a counter; z = 0 is the counter's underside."""
+    """A sink for the hole of a counter; z = 0 is the counter's underside.
+
+    Args:
+        rng (np.random.Generator): Source of the material.
+        width (float): Of the hole, meters.
+        depth (float): Of the hole, meters.
+
+    Returns:
+        Furniture: Class 'sink', rim on the counter.
+    """
     builder = MeshBuilder()
     _basin(builder, width - 0.008, depth - 0.008, 0.042, 0.17)
     for x in (-1, 1):
@@ -127,14 +136,31 @@ def _folds(rng: np.random.Generator, width: float, height: float,
 
 def curtain(rng: np.random.Generator, width: float,
             height: float) -> Furniture:
-    """One side of a window's curtains."""
+    """One side of a window's curtains.
+
+    Args:
+        rng (np.random.Generator): Source of the folds.
+        width (float): Along x, meters.
+        height (float): Meters.
+
+    Returns:
+        Furniture: Class 'curtain'.
+    """
     builder = MeshBuilder()
     builder.sheet(_folds(rng, width, height, 0.07))
     return finish(rng, 'curtain', builder, ('body', ))
 
 
 def shower_curtain(rng: np.random.Generator, width: float) -> Furniture:
-    """A shower curtain that covers a part of its rod of this width."""
+    """A shower curtain with its rod.
+
+    Args:
+        rng (np.random.Generator): Source of the folds.
+        width (float): Of the rod, meters; the curtain covers a part of it.
+
+    Returns:
+        Furniture: Class 'showercurtrain', ScanNet's spelling.
+    """
     builder = MeshBuilder()
     height, share = rng.uniform(1.65, 1.8), rng.uniform(0.4, 0.7)
     grid = _folds(rng, width * share, height, 0.08)
@@ -214,7 +240,15 @@ def whiteboard(rng: np.random.Generator) -> Furniture:
 
 
 def television(rng: np.random.Generator, width: float) -> Furniture:
-    """A flat screen of this width on a foot; monitors of desks too."""
+    """A flat screen on a foot.
+
+    Args:
+        rng (np.random.Generator): Source of the material.
+        width (float): Of the screen, meters.
+
+    Returns:
+        Furniture: Class 'television'; monitors of desks too.
+    """
     builder = MeshBuilder()
     height = width * 0.58
     builder.slab((0, 0, 0), (width * 0.35, 0.18, 0.015))

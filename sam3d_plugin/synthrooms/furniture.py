@@ -305,7 +305,15 @@ def carton(rng: np.random.Generator) -> Furniture:
 
 
 def row_of(piece: Furniture, offsets: List[float]) -> List[float]:
-    """Those offsets along x that keep equal pieces apart."""
+    """Offsets of equal pieces along x that leave a gap between them.
+
+    Args:
+        piece (Furniture): The piece that repeats.
+        offsets (List[float]): Wanted places along x, meters.
+
+    Returns:
+        List[float]: Those that keep the pieces apart.
+    """
     kept: List[float] = []
     for offset in sorted(offsets):
         if not kept or offset - kept[-1] > piece.size[0] + 0.04:

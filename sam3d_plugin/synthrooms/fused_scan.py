@@ -47,9 +47,14 @@ class SyntheticFrame:
 
 
 def steady_pixels(depth: np.ndarray, settings: FusionSettings) -> np.ndarray:
-    """Flat indices of pixels that are measured, beside no step in depth.
+    """Pixels that are measured and not beside a step in depth.
 
-    ``depth`` is (H, W) float32 meters, 0 = none.
+    Args:
+        depth (np.ndarray): (H, W) float32 meters, 0 = none.
+        settings (FusionSettings): Thresholds.
+
+    Returns:
+        np.ndarray: (N,) indices into the flattened image.
     """
     kernel = np.ones((3, 3), np.uint8)
     has_depth = depth > 0
@@ -84,8 +89,15 @@ def fuse(rng: np.random.Generator, frames: Sequence[SyntheticFrame],
          settings: FusionSettings) -> Tuple[np.ndarray, np.ndarray]:
     """Average pixels per voxel; the heaviest instance of a voxel labels it.
 
-    Returns (N, 6) float32 world coordinates in meters and colors of 0 to 255,
-    and (N,) int64 instance ids.
+    Args:
+        rng (np.random.Generator): Draws the points that are kept.
+        frames (Sequence[SyntheticFrame]): Of one scene.
+        intrinsics (np.ndarray): (3, 3) pixels.
+        settings (FusionSettings): Thresholds.
+
+    Returns:
+        Tuple[np.ndarray, np.ndarray]: (N, 6) float32 world coordinates in
+        meters and colors of 0 to 255, and (N,) int64 instance ids.
     """
     rows, ids = _columns(frames, intrinsics, settings)
     keys, voxel = np.unique(
@@ -121,8 +133,16 @@ def label_scan(name: str, points: np.ndarray, instance: np.ndarray,
                classes: np.ndarray, axis_align: np.ndarray) -> Scan:
     """A scan with masks and boxes in the form of ScanNet's.
 
-    ``classes`` has the NYU40 id of each instance id; instances of too few
-    points are unlabeled.
+    Args:
+        name (str): Of the scan.
+        points (np.ndarray): (N, 6) float32 world coordinates and colors.
+        instance (np.ndarray): (N,) ids from 1.
+        classes (np.ndarray): (I + 1,) NYU40 id of each instance id.
+        axis_align (np.ndarray): (4, 4) from the world to the frame of the
+            boxes.
+
+    Returns:
+        Scan: Instances of too few points are unlabeled.
     """
     counts = np.bincount(instance, minlength=len(classes))
     is_small = counts[instance] < MIN_POINTS

@@ -33,7 +33,15 @@ class RayCaster:
         TriangleMesh(self._scene, np.ascontiguousarray(triangles, np.float32))
 
     def cast(self, origins: np.ndarray, directions: np.ndarray) -> Hits:
-        """First surfaces that rays (N, 3) of any length meet."""
+        """Hits of rays.
+
+        Args:
+            origins (np.ndarray): (N, 3) float32 meters.
+            directions (np.ndarray): (N, 3) float32, of any length.
+
+        Returns:
+            Hits: First surfaces.
+        """
         found = self._scene.run(
             np.ascontiguousarray(origins, np.float32),
             np.ascontiguousarray(directions, np.float32),
@@ -43,7 +51,15 @@ class RayCaster:
 
     def is_blocked(self, origins: np.ndarray,
                    directions: np.ndarray) -> np.ndarray:
-        """(N,) whether a surface is between origin and origin + direction."""
+        """Whether a surface is between origin and origin + direction.
+
+        Args:
+            origins (np.ndarray): (N, 3) float32 meters.
+            directions (np.ndarray): (N, 3) float32 up to the other end.
+
+        Returns:
+            np.ndarray: (N,) bool.
+        """
         hit = self._scene.run(
             np.ascontiguousarray(origins, np.float32),
             np.ascontiguousarray(directions, np.float32),
@@ -57,9 +73,17 @@ def pixel_directions(intrinsics: np.ndarray,
                      width: int,
                      shift: float = 0.0,
                      drop: float = 0.0) -> np.ndarray:
-    """(H * W, 3) rays through pixels; z is 1, so that distance is depth.
+    """Directions through pixels, of which z is 1, so that distance is depth.
 
-    They pass ``shift`` pixels right of and ``drop`` below the pixels' centers.
+    Args:
+        intrinsics (np.ndarray): (3, 3) pixels.
+        height (int): H.
+        width (int): W.
+        shift (float): Right of the pixels' centers, pixels.
+        drop (float): Below the pixels' centers, pixels.
+
+    Returns:
+        np.ndarray: (H * W, 3) camera frame.
     """
     v, u = np.mgrid[:height, :width].astype(np.float64)
     return np.stack([(u + shift - intrinsics[0, 2]) / intrinsics[0, 0],

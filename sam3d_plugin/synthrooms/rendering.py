@@ -75,7 +75,14 @@ class Renderer:
         return self.mesh.instance[hits.face].reshape(len(poses), -1), points
 
     def view(self, pose: np.ndarray) -> View:
-        """Geometry of the view of a camera in the mesh's frame."""
+        """Geometry of a view, without color.
+
+        Args:
+            pose (np.ndarray): (4, 4) camera to the mesh's frame, meters.
+
+        Returns:
+            View: Of the camera.
+        """
         height, width = self.size
         rays = pixel_directions(self.intrinsics, height, width)
         directions, origins = self._to_world(rays, pose)
@@ -109,7 +116,15 @@ class Renderer:
                                       projector.astype(np.float32) - starts)
 
     def color(self, rng: np.random.Generator, pose: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 sRGB image of a camera in the mesh's frame."""
+        """The color image of a camera.
+
+        Args:
+            rng (np.random.Generator): Source of soft shadows and noise.
+            pose (np.ndarray): (4, 4) camera to the mesh's frame, meters.
+
+        Returns:
+            np.ndarray: (H, W, 3) uint8 sRGB.
+        """
         height, width = self.size
         albedo = np.zeros((height * width, 3), np.float32)
         light = np.zeros(height * width, np.float32)

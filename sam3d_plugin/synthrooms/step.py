@@ -83,6 +83,8 @@ def write_lists(step: SynthRoomsStep,
 
     Returns sentences for the user: what is missing, which classes are too rare
     in ``val``.
+
+    Raises StoreError when the folder is not local.
     """
     if not is_local(out, backend_args):
         raise StoreError(f'{out}: mmdet3d reads infos from local folders; '

@@ -16,9 +16,19 @@ def cabinet(rng: np.random.Generator,
             apron: float = 0.0) -> Furniture:
     """A closed cabinet with a grid of doors or drawers.
 
-    ``columns`` doors side by side, ``rows`` above each other, on a set-back
-    foot of height ``plinth``; ``apron`` is the height of panels on top that
-    hide a sink's basin.
+    Args:
+        rng (np.random.Generator): Source of gaps and handles.
+        width (float): Along x, meters.
+        depth (float): Along y, meters.
+        height (float): Meters.
+        columns (int): Doors side by side.
+        rows (int): Doors above each other.
+        plinth (float): Height of a set-back foot; 0 = none.
+        name (str): Class, 'cabinet' or 'nightstand'.
+        apron (float): Height of panels on top that hide a sink's basin.
+
+    Returns:
+        Furniture: The cabinet.
     """
     builder = MeshBuilder()
     half, back = width / 2, depth / 2

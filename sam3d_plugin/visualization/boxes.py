@@ -20,7 +20,10 @@ BOX_EDGES = np.array([(i, i | bit) for i in range(8) for bit in (1, 2, 4)
 
 @dataclass(frozen=True)
 class LabelledBoxes:
-    """Boxes of one scene with what is written beside them."""
+    """Boxes of one scene with what is written beside them.
+
+    Raises ValueError when the shapes do not fit or a number is not finite.
+    """
     boxes: np.ndarray  # (M, 7) boxes; (M, 6) is read as yaw 0
     names: Sequence[str]  # M class names
     # (M,) confidences; true boxes have none

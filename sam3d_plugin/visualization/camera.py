@@ -21,9 +21,15 @@ class Camera:
     distance: Optional[float] = None
 
     def project(self, xyz: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Picture coordinates (..., 2) and depth (...) of points (..., 3).
+        """Map points into the picture.
 
-        Behind a perspective camera, depth is negative and coordinates are NaN.
+        Args:
+            xyz (np.ndarray): (..., 3) points, meters.
+
+        Returns:
+            Tuple[np.ndarray, np.ndarray]: Picture coordinates (..., 2) and
+            depth (...). Behind a perspective camera, depth is negative and
+            the coordinates are NaN.
         """
         local = (np.asarray(xyz) - self.center) @ self.axes.T
         if self.distance is None:
@@ -35,7 +41,15 @@ class Camera:
 
 
 def top_camera(low: np.ndarray, high: np.ndarray) -> Camera:
-    """An orthographic camera that looks straight down, x right and y up."""
+    """Return a camera that looks straight down, x right and y up.
+
+    Args:
+        low (np.ndarray): (3,) lowest corner of the scene, meters.
+        high (np.ndarray): (3,) highest corner of the scene, meters.
+
+    Returns:
+        Camera: Orthographic camera.
+    """
     return Camera((low + high) / 2, np.eye(3))
 
 
@@ -44,10 +58,18 @@ def perspective_camera(low: np.ndarray,
                        azimuth: float,
                        elevation: float,
                        field_of_view: float = 45.0) -> Camera:
-    """A camera that sees the complete box from ``low`` to ``high``.
+    """Return a camera from which the whole scene is seen.
 
-    Degrees: ``azimuth`` counter-clockwise from the x axis, ``elevation`` over
-    the horizon in (0, 90), ``field_of_view`` the full opening angle.
+    Args:
+        low (np.ndarray): (3,) lowest corner of the scene, meters.
+        high (np.ndarray): (3,) highest corner of the scene, meters.
+        azimuth (float): Where the camera stands, degrees counter-clockwise
+            from the x axis.
+        elevation (float): Its height over the horizon, degrees in (0, 90).
+        field_of_view (float): Full opening angle, degrees.
+
+    Returns:
+        Camera: Perspective camera.
     """
     a, e = np.radians([azimuth, elevation])
     backward = np.array(

@@ -29,9 +29,14 @@ def pca_colors(features: np.ndarray) -> np.ndarray:
 
 
 def explained_share(features: np.ndarray, count: int) -> float:
-    """Share of the variance that the ``count`` largest components hold.
+    """How much of the variance the largest principal components hold.
 
-    From 0 to 1; 1 when there is no variance.
+    Args:
+        features (np.ndarray): (N, C), N >= 1.
+        count (int): How many components.
+
+    Returns:
+        float: From 0 to 1; 1 when there is no variance.
     """
     values = np.asarray(features, dtype=np.float64)
     energy = np.linalg.svd(values - values.mean(axis=0), compute_uv=False)**2

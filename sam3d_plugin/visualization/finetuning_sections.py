@@ -30,7 +30,10 @@ _THRESHOLDS = {'AP25': '0.25', 'AP50': '0.50'}
 
 @dataclass(frozen=True)
 class SegmentedRoom:
-    """A room with true and predicted classes of its points."""
+    """A room with true and predicted classes of its points.
+
+    Raises ValueError when the arrays differ in length.
+    """
     name: str  # Of the scan
     points: np.ndarray  # (N, 3) xyz, meters, z up
     # (N,) indices into the classes; one beyond them means unlabeled

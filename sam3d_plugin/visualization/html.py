@@ -61,7 +61,16 @@ def _hover_texts(boxes: LabelledBoxes, kind: str,
 def points_trace(points: np.ndarray,
                  colors: np.ndarray,
                  size: float = 3) -> go.Scatter3d:
-    """The trace ``points`` of a figure; a point has ``size`` pixels."""
+    """Return points as a trace of a figure.
+
+    Args:
+        points (np.ndarray): (N, 3) xyz, meters.
+        colors (np.ndarray): (N, 3) uint8.
+        size (float): Of a point, pixels. Defaults to 3.
+
+    Returns:
+        go.Scatter3d: Named ``points``.
+    """
     x, y, z = points.astype(np.float32).T
     return go.Scatter3d(
         x=x,
@@ -151,6 +160,9 @@ def build_figure(scene: Scene,
 
     Traces points, true boxes and predicted boxes of ``score_thr`` and more,
     each switched by its entry in the legend.
+
+    Raises ValueError when there is no point, a coordinate is not finite, or
+    points and colors differ in number.
     """
     points, colors = scene.shown_points(options)
     true, predicted = scene.true or NO_BOXES, scene.predicted
@@ -194,6 +206,9 @@ def write_scene_html(path: PathLike,
     Dragging rotates, the wheel zooms, legend entries switch points, true and
     predicted boxes on and off, a slider raises the score threshold, and class,
     score and size of a box appear under the mouse.
+
+    Raises ValueError when there is no point, a coordinate is not finite, or
+    points and colors differ in number.
     """
     write_figure(path, build_figure(scene, score_thr, options), scene.name)
 

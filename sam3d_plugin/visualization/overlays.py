@@ -63,9 +63,17 @@ def region_borders(ids: np.ndarray) -> np.ndarray:
 
 
 def draw_regions(image: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """The image with a color and a border for each region.
+    """Draw regions over an image, each with a color and a border.
 
-    Pixels in no region stay as they are; an id map of another size is refused.
+    Args:
+        image (np.ndarray): (H, W, 3) uint8.
+        ids (np.ndarray): (H, W) region ids, 0 = none: stays as it is.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8.
+
+    Raises:
+        ValueError: When the id map has another size than the image.
     """
     if ids.shape != image.shape[:2]:
         raise UserError(f'an id map of {ids.shape[1]}x{ids.shape[0]} does '
@@ -79,7 +87,15 @@ def draw_regions(image: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 
 def depth_range(depths: Sequence[np.ndarray]) -> Tuple[float, float]:
-    """The 1st and 99th percentile of all depths, meters; (0, 1) if none."""
+    """Depths that the colors of several images run between.
+
+    Args:
+        depths (Sequence[np.ndarray]): (H, W) meters each, 0 = none.
+
+    Returns:
+        Tuple[float, float]: The 1st and the 99th percentile, meters; 0 and
+        1 when no pixel has depth.
+    """
     values = np.concatenate([d[d > 0] for d in depths] or [np.zeros(0)])
     if not len(values):
         return 0.0, 1.0
@@ -88,7 +104,16 @@ def depth_range(depths: Sequence[np.ndarray]) -> Tuple[float, float]:
 
 
 def draw_depth(depth: np.ndarray, near: float, far: float) -> np.ndarray:
-    """Color (H, W) meters from bright ``near`` to dark ``far``; 0 is gray."""
+    """Color a depth image.
+
+    Args:
+        depth (np.ndarray): (H, W) meters, 0 = none: light gray.
+        near (float): Drawn bright, meters.
+        far (float): Drawn dark, meters.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8.
+    """
     share = ((depth - near) / max(far - near, 1e-6)).clip(0, 1)
     image = matplotlib.colormaps['viridis'](1 - share, bytes=True)[..., :3]
     image[depth <= 0] = _NO_DEPTH
@@ -107,7 +132,16 @@ def contact_sheet(frames: Sequence[FramePanels],
                   title: str = '') -> np.ndarray:
     """One row per frame: color, regions over it, depth.
 
-    ``max_side`` is the longest side of a panel, pixels.
+    Args:
+        frames (Sequence[FramePanels]): The rows.
+        max_side (int): Longest side of a panel, pixels.
+        title (str): Written above the rows.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8 RGB.
+
+    Raises:
+        ValueError: When there is no frame.
     """
     if not frames:
         raise UserError('a sheet needs at least one frame')

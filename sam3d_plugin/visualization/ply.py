@@ -29,10 +29,25 @@ def write_ply(path: Union[str, Path],
               colors_show: str = '') -> None:
     """Write points with colors, binary and little endian.
 
-    Coordinates far from the origin are written in double precision. Region ids
-    become the property ``region``, labels (indices into ``classes``)
-    ``class_index``; the last ``num_edges`` points draw boxes. Comments say
-    what the numbers mean, and what the colors show if not those of the room.
+    Coordinates far from the origin are written in double precision. Comments
+    say what the numbers mean.
+
+    Args:
+        path (Union[str, Path]): PLY file to write; its folder is made.
+        points (np.ndarray): (N, 3) xyz, meters.
+        colors (np.ndarray): (N, 3) uint8.
+        region_ids (Optional[np.ndarray]): (N,) ids, kept as the property
+            ``region``.
+        backend_args (BackendArgs): Arguments of the file backend.
+        labels (Optional[np.ndarray]): (N,) indices into ``classes``, kept as
+            the property ``class_index``.
+        classes (Sequence[str]): Names of the classes.
+        num_edges (int): How many points at the end draw boxes.
+        colors_show (str): What, if not the colors of the room.
+
+    Raises:
+        ValueError: When there is no point, a coordinate is not finite, or
+            colors or ids are not as many as points.
     """
     points = check_points(points)
     is_exact = np.abs(points.astype(np.float32) - points).max() < _TOLERANCE

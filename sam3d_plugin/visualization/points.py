@@ -16,7 +16,18 @@ _WALL_HEIGHT, _WALL_THICKNESS, _KEPT_HEIGHT = 1.0, 0.5, 0.3
 
 
 def check_points(points: np.ndarray) -> np.ndarray:
-    """Points as (N, 3) float64; refused when none, or not finite."""
+    """Return points as float64, or say why they cannot be drawn.
+
+    Args:
+        points (np.ndarray): (N, 3) xyz, meters.
+
+    Returns:
+        np.ndarray: (N, 3) float64.
+
+    Raises:
+        ValueError: When there is no point, a column is missing, or a
+            coordinate is not finite.
+    """
     points = np.asarray(points, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 3 or not len(points):
         raise UserError('a picture needs points of shape (N, 3) with N >= 1,'
@@ -28,7 +39,14 @@ def check_points(points: np.ndarray) -> np.ndarray:
 
 
 def floor_height(points: np.ndarray) -> float:
-    """The z that one point in a hundred is below, meters."""
+    """Return the height of the floor.
+
+    Args:
+        points (np.ndarray): (N, 3) xyz, meters, z up.
+
+    Returns:
+        float: The z that one point in a hundred is below, meters.
+    """
     return float(np.percentile(points[:, 2], 1))
 
 
@@ -36,10 +54,17 @@ def choose_points(points: np.ndarray,
                   max_points: int = 50000,
                   max_height: Optional[float] = None,
                   seed: int = 0) -> np.ndarray:
-    """Ascending indices of the points to draw, at least one.
+    """Choose the points to draw.
 
-    At most ``max_points``, drawn at random by ``seed``, and none that is more
-    than ``max_height`` meters above the floor, to look into a room from above.
+    Args:
+        points (np.ndarray): (N, 3) xyz, meters, z up.
+        max_points (int): Draw at most so many, chosen at random.
+        max_height (Optional[float]): Leave out what is higher above the
+            floor, meters, to look into a room from above.
+        seed (int): Seed of the choice.
+
+    Returns:
+        np.ndarray: Ascending indices of the chosen points, at least one.
     """
     index = np.arange(len(points))
     if max_height is not None:
@@ -52,12 +77,19 @@ def choose_points(points: np.ndarray,
 
 
 def is_near_wall(points: np.ndarray, toward_camera: np.ndarray) -> np.ndarray:
-    """(N,) mask of the walls between the camera and the room.
+    """Find the walls between the camera and the room.
 
-    ``toward_camera`` (3,) points from the scene to the camera. The scene is
-    cut into vertical slices along the view, 10 cm wide. In each slice, the
-    tall points nearest to the camera are a wall if they are in the near
-    quarter of the slice; else they are furniture or the wall beyond.
+    The scene is cut into vertical slices along the view, 10 cm wide. In each
+    slice, the tall points nearest to the camera are a wall if they are in
+    the near quarter of the slice; else they are furniture or the wall
+    beyond.
+
+    Args:
+        points (np.ndarray): (N, 3) xyz, meters, z up.
+        toward_camera (np.ndarray): (3,) direction from scene to camera.
+
+    Returns:
+        np.ndarray: (N,) mask of the points of such walls.
     """
     forward = toward_camera[:2] / max(np.linalg.norm(toward_camera[:2]), 1e-9)
     across = points[:, :2] @ np.array([-forward[1], forward[0]])
@@ -77,10 +109,15 @@ def is_near_wall(points: np.ndarray, toward_camera: np.ndarray) -> np.ndarray:
 
 
 def scene_bounds(points: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest corner (3,) that a picture must show, meters.
+    """Return the box that a picture has to show.
 
-    One stray point in 200 on either side does not count, and no side is
-    shorter than a meter.
+    Args:
+        points (np.ndarray): (N, 3) xyz, meters.
+
+    Returns:
+        Tuple[np.ndarray, np.ndarray]: Lowest and highest corner, (3,) each.
+        One stray point in 200 on either side does not count, and no side is
+        shorter than a meter.
     """
     low, high = np.percentile(points, [0.5, 99.5], axis=0)
     missing = np.maximum(1.0 - (high - low), 0) / 2
@@ -88,7 +125,14 @@ def scene_bounds(points: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def colors_from_height(points: np.ndarray) -> np.ndarray:
-    """(N, 3) uint8, dark at the bottom, bright at the top."""
+    """Color points by their height.
+
+    Args:
+        points (np.ndarray): (N, 3) xyz, meters, z up.
+
+    Returns:
+        np.ndarray: (N, 3) uint8, dark at the bottom, bright at the top.
+    """
     low, high = np.percentile(points[:, 2], [1, 99])
     height = (points[:, 2] - low) / max(high - low, 1e-6)
     colormap = matplotlib.colormaps['viridis']
@@ -96,7 +140,15 @@ def colors_from_height(points: np.ndarray) -> np.ndarray:
 
 
 def colors_from_ids(ids: np.ndarray) -> np.ndarray:
-    """(N, 3) uint8 by id >= 0, light gray for 0; the same in every picture."""
+    """Color points by the id of their region, token or instance.
+
+    Args:
+        ids (np.ndarray): (N,) integers >= 0; 0 = in none.
+
+    Returns:
+        np.ndarray: (N, 3) uint8, light gray for id 0. An id has the same
+        color in every picture.
+    """
     ids = np.asarray(ids, dtype=np.int64)
     # Steps of the golden ratio spread the hues of neighboring ids.
     hue = ids * 0.61803398875 % 1
@@ -109,5 +161,12 @@ def colors_from_ids(ids: np.ndarray) -> np.ndarray:
 
 
 def soften(colors: np.ndarray) -> np.ndarray:
-    """Colors from 48 to 238: paler than lines, darker than the white page."""
+    """Make colors paler than lines and darker than the white page.
+
+    Args:
+        colors (np.ndarray): (N, 3) uint8.
+
+    Returns:
+        np.ndarray: (N, 3) uint8 from 48 to 238.
+    """
     return (48 + colors * (190 / 255)).round().astype(np.uint8)

@@ -45,6 +45,9 @@ def render_scene(path: PathLike,
     A prediction is solid when it matches a true box of its class, else dashed.
     Captions stand beside predictions and beside true boxes that no prediction
     matches. ``legend`` names some of the colors.
+
+    Raises ValueError when there is no point, a coordinate is not finite, or
+    points and colors differ in number.
     """
     points, colors = scene.shown_points(options)
     colors = soften(colors)
@@ -92,6 +95,9 @@ def draw_room(scene: Scene,
     Equal points give equal cameras, whatever the colors and boxes, so that
     views can be compared side by side. Boxes are those of ``groups``, of which
     the first have the captions that matter most.
+
+    Raises ValueError when there is no point, a coordinate is not finite, or
+    points and colors differ in number.
     """
     points, colors = scene.shown_points(options)
     camera = perspective_camera(*scene_bounds(points), options.azimuth,
@@ -106,7 +112,14 @@ def draw_room(scene: Scene,
 
 
 def best_azimuth(points: np.ndarray) -> float:
-    """Look along the longer side of a room, so that it is not flat."""
+    """Look along the longer side of a room, so that its picture is not flat.
+
+    Args:
+        points (np.ndarray): (N, 3) xyz, meters, axis-aligned, z up.
+
+    Returns:
+        float: For :class:`~.scene.ViewOptions`.
+    """
     low, high = scene_bounds(points)
     x, y, _ = high - low
     return -30.0 if x > y else -60.0

@@ -73,11 +73,25 @@ def point_viewer(name: str,
                  wheel_zooms: bool = False) -> Dict[str, Any]:
     """Points that rotate, with a button for each way to color them.
 
-    For the macro ``viewer`` of ``parts.html``. ``choices`` has (N, 3) uint8 by
-    the text of the button; the first is shown first. ``distance`` is that of
-    the camera, in diagonals of the box around the points; ``region_ids`` (N,)
-    are shown under the mouse; ``height`` and the ``size`` of a point are in
-    pixels.
+    Args:
+        name (str): Its id on the page, letters and digits.
+        xyz (np.ndarray): (N, 3) meters, z up.
+        choices (Mapping[str, np.ndarray]): (N, 3) uint8 by the text of the
+            button; the first is shown first.
+        view (ViewOptions): From where they are seen first.
+        distance (float): Of the camera, in diagonals of the box around the
+            points.
+        region_ids (Optional[np.ndarray]): (N,) shown under the mouse.
+        height (int): Pixels. Defaults to 460.
+        size (float): Of a point, pixels. Defaults to 4.
+        wheel_zooms (bool): Instead of scrolling the page.
+
+    Returns:
+        Dict[str, Any]: For the macro ``viewer`` of ``parts.html``.
+
+    Raises:
+        ValueError: When there is no point, no choice, or their numbers
+            differ.
     """
     xyz = check_points(xyz)
     shapes = {np.shape(colors) for colors in choices.values()}

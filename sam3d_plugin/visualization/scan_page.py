@@ -87,6 +87,8 @@ def write_scan_page(path: PathLike,
 
     ``max_side`` is the longest side of its images, pixels; at most
     ``max_points`` are drawn, chosen at random.
+
+    Raises ValueError when points or id maps do not fit what they belong to.
     """
     limits = depth_range(
         [f.depth for f in content.frames if f.depth is not None])

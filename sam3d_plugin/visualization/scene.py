@@ -42,7 +42,11 @@ class Scene:
 
     def shown_points(self,
                      options: ViewOptions) -> Tuple[np.ndarray, np.ndarray]:
-        """Points (n, 3) float64 and colors (n, 3) uint8 of a picture."""
+        """Points (n, 3) float64 and colors (n, 3) uint8 of a picture.
+
+        Raises ValueError when there is no point, a coordinate is not finite,
+        or points and colors differ in number.
+        """
         points = check_points(self.points)
         colors = self.colors
         if colors is None:

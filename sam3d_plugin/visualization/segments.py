@@ -25,7 +25,15 @@ def label_colors(labels: np.ndarray, palette: Palette) -> np.ndarray:
 
 
 def count_labels(labels: np.ndarray, names: Sequence[str]) -> Dict[str, int]:
-    """Points of each class that occurs, the most frequent first."""
+    """Count the points of each class.
+
+    Args:
+        labels (np.ndarray): (N,) indices into the names.
+        names (Sequence[str]): Name of each class.
+
+    Returns:
+        Dict[str, int]: Of the classes that occur, the most frequent first.
+    """
     counts = np.bincount(labels, minlength=len(names))
     order = np.argsort(-counts, kind='stable')
     return {names[i]: int(counts[i]) for i in order if counts[i]}
@@ -33,7 +41,11 @@ def count_labels(labels: np.ndarray, names: Sequence[str]) -> Dict[str, int]:
 
 @dataclass(frozen=True)
 class LabelledScene:
-    """A scene whose points have classes."""
+    """A scene whose points have classes.
+
+    Raises ValueError when there is no point, a coordinate is not finite, or
+    points and labels differ in number.
+    """
     name: str  # Name of the scan
     points: np.ndarray  # (N, 3) xyz, meters, z up
     labels: np.ndarray  # (N,) class of each point

@@ -29,6 +29,8 @@ def draw_training_curves(
 
     ``panels`` has lines by the title of a panel and the name of a group; lines
     of a group, such as the seeds of an arm, have one color.
+
+    Raises ValueError when there is nothing to draw.
     """
     if not any(lines for groups in panels.values()
                for lines in groups.values()):

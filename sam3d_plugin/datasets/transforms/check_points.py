@@ -30,7 +30,10 @@ class CheckPoints(Step):
         self.min_points = min_points
 
     def transform(self, results: dict) -> dict:
-        """Check the points."""
+        """Check the points.
+
+        Raises ValueError when the scan is not fit for training.
+        """
         points = results['points']
         path = points_path(results) or 'the scan'
         if len(points) < self.min_points:

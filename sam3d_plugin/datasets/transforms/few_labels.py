@@ -10,7 +10,10 @@ from .base import Step
 
 
 def check_number(name: str, number: Optional[int]) -> None:
-    """Refuse to keep no label; None keeps every one."""
+    """Refuse to keep no label; None keeps every one.
+
+    Raises ValueError when it is below 1.
+    """
     if number is not None and number < 1:
         raise UserError(f'{name} must be at least 1, got {number}; leave the '
                         'scan out instead')

@@ -52,7 +52,11 @@ class KeepBoxLabels(Step):
         self.seed = seed
 
     def transform(self, results: dict) -> dict:
-        """Remove the other boxes."""
+        """Remove the other boxes.
+
+        Raises ValueError when the masks are not those of the points, or not
+        mapped to classes.
+        """
         labels = results['gt_labels_3d']
         if self.num_boxes is None or len(labels) <= self.num_boxes:
             return results

@@ -59,7 +59,11 @@ class LoadFrameImage(FrameStep):
         return [('posed_images', self.folder)]
 
     def transform(self, results: dict) -> dict:
-        """Read the image."""
+        """Read the image.
+
+        Raises FrameError when a file is missing or damaged, or the pose is not
+        rigid.
+        """
         images = self.open_images(results)
         scan, frame = results['scan'], results['frame']
         cameras = images.cameras(scan)

@@ -54,7 +54,11 @@ class LoadFrameLabels(Step):
         self._labels: Dict[str, np.ndarray] = {}
 
     def transform(self, results: dict) -> dict:
-        """Add the labels."""
+        """Add the labels.
+
+        Raises StoreError when there are no true instances, or files do not
+        belong to each other.
+        """
         scan, frame = results['scan'], results['frame']
         points = results['points']
         column = (points.attribute_dims or {}).get('pixel')

@@ -46,7 +46,12 @@ class LoadRegionIds(Step):
         self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
-        """Add the column; ids must be those of the points, below 2 ** 24."""
+        """Add the column; ids must be those of the points, below 2 ** 24.
+
+        Raises FileNotFoundError when the region file is missing.
+        Raises ValueError when it belongs to other points or holds ids that a
+        float32 column cannot.
+        """
         points = results['points']
         attribute_dims = dict(points.attribute_dims or {})
         attribute_dims['region'] = points.points_dim

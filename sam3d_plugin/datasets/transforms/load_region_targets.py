@@ -67,7 +67,12 @@ class LoadRegionTargets(Step):
         return [(self.kind, self.folder)]
 
     def transform(self, results: dict) -> dict:
-        """Add the values."""
+        """Add the values.
+
+        Raises StoreError when a file is damaged, has another number of regions
+        than the id map, or a value is not finite.
+        Raises ValueError when points have no regions.
+        """
         if 'num_regions' not in results:
             raise UserError("LoadRegionTargets needs region ids: put 'region'"
                             ' into the columns of LoadRGBDPoints before it')

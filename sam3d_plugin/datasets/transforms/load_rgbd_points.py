@@ -28,7 +28,11 @@ _MILLIMETRES = np.float32(1000)
 
 def read_stored_image(root: str, scan: str, frame: str,
                       backend_args: BackendArgs) -> np.ndarray:
-    """Depth or region ids of a frame, (H, W) uint16."""
+    """Depth or region ids of a frame, (H, W) uint16.
+
+    Raises StoreError when the file is missing.
+    Raises FrameError when it is damaged.
+    """
     path = join(root, scan, f'{frame}.png')
     try:
         content = read_bytes(path, backend_args)
@@ -40,7 +44,10 @@ def read_stored_image(root: str, scan: str, frame: str,
 
 
 def point_columns(columns: Sequence[str]) -> Dict[str, Any]:
-    """Index of each named column of points, a list if it has several."""
+    """Index of each named column of points, a list if it has several.
+
+    Raises ValueError when a name is unknown.
+    """
     unknown = sorted(set(columns) - set(COLUMNS))
     if unknown:
         raise UserError(f'columns has {unknown[0]!r}; choose from '
@@ -137,7 +144,12 @@ class LoadRGBDPoints(FrameStep):
         return stores
 
     def transform(self, results: dict) -> Optional[dict]:
-        """Load the points; None if no pixel has depth."""
+        """Load the points; None if no pixel has depth.
+
+        Raises StoreError when a file is missing.
+        Raises FrameError when a file is damaged or of another size, or cameras
+        or pose cannot be used.
+        """
         images = self.open_images(results)
         scan, frame = results['scan'], results['frame']
         depth = read_stored_image(images.root, scan, frame, self.backend_args)

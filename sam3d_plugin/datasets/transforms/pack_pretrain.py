@@ -42,6 +42,8 @@ class PackPretrainInputs(Step):
         ``data_samples`` has ``regions``, the labels as ``gt_pts_seg``, and in
         ``metainfo`` also ``point_columns``, which names the columns behind
         xyz.
+
+        Raises ValueError when no step of the pipeline adds one of the keys.
         """
         missing = [key for key in self.keys if key not in results]
         if missing:

@@ -42,7 +42,10 @@ class TwoViews(Step):
         self.transforms = Compose(transforms)
 
     def transform(self, results: dict) -> Optional[dict]:
-        """Make the views; None if one of them has no points."""
+        """Make the views; None if one of them has no points.
+
+        Raises ValueError when views have different numbers of points.
+        """
         views = [
             self.transforms(dict(deepcopy(results), **start))
             for start in results.get('views', ({}, {}))
@@ -103,7 +106,10 @@ class FindCorrespondences(Step):
         self.min_pairs = min_pairs
 
     def transform(self, results: dict) -> Optional[dict]:
-        """Find the pairs; None with too few of them."""
+        """Find the pairs; None with too few of them.
+
+        Raises ValueError when points do not have the column ``origin``.
+        """
         first, second = self._origins(results)
         found = match_points(first, second, self.radius)
         if len(found) < self.min_pairs:

@@ -64,7 +64,10 @@ class MaskRatioScheduleHook(Hook):
         self.shape = shape
 
     def before_train(self, runner: Runner) -> None:
-        """Refuse a model that masks nothing."""
+        """Refuse a model that masks nothing.
+
+        Raises ValueError when the model has no mask ratio.
+        """
         model = unwrapped(runner.model)
         if not hasattr(model, 'mask_ratio'):
             raise UserError(f'{type(model).__name__} has no mask_ratio: '

@@ -30,7 +30,10 @@ class StopOnInvalidLossHook(Hook):
                          batch_idx: int,
                          data_batch: Any = None,
                          outputs: Optional[Dict[str, Tensor]] = None) -> None:
-        """Refuse a loss that is not finite in any process."""
+        """Refuse a loss that is not finite in any process.
+
+        Raises ValueError when the loss of a process is not finite.
+        """
         assert outputs is not None
         is_bad = ~torch.isfinite(outputs['loss'].detach()).all()
         is_bad_anywhere = is_bad.to(torch.uint8)
@@ -53,7 +56,10 @@ class StopOnInvalidLossHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner,
                                checkpoint: Dict[str, Any]) -> None:
-        """Refuse to save a tensor that is not finite."""
+        """Refuse to save a tensor that is not finite.
+
+        Raises ValueError when a tensor of the model is not finite.
+        """
         for name, tensor in checkpoint['state_dict'].items():
             if not torch.isfinite(tensor).all():
                 step = checkpoint['meta']['iter']

@@ -136,8 +136,15 @@ def fit_centroids(features: RegionFeatures,
 
 
 def assign_groups(rows: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """(R,) int32 nearest of (K, C) centroids, the lower of equally near
-    ones."""
+    """The nearest centroid of each row.
+
+    Args:
+        rows (np.ndarray): (R, C) features.
+        centroids (np.ndarray): (K, C) float32.
+
+    Returns:
+        np.ndarray: (R,) int32, the lower of equally near ones.
+    """
     from sklearn.metrics import pairwise_distances_argmin
     nearest = pairwise_distances_argmin(rows.astype(np.float32), centroids)
     return nearest.astype(np.int32)

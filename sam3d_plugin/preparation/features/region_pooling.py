@@ -132,9 +132,19 @@ def max_in_strips(feature_map: Tensor,
                   rows: _Axis,
                   columns: _Axis,
                   strip_rows: int = 16) -> Tensor:
-    """(R, C) float32 maxima with torch's own operations, for any device.
+    """The maxima with torch's own operations, for any device.
 
-    C x strip_rows x W floats is what exists of the large map at a time.
+    Args:
+        feature_map (Tensor): (C, h, w).
+        region_map (np.ndarray): (H, W) uint16.
+        num_regions (int): R.
+        rows (_Axis): Of the H rows of pixels.
+        columns (_Axis): Of the W columns.
+        strip_rows (int): Rows interpolated at a time; C x strip_rows x W
+            floats is what exists of the large map.
+
+    Returns:
+        Tensor: (R, C) float32.
     """
     features = feature_map.detach().float()
     device = features.device

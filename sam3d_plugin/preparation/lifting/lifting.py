@@ -20,7 +20,15 @@ DEPTH_TOLERANCE = 0.05
 
 
 def check_map_size(frame: RGBDFrame, region_map: np.ndarray) -> None:
-    """FrameError unless an id map has the size of the color image."""
+    """Check that an id map has the size of the color image.
+
+    Args:
+        frame (RGBDFrame): The frame.
+        region_map (np.ndarray): (H, W) ids.
+
+    Raises:
+        FrameError: When the sizes differ.
+    """
     if region_map.shape != frame.color.shape[:2]:
         raise FrameError(
             f'{frame.scan}/{frame.name}: the id map is '
@@ -66,9 +74,20 @@ def frame_points(frame: RGBDFrame,
                  in_world: bool = True) -> Tuple[np.ndarray, np.ndarray]:
     """Back-projected depth with the region of each point.
 
-    Returns (N, 3) float32 xyz, meters, of the pixels with depth in row-major
-    order, in the world or else the depth camera's frame, and (N,) uint16 ids,
-    0 = in no region or outside the color image.
+    Args:
+        frame (RGBDFrame): One frame.
+        region_map (np.ndarray): (H, W) uint16 ids at the size of the color
+            image, 0 = in no region.
+        in_world (bool): Whether to return points in the world's frame
+            instead of the depth camera's.
+
+    Returns:
+        Tuple[np.ndarray, np.ndarray]: (N, 3) float32 xyz, meters, of the
+        pixels with depth in row-major order, and (N,) uint16 ids, 0 = in no
+        region or outside the color image.
+
+    Raises:
+        FrameError: When the id map has another size than the image.
     """
     check_map_size(frame, region_map)
     cameras = frame.cameras
@@ -87,11 +106,22 @@ def see_points(
         region_map: np.ndarray,
         depth_tolerance: float = DEPTH_TOLERANCE
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Regions of a scan's (N, 3) points in one frame, and which it sees.
+    """Regions of the scan's points in one frame, and which it sees.
 
-    Points are in the world frame, meters; one is seen if its depth differs by
-    less than the tolerance from the measured one. Returns (N,) uint16 ids, 0 =
-    in no region or not seen, and (N,) bool.
+    Args:
+        xyz (np.ndarray): (N, 3) points of the scan, world frame, meters.
+        frame (RGBDFrame): One frame of the scan.
+        region_map (np.ndarray): (H, W) uint16 ids at the size of the color
+            image, 0 = in no region.
+        depth_tolerance (float): A point is seen if its depth differs by
+            less from the measured one, meters.
+
+    Returns:
+        Tuple[np.ndarray, np.ndarray]: (N,) uint16 ids, 0 = in no region or
+        not seen, and (N,) bool, whether seen.
+
+    Raises:
+        FrameError: When the id map has another size than the image.
     """
     check_map_size(frame, region_map)
     cameras = frame.cameras

@@ -101,8 +101,17 @@ def renumber(ids: np.ndarray) -> np.ndarray:
 def count_common(
         first: np.ndarray,
         second: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of regions of two views with at least one common point: their ids
-    in each, and the number of points, sorted by the ids."""
+    """Number of points that each pair of regions shares.
+
+    Args:
+        first (np.ndarray): (N,) ids, 0 = in no region.
+        second (np.ndarray): (N,) ids of another view.
+
+    Returns:
+        Tuple[np.ndarray, np.ndarray, np.ndarray]: For each pair of at least
+        one common point its id in ``first``, its id in ``second``, and the
+        number of points, sorted by the ids.
+    """
     is_common = (first > 0) & (second > 0)
     base = int(second.max(initial=0)) + 1
     keys = first[is_common].astype(np.int64) * base + second[is_common]
@@ -112,8 +121,17 @@ def count_common(
 
 def find_overlaps(first: np.ndarray, second: np.ndarray,
                   options: MergeOptions) -> Tuple[np.ndarray, np.ndarray]:
-    """Ids of regions of two views that overlap enough to be one, pairs of most
-    common points first, of equal ones by the ids."""
+    """Regions of two views that overlap enough to be one.
+
+    Args:
+        first (np.ndarray): (N,) int32 ids 1..R, 0 = in no region.
+        second (np.ndarray): (N,) int32 ids of another view.
+        options (MergeOptions): How much is enough.
+
+    Returns:
+        Tuple[np.ndarray, np.ndarray]: Ids in ``first`` and in ``second``,
+        pairs of most common points first, of equal ones by the ids.
+    """
     a, b, common = count_common(first, second)
     if not len(a):
         return a, b
@@ -196,7 +214,14 @@ class RegionMerger:
         self._views.append(_merge_views(first, second, self.options))
 
     def result(self, xyz: np.ndarray) -> np.ndarray:
-        """(N,) int32 ids 1..R from all frames, 0 = in no region."""
+        """The regions of the scan from all frames that were added.
+
+        Args:
+            xyz (np.ndarray): (N, 3) points of the scan, meters.
+
+        Returns:
+            np.ndarray: (N,) int32 ids 1..R, 0 = in no region.
+        """
         if not self._views:
             return np.zeros(len(xyz), np.int32)
         while len(self._views) > 1:
@@ -207,10 +232,17 @@ class RegionMerger:
 
 def dissolve_small(ids: np.ndarray, xyz: np.ndarray, min_points: int,
                    absorb_radius: float) -> np.ndarray:
-    """Let neighbors absorb the regions of fewer than ``min_points``.
+    """Dissolve small regions into their neighbors.
 
-    A point goes to the region of the nearest point within ``absorb_radius``,
-    meters, else to none. Returns (N,) int32 ids 1..R, 0 = in no region.
+    Args:
+        ids (np.ndarray): (N,) int32, 0 = in no region.
+        xyz (np.ndarray): (N, 3) points, meters.
+        min_points (int): Regions of fewer points are dissolved.
+        absorb_radius (float): How far the nearest point of another region
+            may be to take a point of them, meters.
+
+    Returns:
+        np.ndarray: (N,) int32 ids 1..R; points that no region takes get 0.
     """
     is_large = np.bincount(ids, minlength=1) >= min_points
     is_large[0] = False

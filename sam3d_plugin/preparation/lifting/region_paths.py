@@ -14,6 +14,8 @@ def name_region_files(infos_path: PathLike,
     Scans without one keep what they have. The infos are replaced at once or
     not at all, and stay untouched when nothing changes. Returns the numbers
     of scans with a region file and of all.
+
+    Raises StoreError when the infos have another form.
     """
     while True:
         names = set(list_names(folder, backend_args, suffix='.npz'))
@@ -41,7 +43,10 @@ def _name_files(infos_path: PathLike, names: Set[str],
 def read_offsets(data: PathLike,
                  backend_args: BackendArgs = None) -> Dict[str, List[float]]:
     """Offsets (3 meters) subtracted from the points of scans far from the
-    origin, of those scans that were moved."""
+    origin, of those scans that were moved.
+
+    Raises StoreError when infos have another form.
+    """
     offsets = {}
     for file in list_names(data, backend_args, suffix='.pkl'):
         if '_infos_' not in file:

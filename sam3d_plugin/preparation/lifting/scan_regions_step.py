@@ -52,7 +52,10 @@ class ScanRegionsStep(ScanStep):
             join(data, 'region_maps') if maps is None else maps, backend_args)
 
     def settings(self) -> Dict[str, Any]:
-        """Options, and settings of the id maps, which must be a store."""
+        """Options, and settings of the id maps, which must be a store.
+
+        Raises StoreError when the folder of the id maps is not a store.
+        """
         header = Store(self.maps.root, self.backend_args).header()
         return dict(
             depth_tolerance=self.depth_tolerance,
@@ -102,7 +105,10 @@ class ScanRegionsStep(ScanStep):
         return super().is_up_to_date(scan, item, record)
 
     def read_points(self, scan: str) -> np.ndarray:
-        """(N, 3) float32 points of a scan as stored, world frame, meters."""
+        """(N, 3) float32 points of a scan as stored, world frame, meters.
+
+        Raises FrameError when the file is missing or of another form.
+        """
         points = read_points(
             join(self.data, 'points'), scan, self.backend_args)
         return np.ascontiguousarray(points[:, :3])

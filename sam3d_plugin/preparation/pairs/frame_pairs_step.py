@@ -21,8 +21,16 @@ from ..voxels import voxel_keys
 
 
 def overlaps_of(voxels: Sequence[np.ndarray]) -> np.ndarray:
-    """Shares of voxels that frames have in common: (F, F) float32, the common
-    ones divided by those of the larger frame."""
+    """Shares of voxels that frames have in common.
+
+    Args:
+        voxels (Sequence[np.ndarray]): (V,) keys of each of F frames, each
+            key once.
+
+    Returns:
+        np.ndarray: (F, F) float32, voxels of both frames divided by those of
+        the larger one; 0 for frames without any.
+    """
     counts = np.array([len(keys) for keys in voxels])
     _, columns = np.unique(np.concatenate(voxels), return_inverse=True)
     rows = np.concatenate([[0], counts.cumsum()])

@@ -113,10 +113,15 @@ class PairCost:
 
 
 def square_tensors(vectors: np.ndarray) -> np.ndarray:
-    """(P, 6) outer product of each vector with itself: the diagonal, then the
-    others times root 2.
+    """The outer product of each vector with itself, as six numbers.
 
     Their scalar product is the square of the vectors' scalar product.
+
+    Args:
+        vectors (np.ndarray): (P, 3).
+
+    Returns:
+        np.ndarray: (P, 6): the diagonal, then the others times root 2.
     """
     others = vectors * vectors[:, [1, 2, 0]] * vectors.dtype.type(np.sqrt(2))
     return np.concatenate([vectors * vectors, others], axis=1)
@@ -168,8 +173,17 @@ def merge_segments(segments: Segments,
     In every round all pairs merge of which each is the cheapest of both
     segments, equal ones by their order; then costs are computed anew. A pair
     may merge if it costs less than the threshold, or if one of the two has
-    fewer than ``min_count`` members. Returns (S,) int64 labels 0.. in the
-    order of first segments.
+    fewer than ``min_count`` members.
+
+    Args:
+        segments (Segments): S segments.
+        pairs (Pairs): Those that touch.
+        cost (Callable[[Segments, Pairs], np.ndarray]): Costs (P,) of pairs.
+        threshold (float): What merging may cost.
+        min_count (int): Smallest segment that has neighbors.
+
+    Returns:
+        np.ndarray: (S,) int64 labels 0.. in the order of first segments.
     """
     labels = np.arange(len(segments.counts))
     while len(pairs.first):

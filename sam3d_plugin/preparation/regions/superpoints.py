@@ -80,8 +80,15 @@ def build_options(options: Mapping[str, Any]) -> SuperpointOptions:
 
 
 def point_normals(xyz: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
-    """(N, 3) unit normals, of arbitrary sign: the direction of least extent of
-    each point's (N, K) neighbors."""
+    """Direction of least extent of each point's neighborhood.
+
+    Args:
+        xyz (np.ndarray): (N, 3) meters.
+        neighbors (np.ndarray): (N, K) indices of points.
+
+    Returns:
+        np.ndarray: (N, 3) unit normals of arbitrary sign.
+    """
     covariances = kernels.neighborhood_covariances(xyz, neighbors)
     return np.linalg.eigh(covariances)[1][:, :, 0]
 

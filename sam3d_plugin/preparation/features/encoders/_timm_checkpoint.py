@@ -27,7 +27,10 @@ def load_weights(network: nn.Module, checkpoint: str, model: str) -> None:
 
 def read_fitting(network: nn.Module, checkpoint: str,
                  model: str) -> Dict[str, Tensor]:
-    """The state dict of :func:`load_weights`, in timm's naming."""
+    """The state dict of :func:`load_weights`, in timm's naming.
+
+    Raises StoreError when the file is damaged or of another model.
+    """
     state = read_weights(checkpoint)
     adapt = getattr(sys.modules[type(network).__module__],
                     'checkpoint_filter_fn', None)

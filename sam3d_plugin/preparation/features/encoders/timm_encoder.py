@@ -199,7 +199,15 @@ class TimmEncoder(ImageEncoder):
 
 
 def resize(images: Tensor, size: Size) -> Tensor:
-    """Resize (B, 3, H, W) images, 0 to 255, without shifting them."""
+    """Resize images without shifting them.
+
+    Args:
+        images (Tensor): (B, 3, H, W) float, 0 to 255.
+        size (Size): New height and width, pixels.
+
+    Returns:
+        Tensor: (B, 3, *size), bicubic with anti-aliasing, 0 to 255.
+    """
     if images.shape[2:] == size:
         return images
     return F.interpolate(

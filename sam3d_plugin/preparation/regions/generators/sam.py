@@ -127,7 +127,10 @@ class SAMRegions(MaskSettings, RegionGenerator):
             max_area=self.max_area)
 
     def load(self) -> BatchedMaskGenerator:
-        """The networks, loaded at the first call."""
+        """The networks, loaded at the first call.
+
+        Raises StoreError when the checkpoint is missing or of another model.
+        """
         if self._generator is None:
             self._generator = self._build()
         return self._generator

@@ -151,7 +151,16 @@ def predict_logits(sam: Sam, found: PromptTokens, is_wanted: Tensor) -> Tensor:
 
 
 def upscale_logits(sam: Sam, logits: Tensor, size: Tuple[int, int]) -> Tensor:
-    """Bring (R, h, w) logits of the padded input to the (H, W) of the crop."""
+    """Bring logits to the resolution of their crop.
+
+    Args:
+        sam (Sam): The networks.
+        logits (Tensor): (R, h, w) of the padded input.
+        size (Tuple[int, int]): H, W of the crop.
+
+    Returns:
+        Tensor: (R, H, W).
+    """
     if len(logits) == 0:  # which interpolation refuses
         return logits.new_zeros(0, *size)
     side = sam.image_encoder.img_size

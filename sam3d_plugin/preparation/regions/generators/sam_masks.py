@@ -258,8 +258,15 @@ class BatchedMaskGenerator:
 
 def remove_small_parts(mask: np.ndarray,
                        smallest: int) -> Tuple[np.ndarray, bool]:
-    """Fill holes of a mask below ``smallest`` pixels, then remove such parts;
-    also says whether the mask changed."""
+    """Fill small holes of a mask, then remove its small separate parts.
+
+    Args:
+        mask (np.ndarray): (H, W) bool.
+        smallest (int): Least area of a hole or part that stays, pixels.
+
+    Returns:
+        Tuple[np.ndarray, bool]: The mask, and whether it was changed.
+    """
     mask, is_filled = amg.remove_small_regions(mask, smallest, mode='holes')
     mask, is_cut = amg.remove_small_regions(mask, smallest, mode='islands')
     return mask, is_filled or is_cut

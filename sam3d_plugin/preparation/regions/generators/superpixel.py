@@ -88,7 +88,15 @@ class SuperpixelRegions(RegionGenerator):
     def generate(
             self, frames: Sequence[RGBDFrame]
     ) -> List[Union[np.ndarray, FrameError]]:
-        """See :class:`RegionGenerator`."""
+        """Find the regions of some frames.
+
+        Args:
+            frames (Sequence[RGBDFrame]): Of any sizes.
+
+        Returns:
+            List[Union[np.ndarray, FrameError]]: A region map (H, W) uint16
+            for each, or why there is none.
+        """
         return try_each(self._generate_one, frames)
 
     def _generate_one(self, frame: RGBDFrame) -> np.ndarray:
@@ -130,8 +138,16 @@ def working_shape(shape: Tuple[int, int],
 
 def lab_image(color: np.ndarray, shape: Tuple[int, int],
               blur: float) -> np.ndarray:
-    """Float32 Lab (L from 0 to 100) of an RGB image, at another (H, W) and
-    blurred by so many pixels."""
+    """Colors as Lab.
+
+    Args:
+        color (np.ndarray): (H, W, 3) uint8, RGB.
+        shape (Tuple[int, int]): Height and width of the result.
+        blur (float): Standard deviation of a Gaussian, pixels; 0 for none.
+
+    Returns:
+        np.ndarray: (H', W', 3) float32; L from 0 to 100.
+    """
     if color.shape[:2] != shape:
         color = cv2.resize(color, shape[::-1], interpolation=cv2.INTER_AREA)
     lab = cv2.cvtColor(
@@ -160,10 +176,17 @@ def surface_images(frame: RGBDFrame,
 
 def depth_in_color(frame: RGBDFrame, intrinsics: np.ndarray,
                    shape: Tuple[int, int]) -> np.ndarray:
-    """Depth (H, W) float32 as the color camera would see it, meters.
+    """Depth as the color camera would see it.
 
-    Of two surfaces at a pixel the nearer one; pixels without depth take the
-    nearest of the eight around them, or 0.
+    Args:
+        frame (RGBDFrame): With one camera or two.
+        intrinsics (np.ndarray): (3, 3) of the color camera at ``shape``.
+        shape (Tuple[int, int]): Height and width of the result.
+
+    Returns:
+        np.ndarray: (H, W) float32 meters, 0 = none. Of two surfaces at a
+        pixel the nearer one; pixels without depth take the nearest of the
+        eight around them.
     """
     if frame.cameras.is_single:
         depth = frame.depth

@@ -87,7 +87,10 @@ class VertexGroups:
 
     def read(self, frame: RGBDFrame) -> np.ndarray:
         """Render the groups of a frame's scan into it: (H, W) int64 at the
-        resolution of the color image, 0 = in no group."""
+        resolution of the color image, 0 = in no group.
+
+        Raises FrameError when the scan's files are missing or damaged.
+        """
         if self._loaded is None or self._loaded[0] != frame.scan:
             self._loaded = (frame.scan, *self._load(frame.scan))
         _, tree, ids, world_to_scan = self._loaded
@@ -167,10 +170,18 @@ def last_part(pattern: str) -> str:
 def groups_of_pixels(depth: np.ndarray, intrinsics: np.ndarray,
                      camera_to_scan: np.ndarray, tree: cKDTree,
                      ids: np.ndarray, distance: float) -> np.ndarray:
-    """(H, W) int64 group of the vertex nearest to every depth pixel, 0 = none.
+    """Group of the nearest vertex of every depth pixel.
 
-    Depth, the most ``distance`` and ``camera_to_scan`` are in meters; the tree
-    holds the N vertices in the scan's frame, ``ids`` (N,) their groups.
+    Args:
+        depth (np.ndarray): (H, W) meters, 0 = none.
+        intrinsics (np.ndarray): (3, 3), pixels of the depth image.
+        camera_to_scan (np.ndarray): (4, 4), meters.
+        tree (cKDTree): Of the N vertices, scan frame, meters.
+        ids (np.ndarray): (N,) group of each vertex, 0 = none.
+        distance (float): Vertices must be nearer than this, meters.
+
+    Returns:
+        np.ndarray: (H, W) int64, 0 = in no group.
     """
     pixels = np.flatnonzero(np.isfinite(depth) & (depth > 0))
     seen = transform(back_project(depth, intrinsics, pixels), camera_to_scan)
@@ -184,11 +195,19 @@ def groups_of_pixels(depth: np.ndarray, intrinsics: np.ndarray,
 
 def carry_to_color(ids: np.ndarray, depth: np.ndarray, cameras: Cameras,
                    color_shape: Tuple[int, int]) -> np.ndarray:
-    """Move an id map from the depth camera (H', W') to the color camera.
+    """Move an id map from the depth camera to the color camera.
 
     Of several depth pixels the nearest to the camera counts. Color pixels
-    between those of neighboring depth pixels take the nearest of these; 0
-    where no depth was seen.
+    between those of neighboring depth pixels take the nearest of these.
+
+    Args:
+        ids (np.ndarray): (H', W') of the depth image.
+        depth (np.ndarray): (H', W') meters, 0 = none.
+        cameras (Cameras): Of both images.
+        color_shape (Tuple[int, int]): H, W of the color image.
+
+    Returns:
+        np.ndarray: (H, W), dtype of ``ids``; 0 where no depth was seen.
     """
     if cameras.is_single:
         return ids

@@ -42,6 +42,8 @@ def camera_axes(text: str) -> np.ndarray:
 
     ``text`` is one of ``CAMERA_AXES``, or where x, y and z point, as in
     ``right,up,backward``.
+
+    Raises StoreError when it is neither.
     """
     words = CAMERA_AXES.get(text, text).split(',')
     if len(words) == 3 and set(words) <= set(_DIRECTIONS):
@@ -54,11 +56,16 @@ def camera_axes(text: str) -> np.ndarray:
 
 
 def change_axes(pose: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """A (4, 4) pose from our camera to a right-handed world.
+    """A pose for our camera axes.
 
-    ``axes`` are those of the camera, see :func:`camera_axes`. A left-handed
-    camera has a left-handed world, whose x axis is mirrored, unless the pose
-    mirrors, too.
+    Args:
+        pose (np.ndarray): (4, 4) from a camera of other axes to the world.
+        axes (np.ndarray): (3, 3), see :func:`camera_axes`. A left-handed
+            camera has a left-handed world, whose x axis is mirrored, unless
+            the pose mirrors, too.
+
+    Returns:
+        np.ndarray: (4, 4) from our camera to a right-handed world.
     """
     matrix = np.eye(4)
     matrix[:3, :3] = axes.T
@@ -152,7 +159,15 @@ class Convention:
         return change_axes(matrix, camera_axes(self.camera_axes))
 
     def meters(self, image: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
-        """(H, W) float32 depth along the optical axis, meters, 0 = none."""
+        """Depth along the optical axis.
+
+        Args:
+            image (np.ndarray): (H, W), as the recording has it.
+            intrinsics (np.ndarray): (3, 3) of the depth camera.
+
+        Returns:
+            np.ndarray: (H, W) float32, meters, 0 where there is none.
+        """
         is_depth = (image > 0) & np.isfinite(image) & ~np.isin(
             image, (NO_DEPTH, self.no_depth))
         meters = np.where(is_depth, image, 0).astype(np.float32)
@@ -169,7 +184,15 @@ def _is_rotation(matrix: np.ndarray) -> bool:
 
 
 def ray_lengths(shape: tuple, intrinsics: np.ndarray) -> np.ndarray:
-    """(H, W) float32 length of each pixel's ray up to depth 1."""
+    """Length of each pixel's ray up to depth 1.
+
+    Args:
+        shape (tuple): H and W.
+        intrinsics (np.ndarray): (3, 3).
+
+    Returns:
+        np.ndarray: (H, W) float32, 1 at the principal point.
+    """
     v, u = np.indices(shape, dtype=np.float32, sparse=True)
     x = (u - intrinsics[0, 2]) / intrinsics[0, 0]
     y = (v - intrinsics[1, 2]) / intrinsics[1, 1]
@@ -195,9 +218,19 @@ def decode_depth(content: bytes, path: str) -> np.ndarray:
 
 def to_millimeters(image: np.ndarray, convention: Convention,
                    intrinsics: np.ndarray, path: str) -> np.ndarray:
-    """(H, W) uint16 depth, 0 where there is none or beyond 65.5 m.
+    """Depth in millimeters, 0 where there is none.
 
-    FrameError when there is no depth at all.
+    Args:
+        image (np.ndarray): (H, W), see :func:`decode_depth`.
+        convention (Convention): What its values mean.
+        intrinsics (np.ndarray): (3, 3) of the depth camera.
+        path (str): The file, for the error.
+
+    Returns:
+        np.ndarray: (H, W) uint16. Depth beyond 65.5 m is none.
+
+    Raises:
+        FrameError: When it has no depth.
     """
     meters = convention.meters(image, intrinsics)
     millimeters = np.round(meters * 1000)

@@ -48,6 +48,8 @@ def find_7scenes(root: str, backend_args: BackendArgs = None) -> Recording:
     Cameras are those of ``info.txt`` or ``_info.txt``; otherwise
     ``camera-intrinsics.txt`` is the depth camera's, and without it, for PNG
     images, 7-Scenes' own 585, 585, 320, 240.
+
+    Raises StoreError when there is no frame.
     """
     folder = _inner_folder(root, backend_args)
     frames = match_files(
@@ -84,7 +86,10 @@ def _inner_folder(root: str, backend_args: BackendArgs) -> str:
 
 def read_info(path: str, backend_args: BackendArgs = None) -> Dict[str, Any]:
     """Cameras of BundleFusion's ``info.txt``, which 3RScan has, too, as fields
-    of :class:`Recording`."""
+    of :class:`Recording`.
+
+    Raises StoreError when a camera is missing.
+    """
     try:
         text = decode_text(read_bytes(path, backend_args))
         pairs = [line.partition('=') for line in text.splitlines()]
@@ -122,6 +127,8 @@ def find_replica(root: str, backend_args: BackendArgs = None) -> Recording:
     ``root`` has ``traj.txt``, whose line i is frame i's pose,
     ``results/frame000000.jpg`` and ``results/depth000000.png``;
     ``cam_params.json`` is there or above.
+
+    Raises StoreError when the camera or a pose cannot be read.
     """
     frames = match_files(
         root,
@@ -171,6 +178,8 @@ def find_numbered(root: str, backend_args: BackendArgs = None) -> Recording:
     is there, it is for both images. ``intrinsics.txt`` may be above, beside
     all scans. Extrinsics of ``.sens`` files beside the intrinsics give the
     motion between the cameras.
+
+    Raises StoreError when there is no frame.
     """
     has_folders = exists(join(root, 'color'), backend_args)
     folder = _inner_folder(root, backend_args)
@@ -281,7 +290,10 @@ def guess_layout(root: str, backend_args: BackendArgs = None) -> str:
 def find_recording(root: str,
                    layout: str,
                    backend_args: BackendArgs = None) -> Tuple[str, Recording]:
-    """The layout (detected if ``'auto'``) and the frames of a folder."""
+    """The layout (detected if ``'auto'``) and the frames of a folder.
+
+    Raises StoreError when there is nothing of this layout.
+    """
     if layout == 'auto':
         layout = guess_layout(root, backend_args)
     return layout, LAYOUTS[layout](root.rstrip('/'), backend_args)

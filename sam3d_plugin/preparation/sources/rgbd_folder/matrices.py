@@ -21,7 +21,10 @@ _MIRROR_Y = np.diag([1.0, -1.0, 1.0, 1.0])
 
 def read_numbers(value: str, backend_args: BackendArgs = None) -> List[float]:
     """Finite numbers separated by commas, or in a file, where what follows a #
-    in a line is skipped."""
+    in a line is skipped.
+
+    Raises StoreError when it is neither, or one is not finite.
+    """
     try:
         numbers = [float(word) for word in value.split(',')]
     except ValueError:
@@ -44,6 +47,8 @@ def read_intrinsics(value: str,
 
     ``value`` is as in :func:`read_numbers`: fx, fy, cx, cy, or a 3x3 or 4x4
     matrix row by row. fy is negative if y points up.
+
+    Raises StoreError when it is something else.
     """
     numbers = read_numbers(value, backend_args)
     if len(numbers) == 4:
@@ -66,6 +71,8 @@ def read_transform(value: str, backend_args: BackendArgs = None) -> np.ndarray:
 
     ``value`` is as in :func:`read_numbers`: a translation, or a 3x4 or 4x4
     matrix row by row, meters.
+
+    Raises StoreError when it is something else.
     """
     numbers = read_numbers(value, backend_args)
     matrix = np.eye(4)
@@ -84,8 +91,17 @@ def read_transform(value: str, backend_args: BackendArgs = None) -> np.ndarray:
 
 
 def rotation_to_z(up: np.ndarray) -> np.ndarray:
-    """(3, 3) of the shortest rotation that turns a direction to z; half a turn
-    about x for the opposite of z."""
+    """The shortest rotation that turns a direction to z.
+
+    Args:
+        up (np.ndarray): (3,) of any length.
+
+    Returns:
+        np.ndarray: (3, 3); half a turn about x for the opposite of z.
+
+    Raises:
+        StoreError: When the vector has no direction.
+    """
     length = np.linalg.norm(up)
     if length < _SHORTEST:
         raise StoreError(f'{up.tolist()} points nowhere; give the direction '

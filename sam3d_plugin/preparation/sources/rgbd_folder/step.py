@@ -316,6 +316,8 @@ def read_cameras(recording: Recording, options: FolderOptions,
     """The cameras of a recording, as far as options do not replace them.
 
     One if neither depth intrinsics nor an extrinsic are known.
+
+    Raises StoreError when the color camera is unknown.
     """
     color = options.color_intrinsics or recording.color_intrinsics
     depth = options.depth_intrinsics or recording.depth_intrinsics

@@ -26,6 +26,8 @@ def find_tum(root: str, backend_args: BackendArgs = None) -> Recording:
     ``root`` has ``rgb.txt``, ``depth.txt`` and ``groundtruth.txt``. There is
     one frame for each color image. Its depth image is found as the benchmark's
     associate.py does, its pose is the one nearest to the depth image.
+
+    Raises StoreError when a list is missing or damaged.
     """
     color, depth = [
         _read_list(join(root, file), backend_args)
@@ -71,6 +73,8 @@ def find_icl(root: str, backend_args: BackendArgs = None) -> Recording:
 
     The number of an image is its time. fy is negative, as the authors say:
     camera and world are left-handed.
+
+    Raises StoreError when there is not one trajectory.
     """
     files = list_names(root, backend_args, suffix='.gt.freiburg')
     if len(files) != 1:

@@ -97,8 +97,16 @@ def describe_room(name: str, room: Room, xyz: np.ndarray) -> Dict[str, Any]:
 
 
 def furniture_boxes(xyz: np.ndarray, room: Room) -> List[Dict[str, Any]]:
-    """``bbox_3d`` (geometric center and size) and ``bbox_label_3d`` of the
-    instances of the detection classes."""
+    """Boxes of the instances of the detection classes.
+
+    Args:
+        xyz (np.ndarray): (N, 3) float32 coordinates as stored, meters.
+        room (Room): Labels of the points.
+
+    Returns:
+        List[Dict[str, Any]]: ``bbox_3d``, geometric center and size, and
+        ``bbox_label_3d``, in the order of the instances.
+    """
     # Points of an instance are contiguous, in the order of the instances.
     starts = np.flatnonzero(np.diff(room.instance, prepend=0))
     lows = np.minimum.reduceat(xyz, starts).astype(np.float64)

@@ -62,7 +62,10 @@ class VertexLabels:
 
 def parse_label_map(content: bytes, name: str) -> Dict[str, int]:
     """NYU40 id of each raw label, 0 (unlabeled) where the table
-    ``scannetv2-labels.combined.tsv`` has none."""
+    ``scannetv2-labels.combined.tsv`` has none.
+
+    Raises StoreError when it has not the columns or numbers it should have.
+    """
     try:
         text = decode_text(content)
         rows = list(
@@ -121,7 +124,10 @@ def parse_segments(content: bytes, num_vertices: int, name: str) -> np.ndarray:
 
 
 def parse_groups(content: bytes, name: str) -> List[ObjectGroup]:
-    """The objects of an ``.aggregation.json`` file, in its order."""
+    """The objects of an ``.aggregation.json`` file, in its order.
+
+    Raises FrameError when it is damaged.
+    """
     groups = []
     for entry in _parse_json(content, 'segGroups', name):
         try:

@@ -220,7 +220,10 @@ def camera_matrices(header: SensHeader, resize_color: bool,
 def color_jpeg(content: bytes, header: SensHeader, resize: bool,
                name: str) -> bytes:
     """Color of one frame as a JPEG file: the very bytes of the recording if
-    they are JPEG and keep their size."""
+    they are JPEG and keep their size.
+
+    Raises FrameError when it is damaged or not of the header's size.
+    """
     if header.color_format == 'jpeg' and not resize:
         # PIL does not notice the missing end of an image it does not decode.
         if not content.rstrip(b'\0').endswith(b'\xff\xd9'):

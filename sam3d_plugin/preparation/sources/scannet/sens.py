@@ -217,6 +217,8 @@ def decode_depth(content: bytes, header: SensHeader, name: str) -> np.ndarray:
     """(H, W) uint16 depth of one frame, millimeters, 0 = none.
 
     Values beyond 65.5 m, which no indoor sensor measures, are none as well.
+
+    Raises FrameError when it is damaged.
     """
     num_bytes = 2 * header.depth_size[0] * header.depth_size[1]
     if header.depth_format == 'zlib':

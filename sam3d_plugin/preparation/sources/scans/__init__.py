@@ -8,7 +8,10 @@ UP_AXES = ('z', '-z', 'y', '-y', 'x', '-x')
 
 def up_axis(text: str) -> str:
     """One of ``UP_AXES`` from an option, which may be a vector such as
-    ``0,-1,0``; a type of argparse."""
+    ``0,-1,0``; a type of argparse.
+
+    Raises ArgumentTypeError when it is neither.
+    """
     if text in UP_AXES:
         return text
     try:

@@ -76,8 +76,15 @@ def is_packed(values: np.ndarray) -> bool:
 
 
 def unpack_colors(packed: np.ndarray) -> np.ndarray:
-    """(N, 3) uint8 of colors in four bytes, as the Point Cloud Library has
-    them: integers 0xRRGGBB, or float32 of the same bytes."""
+    """Take apart colors in four bytes, as the Point Cloud Library has them.
+
+    Args:
+        packed (np.ndarray): (N,) integers 0xRRGGBB, or float32 of the same
+            bytes.
+
+    Returns:
+        np.ndarray: (N, 3) uint8.
+    """
     if packed.dtype.kind == 'f':
         packed = packed.astype(np.float32).view(np.uint32)
     bits = packed.astype(np.int64)

@@ -100,7 +100,17 @@ def _read_matrix(path: Path) -> np.ndarray:
 def to_meters_z_up(scan: Scan, scale: float, up: str) -> Scan:
     """Scale and turn the coordinates and boxes of a scan.
 
-    ScanError when it also has an alignment, which is defined for z up only.
+    Args:
+        scan (Scan): In the file's units and axes.
+        scale (float): Meters per unit.
+        up (str): Axis that points up, one of ``UP_AXES``.
+
+    Returns:
+        Scan: In meters with z up.
+
+    Raises:
+        ScanError: When the scan also has an alignment, which is defined for
+            z up only.
     """
     if not 0 < scale < np.inf:
         raise ScanError(f'invalid --scale {scale:g}: must be positive')
@@ -139,8 +149,16 @@ def check_rounding(scan: Scan) -> None:
 
 
 def check_steps(xyz: np.ndarray, scale: float, path: Path) -> None:
-    """ScanError when the steps of rounding are large for the scan's size;
-    ``xyz`` as in the file, ``scale`` in meters per unit."""
+    """Check points for coarse rounding.
+
+    Args:
+        xyz (np.ndarray): (N, 3) as in the file.
+        scale (float): Meters per unit.
+        path (Path): The file, for the error.
+
+    Raises:
+        ScanError: When the steps are large for the size of the scan.
+    """
     xyz = xyz[np.isfinite(xyz).all(axis=1)]
     step = find_step(xyz, scale)
     if step > 0 and step > _COARSE_SHARE * scale * np.median(
@@ -162,10 +180,15 @@ def find_step(xyz: np.ndarray, scale: float) -> float:
 
 
 def rounding_step(values: np.ndarray) -> float:
-    """The step to which numbers were rounded; 0 if unknown.
+    """The step to which numbers were rounded.
 
-    The largest of 1 for integers, 0.1 for those with one decimal, and the
-    precision of float16 or float32 for such numbers.
+    Args:
+        values (np.ndarray): (N,) numbers.
+
+    Returns:
+        float: The largest of 1 for integers, 0.1 for those with one
+        decimal, and the precision of float16 or float32 for such numbers; 0
+        if unknown.
     """
     values = np.asarray(values)
     exact = values.astype(np.float64)

@@ -56,6 +56,8 @@ def import_scans(options: ImportOptions,
     The infos are written last, so that an interrupted import leaves none and
     can be started again. The console also shows the progress if it is a
     terminal and CI is not set.
+
+    Raises ScanError when anything is wrong with a scan, a list or a folder.
     """
     console = console or Console(soft_wrap=True, markup=False, highlight=False)
     scans = find_scans(options.source)

@@ -189,8 +189,13 @@ def segmentation_files(
 def label_weights(class_counts: np.ndarray) -> np.ndarray:
     """Weights of the segmentation classes, 1 / log(1.2 + share).
 
-    The rule of PointNet++'s ScanNet loader, which mmdet3d follows; float32,
-    all equal where nothing is labeled.
+    The rule of PointNet++'s ScanNet loader, which mmdet3d follows.
+
+    Args:
+        class_counts (np.ndarray): (20,) points per class.
+
+    Returns:
+        np.ndarray: (20,) float32; all equal where nothing is labeled.
     """
     counts = np.asarray(class_counts, dtype=np.float32)
     shares = counts / max(counts.sum(), 1)

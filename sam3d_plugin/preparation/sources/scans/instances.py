@@ -68,10 +68,17 @@ def _points_in_boxes(xyz: np.ndarray,
 def smallest_box(xyz: np.ndarray,
                  boxes: np.ndarray,
                  allowed: Optional[np.ndarray] = None) -> np.ndarray:
-    """(N,) int64 index of the smallest box that holds each point, or -1.
+    """Index of the smallest box that holds each point.
 
-    ``allowed`` (R, N) bool says which box may take which point. Of boxes of
-    equal volume the first takes the point.
+    Args:
+        xyz (np.ndarray): (N, 3) meters, frame of the boxes.
+        boxes (np.ndarray): (R, 6) center and size, meters.
+        allowed (Optional[np.ndarray]): (R, N) bool, which box may take which
+            point.
+
+    Returns:
+        np.ndarray: (N,) int64 from 0, -1 for points in no box. Of boxes of
+        equal volume the first takes the point.
     """
     found = np.full(len(xyz), -1, dtype=np.int64)
     masks = list(_points_in_boxes(xyz, boxes))
@@ -132,11 +139,17 @@ def _boxes_from_masks(scan: Scan) -> Scan:
 
 def instance_boxes(xyz: np.ndarray, instance: np.ndarray,
                    semantic: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """(R, 6) centers and sizes, and (R,) NYU40 ids, of the instances of the 18
-    detection classes in order of their ids.
+    """Extents of the instances of the 18 detection classes.
 
-    ``xyz`` is in meters, aligned frame. An instance has the class of most of
-    its points, its box is their extent.
+    Args:
+        xyz (np.ndarray): (N, 3) meters, aligned frame.
+        instance (np.ndarray): (N,) ids, 0 = in no instance.
+        semantic (np.ndarray): (N,) NYU40 ids; an instance has the class of
+            most of its points.
+
+    Returns:
+        Tuple[np.ndarray, np.ndarray]: (R, 6) geometric centers and sizes, in
+        order of the instance ids, and (R,) NYU40 ids.
     """
     boxes: List[np.ndarray] = []
     classes: List[int] = []

@@ -172,17 +172,28 @@ def _end(fill: np.ndarray, count: int) -> _End:
 
 
 def robust_lengths(xyz: np.ndarray) -> np.ndarray:
-    """(3,) lengths of a scan along the axes without stray points: between the
-    2nd and the 98th percentile."""
+    """Lengths of a scan along the axes without stray points.
+
+    Args:
+        xyz (np.ndarray): (N, 3).
+
+    Returns:
+        np.ndarray: (3,) in the unit of the scan, between the 2nd and the 98th
+        percentile.
+    """
     return np.ptp(np.percentile(xyz, _INNER, axis=0), axis=0)
 
 
 def plausible_units(xyz: np.ndarray) -> List[float]:
     """Meters per unit that would make a scan a room.
 
-    ``[1.0]`` for a scan that can be in meters. Otherwise the ``UNITS`` that
-    give one of the lengths the height of a room; without any, those that give
-    a plausible size.
+    Args:
+        xyz (np.ndarray): (N, 3) in any unit.
+
+    Returns:
+        List[float]: ``[1.0]`` for a scan that can be in meters. Otherwise the
+        ``UNITS`` that give one of the lengths the height of a room; without
+        any, those that give a plausible size.
     """
     lengths = robust_lengths(xyz)
     longest = float(lengths.max())
@@ -199,10 +210,14 @@ def plausible_units(xyz: np.ndarray) -> List[float]:
 
 
 def may_be_hall(xyz: np.ndarray) -> bool:
-    """Whether a scan with z up is higher than rooms are.
+    """Whether a scan is higher than rooms are.
 
-    True for a hall or a house in meters, or a room in feet or decimeters. They
-    look the same, so this is a doubt.
+    Args:
+        xyz (np.ndarray): (N, 3), z up.
+
+    Returns:
+        bool: True for what is a hall or a house in meters, or a room in feet
+        or decimeters. They look the same, so this is a doubt.
     """
     x, y, z = robust_lengths(xyz)
     return bool(z >= _HALL_HEIGHT and min(x, y) >= _HALL_LENGTH)
@@ -211,10 +226,16 @@ def may_be_hall(xyz: np.ndarray) -> bool:
 def find_stray(xyz: np.ndarray,
                extents: float,
                are_many: bool = False) -> np.ndarray:
-    """(N,) bool, points far from all others.
+    """Points far from all others.
 
-    That is so many longest sides of the scan, between the 2nd and the 98th
-    percentile (the 10th and the 90th if they may be many).
+    Args:
+        xyz (np.ndarray): (N, 3).
+        extents (float): How far, in longest sides of the scan between the
+            2nd and the 98th percentile.
+        are_many (bool): Whether to take the 10th and the 90th percentile.
+
+    Returns:
+        np.ndarray: (N,) bool.
     """
     low, high = np.percentile(xyz, _INNERMOST if are_many else _INNER, axis=0)
     reach = extents * max(float((high - low).max()), 1e-9)

@@ -19,6 +19,8 @@ def read_list(path: PathLike, backend_args: BackendArgs = None) -> List[str]:
     """Names of scans from a text file, one in a line.
 
     StoreError when it is missing, empty or names a scan twice.
+
+    Raises ScanError when it cannot be read or names no scan.
     """
     try:
         content = read_bytes(path, backend_args)
@@ -35,7 +37,10 @@ def read_list(path: PathLike, backend_args: BackendArgs = None) -> List[str]:
 
 
 def parse_split(text: str) -> Splits:
-    """Read ``NAME=scan1,scan2`` or ``NAME=@FILE``."""
+    """Read ``NAME=scan1,scan2`` or ``NAME=@FILE``.
+
+    Raises ScanError when it has another form.
+    """
     name, _, value = text.partition('=')
     if not re.fullmatch(r'\w+', name) or not value:
         raise ScanError(f'--split {text}: write NAME=scan1,scan2 or '

@@ -175,7 +175,10 @@ class OfficialSource(SunSource):
 
 def unrotate_depth(image: np.ndarray, path: str) -> np.ndarray:
     """(H, W) uint16 millimeters, at most ``FARTHEST_MM``, of a 16-bit image of
-    the release, whose values are turned left by three bits."""
+    the release, whose values are turned left by three bits.
+
+    Raises FrameError when it is not such an image, or all of it is 0.
+    """
     if image.ndim != 2 or image.dtype not in (np.uint16, np.int32):
         raise FrameError(f'{path} is not a 16-bit depth image: {image.dtype}, '
                          f'shape {image.shape}')

@@ -167,8 +167,16 @@ class SunSource(abc.ABC):
 
 def points_of_depth(millimeters: np.ndarray, color: np.ndarray,
                     calibration: Calibration) -> np.ndarray:
-    """(N, 6) float32 points, as in :class:`SunFrame`, that the release's
-    scripts make of (H, W) depth in millimeters, 0 = none."""
+    """The point cloud that the release's scripts make of a depth image.
+
+    Args:
+        millimeters (np.ndarray): (H, W) depth, 0 = none.
+        color (np.ndarray): (H, W, 3) uint8 RGB.
+        calibration (Calibration): Of the scan.
+
+    Returns:
+        np.ndarray: (N, 6) float32 as in :class:`SunFrame`.
+    """
     height, width = millimeters.shape
     columns, rows = np.nonzero(millimeters.T)
     pixels = rows * width + columns

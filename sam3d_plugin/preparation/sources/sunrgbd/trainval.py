@@ -156,7 +156,10 @@ class TrainvalSource(SunSource):
 
 def parse_label(line: str, path: str) -> SunBox:
     """A line of a label file: class, rectangle, center, half sizes,
-    direction."""
+    direction.
+
+    Raises FrameError when the line has another form.
+    """
     name, *words = line.split()
     try:
         numbers = np.array(words, dtype=np.float64)
