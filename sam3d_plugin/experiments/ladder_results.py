@@ -51,13 +51,9 @@ class Row(NamedTuple):
 def aggregate(results: Results) -> Dict[str, Any]:
     """Put the results of all arms and seeds together.
 
-    Args:
-        results (Results): ``result.json`` by arm and seed.
-
-    Returns:
-        Dict[str, Any]: By arm: ``seeds``, and in their order the scores,
-        ``seconds`` in total and ``stage_seconds``, ``frames_seen``,
-        ``tokens_per_frame``, ``was_resumed`` and ``commits``.
+    Returns them by arm: ``seeds``, and in their order the scores, ``seconds``
+    in total and ``stage_seconds``, ``frames_seen``, ``tokens_per_frame``,
+    ``was_resumed`` and ``commits``.
     """
     arms: Dict[str, Any] = {}
     for name in dict.fromkeys(arm for arm, _ in results):
@@ -75,12 +71,8 @@ def aggregate(results: Results) -> Dict[str, Any]:
 def comparisons(arms: Dict[str, Any]) -> List[Dict[str, Any]]:
     """Compare arms in both read-outs, as rows of one table.
 
-    Args:
-        arms (Dict[str, Any]): See :func:`aggregate`.
-
-    Returns:
-        List[Dict[str, Any]]: ``arm``, ``baseline``, ``read_out`` and the
-        fields of a ``Difference`` of the mIoU.
+    Returns ``arm``, ``baseline``, ``read_out`` and the fields of a
+    ``Difference`` of the mIoU.
     """
     found: List[Dict[str, Any]] = []
     differences: List[Difference] = []
@@ -102,14 +94,7 @@ def _by_seed(arm: Dict[str, Any], key: str) -> Dict[int, float]:
 
 
 def arm_rows(results: Dict[str, Any]) -> List[Row]:
-    """Lines of the table of arms.
-
-    Args:
-        results (Dict[str, Any]): The result file.
-
-    Returns:
-        List[Row]: One per arm.
-    """
+    """Lines of the table of arms."""
     rows = []
     for name, arm in results['arms'].items():
         minutes = sum(arm['seconds']) / len(arm['seconds']) / 60
@@ -130,12 +115,8 @@ def _percent(scores: List[float]) -> str:
 def comparison_rows(results: Dict[str, Any]) -> List[List[str]]:
     """Lines of the table of comparisons.
 
-    Args:
-        results (Dict[str, Any]): The result file.
-
-    Returns:
-        List[List[str]]: Arms, difference with interval in percent and
-        verdict by own token, and the same by interpolation.
+    Returns the arms, difference with interval in percent and verdict by own
+    token, and the same by interpolation.
     """
     lines: Dict[str, Dict[str, str]] = {}
     for entry in results['comparisons']:
@@ -155,11 +136,7 @@ _COMPARISON_HEADER = [
 
 
 def show(results: Dict[str, Any]) -> None:
-    """Print both tables.
-
-    Args:
-        results (Dict[str, Any]): The result file.
-    """
+    """Print both tables."""
     console = Console()
     arms = Table(*_ARM_HEADER, title='frozen encoder, linear probe, per cent')
     for row in arm_rows(results):
@@ -174,14 +151,7 @@ def show(results: Dict[str, Any]) -> None:
 
 
 def ladder_table(results: Dict[str, Any]) -> str:
-    """Return the tables of README.md.
-
-    Args:
-        results (Dict[str, Any]): The result file.
-
-    Returns:
-        str: Markdown.
-    """
+    """Return the tables of README.md."""
     arms = table(_ARM_HEADER,
                  [[f'`{row.arm}`',
                    str(row.seeds), *row.scores, row.minutes]

@@ -53,13 +53,7 @@ def leaf_datasets(cfg: Config,
                   loaders: Sequence[str] = _LOADERS) -> List[Dict[str, Any]]:
     """Train and test data set without their wrappers.
 
-    Args:
-        cfg (Config): The whole configuration.
-        loaders (Sequence[str]): Keys of those that are asked for.
-
-    Returns:
-        List[Dict[str, Any]]: Settings, ``data_root`` and ``ann_files`` (a
-        list) in each.
+    Returns the settings, ``data_root`` and ``ann_files`` (a list) in each.
     """
     found = []
     for name in loaders:
@@ -84,12 +78,8 @@ def _ann_files(dataset: Dict[str, Any]) -> List[str]:
 def data_marks(cfg: Config) -> Dict[str, Optional[str]]:
     """Checksums of a config's data: infos, manifest, and regions it reads.
 
-    Args:
-        cfg (Config): The whole configuration.
-
-    Returns:
-        Dict[str, Optional[str]]: By name inside the data root, and by
-        'regions of INFOS'; None for what is not there.
+    Returns them by name inside the data root, and by 'regions of INFOS'; None
+    for what is not there.
     """
     marks: Dict[str, Optional[str]] = {}
     for dataset in leaf_datasets(cfg):
@@ -200,11 +190,7 @@ def claim_work_dir(work_dir: Path, description: Dict[str, Any]) -> None:
 
 
 def note_commit(note: Path) -> None:
-    """Add the code's commit to those that trained in a work directory.
-
-    Args:
-        note (Path): JSON file about the training.
-    """
+    """Add the code's commit to those that trained in a work directory."""
     found = json.loads(note.read_text())
     found['commits'] = _unique(
         [*found.get('commits', ()),
@@ -225,11 +211,7 @@ def _unique(names: Sequence[str]) -> List[str]:
 def describe_commits(arms: Mapping[str, Sequence[str]]) -> List[str]:
     """A sentence for tables whose arms are not all of one known commit.
 
-    Args:
-        arms (Mapping[str, Sequence[str]]): Commits of each arm's trainings.
-
-    Returns:
-        List[str]: Empty for one commit of which no file differed.
+    The list is empty for one commit of which no file differed.
     """
     found = {name: ', '.join(_unique(names)) for name, names in arms.items()}
     texts = set(found.values())
@@ -305,12 +287,8 @@ def _trains_on_data_of_seed(options: Dict[str, Any]) -> bool:
 def scored_marks(record: Dict[str, Any]) -> Dict[str, str]:
     """Checksums of the data that a run's scores are of.
 
-    Args:
-        record (Dict[str, Any]): Of the run.
-
-    Returns:
-        Dict[str, str]: By name, where there are any. Regions are not among
-        them: they are made for a model, and arms may differ in them.
+    Returns them by name, where there are any. Regions are not among them: they
+    are made for a model, and arms may differ in them.
     """
     marks = {name: record['data'].get(name) for name in record['scored_on']}
     return {name: mark for name, mark in marks.items() if mark}

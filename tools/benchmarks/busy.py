@@ -73,14 +73,7 @@ def serve() -> None:
 
 
 def start_training(policy: str) -> subprocess.Popen:
-    """A process that trains on request, with all cores.
-
-    Args:
-        policy (str): One of ``POLICIES``.
-
-    Returns:
-        subprocess.Popen: Runs :func:`serve`.
-    """
+    """A process that trains on request, with all cores."""
     environment = {k: v for k, v in os.environ.items() if k[:4] != 'OMP_'}
     if policy != 'default':
         environment['OMP_WAIT_POLICY'] = policy
@@ -116,12 +109,8 @@ def train(process: subprocess.Popen, num_steps: int) -> float:
 def measure(args: argparse.Namespace) -> List[Dict[str, Any]]:
     """Train in turns beside each number of spinning processes.
 
-    Args:
-        args (argparse.Namespace): The command line.
-
-    Returns:
-        List[Dict[str, Any]]: For each number: ``spinning``, and by policy
-        the median, least and largest seconds per step.
+    Returns a row for each number: ``spinning``, and by policy the median,
+    least and largest seconds per step.
     """
     rows = []
     with ExitStack() as stack:

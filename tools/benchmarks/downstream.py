@@ -52,13 +52,7 @@ PYTHON_PAIRS = 4096
 def median_seconds(call: Callable[[], Any], device: str, repeat: int) -> float:
     """Median time of a call.
 
-    Args:
-        call (Callable[[], Any]): What to time.
-        device (str): cpu or cuda.
-        repeat (int): Timed calls, after one that is not.
-
-    Returns:
-        float: Seconds.
+    Returns seconds.
     """
     call()
     return statistics.median(
@@ -68,13 +62,8 @@ def median_seconds(call: Callable[[], Any], device: str, repeat: int) -> float:
 def measure_giou(device: str, repeat: int) -> Dict[str, float]:
     """Compare the vectorised generalised IoU with a loop over pairs.
 
-    Args:
-        device (str): cpu or cuda.
-        repeat (int): Timed calls.
-
-    Returns:
-        Dict[str, float]: Seconds of both and their ratio; Python's are scaled
-        up from ``PYTHON_PAIRS`` pairs.
+    Returns the seconds of both and their ratio; Python's are scaled up from
+    ``PYTHON_PAIRS`` pairs.
     """
     scenes, queries, boxes = GIOU_SIZES
     generator = torch.Generator().manual_seed(0)
@@ -102,16 +91,7 @@ def load_model(name: str, data: str, options: Dict[str, Any], device: str,
                batch_size: int) -> Dict[str, Any]:
     """Build a model and its batches.
 
-    Args:
-        name (str): Of a config in configs/sam3d.
-        data (str): Prepared data set.
-        options (Dict[str, Any]): What to change in the config.
-        device (str): cpu or cuda.
-        batch_size (int): Scenes of a training step.
-
-    Returns:
-        Dict[str, Any]: ``model``, ``optimizer``, ``train`` and ``val``
-        batches.
+    Returns ``model``, ``optimizer``, ``train`` and ``val`` batches.
     """
     from mmdet3d.registry import MODELS
     from mmdet3d.utils import register_all_modules
@@ -142,11 +122,7 @@ def load_model(name: str, data: str, options: Dict[str, Any], device: str,
 def measure_config(args: argparse.Namespace) -> Dict[str, Any]:
     """Measure one config in this process.
 
-    Args:
-        args (argparse.Namespace): Parsed command line.
-
-    Returns:
-        Dict[str, Any]: Seconds and megabytes.
+    Returns the seconds and megabytes.
     """
     parts = load_model(args.only, args.data, args.cfg_options, args.device,
                        args.batch_size)
@@ -176,13 +152,7 @@ def measure_set_losses(parts: Dict[str, Any], device: str,
                        repeat: int) -> Dict[str, float]:
     """Time the assignment and the losses of 3DETR.
 
-    Args:
-        parts (Dict[str, Any]): What :func:`load_model` returns.
-        device (str): cpu or cuda.
-        repeat (int): Timed calls.
-
-    Returns:
-        Dict[str, float]: ``assignment_s`` and ``set_losses_s``.
+    Returns ``assignment_s`` and ``set_losses_s``.
     """
     model = parts['model'].train()
     head = model.bbox_head
@@ -204,15 +174,7 @@ def measure_set_losses(parts: Dict[str, Any], device: str,
 
 
 def run_config(name: str, args: argparse.Namespace) -> Dict[str, Any]:
-    """Measure one config in a process of its own.
-
-    Args:
-        name (str): Of a config in configs/sam3d.
-        args (argparse.Namespace): Parsed command line.
-
-    Returns:
-        Dict[str, Any]: As :func:`measure_config`.
-    """
+    """Measure one config in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / 'result.json'
         command = [

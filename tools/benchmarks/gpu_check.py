@@ -116,13 +116,7 @@ def benchmark(stage: str, dtype: str,
               args: argparse.Namespace) -> Dict[str, Any]:
     """Measure training steps on frames made in memory.
 
-    Args:
-        stage (str): ``'stage 1'`` or ``'stage 2'``.
-        dtype (str): One of ``steps.DTYPES``.
-        args (argparse.Namespace): Parsed command line.
-
-    Returns:
-        Dict[str, Any]: Times in ms, memory in GB and rates.
+    Returns the times in ms, memory in GB and rates.
     """
     frames, points, rounds = (2, 512, 1) if args.tiny else (FRAMES, POINTS,
                                                             ROUNDS)
@@ -163,14 +157,7 @@ PARTS: Dict[str, Tuple[Callable, float]] = dict(
 
 def run_part(record: Dict[str, Any], name: str, deadline: float,
              args: argparse.Namespace) -> None:
-    """Run the items of a part, each of which may fail.
-
-    Args:
-        record (Dict[str, Any]): Is filled and written after every item.
-        name (str): One of ``PARTS``.
-        deadline (float): Moment from which no item begins.
-        args (argparse.Namespace): Parsed command line.
-    """
+    """Run the items of a part, each of which may fail."""
     part: Dict[str, Any] = dict(seconds=0., items={}, unfinished=[])
     record['parts'][name] = part
     begin = time.monotonic()
@@ -187,16 +174,7 @@ def run_part(record: Dict[str, Any], name: str, deadline: float,
 
 
 def attempt(record: Dict[str, Any], name: str, run: Callable) -> Any:
-    """Run something; an error is recorded, and the next may work.
-
-    Args:
-        record (Dict[str, Any]): Its ``failed`` gets the error.
-        name (str): Of what runs.
-        run (Callable): Is called.
-
-    Returns:
-        Any: Its result, empty after an error.
-    """
+    """Run something; an error is recorded, and the next may work."""
     try:
         return run()
     except Exception:  # noqa: BLE001
@@ -235,14 +213,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Run all parts.
-
-    Args:
-        argv (Optional[Sequence[str]]): Command line. Defaults to sys.argv.
-
-    Returns:
-        int: Exit status.
-    """
+    """Run all parts."""
     args = parse_args(argv)
     begin = time.monotonic()
     register_all_modules()

@@ -41,14 +41,7 @@ class ParityCase(NamedTuple):
 
 
 def build_cases(num_points: int) -> Dict[str, ParityCase]:
-    """Build a case for every operation.
-
-    Args:
-        num_points (int): Points of a scene N.
-
-    Returns:
-        Dict[str, ParityCase]: By name.
-    """
+    """Build a case for every operation."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
@@ -162,11 +155,7 @@ def _token_runner(config: Dict[str, Any]) -> Callable:
 def backends_of(device: str) -> Dict[str, str]:
     """Say which implementations of the point operations run.
 
-    Args:
-        device (str): ``'cpu'`` or ``'cuda'``.
-
-    Returns:
-        Dict[str, str]: By name, why it does not run, '' where it does.
+    Returns by name why it does not run, '' where it does.
     """
     if device == 'cpu':
         return dict(mmcv='needs a GPU', triton='needs a GPU', torch='')

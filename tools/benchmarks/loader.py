@@ -62,15 +62,7 @@ class ManyEpochs(SeededSampler):
 
 
 def build_loader(args: argparse.Namespace, num_workers: int) -> Any:
-    """A loader that never ends over the data set.
-
-    Args:
-        args (argparse.Namespace): Parsed command line.
-        num_workers (int): Worker processes.
-
-    Returns:
-        Any: DataLoader of whole batches.
-    """
+    """A loader that never ends over the data set."""
     return Runner.build_dataloader(
         dict(
             dataset=dict(
@@ -88,12 +80,7 @@ def build_loader(args: argparse.Namespace, num_workers: int) -> Any:
 def measure_parts(loader: Any, rounds: int) -> Dict[str, float]:
     """Median milliseconds of each transform on one core.
 
-    Args:
-        loader (Any): With the data set.
-        rounds (int): Frames to read.
-
-    Returns:
-        Dict[str, float]: By transform, and ``total_ms``.
+    Returns them by transform, and ``total_ms``.
     """
     dataset = loader.dataset
     times: Dict[str, List[float]] = {}
@@ -113,12 +100,7 @@ def measure_parts(loader: Any, rounds: int) -> Dict[str, float]:
 def measure_rate(loader: Any, frames: int) -> Dict[str, float]:
     """Frames per second of a loader that nothing waits for.
 
-    Args:
-        loader (Any): What to read.
-        frames (int): About how many frames to read, after one pass.
-
-    Returns:
-        Dict[str, float]: ``frames_per_s``, ``main_ms`` per frame.
+    Returns ``frames_per_s``, ``main_ms`` per frame.
     """
     batches = iter(loader)
     for _ in range(-(-len(loader.dataset) // loader.batch_size) + 2):
@@ -152,14 +134,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def measure(args: argparse.Namespace) -> Dict[str, Any]:
-    """Measure what the command line asks for.
-
-    Args:
-        args (argparse.Namespace): Parsed command line.
-
-    Returns:
-        Dict[str, Any]: The record.
-    """
+    """Measure what the command line asks for."""
     load_before = round(os.getloadavg()[0], 1)
     loader = build_loader(args, 0)
     begin = time.perf_counter()

@@ -83,15 +83,7 @@ def sample_room(room: Dict[str, np.ndarray], num_points: int,
 
 
 def build_cases(device: str, is_quick: bool) -> List[cases.Case]:
-    """Build all cases, largest first.
-
-    Args:
-        device (str): ``cpu`` or ``cuda``.
-        is_quick (bool): Whether to shrink all sizes twenty times.
-
-    Returns:
-        List[cases.Case]: The cases.
-    """
+    """Build all cases, largest first."""
     shrink = 20 if is_quick else 1
     room = load_room()
     points = sample_room(room, 40_000 // shrink, device)['xyz']
@@ -238,16 +230,7 @@ def measure_ops(device: str, repeat: int, is_quick: bool) -> dict:
 
 def build_detector(name: str, num_points: int,
                    device: str) -> Callable[[], Any]:
-    """Build one of mmdet3d's detectors and a scene for it.
-
-    Args:
-        name (str): Config below mmdet3d's own configs.
-        num_points (int): Points of the scene.
-        device (str): ``cpu`` or ``cuda``.
-
-    Returns:
-        Callable[[], Any]: Predicts once.
-    """
+    """Build one of mmdet3d's detectors and a scene for it."""
     import mmdet3d
     from mmdet3d.registry import MODELS
     from mmdet3d.structures import DepthInstance3DBoxes, Det3DDataSample

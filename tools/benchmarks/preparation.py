@@ -50,11 +50,7 @@ def seconds(work: Callable[[], Any], rounds: int = 3) -> float:
 def load_payloads(room: Path) -> Dict[str, List[bytes]]:
     """Return colour files and zlib depth, of the room or, without, of noise.
 
-    Args:
-        room (Path): Folder with ``posed_images`` and ``frames``.
-
-    Returns:
-        Dict[str, List[bytes]]: ``color`` at 1296×968, ``depth`` at 640×480.
+    Returns ``color`` at 1296×968, ``depth`` at 640×480.
     """
     colors = sorted(room.glob('posed_images/*.jpg'))
     depths = sorted(room.glob('frames/*.depth.png'))

@@ -80,15 +80,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def load_configs(args: argparse.Namespace, budget: str) -> List[Config]:
-    """Read the configs to measure.
-
-    Args:
-        args (argparse.Namespace): Parsed command line.
-        budget (str): One of ``BUDGETS``.
-
-    Returns:
-        List[Config]: On the data of the command line.
-    """
+    """Read the configs to measure."""
     suffix = BUDGETS[budget]['suffix']
     names = args.config or [
         str(CONFIGS / f'stage{stage}_synthrooms{suffix}.py')
@@ -99,15 +91,7 @@ def load_configs(args: argparse.Namespace, budget: str) -> List[Config]:
 
 
 def with_knn(cfg: Config, budget: str) -> Config:
-    """The config with kNN tokens.
-
-    Args:
-        cfg (Config): A pre-training config.
-        budget (str): One of ``BUDGETS``.
-
-    Returns:
-        Config: A copy.
-    """
+    """The config with kNN tokens."""
     cfg = Config(cfg.to_dict())
     size = BUDGETS[budget]
     cfg.model.backbone.tokenizer = dict(
@@ -120,18 +104,7 @@ def with_knn(cfg: Config, budget: str) -> Config:
 def measure_config(cfg: Config, args: argparse.Namespace, num_points: int,
                    batch_size: int,
                    matmul: Dict[str, float]) -> Iterator[Dict[str, Any]]:
-    """Train some steps in every type.
-
-    Args:
-        cfg (Config): A pre-training config.
-        args (argparse.Namespace): Parsed command line.
-        num_points (int): Points of a frame.
-        batch_size (int): Frames of a batch.
-        matmul (Dict[str, float]): Matmul rate of every type.
-
-    Yields:
-        Dict[str, Any]: A row of the result for every type.
-    """
+    """Train some steps in every type."""
     workers = args.workers
     if workers is None:
         workers = min(cfg.train_dataloader.num_workers, os.cpu_count() or 1)
@@ -192,30 +165,14 @@ def measure_steps(case: steps.Case, batches: Iterator[Any], count: int,
 
 
 def frame_size(cfg: Config, args: argparse.Namespace) -> Tuple[int, int]:
-    """Points of a frame and frames of a batch.
-
-    Args:
-        cfg (Config): A pre-training config.
-        args (argparse.Namespace): Parsed command line, which goes first.
-
-    Returns:
-        Tuple[int, int]: Both.
-    """
+    """Points of a frame and frames of a batch."""
     return (args.points or steps.points_of(cfg), args.batch_size
             or cfg.train_dataloader.batch_size)
 
 
 def measure_rows(args: argparse.Namespace,
                  matmul: Dict[str, float]) -> List[Dict[str, Any]]:
-    """Measure stages, tokenizers and types, one after the other.
-
-    Args:
-        args (argparse.Namespace): Parsed command line.
-        matmul (Dict[str, float]): Matmul rate of every type.
-
-    Returns:
-        List[Dict[str, Any]]: Rows.
-    """
+    """Measure stages, tokenizers and types, one after the other."""
     cases = []
     for cfg in load_configs(args, args.budget):
         size = frame_size(cfg, args)
@@ -232,14 +189,7 @@ def measure_rows(args: argparse.Namespace,
 
 
 def describe(row: Dict[str, Any]) -> str:
-    """One line on a row.
-
-    Args:
-        row (Dict[str, Any]): Of :func:`measure_config`.
-
-    Returns:
-        str: For the console.
-    """
+    """One line on a row."""
     parts = ' '.join(f'{part} {value:.1f}'
                      for part, value in row['parts_ms'].items())
     return (f'{row["stage"]}, {row["tokenizer"]}, {row["dtype"]}, '
@@ -252,11 +202,7 @@ def describe(row: Dict[str, Any]) -> str:
 def measure_ratios(args: argparse.Namespace) -> Dict[str, Any]:
     """Measure what padding costs and masking saves.
 
-    Args:
-        args (argparse.Namespace): Parsed command line.
-
-    Returns:
-        Dict[str, Any]: ``padding`` per stage, ``masking`` of stage 2.
+    Returns ``padding`` per stage, ``masking`` of stage 2.
     """
     result: Dict[str, Any] = dict(padding=[], masking=None)
     for cfg in load_configs(args, args.budget):
@@ -275,14 +221,7 @@ def measure_ratios(args: argparse.Namespace) -> Dict[str, Any]:
 
 
 def full_size_verdicts(rows: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
-    """Hold stage 1 at full size on a GPU against what is asked of it.
-
-    Args:
-        rows (List[Dict[str, Any]]): Of :func:`measure_rows` on a GPU.
-
-    Returns:
-        List[Dict[str, Any]]: Verdicts, none without such rows.
-    """
+    """Hold stage 1 at full size on a GPU against what is asked of it."""
     found = []
     for row in rows:
         if row['stage'] == 'stage 1' and row['batch_size'] >= FULL_BATCH:
@@ -299,14 +238,7 @@ def full_size_verdicts(rows: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
 
 
 def measure(args: argparse.Namespace) -> Dict[str, Any]:
-    """Measure what the command line asks for.
-
-    Args:
-        args (argparse.Namespace): Parsed command line.
-
-    Returns:
-        Dict[str, Any]: The record.
-    """
+    """Measure what the command line asks for."""
     machine = provenance.machine(
         args.device,
         threads=torch.get_num_threads(),
@@ -335,11 +267,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
 def rounded(value: Any) -> Any:
     """Keep four digits of every number of a record.
 
-    Args:
-        value (Any): Record, or a part of it.
-
-    Returns:
-        Any: The same with shorter numbers.
+    Returns the same with shorter numbers.
     """
     if isinstance(value, dict):
         return {key: rounded(item) for key, item in value.items()}

@@ -19,13 +19,7 @@ FRAMES = 8
 def mixed_counts(num_frames: int, fewest: int, most: int) -> np.ndarray:
     """Spread region counts evenly.
 
-    Args:
-        num_frames (int): Frames B.
-        fewest (int): Of the first frame.
-        most (int): Of the last one.
-
-    Returns:
-        np.ndarray: (B,) int64.
+    Returns (B,) int64.
     """
     return np.linspace(fewest, most, num_frames).round().astype(np.int64)
 
@@ -45,16 +39,7 @@ def equal_counts(counts: np.ndarray) -> np.ndarray:
 
 def make_batch(counts: Iterable[int], num_points: int,
                channels: int) -> Dict[str, Any]:
-    """Frames of made-up points in equally large regions.
-
-    Args:
-        counts (Iterable[int]): Regions of each of the B frames.
-        num_points (int): Points of a frame N, all in regions.
-        channels (int): Of the region features C.
-
-    Returns:
-        Dict[str, Any]: What the loader hands over.
-    """
+    """Frames of made-up points in equally large regions."""
     generator = torch.Generator().manual_seed(0)
     points, samples = [], []
     for count in map(int, counts):
@@ -209,12 +194,7 @@ def verdicts(padding: List[Dict[str, Any]],
              masking: Dict[str, Any]) -> List[Dict[str, Any]]:
     """Hold the figures against what is asked of them.
 
-    Args:
-        padding (List[Dict[str, Any]]): Of :func:`measure_padding`.
-        masking (Dict[str, Any]): Of :func:`measure_masking`.
-
-    Returns:
-        List[Dict[str, Any]]: ``name``, ``measured``, ``limit``, ``met``.
+    Returns ``name``, ``measured``, ``limit``, ``met``.
     """
     found = [
         verdict(f'{entry["stage"]}: mixed over equal region counts',

@@ -51,11 +51,7 @@ class StepClock:
         self._steps.append([('', self._now())])
 
     def mark(self, part: str) -> None:
-        """Say what the time since the last mark was spent on.
-
-        Args:
-            part (str): One of ``PARTS``.
-        """
+        """Say what the time since the last mark was spent on."""
         self._steps[-1].append((part, self._now()))
 
     def clear(self) -> None:
@@ -63,11 +59,7 @@ class StepClock:
         self._steps.clear()
 
     def medians(self) -> Dict[str, float]:
-        """Median milliseconds of every part, and of the whole ``step``.
-
-        Returns:
-            Dict[str, float]: By part.
-        """
+        """Median milliseconds of every part, and of the whole ``step``."""
         if self.is_cuda:
             torch.cuda.synchronize()
         spent: Dict[str, List[float]] = defaultdict(list)
@@ -117,11 +109,7 @@ class Case(NamedTuple):
 def stage_of(cfg: Config) -> str:
     """Name the stage of a config, or the method of another.
 
-    Args:
-        cfg (Config): A pre-training config.
-
-    Returns:
-        str: For example ``'stage 1'``.
+    For example ``'stage 1'``.
     """
     return STAGES.get(cfg.model.type, cfg.model.type)
 
@@ -148,18 +136,7 @@ def build_case(cfg: Config,
                device: str,
                dtype: str,
                metainfo: Optional[dict] = None) -> Case:
-    """Build model and optimizer of a config; a teacher has random weights.
-
-    Args:
-        cfg (Config): A pre-training config.
-        device (str): ``'cpu'`` or ``'cuda'``.
-        dtype (str): One of ``DTYPES``.
-        metainfo (Optional[dict]): Of the training data, for models that
-            need it. Defaults to None.
-
-    Returns:
-        Case: Ready to train.
-    """
+    """Build model and optimizer of a config; a teacher has random weights."""
     config = cfg.model.to_dict()
     with tempfile.TemporaryDirectory() as folder, seeded(0):
         if 'checkpoint' in (config.get('target_generator') or {}):
@@ -176,12 +153,7 @@ def build_case(cfg: Config,
 
 
 def write_teacher(config: Dict[str, Any], path: str) -> None:
-    """Write a checkpoint as stage 1 would, with random weights.
-
-    Args:
-        config (Dict[str, Any]): Of the stage 2 model.
-        path (str): The file.
-    """
+    """Write a checkpoint as stage 1 would, with random weights."""
     parts = dict(
         embedding=config['backbone']['embedding'],
         encoder=config['backbone']['encoder'],
@@ -194,12 +166,7 @@ def write_teacher(config: Dict[str, Any], path: str) -> None:
 
 
 def watch(model: TokenPretrainer, clock: StepClock) -> None:
-    """Let the parts of a model's forward pass mark the clock.
-
-    Args:
-        model (TokenPretrainer): Its methods are wrapped.
-        clock (StepClock): Is marked.
-    """
+    """Let the parts of a model's forward pass mark the clock."""
     parts: List[Tuple[Any, str, str]] = [
         (model, 'tokenize', 'tokenize'),
         (model.target_generator, 'forward', 'targets'),
@@ -227,17 +194,7 @@ def _timed(function: Callable, clock: StepClock, part: str) -> Callable:
 
 def build_loader(cfg: Config, num_points: int, batch_size: int,
                  num_workers: int) -> Any:
-    """The config's loader without an end.
-
-    Args:
-        cfg (Config): A pre-training config.
-        num_points (int): Points of a frame.
-        batch_size (int): Frames of a batch.
-        num_workers (int): Processes that load.
-
-    Returns:
-        Any: DataLoader.
-    """
+    """The config's loader without an end."""
     options = cfg.train_dataloader.to_dict()
     for step in options['dataset']['pipeline']:
         if step['type'] == 'LoadRGBDPoints':
@@ -296,14 +253,7 @@ def count_flops(case: Case, batch: Any) -> int:
 def measure_matmul(device: str, dtype: str, size: int, rounds: int) -> float:
     """Floating point operations per second of one large matrix product.
 
-    Args:
-        device (str): ``'cpu'`` or ``'cuda'``.
-        dtype (str): One of ``DTYPES``.
-        size (int): Of the square matrices.
-        rounds (int): The median of how many.
-
-    Returns:
-        float: Operations per second.
+    Returns the operations per second.
     """
     left, right = (
         torch.randn(size, size, device=device, dtype=DTYPES[dtype])
@@ -319,11 +269,7 @@ def measure_matmul(device: str, dtype: str, size: int, rounds: int) -> float:
 
 
 def reset_peak_memory(device: str) -> None:
-    """Begin to look for the peak.
-
-    Args:
-        device (str): ``'cpu'`` or ``'cuda'``.
-    """
+    """Begin to look for the peak."""
     if device == 'cuda':
         torch.cuda.reset_peak_memory_stats()
     elif _HIGH_WATER_MARK.exists():
@@ -333,11 +279,7 @@ def reset_peak_memory(device: str) -> None:
 def peak_memory(device: str) -> float:
     """Most memory in use since the reset.
 
-    Args:
-        device (str): ``'cpu'`` or ``'cuda'``.
-
-    Returns:
-        float: GB (1e9) of tensors on the GPU, or of this whole process.
+    Returns GB (1e9) of tensors on the GPU, or of this whole process.
     """
     if device == 'cuda':
         return torch.cuda.max_memory_allocated() / 1e9
@@ -349,16 +291,7 @@ def peak_memory(device: str) -> float:
 
 def time_in_turns(tasks: Dict[str, Callable[[], None]], device: str,
                   rounds: int) -> Dict[str, float]:
-    """Median milliseconds of tasks that take turns, after one warm-up.
-
-    Args:
-        tasks (Dict[str, Callable[[], None]]): By name.
-        device (str): ``'cpu'`` or ``'cuda'``.
-        rounds (int): Turns of each.
-
-    Returns:
-        Dict[str, float]: By name.
-    """
+    """Median milliseconds of tasks that take turns, after one warm-up."""
     clocks = {name: StepClock(device) for name in tasks}
     for i in range(rounds + 1):
         for name, task in tasks.items():

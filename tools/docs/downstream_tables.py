@@ -17,14 +17,7 @@ _CASES = ('trained_on', 'rescan_knn', 'rescan_superpoints')
 
 
 def overfit_table(results: Dict[str, Any]) -> str:
-    """Return what every overfitted model reaches, and its time.
-
-    Args:
-        results (Dict[str, Any]): See tools/experiments/overfit.py.
-
-    Returns:
-        str: Markdown.
-    """
+    """Return what every overfitted model reaches, and its time."""
     rows: List[List[str]] = []
     for run in results['runs'].values():
         metrics = list(run['scores']['trained_on'])
@@ -57,14 +50,7 @@ def _cost(training: Dict[str, Any]) -> str:
 
 
 def few_labels_table(results: Dict[str, Any]) -> str:
-    """Return the arms of every task side by side.
-
-    Args:
-        results (Dict[str, Any]): See tools/experiments/few_labels.py.
-
-    Returns:
-        str: Markdown.
-    """
+    """Return the arms of every task side by side."""
     rows: List[List[str]] = []
     arms: List[str] = []
     for task, comparison in results.items():
@@ -90,14 +76,7 @@ def _arm_text(cell: Dict[str, Any]) -> str:
 
 
 def speed_table(results: Dict[str, Any]) -> str:
-    """Return time and memory of every detector.
-
-    Args:
-        results (Dict[str, Any]): See tools/benchmarks/downstream.py.
-
-    Returns:
-        str: Markdown.
-    """
+    """Return time and memory of every detector."""
     rows = [[
         f'`{name}`', f'{entry["points"]:,}', f'{entry["train_s"]:.2f}',
         f'{entry["train_mb"]:,}', f'{entry["predict_s"]:.2f}',

@@ -45,13 +45,7 @@ def run(tool: str, data: Path, *options: str) -> None:
 
 
 def draw_scan(data: Path, scan: str, out: Path) -> None:
-    """Draw a scan with its true boxes, and its merged regions.
-
-    Args:
-        data (Path): Folder of the set.
-        scan (str): Name of the scan, in the training infos.
-        out (Path): Folder of the pictures.
-    """
+    """Draw a scan with its true boxes, and its merged regions."""
     infos = mmengine.load(data / 'scannet_infos_train.pkl')
     names = list(infos['metainfo']['categories'])
     info = next(entry for entry in infos['data_list']

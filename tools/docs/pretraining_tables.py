@@ -8,14 +8,7 @@ _PARTS = ('data', 'tokenize', 'targets', 'embed', 'encode', 'decode', 'loss',
 
 
 def pretraining_table(results: Dict[str, Any]) -> str:
-    """Return the split of a step, and what was asked beside the figures.
-
-    Args:
-        results (Dict[str, Any]): Content of benchmark_pretraining.json.
-
-    Returns:
-        str: Markdown.
-    """
+    """Return the split of a step, and what was asked beside the figures."""
     rows = []
     for row in results['rows']:
         name = (f'{row["stage"]}, {row["tokenizer"].split(",")[0]}, '
@@ -36,14 +29,7 @@ def pretraining_table(results: Dict[str, Any]) -> str:
 
 
 def targets_table(results: Dict[str, Any]) -> str:
-    """Return the figures that have a limit.
-
-    Args:
-        results (Dict[str, Any]): Content of benchmark_pretraining.json.
-
-    Returns:
-        str: Markdown.
-    """
+    """Return the figures that have a limit."""
     rows = [[
         target['name'], f'{target["measured"]:.2f}', f'{target["limit"]:g}',
         'yes' if target['met'] else 'no'
@@ -52,14 +38,7 @@ def targets_table(results: Dict[str, Any]) -> str:
 
 
 def loader_table(results: Dict[str, Any]) -> str:
-    """Return what the loader delivers.
-
-    Args:
-        results (Dict[str, Any]): Content of benchmark_loader.json.
-
-    Returns:
-        str: Markdown.
-    """
+    """Return what the loader delivers."""
     rows = [[
         f'{workers} workers' if workers != '0' else 'the training process',
         f'{entry["frames_per_s"]:.0f}', f'{entry["main_ms"]:.2f}'
@@ -73,14 +52,7 @@ def loader_table(results: Dict[str, Any]) -> str:
 
 
 def busy_table(results: Dict[str, Any]) -> str:
-    """Return seconds of a step beside processes that spin.
-
-    Args:
-        results (Dict[str, Any]): Content of benchmark_busy.json.
-
-    Returns:
-        str: Markdown.
-    """
+    """Return seconds of a step beside processes that spin."""
     rows = []
     for row in results['rows']:
         cells = [
@@ -98,14 +70,7 @@ def busy_table(results: Dict[str, Any]) -> str:
 
 
 def real_table(results: Dict[str, Any]) -> str:
-    """Return losses and spreads of both stages on real frames.
-
-    Args:
-        results (Dict[str, Any]): Content of pretrain_real.json.
-
-    Returns:
-        str: Markdown.
-    """
+    """Return losses and spreads of both stages on real frames."""
     rows = []
     for recording, arms in results['recordings'].items():
         for tokens, stages in arms.items():

@@ -181,12 +181,7 @@ def difference(base: Dict[str, Any],
 def stage_options(stage: str, data: str) -> Dict[str, Any]:
     """What a stage adds to the config that its command names.
 
-    Args:
-        stage (str): A pre-training.
-        data (str): Data set.
-
-    Returns:
-        Dict[str, Any]: Options; none where the config says all.
+    Returns options, empty where the config says all.
     """
     if data == 'scannet':
         return {}
@@ -202,15 +197,7 @@ def stage_options(stage: str, data: str) -> Dict[str, Any]:
 
 
 def pretraining(stage: str, args: argparse.Namespace) -> List[steps.Step]:
-    """The trainings that a stage needs, its own last.
-
-    Args:
-        stage (str): A pre-training.
-        args (argparse.Namespace): Of the command line.
-
-    Returns:
-        List[steps.Step]: In order.
-    """
+    """The trainings that a stage needs, its own last."""
     teacher = teacher_of(stage)
     before = [] if teacher is None else pretraining(teacher, args)
     config = config_of(stage)
@@ -239,12 +226,7 @@ def common_options(args: argparse.Namespace) -> Dict[str, Any]:
 def row_steps(row: Row, args: argparse.Namespace) -> List[steps.Step]:
     """All commands of a row.
 
-    Args:
-        row (Row): The row.
-        args (argparse.Namespace): Of the command line.
-
-    Returns:
-        List[steps.Step]: In order; without fine-tuning that has no config.
+    Returns them in order; without fine-tuning that has no config.
     """
     trainings, source = [], config_of(row.stage)
     if row.stage != 'table3_none':
@@ -263,18 +245,7 @@ def row_steps(row: Row, args: argparse.Namespace) -> List[steps.Step]:
 
 def finetuning(row: Row, task: str, name: str, encoder: str,
                args: argparse.Namespace) -> List[steps.Step]:
-    """Fine-tuning and evaluation of one task.
-
-    Args:
-        row (Row): The row.
-        task (str): Of ``METRICS``.
-        name (str): The config, without folder.
-        encoder (str): File of the encoder.
-        args (argparse.Namespace): Of the command line.
-
-    Returns:
-        List[steps.Step]: Two commands.
-    """
+    """Fine-tuning and evaluation of one task."""
     config = f'{FOLDER}/{name}.py'
     options = common_options(args)
     if name in OWN_DATA:
@@ -299,13 +270,7 @@ def finetuning(row: Row, task: str, name: str, encoder: str,
 def tokenizer_options(row: Row, data: str, downstream: Config) -> dict:
     """Give a fine-tuning the kind of tokens of the pre-training.
 
-    Args:
-        row (Row): The row.
-        data (str): Data set.
-        downstream (Config): Config of the fine-tuning.
-
-    Returns:
-        dict: Options; none where the kind is the same.
+    Returns options, empty where the kind is the same.
     """
     own: Any = downstream.model.backbone.tokenizer
     trained = read(config_of(row.stage)).model.backbone.tokenizer

@@ -44,12 +44,8 @@ def name_and_file(text: str) -> Tuple[str, str]:
 def summary(path: str) -> Dict[str, Any]:
     """What one probe found, and of what.
 
-    Args:
-        path (str): JSON of ``linear_probe.py``.
-
-    Returns:
-        Dict[str, Any]: ``miou`` and ``macc`` by read-out, frames, tokens per
-        frame, settings of the probe, method and tokenizer of the encoder.
+    Returns ``miou`` and ``macc`` by read-out, frames, tokens per frame,
+    settings of the probe, method and tokenizer of the encoder.
     """
     probe = json.loads(Path(path).read_text())
     encoder = probe['encoder']

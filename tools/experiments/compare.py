@@ -95,14 +95,8 @@ def compare_arms(arms: Dict[str, Arm], baseline: str,
                  metrics: Sequence[str]) -> List[Dict[str, Any]]:
     """Put every arm, checkpoint and metric beside the baseline.
 
-    Args:
-        arms (Dict[str, Arm]): Runs by name.
-        baseline (str): One of the names.
-        metrics (Sequence[str]): Keys of the scores.
-
-    Returns:
-        List[Dict[str, Any]]: One entry per cell of the tables; see
-        :func:`judge` for its ``difference``.
+    Returns one entry per cell of the tables; see :func:`judge` for its
+    ``difference``.
     """
     reported = json.loads(REPORTED.read_text())
     cells = []
@@ -156,14 +150,7 @@ def table(cells: List[Dict[str, Any]], checkpoint: str, metrics: Sequence[str],
           baseline: str) -> str:
     """Write the table of one checkpoint in Markdown.
 
-    Args:
-        cells (List[Dict[str, Any]]): See :func:`compare_arms`.
-        checkpoint (str): 'last' or 'best'.
-        metrics (Sequence[str]): Keys of the scores.
-        baseline (str): Name of the baseline.
-
-    Returns:
-        str: Its lines; '' when no run has this checkpoint.
+    Returns its lines; '' when no run has this checkpoint.
     """
     chosen = [cell for cell in cells if cell['checkpoint'] == checkpoint]
     if not chosen:
@@ -243,12 +230,8 @@ def read_arms(folders: Sequence[Path]) -> Dict[str, Arm]:
 def describe_differences(arms: Dict[str, Arm]) -> List[str]:
     """Sentences on what arms differ in that readers may not expect.
 
-    Args:
-        arms (Dict[str, Arm]): Runs by name.
-
-    Returns:
-        List[str]: One for each setting and each file of data that has the
-        same name and other content.
+    Returns one sentence for each setting and each file of data that has the
+    same name and other content.
     """
     found = {name: _settings(runs) for name, runs in arms.items()}
     marks = {name: _marks(runs) for name, runs in arms.items()}

@@ -172,14 +172,7 @@ def train(args: argparse.Namespace, seed: int, cfg: Config,
           work_dir: Path) -> Optional[float]:
     """Train, unless that was done before.
 
-    Args:
-        args (argparse.Namespace): The command line.
-        seed (int): Of the training.
-        cfg (Config): See :func:`read_settings`.
-        work_dir (Path): Its folder.
-
-    Returns:
-        Optional[float]: Seconds; None where an earlier attempt did a part.
+    Returns the seconds; None where an earlier attempt did a part.
     """
     options = seed_settings(args, seed)
     if validates_often(cfg):
@@ -225,17 +218,7 @@ def find_checkpoints(args: argparse.Namespace, index: int, cfg: Config,
 
 def evaluate(args: argparse.Namespace, checkpoint: str, cfg: Config,
              folder: Path) -> List[Dict[str, float]]:
-    """Evaluate a checkpoint, each time with other sampled points.
-
-    Args:
-        args (argparse.Namespace): The command line.
-        checkpoint (str): The file.
-        cfg (Config): See :func:`read_settings`.
-        folder (Path): Where the metrics of each evaluation go.
-
-    Returns:
-        List[Dict[str, float]]: The metrics.
-    """
+    """Evaluate a checkpoint, each time with other sampled points."""
     folder.mkdir(parents=True, exist_ok=True)
     results = []
     for i in range(args.evaluations):

@@ -101,14 +101,7 @@ def find_checkpoint(ladder: Path, arm: str, stage: int, seed: int) -> Path:
 
 
 def export_steps(args: argparse.Namespace) -> List[steps.Step]:
-    """Encoders of all pre-trainings, as files of their own.
-
-    Args:
-        args (argparse.Namespace): The command line.
-
-    Returns:
-        List[steps.Step]: One for each arm and seed.
-    """
+    """Encoders of all pre-trainings, as files of their own."""
     found = []
     for name, (arm, stage) in ENCODERS.items():
         for seed in args.seeds:
@@ -131,13 +124,7 @@ def encoder_file(args: argparse.Namespace, name: str) -> str:
 def evaluate_steps(args: argparse.Namespace, task: str) -> List[steps.Step]:
     """Fine-tune and evaluate every arm.
 
-    Args:
-        args (argparse.Namespace): The command line.
-        task (str): One of ``TASKS``.
-
-    Returns:
-        List[steps.Step]: One for each arm; its output is the last seed's
-        record.
+    Returns one step for each arm; its output is the last seed's record.
     """
     found = []
     for name in (FRESH, *ENCODERS):

@@ -188,15 +188,7 @@ def execute(command: List[str], log: Path, device: str) -> float:
 
 
 def train(run: Run, args: argparse.Namespace) -> List[str]:
-    """Train what is not trained yet.
-
-    Args:
-        run (Run): Arm and seed.
-        args (argparse.Namespace): The options.
-
-    Returns:
-        List[str]: What is probed, as arguments of the probe.
-    """
+    """Train what is not trained yet."""
     checkpoint = ''
     for step in run.steps:
         options = dict(step.options)
@@ -275,13 +267,8 @@ def frames_seen(run: Run) -> int:
 def collect(args: argparse.Namespace, data: Dict[str, str]) -> Dict[str, Any]:
     """Read every result of these settings that is there.
 
-    Args:
-        args (argparse.Namespace): The options.
-        data (Dict[str, str]): Marks of the data set.
-
-    Returns:
-        Dict[str, Any]: Content of the result file; what is asked for, or
-        begun, and not there, is listed under ``missing``.
+    Returns the content of the result file; what is asked for, or begun, and
+    not there, is listed under ``missing``.
     """
     found = [
         path.parent for path in Path(args.work_dir).glob(f'*/*/{SETTINGS}')

@@ -103,12 +103,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 def data_roots(data: str) -> Dict[str, str]:
     """Data root by name.
 
-    Args:
-        data (str): Folder of all of them.
-
-    Returns:
-        Dict[str, str]: The room with SAM regions, its rescan with
-        superpoints, frames of SUN RGB-D, and a room of S3DIS.
+    Returns the room with SAM regions, its rescan with superpoints, frames of
+    SUN RGB-D, and a room of S3DIS.
     """
     return dict(
         room=f'{data}/room_sam',
@@ -159,13 +155,8 @@ def preparation(source: str, data: str, name: str) -> List[steps.Step]:
 def evaluations(run: Run, roots: Dict[str, str]) -> Dict[str, Dict[str, Any]]:
     """Options of every evaluation of a run, by its name.
 
-    Args:
-        run (Run): The training.
-        roots (Dict[str, str]): See :func:`data_roots`.
-
-    Returns:
-        Dict[str, Dict[str, Any]]: 'trained_on', and for the room 'rescan_knn'
-        and 'rescan_superpoints'.
+    Returns 'trained_on', and for the room 'rescan_knn' and
+    'rescan_superpoints'.
     """
     own = dict(run.options, data_root=roots[run.data])
     found = dict(trained_on=own)
@@ -181,12 +172,7 @@ def evaluations(run: Run, roots: Dict[str, str]) -> Dict[str, Dict[str, Any]]:
 
 
 def execute(run: Run, args: argparse.Namespace) -> None:
-    """Prepare, train, evaluate, and write the run's record.
-
-    Args:
-        run (Run): What.
-        args (argparse.Namespace): The command line.
-    """
+    """Prepare, train, evaluate, and write the run's record."""
     roots, work = data_roots(args.data), args.work_dir / run.config
     steps.run_steps(preparation(args.source, args.data, run.data))
     run = run._replace(options={**run.options, **args.cfg_options})

@@ -55,15 +55,7 @@ def run(command: Sequence[str]) -> float:
 
 
 def raw_scan(source: Path, folder: Path) -> Path:
-    """The labelled ScanNet scan in raw coordinates, as its frames are.
-
-    Args:
-        source (Path): Folder scannet_scene0000.
-        folder (Path): Where to write it.
-
-    Returns:
-        Path: Folder of the written scan.
-    """
+    """The labelled ScanNet scan in raw coordinates, as its frames are."""
     align = np.loadtxt(source / 'axis_align_matrix.txt').reshape(4, 4)
     with np.load(source / 'scene0000_00_labelled.npz') as scan:
         arrays = dict(scan)
@@ -81,15 +73,7 @@ def raw_scan(source: Path, folder: Path) -> Path:
 
 
 def raw_room(source: Path, folder: Path) -> Path:
-    """The S3DIS tile as a room of the raw release.
-
-    Args:
-        source (Path): Folder s3dis_tile.
-        folder (Path): Where to write it.
-
-    Returns:
-        Path: Folder of the release.
-    """
+    """The S3DIS tile as a room of the raw release."""
     names = ('ceiling floor wall beam column window door table chair sofa '
              'bookcase board clutter').split()
     with np.load(source / 'points.npz') as tile:
@@ -236,12 +220,8 @@ def field_mean(store: Path, field: str) -> Optional[float]:
 def measure(data: Path) -> Dict[str, Any]:
     """What the steps said and left on disk.
 
-    Args:
-        data (Path): Folder of one recording's data set.
-
-    Returns:
-        Dict[str, Any]: ``steps`` with items, seconds and speed of each, and
-        figures of the stores; bytes are per frame.
+    Returns ``steps`` with items, seconds and speed of each, and figures of the
+    stores; bytes are per frame.
     """
     reports = sorted((data.parent / 'reports' / data.name).glob('*.json'))
     steps = {path.stem: json.loads(path.read_text()) for path in reports}
@@ -267,11 +247,7 @@ def measure(data: Path) -> Dict[str, Any]:
 def make_synthrooms(folder: Path) -> Dict[str, Any]:
     """Make 30 scenes of 12 frames with two workers, and drop them.
 
-    Args:
-        folder (Path): Folder of a disk with space for them.
-
-    Returns:
-        Dict[str, Any]: Number of scenes and workers, and seconds.
+    Returns the number of scenes and workers, and seconds.
     """
     report = folder / 'reports/synthrooms.json'
     with tempfile.TemporaryDirectory(dir=folder) as data:

@@ -62,16 +62,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 def stage_steps(args: argparse.Namespace, recording: str,
                 tokens: str) -> Dict[str, Step]:
-    """The trainings of both stages.
-
-    Args:
-        args (argparse.Namespace): Of the command line.
-        recording (str): Folder below ``args.data``.
-        tokens (str): Kind of tokens.
-
-    Returns:
-        Dict[str, Step]: By stage.
-    """
+    """The trainings of both stages."""
     options: Dict[str, Any] = {
         'data_root': f'{args.data}/{recording}/',
         'train_dataloader.batch_size': args.frames,
@@ -99,12 +90,7 @@ def stage_steps(args: argparse.Namespace, recording: str,
 def read_losses(work_dir: Path) -> Dict[str, Dict[str, float]]:
     """Compare the first steps of a training with its last ones.
 
-    Args:
-        work_dir (Path): Of one unbroken training that logged every step.
-
-    Returns:
-        Dict[str, Dict[str, float]]: ``first`` and ``last``, means over ten
-        steps, by loss term.
+    Returns ``first`` and ``last``, means over ten steps, by loss term.
     """
     log = max(work_dir.glob('*/vis_data/scalars.json'))
     lines = [json.loads(line) for line in log.read_text().splitlines()]
@@ -140,15 +126,10 @@ def learnt_share(predictions: Tensor, targets: Tensor,
 def look_at(checkpoint: str, num_frames: int = 8) -> Dict[str, float]:
     """Measure the tokens of a trained model on frames of its training.
 
-    Args:
-        checkpoint (str): That tools/train.py wrote.
-        num_frames (int): Frames to look at. Defaults to 8.
-
-    Returns:
-        Dict[str, float]: Spread, 0 where all tokens of a frame are alike, of
-        the encoder's ``features``, of ``predictions`` and of ``targets``
-        (``targets_normalized``: with ``normalize=True``), and ``learnt``, see
-        :func:`learnt_share`.
+    Returns the spread, 0 where all tokens of a frame are alike, of the
+    encoder's ``features``, of ``predictions`` and of ``targets``
+    (``targets_normalized``: with ``normalize=True``), and ``learnt``, see
+    :func:`learnt_share`.
     """
     init_default_scope('mmdet3d')
     content = files.read_checkpoint(checkpoint)
@@ -179,12 +160,7 @@ def look_at(checkpoint: str, num_frames: int = 8) -> Dict[str, float]:
 def find_targets(model: Any, batch: dict) -> List[Tensor]:
     """Targets of the tokens of a batch.
 
-    Args:
-        model (Any): A pre-trainer of one of the stages.
-        batch (dict): From the data loader.
-
-    Returns:
-        List[Tensor]: Targets (B, G, C), and (B, G) bool where there are any.
+    Returns the targets (B, G, C), and (B, G) bool where there are any.
     """
     with feature_view.evaluating(model), torch.no_grad():
         points, tokens = model.tokenize(
@@ -199,13 +175,7 @@ def measure(args: argparse.Namespace, recording: str,
             tokens: str) -> Dict[str, Any]:
     """Train both stages, unless that was done, and measure them.
 
-    Args:
-        args (argparse.Namespace): Of the command line.
-        recording (str): Folder below ``args.data``.
-        tokens (str): Kind of tokens.
-
-    Returns:
-        Dict[str, Any]: Losses, spreads and seconds by stage.
+    Returns the losses, spreads and seconds by stage.
     """
     results = {}
     for stage, step in stage_steps(args, recording, tokens).items():

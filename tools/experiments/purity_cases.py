@@ -72,14 +72,9 @@ def neighbor_members(xyz: np.ndarray, count: int, size: int) -> np.ndarray:
 def measure_part(part: Labelled, kind: str) -> Dict[str, Dict[str, float]]:
     """Purity of one kind of regions and of as many tokens without.
 
-    Args:
-        part (Labelled): A frame, or a scan.
-        kind (str): Kind of regions.
-
-    Returns:
-        Dict[str, Dict[str, float]]: Figures of the regions, of nearest-centre
-        tokens, and of FPS + kNN tokens of 128 points and of as many as all
-        tokens have on average (whose purity is of memberships).
+    Returns the figures of the regions, of nearest-centre tokens, and of FPS +
+    kNN tokens of 128 points and of as many as all tokens have on average
+    (whose purity is of memberships).
     """
     ids = part.regions[kind]
     count = len(np.unique(ids[ids > 0]))
@@ -102,13 +97,8 @@ def measure_regions(parts: Sequence[Labelled],
                     kind: str) -> Dict[str, Dict[str, float]]:
     """Means of :func:`measure_part`, weighted by the parts' points.
 
-    Args:
-        parts (Sequence[Labelled]): Frames, or one scan.
-        kind (str): Kind of regions.
-
-    Returns:
-        Dict[str, Dict[str, float]]: Figures by kind of tokens; numbers of
-        tokens and members are plain means.
+    Returns the figures by kind of tokens; numbers of tokens and members are
+    plain means.
     """
     measured = [measure_part(part, kind) for part in parts]
     weights = [len(part.xyz) for part in parts]

@@ -55,14 +55,7 @@ RULES = dict(
 
 
 def study_room(folder: Path) -> Dict[str, Any]:
-    """Purity on the real room.
-
-    Args:
-        folder (Path): Of the two scans and four frames.
-
-    Returns:
-        Dict[str, Any]: Figures of the frames and of the whole scan.
-    """
+    """Purity on the real room."""
     room = cases.read_room(folder)
     frames = cases.label_frames(folder, room, GENERATOR)
     samples = [frame.sample(seed) for seed, frame in enumerate(frames)]
@@ -84,12 +77,8 @@ def study_room(folder: Path) -> Dict[str, Any]:
 def check_quickly(room: cases.Labelled) -> Dict[str, Any]:
     """The issue's quick check on 20,000 sampled points of the scan.
 
-    Args:
-        room (cases.Labelled): The scan.
-
-    Returns:
-        Dict[str, Any]: Purity of the groups large enough to be tokens, and
-        of FPS + kNN tokens.
+    Returns the purity of the groups large enough to be tokens, and of FPS +
+    kNN tokens.
     """
     sample = room.sample(0)
     groups = sample.regions[PUBLISHED]
@@ -112,12 +101,7 @@ def check_quickly(room: cases.Labelled) -> Dict[str, Any]:
 def study_synthrooms(data: Path, limit: Optional[int]) -> Dict[str, Any]:
     """Purity of merged regions on SynthRooms.
 
-    Args:
-        data (Path): The set, with ``region_maps``.
-        limit (Optional[int]): Most scans to look at.
-
-    Returns:
-        Dict[str, Any]: Means over the scans, by kind of masks and rule.
+    Returns means over the scans by kind of masks and rule.
     """
     step = ScanRegionsStep(data)
     scans = step.images.scans()[:limit]

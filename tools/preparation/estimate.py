@@ -59,15 +59,7 @@ _STAND_IN = 'superpixel'
 def parse_args(
     argv: Optional[Sequence[str]] = None
 ) -> Tuple[argparse.Namespace, List[str]]:
-    """Read the command line.
-
-    Args:
-        argv (Optional[Sequence[str]]): Arguments, by default the process's.
-
-    Returns:
-        Tuple[argparse.Namespace, List[str]]: Own arguments, and those of the
-        step's tool.
-    """
+    """Read the command line."""
     tools = '\n'.join(f'    {step:12}{tool}.py'
                       for step, tool in STEPS.items())
     parser = ToolParser(f'{__doc__}\n{tools}', allow_abbrev=False)
@@ -197,12 +189,7 @@ def _copy_frames(images: PosedImages, scan: str, names: Sequence[str],
 
 
 def print_table(result: estimates.Estimate, console: Console) -> None:
-    """Print an estimate for people.
-
-    Args:
-        result (estimates.Estimate): The estimate.
-        console (Console): Where to.
-    """
+    """Print an estimate for people."""
     sample = result.sample
     workers = ('1 process' if result.workers == 1 else
                f'{result.workers} processes, if they do not slow each other')

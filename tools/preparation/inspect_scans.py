@@ -109,12 +109,7 @@ def find_scans(args: argparse.Namespace) -> List[str]:
 
 
 def write_scan(args: argparse.Namespace, scan: str) -> None:
-    """Write the files of one scan and say where they are.
-
-    Args:
-        args (argparse.Namespace): The command line.
-        scan (str): Name of the scan.
-    """
+    """Write the files of one scan and say where they are."""
     inspection = ScanInspection(args.data, scan, args.groups,
                                 args.backend_args)
     content = page_content(inspection, args.frames, args.max_points)

@@ -110,13 +110,7 @@ def verify(args: argparse.Namespace, console: Console) -> List[StoreReport]:
 
 def print_reports(reports: Sequence[StoreReport], max_problems: int,
                   console: Console) -> None:
-    """Print a table of the stores and their first problems.
-
-    Args:
-        reports (Sequence[StoreReport]): What was found.
-        max_problems (int): Problems printed of each store.
-        console (Console): Where to.
-    """
+    """Print a table of the stores and their first problems."""
     table = Table()
     for title in ('store', 'kind'):
         table.add_column(title, overflow='fold')
@@ -148,24 +142,12 @@ def print_reports(reports: Sequence[StoreReport], max_problems: int,
 
 
 def empty_stores(reports: Sequence[StoreReport]) -> List[StoreReport]:
-    """Stores of runs that made nothing.
-
-    Args:
-        reports (Sequence[StoreReport]): What was found.
-
-    Returns:
-        List[StoreReport]: Those without a single item.
-    """
+    """Stores of runs that made nothing."""
     return [report for report in reports if not report.items]
 
 
 def write_json(path: str, reports: Sequence[StoreReport]) -> None:
-    """Write the reports with all problems.
-
-    Args:
-        path (str): The file.
-        reports (Sequence[StoreReport]): What was found.
-    """
+    """Write the reports with all problems."""
     entries: List[Dict[str, Any]] = []
     for report in reports:
         entry = dict(

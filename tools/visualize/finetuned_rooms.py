@@ -105,15 +105,7 @@ def read_fine_tuning(work_dir: str, config: Path,
 
 
 def step_of(checkpoint: str, logged: int) -> int:
-    """Steps that a checkpoint has seen.
-
-    Args:
-        checkpoint (str): mmengine's ``iter_N.pth`` or ``epoch_N.pth``.
-        logged (int): Last step with a logged loss, for epochs.
-
-    Returns:
-        int: The number.
-    """
+    """Steps that a checkpoint has seen."""
     found = re.fullmatch(r'iter_(\d+)', Path(checkpoint).stem)
     return int(found.group(1)) if found else logged
 

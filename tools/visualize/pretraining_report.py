@@ -189,15 +189,7 @@ def _nearest(points: np.ndarray, regions: np.ndarray, xyz: np.ndarray,
 
 def read_frames(args: argparse.Namespace,
                 models: Dict[str, TokenEncoder]) -> List[sections.FrameView]:
-    """Some frames of the data set with what the models make of them.
-
-    Args:
-        args (argparse.Namespace): The command line.
-        models (Dict[str, TokenEncoder]): By name.
-
-    Returns:
-        List[sections.FrameView]: In the order of the data set.
-    """
+    """Some frames of the data set with what the models make of them."""
     dataset = RGBDFrameDataset(args.data, args.infos,
                                [dict(type='LoadRGBDPoints')])
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
@@ -218,14 +210,7 @@ def read_frames(args: argparse.Namespace,
 
 
 def read_data_facts(data: str) -> Dict[str, str]:
-    """What the data set consists of, from its manifests.
-
-    Args:
-        data (str): The data set.
-
-    Returns:
-        Dict[str, str]: Values by name.
-    """
+    """What the data set consists of, from its manifests."""
     facts = {}
     maps = Store(Path(data, 'region_maps'))
     counts = [
@@ -250,14 +235,7 @@ def read_data_facts(data: str) -> Dict[str, str]:
 
 
 def build_sections(args: argparse.Namespace) -> List[sections.Section]:
-    """Everything that the command line gives material for.
-
-    Args:
-        args (argparse.Namespace): The command line.
-
-    Returns:
-        List[sections.Section]: In the order of the work.
-    """
+    """Everything that the command line gives material for."""
     found: List[sections.Section] = []
     if args.data:
         sources = args.models or _newest_models(args.runs)
@@ -283,11 +261,7 @@ def build_sections(args: argparse.Namespace) -> List[sections.Section]:
 def finetuning_sections(args: argparse.Namespace) -> List[sections.Section]:
     """What was fine-tuned.
 
-    Args:
-        args (argparse.Namespace): The command line.
-
-    Returns:
-        List[sections.Section]: At most a detector and a segmentor.
+    Returns at most a detector and a segmentor.
     """
     found = []
     if args.detector:
