@@ -8,7 +8,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = ('sam3d_plugin/evaluation', 'sam3d_plugin/inference',
            'sam3d_plugin/ops', 'sam3d_plugin/preparation',
-           'sam3d_plugin/store', 'sam3d_plugin/synthrooms', 'tools/doctor.py',
+           'sam3d_plugin/store', 'sam3d_plugin/synthrooms',
+           'sam3d_plugin/experiments', 'tools/benchmark.py',
+           'tools/benchmarks', 'tools/docs', 'tools/experiments',
+           'tools/visualize', 'tools/export_backbone.py', 'tools/doctor.py',
            'tools/predict.py', 'tools/preparation',
            'tools/setup_environment.py', 'tools/test.py', 'tools/train.py')
 PAGES = ('README.md', *(str(page.relative_to(ROOT))

@@ -220,7 +220,7 @@ def fresh_encoder(arm: Arm, budget: Budget) -> PlannedStep:
 
 def settings_hash(steps: List[PlannedStep], probe: List[Any],
                   data: Dict[str, str], data_root: str) -> str:
-    """What a result depends on, wherever the data set lies."""
+    """What a result depends on, wherever the data set is."""
     content: List[Any] = [probe, data]
     content += [[
         step.name, step.extra,

@@ -223,7 +223,8 @@ def describe_commits(arms: Mapping[str, Sequence[str]]) -> List[str]:
 
 
 def write_record(path: Path, record: Dict[str, Any]) -> None:
-    """Write a run's record as a whole."""
+    """Write a JSON file at once, with its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path, 'w') as file:
         json.dump(record, file, indent=1)
         file.write('\n')

@@ -1,4 +1,4 @@
-"""Generalised IoU of one pair of boxes after the other, in plain Python.
+"""Generalized IoU of one pair of boxes after the other, in plain Python.
 
 What ``sam3d_plugin.ops.pairwise_giou_3d`` is compared with, for its results
 in the tests and for its speed in ``benchmark_downstream.py``.
@@ -41,7 +41,7 @@ def clip(polygon: List[Point], begin: Point, end: Point) -> List[Point]:
 
 
 def giou_of_pair(box: Sequence[float], other: Sequence[float]) -> float:
-    """Generalised IoU of two boxes that have a volume.
+    """Generalized IoU of two boxes that have a volume.
 
     Returns a number in [-1, 1].
     """

@@ -1,6 +1,6 @@
 """Every model of this repository with a batch made in memory, for gpu_check.
 
-Axes: B scenes, N points.
+Shapes: B scenes, N points.
 """
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,7 +136,7 @@ def make_scene(num_points: int, num_classes: int, with_rot: bool,
                seed: int) -> Tuple[Tensor, Det3DDataSample]:
     """A room with five boxes that hold half of its points.
 
-    Returns (N, 4) x, y, z in metres, region id; and boxes, and per point
+    Returns (N, 4) x, y, z in meters, region id; and boxes, and per point
     instance and class, ``num_classes`` outside boxes.
     """
     rng = np.random.default_rng(seed)

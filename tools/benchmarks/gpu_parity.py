@@ -4,7 +4,7 @@ Coordinates are multiples of 1/128 m, so squared distances are exact in
 float32 however a kernel rounds, and many are equal: results must agree to the
 last index, ties included.
 
-Axes: B scenes, N points, M centres, K neighbours, C channels, R regions.
+Shapes: B scenes, N points, M centers, K neighbors, C channels, R regions.
 """
 from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple

@@ -89,7 +89,7 @@ def speed_table(results: Dict[str, Any]) -> str:
     ]
     giou = results['giou']
     return table(header, rows) + (
-        f'\nGeneralised IoU of 8×256×64 rotated boxes: '
+        f'\nGeneralized IoU of 8×256×64 rotated boxes: '
         f'{giou["vectorised_s"] * 1000:.0f} ms, {giou["speedup"]:.0f} times '
         'as fast as pair by pair in Python.\n') + machine_line(
             results['machine'])

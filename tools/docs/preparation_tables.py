@@ -52,7 +52,7 @@ def parts_table(results: Dict[str, Any]) -> str:
     merged = results['manifests']
     rows = [
         [
-            '`.sens`: decode colour and depth, write nothing',
+            '`.sens`: decode color and depth, write nothing',
             f'{sens["decode_per_second"]:.0f} frames/s'
         ],
         [
@@ -85,7 +85,7 @@ def lifting_table(results: Dict[str, Any]) -> str:
         f'{entry["lift_frame_s"] * 1000:.1f} ms',
         f'{entry["merge_all_s"]:.1f} s for {entry["merge_frames"]} frames',
     ] for name, entry in (('640×480, one camera', results['one_camera']),
-                          ('colour 1296×968, depth 640×480',
+                          ('color 1296×968, depth 640×480',
                            results['two_cameras']))]
     header = [
         f'{results["points"]:,} points, one core', 'all', 'reading', 'lifting',
@@ -172,7 +172,7 @@ def purity_table(results: Dict[str, Any]) -> str:
             title = kind.replace('_', ' ').replace('sam', 'SAM')
             rows.append(_purity_row(f'{place}: {title}', entry['regions']))
             rows.append(
-                _purity_row(f'{place}: as many FPS centres, nearest points',
+                _purity_row(f'{place}: as many FPS centers, nearest points',
                             entry['fps_nearest_center']))
             rows.append(
                 _purity_row(f'{place}: as many FPS + kNN tokens of 128',
@@ -198,7 +198,7 @@ def merging_table(results: Dict[str, Any]) -> str:
         'single_frames': 'single frames',
         'ours': 'merged, our rule',
         'sam3d': "merged, SAM3D's rule",
-        'fps_nearest_center': 'as many FPS centres',
+        'fps_nearest_center': 'as many FPS centers',
     }
     kinds = {'generated': 'superpixels', 'true_masks': 'true masks'}
     rows = [[

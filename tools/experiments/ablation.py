@@ -158,7 +158,7 @@ def difference(base: Dict[str, Any],
 
     Args:
         base (Dict[str, Any]): To be changed.
-        other (Dict[str, Any]): What it shall become.
+        other (Dict[str, Any]): The target.
         prefix (str): Of all keys. Defaults to ''.
 
     Returns:

@@ -137,7 +137,7 @@ def spoil(source: Source) -> Dict[str, Source]:
 
 
 def judge_points(xyz: np.ndarray) -> str:
-    """What the checks say about a cloud with z up, in metres."""
+    """What the checks say about a cloud with z up, in meters."""
     up, units = orientation.estimate_up(xyz), orientation.plausible_units(xyz)
     if up not in (None, 'z') or (units != [1.0]
                                  and np.ptp(xyz, axis=0).max() > 1):

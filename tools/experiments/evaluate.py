@@ -7,9 +7,9 @@ trains CONFIG once per seed (tools/train.py), evaluates each training
 writes results/ARM/seed_S.json: the scores of the last epoch and, where the
 schedule validates more than once, of the best on the validation scans, which
 is an optimistic choice; with commit, checksums of config, data and encoder,
-hardware and time. What is there is not computed again, so the same command
-goes on where it was broken off; a work directory that holds a training of
-other settings or data is refused. Checkpoints that exist already:
+hardware and time. Finished evaluations are skipped: rerun the command to
+resume. A work directory that holds a training of other settings or data is
+refused. Checkpoints that exist already:
 
     python tools/experiments/evaluate.py CONFIG --out results/ARM --seeds 0 1 \
         --checkpoints work_dirs/a/epoch_80.pth work_dirs/b/epoch_80.pth
@@ -153,7 +153,7 @@ def is_current(path: Path, description: Dict[str, Any]) -> bool:
         bool: False where there is none.
 
     Raises:
-        RecordError: When it was made of other settings or other data.
+        RecordError: When it was computed from different settings or data.
     """
     if not path.is_file():
         return False

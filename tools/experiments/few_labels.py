@@ -116,7 +116,7 @@ def export_steps(args: argparse.Namespace) -> List[steps.Step]:
 
 
 def encoder_file(args: argparse.Namespace, name: str) -> str:
-    """Where the encoders of an arm lie, with {seed} for their seed."""
+    """Where the encoders of an arm are, with {seed} for their seed."""
     arm, stage = ENCODERS[name]
     return f'{args.work_dir}/encoders/{arm}_stage{stage}_{{seed}}.pth'
 

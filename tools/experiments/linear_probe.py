@@ -3,9 +3,9 @@
 Frames of the train scans train the layer, frames of the val scans test it.
 Every point has the true class of its pixel (SynthRooms has them): 18 detection
 classes, wall and floor. It reads the feature of its own token (``own``), or
-interpolates those of the three nearest token centres (``three_nn``), each with
+interpolates those of the three nearest token centers (``three_nn``), each with
 a layer of its own. Regions are those of region_maps. With ``--knn`` the most
-similar labelled tokens of the train frames vote as well, without any training.
+similar labeled tokens of the train frames vote as well, without any training.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
@@ -59,7 +59,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         type=int,
         const=NeighborSettings.neighbors,
         metavar='K',
-        help='probe by the K nearest labelled tokens too (K without a number: '
+        help='probe by the K nearest labeled tokens too (K without a number: '
         '%(const)s)')
     parser.add_argument(
         '--temperature',

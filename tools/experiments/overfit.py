@@ -6,9 +6,9 @@ A room of ScanNet and its rescan, three frames of SUN RGB-D, and a part of a
 room of S3DIS, each with a ``_mini`` config that two CPU cores train in under
 30 minutes. Every training is evaluated on what it has seen; those on the room
 also on the rescan, which has no SAM regions, with kNN and with superpoint
-tokens instead. Every step is a plain command, printed before it runs; what is
-done is not done again, so that the same command goes on. The JSON file takes
-up what is whole.
+tokens instead. Every step is a plain command, printed before it runs. Finished
+steps are skipped; rerun the command to resume. The JSON file gets the complete
+runs.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
@@ -212,7 +212,7 @@ def execute(run: Run, args: argparse.Namespace) -> None:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Run what is asked for and collect what is whole."""
+    """Run what is asked for and collect the complete runs."""
     args = parse_args(argv)
     for name in args.runs:
         execute(RUNS[name], args)

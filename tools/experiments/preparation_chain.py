@@ -55,7 +55,7 @@ def run(command: Sequence[str]) -> float:
 
 
 def raw_scan(source: Path, folder: Path) -> Path:
-    """The labelled ScanNet scan in raw coordinates, as its frames are."""
+    """The labeled ScanNet scan in raw coordinates, as its frames are."""
     align = np.loadtxt(source / 'axis_align_matrix.txt').reshape(4, 4)
     with np.load(source / 'scene0000_00_labelled.npz') as scan:
         arrays = dict(scan)

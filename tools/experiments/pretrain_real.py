@@ -5,7 +5,7 @@ recordings that were prepared (README, "Data"), and says whether every loss
 fell and how far the tokens are from being all alike. Each training is a plain
 command, printed before it runs; a finished one is not run again.
 
-Axis legend: B frames, G tokens, C channels.
+Shapes: B frames, G tokens, C channels.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse

@@ -9,9 +9,9 @@ point in no instance takes its class for one.
 
 Of the real room: superpixels of its four frames, the published SAM groups, and
 tokens without regions of the same number, on the same points: back-projected
-pixels within 5 cm of a labelled vertex, which take its instance. The
+pixels within 5 cm of a labeled vertex, which take its instance. The
 published groups also on the whole scan. Tokens without regions are sampled
-centres, each point with the nearest, or FPS + kNN neighbourhoods, which share
+centers, each point with the nearest, or FPS + kNN neighborhoods, which share
 points; their purity is of memberships.
 
 Of SynthRooms, after generate_regions.py: regions of single frames, merged
@@ -74,7 +74,7 @@ def study_room(folder: Path) -> Dict[str, Any]:
         quick_check=check_quickly(room))
 
 
-def check_quickly(room: cases.Labelled) -> Dict[str, Any]:
+def check_quickly(room: cases.Labeled) -> Dict[str, Any]:
     """The issue's quick check on 20,000 sampled points of the scan.
 
     Returns the purity of the groups large enough to be tokens, and of FPS +
@@ -142,7 +142,7 @@ def lift_views(step: ScanRegionsStep, data: Path, scan: str,
         step (ScanRegionsStep): Reads frames and id maps.
         data (Path): The set.
         scan (str): Name of the scan.
-        xyz (np.ndarray): (N, 3) its points, metres.
+        xyz (np.ndarray): (N, 3) its points, meters.
 
     Returns:
         Dict[str, List[Tuple]]: By kind of masks, for each frame the ids (N,)

@@ -68,7 +68,7 @@ def _section(
              'tools/train.py')
     predict = Predictor(str(configs[-1]), checkpoint)
     if predict.is_segmentor != (kind == 'segmentor'):
-        stop(f'--{kind} {work_dir}: {configs[-1].name} is no {kind}; '
+        stop(f'--{kind} {work_dir}: {configs[-1].name} is not a {kind}; '
              'detectors go to --detector, segmentors to --segmentor')
     return build(predict, read_fine_tuning(work_dir, configs[-1], predict))
 

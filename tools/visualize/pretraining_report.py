@@ -114,7 +114,7 @@ def view_tokens(encoder: TokenEncoder, xyz: np.ndarray,
 
     Args:
         encoder (TokenEncoder): The encoder.
-        xyz (np.ndarray): (N, 3) metres, centred as in training.
+        xyz (np.ndarray): (N, 3) meters, centered as in training.
         region_ids (np.ndarray): (N,) 0 = in no region.
 
     Returns:
@@ -135,7 +135,7 @@ def view_frame(frame: RGBDFrame, ids: np.ndarray, num_points: int,
 
     Args:
         frame (RGBDFrame): The frame.
-        ids (np.ndarray): (H, W) region of every colour pixel, 0 = none.
+        ids (np.ndarray): (H, W) region of every color pixel, 0 = none.
         num_points (int): Points that the models see.
         models (Dict[str, TokenEncoder]): By name.
 

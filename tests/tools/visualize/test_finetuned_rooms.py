@@ -139,7 +139,7 @@ def test_a_model_of_the_other_kind_is_refused(tool, tmp_path, work_dir):
          str(folder)])
     with pytest.raises(
             SystemExit,
-            match='segmentor_synthrooms_mini.py is no '
+            match='segmentor_synthrooms_mini.py is not a '
             'detector; detectors go to'):
         run_tool(tool.main, args)
     assert not (tmp_path / 'r.html').exists()
