@@ -11,7 +11,7 @@ from ..store.files import join
 from .arguments import ToolParser
 from .tool import PREPARATION, run_tool
 
-Main = Callable[[Optional[Sequence[str]]], int]
+Main = Callable[..., int]
 
 
 class DataParser(ToolParser):
@@ -48,15 +48,7 @@ class DataParser(ToolParser):
 
 
 def source_parser(description: str, out: str = '') -> ToolParser:
-    """Parser of a tool that makes a data set of a source.
-
-    Args:
-        description (str): Text above the arguments.
-        out (str): Default of ``--out``. Defaults to none.
-
-    Returns:
-        ToolParser: With ``--source`` and ``--out``.
-    """
+    """Parser with ``--source`` and ``--out``, for makers of data sets."""
     parser = ToolParser(description)
     parser.add_argument(
         '--source', required=True, metavar='DIR', help='what is read')
@@ -74,13 +66,8 @@ def tool_main(parse_args: Callable[[Optional[Sequence[str]]],
               work: Callable[[argparse.Namespace], Optional[int]]) -> Main:
     """``main`` of a tool of preparation.
 
-    Args:
-        parse_args (Callable): Reads the command line.
-        work (Callable): The tool; may return an exit status.
-
-    Returns:
-        Main: From the command line to the exit status: 0, or 1 after one
-        sentence on what is wrong.
+    It takes the command line and returns the exit status: 0, or 1 after one
+    sentence on what is wrong.
     """
 
     def main(argv: Optional[Sequence[str]] = None) -> int:

@@ -13,10 +13,12 @@
 import json
 import pickle
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
+from typing import (Any, Dict, Iterator, List, Mapping, Optional, Sequence,
+                    Union)
 
 from mmengine.config import Config
 
+from ..datasets.preflight import annotation_files, find_leaf_datasets
 from ..engine.work_dir import locked_work_dir
 from ..store import atomic_write, provenance
 from ..store.errors import RecordError, UserError
@@ -51,28 +53,20 @@ def config_hash(cfg: Config) -> str:
 
 def leaf_datasets(cfg: Config,
                   loaders: Sequence[str] = _LOADERS) -> List[Dict[str, Any]]:
-    """Train and test data set without their wrappers.
+    """Data sets of some loaders without their wrappers.
 
-    Returns the settings, ``data_root`` and ``ann_files`` (a list) in each.
+    Returns the settings of those with annotation files, with ``data_root``
+    and ``ann_files`` (a list) in each.
     """
-    found = []
-    for name in loaders:
-        dataset = (cfg.get(name) or {}).get('dataset') or {}
-        while not _ann_files(dataset) and 'dataset' in dataset:
-            dataset = dataset['dataset']
-        if _ann_files(dataset):
-            found.append(
-                dict(
-                    dataset,
-                    data_root=dataset.get('data_root', ''),
-                    ann_files=_ann_files(dataset)))
-    return found
-
-
-def _ann_files(dataset: Dict[str, Any]) -> List[str]:
-    """Infos of a data set; mmdet3d's S3DIS has one file for each area."""
-    files = dataset.get('ann_files') or dataset.get('ann_file') or []
-    return [files] if isinstance(files, str) else list(files)
+    return [
+        dict(
+            leaf,
+            data_root=leaf.get('data_root', ''),
+            ann_files=annotation_files(leaf)) for name in loaders
+        for leaf in find_leaf_datasets((
+            cfg.get(name) or {}).get('dataset') or {})
+        if annotation_files(leaf)
+    ]
 
 
 def data_marks(cfg: Config) -> Dict[str, Optional[str]]:
@@ -228,6 +222,11 @@ def write_record(path: Path, record: Dict[str, Any]) -> None:
     with atomic_write(path, 'w') as file:
         json.dump(record, file, indent=1)
         file.write('\n')
+
+
+def read_json(path: Union[str, Path]) -> Dict[str, Any]:
+    """Read a JSON file; {} where there is none."""
+    return json.loads(Path(path).read_text()) if Path(path).is_file() else {}
 
 
 def read_records(folder: Path) -> List[Dict[str, Any]]:

@@ -145,6 +145,11 @@ class Record:
         print(f'   {cost.seconds:.0f} s, {cost.peak_mb:,.0f} MB', flush=True)
 
 
+def command(text: str, **values: Any) -> List[str]:
+    """A command of this Python, whose words may have {places} for values."""
+    return ['python', *(word.format(**values) for word in text.split())]
+
+
 def run_steps(steps: Sequence[Step],
               record: Optional[Record] = None,
               environment: Optional[dict] = None) -> None:
@@ -259,19 +264,9 @@ def option_list(options: Dict[str, Any]) -> List[str]:
     return ['--cfg-options', *pairs] if pairs else []
 
 
-def option_text(value: Any) -> str:
-    """Write the value of an option; a dict as configs write it.
-
-    Args:
-        value (Any): Text, number or dict.
-
-    Returns:
-        str: For the command line.
-    """
-    return _literal(value) if isinstance(value, dict) else str(value)
-
-
-def _literal(value: Any) -> str:
-    if not isinstance(value, dict):
-        return repr(value)
-    return f'dict({", ".join(f"{k}={_literal(v)}" for k, v in value.items())})'
+def option_text(value: Any, is_nested: bool = False) -> str:
+    """Write the value of an option; a dict as configs write it."""
+    if isinstance(value, dict):
+        pairs = (f'{k}={option_text(v, True)}' for k, v in value.items())
+        return f'dict({", ".join(pairs)})'
+    return repr(value) if is_nested else str(value)

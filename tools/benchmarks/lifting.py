@@ -70,18 +70,19 @@ def write_regions(folder: Path, scan: str, shape: Tuple[int, int]) -> None:
         _, ids = np.unique(true, return_inverse=True)
         ids = np.asarray(
             Image.fromarray(ids.reshape(true.shape).astype(np.uint16)).resize(
-                shape[::-1], Image.NEAREST))
+                shape[::-1], Image.Resampling.NEAREST))
         write_bytes(folder / 'region_maps' / scan / f'{name}.png',
                     encode_region_map(ids))
         color = Image.new('RGB', shape[::-1])
         color.save(images.path(scan, f'{name}.jpg'))
+        depth_shape = (true.shape[0], true.shape[1])
     images.write_cameras(
         scan,
         replace(
             cameras,
             color_intrinsics=scale_intrinsics(cameras.depth_intrinsics,
-                                              true.shape, shape),
-            is_single=shape == true.shape))
+                                              depth_shape, shape),
+            is_single=shape == depth_shape))
 
 
 def measure_scan(folder: Path, scan: str, xyz: np.ndarray, rounds: int,

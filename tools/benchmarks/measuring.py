@@ -65,17 +65,10 @@ def run_times(calls: Dict[str, Call],
         -> Dict[str, List[float]]:
     """Seconds of calls that take turns, so that a busy moment hits all.
 
-    Each runs once before, which compiles and fills caches.
+    Each runs once before, which compiles and fills caches. In a turn it runs
+    ``in_a_row`` times, since the first finds the caches of others.
 
-    Args:
-        calls (Dict[str, Call]): By name.
-        device (str): cpu or cuda.
-        rounds (int): Turns of each.
-        in_a_row (int): Runs in a turn; the first finds the caches of others.
-        clock (Callable[[], float]): Returns seconds.
-
-    Returns:
-        Dict[str, List[float]]: ``rounds * in_a_row`` times by name.
+    Returns ``rounds * in_a_row`` times by name.
     """
 
     def run(call: Call) -> float:

@@ -49,13 +49,8 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
 def sample_room(num_points: int, device: str) -> Dict[str, Tensor]:
     """A scene of a room with furniture, always the same.
 
-    Args:
-        num_points (int): N.
-        device (str): cpu or cuda.
-
-    Returns:
-        Dict[str, Tensor]: ``xyz`` (1, N, 3) in meters, z up, and ``regions``
-        (1, N), ids >= 1.
+    Returns ``xyz`` (1, N, 3) in meters, z up, and ``regions`` (1, N),
+    >= 1.
     """
     rng = np.random.default_rng(num_points)
     surface = rng.integers(0, 60, num_points)

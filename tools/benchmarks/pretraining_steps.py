@@ -235,15 +235,8 @@ def measure_steps(case: Case, batches: Iterator[Any], count: int,
                   matmul: float) -> Dict[str, Any]:
     """Train some steps, after two that are not measured.
 
-    Args:
-        case (Case): What is trained.
-        batches (Iterator[Any]): Of the loader.
-        count (int): Steps to measure.
-        matmul (float): The machine's operations per second.
-
-    Returns:
-        Dict[str, Any]: Frames per second, milliseconds of the step and of
-        its parts, GB at the peak, and the arithmetic.
+    Returns frames per second, milliseconds of the step and of its parts, GB at
+    the peak, and the arithmetic.
     """
     batch = next(batches)
     flops = count_flops(case, batch)

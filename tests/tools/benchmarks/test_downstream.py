@@ -1,10 +1,10 @@
 """The benchmark measures what it says, on a small room."""
 import json
 
+from sam3d_plugin.experiments import result_tables
 from tests.segmentation_stores import write_scannet_seg
 from tools.benchmark import main
 from tools.benchmarks import downstream as benchmark
-from tools.docs import downstream_tables
 
 
 def test_one_config(scannet_root, tmp_path):
@@ -53,7 +53,7 @@ def test_giou(monkeypatch):
 def test_table_of_a_detector_with_assignment():
     entry = dict(
         points=20000, train_s=2., train_mb=1500, predict_s=.5, predict_mb=300)
-    text = downstream_tables.speed_table(
+    text = result_tables.downstream_table(
         dict(
             configs=dict(a=entry, b=dict(entry, assignment_s=.1)),
             giou=dict(vectorised_s=.06, speedup=29.7),

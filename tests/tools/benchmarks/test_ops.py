@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from sam3d_plugin.experiments import result_tables
 from tools.benchmark import main
 from tools.benchmarks import measuring
 from tools.benchmarks import ops as benchmark
 from tools.benchmarks import ops_cases
-from tools.docs import update_readme
 
 OPS = {
     'furthest_point_sample', 'ball_query', 'knn', 'three_nn', 'gather_points',
@@ -37,7 +37,7 @@ def test_ops(tmp_path, capsys):
             'commit'} <= set(result['machine'])
     table = capsys.readouterr().out
     assert all(entry['size'] in table for entry in result['ops'].values())
-    assert '`knn` 1000' in update_readme.ops_table(result)
+    assert '`knn` 1000' in result_tables.ops_table(result)
 
 
 @pytest.mark.parametrize('part', ['detectors', 'tokenize'])

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sam3d_plugin.experiments import result_tables as tables
 from tests.datasets import frame_store
 from tools.benchmark import main
 from tools.benchmarks import measuring
 from tools.benchmarks import pretraining as benchmark
 from tools.benchmarks import pretraining_ratios as ratios
 from tools.benchmarks import pretraining_steps as steps
-from tools.docs import pretraining_tables as tables
 
 SMALL = """
 _base_ = ['{config}']

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from sam3d_plugin.preparation.lifting import purity_cases as cases
 from sam3d_plugin.store.files import write_bytes
 from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.posed_images import (PosedImages, encode_color,
@@ -15,8 +16,8 @@ from sam3d_plugin.store.posed_images import (PosedImages, encode_color,
 from sam3d_plugin.store.region_maps import encode_region_map
 from tests.preparation.lifting_scene import (scan_points, single_camera,
                                              view_frames)
+from tests.tools.conftest import call
 from tools.benchmark import main
-from tools.experiments import purity_cases as cases
 
 ROOT = Path(__file__).parents[3]
 SCAN = 'balls'
@@ -62,8 +63,8 @@ def data(tmp_path):
 
 def test_merged_regions_are_judged_by_rule_and_by_masks(data, tmp_path):
     out = tmp_path / 'purity.json'
-    tool = load_tool('experiments/region_purity')
-    assert tool.main([f'--synthrooms={data}', f'--json={out}']) == 0
+    call('experiments/region_purity',
+         [f'--synthrooms={data}', f'--json={out}'])
     study = json.loads(out.read_text())['synthrooms']
     assert study['scans'] == 1 and study['generator'] == 'halves'
     true, halves = study['kinds']['true_masks'], study['kinds']['generated']

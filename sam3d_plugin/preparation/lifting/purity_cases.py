@@ -1,4 +1,4 @@
-"""What ``region_purity.py`` compares: tokens without regions, and the room.
+"""What :mod:`.purity_study` compares: tokens without regions, and the room.
 
 Shapes: N points, G tokens, K members of a token, H W pixels.
 """
@@ -10,16 +10,14 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from sam3d_plugin import ops
-from sam3d_plugin.ops.projection import transform
-from sam3d_plugin.preparation.lifting.lifting import frame_points
-from sam3d_plugin.preparation.lifting.purity import (instance_labels,
-                                                     membership_purity,
-                                                     region_purity)
-from sam3d_plugin.preparation.regions.generators import build_generator
-from sam3d_plugin.store.errors import FrameError
-from sam3d_plugin.store.posed_images import (Cameras, RGBDFrame, decode_color,
-                                             decode_depth, decode_matrix)
+from ... import ops
+from ...ops.projection import transform
+from ...store.errors import FrameError
+from ...store.posed_images import (Cameras, RGBDFrame, decode_color,
+                                   decode_depth, decode_matrix)
+from ..regions.generators import build_generator
+from .lifting import frame_points
+from .purity import instance_labels, membership_purity, region_purity
 
 # Points of a pre-training sample (docs/method.md, "Samples").
 SAMPLE = 20_000
