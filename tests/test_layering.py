@@ -39,6 +39,7 @@ LAYERS = {
     'inference': 8,
     'experiments': 8,
     'cli': 9,
+    'cli.step_tool': 9,  # of the tools of preparation
     'cli.arguments': 0,  # with cli.value_types, all of ours that they import
     'cli.value_types': -1,
     'cli.interruption': -1,
@@ -46,7 +47,8 @@ LAYERS = {
 # Pictures and pages are written as atomically as everything else; a trained
 # model reads the scans that can be imported.
 EXCEPTIONS = {('visualization', 'store'), ('inference', 'preparation'),
-              ('synthrooms', 'preparation')}
+              ('experiments', 'inference'), ('cli.step_tool', 'preparation'),
+              ('cli.step_tool', 'cli'), ('synthrooms', 'preparation')}
 OFFLINE_ONLY = {'segment_anything', 'timm'}
 
 

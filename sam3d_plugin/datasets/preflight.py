@@ -81,6 +81,12 @@ def check_frame_loader(loader: Dict[str, Any]) -> None:
                 "sampler=dict(type='SeededSampler', shuffle=True)")
 
 
+def annotation_files(dataset: Dict[str, Any]) -> List[str]:
+    """Annotation files of a dataset; S3DIS has one for each area."""
+    names = dataset.get('ann_files') or dataset.get('ann_file') or []
+    return [names] if isinstance(names, str) else list(names)
+
+
 def _check_dataset(dataset: Dict[str, Any], limits: SceneLimits) -> None:
     """Check one dataset; frames check their stores when they are built."""
     root = str(dataset.get('data_root') or '')
@@ -89,9 +95,7 @@ def _check_dataset(dataset: Dict[str, Any], limits: SceneLimits) -> None:
             f'{root} is remote: its files are not checked beforehand',
             logger='current')
         return
-    # S3DIS has an annotation file for each area.
-    names = dataset.get('ann_files') or dataset.get('ann_file') or []
-    names = [names] if isinstance(names, str) else list(names)
+    names = annotation_files(dataset)
     if root and not osp.isdir(root):
         command = command_for_root(root, names[0] if names else '')
         raise FileNotFoundError(

@@ -213,32 +213,14 @@ def _length_options(unit: str, length: int) -> Dict[str, Any]:
 
 
 def fresh_encoder(arm: Arm, budget: Budget) -> PlannedStep:
-    """Where an arm that trains nothing gets its encoder from.
-
-    Args:
-        arm (Arm): The arm.
-        budget (Budget): Its size.
-
-    Returns:
-        PlannedStep: A config that is probed as it is.
-    """
+    """Where an arm that trains nothing gets its encoder from."""
     return PlannedStep('fresh', budget.configs['stage1'],
                        {'model.backbone.tokenizer': budget.tokens[arm.tokens]})
 
 
 def settings_hash(steps: List[PlannedStep], probe: List[Any],
                   data: Dict[str, str], data_root: str) -> str:
-    """What a result depends on, wherever the data set lies.
-
-    Args:
-        steps (List[PlannedStep]): Of the arm, or its fresh encoder.
-        probe (List[Any]): Options of the probe.
-        data (Dict[str, str]): See :func:`data_marks`.
-        data_root (str): The data set.
-
-    Returns:
-        str: 16 hexadecimal digits.
-    """
+    """What a result depends on, wherever the data set is."""
     content: List[Any] = [probe, data]
     content += [[
         step.name, step.extra,

@@ -68,12 +68,7 @@ class Difference:
     def text(self, digits: int = 1, scale: float = 1.) -> str:
         """Difference, interval, corrected p and verdict for a table.
 
-        Args:
-            digits (int): After the decimal point. Defaults to 1.
-            scale (float): Factor of the scores. Defaults to 1.
-
-        Returns:
-            str: Such as ``+1.2 [+0.4, +2.0], p 0.012: gain``.
+        Returns a text such as ``+1.2 [+0.4, +2.0], p 0.012: gain``.
         """
         text = f'{scale * self.mean:+.{digits}f}'
         if self.low is not None and self.high is not None:
@@ -151,12 +146,8 @@ def compare(arm: Mapping[int, float], baseline: Mapping[int,
 def judge(differences: Sequence[Difference]) -> List[Difference]:
     """Correct the tests of one table for their number, and give verdicts.
 
-    Args:
-        differences (Sequence[Difference]): All comparisons of the table.
-
-    Returns:
-        List[Difference]: The same with ``adjusted_p`` and ``verdict``. Those
-        that were not tested stay as they are and do not count.
+    Returns the same with ``adjusted_p`` and ``verdict``. Those that were not
+    tested stay as they are and do not count.
     """
     judged = list(differences)
     places = [i for i, d in enumerate(judged) if d.p_value is not None]

@@ -1,9 +1,6 @@
 """What the arms of the ladder scored, and which differences count."""
 from dataclasses import asdict
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
-
-from rich.console import Console
-from rich.table import Table
+from typing import Any, Dict, List, Tuple
 
 from . import records
 from .comparison import Difference, compare, judge, summarize
@@ -33,31 +30,12 @@ SCORES = ('miou', 'macc', 'miou_three_nn', 'macc_three_nn')
 Results = Dict[Tuple[str, int], Dict[str, Any]]
 
 
-class Row(NamedTuple):
-    """A line of the table of arms.
-
-    Attributes:
-        arm (str): Its name.
-        seeds (int): How many are finished.
-        scores (Tuple[str, ...]): Mean ± std of ``SCORES``, in per cent.
-        minutes (str): Mean time of an arm and seed.
-    """
-    arm: str
-    seeds: int
-    scores: Tuple[str, ...]
-    minutes: str
-
-
 def aggregate(results: Results) -> Dict[str, Any]:
     """Put the results of all arms and seeds together.
 
-    Args:
-        results (Results): ``result.json`` by arm and seed.
-
-    Returns:
-        Dict[str, Any]: By arm: ``seeds``, and in their order the scores,
-        ``seconds`` in total and ``stage_seconds``, ``frames_seen``,
-        ``tokens_per_frame``, ``was_resumed`` and ``commits``.
+    Returns them by arm: ``seeds``, and in their order the scores, ``seconds``
+    in total and ``stage_seconds``, ``frames_seen``, ``tokens_per_frame``,
+    ``was_resumed`` and ``commits``.
     """
     arms: Dict[str, Any] = {}
     for name in dict.fromkeys(arm for arm, _ in results):
@@ -75,12 +53,8 @@ def aggregate(results: Results) -> Dict[str, Any]:
 def comparisons(arms: Dict[str, Any]) -> List[Dict[str, Any]]:
     """Compare arms in both read-outs, as rows of one table.
 
-    Args:
-        arms (Dict[str, Any]): See :func:`aggregate`.
-
-    Returns:
-        List[Dict[str, Any]]: ``arm``, ``baseline``, ``read_out`` and the
-        fields of a ``Difference`` of the mIoU.
+    Returns ``arm``, ``baseline``, ``read_out`` and the fields of a
+    ``Difference`` of the mIoU.
     """
     found: List[Dict[str, Any]] = []
     differences: List[Difference] = []
@@ -101,24 +75,6 @@ def _by_seed(arm: Dict[str, Any], key: str) -> Dict[int, float]:
     return dict(zip(arm['seeds'], arm[key]))
 
 
-def arm_rows(results: Dict[str, Any]) -> List[Row]:
-    """Lines of the table of arms.
-
-    Args:
-        results (Dict[str, Any]): The result file.
-
-    Returns:
-        List[Row]: One per arm.
-    """
-    rows = []
-    for name, arm in results['arms'].items():
-        minutes = sum(arm['seconds']) / len(arm['seconds']) / 60
-        rows.append(
-            Row(name, len(arm['seeds']),
-                tuple(_percent(arm[key]) for key in SCORES), f'{minutes:.1f}'))
-    return rows
-
-
 def _percent(scores: List[float]) -> str:
     """Mean ± std in per cent; no std for one seed."""
     summary = summarize([100 * score for score in scores])
@@ -127,74 +83,33 @@ def _percent(scores: List[float]) -> str:
     return f'{summary.mean:.2f} ± {summary.std:.2f}'
 
 
-def comparison_rows(results: Dict[str, Any]) -> List[List[str]]:
-    """Lines of the table of comparisons.
-
-    Args:
-        results (Dict[str, Any]): The result file.
-
-    Returns:
-        List[List[str]]: Arms, difference with interval in percent and
-        verdict by own token, and the same by interpolation.
-    """
-    lines: Dict[str, Dict[str, str]] = {}
-    for entry in results['comparisons']:
-        name = f'{entry["arm"]} – {entry["baseline"]}'
-        text = Difference(**entry['difference']).text(2, 100)
-        lines.setdefault(name, {})[entry['read_out']] = text
-    return [[name, cells['own'], cells['three_nn']]
-            for name, cells in lines.items()]
-
-
-_ARM_HEADER = [
-    'arm', 'seeds', 'mIoU own', 'mAcc own', 'mIoU 3-NN', 'mAcc 3-NN', 'min'
-]
-_COMPARISON_HEADER = [
-    'mIoU difference [95 % interval], p after Holm', 'own', '3-NN'
-]
-
-
-def show(results: Dict[str, Any]) -> None:
-    """Print both tables.
-
-    Args:
-        results (Dict[str, Any]): The result file.
-    """
-    console = Console()
-    arms = Table(*_ARM_HEADER, title='frozen encoder, linear probe, per cent')
-    for row in arm_rows(results):
-        arms.add_row(row.arm, str(row.seeds), *row.scores, row.minutes)
-    console.print(arms)
-    differences = Table(*_COMPARISON_HEADER)
-    for cells in comparison_rows(results):
-        differences.add_row(*cells)
-    console.print(differences)
-    if results['missing']:
-        console.print('missing: ' + ', '.join(results['missing']))
-
-
 def ladder_table(results: Dict[str, Any]) -> str:
-    """Return the tables of README.md.
-
-    Args:
-        results (Dict[str, Any]): The result file.
-
-    Returns:
-        str: Markdown.
-    """
-    arms = table(_ARM_HEADER,
-                 [[f'`{row.arm}`',
-                   str(row.seeds), *row.scores, row.minutes]
-                  for row in arm_rows(results)])
-    differences = table(_COMPARISON_HEADER, comparison_rows(results))
-    missing: Optional[str] = ', '.join(results['missing'])
-    note = f'\nNot finished: {missing}.\n' if missing else ''
-    data = results['data']
+    """Return the tables of arms and comparisons in Markdown."""
+    rows = [[
+        f'`{name}`',
+        str(len(arm['seeds'])), *(_percent(arm[key]) for key in SCORES),
+        f'{sum(arm["seconds"]) / len(arm["seconds"]) / 60:.1f}'
+    ] for name, arm in results['arms'].items()]
+    header = [
+        'arm', 'seeds', 'mIoU own', 'mAcc own', 'mIoU 3-NN', 'mAcc 3-NN', 'min'
+    ]
+    lines: Dict[str, List[str]] = {}
+    for entry in results['comparisons']:  # own tokens, then three nearest
+        text = Difference(**entry['difference']).text(2, 100)
+        lines.setdefault(f'{entry["arm"]} – {entry["baseline"]}',
+                         []).append(text)
+    differences = table(
+        ['mIoU difference [95 % interval], p after Holm', 'own', '3-NN'],
+        [[name, *cells] for name, cells in lines.items()])
+    notes = [f'Not finished: {", ".join(results["missing"])}.'
+             ] if results['missing'] else []
+    notes += records.describe_commits({
+        n: arm['commits']
+        for n, arm in results['arms'].items()
+    })
     counts = ', '.join(f'{count} frames of {split} scenes'
-                       for split, count in data['frames'].items())
-    frames = f'\nProbe: {counts}.\n'
-    commits = {n: arm['commits'] for n, arm in results['arms'].items()}
-    notes = ''.join(f'\n{text}\n'
-                    for text in records.describe_commits(commits))
-    return (arms + '\n' + differences + note + notes + frames +
-            machine_line(results['machine']))
+                       for split, count in results['data']['frames'].items())
+    notes.append(f'Probe: {counts}.')
+    return (table(header, rows) + '\n' + differences +
+            ''.join(f'\n{note}\n'
+                    for note in notes) + machine_line(results['machine']))

@@ -55,11 +55,7 @@ class Method(NamedTuple):
 
 @lru_cache(maxsize=None)
 def read_methods() -> Dict[str, Method]:
-    """Read the metafiles of our method and of every project.
-
-    Returns:
-        Dict[str, Method]: By key, ours first.
-    """
+    """Read the metafiles of our method and of every project."""
     paths = [ROOT / OURS, *sorted(ROOT.glob('projects/*/metafile.yml'))]
     return {path.parent.name: _read(path) for path in paths}
 
@@ -80,11 +76,7 @@ def _read(path: Path) -> Method:
 def stage_configs(size: str) -> Dict[str, str]:
     """Config of every stage of all methods.
 
-    Args:
-        size (str): ``'mini'`` or ``'full'``.
-
-    Returns:
-        Dict[str, str]: By name of the stage, from the repository's root.
+    Returns them by name of the stage, from the repository's root.
     """
     return {
         stage.name: stage.configs[size]

@@ -13,10 +13,12 @@
 import json
 import pickle
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
+from typing import (Any, Dict, Iterator, List, Mapping, Optional, Sequence,
+                    Union)
 
 from mmengine.config import Config
 
+from ..datasets.preflight import annotation_files, find_leaf_datasets
 from ..engine.work_dir import locked_work_dir
 from ..store import atomic_write, provenance
 from ..store.errors import RecordError, UserError
@@ -51,45 +53,27 @@ def config_hash(cfg: Config) -> str:
 
 def leaf_datasets(cfg: Config,
                   loaders: Sequence[str] = _LOADERS) -> List[Dict[str, Any]]:
-    """Train and test data set without their wrappers.
+    """Data sets of some loaders without their wrappers.
 
-    Args:
-        cfg (Config): The whole configuration.
-        loaders (Sequence[str]): Keys of those that are asked for.
-
-    Returns:
-        List[Dict[str, Any]]: Settings, ``data_root`` and ``ann_files`` (a
-        list) in each.
+    Returns the settings of those with annotation files, with ``data_root``
+    and ``ann_files`` (a list) in each.
     """
-    found = []
-    for name in loaders:
-        dataset = (cfg.get(name) or {}).get('dataset') or {}
-        while not _ann_files(dataset) and 'dataset' in dataset:
-            dataset = dataset['dataset']
-        if _ann_files(dataset):
-            found.append(
-                dict(
-                    dataset,
-                    data_root=dataset.get('data_root', ''),
-                    ann_files=_ann_files(dataset)))
-    return found
-
-
-def _ann_files(dataset: Dict[str, Any]) -> List[str]:
-    """Infos of a data set; mmdet3d's S3DIS has one file for each area."""
-    files = dataset.get('ann_files') or dataset.get('ann_file') or []
-    return [files] if isinstance(files, str) else list(files)
+    return [
+        dict(
+            leaf,
+            data_root=leaf.get('data_root', ''),
+            ann_files=annotation_files(leaf)) for name in loaders
+        for leaf in find_leaf_datasets((
+            cfg.get(name) or {}).get('dataset') or {})
+        if annotation_files(leaf)
+    ]
 
 
 def data_marks(cfg: Config) -> Dict[str, Optional[str]]:
     """Checksums of a config's data: infos, manifest, and regions it reads.
 
-    Args:
-        cfg (Config): The whole configuration.
-
-    Returns:
-        Dict[str, Optional[str]]: By name inside the data root, and by
-        'regions of INFOS'; None for what is not there.
+    Returns them by name inside the data root, and by 'regions of INFOS'; None
+    for what is not there.
     """
     marks: Dict[str, Optional[str]] = {}
     for dataset in leaf_datasets(cfg):
@@ -200,11 +184,7 @@ def claim_work_dir(work_dir: Path, description: Dict[str, Any]) -> None:
 
 
 def note_commit(note: Path) -> None:
-    """Add the code's commit to those that trained in a work directory.
-
-    Args:
-        note (Path): JSON file about the training.
-    """
+    """Add the code's commit to those that trained in a work directory."""
     found = json.loads(note.read_text())
     found['commits'] = _unique(
         [*found.get('commits', ()),
@@ -225,11 +205,7 @@ def _unique(names: Sequence[str]) -> List[str]:
 def describe_commits(arms: Mapping[str, Sequence[str]]) -> List[str]:
     """A sentence for tables whose arms are not all of one known commit.
 
-    Args:
-        arms (Mapping[str, Sequence[str]]): Commits of each arm's trainings.
-
-    Returns:
-        List[str]: Empty for one commit of which no file differed.
+    The list is empty for one commit of which no file differed.
     """
     found = {name: ', '.join(_unique(names)) for name, names in arms.items()}
     texts = set(found.values())
@@ -241,10 +217,16 @@ def describe_commits(arms: Mapping[str, Sequence[str]]) -> List[str]:
 
 
 def write_record(path: Path, record: Dict[str, Any]) -> None:
-    """Write a run's record as a whole."""
+    """Write a JSON file at once, with its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path, 'w') as file:
         json.dump(record, file, indent=1)
         file.write('\n')
+
+
+def read_json(path: Union[str, Path]) -> Dict[str, Any]:
+    """Read a JSON file; {} where there is none."""
+    return json.loads(Path(path).read_text()) if Path(path).is_file() else {}
 
 
 def read_records(folder: Path) -> List[Dict[str, Any]]:
@@ -305,12 +287,8 @@ def _trains_on_data_of_seed(options: Dict[str, Any]) -> bool:
 def scored_marks(record: Dict[str, Any]) -> Dict[str, str]:
     """Checksums of the data that a run's scores are of.
 
-    Args:
-        record (Dict[str, Any]): Of the run.
-
-    Returns:
-        Dict[str, str]: By name, where there are any. Regions are not among
-        them: they are made for a model, and arms may differ in them.
+    Returns them by name, where there are any. Regions are not among them: they
+    are made for a model, and arms may differ in them.
     """
     marks = {name: record['data'].get(name) for name in record['scored_on']}
     return {name: mark for name, mark in marks.items() if mark}

@@ -128,14 +128,7 @@ class Record:
 
     def add(self, step: Step, seconds: float, usage: struct_rusage,
             is_done: bool) -> None:
-        """Add what a command took, and write all that is known.
-
-        Args:
-            step (Step): The step.
-            seconds (float): Wall clock.
-            usage (struct_rusage): Of its processes.
-            is_done (bool): Whether it ended well.
-        """
+        """Add what a command took, and write all that is known."""
         cost = self.of(step)
         cost.command, cost.is_done = str(step), is_done
         cost.seconds += seconds
@@ -150,6 +143,11 @@ class Record:
                 file,
                 indent=1)
         print(f'   {cost.seconds:.0f} s, {cost.peak_mb:,.0f} MB', flush=True)
+
+
+def command(text: str, **values: Any) -> List[str]:
+    """A command of this Python, whose words may have {places} for values."""
+    return ['python', *(word.format(**values) for word in text.split())]
 
 
 def run_steps(steps: Sequence[Step],
@@ -194,16 +192,8 @@ def run_command(command: List[str],
                 **options: Any) -> Tuple[int, struct_rusage]:
     """Run a command that stands for one of this Python.
 
-    Args:
-        command (List[str]): Begins with ``python`` or ``torchrun``.
-        environment (Optional[dict]): Its environment. Defaults to
-            that of this process.
-        **options (Any): Of ``subprocess.Popen``.
-
-    Returns:
-        Tuple[int, struct_rusage]: Exit status, negative after a signal and
-        130 when the user interrupted; what it and the processes that it
-        waited for have used.
+    Returns the exit status, negative after a signal and 130 when the user
+    interrupted; what it and the processes that it waited for have used.
     """
     child = subprocess.Popen(
         [sys.executable, *_RUNNERS[command[0]], *command[1:]],
@@ -248,16 +238,7 @@ def stop(step: Step, status: int) -> NoReturn:
 
 
 def training(config: str, work_dir: str, options: Dict[str, Any]) -> Step:
-    """A training, taken up where it was broken off.
-
-    Args:
-        config (str): The config file.
-        work_dir (str): Where its checkpoints go.
-        options (Dict[str, Any]): For ``--cfg-options``.
-
-    Returns:
-        Step: Its output is the last checkpoint.
-    """
+    """A training, taken up where it was broken off."""
     # Not above: the size of this process would count as that of commands.
     from ..engine.options import read_config
     command = ['python', TRAIN, config, '--work-dir', work_dir, '--resume']
@@ -267,14 +248,7 @@ def training(config: str, work_dir: str, options: Dict[str, Any]) -> Step:
 
 
 def last_checkpoint(cfg: 'Config') -> str:
-    """Name of the file that a training of this config ends with.
-
-    Args:
-        cfg (Config): With ``train_cfg``.
-
-    Returns:
-        str: As mmengine's checkpoint hook names it.
-    """
+    """Name of the file that a training of this config ends with."""
     length: Any = cfg.train_cfg
     if length.get('max_iters'):
         return f'iter_{length["max_iters"]}.pth'
@@ -284,29 +258,15 @@ def last_checkpoint(cfg: 'Config') -> str:
 def option_list(options: Dict[str, Any]) -> List[str]:
     """Write options as ``--cfg-options`` takes them.
 
-    Args:
-        options (Dict[str, Any]): Values by key.
-
-    Returns:
-        List[str]: Arguments, none for no options.
+    Returns arguments, empty for no options.
     """
     pairs = [f'{key}={option_text(value)}' for key, value in options.items()]
     return ['--cfg-options', *pairs] if pairs else []
 
 
-def option_text(value: Any) -> str:
-    """Write the value of an option; a dict as configs write it.
-
-    Args:
-        value (Any): Text, number or dict.
-
-    Returns:
-        str: For the command line.
-    """
-    return _literal(value) if isinstance(value, dict) else str(value)
-
-
-def _literal(value: Any) -> str:
-    if not isinstance(value, dict):
-        return repr(value)
-    return f'dict({", ".join(f"{k}={_literal(v)}" for k, v in value.items())})'
+def option_text(value: Any, is_nested: bool = False) -> str:
+    """Write the value of an option; a dict as configs write it."""
+    if isinstance(value, dict):
+        pairs = (f'{k}={option_text(v, True)}' for k, v in value.items())
+        return f'dict({", ".join(pairs)})'
+    return repr(value) if is_nested else str(value)

@@ -38,6 +38,12 @@ def load_tool(name):
     return module
 
 
+def call(name, words):
+    """Run a tool's work on a command line; its errors are raised."""
+    tool = load_tool(name)
+    return tool.main(tool.parse_args(list(map(str, words))))
+
+
 def small_options(root):
     """Options of the small VoteNet for scenes of 512 points."""
     return [

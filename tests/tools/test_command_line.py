@@ -112,9 +112,7 @@ def test_every_tool_takes_home_and_keeps_its_text():
         if 'argparse.ArgumentParser(' in path.read_text()
     ]
     # Run before the package is installed, or without it.
-    assert sorted(own) == [
-        'docs/update_readme.py', 'doctor.py', 'setup_environment.py'
-    ]
+    assert sorted(own) == ['doctor.py', 'setup_environment.py']
 
 
 def test_printed_commands_can_be_pasted(tmp_path, capsys):
@@ -150,10 +148,7 @@ def test_what_is_given_for_a_scan_is_named(tmp_path, kind, hint):
 
 
 # Run before the package is installed, or without it.
-ALONE = {
-    'docs/update_readme.py', 'build_mmcv.py', 'doctor.py',
-    'setup_environment.py'
-}
+ALONE = {'build_mmcv.py', 'doctor.py', 'setup_environment.py'}
 
 
 def _scripts():

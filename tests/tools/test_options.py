@@ -2,19 +2,29 @@
 
 After a decision: ``pytest tests/tools/test_options.py --write-golden``.
 """
+import argparse
 import ast
 from pathlib import Path
 
+from sam3d_plugin.cli.parameters import add_parameters
+from tests.tools.conftest import TOOLS, load_tool
+
 ROOT = Path(__file__).parents[2]
 FROZEN = Path(__file__).with_name('options.txt')
-LARGEST = 320
+LARGEST = 241
 
 
 def options_of(path):
-    """Long names in ``add_argument`` calls; a variable part as {}."""
+    """Long names in ``add_argument`` calls; a variable part as {}.
+
+    Of ``add_parameters`` those of the class whose parameters are options.
+    """
     for node in ast.walk(ast.parse(path.read_text())):
-        if not isinstance(node, ast.Call) or getattr(node.func, 'attr',
-                                                     '') != 'add_argument':
+        if not isinstance(node, ast.Call):
+            continue
+        if getattr(node.func, 'id', '') == 'add_parameters':
+            yield from parameters_of(node, path)
+        if getattr(node.func, 'attr', '') != 'add_argument':
             continue
         for argument in node.args:
             if isinstance(argument, ast.JoinedStr):
@@ -24,6 +34,18 @@ def options_of(path):
                     for part in argument.values)
             elif str(getattr(argument, 'value', '')).startswith('--'):
                 yield argument.value
+
+
+def parameters_of(call, path):
+    """Options that ``add_parameters(parser, CLASS, names)`` adds."""
+    tool = load_tool(str(path.relative_to(TOOLS).with_suffix('')))
+    parser = argparse.ArgumentParser()
+    add_parameters(
+        parser,
+        *(eval(ast.unparse(argument), vars(tool))
+          for argument in call.args[1:]))
+    for action in parser._actions[1:]:
+        yield action.option_strings[0]
 
 
 def all_options():

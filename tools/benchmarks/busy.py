@@ -1,37 +1,26 @@
 """Seconds of a training step beside processes that keep the cores busy.
 
-    python tools/benchmarks/busy.py \\
-        --json docs/results/benchmark_busy.json
-
 Idle threads of OpenMP spin for a while by default, and take the cores from
 those that have work. ``import sam3d_plugin`` sets OMP_WAIT_POLICY=PASSIVE
 where it is not set, before torch is loaded. Two processes train stage 1 (mini)
 on made-up frames, one with each policy, in turns: alone, then beside one and
 two processes that spin. Run it on a machine that does nothing else.
 """
-import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
-import json
 import os
+import statistics
 import subprocess
 import sys
 import time
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List
 
-import numpy as np
-import torch
 from mmdet3d.utils import register_all_modules
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.engine.options import read_config
-from sam3d_plugin.store import atomic_write, provenance
 from tools.benchmarks import pretraining_ratios as ratios
 from tools.benchmarks import pretraining_steps as steps
+from tools.benchmarks.measuring import ROOT
 
 CONFIG = ROOT / 'configs' / 'sam3d' / 'stage1_synthrooms_mini.py'
 REGIONS, POINTS = (40, 60), 4096
@@ -41,21 +30,44 @@ SPIN = 'while True: pass'
 SERVE = 'import torch, tools.benchmarks.busy as b; b.serve()'
 # Groups of regions would need prepared data.
 OPTIONS = {'model.head.loss': dict(_delete_=True, type='DistillLoss')}
+STEPS = 3  # of a turn
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = ToolParser(__doc__)
-    parser.add_argument('--rounds', type=int, default=10)
-    parser.add_argument('--steps', type=int, default=3, help='of a turn')
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the option of this part."""
     parser.add_argument(
         '--spinning',
         type=int,
         nargs='+',
         default=[0, 1, 2],
         help='processes beside the training (default: %(default)s)')
-    parser.add_argument('--json', type=Path, help='where to write the figures')
-    return parser.parse_args(argv)
+
+
+def measure(args: argparse.Namespace) -> Dict[str, Any]:
+    """Train in turns beside each number of spinning processes.
+
+    Returns ``rows``: ``spinning``, and by policy the median, least and largest
+    seconds per step.
+    """
+    rows: List[Dict[str, Any]] = []
+    with ExitStack() as stack:
+        trainings = {p: _start(stack, p) for p in POLICIES}
+        for process in trainings.values():
+            train(process, 1)  # starting up and compiling
+        for count in args.spinning:
+            rows.append(dict(spinning=count))
+            with ExitStack() as spinning:
+                for _ in range(count):
+                    _end_with(spinning,
+                              subprocess.Popen([sys.executable, '-c', SPIN]))
+                seconds = [[train(trainings[p], STEPS) for p in POLICIES]
+                           for _ in range(args.rounds)]
+            for policy, values in zip(POLICIES, zip(*seconds)):
+                rows[-1][policy] = dict(
+                    median_s=statistics.median(values),
+                    least_s=min(values),
+                    largest_s=max(values))
+    return dict(rows=rows, config=CONFIG.stem, rounds=args.rounds, steps=STEPS)
 
 
 def serve() -> None:
@@ -65,42 +77,42 @@ def serve() -> None:
     batch = ratios.make_batch(REGIONS, POINTS,
                               case.model.head.proj.out_features)
     for line in sys.stdin:
-        clock, begin = steps.StepClock('cpu'), time.perf_counter()
+        begin = time.perf_counter()
         for _ in range(int(line)):
-            clock.begin()
-            steps.train_step(case, batch, clock)
+            steps.train_step(case, batch)
         print('seconds', time.perf_counter() - begin, flush=True)
 
 
-def start_training(policy: str) -> subprocess.Popen:
-    """A process that trains on request, with all cores.
-
-    Args:
-        policy (str): One of ``POLICIES``.
-
-    Returns:
-        subprocess.Popen: Runs :func:`serve`.
+def _start(stack: ExitStack, policy: str) -> subprocess.Popen:
+    """A process that runs :func:`serve` with all cores, until the stack ends.
     """
     environment = {k: v for k, v in os.environ.items() if k[:4] != 'OMP_'}
     if policy != 'default':
         environment['OMP_WAIT_POLICY'] = policy
-    return subprocess.Popen([sys.executable, '-c', SERVE],
-                            cwd=ROOT,
-                            env=environment,
-                            stdin=subprocess.PIPE,
-                            stdout=subprocess.PIPE,
-                            text=True)
+    process = subprocess.Popen([sys.executable, '-c', SERVE],
+                               cwd=ROOT,
+                               env=environment,
+                               stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE,
+                               text=True)
+    return _end_with(stack, process)
+
+
+def _end_with(stack: ExitStack, process: subprocess.Popen) -> subprocess.Popen:
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+    return process
 
 
 def train(process: subprocess.Popen, num_steps: int) -> float:
-    """Let a process of :func:`start_training` train.
+    """Seconds per step of a process that serves.
 
     Args:
         process (subprocess.Popen): The process.
-        num_steps (int): Steps.
+        num_steps (int): Steps to train.
 
     Returns:
-        float: Seconds per step.
+        float: Seconds.
 
     Raises:
         RuntimeError: When it has ended; it has printed why.
@@ -111,65 +123,3 @@ def train(process: subprocess.Popen, num_steps: int) -> float:
         if line.startswith('seconds '):
             return float(line.split()[1]) / num_steps
     raise RuntimeError('a training ended early; see its error above')
-
-
-def measure(args: argparse.Namespace) -> List[Dict[str, Any]]:
-    """Train in turns beside each number of spinning processes.
-
-    Args:
-        args (argparse.Namespace): The command line.
-
-    Returns:
-        List[Dict[str, Any]]: For each number: ``spinning``, and by policy
-        the median, least and largest seconds per step.
-    """
-    rows = []
-    with ExitStack() as stack:
-        trainings = {p: start_training(p) for p in POLICIES}
-        for process in trainings.values():
-            stack.callback(process.wait)
-            stack.callback(process.kill)
-        for process in trainings.values():
-            train(process, 1)  # starting up and compiling
-        for count in args.spinning:
-            with ExitStack() as spinning:
-                for _ in range(count):
-                    process = subprocess.Popen([sys.executable, '-c', SPIN])
-                    spinning.callback(process.wait)
-                    spinning.callback(process.kill)
-                seconds = [[train(trainings[p], args.steps) for p in POLICIES]
-                           for _ in range(args.rounds)]
-            row: Dict[str, Any] = dict(spinning=count)
-            for policy, values in zip(POLICIES, np.transpose(seconds)):
-                row[policy] = dict(
-                    median_s=float(np.median(values)),
-                    least_s=values.min(),
-                    largest_s=values.max())
-            print(row, flush=True)
-            rows.append(row)
-    return rows
-
-
-def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Measure, print and write."""
-    args = parse_args(argv)
-    load = round(os.getloadavg()[0], 1)
-    result = dict(
-        rows=measure(args),
-        config=CONFIG.stem,
-        rounds=args.rounds,
-        steps=args.steps,
-        machine=dict(
-            cores=os.cpu_count(),
-            load_before=load,
-            torch=torch.__version__,
-            commit=provenance.commit()))
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(args.json, 'w') as file:
-            json.dump(result, file, indent=1)
-            file.write('\n')
-
-
-if __name__ == '__main__':
-    main()

@@ -1,4 +1,4 @@
-"""Generalised IoU of one pair of boxes after the other, in plain Python.
+"""Generalized IoU of one pair of boxes after the other, in plain Python.
 
 What ``sam3d_plugin.ops.pairwise_giou_3d`` is compared with, for its results
 in the tests and for its speed in ``benchmark_downstream.py``.
@@ -10,14 +10,7 @@ Point = Tuple[float, float]
 
 
 def rectangle(box: Sequence[float]) -> List[Point]:
-    """Corners of a box seen from above.
-
-    Args:
-        box (Sequence[float]): x, y, z of the centre, sizes, yaw.
-
-    Returns:
-        List[Point]: Counterclockwise.
-    """
+    """Corners of a box seen from above."""
     x, y, _, size_x, size_y, _, yaw = box
     cos, sin = math.cos(yaw), math.sin(yaw)
     return [(x + i * size_x / 2 * cos - j * size_y / 2 * sin,
@@ -28,13 +21,7 @@ def rectangle(box: Sequence[float]) -> List[Point]:
 def clip(polygon: List[Point], begin: Point, end: Point) -> List[Point]:
     """Part of a polygon to the left of a line.
 
-    Args:
-        polygon (List[Point]): Convex, counterclockwise.
-        begin (Point): A point of the line.
-        end (Point): Another.
-
-    Returns:
-        List[Point]: Counterclockwise; empty when nothing is left.
+    Returns it counterclockwise; empty when nothing is left.
     """
 
     def side(point: Point) -> float:
@@ -54,14 +41,9 @@ def clip(polygon: List[Point], begin: Point, end: Point) -> List[Point]:
 
 
 def giou_of_pair(box: Sequence[float], other: Sequence[float]) -> float:
-    """Generalised IoU of two boxes that have a volume.
+    """Generalized IoU of two boxes that have a volume.
 
-    Args:
-        box (Sequence[float]): x, y, z of the centre, sizes, yaw.
-        other (Sequence[float]): Likewise.
-
-    Returns:
-        float: In [-1, 1].
+    Returns a number in [-1, 1].
     """
     polygon, clipper = rectangle(box), rectangle(other)
     xs, ys = zip(*polygon, *clipper)

@@ -1,6 +1,6 @@
 """Every model of this repository with a batch made in memory, for gpu_check.
 
-Axes: B scenes, N points.
+Shapes: B scenes, N points.
 """
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,15 +74,7 @@ class ModelCase(NamedTuple):
 
 
 def load_config(name: str, tiny: bool) -> Config:
-    """Read a config, without the files that it names.
-
-    Args:
-        name (str): One of ``CONFIGS``.
-        tiny (bool): Whether to shrink the model.
-
-    Returns:
-        Config: The config.
-    """
+    """Read a config, without the files that it names."""
     cfg = read_config(str(ROOT / f'{CONFIGS[name]}.py'), {})
     loss: Any = (cfg.model.get('head') or {}).get('loss') or {}
     if loss.get('type') == 'GroupBalancedDistillLoss':
@@ -114,17 +106,7 @@ def build_case(name: str,
                tiny: bool,
                num_points: int,
                num_scenes: int = 2) -> ModelCase:
-    """Build a model, always with the same weights, and a batch for it.
-
-    Args:
-        name (str): One of ``CONFIGS``.
-        tiny (bool): Whether to shrink the model.
-        num_points (int): Points of a scene.
-        num_scenes (int): Scenes of the batch. Defaults to 2.
-
-    Returns:
-        ModelCase: On the CPU.
-    """
+    """Build a model, always with the same weights, and a batch for it."""
     cfg = load_config(name, tiny)
     if 'target_generator' in cfg.model:
         case = steps.build_case(cfg, 'cpu', 'fp32')
@@ -154,16 +136,8 @@ def make_scene(num_points: int, num_classes: int, with_rot: bool,
                seed: int) -> Tuple[Tensor, Det3DDataSample]:
     """A room with five boxes that hold half of its points.
 
-    Args:
-        num_points (int): N.
-        num_classes (int): Of the boxes and points.
-        with_rot (bool): Whether boxes are turned.
-        seed (int): Of the room.
-
-    Returns:
-        Tuple[Tensor, Det3DDataSample]: (N, 4) x, y, z in metres, region id;
-        and boxes, and per point instance and class, ``num_classes`` outside
-        boxes.
+    Returns (N, 4) x, y, z in meters, region id; and boxes, and per point
+    instance and class, ``num_classes`` outside boxes.
     """
     rng = np.random.default_rng(seed)
     xyz = rng.uniform(0, 1, (num_points, 3)) * _SIZE
@@ -202,14 +176,7 @@ def make_scene(num_points: int, num_classes: int, with_rot: bool,
 
 @contextmanager
 def without_dropout(model: nn.Module) -> Iterator[None]:
-    """Leave out what draws random numbers, which differ between devices.
-
-    Args:
-        model (nn.Module): In training mode.
-
-    Yields:
-        None: While nothing is dropped.
-    """
+    """Leave out what draws random numbers, which differ between devices."""
     changed: List[Tuple[nn.Module, str, Any]] = []
     for module in model.modules():
         for name in ('p', 'drop_prob', 'dropout', 'drop_path'):
@@ -257,14 +224,7 @@ def run_step(case: ModelCase,
 
 
 def predict(case: ModelCase) -> Dict[str, float]:
-    """Predict the batch, scene by scene as mmdet3d does.
-
-    Args:
-        case (ModelCase): With a detector or segmentor.
-
-    Returns:
-        Dict[str, float]: What sums up the predictions.
-    """
+    """Predict the batch, scene by scene as mmdet3d does."""
     case.model.eval()
     with torch.no_grad():
         samples = case.model.test_step(

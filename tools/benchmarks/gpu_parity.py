@@ -5,7 +5,7 @@ float32 however a kernel rounds, and many are equal. Neighbors are compared by
 their distances, since which of equally far points is one is not specified;
 everything else must agree to the last index.
 
-Axes: B scenes, N points, M centres, K neighbours, C channels, R regions.
+Shapes: B scenes, N points, M centers, K neighbors, C channels, R regions.
 """
 from contextlib import contextmanager
 from functools import partial
@@ -43,14 +43,7 @@ class ParityCase(NamedTuple):
 
 
 def build_cases(num_points: int) -> Dict[str, ParityCase]:
-    """Build a case for every operation.
-
-    Args:
-        num_points (int): Points of a scene N.
-
-    Returns:
-        Dict[str, ParityCase]: By name.
-    """
+    """Build a case for every operation."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
@@ -181,11 +174,7 @@ def _token_runner(config: Dict[str, Any]) -> Callable:
 def backends_of(device: str) -> Dict[str, str]:
     """Say which implementations of the point operations run.
 
-    Args:
-        device (str): ``'cpu'`` or ``'cuda'``.
-
-    Returns:
-        Dict[str, str]: By name, why it does not run, '' where it does.
+    Returns by name why it does not run, '' where it does.
     """
     if device == 'cpu':
         return dict(mmcv='needs a GPU', triton='needs a GPU', torch='')

@@ -1,4 +1,4 @@
-"""The operations that benchmark_ops.py measures, in every implementation."""
+"""The operations that the benchmark measures, in every implementation."""
 import sys
 from functools import lru_cache, partial
 from importlib import import_module
@@ -73,7 +73,7 @@ def torch_first_box(points: Tensor, boxes: Tensor) -> Tensor:
 
 
 def torch_knn(points: Tensor, centers: Tensor, num: int) -> Any:
-    """Find neighbours with all distances at once."""
+    """Find neighbors with all distances at once."""
     return torch.cdist(centers, points).topk(num, largest=False)
 
 
@@ -110,7 +110,7 @@ def backward_of(call: Callable, features: Tensor, *others: Tensor) -> Call:
 
 @lru_cache(maxsize=None)
 def load_optional(name: str) -> Any:
-    """Import a library, or say that it is left out and return None."""
+    """Import a library, or say that it is skipped and return None."""
     try:
         return import_module(name)
     except ImportError:
@@ -118,58 +118,63 @@ def load_optional(name: str) -> Any:
         return None
 
 
-def sampling_libraries(points: Tensor, num_points: int) -> Dict[str, Call]:
-    """Return libraries that sample (1, N, 3) points, in several settings."""
-    fpsample = load_optional('fpsample')
-    quickfps = load_optional('torch_quickfps')
-    calls: Dict[str, Call] = {}
-    for height in (3, 5, 6, 7):
-        settings = dict(h=height, start_idx=0)
-        if fpsample and 2**height <= points.size(1):
-            calls[f'fpsample bucket, h={height}'] = partial(
-                fpsample.bucket_fps_kdline_sampling, points[0].numpy(),
-                num_points, **settings)
-        if quickfps and 2**height <= points.size(1):
-            calls[f'torch_quickfps, h={height}'] = partial(
-                quickfps.sample_idx, points, num_points, **settings)
-    return calls
+def sample(points: Tensor, num_points: int) -> Tensor:
+    """Furthest points (1, G, 3) of a scene (1, N, 3)."""
+    chosen = ops.furthest_point_sample(points, num_points)
+    return points[:, chosen[0].long()].contiguous()
+
+
+def _on_device(name: str, arguments: tuple,
+               cpu: Callable[[], Dict[str, Call]]) -> Dict[str, Call]:
+    """mmcv's kernel for tensors on a GPU, else the libraries for a CPU."""
+    if any(torch.is_tensor(a) and a.is_cuda for a in arguments):
+        return {'mmcv': partial(mmcv_apply(name), *arguments)}
+    return cpu()
 
 
 def sampling_case(points: Tensor, num_points: int) -> Case:
     """Sample a scene down."""
-    libraries: Dict[str, Call]
-    if points.is_cuda:
-        libraries = {
-            'mmcv':
-            partial(mmcv_apply('FurthestPointSampling'), points, num_points)
-        }
-    else:
-        libraries = sampling_libraries(points, num_points)
-    return Case(f'furthest_point_sample {points.size(1)}→{num_points}',
-                partial(ops.furthest_point_sample, points, num_points),
-                partial(torch_fps, points, num_points), libraries)
+
+    def libraries() -> Dict[str, Call]:
+        fpsample = load_optional('fpsample')
+        quickfps = load_optional('torch_quickfps')
+        calls: Dict[str, Call] = {}
+        for height in (3, 5, 6, 7):
+            settings = dict(h=height, start_idx=0)
+            if fpsample and 2**height <= points.size(1):
+                calls[f'fpsample bucket, h={height}'] = partial(
+                    fpsample.bucket_fps_kdline_sampling, points[0].numpy(),
+                    num_points, **settings)
+            if quickfps and 2**height <= points.size(1):
+                calls[f'torch_quickfps, h={height}'] = partial(
+                    quickfps.sample_idx, points, num_points, **settings)
+        return calls
+
+    return Case(
+        f'furthest_point_sample {points.size(1)}→{num_points}',
+        partial(ops.furthest_point_sample, points, num_points),
+        partial(torch_fps, points, num_points),
+        _on_device('FurthestPointSampling', (points, num_points), libraries))
 
 
 def ball_case(points: Tensor, centers: Tensor, radius: float,
               num: int) -> Case:
     """Query the balls of one set abstraction layer."""
     arguments = (0, radius, num, points, centers)
-    libraries: Dict[str, Call]
-    if points.is_cuda:
-        libraries = {'mmcv': partial(mmcv_apply('BallQuery'), *arguments)}
-    else:
+
+    def libraries() -> Dict[str, Call]:
         xyz, places = points[0].numpy(), centers[0].numpy()
+        return {
+            'scipy cKDTree, unordered':
+            lambda: cKDTree(xyz, balanced_tree=False).query_ball_point(
+                places, radius, workers=torch.get_num_threads())
+        }
 
-        def query_scipy() -> Any:
-            return cKDTree(
-                xyz, balanced_tree=False).query_ball_point(
-                    places, radius, workers=torch.get_num_threads())
-
-        libraries = {'scipy cKDTree, unordered': query_scipy}
     return Case(
         f'ball_query {points.size(1)}→{centers.size(1)}×{num}, {radius} m',
         partial(ops.ball_query, *arguments),
-        partial(torch_ball, radius, num, points, centers), libraries)
+        partial(torch_ball, radius, num, points, centers),
+        _on_device('BallQuery', arguments, libraries))
 
 
 def neighbor_libraries(points: Tensor, centers: Tensor,
@@ -197,13 +202,12 @@ def neighbor_libraries(points: Tensor, centers: Tensor,
 
 
 def knn_case(points: Tensor, centers: Tensor, num: int) -> Case:
-    """Find neighbours."""
-    if not points.is_cuda:
-        libraries = neighbor_libraries(points, centers, num)
-    elif num < 100:
-        libraries = {'mmcv': partial(mmcv_apply('KNN'), num, points, centers)}
-    else:
-        libraries = {}  # mmcv refuses so many
+    """Find neighbors."""
+    libraries: Dict[str, Call] = {}
+    if not points.is_cuda or num < 100:  # mmcv refuses more
+        libraries = _on_device(
+            'KNN', (num, points, centers),
+            lambda: neighbor_libraries(points, centers, num))
     scenes = f'{len(points)}×' if len(points) > 1 else ''
     return Case(f'knn {scenes}{points.size(1)}→{centers.size(1)}×{num}',
                 partial(ops.knn, num, points, centers),
@@ -212,40 +216,32 @@ def knn_case(points: Tensor, centers: Tensor, num: int) -> Case:
 
 def three_nn_case(targets: Tensor, sources: Tensor) -> Case:
     """Find the three nearest sources."""
-    libraries: Dict[str, Call]
-    if targets.is_cuda:
-        libraries = {'mmcv': partial(mmcv_apply('ThreeNN'), targets, sources)}
-    else:
-        libraries = neighbor_libraries(sources, targets, 3)
-    return Case(f'three_nn {targets.size(1)} of {sources.size(1)}',
-                partial(ops.three_nn, targets, sources),
-                partial(torch_knn, sources, targets, 3), libraries)
+    return Case(
+        f'three_nn {targets.size(1)} of {sources.size(1)}',
+        partial(ops.three_nn, targets, sources),
+        partial(torch_knn, sources, targets, 3),
+        _on_device('ThreeNN', (targets, sources),
+                   lambda: neighbor_libraries(sources, targets, 3)))
 
 
 def box_cases(points: Tensor, boxes: Tensor) -> List[Case]:
     """Look for points in boxes."""
-    size = f'{points.size(1)} in {boxes.size(1)}'
-    if points.is_cuda:
-        every = {
-            'mmcv': partial(originals()['points_in_boxes_all'], points, boxes)
-        }
-        first = {
-            'mmcv': partial(originals()['points_in_boxes_part'], points, boxes)
-        }
-    elif has_kernels():
-        from mmcv.ops import points_in_boxes_cpu
-        every = {'mmcv, C++': partial(points_in_boxes_cpu, points, boxes)}
-        first = {}
-    else:
-        every, first = {}, {}
-    return [
-        Case(f'points_in_boxes_all {size}',
-             partial(ops.points_in_boxes_all, points, boxes),
-             partial(torch_boxes, points, boxes), every),
-        Case(f'points_in_boxes_part {size}',
-             partial(ops.points_in_boxes_part, points, boxes),
-             partial(torch_first_box, points, boxes), first)
-    ]
+    cases = []
+    for name, plain in (('points_in_boxes_all', torch_boxes),
+                        ('points_in_boxes_part', torch_first_box)):
+        libraries: Dict[str, Call] = {}
+        if points.is_cuda:
+            libraries = {'mmcv': partial(originals()[name], points, boxes)}
+        elif name == 'points_in_boxes_all' and has_kernels():
+            from mmcv.ops import points_in_boxes_cpu
+            libraries = {
+                'mmcv, C++': partial(points_in_boxes_cpu, points, boxes)
+            }
+        cases.append(
+            Case(f'{name} {points.size(1)} in {boxes.size(1)}',
+                 partial(getattr(ops, name), points, boxes),
+                 partial(plain, points, boxes), libraries))
+    return cases
 
 
 def feature_case(function: Callable, plain: Callable, mmcv_name: str,

@@ -1,22 +1,16 @@
-"""Measure parts of preparation that the chain on real recordings is too
-small for.
-
-    python tools/benchmarks/preparation.py \
-        --json docs/results/benchmark_preparation.json
+"""Parts of preparation that the chain on real recordings is too small for.
 
 Extracting a .sens recording against decoding its images alone; pooling a
 ViT-B's features inside regions against pooling the upsampled map; merging
 the manifests of as many scans as ScanNet has. One process, one thread.
 """
-import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
+import argparse
 import io
-import json
 import struct
 import tempfile
-import time
 import zlib
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Dict
 
 import numpy as np
 import torch
@@ -24,61 +18,39 @@ from PIL import Image
 from rich.console import Console
 from torch.nn import functional as F
 
-from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.preparation.features.region_pooling import pool_regions
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.preparation.sources.scannet.frames import SensFrames
 from sam3d_plugin.preparation.sources.scannet.sens import (SensFile,
                                                            decode_depth)
-from sam3d_plugin.store import provenance
 from sam3d_plugin.store.manifest import ItemRecord, ScanRecord, Store
+from tools.benchmarks import measuring
 
-ROOM = Path(__file__).resolve().parents[3] / 'shared/data/scannet_scene0000'
 SCAN = 'scene0000_00'
 
 
-def seconds(work: Callable[[], Any], rounds: int = 3) -> float:
-    """Return the shortest of some runs."""
-    times = []
-    for _ in range(rounds):
-        begin = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - begin)
-    return min(times)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """This part has the common options alone."""
 
 
-def load_payloads(room: Path) -> Dict[str, List[bytes]]:
-    """Return colour files and zlib depth, of the room or, without, of noise.
-
-    Args:
-        room (Path): Folder with ``posed_images`` and ``frames``.
-
-    Returns:
-        Dict[str, List[bytes]]: ``color`` at 1296×968, ``depth`` at 640×480.
-    """
-    colors = sorted(room.glob('posed_images/*.jpg'))
-    depths = sorted(room.glob('frames/*.depth.png'))
-    if colors and depths:
-        images = [np.asarray(Image.open(path)) for path in depths]
-        color = [path.read_bytes() for path in colors]
-    else:
-        rng = np.random.default_rng(0)
-        coarse = rng.integers(0, 255, (121, 162, 3)).astype(np.uint8)
-        buffer = io.BytesIO()
-        Image.fromarray(coarse).resize((1296, 968)).save(buffer, 'JPEG')
-        color = [buffer.getvalue()]
-        small = rng.integers(500, 5000, (48, 64)).astype(np.uint16)
-        images = [np.kron(small, np.ones((10, 10), np.uint16))]
+def measure(args: argparse.Namespace) -> Dict[str, Any]:
+    """Figures of all three."""
+    torch.set_num_threads(1)
     return dict(
-        color=color,
-        depth=[
-            zlib.compress(image.astype('<u2').tobytes()) for image in images
-        ])
+        sens=measure_sens(3 if args.quick else 200),
+        pooling=measure_pooling(),
+        manifests=measure_manifests(2 if args.quick else 1500, 52))
 
 
-def write_sens(path: Path, frames: int, payloads: Dict[str,
-                                                       List[bytes]]) -> None:
-    """Write a recording in ScanNet's binary form, version 4."""
+def write_sens(path: Path, frames: int) -> None:
+    """Write a recording in ScanNet's binary form, version 4; of noise."""
+    rng = np.random.default_rng(0)
+    buffer = io.BytesIO()
+    coarse = rng.integers(0, 255, (121, 162, 3)).astype(np.uint8)
+    Image.fromarray(coarse).resize((1296, 968)).save(buffer, 'JPEG')
+    color = buffer.getvalue()
+    small = rng.integers(500, 5000, (48, 64)).astype('<u2')
+    depth = zlib.compress(np.kron(small, np.ones((10, 10), '<u2')).tobytes())
     name = b'StructureSensor'
     camera = np.diag([577.0, 577.0, 1, 1]).astype('<f4')
     camera[:2, 2] = 319.5, 239.5
@@ -88,13 +60,11 @@ def write_sens(path: Path, frames: int, payloads: Dict[str,
         file.write(struct.pack('<IQ', 4, len(name)) + name)
         for matrix in matrices:
             file.write(np.asarray(matrix, '<f4').tobytes())
-        # JPEG colour, zlib depth, sizes, units per metre, frames
+        # JPEG color, zlib depth, sizes, units per meter, frames
         file.write(struct.pack('<2i', 2, 1))
         file.write(struct.pack('<4I', 1296, 968, 640, 480))
         file.write(struct.pack('<fQ', 1000.0, frames))
         for i in range(frames):
-            color = payloads['color'][i % len(payloads['color'])]
-            depth = payloads['depth'][i % len(payloads['depth'])]
             file.write(np.eye(4, dtype='<f4').tobytes())
             file.write(struct.pack('<4Q', i, i, len(color), len(depth)))
             file.write(color + depth)
@@ -102,11 +72,10 @@ def write_sens(path: Path, frames: int, payloads: Dict[str,
 
 
 def measure_sens(frames: int) -> Dict[str, Any]:
-    """Return frames per second of extracting and of decoding alone."""
-    payloads = load_payloads(ROOM)
+    """Frames per second of extracting, and of decoding alone."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, 'scans', SCAN, f'{SCAN}.sens')
-        write_sens(path, frames, payloads)
+        write_sens(path, frames)
 
         def decode() -> None:
             recording = SensFile(str(path))
@@ -119,13 +88,12 @@ def measure_sens(frames: int) -> Dict[str, Any]:
             with tempfile.TemporaryDirectory() as out:
                 run_step(
                     SensFrames(folder, stride=1, is_checked=False), out,
-                    RunOptions(workers=0), Console(file=io.StringIO()))
+                    RunOptions(workers=0), Console(quiet=True))
 
         return dict(
             frames=frames,
-            images='scene0000_00' if ROOM.exists() else 'made',
-            decode_per_second=frames / seconds(decode),
-            extract_per_second=frames / seconds(extract))
+            decode_per_second=frames / measuring.median_seconds(decode),
+            extract_per_second=frames / measuring.median_seconds(extract))
 
 
 def measure_pooling() -> Dict[str, Any]:
@@ -146,10 +114,10 @@ def measure_pooling() -> Dict[str, Any]:
                    -torch.inf).scatter_reduce_(1, index.expand(768, -1), large,
                                                'amax')
 
-    pool_regions(features, ids, 60)
     return dict(
-        ours_s=seconds(lambda: pool_regions(features, ids, 60)),
-        whole_map_s=seconds(whole_map, 1))
+        ours_s=measuring.median_seconds(
+            lambda: pool_regions(features, ids, 60)),
+        whole_map_s=measuring.median_seconds(whole_map, rounds=1))
 
 
 def measure_manifests(scans: int, frames: int) -> Dict[str, Any]:
@@ -169,29 +137,6 @@ def measure_manifests(scans: int, frames: int) -> Dict[str, Any]:
         return dict(
             scans=scans,
             frames=scans * frames,
-            merge_s=seconds(store.merge, 1),
-            read_s=seconds(store.manifest, 1),
+            merge_s=measuring.median_seconds(store.merge, rounds=1),
+            read_s=measuring.median_seconds(store.manifest, rounds=1),
             megabytes=Path(folder, 'manifest.json').stat().st_size / 1e6)
-
-
-def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Run the benchmark."""
-    parser = ToolParser(__doc__)
-    parser.add_argument('--json', type=Path, help='file for the results')
-    parser.add_argument('--frames', type=int, default=200)
-    parser.add_argument('--scans', type=int, default=1500)
-    args = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    results = dict(
-        machine=provenance.machine(threads=1),
-        sens=measure_sens(args.frames),
-        pooling=measure_pooling(),
-        manifests=measure_manifests(args.scans, 52))
-    text = json.dumps(results, indent=1) + '\n'
-    print(text)
-    if args.json:
-        args.json.write_text(text)
-
-
-if __name__ == '__main__':
-    main()

@@ -1,4 +1,5 @@
 """What padding costs a step, and what masking saves the encoder."""
+from functools import partial
 from typing import Any, Callable, Dict, Iterable, List
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from sam3d_plugin.models.pretrainers.masking import select_tokens
 from sam3d_plugin.structures import PointTokens
+from tools.benchmarks import measuring
 from tools.benchmarks import pretraining_steps as steps
 
 FEWEST, MOST = 20, 256
@@ -19,13 +21,7 @@ FRAMES = 8
 def mixed_counts(num_frames: int, fewest: int, most: int) -> np.ndarray:
     """Spread region counts evenly.
 
-    Args:
-        num_frames (int): Frames B.
-        fewest (int): Of the first frame.
-        most (int): Of the last one.
-
-    Returns:
-        np.ndarray: (B,) int64.
+    Returns (B,) int64.
     """
     return np.linspace(fewest, most, num_frames).round().astype(np.int64)
 
@@ -45,16 +41,7 @@ def equal_counts(counts: np.ndarray) -> np.ndarray:
 
 def make_batch(counts: Iterable[int], num_points: int,
                channels: int) -> Dict[str, Any]:
-    """Frames of made-up points in equally large regions.
-
-    Args:
-        counts (Iterable[int]): Regions of each of the B frames.
-        num_points (int): Points of a frame N, all in regions.
-        channels (int): Of the region features C.
-
-    Returns:
-        Dict[str, Any]: What the loader hands over.
-    """
+    """Frames of made-up points in equally large regions."""
     generator = torch.Generator().manual_seed(0)
     points, samples = [], []
     for count in map(int, counts):
@@ -80,39 +67,27 @@ def measure_padding(cfg: Config, counts: np.ndarray, num_points: int,
         cfg (Config): With SAM tokens; their limit is raised to the counts.
         counts (np.ndarray): (B,) regions of the frames.
         num_points (int): Points of a frame.
-        device (str): ``'cpu'`` or ``'cuda'``.
-        dtype (str): One of ``DTYPES``.
+        device (str): cpu or cuda.
+        dtype (str): One of ``steps.DTYPES``.
         rounds (int): Steps of each.
 
     Returns:
         Dict[str, Any]: ``equal_ms``, ``mixed_ms`` and their ``ratio``.
     """
     case = _build(cfg, counts, device, dtype)
-    channels = getattr(case.model.head, 'proj', None)
-    channels = 1 if channels is None else channels.out_features
-    batches = dict(
-        equal=make_batch(equal_counts(counts), num_points, channels),
-        mixed=make_batch(counts, num_points, channels))
-    clock = steps.StepClock('cpu')
-
-    def task(batch: Dict[str, Any]) -> Callable[[], None]:
-
-        def step() -> None:
-            clock.begin()
-            steps.train_step(case, batch, clock)
-
-        return step
-
-    spent = steps.time_in_turns({
-        n: task(b)
-        for n, b in batches.items()
-    }, device, rounds)
+    head = getattr(case.model.head, 'proj', None)
+    channels = head.out_features if head is not None else 1
+    spent = _milliseconds(
+        {
+            name:
+            partial(steps.train_step, case,
+                    make_batch(kind, num_points, channels))
+            for name, kind in (('equal', equal_counts(counts)),
+                               ('mixed', counts))
+        }, device, rounds)
     return dict(
+        _describe(counts, num_points, dtype),
         stage=steps.stage_of(cfg),
-        dtype=dtype,
-        regions=[int(counts.min()), int(counts.max())],
-        frames=len(counts),
-        points=num_points,
         equal_ms=spent['equal'],
         mixed_ms=spent['mixed'],
         ratio=spent['mixed'] / spent['equal'])
@@ -122,37 +97,25 @@ def measure_masking(cfg: Config, counts: np.ndarray, num_points: int,
                     device: str, dtype: str, rounds: int) -> Dict[str, Any]:
     """Compare the student's encoder on visible tokens with all tokens.
 
-    Forward and backward, encoder and embedding each on its own.
-
-    Args:
-        cfg (Config): Of stage 2, with SAM tokens.
-        counts (np.ndarray): (B,) regions of the frames.
-        num_points (int): Points of a frame.
-        device (str): ``'cpu'`` or ``'cuda'``.
-        dtype (str): One of ``DTYPES``.
-        rounds (int): Runs of each.
-
-    Returns:
-        Dict[str, Any]: Milliseconds and, of masked over unmasked, the
-        ratios of time, tokens and points.
+    Forward and backward, encoder and embedding each on its own; arguments as
+    of :func:`measure_padding`, with the config of stage 2. Returns
+    milliseconds and, of masked over unmasked, the ratios of time, tokens and
+    points.
     """
     case = _build(cfg, counts, device, dtype)
-    batch = make_batch(counts, num_points, 1)
-    data = case.model.data_preprocessor(batch, True)
+    data = case.model.data_preprocessor(
+        make_batch(counts, num_points, 1), True)
     points, tokens = case.model.tokenize(data['inputs']['points'])
     is_masked = case.model.mask(tokens)
     visible = select_tokens(tokens, ~is_masked & ~tokens.padding_on_cpu).tokens
     tasks: Dict[str, Callable[[], None]] = {}
     for name, kept in (('all', tokens), ('visible', visible)):
-        tasks[f'embed_{name}'] = _embedding_task(case, points, kept)
-        tasks[f'encode_{name}'] = _encoder_task(case, kept)
-    spent = steps.time_in_turns(tasks, device, rounds)
+        tasks[f'embed_{name}'] = partial(_embed, case, points, kept)
+        tasks[f'encode_{name}'] = partial(_encode, case, kept)
+    spent = _milliseconds(tasks, device, rounds)
     return dict(
-        dtype=dtype,
+        _describe(counts, num_points, dtype),
         mask_ratio=case.model.mask_ratio,
-        regions=[int(counts.min()), int(counts.max())],
-        frames=len(counts),
-        points=num_points,
         **{
             f'{name}_ms': value
             for name, value in spent.items()
@@ -173,49 +136,46 @@ def _build(cfg: Config, counts: np.ndarray, device: str,
     return steps.build_case(cfg, device, dtype, dict(group_counts=[1]))
 
 
-def _embedding_task(case: steps.Case, points: Tensor,
-                    tokens: PointTokens) -> Callable[[], None]:
+def _describe(counts: np.ndarray, num_points: int,
+              dtype: str) -> Dict[str, Any]:
+    return dict(
+        dtype=dtype,
+        regions=[int(counts.min()), int(counts.max())],
+        frames=len(counts),
+        points=num_points)
+
+
+def _milliseconds(tasks: Dict[str, Callable], device: str,
+                  rounds: int) -> Dict[str, float]:
+    times = measuring.run_times(tasks, device, rounds)
+    return {
+        name: 1000 * float(np.median(runs))
+        for name, runs in times.items()
+    }
+
+
+def _embed(case: steps.Case, points: Tensor, tokens: PointTokens) -> None:
     """Embed the tokens, forward and backward."""
-
-    def embed() -> None:
-        with case.autocast():
-            features = case.model.backbone.embedding(points, tokens)
-        features.backward(torch.ones_like(features))
-        case.optimizer.zero_grad()
-
-    return embed
+    with case.autocast():
+        features = case.model.backbone.embedding(points, tokens)
+    features.backward(torch.ones_like(features))
+    case.optimizer.zero_grad()
 
 
-def _encoder_task(case: steps.Case, tokens: PointTokens) -> Callable[[], None]:
+def _encode(case: steps.Case, tokens: PointTokens) -> None:
     """Encode the tokens, forward and backward."""
-    with torch.no_grad():
-        shape = (*tokens.is_padding.shape,
-                 case.model.backbone.encoder.embed_dims)
-        features = tokens.centers.new_ones(shape)
-    features.requires_grad_()
-
-    def encode() -> None:
-        with case.autocast():
-            encoded = case.model.backbone.encoder(features, tokens.centers,
-                                                  tokens.is_padding)
-        encoded.backward(torch.ones_like(encoded))
-        features.grad = None
-        case.optimizer.zero_grad()
-
-    return encode
+    encoder = case.model.backbone.encoder
+    features = tokens.centers.new_ones(
+        (*tokens.is_padding.shape, encoder.embed_dims), requires_grad=True)
+    with case.autocast():
+        encoded = encoder(features, tokens.centers, tokens.is_padding)
+    encoded.backward(torch.ones_like(encoded))
+    case.optimizer.zero_grad()
 
 
 def verdicts(padding: List[Dict[str, Any]],
              masking: Dict[str, Any]) -> List[Dict[str, Any]]:
-    """Hold the figures against what is asked of them.
-
-    Args:
-        padding (List[Dict[str, Any]]): Of :func:`measure_padding`.
-        masking (Dict[str, Any]): Of :func:`measure_masking`.
-
-    Returns:
-        List[Dict[str, Any]]: ``name``, ``measured``, ``limit``, ``met``.
-    """
+    """Compare both figures with what they may be at most."""
     found = [
         verdict(f'{entry["stage"]}: mixed over equal region counts',
                 entry['ratio'], 1.15) for entry in padding
@@ -225,15 +185,6 @@ def verdicts(padding: List[Dict[str, Any]],
 
 
 def verdict(name: str, measured: float, limit: float) -> Dict[str, Any]:
-    """Hold one figure against its limit.
-
-    Args:
-        name (str): What was measured.
-        measured (float): The figure.
-        limit (float): What it may be at most.
-
-    Returns:
-        Dict[str, Any]: ``name``, ``measured``, ``limit``, ``met``.
-    """
+    """A figure beside its limit."""
     return dict(
         name=name, measured=measured, limit=limit, met=measured <= limit)

@@ -1,17 +1,15 @@
 """Training steps of a pre-training config, timed part by part."""
-import resource
 import tempfile
 import time
 from collections import defaultdict
-from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import (Any, Callable, Dict, Iterator, List, NamedTuple, Optional,
+                    Tuple)
 
 import numpy as np
 import torch
 from mmdet3d.registry import MODELS
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.runner import Runner
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -20,7 +18,7 @@ from sam3d_plugin.engine.runner import hand_over_metainfo
 from sam3d_plugin.models.pretrainers import TokenPretrainer
 from sam3d_plugin.ops.random_state import seeded
 from sam3d_plugin.store.errors import UserError
-from tools.benchmarks.loader import ManyEpochs
+from tools.benchmarks import measuring
 
 # What a step consists of, in the order of a step.
 PARTS = ('data', 'tokenize', 'targets', 'embed', 'encode', 'decode', 'loss',
@@ -28,7 +26,6 @@ PARTS = ('data', 'tokenize', 'targets', 'embed', 'encode', 'decode', 'loss',
 DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16)
 STAGES = dict(
     RegionDistillPretrainer='stage 1', MaskedTokenPretrainer='stage 2')
-_HIGH_WATER_MARK = Path('/proc/self/clear_refs')
 
 
 class StepClock:
@@ -51,11 +48,7 @@ class StepClock:
         self._steps.append([('', self._now())])
 
     def mark(self, part: str) -> None:
-        """Say what the time since the last mark was spent on.
-
-        Args:
-            part (str): One of ``PARTS``.
-        """
+        """Say what the time since the last mark was spent on."""
         self._steps[-1].append((part, self._now()))
 
     def clear(self) -> None:
@@ -63,11 +56,7 @@ class StepClock:
         self._steps.clear()
 
     def medians(self) -> Dict[str, float]:
-        """Median milliseconds of every part, and of the whole ``step``.
-
-        Returns:
-            Dict[str, float]: By part.
-        """
+        """Median milliseconds of every part, and of the whole ``step``."""
         if self.is_cuda:
             torch.cuda.synchronize()
         spent: Dict[str, List[float]] = defaultdict(list)
@@ -117,11 +106,7 @@ class Case(NamedTuple):
 def stage_of(cfg: Config) -> str:
     """Name the stage of a config, or the method of another.
 
-    Args:
-        cfg (Config): A pre-training config.
-
-    Returns:
-        str: For example ``'stage 1'``.
+    For example ``'stage 1'``.
     """
     return STAGES.get(cfg.model.type, cfg.model.type)
 
@@ -148,18 +133,7 @@ def build_case(cfg: Config,
                device: str,
                dtype: str,
                metainfo: Optional[dict] = None) -> Case:
-    """Build model and optimizer of a config; a teacher has random weights.
-
-    Args:
-        cfg (Config): A pre-training config.
-        device (str): ``'cpu'`` or ``'cuda'``.
-        dtype (str): One of ``DTYPES``.
-        metainfo (Optional[dict]): Of the training data, for models that
-            need it. Defaults to None.
-
-    Returns:
-        Case: Ready to train.
-    """
+    """Build model and optimizer of a config; a teacher has random weights."""
     config = cfg.model.to_dict()
     with tempfile.TemporaryDirectory() as folder, seeded(0):
         if 'checkpoint' in (config.get('target_generator') or {}):
@@ -176,12 +150,7 @@ def build_case(cfg: Config,
 
 
 def write_teacher(config: Dict[str, Any], path: str) -> None:
-    """Write a checkpoint as stage 1 would, with random weights.
-
-    Args:
-        config (Dict[str, Any]): Of the stage 2 model.
-        path (str): The file.
-    """
+    """Write a checkpoint as stage 1 would, with random weights."""
     parts = dict(
         embedding=config['backbone']['embedding'],
         encoder=config['backbone']['encoder'],
@@ -194,12 +163,7 @@ def write_teacher(config: Dict[str, Any], path: str) -> None:
 
 
 def watch(model: TokenPretrainer, clock: StepClock) -> None:
-    """Let the parts of a model's forward pass mark the clock.
-
-    Args:
-        model (TokenPretrainer): Its methods are wrapped.
-        clock (StepClock): Is marked.
-    """
+    """Let the parts of a model's forward pass mark the clock."""
     parts: List[Tuple[Any, str, str]] = [
         (model, 'tokenize', 'tokenize'),
         (model.target_generator, 'forward', 'targets'),
@@ -225,146 +189,72 @@ def _timed(function: Callable, clock: StepClock, part: str) -> Callable:
     return timed
 
 
-def build_loader(cfg: Config, num_points: int, batch_size: int,
-                 num_workers: int) -> Any:
-    """The config's loader without an end.
-
-    Args:
-        cfg (Config): A pre-training config.
-        num_points (int): Points of a frame.
-        batch_size (int): Frames of a batch.
-        num_workers (int): Processes that load.
-
-    Returns:
-        Any: DataLoader.
-    """
-    options = cfg.train_dataloader.to_dict()
-    for step in options['dataset']['pipeline']:
-        if step['type'] == 'LoadRGBDPoints':
-            step['num_points'] = num_points
-    options.update(
-        sampler=dict(type=ManyEpochs, shuffle=True),
-        batch_size=batch_size,
-        num_workers=num_workers,
-        persistent_workers=num_workers > 0)
-    return Runner.build_dataloader(options, seed=0)
-
-
-def train_step(case: Case, batch: Any, clock: StepClock) -> None:
+def train_step(case: Case,
+               batch: Any,
+               mark: Callable[[str], Any] = lambda part: None) -> None:
     """One step of training, as the runner does it.
 
-    Args:
-        case (Case): What is trained.
-        batch (Any): What the loader hands over.
-        clock (StepClock): Is marked; the step has begun.
+    ``mark`` is told what the time since the last mark was spent on.
     """
     data = case.model.data_preprocessor(batch, True)
-    clock.mark('data')
+    mark('data')
     with case.autocast():
         losses = case.model(**data, mode='loss')
     loss, _ = case.model.parse_losses(losses)
-    clock.mark('other')
+    mark('other')
     loss.backward()
-    clock.mark('backward')
+    mark('backward')
     case.optimizer.step()
     case.optimizer.zero_grad()
-    clock.mark('optimizer')
+    mark('optimizer')
 
 
 def count_flops(case: Case, batch: Any) -> int:
     """Floating point operations of a step, forward and backward.
 
     Multiplications and additions of the matrix products, those on padding
-    included; a multiply-add is two.
-
-    Args:
-        case (Case): What is trained; the step trains it.
-        batch (Any): What the loader hands over.
-
-    Returns:
-        int: Operations.
+    included; a multiply-add is two. The step trains the model.
     """
-    clock = StepClock('cpu')
-    clock.begin()
     counter = FlopCounterMode(display=False)
     # The only attention that is counted on CPU and GPU alike.
     with sdpa_kernel(SDPBackend.MATH), counter:
-        train_step(case, batch, clock)
+        train_step(case, batch)
     return counter.get_total_flops()
 
 
 def measure_matmul(device: str, dtype: str, size: int, rounds: int) -> float:
-    """Floating point operations per second of one large matrix product.
-
-    Args:
-        device (str): ``'cpu'`` or ``'cuda'``.
-        dtype (str): One of ``DTYPES``.
-        size (int): Of the square matrices.
-        rounds (int): The median of how many.
-
-    Returns:
-        float: Operations per second.
-    """
+    """Floating point operations per second of one large matrix product."""
     left, right = (
         torch.randn(size, size, device=device, dtype=DTYPES[dtype])
         for _ in range(2))
-    clock = StepClock(device)
-    for i in range(rounds + 2):
-        if i == 2:
+    seconds = measuring.median_seconds(lambda: left @ right, device, rounds)
+    return 2 * size**3 / seconds
+
+
+def measure_steps(case: Case, batches: Iterator[Any], count: int,
+                  matmul: float) -> Dict[str, Any]:
+    """Train some steps, after two that are not measured.
+
+    Returns frames per second, milliseconds of the step and of its parts, GB at
+    the peak, and the arithmetic.
+    """
+    batch = next(batches)
+    flops = count_flops(case, batch)
+    clock = StepClock(case.device)
+    watch(case.model, clock)
+    for i in range(count + 1):
+        if i == 1:  # the first step compiles and allocates
             clock.clear()
+            measuring.reset_peak(case.device)
         clock.begin()
-        left @ right
-        clock.mark('other')
-    return 2 * size**3 / (clock.medians()['step'] / 1000)
-
-
-def reset_peak_memory(device: str) -> None:
-    """Begin to look for the peak.
-
-    Args:
-        device (str): ``'cpu'`` or ``'cuda'``.
-    """
-    if device == 'cuda':
-        torch.cuda.reset_peak_memory_stats()
-    elif _HIGH_WATER_MARK.exists():
-        _HIGH_WATER_MARK.write_text('5')
-
-
-def peak_memory(device: str) -> float:
-    """Most memory in use since the reset.
-
-    Args:
-        device (str): ``'cpu'`` or ``'cuda'``.
-
-    Returns:
-        float: GB (1e9) of tensors on the GPU, or of this whole process.
-    """
-    if device == 'cuda':
-        return torch.cuda.max_memory_allocated() / 1e9
-    for line in Path('/proc/self/status').read_text().splitlines():
-        if line.startswith('VmHWM'):
-            return int(line.split()[1]) * 1024 / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-
-
-def time_in_turns(tasks: Dict[str, Callable[[], None]], device: str,
-                  rounds: int) -> Dict[str, float]:
-    """Median milliseconds of tasks that take turns, after one warm-up.
-
-    Args:
-        tasks (Dict[str, Callable[[], None]]): By name.
-        device (str): ``'cpu'`` or ``'cuda'``.
-        rounds (int): Turns of each.
-
-    Returns:
-        Dict[str, float]: By name.
-    """
-    clocks = {name: StepClock(device) for name in tasks}
-    for i in range(rounds + 1):
-        for name, task in tasks.items():
-            if i == 1:
-                clocks[name].clear()
-            clocks[name].begin()
-            task()
-            clocks[name].mark('other')
-    return {name: clock.medians()['step'] for name, clock in clocks.items()}
+        train_step(case, next(batches), clock.mark)
+    spent = clock.medians()
+    seconds = spent['step'] / 1000
+    return dict(
+        samples_per_s=len(batch['data_samples']) / seconds,
+        step_ms=spent.pop('step'),
+        parts_ms=spent,
+        peak_memory_gb=measuring.peak_bytes(case.device) / 1e9,
+        tflop=flops / 1e12,
+        matmul_floor_ms=flops / matmul * 1000,
+        matmul_share=flops / seconds / matmul)

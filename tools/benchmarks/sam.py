@@ -1,25 +1,22 @@
-"""Seconds per frame of our SAM regions and of stock SAM, on the same frames.
+"""Seconds per frame of our SAM regions and of stock SAM, on the same images.
 
-``python tools/benchmarks/sam.py --json FILE`` finds the regions of
-some frames with ``segment_anything.SamAutomaticMaskGenerator`` and with
-``SAMRegions``, in turns, from the same
-checkpoint with the same settings, and compares the id maps pixel by pixel.
+Finds the regions of some images with
+``segment_anything.SamAutomaticMaskGenerator`` and with ``SAMRegions``, in
+turns, from the same checkpoint with the same settings, and compares the id
+maps pixel by pixel.
 
 Without ``--checkpoint`` the weights are random. Thresholds are then chosen so
 that a third of the masks pass each of the two; duplicates stay, since random
 masks span the image. That says what the networks and the masks cost, and
 whether the maps agree; with published weights more prompts have no mask that
-is good enough, which favours ours. The frames are those of ../shared/data when
-they are there, else generated; the JSON says which.
+is good enough, which favors ours. Without ``--images`` they are noise.
 """
-import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
-import json
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List
 
 import numpy as np
 import torch
@@ -27,19 +24,15 @@ from PIL import Image
 from segment_anything import SamAutomaticMaskGenerator
 from segment_anything.utils import amg
 
-from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.ops.random_state import seeded
 from sam3d_plugin.preparation.regions.generators import (merge_masks,
                                                          sam_batched)
 from sam3d_plugin.preparation.regions.generators.sam import SAMRegions
 from sam3d_plugin.preparation.regions.generators.sam_models import (
     ARCHITECTURES, build_sam, load_sam)
-from sam3d_plugin.store import provenance
 from sam3d_plugin.store.errors import FrameError
 from sam3d_plugin.store.posed_images import Cameras, RGBDFrame
 
-ROOT = Path(__file__).resolve().parents[2]
-FRAMES = ROOT.parent / 'shared' / 'data' / 'scannet_scene0000' / 'frames'
 STOCK_POINTS_PER_BATCH = 64
 KEPT = 1 / 3
 Options = Dict[str, Any]
@@ -47,24 +40,76 @@ StockMap = Callable[[np.ndarray], np.ndarray]
 OurMaps = Callable[[List[np.ndarray]], List[np.ndarray]]
 
 
-def load_images(count: int, is_quick: bool) -> Tuple[str, List[np.ndarray]]:
-    """Return where images come from and (H, W, 3) uint8 RGB arrays."""
-    paths = sorted(FRAMES.glob('*.color.jpg'))
-    if paths and not is_quick:
-        paths = [paths[i % len(paths)] for i in range(count)]
-        return 'scene0000_00', [
-            np.asarray(Image.open(path).convert('RGB')) for path in paths
-        ]
-    rng = np.random.default_rng(0)
-    size = (60, 80) if is_quick else (480, 640)
-    images = rng.integers(0, 256, (count, *size, 3), dtype=np.uint8)
-    return 'generated noise', list(images)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this part."""
+    parser.add_argument(
+        '--checkpoint', type=Path, help="a SAM's weights (default: random)")
+    parser.add_argument('--images', type=Path, help='folder of .jpg files')
+    parser.add_argument('--frames', type=int, default=4)
+    parser.add_argument('--points-per-side', type=int, default=32)
+    parser.add_argument('--batch-size', type=int, help='images at once')
 
 
-def write_random_checkpoint(model_type: str, is_quick: bool,
-                            path: Path) -> None:
+def measure(args: argparse.Namespace) -> Dict[str, Any]:
+    """Build both generators and compare them."""
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = args.checkpoint
+        if checkpoint is None:
+            checkpoint = Path(folder, 'random.pth')
+            write_random_checkpoint(args.quick, checkpoint)
+        return dict(sam=_measure(args, checkpoint))
+
+
+def _measure(args: argparse.Namespace, checkpoint: Path) -> Dict[str, Any]:
+    images = load_images(args)
+    options: Options = dict(points_per_side=args.points_per_side)
+    if args.checkpoint is None:
+        options.update(
+            thresholds_for(checkpoint, images[0], args.points_per_side,
+                           args.device))
+    ours = SAMRegions(
+        checkpoint=checkpoint,
+        device=args.device,
+        batch_size=args.batch_size,
+        **options)
+    stock = SamAutomaticMaskGenerator(
+        load_sam(checkpoint).to(args.device),
+        points_per_batch=STOCK_POINTS_PER_BATCH,
+        **options)
+
+    def stock_map(image: np.ndarray) -> np.ndarray:
+        masks = [mask['segmentation'] for mask in stock.generate(image)]
+        return merge_masks(masks, 'stock')
+
+    return dict(
+        compare(stock_map, maps_of(ours), images, ours.batch_size,
+                args.device),
+        model=ours.settings()['model'],
+        weights='random' if args.checkpoint is None else 'given',
+        images='noise' if args.images is None else args.images.name,
+        frames=len(images),
+        image_size=list(images[0].shape[:2]),
+        batch_size=ours.batch_size,
+        points_per_batch=ours.points_per_batch,
+        stock_points_per_batch=STOCK_POINTS_PER_BATCH,
+        options=options)
+
+
+def load_images(args: argparse.Namespace) -> List[np.ndarray]:
+    """Images (H, W, 3) uint8 RGB; those of a folder repeat."""
+    if args.images is not None:
+        paths = sorted(args.images.glob('*.jpg'))
+        chosen = [paths[i % len(paths)] for i in range(args.frames)]
+        return [np.asarray(Image.open(path).convert('RGB')) for path in chosen]
+    size = (60, 80) if args.quick else (480, 640)
+    return list(
+        np.random.default_rng(0).integers(
+            0, 256, (args.frames, *size, 3), dtype=np.uint8))
+
+
+def write_random_checkpoint(is_quick: bool, path: Path) -> None:
     """Write a SAM with seeded random weights; a tiny one when quick."""
-    architecture = ARCHITECTURES[model_type]
+    architecture = ARCHITECTURES['vit_b']
     if is_quick:
         architecture = replace(
             architecture,
@@ -108,8 +153,8 @@ def thresholds_for(checkpoint: Path, image: np.ndarray, points_per_side: int,
         box_nms_thresh=1.0)
 
 
-def clock(device: str) -> np.ndarray:
-    """Return wall and processor seconds, after the GPU has finished."""
+def _clock(device: str) -> np.ndarray:
+    """Wall and processor seconds, after the GPU has finished."""
     if device == 'cuda':
         torch.cuda.synchronize()
     return np.array([time.perf_counter(), time.process_time()])
@@ -134,11 +179,11 @@ def compare(stock: StockMap, ours: OurMaps, images: List[np.ndarray],
     regions: List[int] = []
     for start in range(0, len(images), batch_size):
         batch = images[start:start + batch_size]
-        before = clock(device)
+        before = _clock(device)
         expected = [stock(image) for image in batch]
-        between = clock(device)
+        between = _clock(device)
         found = ours(batch)
-        our_seconds += clock(device) - between
+        our_seconds += _clock(device) - between
         stock_seconds += between - before
         regions += [int(ids.max()) for ids in expected]
         differing += [int((a != b).sum()) for a, b in zip(expected, found)]
@@ -157,111 +202,22 @@ def compare(stock: StockMap, ours: OurMaps, images: List[np.ndarray],
             differing_pixels=differing))
 
 
-def as_frame(color: np.ndarray) -> RGBDFrame:
-    """Return a frame of which only the colour image counts."""
-    cameras = Cameras(np.eye(3), np.eye(3), np.eye(4), True)
-    return RGBDFrame('benchmark', '0', color, np.zeros((0, 0), np.float32),
-                     np.eye(4), cameras)
-
-
 def maps_of(generator: SAMRegions) -> OurMaps:
-    """Return what makes maps with a generator, loaded and warmed up."""
+    """What makes maps with a generator, loaded and warmed up."""
     masks = generator.load()
     if masks.sam.device.type == 'cuda':
         masks.generate([np.zeros((64, 64, 3), np.uint8)])
+    cameras = Cameras(np.eye(3), np.eye(3), np.eye(4), True)
+    no_depth = np.zeros((0, 0), np.float32)
 
     def make(batch: List[np.ndarray]) -> List[np.ndarray]:
-        maps = generator.generate([as_frame(image) for image in batch])
+        maps = generator.generate([
+            RGBDFrame('benchmark', '0', image, no_depth, np.eye(4), cameras)
+            for image in batch
+        ])
         for ids in maps:
             if isinstance(ids, FrameError):
                 raise ids
         return [np.asarray(ids) for ids in maps]
 
     return make
-
-
-def measure(args: argparse.Namespace, checkpoint: Path) -> dict:
-    """Build both generators and compare them."""
-    source, images = load_images(args.frames, args.quick)
-    options: Options = dict(points_per_side=args.points_per_side)
-    if args.checkpoint is None:
-        options.update(
-            thresholds_for(checkpoint, images[0], args.points_per_side,
-                           args.device))
-    ours = SAMRegions(
-        checkpoint=checkpoint,
-        device=args.device,
-        batch_size=args.batch_size,
-        **options)
-    stock = SamAutomaticMaskGenerator(
-        load_sam(checkpoint).to(args.device),
-        points_per_batch=STOCK_POINTS_PER_BATCH,
-        **options)
-
-    def stock_map(image: np.ndarray) -> np.ndarray:
-        masks = [mask['segmentation'] for mask in stock.generate(image)]
-        return merge_masks(masks, 'stock')
-
-    result = compare(stock_map, maps_of(ours), images, ours.batch_size,
-                     args.device)
-    return dict(
-        result,
-        model=ours.settings()['model'],
-        weights='random' if args.checkpoint is None else 'given',
-        images=source,
-        frames=len(images),
-        image_size=list(images[0].shape[:2]),
-        batch_size=ours.batch_size,
-        points_per_batch=ours.points_per_batch,
-        stock_points_per_batch=STOCK_POINTS_PER_BATCH,
-        options=options)
-
-
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
-    """Read the command line."""
-    parser = ToolParser(__doc__.split('\n')[0])
-    parser.add_argument('--json', type=Path, help='file for the results')
-    parser.add_argument(
-        '--checkpoint', type=Path, help="a SAM's weights (default: random)")
-    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
-    parser.add_argument('--frames', type=int, default=4)
-    parser.add_argument('--points-per-side', type=int, default=32)
-    parser.add_argument('--batch-size', type=int, help='images at once')
-    parser.add_argument(
-        '--quick', action='store_true', help='a tiny SAM, to try it out')
-    args = parser.parse_args(argv)
-    if args.device == 'cuda' and not torch.cuda.is_available():
-        parser.error('torch sees no GPU; leave --device out')
-    return args
-
-
-def print_values(values: dict, prefix: str = '') -> None:
-    """Print nested values, one per line."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            print_values(value, f'{prefix}{key} ')
-        else:
-            text = f'{value:.4g}' if isinstance(value, float) else value
-            print(f'{prefix}{key}: {text}')
-
-
-def main(argv: Optional[List[str]] = None) -> None:
-    """Run the benchmark."""
-    args = parse_args(argv)
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = args.checkpoint
-        if checkpoint is None:
-            checkpoint = Path(folder) / 'random.pth'
-            write_random_checkpoint('vit_b', args.quick, checkpoint)
-        result = dict(
-            sam=measure(args, checkpoint),
-            machine=provenance.machine(
-                args.device, threads=torch.get_num_threads()))
-    print_values(result)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(result, indent=2) + '\n')
-
-
-if __name__ == '__main__':
-    main()

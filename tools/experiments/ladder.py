@@ -10,46 +10,31 @@ with different --seeds.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
-import json
-import os
-import shlex
 import sys
-import time
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional
-
-import torch
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+from typing import Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.experiment_arguments import add_options
 from sam3d_plugin.cli.tool import run_tool
-from sam3d_plugin.engine.options import read_config
-from sam3d_plugin.experiments import arms as ladder_arms
-from sam3d_plugin.experiments import ladder_results, records, steps
-from sam3d_plugin.store import atomic_write, provenance
-from sam3d_plugin.store.checkpoint import read_checkpoint
-
-PROBE = 'tools/experiments/linear_probe.py'
-SETTINGS, RESULT, SECONDS = 'settings.json', 'result.json', 'seconds.json'
+from sam3d_plugin.experiments.arms import ARMS, BUDGETS, DEFAULT_ARMS, KINDS
+from sam3d_plugin.experiments.ladder import run as main
 
 
-def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
-    """Parse the command line."""
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = ToolParser(__doc__)
     parser.add_argument(
         '--arms',
         nargs='*',
-        default=ladder_arms.DEFAULT_ARMS,
-        choices=list(ladder_arms.ARMS),
+        default=DEFAULT_ARMS,
+        choices=list(ARMS),
         metavar='ARM',
-        help=f'of {", ".join(ladder_arms.ARMS)} (default: the first seven; '
-        'none: only put results together)')
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
+        help=f'of {", ".join(ARMS)} (default: those of equal budget; none: '
+        'only put results together)')
     parser.add_argument(
         '--budget',
-        choices=list(ladder_arms.BUDGETS),
+        choices=list(BUDGETS),
         default='mini',
         help='mini: 1,000 steps of 2 frames of 4,096 points; full: 120 '
         'epochs, batches of 64, 20,000 points, for a GPU')
@@ -58,282 +43,20 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         type=int,
         help='steps (mini) or epochs (full) of an arm in total')
     parser.add_argument('--data-root', required=True)
-    parser.add_argument('--json', metavar='FILE', required=True)
-    parser.add_argument('--work-dir', default='work_dirs/ladder')
-    parser.add_argument(
-        '--device',
-        choices=['cpu', 'cuda'],
-        default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        default=[],
-        metavar='KEY=VALUE',
-        help='further settings of every training')
-    for kind in ladder_arms.KINDS:
+    for kind in ('cfg', *KINDS):
         parser.add_argument(
             f'--{kind.replace("_", "-")}-options',
             nargs='+',
             default=[],
             metavar='KEY=VALUE',
-            help=f'further settings of every {kind}')
+            help='further settings of every ' +
+            ('training' if kind == 'cfg' else kind))
     parser.add_argument(
         '--probe-points', type=int, help='points per frame of the probe')
-    parser.add_argument('--traceback', action='store_true')
+    add_options(
+        parser, 'seeds', 'device', json=..., work_dir=Path('work_dirs/ladder'))
     return parser.parse_args(argv)
 
 
-def extra_options(args: argparse.Namespace) -> Dict[str, List[str]]:
-    """Settings that were typed, by kind of training."""
-    kinds = {
-        kind: getattr(args, f'{kind}_options')
-        for kind in ladder_arms.KINDS
-    }
-    return {k: v for k, v in dict(all=args.cfg_options, **kinds).items() if v}
-
-
-class Run(NamedTuple):
-    """An arm with a seed.
-
-    Attributes:
-        arm (str): Its name.
-        seed (int): The seed.
-        folder (Path): Where its trainings and its result are.
-        steps (List[ladder_arms.PlannedStep]): Its trainings.
-        probe (List[str]): Options of its probe, but the source.
-        digest (str): What its result depends on.
-    """
-    arm: str
-    seed: int
-    folder: Path
-    steps: List[ladder_arms.PlannedStep]
-    probe: List[str]
-    digest: str
-
-
-def plan_run(args: argparse.Namespace, name: str, seed: int,
-             data: Dict[str, str]) -> Run:
-    """Write down what an arm does with a seed."""
-    arm = ladder_arms.ARMS[name]
-    budget = ladder_arms.BUDGETS[args.budget]
-    planned = ladder_arms.plan(arm, budget, seed, args.data_root, args.length,
-                               extra_options(args))
-    probe = [
-        '--seed',
-        str(seed), '--num-points',
-        str(args.probe_points or budget.num_points), '--device', args.device
-    ]
-    digest = ladder_arms.settings_hash(
-        planned or [ladder_arms.fresh_encoder(arm, budget)], probe, data,
-        args.data_root)
-    folder = Path(args.work_dir, name, f'seed_{seed}')
-    return Run(name, seed, folder, planned, probe, digest)
-
-
-def read_json(path: Path) -> Any:
-    """Content of a file, {} where there is none."""
-    return json.loads(path.read_text()) if path.is_file() else {}
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a file as a whole."""
-    with atomic_write(path, 'w') as file:
-        json.dump(content, file, indent=1)
-        file.write('\n')
-
-
-def is_finished(run: Run) -> bool:
-    """Whether there is a result of these settings and data."""
-    return read_json(run.folder / RESULT).get('hash') == run.digest
-
-
-def prepare_folder(run: Run) -> None:
-    """Make the folder; set aside what other settings left in it."""
-    known = read_json(run.folder / SETTINGS).get('hash')
-    if run.folder.exists() and known != run.digest:
-        if known is not None:
-            print(f'# {run.folder}: of other settings or data, kept as '
-                  f'{run.folder.rename(aside(run.folder, known))}')
-        elif any(run.folder.iterdir()):
-            raise SystemExit(f'error: {run.folder} holds files of something '
-                             'else; choose another --work-dir')
-    if aside(run.folder, run.digest).exists():
-        aside(run.folder, run.digest).rename(run.folder)
-    run.folder.mkdir(parents=True, exist_ok=True)
-    if not (run.folder / SETTINGS).is_file():
-        write_json(run.folder / SETTINGS, dict(hash=run.digest))
-
-
-def aside(folder: Path, digest: str) -> Path:
-    """Where a folder goes when its settings are not those of the run."""
-    return folder.with_name(f'{folder.name}.{digest}')
-
-
-def execute(command: List[str], log: Path, device: str) -> float:
-    """Run a command, its output in a file; return the seconds it took."""
-    environment = dict(os.environ)
-    if device == 'cpu':
-        environment['CUDA_VISIBLE_DEVICES'] = ''
-    print('$', shlex.join(command), flush=True)
-    begin = time.perf_counter()
-    with open(log, 'a') as file:
-        status, _ = steps.run_command(
-            command, environment, cwd=ROOT, stdout=file, stderr=file)
-    if status == steps.INTERRUPTED:
-        raise KeyboardInterrupt
-    if status:
-        print(*log.read_text().splitlines()[-15:], sep='\n')
-        steps.stop(steps.Step(command, str(log)), status)
-    return round(time.perf_counter() - begin, 1)
-
-
-def train(run: Run, args: argparse.Namespace) -> List[str]:
-    """Train what is not trained yet.
-
-    Args:
-        run (Run): Arm and seed.
-        args (argparse.Namespace): The options.
-
-    Returns:
-        List[str]: What is probed, as arguments of the probe.
-    """
-    checkpoint = ''
-    for step in run.steps:
-        options = dict(step.options)
-        if step.has_teacher:
-            options['teacher'] = checkpoint
-        work_dir = run.folder / step.name
-        settings = read_config(str(ROOT / step.config), options)
-        checkpoint = str(
-            (work_dir / steps.last_checkpoint(settings)).resolve())
-        seconds = read_json(run.folder / SECONDS)
-        if Path(checkpoint).is_file() and step.name in seconds:
-            print(f'# done: {checkpoint}', flush=True)
-            continue
-        was_started = any(work_dir.glob('*.pth'))
-        command = ['python', 'tools/train.py', step.config, '--work-dir']
-        command += [str(work_dir.resolve()), '--resume']
-        command += steps.option_list(options) + step.extra
-        records.note_commit(run.folder / SETTINGS)
-        seconds[step.name] = execute(command, run.folder / f'{step.name}.log',
-                                     args.device)
-        seconds['was_resumed'] = was_started or seconds.get(
-            'was_resumed', False)
-        write_json(run.folder / SECONDS, seconds)
-    if run.steps:
-        return [checkpoint]
-    fresh = ladder_arms.fresh_encoder(ladder_arms.ARMS[run.arm],
-                                      ladder_arms.BUDGETS[args.budget])
-    return [fresh.config, *steps.option_list(fresh.options)]
-
-
-def run_arm(run: Run, args: argparse.Namespace) -> None:
-    """Train and probe an arm with a seed, unless that was done."""
-    prepare_folder(run)
-    if is_finished(run):
-        print(f'# done: {run.arm}, seed {run.seed}', flush=True)
-        return
-    source, *options = train(run, args)
-    scores_file = run.folder / 'probe.json'
-    seconds = execute([
-        'python', PROBE, source, '--data-root', args.data_root, *run.probe,
-        '--json',
-        str(scores_file.resolve()), *options
-    ], run.folder / 'probe.log', args.device)
-    scores = read_json(scores_file)
-    stages = read_json(run.folder / SECONDS)
-    was_resumed = stages.pop('was_resumed', False)
-    stages['probe'] = seconds
-    own, interpolated = scores['own'], scores['three_nn']
-    result = dict(
-        hash=run.digest,
-        miou=own['miou'],
-        macc=own['macc'],
-        miou_three_nn=interpolated['miou'],
-        macc_three_nn=interpolated['macc'],
-        seconds=round(sum(stages.values()), 1),
-        stage_seconds=stages,
-        was_resumed=was_resumed,
-        frames_seen=frames_seen(run),
-        frames=scores['frames'],
-        tokens_per_frame=scores['tokens_per_frame'],
-        commit=records.commits_of(run.folder / SETTINGS))
-    write_json(run.folder / RESULT, result)
-
-
-def frames_seen(run: Run) -> int:
-    """Frames that the trainings of a run saw in total."""
-    total = 0
-    for step in run.steps:
-        settings = read_config(str(ROOT / step.config), step.options)
-        path = run.folder / step.name / steps.last_checkpoint(settings)
-        state = read_checkpoint(str(path))['state_dict']
-        total += int(state['frames_seen'])
-    return total
-
-
-def collect(args: argparse.Namespace, data: Dict[str, str]) -> Dict[str, Any]:
-    """Read every result of these settings that is there.
-
-    Args:
-        args (argparse.Namespace): The options.
-        data (Dict[str, str]): Marks of the data set.
-
-    Returns:
-        Dict[str, Any]: Content of the result file; what is asked for, or
-        begun, and not there, is listed under ``missing``.
-    """
-    found = [
-        path.parent for path in Path(args.work_dir).glob(f'*/*/{SETTINGS}')
-    ]
-    begun = {(path.parent.name, int(path.name.split('_')[1]))
-             for path in found
-             if path.parent.name in ladder_arms.ARMS and not path.suffix}
-    asked = {(arm, seed) for arm in args.arms for seed in args.seeds}
-    results: ladder_results.Results = {}
-    missing = []
-    for arm in ladder_arms.ARMS:
-        for seed in sorted(s for a, s in begun | asked if a == arm):
-            run = plan_run(args, arm, seed, data)
-            if is_finished(run):
-                results[arm, seed] = read_json(run.folder / RESULT)
-            else:
-                missing.append(f'{arm} seed {seed}')
-    arms = ladder_results.aggregate(results)
-    header = read_json(Path(args.data_root, 'region_maps', 'store.json'))
-    frames = [result['frames'] for result in results.values()]
-    return dict(
-        arms=arms,
-        comparisons=ladder_results.comparisons(arms),
-        missing=missing,
-        budget=dict(
-            name=args.budget,
-            length=args.length or ladder_arms.BUDGETS[args.budget].length,
-            unit=ladder_arms.BUDGETS[args.budget].unit,
-            options=extra_options(args)),
-        data=dict(
-            name=Path(args.data_root).resolve().name,
-            frames=frames[0] if frames else {},
-            regions=header.get('settings', {}),
-            manifests=data),
-        machine=provenance.machine(
-            args.device, threads=torch.get_num_threads()))
-
-
-def main(args: argparse.Namespace) -> None:
-    """Run the arms, seed by seed, and write the results."""
-    args.data_root = str(Path(args.data_root).resolve())
-    data = ladder_arms.data_marks(args.data_root)
-    Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-    for seed in args.seeds:
-        for name in args.arms:
-            run_arm(plan_run(args, name, seed, data), args)
-            write_json(Path(args.json), collect(args, data))
-    results = collect(args, data)
-    write_json(Path(args.json), results)
-    ladder_results.show(results)
-
-
 if __name__ == '__main__':
-    arguments = parse_args()
-    sys.exit(run_tool(main, arguments))
+    sys.exit(run_tool(main, parse_args()))

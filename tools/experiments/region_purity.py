@@ -1,7 +1,7 @@
 """How pure regions are: the paper's Figure 1 as numbers.
 
     python tools/experiments/region_purity.py \\
-        --scannet ../shared/data/scannet_scene0000 \\
+        --scannet DIR/scannet_scene0000 \\
         --synthrooms data/synth --json docs/results/region_purity.json
 
 Purity is the share of points whose region's majority instance is theirs. A
@@ -9,216 +9,53 @@ point in no instance takes its class for one.
 
 Of the real room: superpixels of its four frames, the published SAM groups, and
 tokens without regions of the same number, on the same points: back-projected
-pixels within 5 cm of a labelled vertex, which take its instance. The
+pixels within 5 cm of a labeled vertex, which take its instance. The
 published groups also on the whole scan. Tokens without regions are sampled
-centres, each point with the nearest, or FPS + kNN neighbourhoods, which share
+centers, each point with the nearest, or FPS + kNN neighborhoods, which share
 points; their purity is of memberships.
 
 Of SynthRooms, after generate_regions.py: regions of single frames, merged
 over the frames by our rule and by SAM3D's, and the same from true masks.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
+import argparse
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
-
-import numpy as np
+from typing import Any, Dict, Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.preparation.lifting.lifting import read_frame, see_points
-from sam3d_plugin.preparation.lifting.purity import (RegionPurity,
-                                                     instance_labels,
-                                                     membership_purity,
-                                                     region_purity)
-from sam3d_plugin.preparation.lifting.region_merging import (MergeOptions,
-                                                             RegionMerger)
-from sam3d_plugin.preparation.lifting.scan_regions_step import ScanRegionsStep
-from sam3d_plugin.store.posed_images import decode_image
-
-# Lets a script started as a file find the module beside it.
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from tools.experiments import purity_cases as cases
-
-GENERATOR = 'superpixel'
-PUBLISHED = 'published_sam'
-# Tokens and members of the issue's quick check.
-KNN_TOKENS = ((256, 128), (2048, 128), (2048, 32))
-# Points that make a region a token (docs/method.md, "Tokens").
-TOKEN_POINTS = 16
-RULES = dict(
-    ours=MergeOptions(),
-    ours_whole=MergeOptions(counted='whole'),
-    sam3d=MergeOptions(counted='whole', keep_apart=False))
+from sam3d_plugin.cli.experiment_arguments import add_options
+from sam3d_plugin.cli.tool import run_tool
+from sam3d_plugin.experiments.records import write_record
+from sam3d_plugin.preparation.lifting.purity_study import (study_room,
+                                                           study_synthrooms)
 
 
-def study_room(folder: Path) -> Dict[str, Any]:
-    """Purity on the real room.
-
-    Args:
-        folder (Path): Of the two scans and four frames.
-
-    Returns:
-        Dict[str, Any]: Figures of the frames and of the whole scan.
-    """
-    room = cases.read_room(folder)
-    frames = cases.label_frames(folder, room, GENERATOR)
-    samples = [frame.sample(seed) for seed, frame in enumerate(frames)]
-    return dict(
-        frames=dict(
-            points=sum(len(frame.xyz) for frame in frames),
-            all_pixels={
-                kind: cases.measure_regions(frames, kind)
-                for kind in (GENERATOR, PUBLISHED)
-            },
-            samples={
-                kind: cases.measure_regions(samples, kind)
-                for kind in (GENERATOR, PUBLISHED)
-            }),
-        scan=cases.measure_regions([room], PUBLISHED),
-        quick_check=check_quickly(room))
-
-
-def check_quickly(room: cases.Labelled) -> Dict[str, Any]:
-    """The issue's quick check on 20,000 sampled points of the scan.
-
-    Args:
-        room (cases.Labelled): The scan.
-
-    Returns:
-        Dict[str, Any]: Purity of the groups large enough to be tokens, and
-        of FPS + kNN tokens.
-    """
-    sample = room.sample(0)
-    groups = sample.regions[PUBLISHED]
-    counts = np.bincount(groups)
-    is_token = counts[groups] >= TOKEN_POINTS
-    result: Dict[str, Any] = dict(
-        published_sam=dict(
-            tokens=int((counts >= TOKEN_POINTS).sum()),
-            purity=region_purity(groups[is_token],
-                                 sample.instances[is_token]).purity,
-            purity_of_all_groups=region_purity(groups,
-                                               sample.instances).purity))
-    for count, size in KNN_TOKENS:
-        members = cases.neighbor_members(sample.xyz, count, size)
-        result[f'knn_{count}x{size}'] = dict(
-            tokens=count, purity=membership_purity(sample.instances[members]))
-    return result
-
-
-def study_synthrooms(data: Path, limit: Optional[int]) -> Dict[str, Any]:
-    """Purity of merged regions on SynthRooms.
-
-    Args:
-        data (Path): The set, with ``region_maps``.
-        limit (Optional[int]): Most scans to look at.
-
-    Returns:
-        Dict[str, Any]: Means over the scans, by kind of masks and rule.
-    """
-    step = ScanRegionsStep(data)
-    scans = step.images.scans()[:limit]
-    rows: Dict[str, Dict[str, List[RegionPurity]]] = {}
-    for scan in scans:
-        xyz = step.read_points(scan)
-        instances = instance_labels(
-            *(np.frombuffer((data / folder /
-                             f'{scan}.bin').read_bytes(), '<i8')
-              for folder in ('instance_mask', 'semantic_mask')))
-        for kind, views in lift_views(step, data, scan, xyz).items():
-            found = rows.setdefault(kind, {})
-            for ids, is_seen in views:
-                result = region_purity(ids[is_seen], instances[is_seen])
-                found.setdefault('single_frames', []).append(result)
-            merged = merge_by_rules([ids for ids, _ in views], xyz)
-            for name, ids in merged.items():
-                result = region_purity(ids, instances)
-                found.setdefault(name, []).append(result)
-    settings = step.settings()['region_maps']
-    return dict(
-        scans=len(scans),
-        generator=settings.get('generator'),
-        kinds={
-            kind: {
-                name: mean_of(found)
-                for name, found in by_rule.items()
-            }
-            for kind, by_rule in rows.items()
-        })
-
-
-def lift_views(step: ScanRegionsStep, data: Path, scan: str,
-               xyz: np.ndarray) -> Dict[str, List[Tuple]]:
-    """What each frame sees of a scan.
-
-    Args:
-        step (ScanRegionsStep): Reads frames and id maps.
-        data (Path): The set.
-        scan (str): Name of the scan.
-        xyz (np.ndarray): (N, 3) its points, metres.
-
-    Returns:
-        Dict[str, List[Tuple]]: By kind of masks, for each frame the ids (N,)
-        and whether a point is seen (N,).
-    """
-    views: Dict[str, List[Tuple]] = dict(generated=[], true_masks=[])
-    for name in step.images.frames(scan):
-        frame, region_map = read_frame(step.images, step.maps, scan, name)
-        path = data / 'frame_instances' / scan / f'{name}.png'
-        true = decode_image(path.read_bytes(), str(path)).astype(np.uint16)
-        views['generated'].append(see_points(xyz, frame, region_map))
-        views['true_masks'].append(see_points(xyz, frame, true))
-    return views
-
-
-def merge_by_rules(views: Sequence[np.ndarray],
-                   xyz: np.ndarray) -> Dict[str, np.ndarray]:
-    """Merged ids (N,) by rule, and as many tokens without regions."""
-    merged = {}
-    for name, options in RULES.items():
-        merger = RegionMerger(options)
-        for ids in views:
-            merger.add(ids)
-        merged[name] = merger.result(xyz)
-    count = int(merged['ours'].max())
-    merged['fps_nearest_center'] = cases.nearest_center_regions(xyz, count)
-    return merged
-
-
-def mean_of(results: Sequence[RegionPurity]) -> Dict[str, float]:
-    """Mean of every figure."""
-    values = [asdict(result) for result in results]
-    return {
-        key: round(float(np.mean([value[key] for value in values])), 4)
-        for key in values[0]
-    }
-
-
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Measure and write the results."""
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = ToolParser(__doc__)
     parser.add_argument('--scannet', type=Path, help='folder of the room')
     parser.add_argument('--synthrooms', type=Path, help='prepared SynthRooms')
     parser.add_argument('--limit', type=int, help='most scans of SynthRooms')
-    parser.add_argument('--json', type=Path, help='file for the results')
+    add_options(parser, 'json')
     args = parser.parse_args(argv)
+    if not (args.scannet or args.synthrooms):
+        parser.error('give --scannet, --synthrooms or both')
+    return args
+
+
+def main(args: argparse.Namespace) -> None:
+    """Measure, print and write."""
     results: Dict[str, Any] = {}
     if args.scannet:
         results['scannet'] = study_room(args.scannet)
     if args.synthrooms:
         results['synthrooms'] = study_synthrooms(args.synthrooms, args.limit)
-    if not results:
-        parser.error('give --scannet, --synthrooms or both')
-    text = json.dumps(results, indent=1)
-    print(text)
+    print(json.dumps(results, indent=1))
     if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(text + '\n')
-    return 0
+        write_record(Path(args.json), results)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run_tool(main, parse_args()))

@@ -23,16 +23,12 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
-from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.cli.tool import PREPARATION, run_tool
+from sam3d_plugin.cli.step_tool import DataParser, add_run_arguments, step_main
 from sam3d_plugin.preparation.features.encoders import ENCODERS, build_encoder
 from sam3d_plugin.preparation.features.region_features_step import \
     RegionFeatureStep
-from sam3d_plugin.preparation.running.cli import (add_option_argument,
-                                                  add_run_arguments,
-                                                  run_options)
+from sam3d_plugin.preparation.running.cli import add_option_argument
 from sam3d_plugin.preparation.running.named_parts import describe_parts
-from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.store.files import join
 
 _PACKAGE = 'sam3d_plugin.preparation.features.encoders'
@@ -40,50 +36,30 @@ _PACKAGE = 'sam3d_plugin.preparation.features.encoders'
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = ToolParser(__doc__, lambda: describe_parts(ENCODERS, _PACKAGE))
-    parser.add_argument(
-        '--data',
-        required=True,
-        metavar='DIR',
-        help='data set with folders posed_images and region_maps')
+    parser = DataParser(
+        __doc__,
+        'region_features',
+        describe_options=lambda: describe_parts(ENCODERS, _PACKAGE))
     parser.add_argument(
         '--regions',
         metavar='DIR',
         help='folder of the id maps (default: region_maps in the data set)')
-    parser.add_argument(
-        '--out',
-        metavar='DIR',
-        help='folder of the features (default: region_features in the data '
-        'set)')
-    parser.add_argument(
-        '--encoder',
-        choices=list(ENCODERS),
-        required=True,
-        help='image encoder')
+    parser.add_argument('--encoder', choices=list(ENCODERS), required=True)
     add_option_argument(parser, 'encoder')
     add_run_arguments(parser)
     args = parser.parse_args(argv)
     args.regions = args.regions or join(args.data, 'region_maps')
-    args.out = args.out or join(args.data, 'region_features')
     return args
 
 
 def build_step(args: argparse.Namespace) -> RegionFeatureStep:
-    """Build the step that the command line asks for; loads no model."""
+    """The step of a command line; loads no model."""
     return RegionFeatureStep(
         join(args.data, 'posed_images'), args.regions,
         build_encoder(args.encoder, args.options), args.backend_args)
 
 
-def extract(args: argparse.Namespace) -> None:
-    """Extract the features."""
-    run_step(build_step(args), args.out, run_options(args))
-
-
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Extract the features; the exit status."""
-    return run_tool(extract, parse_args(argv), PREPARATION)
-
+main = step_main(parse_args, build_step)
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -17,15 +17,11 @@ import argparse
 import sys
 from typing import List, Optional, Sequence
 
-from rich.console import Console
-
-from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.cli.tool import PREPARATION, run_tool
+from sam3d_plugin.cli.step_tool import (add_run_arguments, plain_console,
+                                        run_options, source_parser, tool_main)
 from sam3d_plugin.preparation.checking.scan_checks import (read_checks,
                                                            summarize_checks)
-from sam3d_plugin.preparation.running.cli import (add_check_argument,
-                                                  add_run_arguments,
-                                                  run_options)
+from sam3d_plugin.preparation.running.cli import add_check_argument
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.preparation.sources.scannet.frames import (DEFAULT_STRIDE,
                                                              SensFrames,
@@ -39,19 +35,7 @@ from sam3d_plugin.store.posed_images import PosedImages
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = ToolParser(__doc__)
-    parser.add_argument(
-        '--source',
-        required=True,
-        metavar='DIR',
-        help='the release; recordings in an object store are fetched '
-        'completely before they are read, so copy them to a disk first if you '
-        'can')
-    parser.add_argument(
-        '--out',
-        default='data/scannet/posed_images',
-        metavar='OUT',
-        help='folder of the frames (default: data/scannet/posed_images)')
+    parser = source_parser(__doc__, 'data/scannet/posed_images')
     parser.add_argument(
         '--stride',
         type=int,
@@ -89,7 +73,7 @@ def build_step(args: argparse.Namespace) -> SensFrames:
 
 def extract(args: argparse.Namespace) -> None:
     """Extract the frames and say why frames were skipped."""
-    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console = plain_console()
     step, options = build_step(args), run_options(args)
     check_unclaimed(Store(args.out, options.backend_args), step.scans())
     report = run_step(step, args.out, options, console)
@@ -101,11 +85,7 @@ def extract(args: argparse.Namespace) -> None:
         console.print(f'  {line}')
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Extract frames; 0, or 1 after one sentence on what is wrong."""
-    args = parse_args(argv)
-    return run_tool(extract, args, PREPARATION)
-
+main = tool_main(parse_args, extract)
 
 if __name__ == '__main__':
     sys.exit(main())

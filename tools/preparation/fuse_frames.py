@@ -10,11 +10,10 @@ import argparse
 import sys
 from typing import Dict, List, Optional, Sequence
 
-from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.cli.tool import PREPARATION, run_tool
-from sam3d_plugin.preparation.running.cli import (add_check_argument,
-                                                  add_run_arguments,
-                                                  run_options)
+from sam3d_plugin.cli.parameters import add_parameters, chosen
+from sam3d_plugin.cli.step_tool import (DataParser, add_run_arguments,
+                                        run_options, tool_main)
+from sam3d_plugin.preparation.running.cli import add_check_argument
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.preparation.sources.rgbd_folder.fuse_step import (
     FuseStep, FusionSettings, check_splits, describe_checks, write_infos)
@@ -24,25 +23,8 @@ from sam3d_plugin.store.manifest import Store
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = ToolParser(__doc__)
-    parser.add_argument('--data', required=True, help='folder of the data set')
-    parser.add_argument('--out', help='where to write (default: --data)')
-    parser.add_argument(
-        '--voxel', type=float, default=0.025, help='edge in meters')
-    parser.add_argument(
-        '--max-depth',
-        type=float,
-        default=5.0,
-        help='meters beyond which depth is not used')
-    parser.add_argument(
-        '--min-pixels',
-        type=int,
-        default=3,
-        help='minimum number of pixels per voxel')
-    parser.add_argument(
-        '--max-points',
-        type=int,
-        help='limit of voxels; the most seen are kept')
+    parser = DataParser(__doc__, '')
+    add_parameters(parser, FusionSettings)
     for split in ('train', 'val'):
         parser.add_argument(
             f'--{split}',
@@ -56,37 +38,29 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def build_step(args: argparse.Namespace) -> FuseStep:
-    """The step that the command line asks for."""
-    settings = FusionSettings(args.voxel, args.max_depth, args.min_pixels,
-                              args.max_points)
+    """The step of a command line."""
+    settings = FusionSettings(**chosen(args, FusionSettings))
     return FuseStep(args.data, settings, args.backend_args, not args.unchecked)
-
-
-def split_lists(args: argparse.Namespace) -> Dict[str, List[str]]:
-    """The splits of the command line; empty when it names none."""
-    splits = dict(train=args.train, val=args.val)
-    return splits if any(splits.values()) else {}
 
 
 def fuse(args: argparse.Namespace) -> None:
     """Fuse the scans and list them."""
-    out = args.out or args.data
-    step, splits = build_step(args), split_lists(args)
+    step = build_step(args)
+    splits: Dict[str, List[str]] = {}
+    if args.train or args.val:
+        splits = dict(train=args.train, val=args.val)
     check_splits(splits, step.scans(), args.data)
     check_unclaimed(
-        Store(out, args.backend_args),
+        Store(args.out, args.backend_args),
         [f'points/{scan}.bin' for scan in step.scans()])
-    run_step(step, out, run_options(args))
-    for line in describe_checks(out, args.backend_args):
+    run_step(step, args.out, run_options(args))
+    for line in describe_checks(args.out, args.backend_args):
         print(f'  {line}')
-    infos = write_infos(out, splits, args.backend_args)
+    infos = write_infos(args.out, splits, args.backend_args)
     print('\n'.join(f'  {path}' for path in infos.values()))
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Fuse the scans; the exit status."""
-    return run_tool(fuse, parse_args(argv), PREPARATION)
-
+main = tool_main(parse_args, fuse)
 
 if __name__ == '__main__':
     sys.exit(main())

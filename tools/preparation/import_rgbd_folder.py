@@ -30,16 +30,13 @@ import sys
 from typing import Optional, Sequence, Tuple
 
 import numpy as np
-from rich.console import Console
 
-from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.cli.tool import PREPARATION, run_tool
-from sam3d_plugin.preparation.running.cli import (add_check_argument,
-                                                  add_run_arguments,
-                                                  run_options)
+from sam3d_plugin.cli.parameters import add_parameters, chosen
+from sam3d_plugin.cli.step_tool import (add_run_arguments, plain_console,
+                                        run_options, source_parser, tool_main)
+from sam3d_plugin.preparation.running.cli import add_check_argument
 from sam3d_plugin.preparation.running.runs import run_step
-from sam3d_plugin.preparation.sources.rgbd_folder.conventions import (
-    CAMERA_AXES, POSES)
+from sam3d_plugin.preparation.sources.rgbd_folder.conventions import POSES
 from sam3d_plugin.preparation.sources.rgbd_folder.layouts import LAYOUTS
 from sam3d_plugin.preparation.sources.rgbd_folder.matrices import read_numbers
 from sam3d_plugin.preparation.sources.rgbd_folder.step import (FolderOptions,
@@ -49,72 +46,24 @@ from sam3d_plugin.store.files import join
 from sam3d_plugin.store.manifest import Store
 
 _AXES = {'x': (1, 0, 0), 'y': (0, 1, 0), 'z': (0, 0, 1)}
+# Those of FolderOptions; other cameras come from the layout.
+_CHOICES = ('layout', 'stride', 'color_intrinsics', 'depth_intrinsics',
+            'depth_to_color', 'depth_scale', 'pose_scale', 'camera_axes',
+            'poses', 'depth_along', 'no_depth')
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line; ``out`` is the folder of the frames."""
-    parser = ToolParser(__doc__)
-    parser.add_argument(
-        '--source', required=True, help='folder of the recording')
-    parser.add_argument('--out', required=True, help='folder of the data set')
+    parser = source_parser(__doc__)
     parser.add_argument('--scan', required=True, help='name of the scan')
-    parser.add_argument('--layout', choices=('auto', *LAYOUTS), default='auto')
-    parser.add_argument(
-        '--stride',
-        type=int,
-        default=1,
-        metavar='N',
-        help='take every N-th frame (default: 1)')
-    _add_camera_arguments(parser)
-    add_check_argument(parser)
-    add_run_arguments(parser)
-    args = parser.parse_args(argv)
-    args.out = join(args.out, 'posed_images')
-    return args
-
-
-def _add_camera_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group('cameras',
-                                      'Defaults come from the layout.')
-    group.add_argument('--color-intrinsics', metavar='F|NUMBERS')
-    group.add_argument(
-        '--depth-intrinsics',
-        metavar='F|NUMBERS',
-        help='only if the depth camera is another than the color camera')
-    group.add_argument('--depth-to-color', metavar='F|NUMBERS')
-    group.add_argument(
-        '--depth-scale',
-        type=float,
-        metavar='X',
-        help='units of the depth images per meter')
-    group.add_argument(
-        '--pose-scale',
-        type=float,
-        default=1.0,
-        metavar='X',
-        help='meters per unit of the poses, e.g. 0.001 for millimeters')
-    group.add_argument(
-        '--camera-axes',
-        default='opencv',
-        metavar='AXES',
-        help=f'{", ".join(CAMERA_AXES)}, or where x, y and z of the camera '
-        'point, as in right,up,backward (default: opencv)')
-    group.add_argument(
-        '--poses',
-        choices=POSES,
-        default='camera-to-world',
-        help='pose convention (default: camera-to-world)')
-    group.add_argument(
-        '--depth-along',
-        choices=('axis', 'ray'),
-        default='axis',
-        help='whether depth is z, or the distance from the camera')
-    group.add_argument(
-        '--no-depth',
-        type=float,
-        metavar='X',
-        help='value of missing depth (besides 0 and 65535)')
-    vertical = group.add_mutually_exclusive_group()
+    add_parameters(
+        parser,
+        FolderOptions,
+        _CHOICES,
+        layout=('auto', *LAYOUTS),
+        poses=tuple(POSES),
+        depth_along=('axis', 'ray'))
+    vertical = parser.add_mutually_exclusive_group()
     vertical.add_argument(
         '--up',
         metavar='AXIS|F|NUMBERS',
@@ -124,6 +73,11 @@ def _add_camera_arguments(parser: argparse.ArgumentParser) -> None:
         '--down',
         metavar='AXIS|F|NUMBERS',
         help='the same for one that points down, such as gravity')
+    add_check_argument(parser)
+    add_run_arguments(parser)
+    args = parser.parse_args(argv)
+    args.out = join(args.out, 'posed_images')
+    return args
 
 
 def _direction(args: argparse.Namespace) -> Optional[Tuple[float, ...]]:
@@ -141,20 +95,17 @@ def _direction(args: argparse.Namespace) -> Optional[Tuple[float, ...]]:
 
 def build_step(args: argparse.Namespace) -> RGBDFolderStep:
     """The step of a command line."""
-    options = FolderOptions(args.layout, args.color_intrinsics,
-                            args.depth_intrinsics, args.depth_to_color,
-                            args.depth_scale, args.pose_scale,
-                            args.camera_axes, args.poses,
-                            args.depth_along, args.no_depth, args.stride,
-                            _direction(args), not args.unchecked)
+    options = FolderOptions(
+        **chosen(args, FolderOptions, _CHOICES),
+        up=_direction(args),
+        is_checked=not args.unchecked)
     return RGBDFolderStep(args.source, args.scan, options, args.backend_args)
 
 
 def import_folder(args: argparse.Namespace) -> None:
     """Import the recording."""
-    console = Console(soft_wrap=True, markup=False, highlight=False)
-    step = build_step(args)
-    options = run_options(args)
+    console = plain_console()
+    step, options = build_step(args), run_options(args)
     store = Store(args.out, options.backend_args)
     check_unclaimed(store, step.scans())
     step.check_store(store)
@@ -164,11 +115,7 @@ def import_folder(args: argparse.Namespace) -> None:
     run_step(step, args.out, options, console)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Import a recording; 0, or 1 after one sentence on what is wrong."""
-    args = parse_args(argv)
-    return run_tool(import_folder, args, PREPARATION)
-
+main = tool_main(parse_args, import_folder)
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -21,33 +21,23 @@ import sys
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
-from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.cli.tool import PREPARATION, run_tool
+from sam3d_plugin.cli.parameters import add_parameters, chosen
+from sam3d_plugin.cli.step_tool import source_parser, tool_main
 from sam3d_plugin.preparation.sources.scans import up_axis
 from sam3d_plugin.preparation.sources.scans.import_scans import (ImportOptions,
                                                                  import_scans)
+from sam3d_plugin.preparation.sources.scans.scan_readers import ReadOptions
 from sam3d_plugin.preparation.sources.scans.splits import (parse_split,
                                                            read_list)
 from sam3d_plugin.store.errors import naming
 
+_READING = ('region_key', 'without_color', 'drop_invalid')
+_IMPORT = ('scale', 'overwrite')
+
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = ToolParser(__doc__)
-    parser.add_argument(
-        '--source', type=Path, required=True, help='folder of the scans')
-    parser.add_argument(
-        '--out', type=Path, required=True, help='folder of the data set')
-    _add_split_arguments(parser)
-    _add_scan_arguments(parser)
-    parser.add_argument(
-        '--overwrite',
-        action='store_true',
-        help='replace files of the same name in the output folder')
-    return parser.parse_args(argv)
-
-
-def _add_split_arguments(parser: argparse.ArgumentParser) -> None:
+    parser = source_parser(__doc__)
     group = parser.add_argument_group(
         'splits', 'By default every scan is in train and val. If only one of '
         'the two is given, the other is the rest of the scans.')
@@ -67,34 +57,15 @@ def _add_split_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='NAME=SCAN,SCAN',
         help='another split, written as scannet_infos_NAME.pkl (or '
         'NAME=@FILE; repeatable)')
-
-
-def _add_scan_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group('scans')
-    group.add_argument(
-        '--scale',
-        type=float,
-        help='meters per unit, e.g. 0.001 for millimeters; without it the '
-        'scans must look like rooms in meters')
-    group.add_argument(
+    add_parameters(parser, ReadOptions, _READING)
+    add_parameters(parser, ImportOptions, _IMPORT)
+    parser.add_argument(
         '--up',
         type=up_axis,
         metavar='AXIS',
         help='axis that points up, or a vector along it; without it z must '
         'look like it (write a negative axis as --up=-y)')
-    group.add_argument(
-        '--region-key',
-        metavar='NAME',
-        help='array or vertex property of the region ids (default: region, '
-        'region_id or sam3d_ensemble_group)')
-    group.add_argument(
-        '--without-color',
-        action='store_true',
-        help='store mid-gray for scans without colors')
-    group.add_argument(
-        '--drop-invalid',
-        action='store_true',
-        help='leave out points that are NaN or infinite')
+    return parser.parse_args(argv)
 
 
 def collect_splits(args: argparse.Namespace) -> List[Dict[str, List[str]]]:
@@ -113,15 +84,12 @@ def run(args: argparse.Namespace) -> None:
     with naming(args.out):
         import_scans(
             ImportOptions(
-                source=args.source,
-                out=args.out,
-                splits=collect_splits(args),
-                scale=args.scale,
+                Path(args.source),
+                Path(args.out),
+                collect_splits(args),
                 up=args.up,
-                region_key=args.region_key,
-                without_color=args.without_color,
-                drop_invalid=args.drop_invalid,
-                overwrite=args.overwrite))
+                **chosen(args, ReadOptions, _READING),
+                **chosen(args, ImportOptions, _IMPORT)))
     has_regions = any(Path(args.out, 'regions').glob('*.npz'))
     tokens = '' if has_regions else '_knn'
     option = shlex.quote(f'data_root={args.out}/')
@@ -129,10 +97,7 @@ def run(args: argparse.Namespace) -> None:
           f'{tokens}.py --cfg-options {option}')
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Import the scans; the exit status."""
-    return run_tool(run, parse_args(argv), PREPARATION)
-
+main = tool_main(parse_args, run)
 
 if __name__ == '__main__':
     sys.exit(main())

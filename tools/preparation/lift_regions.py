@@ -18,17 +18,16 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
-from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.cli.tool import PREPARATION, run_tool
+from sam3d_plugin.cli.parameters import add_parameters, chosen
+from sam3d_plugin.cli.step_tool import (DataParser, add_run_arguments,
+                                        run_options, tool_main)
 from sam3d_plugin.preparation.lifting.frame_regions_step import \
     FrameRegionsStep
 from sam3d_plugin.preparation.lifting.lifting import DEPTH_TOLERANCE
-from sam3d_plugin.preparation.lifting.region_merging import (COUNTED,
-                                                             MergeOptions)
+from sam3d_plugin.preparation.lifting.region_merging import MergeOptions
 from sam3d_plugin.preparation.lifting.region_paths import (
     name_all_region_files, name_region_files)
 from sam3d_plugin.preparation.lifting.scan_regions_step import ScanRegionsStep
-from sam3d_plugin.preparation.running.cli import add_run_arguments, run_options
 from sam3d_plugin.preparation.running.frame_steps import FrameStep
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.store.errors import StoreError
@@ -37,18 +36,11 @@ from sam3d_plugin.store.files import join
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = ToolParser(__doc__)
-    parser.add_argument(
-        '--data', required=True, metavar='DIR', help='data set')
+    parser = DataParser(__doc__, '')
     parser.add_argument(
         '--regions',
         metavar='DIR',
         help='folder of the id maps (default: region_maps in the data set)')
-    parser.add_argument(
-        '--out',
-        metavar='DIR',
-        help='folder to write (default: regions, or with --frames '
-        'frame_regions, in the data set)')
     parser.add_argument(
         '--frames',
         action='store_true',
@@ -60,64 +52,33 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='infos to enter the region files in (default: all '
         '*_infos_*.pkl in the data set if --out is left out; without names '
         'after it: none)')
-    _add_lifting_arguments(parser)
+    group = parser.add_argument_group('lifting to whole scans')
+    group.add_argument(
+        '--depth-tolerance',
+        type=float,
+        default=DEPTH_TOLERANCE,
+        metavar='METERS',
+        help='a pixel sees a point if its depth differs by less '
+        '(default: %(default)s)')
+    add_parameters(group, MergeOptions)
     add_run_arguments(parser)
     args = parser.parse_args(argv)
-    args.enters_all = args.infos is None and not (args.out or args.frames)
-    if args.out is None:
+    is_default = args.out == args.data
+    args.enters_all = args.infos is None and is_default and not args.frames
+    if is_default:
         folder = 'frame_regions' if args.frames else 'regions'
         args.out = join(args.data, folder)
     return args
 
 
-def _add_lifting_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group('lifting to whole scans')
-    default = MergeOptions()
-    group.add_argument(
-        '--depth-tolerance',
-        type=float,
-        default=DEPTH_TOLERANCE,
-        metavar='METRES',
-        help='a pixel sees a point if its depth differs by less '
-        '(default: %(default)s)')
-    group.add_argument(
-        '--overlap',
-        type=float,
-        default=default.overlap,
-        help='least share of the smaller region that two regions of one '
-        'thing have in common (default: %(default)s)')
-    group.add_argument(
-        '--counted',
-        choices=COUNTED,
-        default=default.counted,
-        help='what the share is of: the points in regions of both views, or '
-        'the whole smaller region, as SAM3D (default: %(default)s)')
-    group.add_argument(
-        '--join-all',
-        action='store_true',
-        help='merge also regions that a frame shows as two, as SAM3D')
-    group.add_argument(
-        '--min-points',
-        type=int,
-        default=default.min_points,
-        help='smaller merged regions are dissolved (default: %(default)s)')
-    group.add_argument(
-        '--absorb-radius',
-        type=float,
-        default=default.absorb_radius,
-        metavar='METRES',
-        help='points of dissolved regions join the nearest region within '
-        'it; 0 leaves them in no region (default: %(default)s)')
-
-
 def build_step(args: argparse.Namespace) -> FrameStep:
-    """Build the step that the command line asks for.
+    """The step of a command line, of whole scans or of frames.
 
     Args:
         args (argparse.Namespace): Parsed command line.
 
     Returns:
-        FrameStep: Of whole scans or of frames.
+        FrameStep: The step.
 
     Raises:
         StoreError: When an option is out of its range.
@@ -126,12 +87,8 @@ def build_step(args: argparse.Namespace) -> FrameStep:
         raise StoreError('--depth-tolerance must be above 0')
     if args.frames:
         return FrameRegionsStep(args.data, args.regions, args.backend_args)
-    try:
-        options = MergeOptions(args.overlap, args.counted, not args.join_all,
-                               args.min_points, args.absorb_radius)
-    except ValueError as error:
-        raise StoreError(str(error)) from error
-    return ScanRegionsStep(args.data, args.regions, options,
+    return ScanRegionsStep(args.data, args.regions,
+                           MergeOptions(**chosen(args, MergeOptions)),
                            args.depth_tolerance, args.backend_args)
 
 
@@ -149,11 +106,7 @@ def lift(args: argparse.Namespace) -> None:
         print(f'  {path}: {count} of {scans} scans have region files')
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Lift the regions; the exit status."""
-    args = parse_args(argv)
-    return run_tool(lift, args, PREPARATION)
-
+main = tool_main(parse_args, lift)
 
 if __name__ == '__main__':
     sys.exit(main())

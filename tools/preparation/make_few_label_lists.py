@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.cli.tool import PREPARATION, run_tool
+from sam3d_plugin.cli.step_tool import tool_main
 from sam3d_plugin.preparation.sources.scans import few_labels
 
 
@@ -64,10 +64,7 @@ def write(args: argparse.Namespace) -> None:
         print(*paths, sep='\n')
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Write the lists; the exit status."""
-    return run_tool(write, parse_args(argv), PREPARATION)
-
+main = tool_main(parse_args, write)
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -10,39 +10,25 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
-from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.cli.tool import PREPARATION, run_tool
+from sam3d_plugin.cli.step_tool import (DataParser, add_run_arguments,
+                                        run_options, tool_main)
 from sam3d_plugin.preparation.regions.superpoint_step import (SuperpointStep,
                                                               make_regions)
 from sam3d_plugin.preparation.regions.superpoints import build_options
-from sam3d_plugin.preparation.running.cli import (add_option_argument,
-                                                  add_run_arguments,
-                                                  run_options)
-from sam3d_plugin.store.files import join
+from sam3d_plugin.preparation.running.cli import add_option_argument
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = ToolParser(__doc__)
-    parser.add_argument(
-        '--data',
-        required=True,
-        metavar='DIR',
-        help='data set with a folder points')
-    parser.add_argument(
-        '--out',
-        metavar='DIR',
-        help='folder of the region files (default: regions in the data set, '
-        'where training looks for them)')
+    # Where training looks for them.
+    parser = DataParser(__doc__, 'regions')
     add_option_argument(parser, 'superpoints')
     add_run_arguments(parser)
-    args = parser.parse_args(argv)
-    args.out = args.out or join(args.data, 'regions')
-    return args
+    return parser.parse_args(argv)
 
 
 def build_step(args: argparse.Namespace) -> SuperpointStep:
-    """Build the step that the command line asks for."""
+    """The step of a command line."""
     return SuperpointStep(
         args.data, build_options(args.options), backend_args=args.backend_args)
 
@@ -52,11 +38,7 @@ def make(args: argparse.Namespace) -> None:
     make_regions(build_step(args), args.data, args.out, run_options(args))
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Make the superpoints; the exit status."""
-    args = parse_args(argv)
-    return run_tool(make, args, PREPARATION)
-
+main = tool_main(parse_args, make)
 
 if __name__ == '__main__':
     sys.exit(main())

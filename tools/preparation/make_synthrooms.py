@@ -13,8 +13,8 @@ import sys
 from typing import Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.cli.tool import PREPARATION, run_tool
-from sam3d_plugin.preparation.running.cli import add_run_arguments, run_options
+from sam3d_plugin.cli.step_tool import (add_run_arguments, run_options,
+                                        tool_main)
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.synthrooms import (PRESETS, SynthOptions, SynthRoomsStep,
@@ -81,10 +81,7 @@ def make(args: argparse.Namespace) -> None:
         print(f'  {note}')
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Make the set; the exit status."""
-    return run_tool(make, parse_args(argv), PREPARATION)
-
+main = tool_main(parse_args, make)
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -11,49 +11,30 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
-from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.cli.tool import PREPARATION, run_tool
+from sam3d_plugin.cli.parameters import add_parameters, chosen
+from sam3d_plugin.cli.step_tool import DataParser, add_run_arguments, step_main
 from sam3d_plugin.preparation.pairs.frame_pairs_step import FramePairsStep
-from sam3d_plugin.preparation.running.cli import add_run_arguments, run_options
-from sam3d_plugin.preparation.running.runs import run_step
-from sam3d_plugin.store.files import join
+
+_CHOICES = ('voxel_size', 'min_overlap')
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Pair the frames; the exit status."""
-    parser = ToolParser(__doc__)
-    parser.add_argument(
-        '--data', required=True, metavar='DIR', help='data set')
-    parser.add_argument(
-        '--out',
-        metavar='DIR',
-        help='folder to write (default: frame_pairs in the data set)')
-    parser.add_argument(
-        '--voxel-size',
-        type=float,
-        default=0.05,
-        metavar='METRES',
-        help='edge of the compared voxels (default: %(default)s)')
-    parser.add_argument(
-        '--min-overlap',
-        type=float,
-        default=0.1,
-        metavar='SHARE',
-        help='smallest overlap that is kept (default: %(default)s)')
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = DataParser(__doc__, 'frame_pairs')
+    add_parameters(parser, FramePairsStep, _CHOICES)
     add_run_arguments(parser)
-    args = parser.parse_args(argv)
+    return parser.parse_args(argv)
 
-    def pair(args: argparse.Namespace) -> None:
-        step = FramePairsStep(
-            args.data,
-            args.voxel_size,
-            args.min_overlap,
-            backend_args=args.backend_args)
-        out = args.out or join(args.data, 'frame_pairs')
-        run_step(step, out, run_options(args))
 
-    return run_tool(pair, args, PREPARATION)
+def build_step(args: argparse.Namespace) -> FramePairsStep:
+    """The step of a command line."""
+    return FramePairsStep(
+        args.data,
+        **chosen(args, FramePairsStep, _CHOICES),
+        backend_args=args.backend_args)
 
+
+main = step_main(parse_args, build_step)
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -16,14 +16,12 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
-from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.cli.tool import PREPARATION, run_tool
+from sam3d_plugin.cli.step_tool import (add_run_arguments, run_options,
+                                        source_parser, tool_main)
 from sam3d_plugin.preparation.regions.superpoint_step import (SuperpointStep,
                                                               make_regions)
 from sam3d_plugin.preparation.regions.superpoints import build_options
-from sam3d_plugin.preparation.running.cli import (add_option_argument,
-                                                  add_run_arguments,
-                                                  run_options)
+from sam3d_plugin.preparation.running.cli import add_option_argument
 from sam3d_plugin.preparation.sources.s3dis.area_infos import prepare_rooms
 from sam3d_plugin.preparation.sources.s3dis.raw import check_total
 from sam3d_plugin.preparation.sources.s3dis.rooms import RoomStep
@@ -32,14 +30,7 @@ from sam3d_plugin.store.files import join
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = ToolParser(__doc__)
-    parser.add_argument(
-        '--source',
-        required=True,
-        metavar='DIR',
-        help='folder of the raw release')
-    parser.add_argument(
-        '--out', required=True, metavar='DIR', help='folder of the data set')
+    parser = source_parser(__doc__)
     parser.add_argument(
         '--partial',
         action='store_true',
@@ -54,7 +45,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def build_step(args: argparse.Namespace) -> RoomStep:
-    """Build the step that the command line asks for."""
+    """The step of a command line."""
     step = RoomStep(args.source, args.backend_args)
     if not args.partial:
         check_total(step.folders, args.source)
@@ -73,11 +64,7 @@ def prepare(args: argparse.Namespace) -> None:
             join(args.out, 'regions'), run_options(args))
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Prepare S3DIS; the exit status."""
-    args = parse_args(argv)
-    return run_tool(prepare, args, PREPARATION)
-
+main = tool_main(parse_args, prepare)
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -16,13 +16,10 @@ have no annotations: no boxes, masks of zeros.
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
-from typing import Dict, Optional, Sequence
+from typing import Optional, Sequence
 
-from rich.console import Console
-
-from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.cli.tool import PREPARATION, run_tool
-from sam3d_plugin.preparation.running.cli import add_run_arguments, run_options
+from sam3d_plugin.cli.step_tool import (add_run_arguments, plain_console,
+                                        run_options, source_parser, tool_main)
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.preparation.sources.scannet import layout
 from sam3d_plugin.preparation.sources.scannet.scans import ScanNetScans
@@ -37,47 +34,36 @@ LABELS = 'scannetv2-labels.combined.tsv'
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = ToolParser(__doc__)
-    parser.add_argument(
-        '--source', required=True, metavar='DIR', help='the release')
-    parser.add_argument(
-        '--out',
-        default='data/scannet',
-        metavar='OUT',
-        help='folder of the data set (default: data/scannet)')
+    parser = source_parser(__doc__, 'data/scannet')
     parser.add_argument(
         '--labels',
         metavar='FILE',
         help=f'the label map (default: DIR/{LABELS})')
-    _add_split_arguments(parser)
-    add_run_arguments(parser)
-    return parser.parse_args(argv)
-
-
-def _add_split_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group('splits')
-    group.add_argument(
+    parser.add_argument(
         '--lists', metavar='LISTS', help='folder with scannetv2_<split>.txt')
     for split in layout.OFFICIAL_TOTALS:
-        group.add_argument(
+        parser.add_argument(
             f'--{split}-list',
             metavar='FILE',
             help=f'the list of {split}, if it is elsewhere')
-    group.add_argument(
+    parser.add_argument(
         '--splits',
         nargs='+',
         choices=tuple(layout.OFFICIAL_TOTALS),
         metavar='SPLIT',
         help='only these splits (default: all that have a list)')
     totals = '/'.join(f'{n:,}' for n in layout.OFFICIAL_TOTALS.values())
-    group.add_argument(
+    parser.add_argument(
         '--partial',
         action='store_true',
         help=f'accept fewer scans than {totals}, and skip those that fail')
+    add_run_arguments(parser)
+    return parser.parse_args(argv)
 
 
-def _read_lists(args: argparse.Namespace) -> Dict[str, list]:
-    """Lists of the splits that are wanted."""
+def build_step(args: argparse.Namespace) -> ScanNetScans:
+    """The step of a command line."""
+    backend_args = layout.source_backend_args(args.source, args.backend_args)
     given = {
         split: getattr(args, f'{split}_list')
         for split in layout.OFFICIAL_TOTALS if getattr(args, f'{split}_list')
@@ -85,23 +71,17 @@ def _read_lists(args: argparse.Namespace) -> Dict[str, list]:
     files = layout.find_lists(
         args.lists, given, args.splits,
         layout.source_backend_args(args.lists, args.backend_args))
-    return layout.read_splits(files, args.backend_args)
-
-
-def build_step(args: argparse.Namespace) -> ScanNetScans:
-    """The step of a command line."""
-    backend_args = layout.source_backend_args(args.source, args.backend_args)
     splits = layout.select_splits(
-        _read_lists(args), layout.find_folders(args.source, backend_args),
-        args.source, args.partial)
+        layout.read_splits(files, args.backend_args),
+        layout.find_folders(args.source, backend_args), args.source,
+        args.partial)
     return ScanNetScans(args.source, splits, args.labels
                         or join(args.source, LABELS), backend_args)
 
 
 def prepare(args: argparse.Namespace) -> None:
     """Prepare the scans and write the infos of the splits."""
-    console = Console(soft_wrap=True, markup=False, highlight=False)
-    options = run_options(args)
+    console, options = plain_console(), run_options(args)
     store = Store(args.out, options.backend_args)
     check_local(store)
     step = build_step(args)
@@ -110,11 +90,7 @@ def prepare(args: argparse.Namespace) -> None:
     write_infos(store, step.splits, console, args.partial)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Prepare ScanNet; 0, or 1 after one sentence on what is wrong."""
-    args = parse_args(argv)
-    return run_tool(prepare, args, PREPARATION)
-
+main = tool_main(parse_args, prepare)
 
 if __name__ == '__main__':
     sys.exit(main())

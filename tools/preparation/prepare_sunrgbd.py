@@ -15,13 +15,10 @@ import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import Optional, Sequence
 
-from rich.console import Console
-
-from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.cli.tool import PREPARATION, run_tool
-from sam3d_plugin.preparation.running.cli import add_run_arguments, run_options
+from sam3d_plugin.cli.step_tool import (add_run_arguments, plain_console,
+                                        run_options, source_parser, tool_main)
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.preparation.sources.scans.source_files import check_unclaimed
 from sam3d_plugin.preparation.sources.sunrgbd.infos import (check_totals,
@@ -33,11 +30,7 @@ from sam3d_plugin.store.manifest import Store
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = ToolParser(__doc__)
-    parser.add_argument(
-        '--source', required=True, help='folder of the raw data')
-    parser.add_argument(
-        '--out', default='data/sunrgbd', help='folder of the data set')
+    parser = source_parser(__doc__, 'data/sunrgbd')
     parser.add_argument(
         '--form',
         choices=('auto', *FORMS),
@@ -79,29 +72,20 @@ def build_step(args: argparse.Namespace) -> SunRGBDStep:
 
 def prepare(args: argparse.Namespace) -> None:
     """Prepare the scans and write the infos."""
-    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console, options = plain_console(), run_options(args)
     step = build_step(args)
-    splits = step.source.splits()
-    check_totals({
-        split: len(scans)
-        for split, scans in splits.items()
-    }, args.source, args.partial)
-    options = run_options(args)
+    counts = {split: len(s) for split, s in step.source.splits().items()}
+    check_totals(counts, args.source, args.partial)
     store = Store(args.out, options.backend_args)
     check_unclaimed(
         store, (name for scan in step.scans()
                 for name in (f'points/{scan}.bin', f'posed_images/{scan}')))
     run_step(step, args.out, options, console)
-    lines: List[str] = write_infos(step.source, store, args.partial)
-    for line in lines:
+    for line in write_infos(step.source, store, args.partial):
         console.print(f'  {line}')
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Prepare SUN RGB-D; 0, or 1 after one sentence on what is wrong."""
-    args = parse_args(argv)
-    return run_tool(prepare, args, PREPARATION)
-
+main = tool_main(parse_args, prepare)
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -51,15 +51,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def draw(scene: Scene, args: argparse.Namespace) -> str:
-    """Write the files of a scan.
-
-    Args:
-        scene (Scene): Points, true boxes and predictions.
-        args (argparse.Namespace): Has ``out``, ``score_thr`` and the view.
-
-    Returns:
-        str: One line with the counts and the paths.
-    """
+    """Write the files of a scan."""
     options = ViewOptions(
         azimuth=args.azimuth, max_height=args.max_height, seed=args.seed)
     stem = Path(args.out, scene.name)

@@ -12,24 +12,13 @@ the seeds of one arm.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
-import json
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
-
-from mmengine.config import Config
-from PIL import Image
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+from typing import Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.experiments import records
-from sam3d_plugin.store import atomic_write
-from sam3d_plugin.visualization import training_curves
-from tools.visualize import report_inputs
-
-_DIGITS = 5
+from sam3d_plugin.cli.tool import run_tool
+from sam3d_plugin.experiments.training_curves import run as main
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -59,98 +48,5 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return args
 
 
-def read_training(work_dir: str) -> Dict[str, Any]:
-    """Read a training's curve from what it logged.
-
-    Args:
-        work_dir (str): Its work directory.
-
-    Returns:
-        Dict[str, Any]: ``config`` (name), ``config_hash``, ``seed`` (None
-        where it was drawn), ``steps``, ``loss``, ``step_s`` (seconds).
-
-    Raises:
-        SystemExit: When it holds no configuration, or no loss was logged.
-    """
-    configs = sorted(Path(work_dir).glob('*.py'))
-    if len(configs) != 1:
-        report_inputs.stop(
-            f'{work_dir} holds {len(configs)} configurations, not one; name '
-            'the --work-dir of tools/train.py')
-    cfg = Config.fromfile(configs[0])
-    curves = report_inputs.read_curves(work_dir)
-    return dict(
-        config=configs[0].stem,
-        config_hash=records.config_hash(cfg),
-        seed=(cfg.get('randomness') or {}).get('seed'),
-        steps=curves.steps,
-        loss=[float(f'{loss:.{_DIGITS}g}') for loss in curves.losses['loss']],
-        step_s=round(curves.step_s, 3))
-
-
-def keep_reference(path: Path, arm: str, runs: List[Dict[str, Any]]) -> None:
-    """Write trainings as a reference.
-
-    Args:
-        path (Path): JSON file.
-        arm (str): What they have in common, such as 'fresh'.
-        runs (List[Dict[str, Any]]): See :func:`read_training`.
-
-    Raises:
-        SystemExit: When they differ in their configuration.
-    """
-    names = sorted({run['config'] for run in runs})
-    if len(names) > 1:
-        report_inputs.stop(
-            f'--keep takes trainings of one configuration, not {names}')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path, 'w') as file:
-        json.dump(dict(config=names[0], arm=arm, runs=runs), file)
-        file.write('\n')
-
-
-def read_reference(path: str) -> Dict[str, Any]:
-    """Read a file of :func:`keep_reference`.
-
-    Args:
-        path (str): JSON file.
-
-    Returns:
-        Dict[str, Any]: ``config``, ``arm``, ``runs``.
-
-    Raises:
-        SystemExit: When it is none.
-    """
-    reference = report_inputs.read_json(path)
-    if not {'config', 'arm', 'runs'} <= set(reference):
-        report_inputs.stop(f'{path} is not a reference that --keep wrote')
-    return reference
-
-
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Read, keep and draw."""
-    args = parse_args(argv)
-    runs = [read_training(work_dir) for work_dir in args.work_dirs]
-    if args.keep:
-        keep_reference(args.keep, args.arm, runs)
-    arms = [read_reference(path) for path in args.reference]
-    arms += [
-        dict(config=run['config'], arm=args.arm, runs=[run]) for run in runs
-    ]
-    panels: Dict[str, Dict[str, List[training_curves.Line]]] = {}
-    for arm in arms:
-        lines = panels.setdefault(arm['config'], {}).setdefault(arm['arm'], [])
-        lines += [
-            training_curves.Line(run['steps'], run['loss'])
-            for run in arm['runs']
-        ]
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(training_curves.draw_training_curves(panels)).save(
-            args.out)
-        print(f'{args.out}: {", ".join(panels)}')
-    return 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run_tool(main, parse_args()))

@@ -42,4 +42,4 @@ class DataWaitHook(Hook):
                 f'{step * 1000:.0f} ms of a step, the mean of the last '
                 f'{self.interval} steps; raise train_dataloader.num_workers '
                 f'({runner.train_dataloader.num_workers}), put the data on a '
-                'faster disk, or see tools/benchmarks/loader.py')
+                'faster disk, or see tools/benchmark.py loader')

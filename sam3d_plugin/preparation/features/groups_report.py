@@ -130,3 +130,20 @@ def write_report(store: Store, report: Dict[str,
         JSON_FILE: text.encode(),
         PNG_FILE: draw_report(report)
     })
+
+
+def describe_groups(report: Dict[str, Any], out: str) -> str:
+    """Lines on a report, for the console."""
+    shares = [
+        f'  {name} {report[end]["groups"]} groups: '
+        f'{report[end]["share_of_regions"]:.1%} of the regions, '
+        f'{report[end]["share_of_weight"]:.1%} of the weight'
+        for name, end in (('largest', 'head'), ('smallest', 'tail'))
+    ]
+    return '\n'.join([
+        f'region_groups: {report["regions"]:,} regions in '
+        f'{report["groups"]} groups in {out}',
+        f'  empty groups: {report["empty_groups"] or "none"}', *shares,
+        f'  effective sample size {report["effective_sample_size"]:,.0f}; '
+        'see report.json and report.png'
+    ])

@@ -2,8 +2,9 @@
 import io
 import json
 
+from sam3d_plugin.experiments import result_tables
+from tools.benchmark import main
 from tools.benchmarks import busy as benchmark
-from tools.docs import pretraining_tables
 
 # Stands in for the training, whose start takes long: its time is that of the
 # policy that the process was given.
@@ -33,8 +34,8 @@ def test_each_policy_has_its_process(monkeypatch, tmp_path):
     monkeypatch.setenv('OMP_WAIT_POLICY', 'ACTIVE')
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     file = tmp_path / 'folder' / 'result.json'
-    benchmark.main(
-        ['--rounds', '2', '--spinning', '0', '1', '--json',
+    main(
+        ['busy', '--rounds', '2', '--spinning', '0', '1', '--json',
          str(file)])
     result = json.loads(file.read_text())
     assert [row['spinning'] for row in result['rows']] == [0, 1]
@@ -42,5 +43,5 @@ def test_each_policy_has_its_process(monkeypatch, tmp_path):
         assert row['default']['median_s'] == 2
         assert row['PASSIVE']['largest_s'] == .5
     assert result['machine']['commit']
-    text = pretraining_tables.busy_table(result)
+    text = result_tables.busy_table(result)
     assert '| 1 | 2.00 (2.00 to 2.00) | 0.50 (0.50 to 0.50) | 4.0 |' in text

@@ -1,23 +1,24 @@
 """The benchmark measures what it says, on a small room."""
 import json
 
+from sam3d_plugin.experiments import result_tables
 from tests.segmentation_stores import write_scannet_seg
+from tools.benchmark import main
 from tools.benchmarks import downstream as benchmark
-from tools.docs import downstream_tables
 
 
 def test_one_config(scannet_root, tmp_path):
     file = tmp_path / 'figures.json'
-    benchmark.main([
-        '--only', 'three_detr_scannet_mini', '--data',
-        str(scannet_root), '--repeat', '1', '--json',
+    main([
+        'downstream', '--only', 'three_detr_scannet_mini', '--data',
+        str(scannet_root), '--rounds', '1', '--json',
         str(file), '--cfg-options',
         'train_dataloader.dataset.dataset.pipeline.6.num_points=512',
         'val_dataloader.dataset.pipeline.4.num_points=600',
         'model.backbone.tokenizer.num_tokens=64',
         'model.bbox_head.decoder.num_layers=2'
     ])
-    found = json.loads(file.read_text())
+    found = json.loads(file.read_text())['three_detr_scannet_mini']
     assert found['points'] == 600 and found['scenes_per_step'] == 1
     for name in ('train_s', 'predict_s', 'assignment_s'):
         assert found[name] > 0
@@ -29,15 +30,15 @@ def test_one_config(scannet_root, tmp_path):
 def test_a_segmentor_predicts_the_whole_scan(tmp_path):
     write_scannet_seg(tmp_path / 'scannet')
     file = tmp_path / 'figures.json'
-    benchmark.main([
-        '--only', 'segmentor_scannet_mini', '--data',
-        str(tmp_path / 'scannet'), '--repeat', '1', '--json',
+    main([
+        'downstream', '--only', 'segmentor_scannet_mini', '--data',
+        str(tmp_path / 'scannet'), '--rounds', '1', '--json',
         str(file), '--cfg-options',
         'train_dataloader.dataset.pipeline.6.num_points=256',
         'train_dataloader.batch_size=1', 'model.test_cfg.num_points=256',
         'model.backbone.tokenizer.num_tokens=32'
     ])
-    found = json.loads(file.read_text())
+    found = json.loads(file.read_text())['segmentor_scannet_mini']
     assert found['points'] > 256
     assert found['train_s'] > 0 and found['predict_s'] > 0
     assert 'assignment_s' not in found
@@ -52,7 +53,7 @@ def test_giou(monkeypatch):
 def test_table_of_a_detector_with_assignment():
     entry = dict(
         points=20000, train_s=2., train_mb=1500, predict_s=.5, predict_mb=300)
-    text = downstream_tables.speed_table(
+    text = result_tables.downstream_table(
         dict(
             configs=dict(a=entry, b=dict(entry, assignment_s=.1)),
             giou=dict(vectorised_s=.06, speedup=29.7),

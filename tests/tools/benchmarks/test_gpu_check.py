@@ -21,7 +21,7 @@ def tool():
 
 def run(tool, path, device='cpu', *more):
     status = tool.main(
-        ['--device', device, '--tiny', '--out',
+        ['--device', device, '--quick', '--json',
          str(path), *more])
     return status, json.loads(path.read_text())
 
@@ -35,7 +35,7 @@ def keep(monkeypatch, owner, count):
 
 
 def test_on_the_cpu(tool, tmp_path, monkeypatch):
-    keep(monkeypatch, tool.gpu_models, 6)
+    keep(monkeypatch, tool.gpu_parts.gpu_models, 6)
     status, record = run(tool, tmp_path / 'check.json')
     assert status == 0 and record['failed'] == {}
     assert record['versions']['torch'] and record['commit']
@@ -51,7 +51,7 @@ def test_on_the_cpu(tool, tmp_path, monkeypatch):
 
 
 def test_on_the_emulated_gpu(tool, tmp_path, monkeypatch):
-    keep(monkeypatch, tool.gpu_models, 2)
+    keep(monkeypatch, tool.gpu_parts.gpu_models, 2)
     with emulated_cuda():
         status, record = run(tool, tmp_path / 'check.json', 'cuda')
     assert status == 0 and record['failed'] == {}
@@ -84,4 +84,4 @@ def test_what_time_does_not_allow_is_named(tool, tmp_path, capsys):
 
 def test_without_a_gpu(tool, tmp_path):
     with pytest.raises(SystemExit):
-        tool.main(['--out', str(tmp_path / 'check.json')])
+        tool.main(['--json', str(tmp_path / 'check.json')])

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from sam3d_plugin.experiments import result_tables
+from tools.benchmark import main
+from tools.benchmarks import measuring
 from tools.benchmarks import ops as benchmark
 from tools.benchmarks import ops_cases
-from tools.docs import update_readme
 
 OPS = {
     'furthest_point_sample', 'ball_query', 'knn', 'three_nn', 'gather_points',
@@ -19,8 +21,7 @@ OPS = {
 
 def run(tmp_path, *arguments):
     file = tmp_path / 'folder' / 'result.json'
-    benchmark.main(['--quick', '--repeat', '1', '--json',
-                    str(file)] + list(arguments))
+    main(['ops', '--quick', '--rounds', '1', '--json', str(file), *arguments])
     return json.loads(file.read_text())
 
 
@@ -32,11 +33,11 @@ def test_ops(tmp_path, capsys):
         assert 0 < entry['ours_s'] < 60 and 0 < entry['torch_s'] < 60
         assert entry['ours_mb'] >= 0
         assert (entry['library'] is None) == (entry['library_s'] is None)
-    assert {'cpu', 'cores', 'scan', 'torch',
+    assert {'cpu', 'cores', 'torch', 'threads',
             'commit'} <= set(result['machine'])
     table = capsys.readouterr().out
     assert all(entry['size'] in table for entry in result['ops'].values())
-    assert '`knn` 1000' in update_readme.ops_table(result)
+    assert '`knn` 1000' in result_tables.ops_table(result)
 
 
 @pytest.mark.parametrize('part', ['detectors', 'tokenize'])
@@ -50,18 +51,18 @@ def test_other_parts(tmp_path, part):
 
 
 def test_a_part_is_measured_in_a_process_of_its_own(monkeypatch):
-    monkeypatch.setenv('PYTHONPATH', str(benchmark.ROOT))
-    args = SimpleNamespace(device='cpu', repeat=1, quick=True)
-    part = benchmark.run_part('tokenize', args)
+    monkeypatch.setenv('PYTHONPATH', str(measuring.ROOT))
+    args = SimpleNamespace(words=['ops', '--quick', '--rounds', '1'])
+    part = measuring.measure_apart(args, 'tokenize')
     assert {'sam_s', 'knn_s'} <= set(part)
     assert all(0 < value < 60 for value in part.values())
 
 
 def test_memory_of_one_call():
     size = 64 << 20
-    added = benchmark.added_bytes(lambda: torch.ones(size // 4), 'cpu')
+    added = measuring.added_bytes(lambda: torch.ones(size // 4), 'cpu')
     assert math.isclose(added, size, rel_tol=0.2)
-    assert benchmark.added_bytes(lambda: None, 'cpu') < size / 10
+    assert measuring.added_bytes(lambda: None, 'cpu') < size / 10
 
 
 def test_plain_torch_gives_the_same():
@@ -77,13 +78,10 @@ def test_plain_torch_gives_the_same():
                 one.to(other.dtype), other, msg=case.name)
 
 
-def test_generated_room(monkeypatch, tmp_path):
-    monkeypatch.setattr(benchmark, 'SCAN', tmp_path / 'missing.npz')
-    room = benchmark.load_room()
-    assert room['xyz'].shape == (80_000, 3)
-    assert room['regions'].shape == (80_000, ) and room['regions'].min() == 1
-    scene = benchmark.sample_room(room, 500, 'cpu')
-    assert scene['xyz'].shape == (1, 500, 3)
+def test_made_up_room():
+    room = benchmark.sample_room(500, 'cpu')
+    assert room['xyz'].shape == (1, 500, 3)
+    assert room['regions'].shape == (1, 500) and room['regions'].min() == 1
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='needs no GPU')

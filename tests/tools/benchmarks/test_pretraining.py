@@ -8,11 +8,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sam3d_plugin.experiments import result_tables as tables
 from tests.datasets import frame_store
+from tools.benchmark import main
+from tools.benchmarks import measuring
 from tools.benchmarks import pretraining as benchmark
 from tools.benchmarks import pretraining_ratios as ratios
 from tools.benchmarks import pretraining_steps as steps
-from tools.docs import pretraining_tables as tables
 
 SMALL = """
 _base_ = ['{config}']
@@ -45,13 +47,13 @@ def configs(tmp_path):
 
 def test_result(tmp_path, configs, capsys, monkeypatch):
     monkeypatch.setitem(benchmark.MATMUL_SIZE, 'cpu', 32)
-    monkeypatch.setitem(benchmark.BUDGETS['mini'], 'tokens', 20)
+    monkeypatch.setitem(benchmark.KNN['cpu'], 'num_tokens', 20)
     frame_store.write_data_set(tmp_path)
     file = tmp_path / 'folder' / 'result.json'
-    benchmark.main([
-        '--config', *configs, '--data',
+    main([
+        'pretraining', '--config', *configs, '--data',
         str(tmp_path), '--device', 'cpu', '--batch-size', '2', '--points',
-        '160', '--steps', '1', '--dtype', 'bf16', '--json',
+        '160', '--rounds', '1', '--dtype', 'bf16', '--json',
         str(file)
     ])
     result = json.loads(file.read_text())
@@ -131,10 +133,10 @@ def test_matmul_rate_is_positive():
 
 
 def test_peak_memory_sees_what_was_freed():
-    steps.reset_peak_memory('cpu')
-    before = steps.peak_memory('cpu')
+    measuring.reset_peak('cpu')
+    before = measuring.peak_bytes('cpu')
     torch.ones(50_000_000).sum()
-    assert steps.peak_memory('cpu') - before > 0.1
+    assert measuring.peak_bytes('cpu') - before > 1e8
 
 
 def test_equal_counts_have_the_total_of_mixed_ones():

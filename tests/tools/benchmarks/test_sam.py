@@ -4,14 +4,15 @@ import json
 import numpy as np
 import pytest
 
+from tools.benchmark import main
 from tools.benchmarks import sam as benchmark
 
 
 def test_result(tmp_path, capsys):
     file = tmp_path / 'folder' / 'result.json'
-    benchmark.main([
-        '--quick', '--frames', '3', '--batch-size', '2', '--points-per-side',
-        '3', '--json',
+    main([
+        'sam', '--quick', '--frames', '3', '--batch-size', '2',
+        '--points-per-side', '3', '--json',
         str(file)
     ])
     result = json.loads(file.read_text())
@@ -21,9 +22,10 @@ def test_result(tmp_path, capsys):
     assert min(sam['regions']) >= 1 and sam['stock_s'] > 0
     ours = sam['ours']
     assert max(ours['differing_pixels']) < 50
-    assert ours['speed_ratio'] == pytest.approx(sam['stock_s'] / ours['s'])
+    assert ours['speed_ratio'] == pytest.approx(
+        sam['stock_s'] / ours['s'], rel=.01)
     assert result['machine']['device'] == 'cpu'
-    assert 'sam ours speed_ratio: ' in capsys.readouterr().out
+    assert '"speed_ratio"' in capsys.readouterr().out
 
 
 def test_other_maps_are_noticed():

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from sam3d_plugin.experiments import steps
+from sam3d_plugin.experiments import ablation, steps
 from sam3d_plugin.store.checkpoint import read_checkpoint
 from tests.datasets import frame_store
-from tools.experiments import ablation
+from tests.tools.conftest import call, load_tool
 
 ROOT = Path(__file__).parents[3]
 ROWS = {name: row for t in ablation.TABLES.values() for name, row in t.items()}
@@ -23,7 +23,7 @@ def without_fine_tuning(monkeypatch):
 
 
 def commands(row, *options):
-    args = ablation.parse_args(
+    args = load_tool('experiments/ablation').parse_args(
         ['--table', row[5], '--row', row, '--work-dir', 'w', *options])
     return [str(step) for step in ablation.row_steps(ROWS[row], args)]
 
@@ -76,19 +76,10 @@ def test_rows_of_both_tables_share_stages():
     assert commands('table4_two_stage') == commands('table3_full')
 
 
-def test_rows_without_fine_tuning_say_so(monkeypatch, capsys):
-    monkeypatch.setattr(ablation, 'DOWNSTREAM',
-                        dict(synthrooms=dict(detection='none_such')))
-    ablation.main(['--row', 'table3_none', '--work-dir', 'w'])
-    printed = capsys.readouterr().out
-    assert 'configs/sam3d/none_such.py is not there' in printed
-    assert 'tools/train.py' not in printed
-    assert '| all | – | – | – | – | 68.2 | 48.4 | 71.8 | 78.2 |' in printed
-
-
 def test_unknown_row_is_refused(capsys):
     with pytest.raises(SystemExit):
-        ablation.parse_args(['--table', '4', '--row', 'table3_full'])
+        load_tool('experiments/ablation').parse_args(
+            ['--table', '4', '--row', 'table3_full'])
     assert 'it has table4_stage1, ' in capsys.readouterr().err
 
 
@@ -98,7 +89,7 @@ def test_options_read_back_as_they_were():
         'e': 0.5,
         'f': 'data/rooms/',
     }
-    args = ablation.parse_args(
+    args = load_tool('experiments/ablation').parse_args(
         ['--pretrain-options', *steps.option_list(options)[1:]])
     assert args.pretrain_options == options
 
@@ -124,14 +115,14 @@ def test_row_runs_and_goes_on(tmp_path, run_here, monkeypatch):
         ablation, 'stage_options',
         lambda stage, data: {'model.head.out_channels': 3}
         if stage == 'stage1_scannet' else {})
-    ablation.main(options)
+    call('experiments/ablation', options)
     assert run_here == ['train', 'train', 'export_backbone']
     encoder = tmp_path / 'work' / 'table3_full' / 'encoder.pth'
     meta = read_checkpoint(encoder)['meta']
     assert meta['method'] == 'MaskedTokenPretrainer'
     assert meta['frames_seen'] == 2
     encoder.unlink()
-    ablation.main(options)
+    call('experiments/ablation', options)
     assert run_here[3:] == ['export_backbone']
 
 
@@ -140,7 +131,7 @@ def test_fine_tuning_runs(tmp_path, scannet_root, run_here, monkeypatch):
     monkeypatch.setattr(
         ablation, 'DOWNSTREAM',
         dict(synthrooms=dict(detection='groupfree3d_scannet_mini')))
-    ablation.main([
+    call('experiments/ablation', [
         '--row', 'table3_none', '--run', '--seed', '3', '--data-root',
         str(scannet_root), '--work-dir',
         str(tmp_path / 'work'), '--finetune-options', 'train_cfg.max_iters=2',
@@ -160,7 +151,8 @@ def test_fine_tuning_runs(tmp_path, scannet_root, run_here, monkeypatch):
             tokenizer.num_neighbors) == ('KNNTokenizer', 256, 32)
     assert backbone.init_cfg.checkpoint == str(work / 'encoder.pth')
     scores = json.loads((work / 'detection' / 'metrics.json').read_text())
-    args = ablation.parse_args(['--work-dir', str(tmp_path / 'work')])
+    args = load_tool('experiments/ablation').parse_args(
+        ['--work-dir', str(tmp_path / 'work')])
     values = [100 * scores[f'mAP_{t}'] for t in ('0.25', '0.50')]
     measured = ' | '.join(f'{value:.1f}' for value in values)
     assert f' | {measured} | – | – | ' in ablation.render_table(args)

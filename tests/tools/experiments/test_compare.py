@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from sam3d_plugin.experiments import records
-from tools.experiments import compare, few_labels
+from sam3d_plugin.experiments import arm_tables, few_labels, records
+from sam3d_plugin.store.errors import UserError
+from tests.tools.conftest import call
 
 ROOT = Path(__file__).resolve().parents[3]
 REGIONS = 'regions of infos_val.pkl'
@@ -45,7 +46,7 @@ def test_table_by_hand(tmp_path, capsys):
         'pretrained',
         encoder=dict(file='e.pth'))
     out = tmp_path / 'table.json'
-    compare.main([
+    call('experiments/compare', [
         str(tmp_path / 'fresh'),
         str(tmp_path / 'pretrained'), '--json',
         str(out)
@@ -70,8 +71,9 @@ def test_verdicts_depend_on_seeds_and_on_the_size_of_the_table(
     """Welch's t test, and Holm's correction over the rows."""
 
     def verdicts(*names):
-        compare.main([str(tmp_path / name)
-                      for name in names] + ['--metrics', 'mAP_0.25'])
+        call('experiments/compare',
+             [str(tmp_path / name)
+              for name in names] + ['--metrics', 'mAP_0.25'])
         shown = capsys.readouterr().out.splitlines()
         return {
             line.split(' | ')[0][2:]: line.split(': ')[-1].split(' |')[0]
@@ -99,7 +101,7 @@ def test_evaluations_of_a_training_are_not_independent(tmp_path, capsys):
             scores=dict(last=[{
                 'mAP_0.25': score
             } for score in scores]))
-    compare.main([str(tmp_path / 'a')])
+    call('experiments/compare', [str(tmp_path / 'a')])
     # 20 and 40: mean 30, deviation 14.1
     assert '| a | 2 | 30.0 ± 14.1 |' in capsys.readouterr().out
 
@@ -107,16 +109,16 @@ def test_evaluations_of_a_training_are_not_independent(tmp_path, capsys):
 def test_best_epoch_is_called_optimistic(tmp_path, capsys):
     scores = dict(last=[{'mAP_0.25': .4}], best=[{'mAP_0.25': .5}])
     write_arm(tmp_path / 'a', {0: 0, 1: 0}, scores=scores)
-    compare.main([str(tmp_path / 'a')])
+    call('experiments/compare', [str(tmp_path / 'a')])
     shown = capsys.readouterr().out
     assert '| best epoch on val (optimistic), % |' in shown
     assert '40.0' in shown and '50.0' in shown
 
 
 def error_of(*arguments):
-    with pytest.raises(SystemExit) as caught:
-        compare.main([str(argument) for argument in arguments])
-    return str(caught.value.code)
+    with pytest.raises(UserError) as caught:
+        call('experiments/compare', [str(argument) for argument in arguments])
+    return f'error: {caught.value}'
 
 
 def test_mistakes_end_in_one_sentence(tmp_path):
@@ -155,7 +157,7 @@ def test_arms_on_different_data_are_refused(tmp_path):
                     'checksum of infos_val.pkl is v in one and other in the '
                     'other; evaluate both on the same data')
     # What is not known is no difference.
-    compare.main([str(tmp_path / name) for name in 'acd'])
+    call('experiments/compare', [str(tmp_path / name) for name in 'acd'])
 
 
 def test_differences_are_said_under_the_table(tmp_path, capsys):
@@ -168,7 +170,7 @@ def test_differences_are_said_under_the_table(tmp_path, capsys):
             'mAP_0.25': .5
         }] * 3),
         data=marks(train='other', **{REGIONS: 'y'}))
-    compare.main([str(tmp_path / 'a'), str(tmp_path / 'b')])
+    call('experiments/compare', [str(tmp_path / 'a'), str(tmp_path / 'b')])
     shown = capsys.readouterr().out.splitlines()
     assert [line for line in shown if line.startswith('Arms differ')] == [
         'Arms differ in config: votenet_scannet (a), groupfree3d_scannet (b).',
@@ -191,7 +193,7 @@ def test_commits_are_said_under_the_table(tmp_path, capsys, commits, note):
     """Of one training of arm a, and of two of arm b."""
     for name, seed, commit in zip('abb', (0, 0, 1), commits):
         write_arm(tmp_path / name, {seed: .5}, commit=commit)
-    compare.main([str(tmp_path / 'a'), str(tmp_path / 'b')])
+    call('experiments/compare', [str(tmp_path / 'a'), str(tmp_path / 'b')])
     shown = capsys.readouterr().out
     assert ('commit' in shown) == (note is not None)
     assert note is None or re.search(note, shown)
@@ -204,7 +206,7 @@ def test_published_records_give_the_published_table(tmp_path, capsys):
     for task in few_labels.TASKS:
         arms = [folder / task / n for n in ('fresh', 'stage1', 'stage1_2')]
         out = tmp_path / 'table.json'
-        compare.main([*map(str, arms), '--json', str(out)])
+        call('experiments/compare', [*map(str, arms), '--json', str(out)])
         found[task] = json.loads(out.read_text())
         found[task]['config'] = published[task]['config']
     few_labels.judge(found)
@@ -213,7 +215,7 @@ def test_published_records_give_the_published_table(tmp_path, capsys):
 
 
 def test_reported_numbers_belong_to_configs_that_exist():
-    reported = json.loads(compare.REPORTED.read_text())['configs']
+    reported = json.loads(arm_tables.REPORTED.read_text())['configs']
     for name, kinds in reported.items():
         assert (ROOT / f'configs/sam3d/{name}.py').is_file(), name
         assert set(kinds) <= {'stock', 'fresh', 'pretrained'}

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from sam3d_plugin.engine import options as engine_options
-from sam3d_plugin.experiments import records, steps
+from sam3d_plugin.experiments import evaluation_runs, records, steps
 from sam3d_plugin.store import provenance
 from tests.conftest import write_scannet
-from tools.experiments import evaluate
+from tests.tools.conftest import load_tool
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = str(ROOT / 'configs/sam3d/votenet_scannet.py')
@@ -63,8 +63,8 @@ def commands(monkeypatch, tmp_path):
 
 
 def run(*arguments, config=CONFIG, options=()):
-    evaluate.main(
-        evaluate.parse_args([
+    evaluation_runs.run(
+        load_tool('experiments/evaluate').parse_args([
             config, '--cfg-options', 'data_root=rooms/', *options, '--out',
             *map(str, arguments)
         ]))
@@ -242,15 +242,15 @@ def test_regions_are_data(commands):
     with pytest.raises(ValueError, match='another data'):
         run('results/a', '--seeds', 0)
     path.unlink()
-    cfg = evaluate.read_settings(
-        evaluate.parse_args(
+    cfg = evaluation_runs.read_settings(
+        load_tool('experiments/evaluate').parse_args(
             [CONFIG, '--out', 'x', '--cfg-options', 'data_root=rooms/']), 0)
     assert records.data_marks(cfg)[names[0]] is None
 
 
 def test_regions_that_no_pipeline_reads_are_no_data(commands):
-    cfg = evaluate.read_settings(
-        evaluate.parse_args(
+    cfg = evaluation_runs.read_settings(
+        load_tool('experiments/evaluate').parse_args(
             [CONFIG, '--out', 'x', '--cfg-options', 'data_root=rooms/']), 0)
     with_regions = records.data_marks(cfg)
     for loader in (cfg.train_dataloader.dataset, cfg.test_dataloader):
@@ -314,7 +314,7 @@ def test_seeds_of_one_list_share_it(commands):
 
 def steps_config(step):
     """The config that a command of a step will see."""
-    args = evaluate.parse_args([
+    args = load_tool('experiments/evaluate').parse_args([
         CONFIG, '--out', 'x', *step.command[step.command.index('--cfg-opt'
                                                                'ions'):]
     ])
@@ -331,8 +331,8 @@ def test_arguments_that_do_not_fit(commands, arguments):
 
 def test_pretrained_arms_name_their_encoder(commands, tmp_path):
     Path('encoder.pth').write_bytes(b'weights')
-    evaluate.main(
-        evaluate.parse_args([
+    evaluation_runs.run(
+        load_tool('experiments/evaluate').parse_args([
             CONFIG, '--out', 'results/p', '--seeds', '0', '--cfg-options',
             'data_root=rooms/',
             "model.backbone.init_cfg=dict(type='Pretrained', "
@@ -347,8 +347,8 @@ def test_pretrained_arms_name_their_encoder(commands, tmp_path):
 def test_every_seed_may_start_from_its_own_encoder(commands):
     for seed in (0, 1):
         Path(f'encoder_{seed}.pth').write_bytes(b'weights %d' % seed)
-    evaluate.main(
-        evaluate.parse_args([
+    evaluation_runs.run(
+        load_tool('experiments/evaluate').parse_args([
             CONFIG, '--out', 'results/p', '--seeds', '0', '1', '--cfg-options',
             'data_root=rooms/',
             "model.backbone.init_cfg=dict(type='Pretrained', "

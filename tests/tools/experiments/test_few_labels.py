@@ -4,10 +4,9 @@ import json
 import pytest
 
 from sam3d_plugin.engine.options import read_config
-from sam3d_plugin.experiments import steps
-from tools.docs import downstream_tables
-from tools.experiments import evaluate as evaluate_tool
-from tools.experiments import few_labels
+from sam3d_plugin.experiments import (evaluation_runs, few_labels,
+                                      result_tables, steps)
+from tests.tools.conftest import call, load_tool
 
 
 def make_ladder(folder, seeds):
@@ -32,7 +31,8 @@ def command(tmp_path):
 
 def test_every_seed_starts_from_its_own_pretraining(tmp_path, command):
     make_ladder(tmp_path / 'ladder', (0, 1))
-    args = few_labels.parse_args(command + ['--seeds', '0', '1'])
+    args = load_tool('experiments/few_labels').parse_args(
+        command + ['--seeds', '0', '1'])
     exported = few_labels.export_steps(args)
     sources = {(s.command[2], s.output) for s in exported}
     assert len(sources) == len(exported) == 4
@@ -41,10 +41,11 @@ def test_every_seed_starts_from_its_own_pretraining(tmp_path, command):
         assert len({s.output for s in arms}) == 3
         used = []
         for step in arms:
-            parsed = evaluate_tool.parse_args(step.command[2:])
+            parsed = load_tool('experiments/evaluate').parse_args(
+                step.command[2:])
             for seed in args.seeds:
                 cfg = read_config(task.config,
-                                  evaluate_tool.seed_settings(parsed, seed))
+                                  evaluation_runs.seed_settings(parsed, seed))
                 if name.startswith('detection'):
                     origin = task.options.get('model.backbone.center', 'floor')
                     assert cfg.model.backbone.center == origin
@@ -56,7 +57,7 @@ def test_every_seed_starts_from_its_own_pretraining(tmp_path, command):
 def test_unfinished_ladder_is_named(tmp_path, command):
     make_ladder(tmp_path / 'ladder', (0, ))
     with pytest.raises(SystemExit, match='stage1_sam --seeds 1 '):
-        few_labels.main(command + ['--seeds', '0', '1'])
+        call('experiments/few_labels', command + ['--seeds', '0', '1'])
 
 
 def test_comparison_of_both_tasks_is_collected(tmp_path, command, monkeypatch):
@@ -66,13 +67,13 @@ def test_comparison_of_both_tasks_is_collected(tmp_path, command, monkeypatch):
     def leave_record(some):
         for step in some:
             ran.append(step.command[1])
-            if step.command[1].endswith('compare.py'):
-                few_labels.Path(step.output).write_text(
-                    json.dumps(dict(cells=[], baseline='fresh', metrics=[])))
 
     monkeypatch.setattr(steps, 'run_steps', leave_record)
-    few_labels.main(command + ['--tasks', 'detection'])
-    few_labels.main(command + ['--tasks', 'segmentation'])
+    monkeypatch.setattr(
+        few_labels, 'compare_task',
+        lambda args, task: dict(cells=[], baseline='fresh', metrics=[]))
+    call('experiments/few_labels', command + ['--tasks', 'detection'])
+    call('experiments/few_labels', command + ['--tasks', 'segmentation'])
     assert ran.count('tools/experiments/evaluate.py') == 6
     assert list(json.loads(
         (tmp_path / 'few.json').read_text())) == ['detection', 'segmentation']
@@ -96,7 +97,7 @@ def test_table_says_what_was_gained():
         for task in ('segmentation', 'detection')
     }
     few_labels.judge(results)
-    text = downstream_tables.few_labels_table(results)
+    text = result_tables.few_labels_table(results)
     assert '| segmentation, mIoU | 20.0 ± 1.0 |' in text
     # Twice 0.02, since the table has two differences.
     assert '25.0 ± 1.0 (+5.0 [+3.0, +7.0], p 0.040: gain)' in text

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from sam3d_plugin.cli.tool import run_tool
+from sam3d_plugin.experiments import ladder
 from tests.datasets import frame_store
 from tests.evaluation.labelled_store import write_labels
 from tests.short_runs import forget_runs
-from tests.tools.conftest import load_tool
-from tools.experiments import ladder
+from tests.tools.conftest import call, load_tool
 
 SMALL = [
     'train_dataloader.batch_size=2',
@@ -69,7 +69,7 @@ def commands(monkeypatch):
 
 
 def climb(root, work, *arms, seeds=(0, ), length=4, small=SMALL):
-    args = ladder.parse_args([
+    call('experiments/ladder', [
         '--data-root',
         str(root), '--work-dir',
         str(work), '--json',
@@ -77,7 +77,6 @@ def climb(root, work, *arms, seeds=(0, ), length=4, small=SMALL):
         str(length), '--probe-points', '300', '--device', 'cpu', '--arms',
         *arms, '--seeds', *map(str, seeds), '--cfg-options', *small
     ])
-    ladder.main(args)
     return json.loads((work / 'ladder.json').read_text())
 
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from sam3d_plugin.engine.options import read_config
+from sam3d_plugin.experiments import overfit
 from sam3d_plugin.store import provenance
 from tests.preparation.conftest import make_room
-from tools.experiments import overfit
+from tests.tools.conftest import call
 
 ROOTS = overfit.data_roots('data')
 
@@ -63,13 +64,13 @@ def test_a_room_is_imported_trained_and_evaluated_once(tmp_path, run_here,
         str(tmp_path / 'overfit.json'), '--cfg-options', *SMALL, '--runs',
         'votenet_scannet_mini'
     ]
-    overfit.main(command)
+    call('experiments/overfit', command)
     assert run_here == [
         'import_scans', 'import_scans', 'make_superpoints', 'train', 'test',
         'test', 'test'
     ]
     monkeypatch.setattr(provenance, 'commit', lambda: 'later')
-    overfit.main(command)
+    call('experiments/overfit', command)
     assert len(run_here) == 7
     runs = json.loads((tmp_path / 'overfit.json').read_text())['runs']
     run = runs['votenet_scannet_mini']

@@ -4,8 +4,8 @@ import json
 import pytest
 import torch
 
-from tools.docs import pretraining_tables
-from tools.experiments import pretrain_real
+from sam3d_plugin.experiments import pretrain_real, result_tables
+from tests.tools.conftest import load_tool
 
 ENTRY = dict(
     losses=dict(loss_token=dict(first=2., last=.5)),
@@ -45,7 +45,8 @@ def test_losses_that_rise_are_named():
 
 
 def test_kinds_of_tokens_differ_in_one_option():
-    args = pretrain_real.parse_args(['--work-dir', 'w', '--steps', '3'])
+    args = load_tool('experiments/pretrain_real').parse_args(
+        ['--work-dir', 'w', '--steps', '3'])
     sam, knn = (
         pretrain_real.stage_steps(args, '7scenes', tokens)
         for tokens in ('sam', 'knn'))
@@ -62,6 +63,6 @@ def test_table_has_a_row_per_stage():
         budget=dict(steps=60, frames=4, points=4096),
         recordings=dict(room=dict(knn=dict(stage2=ENTRY))),
         machine=dict(cores=2))
-    table = pretraining_tables.real_table(results)
+    table = result_tables.pretrain_real_table(results)
     assert ('| room, knn tokens, stage 2 | token 2 → 0.5 | 0.400 | 0.300 | '
             '0.200 | 0.10 |') in table

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from sam3d_plugin.preparation.lifting import purity_cases as cases
 from sam3d_plugin.store.files import write_bytes
 from sam3d_plugin.store.manifest import Store
 from tests.preparation.lifting_scene import (scan_points, view_frames,
                                              write_scan)
-from tests.tools.conftest import load_tool
-from tools.experiments import purity_cases as cases
+from tests.tools.conftest import call
+from tools.benchmark import main
 
 ROOT = Path(__file__).parents[3]
 SCAN = 'balls'
@@ -42,8 +44,8 @@ def data(tmp_path):
 
 def test_merged_regions_are_judged_by_rule_and_by_masks(data, tmp_path):
     out = tmp_path / 'purity.json'
-    tool = load_tool('experiments/region_purity')
-    assert tool.main([f'--synthrooms={data}', f'--json={out}']) == 0
+    call('experiments/region_purity',
+         [f'--synthrooms={data}', f'--json={out}'])
     study = json.loads(out.read_text())['synthrooms']
     assert study['scans'] == 1 and study['generator'] == 'halves'
     true, halves = study['kinds']['true_masks'], study['kinds']['generated']
@@ -59,8 +61,8 @@ def test_tokens_without_regions():
     rng = np.random.default_rng(0)
     blobs = rng.normal(size=(3, 100, 3)) * 0.1 + np.eye(3)[:, None] * 5
     xyz, instances = blobs.reshape(-1, 3), np.repeat([1, 2, 3], 100)
-    part = cases.Labelled(xyz, instances,
-                          dict(true=instances, one=np.ones(300, int)))
+    part = cases.Labeled(xyz, instances,
+                         dict(true=instances, one=np.ones(300, int)))
     measured = cases.measure_regions([part, part], 'true')
     for name in ('regions', 'fps_nearest_center', 'fps_knn_mean_size'):
         assert measured[name]['purity'] == 1
@@ -73,14 +75,13 @@ def test_tokens_without_regions():
     assert single['regions']['purity'] == pytest.approx(1 / 3, abs=1e-3)
 
 
-def test_the_benchmark_measures_frames_per_second(tmp_path):
+def test_the_benchmark_measures_frames_per_second(tmp_path, monkeypatch):
     out = tmp_path / 'lifting.json'
-    load_tool('benchmarks/lifting').main([
-        f'--json={out}', '--frames=3', '--points=500', '--merge=5', '--size',
-        '32', '24', '--color-size', '48', '36', '--rounds=1'
-    ])
+    # Threads of this process are those of the other tests too.
+    monkeypatch.setattr(torch, 'set_num_threads', lambda count: None)
+    main(['lifting', f'--json={out}', '--quick', '--rounds=1'])
     record = json.loads(out.read_text())
-    assert record['frame_size'] == [32, 24] and record['points'] == 500
+    assert record['frame_size'] == [32, 24] and record['points'] > 100
     for name in ('one_camera', 'two_cameras'):
         assert record[name]['frames_per_s'] > 0
         assert record[name]['covered'] > 0

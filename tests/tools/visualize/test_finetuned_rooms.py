@@ -11,9 +11,9 @@ from mmengine.registry import init_default_scope
 
 from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.engine.options import read_config
+from sam3d_plugin.experiments import finetuned_rooms
 from tests.segmentation_stores import write_scannet_seg
 from tests.tools.conftest import TOOLS, load_tool
-from tools.visualize import finetuned_rooms
 
 CONFIGS = dict(
     detector='votenet_synthrooms_mini', segmentor='segmentor_synthrooms_mini')
@@ -139,7 +139,7 @@ def test_a_model_of_the_other_kind_is_refused(tool, tmp_path, work_dir):
          str(folder)])
     with pytest.raises(
             SystemExit,
-            match='segmentor_synthrooms_mini.py is no '
+            match='segmentor_synthrooms_mini.py is not a '
             'detector; detectors go to'):
         run_tool(tool.main, args)
     assert not (tmp_path / 'r.html').exists()

@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 
 from sam3d_plugin.cli.tool import run_tool
+from sam3d_plugin.experiments import pretraining_report
 from tests.datasets import frame_store
 from tests.models.pretraining_cases import KNN, STAGE1, build, with_parts
 from tests.tools.conftest import load_tool
@@ -117,17 +118,17 @@ def test_models_may_have_other_tokens(report, tmp_path):
 def test_resumed_runs_are_one_curve(tool, tmp_path):
     write_run(tmp_path, steps=(4, 8, 12))
     write_run(tmp_path, steps=(8, 12, 16), loss=2.0)
-    curves = tool.read_curves(str(tmp_path))
+    curves = pretraining_report.read_curves(str(tmp_path))
     assert list(curves.steps) == [4, 8, 12, 16]
     assert dict(curves.losses) == dict(loss=[1 / 4, 2 / 8, 2 / 12, 2 / 16])
     assert (curves.step_s, curves.data_s) == (0.5, 0.1)
 
 
 def test_pixels_show_points_of_their_own_region(tool, root):
-    images = tool.PosedImages(root / 'posed_images')
-    maps = tool.RegionMaps(root / 'region_maps')
+    images = pretraining_report.PosedImages(root / 'posed_images')
+    maps = pretraining_report.RegionMaps(root / 'region_maps')
     frame, ids = images.read('alpha', '00000'), maps.read('alpha', '00000')
-    view = tool.view_frame(frame, ids, 400, {})
+    view = pretraining_report.view_frame(frame, ids, 400, {})
     shown = view.pixel_points >= 0
     # The first columns of the store have no depth.
     assert not shown[:, :4].any() and shown[:, 4:].mean() > .99

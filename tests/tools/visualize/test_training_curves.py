@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.tools.conftest import load_tool
+from tests.tools.conftest import call
 
 
-@pytest.fixture(scope='module')
-def tool():
-    return load_tool('visualize/training_curves')
+def run(words):
+    call('visualize/training_curves', words)
 
 
 def write_training(folder, name='votenet', seed=0, losses=(4.0, 2.0)):
@@ -26,10 +25,10 @@ def write_training(folder, name='votenet', seed=0, losses=(4.0, 2.0)):
     return str(folder)
 
 
-def test_seeds_of_an_arm_are_kept_and_drawn_beside(tool, tmp_path):
+def test_seeds_of_an_arm_are_kept_and_drawn_beside(tmp_path):
     seeds = [write_training(tmp_path / f'{i}', seed=i) for i in (0, 1)]
     kept = tmp_path / 'curves' / 'votenet.json'
-    assert tool.main([*seeds, '--arm', 'fresh', '--keep', str(kept)]) == 0
+    run([*seeds, '--arm', 'fresh', '--keep', str(kept)])
     reference = json.loads(kept.read_text())
     assert (reference['config'], reference['arm']) == ('votenet', 'fresh')
     assert [run['seed'] for run in reference['runs']] == [0, 1]
@@ -39,37 +38,37 @@ def test_seeds_of_an_arm_are_kept_and_drawn_beside(tool, tmp_path):
 
     mine = write_training(tmp_path / 'mine', losses=(9.0, 7.0))
     picture = tmp_path / 'pictures' / 'mine.png'
-    tool.main([mine, '--reference', str(kept), '--out', str(picture)])
+    run([mine, '--reference', str(kept), '--out', str(picture)])
     both = np.array(Image.open(picture))
-    tool.main([mine, '--out', str(picture)])
+    run([mine, '--out', str(picture)])
     alone = np.array(Image.open(picture))
     assert both.shape == alone.shape, 'one panel for one configuration'
     assert (both != alone).any()
 
 
-def test_trainings_of_two_configurations_are_no_reference(tool, tmp_path):
+def test_trainings_of_two_configurations_are_no_reference(tmp_path):
     folders = [
         write_training(tmp_path / name, name) for name in ('votenet', 'other')
     ]
     with pytest.raises(SystemExit, match="not \\['other', 'votenet'\\]"):
-        tool.main([*folders, '--keep', str(tmp_path / 'a.json')])
+        run([*folders, '--keep', str(tmp_path / 'a.json')])
     assert not (tmp_path / 'a.json').exists()
 
 
-def test_what_is_no_training_is_named(tool, tmp_path):
+def test_what_is_no_training_is_named(tmp_path):
     out = ['--out', str(tmp_path / 'a.png')]
     with pytest.raises(SystemExit, match='holds 0 configurations'):
-        tool.main([str(tmp_path), *out])
+        run([str(tmp_path), *out])
     (tmp_path / 'results.json').write_text('{"runs": []}')
     with pytest.raises(SystemExit, match='not a reference that --keep wrote'):
-        tool.main(['--reference', str(tmp_path / 'results.json'), *out])
+        run(['--reference', str(tmp_path / 'results.json'), *out])
 
 
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [(['--out', 'a.png'], 'name a WORK_DIR'), (['a'], 'name a file'),
      (['--reference', 'a', '--keep', 'b'], 'needs the WORK_DIR')])
-def test_command_lines_that_do_nothing(tool, capsys, arguments, message):
+def test_command_lines_that_do_nothing(capsys, arguments, message):
     with pytest.raises(SystemExit):
-        tool.main(arguments)
+        run(arguments)
     assert message in capsys.readouterr().err

@@ -26,6 +26,12 @@ KIND = 'fused_scans'
 class FusionSettings:
     """See :func:`fuse_frames`.
 
+    Args:
+        voxel (float): Edge of the voxels, meters.
+        max_depth (float): Meters beyond which depth is not used.
+        min_pixels (int): Minimum number of pixels per voxel.
+        max_points (Optional[int]): Limit of voxels; the most seen are kept.
+
     Raises:
         StoreError: When one is not positive.
     """

@@ -37,18 +37,22 @@ class FolderOptions:
 
     Args:
         layout (str): ``'auto'`` or one of ``layouts.LAYOUTS``.
-        color_intrinsics (str, optional): See
-            :func:`~.matrices.read_intrinsics`; None takes the recording's.
-        depth_intrinsics (str, optional): The same.
-        depth_to_color (str, optional): See
-            :func:`~.matrices.read_transform`; the same.
-        depth_scale (float, optional): Units of the depth images per meter;
-            None takes the layout's.
-        pose_scale (float): See :class:`Convention`.
-        camera_axes (str): See :class:`Convention`.
-        poses (str): See :class:`Convention`.
-        depth_along (str): See :class:`Convention`.
-        no_depth (float, optional): See :class:`Convention`.
+        color_intrinsics (str, optional): File or fx,fy,cx,cy, see
+            ``matrices.read_intrinsics``.
+        depth_intrinsics (str, optional): Only if the depth camera is another
+            than the color camera.
+        depth_to_color (str, optional): File or x,y,z, see
+            ``matrices.read_transform``.
+        depth_scale (float, optional): Units of the depth images per meter.
+        pose_scale (float): Meters per unit of the poses, e.g. 0.001 for
+            millimeters.
+        camera_axes (str): opencv, opengl, robot, or where x, y and z of the
+            camera point, as in right,up,backward.
+        poses (str): Convention of the poses.
+        depth_along (str): Whether depth is z, or the distance from the
+            camera.
+        no_depth (float, optional): Value of missing depth, besides 0 and
+            65535.
         stride (int): Take every so manieth frame.
         up (tuple, optional): Direction in the recording's world that becomes
             z; None leaves the world as it is.

@@ -2,59 +2,28 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Dict, List, Optional
+from typing import Dict, List, Optional
 
 import numpy as np
 import torch
 from mmengine.config import Config
 
-from sam3d_plugin.engine.checkpoint import find_newest_checkpoint
-from sam3d_plugin.inference import AnnotatedScans, Predictor
-from sam3d_plugin.visualization import finetuning_sections as sections
-from sam3d_plugin.visualization.report_page import Section
-from sam3d_plugin.visualization.scan_page import evenly
-from sam3d_plugin.visualization.scene import Scene
-from tools.visualize.report_inputs import read_curves, read_json, stop
+from ..engine.checkpoint import find_newest_checkpoint
+from ..inference import AnnotatedScans, Predictor
+from ..visualization import finetuning_sections as sections
+from ..visualization.report_page import Section
+from ..visualization.scan_page import evenly
+from ..visualization.scene import Scene
+from .report_inputs import read_curves, read_json, stop
 
 SCORES = 'scores.json'
 
 
-def detector_section(work_dir: str, count: int) -> Optional[Section]:
-    """What a detector finds in rooms of its test set.
+def room_section(kind: str, work_dir: str, count: int) -> Optional[Section]:
+    """What the newest model of a work directory makes of its test set.
 
-    Args:
-        work_dir (str): Work directory of its training.
-        count (int): Rooms to show at most.
-
-    Returns:
-        Optional[Section]: None where nothing was trained.
+    ``kind`` is detector or segmentor; None where nothing was trained.
     """
-    return _section(
-        work_dir, 'detector', lambda predict, run: sections.detection_section(
-            _detected_rooms(predict, count), run))
-
-
-def segmentor_section(work_dir: str, count: int) -> Optional[Section]:
-    """What a segmentor names the points of rooms of its test set.
-
-    Args:
-        work_dir (str): Work directory of its training.
-        count (int): Rooms to show at most.
-
-    Returns:
-        Optional[Section]: None where nothing was trained.
-    """
-    return _section(
-        work_dir, 'segmentor',
-        lambda predict, run: sections.segmentation_section(
-            _segmented_rooms(predict, count), run))
-
-
-def _section(
-    work_dir: str, kind: str, build: Callable[[Predictor, sections.FineTuning],
-                                              Section]
-) -> Optional[Section]:
-    """Load the newest checkpoint of a work directory and show it."""
     checkpoint = find_newest_checkpoint(work_dir)
     if checkpoint is None:
         print(f'{work_dir} has no checkpoint of tools/train.py: the page '
@@ -68,9 +37,13 @@ def _section(
              'tools/train.py')
     predict = Predictor(str(configs[-1]), checkpoint)
     if predict.is_segmentor != (kind == 'segmentor'):
-        stop(f'--{kind} {work_dir}: {configs[-1].name} is no {kind}; '
+        stop(f'--{kind} {work_dir}: {configs[-1].name} is not a {kind}; '
              'detectors go to --detector, segmentors to --segmentor')
-    return build(predict, read_fine_tuning(work_dir, configs[-1], predict))
+    run = read_fine_tuning(work_dir, configs[-1], predict)
+    if predict.is_segmentor:
+        return sections.segmentation_section(
+            _segmented_rooms(predict, count), run)
+    return sections.detection_section(_detected_rooms(predict, count), run)
 
 
 def read_fine_tuning(work_dir: str, config: Path,
@@ -105,15 +78,7 @@ def read_fine_tuning(work_dir: str, config: Path,
 
 
 def step_of(checkpoint: str, logged: int) -> int:
-    """Steps that a checkpoint has seen.
-
-    Args:
-        checkpoint (str): mmengine's ``iter_N.pth`` or ``epoch_N.pth``.
-        logged (int): Last step with a logged loss, for epochs.
-
-    Returns:
-        int: The number.
-    """
+    """Steps that a checkpoint has seen."""
     found = re.fullmatch(r'iter_(\d+)', Path(checkpoint).stem)
     return int(found.group(1)) if found else logged
 

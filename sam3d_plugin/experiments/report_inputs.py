@@ -5,7 +5,7 @@ from typing import Any, Dict, NoReturn, Union
 
 import numpy as np
 
-from sam3d_plugin.visualization.pretraining_sections import Curves
+from ..visualization.pretraining_sections import Curves
 
 
 def stop(sentence: str) -> NoReturn:

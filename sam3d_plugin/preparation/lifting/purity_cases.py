@@ -1,6 +1,6 @@
-"""What ``region_purity.py`` compares: tokens without regions, and the room.
+"""What :mod:`.purity_study` compares: tokens without regions, and the room.
 
-Axis legend: N points, G tokens, K members of a token, H W pixels.
+Shapes: N points, G tokens, K members of a token, H W pixels.
 """
 from dataclasses import asdict
 from pathlib import Path
@@ -10,29 +10,27 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from sam3d_plugin import ops
-from sam3d_plugin.ops.projection import transform
-from sam3d_plugin.preparation.lifting.lifting import frame_points
-from sam3d_plugin.preparation.lifting.purity import (instance_labels,
-                                                     membership_purity,
-                                                     region_purity)
-from sam3d_plugin.preparation.regions.generators import build_generator
-from sam3d_plugin.store.errors import FrameError
-from sam3d_plugin.store.posed_images import (Cameras, RGBDFrame, decode_color,
-                                             decode_depth, decode_matrix)
+from ... import ops
+from ...ops.projection import transform
+from ...store.errors import FrameError
+from ...store.posed_images import (Cameras, RGBDFrame, decode_color,
+                                   decode_depth, decode_matrix)
+from ..regions.generators import build_generator
+from .lifting import frame_points
+from .purity import instance_labels, membership_purity, region_purity
 
 # Points of a pre-training sample (docs/method.md, "Samples").
 SAMPLE = 20_000
 NEIGHBORS = 128
-# How far a pixel may lie from the labelled vertex whose instance it takes.
+# How far a pixel may lie from the labeled vertex whose instance it takes.
 REACH = 0.05
 
 
-class Labelled(NamedTuple):
+class Labeled(NamedTuple):
     """Points with their true instances and regions of several kinds.
 
     Args:
-        xyz (np.ndarray): (N, 3) metres.
+        xyz (np.ndarray): (N, 3) meters.
         instances (np.ndarray): (N,) labels.
         regions (dict): (N,) ids by kind, 0 = in no region.
     """
@@ -40,14 +38,14 @@ class Labelled(NamedTuple):
     instances: np.ndarray
     regions: Dict[str, np.ndarray]
 
-    def take(self, chosen: np.ndarray) -> 'Labelled':
+    def take(self, chosen: np.ndarray) -> 'Labeled':
         """Some of the points."""
-        return Labelled(self.xyz[chosen], self.instances[chosen], {
+        return Labeled(self.xyz[chosen], self.instances[chosen], {
             kind: ids[chosen]
             for kind, ids in self.regions.items()
         })
 
-    def sample(self, seed: int) -> 'Labelled':
+    def sample(self, seed: int) -> 'Labeled':
         """As many points as a pre-training sample has, without order."""
         rng = np.random.default_rng(seed)
         return self.take(rng.permutation(len(self.xyz))[:SAMPLE])
@@ -60,7 +58,7 @@ def furthest(xyz: np.ndarray, count: int) -> np.ndarray:
 
 
 def nearest_center_regions(xyz: np.ndarray, count: int) -> np.ndarray:
-    """Regions 1..G: each point with the nearest of G sampled centres."""
+    """Regions 1..G: each point with the nearest of G sampled centers."""
     return cKDTree(xyz[furthest(xyz, count)]).query(xyz)[1] + 1
 
 
@@ -69,17 +67,12 @@ def neighbor_members(xyz: np.ndarray, count: int, size: int) -> np.ndarray:
     return cKDTree(xyz).query(xyz[furthest(xyz, count)], k=size)[1]
 
 
-def measure_part(part: Labelled, kind: str) -> Dict[str, Dict[str, float]]:
+def measure_part(part: Labeled, kind: str) -> Dict[str, Dict[str, float]]:
     """Purity of one kind of regions and of as many tokens without.
 
-    Args:
-        part (Labelled): A frame, or a scan.
-        kind (str): Kind of regions.
-
-    Returns:
-        Dict[str, Dict[str, float]]: Figures of the regions, of nearest-centre
-        tokens, and of FPS + kNN tokens of 128 points and of as many as all
-        tokens have on average (whose purity is of memberships).
+    Returns the figures of the regions, of nearest-center tokens, and of FPS +
+    kNN tokens of 128 points and of as many as all tokens have on average
+    (whose purity is of memberships).
     """
     ids = part.regions[kind]
     count = len(np.unique(ids[ids > 0]))
@@ -98,17 +91,12 @@ def measure_part(part: Labelled, kind: str) -> Dict[str, Dict[str, float]]:
     return results
 
 
-def measure_regions(parts: Sequence[Labelled],
+def measure_regions(parts: Sequence[Labeled],
                     kind: str) -> Dict[str, Dict[str, float]]:
     """Means of :func:`measure_part`, weighted by the parts' points.
 
-    Args:
-        parts (Sequence[Labelled]): Frames, or one scan.
-        kind (str): Kind of regions.
-
-    Returns:
-        Dict[str, Dict[str, float]]: Figures by kind of tokens; numbers of
-        tokens and members are plain means.
+    Returns the figures by kind of tokens; numbers of tokens and members are
+    plain means.
     """
     measured = [measure_part(part, kind) for part in parts]
     weights = [len(part.xyz) for part in parts]
@@ -127,10 +115,10 @@ def measure_regions(parts: Sequence[Labelled],
     }
 
 
-def read_room(folder: Path) -> Labelled:
-    """The labelled scan scene0000_00, in its axis-aligned frame."""
+def read_room(folder: Path) -> Labeled:
+    """The labeled scan scene0000_00, in its axis-aligned frame."""
     scan = np.load(folder / 'scene0000_00_labelled.npz', allow_pickle=False)
-    return Labelled(
+    return Labeled(
         scan['xyz_aligned'],
         instance_labels(scan['instance'], scan['sem_nyu40']),
         # Published from 0 on; 0 is a group like the others.
@@ -158,17 +146,16 @@ def _matrix(path: Path) -> np.ndarray:
     return decode_matrix(path.read_bytes(), str(path))
 
 
-def label_frames(folder: Path, room: Labelled,
-                 generator: str) -> List[Labelled]:
-    """Back-projected pixels near labelled vertices, one part per frame.
+def label_frames(folder: Path, room: Labeled, generator: str) -> List[Labeled]:
+    """Back-projected pixels near labeled vertices, one part per frame.
 
     Args:
         folder (Path): Of the room.
-        room (Labelled): Its scan.
+        room (Labeled): Its scan.
         generator (str): Finds the regions of the frames.
 
     Returns:
-        List[Labelled]: With regions of that kind and the published ones.
+        List[Labeled]: With regions of that kind and the published ones.
 
     Raises:
         FrameError: When a frame has no regions.
@@ -187,7 +174,7 @@ def label_frames(folder: Path, room: Labelled,
         is_near = np.isfinite(distance)
         vertices = nearest[is_near]
         parts.append(
-            Labelled(
+            Labeled(
                 xyz[is_near], room.instances[vertices], {
                     generator: regions[is_near],
                     'published_sam': room.regions['published_sam'][vertices]

@@ -1,0 +1,196 @@
+"""Both stages on real frames: losses, and the spread of tokens."""
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any, Dict, List
+
+import torch
+import torch.nn.functional as F
+from mmdet3d.registry import DATASETS, MODELS
+from mmengine.registry import init_default_scope
+from torch import Tensor
+
+from ..datasets import frame_batch
+from ..engine.export import settings_of
+from ..engine.hooks import collapse_alarm_hook, feature_view
+from ..store import checkpoint as files
+from ..store import provenance
+from .records import write_record
+from .steps import Step, run_steps, training
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = {
+    stage: f'configs/sam3d/{stage}_synthrooms_mini.py'
+    for stage in ('stage1', 'stage2')
+}
+RECORDINGS = ('7scenes', 'scannet')
+CHANNELS = 60  # of the handcrafted region features
+TOKENIZERS: Dict[str, Dict[str, Any]] = {
+    'sam': {},
+    'knn':
+    dict(_delete_=True, type='KNNTokenizer', num_tokens=128, num_neighbors=32)
+}
+ENDS = 10  # steps at both ends of a training that are compared
+
+
+def stage_steps(args: argparse.Namespace, recording: str,
+                tokens: str) -> Dict[str, Step]:
+    """The trainings of both stages."""
+    options: Dict[str, Any] = {
+        'data_root': f'{args.data}/{recording}/',
+        'train_dataloader.batch_size': args.frames,
+        'train_dataloader.dataset.pipeline.0.num_points': args.points,
+        'train_cfg.max_iters': args.steps,
+        'param_scheduler.0.end': ENDS,
+        'param_scheduler.1.begin': ENDS,
+        'param_scheduler.1.end': max(args.steps, ENDS + 1),
+        'default_hooks.checkpoint.interval': args.steps,
+        'default_hooks.logger.interval': 1,
+        'log_processor.window_size': 1,
+    }
+    if TOKENIZERS[tokens]:
+        options['model.backbone.tokenizer'] = TOKENIZERS[tokens]
+    folder = f'{args.work_dir}/{recording}_{tokens}'
+    first = training(CONFIGS['stage1'], f'{folder}/stage1', {
+        **options, 'model.head.out_channels': CHANNELS
+    })
+    second = training(CONFIGS['stage2'], f'{folder}/stage2', {
+        **options, 'teacher': first.output
+    })
+    return dict(stage1=first, stage2=second)
+
+
+def read_losses(work_dir: Path) -> Dict[str, Dict[str, float]]:
+    """Compare the first steps of a training with its last ones.
+
+    Returns ``first`` and ``last``, means over ten steps, by loss term.
+    """
+    log = max(work_dir.glob('*/vis_data/scalars.json'))
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    terms = [key for key in lines[0] if key.startswith('loss_')]
+    return {
+        term: {
+            end: sum(line[term] for line in part) / len(part)
+            for end, part in (('first', lines[:ENDS]), ('last', lines[-ENDS:]))
+        }
+        for term in terms
+    }
+
+
+def learnt_share(predictions: Tensor, targets: Tensor,
+                 is_counted: Tensor) -> float:
+    """Share of what differs between targets that predictions explain.
+
+    Args:
+        predictions (Tensor): (B, G, C).
+        targets (Tensor): (B, G, C).
+        is_counted (Tensor): (B, G) bool.
+
+    Returns:
+        float: 1 minus the squared error over that of the targets' mean; 0 for
+        one that predicts the mean everywhere, below for one that is worse.
+    """
+    predicted, wanted = predictions[is_counted], targets[is_counted]
+    error = (predicted - wanted).square().mean()
+    return float(1 - error / (wanted - wanted.mean(0)).square().mean())
+
+
+@torch.no_grad()
+def look_at(checkpoint: str, num_frames: int = 8) -> Dict[str, float]:
+    """Measure the tokens of a trained model on frames of its training.
+
+    Returns the spread, 0 where all tokens of a frame are alike, of the
+    encoder's ``features``, of ``predictions`` and of ``targets``
+    (``targets_normalized``: with ``normalize=True``), and ``learnt``, see
+    :func:`learnt_share`.
+    """
+    init_default_scope('mmdet3d')
+    content = files.read_checkpoint(checkpoint)
+    settings = settings_of(content)
+    model: Any = MODELS.build(settings['model'])
+    files.load_encoder(model, content['state_dict'], source=checkpoint)
+    dataset: Any = DATASETS.build(settings['train_dataloader']['dataset'])
+    frames = range(0, len(dataset), max(1, len(dataset) // num_frames))
+    batch = frame_batch.collate_frames(
+        [dataset[i] for i in frames[:num_frames]])
+    view = feature_view.view_features(model, batch)
+    targets, is_target = find_targets(model, batch)
+    assert view.predictions is not None
+    predictions, is_predicted = view.predictions
+    is_compared = is_predicted & is_target
+    token_spread = collapse_alarm_hook.token_spread
+    spreads = dict(
+        features=token_spread(view.features, view.is_place),
+        predictions=token_spread(predictions, is_compared),
+        targets=token_spread(targets, is_target),
+        targets_normalized=token_spread(
+            F.layer_norm(targets, targets.shape[-1:]), is_target))
+    figures = {name: float(spread) for name, spread in spreads.items()}
+    figures['learnt'] = learnt_share(predictions, targets, is_compared)
+    return figures
+
+
+def find_targets(model: Any, batch: dict) -> List[Tensor]:
+    """Targets of the tokens of a batch.
+
+    Returns the targets (B, G, C), and (B, G) bool where there are any.
+    """
+    with feature_view.evaluating(model), torch.no_grad():
+        points, tokens = model.tokenize(
+            model.data_preprocessor(batch)['inputs']['points'])
+        targets = model.target_generator(points, tokens, batch['data_samples'])
+    if hasattr(targets, 'decoded'):
+        return [targets.decoded, ~tokens.is_padding]
+    return [targets.features, targets.is_target]
+
+
+def measure(args: argparse.Namespace, recording: str,
+            tokens: str) -> Dict[str, Any]:
+    """Train both stages, unless that was done, and measure them.
+
+    Returns the losses, spreads and seconds by stage.
+    """
+    results = {}
+    for stage, step in stage_steps(args, recording, tokens).items():
+        work_dir = Path(step.output).parent
+        clock, begin = work_dir / 'seconds.json', time.time()
+        if not step.is_done:
+            run_steps([step])
+            clock.write_text(json.dumps(time.time() - begin))
+        results[stage] = dict(
+            losses=read_losses(work_dir),
+            **look_at(step.output),
+            seconds=round(json.loads(clock.read_text())))
+        print(recording, tokens, stage, json.dumps(results[stage]), flush=True)
+    return results
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, measure and write the results; 1 if a loss has not fallen."""
+    results: Dict[str, Any] = dict(
+        budget=dict(steps=args.steps, frames=args.frames, points=args.points),
+        recordings={},
+        machine=provenance.machine())
+    for recording in RECORDINGS:
+        results['recordings'][recording] = {}
+        for tokens in TOKENIZERS:
+            entry = measure(args, recording, tokens)
+            results['recordings'][recording][tokens] = entry
+            # The rest may be interrupted.
+            write_record(Path(args.json), results)
+    risen = find_risen(results['recordings'])
+    print(f'not fallen: {"; ".join(risen)}' if risen else 'all losses fell')
+    return 1 if risen else 0
+
+
+def find_risen(recordings: Dict[str, Any]) -> List[str]:
+    """Name the losses that are not lower at the end than at the start."""
+    return [
+        f'{recording} {tokens} {stage} {term}'
+        for recording, arms in recordings.items()
+        for tokens, stages in arms.items()
+        for stage, figures in stages.items()
+        for term, ends in figures['losses'].items()
+        if not ends['last'] < ends['first']
+    ]

@@ -1,0 +1,240 @@
+"""The tables of README.md and docs, from the files in docs/results.
+
+Each is a function from the content of a result file to Markdown; see
+``TABLES`` at the end.
+"""
+from typing import Any, Callable, Dict, List, Tuple
+
+from . import ladder_results, methods, preparation_tables
+from .comparison import Difference
+from .probes import probes_table
+from .tables import (METRICS, entries_table, fill, machine_line, number, table,
+                     values_table)
+
+Results = Dict[str, Any]
+# Of few_labels.py.
+_TASKS = {'detection_own_origin': "detection, data set's origin"}
+_PARTS = ('data', 'tokenize', 'targets', 'embed', 'encode', 'decode', 'loss',
+          'other', 'backward', 'optimizer')
+
+
+def ops_table(results: Results) -> str:
+    """Return time per operation, in milliseconds."""
+    rows = []
+    for name, entry in results['ops'].items():
+        times = [entry[f'{who}_s'] for who in ('ours', 'torch', 'library')]
+        library = entry['library']
+        ratios = [
+            theirs / ours
+            for theirs, ours in zip(entry['seconds'].get(library, (
+            )), entry['seconds']['ours'])
+        ]
+        rows.append([
+            f'`{name.split()[0]}` {entry["size"]}',
+            *(number(None if t is None else 1000 * t) for t in times), library
+            or '–', '{:.2f} ({:.2f})'.format(*ratios) if ratios else '–'
+        ])
+    header = [
+        'CPU, ms', 'ours', 'plain torch', 'best library', 'which',
+        'over ours (of medians)'
+    ]
+    return table(header, rows) + machine_line(results['machine'])
+
+
+def detectors_table(results: Results) -> str:
+    """Return the time of a whole prediction and of tokenizing."""
+    found = dict(
+        results['detectors'], **{
+            key[:-2]: 1000 * seconds
+            for key, seconds in results['tokenize'].items()
+        })
+    return values_table([
+        ('CPU', 'measured'),
+        ('VoteNet predict, 40,000 points', '{votenet_40k_s:.2f} s'),
+        ('GroupFree3D L6 predict, 50,000 points', '{groupfree3d_50k_s:.2f} s'),
+        ('peak memory', '{peak_memory_gb:.2f} GB'),
+        ('SAM tokens, 20,000 points to 256 tokens', '{sam:.3g} ms'),
+        ('FPS + kNN, 20,000 points to 256×128', '{knn:.3g} ms'),
+        ('embedding of these SAM tokens', '{sam_embed:.3g} ms'),
+        ('embedding of these kNN tokens', '{knn_embed:.3g} ms'),
+    ], found)
+
+
+def quickstart_line(results: Results) -> str:
+    """Return how long the quickstart took."""
+    seconds = sum(step['seconds'] for step in results['steps'])
+    return (f'Measured: {seconds / 60:.1f} minutes on ' +
+            '{cores} cores ({processor}, GPU: {GPU}).\n'.format_map(
+                results['machine']))
+
+
+def overfit_table(results: Results) -> str:
+    """Return what every overfitted model reaches, and its time."""
+    entries = []
+    for run in results['runs'].values():
+        metrics = list(run['scores']['trained_on'])
+        scores = {
+            case: ' / '.join(f'{found[metric]:.3f}' for metric in metrics)
+            for case, found in run['scores'].items()
+        }
+        entries.append(
+            dict(
+                run,
+                **scores,
+                metrics=' / '.join(METRICS[metric] for metric in metrics),
+                minutes=run['training']['seconds'] / 60,
+                of_one_core=run['training']['cpu_s'] / 60))
+    return entries_table([
+        ('config', '`{config}`'), ('score', '{metrics}'),
+        ('trained on', '{trained_on}'), ('rescan, kNN tokens', '{rescan_knn}'),
+        ('rescan, superpoint tokens', '{rescan_superpoints}'),
+        ('steps', '{steps}'),
+        ('minutes (of one core)', '{minutes:.0f} ({of_one_core:.0f})')
+    ], entries) + fill('\nMachine: {device}, {cores} cores, torch {torch}.\n',
+                       entries[0]['hardware'])
+
+
+def few_labels_table(results: Results) -> str:
+    """Return the arms of every task side by side."""
+    rows: List[List[str]] = []
+    arms: List[str] = []
+    for task, comparison in results.items():
+        cells = [c for c in comparison['cells'] if c['checkpoint'] == 'last']
+        arms = list(dict.fromkeys(cell['arm'] for cell in cells))
+        for metric in dict.fromkeys(cell['metric'] for cell in cells):
+            mine = {c['arm']: c for c in cells if c['metric'] == metric}
+            rows.append(
+                [f'{_TASKS.get(task, task)}, {METRICS[metric]}'] +
+                [_arm_text(mine[arm]) if arm in mine else '–' for arm in arms])
+    notes = [
+        f'\n{_TASKS.get(task, task)}: {note}\n'
+        for task, comparison in results.items() for note in comparison['notes']
+    ]
+    return table(['a tenth of the labels', *arms], rows) + ''.join(notes)
+
+
+def _arm_text(cell: Results) -> str:
+    text = f'{cell["mean"]:.1f} ± {cell["std"]:.1f}'
+    if 'difference' in cell:
+        text += f' ({Difference(**cell["difference"]).text()})'
+    return text
+
+
+def downstream_table(results: Results) -> str:
+    """Return time and memory of every detector and segmentor."""
+    entries = [
+        dict(entry, name=name) if 'assignment_s' not in entry else dict(
+            entry, name=name, share=entry['assignment_s'] / entry['train_s'])
+        for name, entry in results['configs'].items()
+    ]
+    giou = results['giou']
+    return entries_table(
+        [('config', '`{name}`'), ('points', '{points:,}'),
+         ('training step, s', '{train_s:.2f}'), ('MB', '{train_mb:,}'),
+         ('prediction, s', '{predict_s:.2f}'), ('MB', '{predict_mb:,}'),
+         ('assignment, of the step', '{share:.1%}')], entries) + (
+             f'\nGeneralized IoU of 8×256×64 rotated boxes: '
+             f'{giou["vectorised_s"] * 1000:.0f} ms, {giou["speedup"]:.0f} '
+             'times as fast as pair by pair in Python.\n') + machine_line(
+                 results['machine'])
+
+
+def pretraining_table(results: Results) -> str:
+    """Return the split of a step, and what was asked beside the figures."""
+    entries = [
+        dict(
+            row,
+            tokens=row['tokenizer'].split(',')[0],
+            percent=100 * row['matmul_share']) for row in results['rows']
+    ]
+    columns = [('a step, ms',
+                '{stage}, {tokens}, {dtype}, {batch_size}×{points:,}'),
+               ('frames/s', '{samples_per_s:.3g}'), ('step', '{step_ms:.0f}')]
+    columns += [(part, f'{{parts_ms[{part}]:.0f}}') for part in _PARTS]
+    columns += [('GB', '{peak_memory_gb:.1f}'),
+                ('of the matmul rate', '{percent:.0f} %')]
+    rates = ', '.join(f'{dtype} {rate:.3g} TFLOP/s'
+                      for dtype, rate in results['matmul_tflops'].items())
+    targets = [
+        dict(target, answer='yes' if target['met'] else 'no')
+        for target in results['targets']
+    ]
+    return (entries_table(columns, entries) +
+            f'\nOne large matrix product: {rates}.\n\n' +
+            entries_table([('', '{name}'), ('measured', '{measured:.2f}'),
+                           ('at most', '{limit:g}'),
+                           ('met', '{answer}')], targets) +
+            machine_line(results['machine']))
+
+
+def loader_table(results: Results) -> str:
+    """Return what the loader delivers."""
+    entries = [
+        dict(
+            entry,
+            name='the training process'
+            if workers == '0' else f'{workers} workers')
+        for workers, entry in results['workers'].items()
+    ]
+    title = (f'loader, {results["points"]:,} points, batches of '
+             f'{results["batch_size"]}')
+    return entries_table([
+        (title, '{name}'), ('frames/s', '{frames_per_s:.0f}'),
+        ('ms of the training process per frame', '{main_ms:.2f}')
+    ], entries) + machine_line(results['machine'])
+
+
+def busy_table(results: Results) -> str:
+    """Return seconds of a step beside processes that spin."""
+    entries = [
+        dict(
+            row, ratio=row['default']['median_s'] / row['PASSIVE']['median_s'])
+        for row in results['rows']
+    ]
+    cell = '{%s[median_s]:.2f} ({%s[least_s]:.2f} to {%s[largest_s]:.2f})'
+    return entries_table(
+        [(f'processes beside `{results["config"]}`', '{spinning}'),
+         ('s per step, default', cell.replace('%s', 'default')),
+         ('OMP_WAIT_POLICY=PASSIVE', cell.replace('%s', 'PASSIVE')),
+         ('ratio', '{ratio:.1f}')], entries) + machine_line(results['machine'])
+
+
+def pretrain_real_table(results: Results) -> str:
+    """Return losses and spreads of both stages on real frames."""
+    entries = [
+        dict(
+            entry,
+            name=f'{recording}, {tokens} tokens, {stage[:-1]} {stage[-1]}',
+            changes=', '.join(
+                f'{term[5:]} {ends["first"]:.3g} → {ends["last"]:.3g}'
+                for term, ends in entry['losses'].items()))
+        for recording, arms in results['recordings'].items()
+        for tokens, stages in arms.items() for stage, entry in stages.items()
+    ]
+    return entries_table([(fill('{steps} steps of {frames} frames',
+                                results['budget']), '{name}'),
+                          ('loss, first → last ten steps', '{changes}'),
+                          ('spread of features', '{features:.3f}'),
+                          ('of predictions', '{predictions:.3f}'),
+                          ('of targets', '{targets:.3f}'),
+                          ('learnt', '{learnt:.2f}')], entries) + machine_line(
+                              results['machine'])
+
+
+# By name: the result file, none for what the metafiles say, and the table.
+TABLES: Dict[str, Tuple[str, Callable[[Results], str]]] = {
+    'methods': ('', lambda _: methods.methods_table()),
+    'ops': ('benchmark_ops', ops_table),
+    'detectors': ('benchmark_ops', detectors_table),
+    'few_labels': ('few_labels', few_labels_table),
+    'downstream': ('benchmark_downstream', downstream_table),
+    'overfit': ('overfit', overfit_table),
+    'quickstart': ('quickstart', quickstart_line),
+    'ladder': ('ladder', ladder_results.ladder_table),
+    'choices': ('ladder_choices', probes_table),
+    'pretraining': ('benchmark_pretraining', pretraining_table),
+    'pretrain_real': ('pretrain_real', pretrain_real_table),
+    'busy': ('benchmark_busy', busy_table),
+    'loader': ('benchmark_loader', loader_table),
+    **preparation_tables.TABLES,
+}
