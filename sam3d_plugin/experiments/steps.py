@@ -128,7 +128,14 @@ class Record:
 
     def add(self, step: Step, seconds: float, usage: struct_rusage,
             is_done: bool) -> None:
-        """Add what a command took, and write all that is known."""
+        """Add what a command took, and write all that is known.
+
+        Args:
+            step (Step): The step.
+            seconds (float): Wall clock.
+            usage (struct_rusage): Of its processes.
+            is_done (bool): Whether it ended well.
+        """
         cost = self.of(step)
         cost.command, cost.is_done = str(step), is_done
         cost.seconds += seconds

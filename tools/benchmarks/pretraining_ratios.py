@@ -97,10 +97,19 @@ def measure_masking(cfg: Config, counts: np.ndarray, num_points: int,
                     device: str, dtype: str, rounds: int) -> Dict[str, Any]:
     """Compare the student's encoder on visible tokens with all tokens.
 
-    Forward and backward, encoder and embedding each on its own; arguments as
-    of :func:`measure_padding`, with the config of stage 2. Returns
-    milliseconds and, of masked over unmasked, the ratios of time, tokens and
-    points.
+    Forward and backward, encoder and embedding each on its own.
+
+    Args:
+        cfg (Config): Of stage 2, with SAM tokens.
+        counts (np.ndarray): (B,) regions of the frames.
+        num_points (int): Points of a frame.
+        device (str): ``'cpu'`` or ``'cuda'``.
+        dtype (str): One of ``DTYPES``.
+        rounds (int): Runs of each.
+
+    Returns:
+        Dict[str, Any]: Milliseconds and, of masked over unmasked, the
+        ratios of time, tokens and points.
     """
     case = _build(cfg, counts, device, dtype)
     data = case.model.data_preprocessor(

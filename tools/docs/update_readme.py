@@ -21,7 +21,11 @@ DOCUMENTS = ('README.md', 'docs/preparation.md', 'docs/benchmarks.md',
 
 
 def fill(text: str, results: Path) -> str:
-    """The text with every marked table written anew from result files."""
+    """The text with every marked table written anew from result files.
+
+    Raises KeyError when a table's name is unknown.
+    Raises FileNotFoundError when its result file is missing.
+    """
 
     def replace(match: 're.Match') -> str:
         name = match.group(2)
