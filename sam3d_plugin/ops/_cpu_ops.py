@@ -1,6 +1,6 @@
 """The point operations on CPU tensors: scipy's kd-tree and compiled loops.
 
-Axes: B scenes, N points, M centers, K neighbors. The functions have the
+Shapes: B scenes, N points, M centers, K neighbors. The functions have the
 arguments and results of those in :mod:`._torch_ops`.
 """
 import math
@@ -55,18 +55,22 @@ def _finite(points: Tensor, filler: float) -> np.ndarray:
 
 def three_nn(target: Tensor, source: Tensor) -> tuple:
     """Find the three nearest sources; see ``neighbors.three_nn``."""
-    found = [_nearest(s, t, 3, _FAR / 2) for t, s in zip(target, source)]
-    distances, indices = zip(*found)
-    return torch.stack(distances), torch.stack(indices)
+    distances = torch.empty(target.shape)
+    indices = torch.empty(target.shape, dtype=torch.int32)
+    for scene, (points, centers) in enumerate(zip(source, target)):
+        distances[scene], indices[scene] = _nearest(points, centers, 3,
+                                                    _FAR / 2)
+    return distances, indices
 
 
 def knn(k: int, xyz: Tensor, center_xyz: Tensor) -> Tensor:
     """Find the nearest points of each center; see ``neighbors.knn``."""
     limit = math.sqrt(KNN_LIMIT)
-    return torch.stack([
-        _nearest(points, centers, k, limit)[1].T
-        for points, centers in zip(xyz, center_xyz)
-    ])
+    neighbors = torch.empty((len(xyz), k, center_xyz.size(1)),
+                            dtype=torch.int32)
+    for scene, (points, centers) in enumerate(zip(xyz, center_xyz)):
+        neighbors[scene] = _nearest(points, centers, k, limit)[1].T
+    return neighbors
 
 
 @jit

@@ -1,6 +1,6 @@
 """The point operations in plain torch, for GPUs without mmcv's kernels.
 
-Axes: B scenes, N points, M centers, K neighbors, T boxes. Squared distances
+Shapes: B scenes, N points, M centers, K neighbors, T boxes. Squared distances
 are summed axis by axis, as on the CPU, since a matrix product or a fused
 multiplication rounds differently. All work stays on the tensors' device, in
 chunks of centers that bound the memory.

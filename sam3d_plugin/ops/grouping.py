@@ -32,6 +32,8 @@ def _interpolate(features: Tensor, indices: Tensor, weight: Tensor) -> Tensor:
     """Mix (B, C, M) features by (B, N, 3); half types count in float32."""
     is_double = features.dtype == torch.float64
     dtype = torch.float64 if is_double else torch.float32
+    if len(features) == 0:
+        return features.new_zeros(*features.shape[:2], indices.size(1))
     mixed = torch.stack([
         embedding_bag(corners, table, mode='sum', per_sample_weights=weights)
         for table, corners, weights in zip(

@@ -91,6 +91,8 @@ def test_empty(device):
                                                     (2, 4, 0)]
     sum(output.sum() for output in outputs).backward()
     assert features.grad.eq(0).all()
+    assert three_interpolate(features[:0], none[:0],
+                             none[:0].float()).shape == (0, 4, 0)
 
 
 def test_index_outside_is_refused():

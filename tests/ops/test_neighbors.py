@@ -185,6 +185,13 @@ def test_empty(device):
             call()
 
 
+def test_no_scenes(device):
+    points, centers = (torch.zeros(0, n, 3, device=device) for n in (5, 2))
+    assert ball_query(0, 1, 4, points, centers).shape == (0, 2, 4)
+    assert knn(3, points, centers).shape == (0, 3, 2)
+    assert [out.shape for out in three_nn(centers, points)] == [(0, 2, 3)] * 2
+
+
 def test_bad_arguments(device):
     points = torch.zeros(1, 4, 3, device=device)
     with pytest.raises(ValueError, match='min_radius'):
