@@ -24,17 +24,12 @@ METRICS = {
 
 
 class Row(NamedTuple):
-    """One row of a table.
+    """One row of a table."""
 
-    Attributes:
-        text (str): What it adds, in words.
-        stage (str): Pre-training whose encoder is fine-tuned; a config.
-        reported (List[float]): The paper's AP25, AP50 (3DETR, ScanNet), mIoU
-            and mAcc (S3DIS), in per cent.
-    """
-
-    text: str
-    stage: str
+    text: str  # What it adds, in words
+    stage: str  # Pre-training whose encoder is fine-tuned; a config
+    # The paper's AP25, AP50 (3DETR, ScanNet), mIoU and mAcc (S3DIS), in per
+    # cent
     reported: List[float]
 
 

@@ -29,20 +29,12 @@ _WARM_UP = 1 / 12
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a pre-training arm trains, and on what.
-
-    Attributes:
-        configs (dict): Config of each kind of step.
-        tokens (dict): Tokenizer of each kind of tokens.
-        unit (str): ``'iters'`` or ``'epochs'``.
-        length (int): Of all steps of an arm together.
-        num_points (int): Points per frame, in training and probe.
-    """
-    configs: Dict[str, str]
-    tokens: Dict[str, Dict[str, Any]]
-    unit: str
-    length: int
-    num_points: int
+    """How much a pre-training arm trains, and on what."""
+    configs: Dict[str, str]  # Config of each kind of step
+    tokens: Dict[str, Dict[str, Any]]  # Tokenizer of each kind of tokens
+    unit: str  # ``'iters'`` or ``'epochs'``
+    length: int  # Of all steps of an arm together
+    num_points: int  # Points per frame, in training and probe
 
 
 def _knn(num_tokens: int, num_neighbors: int) -> Dict[str, Any]:
@@ -78,16 +70,10 @@ BUDGETS = dict(
 
 
 class Arm(NamedTuple):
-    """One way of pre-training.
-
-    Attributes:
-        tokens (str): ``'knn'`` or ``'sam'``.
-        steps (Tuple[str, ...]): Kinds of trainings, one after the other.
-        is_long (bool): Whether each step has the length that other arms have
-            in total.
-    """
-    tokens: str
-    steps: Tuple[str, ...] = ()
+    """One way of pre-training."""
+    tokens: str  # ``'knn'`` or ``'sam'``
+    steps: Tuple[str, ...] = ()  # Kinds of trainings, one after the other
+    # Whether each step has the length that other arms have in total
     is_long: bool = False
 
 
@@ -118,20 +104,12 @@ DEFAULT_ARMS = [name for name, arm in ARMS.items() if not arm.is_long]
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """A training of an arm.
-
-    Attributes:
-        name (str): Of its folder.
-        config (str): The config file.
-        options (dict): Settings over it, without the teacher.
-        extra (list): More settings, as typed.
-        has_teacher (bool): Whether it predicts the step before.
-    """
-    name: str
-    config: str
-    options: Dict[str, Any]
-    extra: List[str] = field(default_factory=list)
-    has_teacher: bool = False
+    """A training of an arm."""
+    name: str  # Of its folder
+    config: str  # The config file
+    options: Dict[str, Any]  # Settings over it, without the teacher
+    extra: List[str] = field(default_factory=list)  # More settings, as typed
+    has_teacher: bool = False  # Whether it predicts the step before
 
 
 def step_lengths(arm: Arm, length: int) -> List[int]:

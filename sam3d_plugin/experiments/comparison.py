@@ -27,42 +27,29 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Summary:
-    """A score over the trainings of an arm.
-
-    Attributes:
-        count (int): Number of trainings.
-        mean (float): Their mean.
-        std (Optional[float]): Their standard deviation, with n - 1 in the
-            denominator; None for a single training.
-    """
-    count: int
-    mean: float
+    """A score over the trainings of an arm."""
+    count: int  # Number of trainings
+    mean: float  # Their mean
+    # Their standard deviation, with n - 1 in the denominator; None for a
+    # single training
     std: Optional[float]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """By how much one arm is better than another.
-
-    Attributes:
-        mean (float): Difference of the means, positive when it is better.
-        test (str): ``'paired'`` or ``'Welch'``.
-        low (Optional[float]): Lower end of the 95 % confidence interval, not
-            corrected; None where no test is possible.
-        high (Optional[float]): Upper end.
-        p_value (Optional[float]): Of the test alone.
-        adjusted_p (Optional[float]): After Holm's correction, see
-            :func:`judge`.
-        verdict (Optional[str]): 'gain', 'loss' or 'unclear', see
-            :func:`judge`; where no test is possible 'one run', 'equal', or
-            'no spread' for a difference without any spread over seeds.
-    """
-    mean: float
-    test: str
+    """By how much one arm is better than another."""
+    mean: float  # Difference of the means, positive when it is better
+    test: str  # ``'paired'`` or ``'Welch'``
+    # Lower end of the 95 % confidence interval, not corrected; None where no
+    # test is possible
     low: Optional[float] = None
-    high: Optional[float] = None
-    p_value: Optional[float] = None
+    high: Optional[float] = None  # Upper end
+    p_value: Optional[float] = None  # Of the test alone
+    # After Holm's correction, see :func:`judge`
     adjusted_p: Optional[float] = None
+    # 'gain', 'loss' or 'unclear', see :func:`judge`; where no test is possible
+    # 'one run', 'equal', or 'no spread' for a difference without any spread
+    # over seeds
     verdict: Optional[str] = None
 
     def text(self, digits: int = 1, scale: float = 1.) -> str:

@@ -20,17 +20,11 @@ _MIN_POINTS = 16
 
 
 class RegionGeometry(NamedTuple):
-    """Regions of many frames.
+    """Regions of many frames."""
 
-    Attributes:
-        geometry (np.ndarray): (R, D) of :func:`describe`.
-        features (np.ndarray): (R, C) mean 2D features.
-        scans (np.ndarray): (R,) str.
-    """
-
-    geometry: np.ndarray
-    features: np.ndarray
-    scans: np.ndarray
+    geometry: np.ndarray  # (R, D) of :func:`describe`
+    features: np.ndarray  # (R, C) mean 2D features
+    scans: np.ndarray  # (R,) str
 
 
 def describe(xyz: np.ndarray) -> np.ndarray:

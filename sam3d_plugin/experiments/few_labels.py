@@ -9,15 +9,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Task(NamedTuple):
-    """What all arms of a comparison have in common.
+    """What all arms of a comparison have in common."""
 
-    Attributes:
-        config (str): Of the fine-tuning.
-        options (Dict[str, Any]): What is changed in it.
-    """
-
-    config: str
-    options: Dict[str, Any] = {}
+    config: str  # Of the fine-tuning
+    options: Dict[str, Any] = {}  # What is changed in it
 
 
 INFOS = 'scannet_infos_train_10.pkl'

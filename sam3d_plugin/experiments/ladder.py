@@ -29,22 +29,13 @@ def extra_options(args: argparse.Namespace) -> Dict[str, List[str]]:
 
 
 class Run(NamedTuple):
-    """An arm with a seed.
-
-    Attributes:
-        arm (str): Its name.
-        seed (int): The seed.
-        folder (Path): Where its trainings and its result are.
-        steps (List[ladder_arms.PlannedStep]): Its trainings.
-        probe (List[str]): Options of its probe, but the source.
-        digest (str): What its result depends on.
-    """
-    arm: str
-    seed: int
-    folder: Path
-    steps: List[ladder_arms.PlannedStep]
-    probe: List[str]
-    digest: str
+    """An arm with a seed."""
+    arm: str  # Its name
+    seed: int  # The seed
+    folder: Path  # Where its trainings and its result are
+    steps: List[ladder_arms.PlannedStep]  # Its trainings
+    probe: List[str]  # Options of its probe, but the source
+    digest: str  # What its result depends on
 
 
 def plan_run(args: argparse.Namespace, name: str, seed: int,

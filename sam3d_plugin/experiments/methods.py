@@ -17,40 +17,22 @@ OURS = 'configs/sam3d/pretraining_metafile.yml'
 
 
 class Stage(NamedTuple):
-    """One training of a method.
-
-    Attributes:
-        name (str): Unique among all methods.
-        configs (Dict[str, str]): Config files of the sizes mini and full.
-        has_teacher (bool): Whether it predicts the stage before.
-    """
-    name: str
-    configs: Dict[str, str]
-    has_teacher: bool
+    """One training of a method."""
+    name: str  # Unique among all methods
+    configs: Dict[str, str]  # Config files of the sizes mini and full
+    has_teacher: bool  # Whether it predicts the stage before
 
 
 class Method(NamedTuple):
-    """One way of pre-training.
-
-    Attributes:
-        key (str): Name of its folder.
-        name (str): As published.
-        paper (Dict[str, str]): Its ``Title`` and ``URL``.
-        original (str): Licence and place of the authors' code.
-        reads (str): What a sample must hold.
-        tokens (Tuple[str, ...]): Tokens that the ladder trains it with.
-        stages (Tuple[Stage, ...]): In order.
-        reported (Dict[str, str]): ScanNet detection, AP25 / AP50, by
-            detector.
-    """
-    key: str
-    name: str
-    paper: Dict[str, str]
-    original: str
-    reads: str
-    tokens: Tuple[str, ...]
-    stages: Tuple[Stage, ...]
-    reported: Dict[str, str]
+    """One way of pre-training."""
+    key: str  # Name of its folder
+    name: str  # As published
+    paper: Dict[str, str]  # Its ``Title`` and ``URL``
+    original: str  # Licence and place of the authors' code
+    reads: str  # What a sample must hold
+    tokens: Tuple[str, ...]  # Tokens that the ladder trains it with
+    stages: Tuple[Stage, ...]  # In order
+    reported: Dict[str, str]  # ScanNet detection, AP25 / AP50, by detector
 
 
 @lru_cache(maxsize=None)

@@ -21,21 +21,13 @@ SEGMENTATION = ('miou', 'acc')
 
 
 class Run(NamedTuple):
-    """One training.
+    """One training."""
 
-    Attributes:
-        config (str): Its name in configs/sam3d.
-        data (str): Name of its data, see :func:`data_roots`.
-        metrics (Sequence[str]): What is reported.
-        options (Dict[str, Any]): For training and evaluation.
-        knn_options (Dict[str, Any]): For kNN tokens in place of SAM's.
-    """
-
-    config: str
-    data: str
-    metrics: Sequence[str] = DETECTION
-    options: Dict[str, Any] = {}
-    knn_options: Dict[str, Any] = {}
+    config: str  # Its name in configs/sam3d
+    data: str  # Name of its data, see :func:`data_roots`
+    metrics: Sequence[str] = DETECTION  # What is reported
+    options: Dict[str, Any] = {}  # For training and evaluation
+    knn_options: Dict[str, Any] = {}  # For kNN tokens in place of SAM's
 
     @property
     def path(self) -> str:

@@ -30,18 +30,11 @@ _RUNNERS: Dict[str, List[str]] = dict(
 
 @dataclass(frozen=True)
 class Step:
-    """One command.
-
-    Args:
-        command (List[str]): As typed, ``python`` or ``torchrun`` first.
-        output (str): File that is there when it has finished.
-        title (str): For people; the output where there is none.
-        purpose (str): A sentence on what it is for.
-    """
-    command: List[str]
-    output: str
-    title: str = ''
-    purpose: str = ''
+    """One command."""
+    command: List[str]  # As typed, ``python`` or ``torchrun`` first
+    output: str  # File that is there when it has finished
+    title: str = ''  # For people; the output where there is none
+    purpose: str = ''  # A sentence on what it is for
 
     @property
     def is_done(self) -> bool:
@@ -59,22 +52,13 @@ class Step:
 
 @dataclass
 class Cost:
-    """What a step took; one that was stopped adds up.
-
-    Args:
-        title (str): Name of the step.
-        command (str): As printed.
-        seconds (float): Wall clock.
-        cpu_s (float): Of all its processes on all cores, seconds.
-        peak_mb (float): Largest resident size of one of its processes.
-        is_done (bool): Whether it ended well.
-    """
-    title: str
-    command: str
-    seconds: float = 0.0
-    cpu_s: float = 0.0
-    peak_mb: float = 0.0
-    is_done: bool = False
+    """What a step took; one that was stopped adds up."""
+    title: str  # Name of the step
+    command: str  # As printed
+    seconds: float = 0.0  # Wall clock
+    cpu_s: float = 0.0  # Of all its processes on all cores, seconds
+    peak_mb: float = 0.0  # Largest resident size of one of its processes
+    is_done: bool = False  # Whether it ended well
 
 
 class Record:

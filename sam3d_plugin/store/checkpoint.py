@@ -181,25 +181,16 @@ def _kind_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Report on loading a checkpoint, tensor by tensor.
-
-    Args:
-        source (str): File the tensors came from.
-        matched (tuple): Names that were loaded.
-        missing (tuple): Names the file lacks.
-        mismatched (tuple): Names with both shapes, for tensors of another
-            shape.
-        allowed (tuple): Names left at their initialization, covered by
-            ``allow_missing``.
-        unexpected (tuple): Names in the file that nothing took.
-        meta (dict): What an exported encoder says of itself; else empty.
-    """
-    source: str
-    matched: Tuple[str, ...]
-    missing: Tuple[str, ...]
+    """Report on loading a checkpoint, tensor by tensor."""
+    source: str  # File the tensors came from
+    matched: Tuple[str, ...]  # Names that were loaded
+    missing: Tuple[str, ...]  # Names the file lacks
+    # Names with both shapes, for tensors of another shape
     mismatched: Tuple[str, ...]
+    # Names left at their initialization, covered by ``allow_missing``
     allowed: Tuple[str, ...]
-    unexpected: Tuple[str, ...]
+    unexpected: Tuple[str, ...]  # Names in the file that nothing took
+    # What an exported encoder says of itself; else empty
     meta: Dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -48,40 +48,25 @@ _RIGID_TOLERANCE = 1e-2
 
 @dataclass(frozen=True)
 class Cameras:
-    """The color and the depth camera of one scan.
-
-    Args:
-        color_intrinsics (np.ndarray): (3, 3), pixels of the color images.
-        depth_intrinsics (np.ndarray): (3, 3), pixels of the depth images.
-        depth_to_color (np.ndarray): (4, 4) from the depth camera's frame to
-            the color camera's, meters.
-        is_single (bool): Whether both are one camera: each depth pixel is
-            the color pixel of the same index, and sizes must agree.
-    """
-    color_intrinsics: np.ndarray
-    depth_intrinsics: np.ndarray
+    """The color and the depth camera of one scan."""
+    color_intrinsics: np.ndarray  # (3, 3), pixels of the color images
+    depth_intrinsics: np.ndarray  # (3, 3), pixels of the depth images
+    # (4, 4) from the depth camera's frame to the color camera's, meters
     depth_to_color: np.ndarray
+    # Whether both are one camera: each depth pixel is the color pixel of the
+    # same index, and sizes must agree
     is_single: bool
 
 
 @dataclass(frozen=True)
 class RGBDFrame:
-    """One RGB-D frame.
-
-    Args:
-        scan (str): Name of the scan.
-        name (str): Name of the frame, unique in the scan.
-        color (np.ndarray): (H, W, 3) uint8, RGB.
-        depth (np.ndarray): (H', W') float32, meters, 0 = none.
-        pose (np.ndarray): (4, 4) from the depth camera to the world, meters.
-        cameras (Cameras): Of the scan.
-    """
-    scan: str
-    name: str
-    color: np.ndarray
-    depth: np.ndarray
-    pose: np.ndarray
-    cameras: Cameras
+    """One RGB-D frame."""
+    scan: str  # Name of the scan
+    name: str  # Name of the frame, unique in the scan
+    color: np.ndarray  # (H, W, 3) uint8, RGB
+    depth: np.ndarray  # (H', W') float32, meters, 0 = none
+    pose: np.ndarray  # (4, 4) from the depth camera to the world, meters
+    cameras: Cameras  # Of the scan
 
 
 def encode_matrix(matrix: np.ndarray) -> bytes:

@@ -16,20 +16,14 @@ FileChecksum = Tuple[int, str]
 
 @dataclass
 class ItemRecord:
-    """Result of one item.
-
-    Args:
-        status (str): ``'ok'`` or ``'skipped'``.
-        reason (str): Why it was skipped.
-        files (dict): :data:`FileChecksum` of its files, by relative path.
-        fields (dict): Numbers of the step, e.g. ``regions``.
-        inputs (dict): Fingerprints of its inputs, by name; see
-            :meth:`FrameStep.inputs`.
-    """
-    status: str
-    reason: str = ''
+    """Result of one item."""
+    status: str  # ``'ok'`` or ``'skipped'``
+    reason: str = ''  # Why it was skipped
+    # :data:`FileChecksum` of its files, by relative path
     files: Dict[str, FileChecksum] = field(default_factory=dict)
+    # Numbers of the step, e.g. ``regions``
     fields: Dict[str, Any] = field(default_factory=dict)
+    # Fingerprints of its inputs, by name; see :meth:`FrameStep.inputs`
     inputs: Dict[str, str] = field(default_factory=dict)
 
     @property
@@ -50,18 +44,13 @@ class ItemRecord:
 
 @dataclass
 class ScanRecord:
-    """Results of one scan.
-
-    Args:
-        scan (str): Its name.
-        items (dict): Records of its items, by name.
-        files (dict): :data:`FileChecksum` of the scan's own files.
-        reason (str): Why all of the scan was skipped; empty if it was not.
-    """
-    scan: str
+    """Results of one scan."""
+    scan: str  # Its name
+    # Records of its items, by name
     items: Dict[str, ItemRecord] = field(default_factory=dict)
+    # :data:`FileChecksum` of the scan's own files
     files: Dict[str, FileChecksum] = field(default_factory=dict)
-    reason: str = ''
+    reason: str = ''  # Why all of the scan was skipped; empty if it was not
 
     @property
     def completed(self) -> Dict[str, ItemRecord]:

@@ -22,16 +22,10 @@ _COLUMNS = ('mean', 'max', 'areas')
 
 @dataclass(frozen=True)
 class RegionFeatureArrays:
-    """Features of the regions of one frame.
-
-    Args:
-        mean (np.ndarray): (R, C) float16, mean over the region's pixels.
-        max (np.ndarray): (R, C) float16, channel-wise maximum over them.
-        areas (np.ndarray): (R,) int32, pixels.
-    """
-    mean: np.ndarray
-    max: np.ndarray
-    areas: np.ndarray
+    """Features of the regions of one frame."""
+    mean: np.ndarray  # (R, C) float16, mean over the region's pixels
+    max: np.ndarray  # (R, C) float16, channel-wise maximum over them
+    areas: np.ndarray  # (R,) int32, pixels
 
 
 def to_feature_arrays(mean: np.ndarray, max: np.ndarray, areas: np.ndarray,

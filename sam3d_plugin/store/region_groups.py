@@ -66,16 +66,10 @@ def balanced_weights(counts: np.ndarray,
 
 @dataclass(frozen=True)
 class Groups:
-    """The groups of a training set's regions.
-
-    Args:
-        centroids (np.ndarray): (K, C) float32 in feature space.
-        counts (np.ndarray): (K,) int64, the set's regions in each group.
-        weights (np.ndarray): (K,) float64, see :func:`balanced_weights`.
-    """
-    centroids: np.ndarray
-    counts: np.ndarray
-    weights: np.ndarray
+    """The groups of a training set's regions."""
+    centroids: np.ndarray  # (K, C) float32 in feature space
+    counts: np.ndarray  # (K,) int64, the set's regions in each group
+    weights: np.ndarray  # (K,) float64, see :func:`balanced_weights`
 
 
 def encode_groups(groups: Groups) -> bytes:

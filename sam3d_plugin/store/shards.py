@@ -9,14 +9,9 @@ from .errors import StoreError
 
 @dataclass(frozen=True)
 class Shard:
-    """One of ``count`` disjoint parts that together are everything.
-
-    Args:
-        index (int): Which part, from 0.
-        count (int): Number of parts.
-    """
-    index: int = 0
-    count: int = 1
+    """One of ``count`` disjoint parts that together are everything."""
+    index: int = 0  # Which part, from 0
+    count: int = 1  # Number of parts
 
     def select(self, scans: Sequence[str]) -> List[str]:
         """Every ``count``-th scan of the sorted list from ``index``."""

@@ -11,24 +11,16 @@ from sam3d_plugin.ops.transfer import to_device
 
 
 class TokenPacking(NamedTuple):
-    """Where the T tokens of B scenes stand among the B * G padded places.
+    """Where the T tokens of B scenes stand among the B * G padded places."""
 
-    Attributes:
-        shape (Tuple[int, int]): B and G.
-        places (Tensor): (T,) int64, flat place of each token, ascending.
-        scenes (Tensor): (T,) int64, the scene of each token.
-        starts (Tensor): (B + 1,) int32, where the tokens of each scene begin
-            among the T; the last is T.
-        longest (int): Most tokens of a scene.
-        is_key (Tensor): (B, 1, 1, G) bool, True where there is a token.
-    """
-
-    shape: Tuple[int, int]
-    places: Tensor
-    scenes: Tensor
+    shape: Tuple[int, int]  # B and G
+    places: Tensor  # (T,) int64, flat place of each token, ascending
+    scenes: Tensor  # (T,) int64, the scene of each token
+    # (B + 1,) int32, where the tokens of each scene begin among the T; the
+    # last is T
     starts: Tensor
-    longest: int
-    is_key: Tensor
+    longest: int  # Most tokens of a scene
+    is_key: Tensor  # (B, 1, 1, G) bool, True where there is a token
 
     def pack(self, x: Tensor) -> Tensor:
         """Remove the padding.

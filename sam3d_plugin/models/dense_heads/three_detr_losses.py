@@ -13,19 +13,12 @@ from sam3d_plugin.ops import paired_giou_3d
 
 
 class MatchedPairs(NamedTuple):
-    """Where the matched predictions are, each (P,) int64.
+    """Where the matched predictions are, each (P,) int64."""
 
-    Attributes:
-        layers (Tensor): Decoder layer.
-        scenes (Tensor): Scene of the batch.
-        queries (Tensor): Query of the scene.
-        boxes (Tensor): True box, counted through all scenes.
-    """
-
-    layers: Tensor
-    scenes: Tensor
-    queries: Tensor
-    boxes: Tensor
+    layers: Tensor  # Decoder layer
+    scenes: Tensor  # Scene of the batch
+    queries: Tensor  # Query of the scene
+    boxes: Tensor  # True box, counted through all scenes
 
     def pick(self, values: Tensor) -> Tensor:
         """Rows of the matched predictions.

@@ -10,15 +10,10 @@ from torch import Tensor, nn
 
 
 class QueuedKeys(NamedTuple):
-    """Contents of a queue.
+    """Contents of a queue."""
 
-    Attributes:
-        features (Tensor): (K, C), without gradient.
-        is_filled (Tensor): (K,) bool, False for places never written.
-    """
-
-    features: Tensor
-    is_filled: Tensor
+    features: Tensor  # (K, C), without gradient
+    is_filled: Tensor  # (K,) bool, False for places never written
 
 
 class FeatureQueue(nn.Module):

@@ -20,34 +20,21 @@ from ...store.errors import UserError
 
 
 class Predictions(NamedTuple):
-    """Predictions of a method at the places of a batch.
+    """Predictions of a method at the places of a batch."""
 
-    Attributes:
-        values (Tensor): (B, M, C') predictions of the head.
-        is_predicted (Tensor): (B, M) bool, the places that they are made for.
-    """
-
-    values: Tensor
-    is_predicted: Tensor
+    values: Tensor  # (B, M, C') predictions of the head
+    is_predicted: Tensor  # (B, M) bool, the places that they are made for
 
 
 class FeatureView(NamedTuple):
-    """Features of a batch for hooks that watch or draw them.
+    """Features of a batch for hooks that watch or draw them."""
 
-    Attributes:
-        points (Tensor): (B, N, 3) xyz, meters.
-        features (Tensor): (B, M, C) backbone features of tokens or points.
-        is_place (Tensor): (B, M) bool, False for padding.
-        place_of_point (Tensor): (B, N) int64, the place whose feature each
-            point shows.
-        predictions (Optional[Predictions]): What the method predicts there,
-            if anything.
-    """
-
-    points: Tensor
-    features: Tensor
-    is_place: Tensor
+    points: Tensor  # (B, N, 3) xyz, meters
+    features: Tensor  # (B, M, C) backbone features of tokens or points
+    is_place: Tensor  # (B, M) bool, False for padding
+    # (B, N) int64, the place whose feature each point shows
     place_of_point: Tensor
+    # What the method predicts there, if anything
     predictions: Optional[Predictions] = None
 
 

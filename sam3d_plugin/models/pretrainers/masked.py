@@ -14,19 +14,12 @@ from .tokens import TokenPretrainer
 
 
 class MaskedPrediction(NamedTuple):
-    """Outputs of a masked autoencoder for a batch.
+    """Outputs of a masked autoencoder for a batch."""
 
-    Attributes:
-        visible (VisibleTokens): Tokens that the encoder saw.
-        encoded (Tensor): (B, V, C) their encoder features.
-        decoded (Tensor): (B, G, C) decoder features of all tokens.
-        is_masked (Tensor): (B, G) bool, True for tokens hidden from the
-            encoder, False for padding.
-    """
-
-    visible: VisibleTokens
-    encoded: Tensor
-    decoded: Tensor
+    visible: VisibleTokens  # Tokens that the encoder saw
+    encoded: Tensor  # (B, V, C) their encoder features
+    decoded: Tensor  # (B, G, C) decoder features of all tokens
+    # (B, G) bool, True for tokens hidden from the encoder, False for padding
     is_masked: Tensor
 
 

@@ -49,16 +49,12 @@ def random_mask(is_padding: np.ndarray, ratio: float,
 
 
 class VisibleTokens(NamedTuple):
-    """Some of the tokens of a batch, padded anew.
+    """Some of the tokens of a batch, padded anew."""
 
-    Attributes:
-        tokens (PointTokens): At most V tokens a scene, in the order they
-            had; without ``point_tokens``.
-        indices (Tensor): (B, V) int64, the place that each had, all
-            different within a scene; a padded one has a hidden token's.
-    """
-
+    # At most V tokens a scene, in the order they had; without ``point_tokens``
     tokens: PointTokens
+    # (B, V) int64, the place that each had, all different within a scene; a
+    # padded one has a hidden token's
     indices: Tensor
 
 

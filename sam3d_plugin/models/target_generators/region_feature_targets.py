@@ -12,18 +12,14 @@ from ...store.errors import UserError
 
 
 class RegionTargets(NamedTuple):
-    """Target of each token.
+    """Target of each token."""
 
-    Attributes:
-        features (Tensor): (B, G, C) float32 feature of the token's region.
-        group_ids (Optional[Tensor]): (B, G) int64 group of that region;
-            None when the frames come without groups.
-        is_target (Tensor): (B, G) bool, False for padding and for tokens in
-            no region, whose features and groups mean nothing.
-    """
-
-    features: Tensor
+    features: Tensor  # (B, G, C) float32 feature of the token's region
+    # (B, G) int64 group of that region; None when the frames come without
+    # groups
     group_ids: Optional[Tensor]
+    # (B, G) bool, False for padding and for tokens in no region, whose
+    # features and groups mean nothing
     is_target: Tensor
 
 

@@ -15,15 +15,10 @@ _MASK_TOKEN = 'decoder.mask_token'
 
 
 class TeacherTargets(NamedTuple):
-    """The teacher's features of all tokens.
+    """The teacher's features of all tokens."""
 
-    Attributes:
-        encoded (Tensor): (B, G, C) encoder tokens.
-        decoded (Tensor): (B, G, C) decoder tokens after the last norm.
-    """
-
-    encoded: Tensor
-    decoded: Tensor
+    encoded: Tensor  # (B, G, C) encoder tokens
+    decoded: Tensor  # (B, G, C) decoder tokens after the last norm
 
 
 def standardize_tokens(features: Tensor, is_counted: Tensor) -> Tensor:

@@ -19,18 +19,13 @@ class TokenPlan(NamedTuple):
 
     S sources: the kept regions by ascending id and, last, the *rest*: all
     points of no region, of a region too small, or of one beyond the limit.
-
-    Attributes:
-        source_of_id (np.ndarray): (max id + 1,) int64, the source that the
-            points of a region id belong to.
-        source_ids (np.ndarray): (S,) int64 region id of each source, 0 for
-            the rest.
-        num_parts (np.ndarray): (S,) int64 tokens of each source.
     """
 
+    # (max id + 1,) int64, the source that the points of a region id belong to
     source_of_id: np.ndarray
+    # (S,) int64 region id of each source, 0 for the rest
     source_ids: np.ndarray
-    num_parts: np.ndarray
+    num_parts: np.ndarray  # (S,) int64 tokens of each source
 
 
 @MODELS.register_module()

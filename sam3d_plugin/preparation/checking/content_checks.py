@@ -38,24 +38,15 @@ _POINT_BYTES, _MASK_BYTES = 6 * 4, 8
 
 @dataclass(frozen=True)
 class Checked:
-    """Files to check, and where they belong.
-
-    Args:
-        data (str): Folder of the data set.
-        folder (str): Folder of the files in it, e.g. ``'region_maps'``.
-        record (ScanRecord): Of the scan.
-        item (Optional[ItemRecord]): None for files of the scan itself.
-        files (dict): Content by path relative to ``folder``.
-        backend_args (Optional[dict]): Arguments of the file backend.
-        shared (dict): What checks of one run keep for each other: readers
-            of the inputs of stores, by their folder.
-    """
-    data: str
-    folder: str
-    record: ScanRecord
-    item: Optional[ItemRecord]
-    files: Dict[str, bytes]
-    backend_args: BackendArgs = None
+    """Files to check, and where they belong."""
+    data: str  # Folder of the data set
+    folder: str  # Folder of the files in it, e.g. ``'region_maps'``
+    record: ScanRecord  # Of the scan
+    item: Optional[ItemRecord]  # None for files of the scan itself
+    files: Dict[str, bytes]  # Content by path relative to ``folder``
+    backend_args: BackendArgs = None  # Arguments of the file backend
+    # What checks of one run keep for each other: readers of the inputs of
+    # stores, by their folder
     shared: Dict[str, Any] = field(default_factory=dict)
 
     def name(self, path: str) -> str:

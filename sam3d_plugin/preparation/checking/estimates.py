@@ -28,48 +28,27 @@ Items = Dict[str, List[str]]
 
 @dataclass(frozen=True)
 class Sample:
-    """Measured cost of some items.
-
-    Args:
-        items (int): Items that were made and timed.
-        skipped (int): Items of the sample that were skipped.
-        seconds (float): Per item, in one process.
-        start_seconds (float): Once per process: loading and compiling.
-        size (float): Bytes per item.
-        source (str): How this is known.
-    """
-    items: int
-    skipped: int
-    seconds: float
-    start_seconds: float
-    size: float
-    source: str
+    """Measured cost of some items."""
+    items: int  # Items that were made and timed
+    skipped: int  # Items of the sample that were skipped
+    seconds: float  # Per item, in one process
+    start_seconds: float  # Once per process: loading and compiling
+    size: float  # Bytes per item
+    source: str  # How this is known
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Estimated cost of a step.
-
-    Args:
-        step (str): Kind of the store it makes.
-        unit (str): What an item is.
-        scans (int): Scans of the shard.
-        items (int): Their items.
-        done (int): Items that are made already.
-        workers (int): Processes that work.
-        device (str): ``'GPU'`` or ``'CPU'``.
-        sample (Sample): What one item costs.
-        free (Optional[int]): Free bytes of the disk; None for object stores.
-    """
-    step: str
-    unit: str
-    scans: int
-    items: int
-    done: int
-    workers: int
-    device: str
-    sample: Sample
-    free: Optional[int]
+    """Estimated cost of a step."""
+    step: str  # Kind of the store it makes
+    unit: str  # What an item is
+    scans: int  # Scans of the shard
+    items: int  # Their items
+    done: int  # Items that are made already
+    workers: int  # Processes that work
+    device: str  # ``'GPU'`` or ``'CPU'``
+    sample: Sample  # What one item costs
+    free: Optional[int]  # Free bytes of the disk; None for object stores
 
     @property
     def left(self) -> int:

@@ -48,25 +48,16 @@ LOWEST_CORRELATION, GOOD_CORRELATION = 0.3, 0.6
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of frames on each other's points.
-
-    Args:
-        frames (int): Frames that were compared.
-        points (int): Points of all frames.
-        confirmed (int): Points that another frame sees, too.
-        contradicted (int): Points through which another frame looks.
-        hidden (int): Points behind what another frame sees.
-        same_colors (float): Share of confirmed points of one color; NaN
-            without any.
-        correlation (float): Of the gray values of confirmed points in the two
-            frames, -1 to 1; NaN without texture.
-    """
-    frames: int
-    points: int
-    confirmed: int
-    contradicted: int
-    hidden: int
+    """Agreement of frames on each other's points."""
+    frames: int  # Frames that were compared
+    points: int  # Points of all frames
+    confirmed: int  # Points that another frame sees, too
+    contradicted: int  # Points through which another frame looks
+    hidden: int  # Points behind what another frame sees
+    # Share of confirmed points of one color; NaN without any
     same_colors: float
+    # Of the gray values of confirmed points in the two frames, -1 to 1; NaN
+    # without texture
     correlation: float
 
     @property
@@ -133,20 +124,12 @@ def sample_frames(names: Sequence[str]) -> List[str]:
 
 
 class _Samples(NamedTuple):
-    """Points of all frames.
-
-    Args:
-        xyz (np.ndarray): (N, 3) world frame, meters.
-        uv (np.ndarray): (N, 2) their pixels, as shares of the image's width.
-        frame (np.ndarray): (N,) int64 index of the frame.
-        gray (np.ndarray): (N,) gray value, NaN where no color is seen.
-        typical (float): Median depth, meters.
-    """
-    xyz: np.ndarray
-    uv: np.ndarray
-    frame: np.ndarray
-    gray: np.ndarray
-    typical: float
+    """Points of all frames."""
+    xyz: np.ndarray  # (N, 3) world frame, meters
+    uv: np.ndarray  # (N, 2) their pixels, as shares of the image's width
+    frame: np.ndarray  # (N,) int64 index of the frame
+    gray: np.ndarray  # (N,) gray value, NaN where no color is seen
+    typical: float  # Median depth, meters
 
 
 def measure(frames: Sequence[RGBDFrame], points: int = _POINTS) -> Agreement:

@@ -25,17 +25,12 @@ from ..skipping import try_each
 
 @dataclass
 class RegionStatistics:
-    """Numbers of the id maps of a scan.
-
-    Args:
-        areas (np.ndarray): (sum R,) pixels of every region.
-        counts (list[int]): Regions of each frame.
-        covered (list[float]): Share of each frame's pixels in a region.
-        damaged (dict): What is wrong with a frame's map, by frame.
-    """
-    areas: np.ndarray
-    counts: List[int] = field(default_factory=list)
+    """Numbers of the id maps of a scan."""
+    areas: np.ndarray  # (sum R,) pixels of every region
+    counts: List[int] = field(default_factory=list)  # Regions of each frame
+    # Share of each frame's pixels in a region
     covered: List[float] = field(default_factory=list)
+    # What is wrong with a frame's map, by frame
     damaged: Dict[str, str] = field(default_factory=dict)
 
 

@@ -18,18 +18,12 @@ _FEW = 20
 
 @dataclass(frozen=True)
 class Checks:
-    """Results of the checks of a recording.
-
-    Args:
-        agreement (dict): See :meth:`Agreement.to_fields`.
-        up (str): ``'given'``, ``'z'``, or ``'unknown'``.
-        is_checked (bool): Whether a failed check would have stopped it.
-        notes (list): Lines for the log.
-    """
+    """Results of the checks of a recording."""
+    # See :meth:`Agreement.to_fields`
     agreement: Dict[str, Any] = field(default_factory=dict)
-    up: str = 'unknown'
-    is_checked: bool = True
-    notes: List[str] = field(default_factory=list)
+    up: str = 'unknown'  # ``'given'``, ``'z'``, or ``'unknown'``
+    is_checked: bool = True  # Whether a failed check would have stopped it
+    notes: List[str] = field(default_factory=list)  # Lines for the log
 
     def to_json(self) -> bytes:
         """The content of :data:`CHECKS`."""

@@ -32,40 +32,25 @@ _CENTERED, _TURNED = 0.02, 0.08
 
 @dataclass(frozen=True)
 class SourceFrame:
-    """A frame as a recording has it, before any convention is applied.
-
-    Args:
-        color (np.ndarray): (H, W, 3) uint8, RGB.
-        depth (np.ndarray): (H', W') in the recording's unit, 0 = none.
-        pose (np.ndarray): (4, 4), as read.
-        earlier (np.ndarray, optional): (4, 4) pose of the frame before.
-        later (np.ndarray, optional): (4, 4) pose of the frame after.
-    """
-    color: np.ndarray
-    depth: np.ndarray
-    pose: np.ndarray
-    earlier: Optional[np.ndarray] = None
-    later: Optional[np.ndarray] = None
+    """A frame as a recording has it, before any convention is applied."""
+    color: np.ndarray  # (H, W, 3) uint8, RGB
+    depth: np.ndarray  # (H', W') in the recording's unit, 0 = none
+    pose: np.ndarray  # (4, 4), as read
+    earlier: Optional[np.ndarray] = None  # (4, 4) pose of the frame before
+    later: Optional[np.ndarray] = None  # (4, 4) pose of the frame after
 
 
 @dataclass(frozen=True)
 class Source:
-    """Some frames of a recording and what they are thought to mean.
-
-    Args:
-        name (str): What messages call it.
-        frames (list): Some of its frames.
-        cameras (Cameras): For the images as they are.
-        convention (Convention): As it is now.
-        place (Callable): Takes a (4, 4) pose of the convention to that of
-            the depth camera; the world is free.
-        remedy (str): What to do with the options that messages name.
-    """
-    name: str
-    frames: List[SourceFrame]
-    cameras: Cameras
-    convention: Convention = Convention()
+    """Some frames of a recording and what they are thought to mean."""
+    name: str  # What messages call it
+    frames: List[SourceFrame]  # Some of its frames
+    cameras: Cameras  # For the images as they are
+    convention: Convention = Convention()  # As it is now
+    # Takes a (4, 4) pose of the convention to that of the depth camera; the
+    # world is free
     place: Callable[[np.ndarray], np.ndarray] = lambda pose: pose
+    # What to do with the options that messages name
     remedy: str = '; import it again, or add --unchecked'
 
     def views(self) -> List[RGBDFrame]:

@@ -33,16 +33,10 @@ _TOOLS = dict(
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem of a file.
-
-    Args:
-        path (str): File or folder, relative to the data set.
-        what (str): What is wrong with it.
-        remedy (str): What to do.
-    """
-    path: str
-    what: str
-    remedy: str
+    """A problem of a file."""
+    path: str  # File or folder, relative to the data set
+    what: str  # What is wrong with it
+    remedy: str  # What to do
 
     def __str__(self) -> str:
         what = self.what.replace(f'{self.path}: ', '')
@@ -52,31 +46,20 @@ class Problem:
 
 @dataclass
 class StoreReport:
-    """Report on one store.
-
-    Args:
-        folder (str): The store, relative to the data set.
-        kind (str): Kind of its header.
-        scans (int): Scans with a record.
-        items (int): Items that were made.
-        skipped (int): Items that were skipped, with a reason.
-        files (int): Files read.
-        size (int): Their bytes.
-        problems (list): What is wrong.
-        notes (list): What is not wrong but good to know.
-        records (dict): Records by scan.
-        listed (set): Files that its records name, relative to the data set.
-    """
-    folder: str
-    kind: str = '?'
-    scans: int = 0
-    items: int = 0
-    skipped: int = 0
-    files: int = 0
-    size: int = 0
-    problems: List[Problem] = field(default_factory=list)
+    """Report on one store."""
+    folder: str  # The store, relative to the data set
+    kind: str = '?'  # Kind of its header
+    scans: int = 0  # Scans with a record
+    items: int = 0  # Items that were made
+    skipped: int = 0  # Items that were skipped, with a reason
+    files: int = 0  # Files read
+    size: int = 0  # Their bytes
+    problems: List[Problem] = field(default_factory=list)  # What is wrong
+    # What is not wrong but good to know
     notes: List[str] = field(default_factory=list)
+    # Records by scan
     records: Dict[str, ScanRecord] = field(default_factory=dict)
+    # Files that its records name, relative to the data set
     listed: Set[str] = field(default_factory=set)
 
     def path(self, name: str) -> str:

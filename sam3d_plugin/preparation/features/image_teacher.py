@@ -34,15 +34,10 @@ NUM_PAIRS, TEMPERATURE = 256, 0.1
 
 
 class TeacherImages(NamedTuple):
-    """Frames to learn from.
+    """Frames to learn from."""
 
-    Attributes:
-        frames (List[RGBDFrame]): F frames, those of a scan side by side.
-        labels (np.ndarray): (F, H, W) uint8 NYU40 ids, 0 = none.
-    """
-
-    frames: List[RGBDFrame]
-    labels: np.ndarray
+    frames: List[RGBDFrame]  # F frames, those of a scan side by side
+    labels: np.ndarray  # (F, H, W) uint8 NYU40 ids, 0 = none
 
 
 def read_images(folder: Path) -> TeacherImages:

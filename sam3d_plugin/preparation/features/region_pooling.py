@@ -20,27 +20,16 @@ from ._pooling_kernels import find_runs, max_over_runs
 
 
 class PooledRegions(NamedTuple):
-    """Features of the regions of one image.
-
-    Args:
-        mean (np.ndarray): (R, C) float32, mean over the region's pixels.
-        max (np.ndarray): (R, C) float32, channel-wise maximum over them.
-        areas (np.ndarray): (R,) int64, pixels.
-    """
-    mean: np.ndarray
-    max: np.ndarray
-    areas: np.ndarray
+    """Features of the regions of one image."""
+    mean: np.ndarray  # (R, C) float32, mean over the region's pixels
+    max: np.ndarray  # (R, C) float32, channel-wise maximum over them
+    areas: np.ndarray  # (R,) int64, pixels
 
 
 class _Axis(NamedTuple):
-    """Interpolation positions of one axis.
-
-    Args:
-        first (np.ndarray): (H,) int64, the feature before each pixel.
-        fraction (np.ndarray): (H,) float64 in [0, 1], the weight of the next.
-    """
-    first: np.ndarray
-    fraction: np.ndarray
+    """Interpolation positions of one axis."""
+    first: np.ndarray  # (H,) int64, the feature before each pixel
+    fraction: np.ndarray  # (H,) float64 in [0, 1], the weight of the next
 
 
 def _interpolation_axis(num_pixels: int, num_features: int) -> _Axis:

@@ -12,27 +12,19 @@ from sklearn.metrics.cluster import contingency_matrix
 
 @dataclass(frozen=True)
 class RegionPurity:
-    """Agreement of regions with instances.
-
-    Args:
-        purity (float): Share of the points in a region whose region's
-            majority instance is theirs.
-        purity_all (float): The same of all points, where those in no region
-            count as one more region.
-        ari (float): Adjusted Rand index of the points in a region.
-        covered (float): Share of the points that are in a region.
-        num_regions (int): R.
-        regions_per_instance (float): Regions of an instance, i.e. those with
-            their majority in it; mean over the instances that have any.
-        found (float): Share of the instances that have a region.
-    """
+    """Agreement of regions with instances."""
+    # Share of the points in a region whose region's majority instance is
+    # theirs
     purity: float
+    # The same of all points, where those in no region count as one more region
     purity_all: float
-    ari: float
-    covered: float
-    num_regions: int
+    ari: float  # Adjusted Rand index of the points in a region
+    covered: float  # Share of the points that are in a region
+    num_regions: int  # R
+    # Regions of an instance, i.e. those with their majority in it; mean over
+    # the instances that have any
     regions_per_instance: float
-    found: float
+    found: float  # Share of the instances that have a region
 
 
 def instance_labels(instance: np.ndarray, semantic: np.ndarray) -> np.ndarray:

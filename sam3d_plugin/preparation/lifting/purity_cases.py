@@ -27,16 +27,10 @@ REACH = 0.05
 
 
 class Labeled(NamedTuple):
-    """Points with their true instances and regions of several kinds.
-
-    Args:
-        xyz (np.ndarray): (N, 3) meters.
-        instances (np.ndarray): (N,) labels.
-        regions (dict): (N,) ids by kind, 0 = in no region.
-    """
-    xyz: np.ndarray
-    instances: np.ndarray
-    regions: Dict[str, np.ndarray]
+    """Points with their true instances and regions of several kinds."""
+    xyz: np.ndarray  # (N, 3) meters
+    instances: np.ndarray  # (N,) labels
+    regions: Dict[str, np.ndarray]  # (N,) ids by kind, 0 = in no region
 
     def take(self, chosen: np.ndarray) -> 'Labeled':
         """Some of the points."""

@@ -64,18 +64,11 @@ class MergeOptions:
 
 @dataclass(frozen=True)
 class _View:
-    """Partial result of some consecutive frames.
-
-    Args:
-        ids (np.ndarray): (N,) int32, 0 = in no region, 1..R by lowest point.
-        votes (np.ndarray): (N,) int32, by how many frames the id leads.
-        is_shown (np.ndarray): (R + 1, F) bool, which frames show a region.
-        level (int): How often it was merged.
-    """
-    ids: np.ndarray
-    votes: np.ndarray
-    is_shown: np.ndarray
-    level: int
+    """Partial result of some consecutive frames."""
+    ids: np.ndarray  # (N,) int32, 0 = in no region, 1..R by lowest point
+    votes: np.ndarray  # (N,) int32, by how many frames the id leads
+    is_shown: np.ndarray  # (R + 1, F) bool, which frames show a region
+    level: int  # How often it was merged
 
     @classmethod
     def of_frame(cls, region_ids: np.ndarray) -> '_View':

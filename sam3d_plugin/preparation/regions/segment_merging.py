@@ -17,21 +17,14 @@ from ...ops.graph_segmentation import segment_graph
 
 @dataclass(frozen=True)
 class Segments:
-    """Sums over the members (pixels or points) of S segments.
-
-    Args:
-        counts (np.ndarray): (S,) members.
-        colors (np.ndarray): (S, 3) sum of Lab.
-        surfaces (np.ndarray): (S,) members that have a normal.
-        tensors (np.ndarray): (S, 6) sum of :func:`square_tensors` of their
-            unit normals, which do not depend on the normals' signs.
-        centers (np.ndarray): (S, 3) sum of their positions, meters.
-    """
-    counts: np.ndarray
-    colors: np.ndarray
-    surfaces: np.ndarray
+    """Sums over the members (pixels or points) of S segments."""
+    counts: np.ndarray  # (S,) members
+    colors: np.ndarray  # (S, 3) sum of Lab
+    surfaces: np.ndarray  # (S,) members that have a normal
+    # (S, 6) sum of :func:`square_tensors` of their unit normals, which do not
+    # depend on the normals' signs
     tensors: np.ndarray
-    centers: np.ndarray
+    centers: np.ndarray  # (S, 3) sum of their positions, meters
 
     def merged(self, labels: np.ndarray, num_labels: int) -> 'Segments':
         """The sums of unions, of which ``labels`` (S,) has the numbers."""
@@ -45,18 +38,11 @@ class Segments:
 
 
 class Pairs(NamedTuple):
-    """Pairs of segments that touch.
-
-    Args:
-        first (np.ndarray): (P,) the segment of lower number.
-        second (np.ndarray): (P,) the other one.
-        lengths (np.ndarray): (P,) edges between their members.
-        weights (np.ndarray): (P,) sum of these edges' weights.
-    """
-    first: np.ndarray
-    second: np.ndarray
-    lengths: np.ndarray
-    weights: np.ndarray
+    """Pairs of segments that touch."""
+    first: np.ndarray  # (P,) the segment of lower number
+    second: np.ndarray  # (P,) the other one
+    lengths: np.ndarray  # (P,) edges between their members
+    weights: np.ndarray  # (P,) sum of these edges' weights
 
 
 @dataclass(frozen=True)
@@ -66,23 +52,15 @@ class PairCost:
     The sum of the contrast along their border, the difference of their mean
     colors, the angle of their mean normals and the offset of their planes,
     times a power of their size that lets small ones go first.
-
-    Args:
-        border (float): Weight of the mean weight of the edges between them.
-        color (float): Weight of the distance of the mean colors in Lab.
-        turn (float): Weight of the squared sine of the angle between
-            normals.
-        offset (float): Weight of the sine of the angle at which one center
-            is above the other segment's plane.
-        size_power (float): Power of the harmonic mean of the sizes.
-        unit (float): Members that have size 1.
     """
-    border: float
-    color: float
-    turn: float
+    border: float  # Weight of the mean weight of the edges between them
+    color: float  # Weight of the distance of the mean colors in Lab
+    turn: float  # Weight of the squared sine of the angle between normals
+    # Weight of the sine of the angle at which one center is above the other
+    # segment's plane
     offset: float
-    size_power: float
-    unit: float
+    size_power: float  # Power of the harmonic mean of the sizes
+    unit: float  # Members that have size 1
 
     def __call__(self, segments: Segments, pairs: Pairs) -> np.ndarray:
         """(P,) costs of pairs, in units of Lab."""

@@ -20,34 +20,28 @@ from .segment_merging import PairCost, segment_nodes, sum_by_label
 
 @dataclass(frozen=True)
 class SuperpointOptions:
-    """Options of the segmentation.
-
-    Args:
-        voxel (float): Points are averaged on a grid of this spacing first,
-            so that sizes do not depend on how dense a scan is, meters.
-        neighbors (int): K, neighbors that a voxel is joined to and whose
-            plane gives its normal.
-        scale (float): Size of the first stage's segments, see
-            :func:`~sam3d_plugin.ops.graph_segmentation.segment_graph`, in
-            units of Lab × voxels.
-        threshold (float): What merging may cost; larger for fewer regions;
-            0 leaves the first stage as it is.
-        min_area (float): Smallest region that touches another, square
-            meters.
-        step (float): Between voxels: weight of the sine at which one is
-            above the other's plane.
-        normal (float): Between voxels: weight of 1 - cosine.
-        contrast (float): Between voxels: weight of the distance in Lab.
-        border, color, turn, offset, size_power (float): Between segments,
-            see :class:`PairCost`; sizes in square meters.
-    """
+    """Options of the segmentation."""
+    # Points are averaged on a grid of this spacing first, so that sizes do not
+    # depend on how dense a scan is, meters
     voxel: float = 0.02
+    # K, neighbors that a voxel is joined to and whose plane gives its normal
     neighbors: int = 10
+    # Size of the first stage's segments, see
+    # :func:`~sam3d_plugin.ops.graph_segmentation.segment_graph`, in units of
+    # Lab × voxels
     scale: float = 5.0
+    # What merging may cost; larger for fewer regions; 0 leaves the first stage
+    # as it is
     threshold: float = 4.0
+    # Smallest region that touches another, square meters
     min_area: float = 0.02
+    # Between voxels: weight of the sine at which one is above the other's
+    # plane
     step: float = 20.0
-    normal: float = 60.0
+    normal: float = 60.0  # Between voxels: weight of 1 - cosine
+    # Between voxels: weight of the distance in Lab. border, color, turn,
+    # offset, size_power (float): Between segments, see :class:`PairCost`;
+    # sizes in square meters
     contrast: float = 0.3
     border: float = 0.3
     color: float = 0.1

@@ -14,13 +14,9 @@ from ...store.records import ItemRecord
 
 @dataclass(frozen=True)
 class Product:
-    """Result of one item.
-
-    Args:
-        files (dict): Content by path relative to the store's root.
-        fields (dict): JSON values for the record, e.g. ``regions=57``.
-    """
-    files: Dict[str, bytes]
+    """Result of one item."""
+    files: Dict[str, bytes]  # Content by path relative to the store's root
+    # JSON values for the record, e.g. ``regions=57``
     fields: Dict[str, Any] = field(default_factory=dict)
 
 

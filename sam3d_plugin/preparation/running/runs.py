@@ -24,43 +24,27 @@ _NAMED = 20
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Options of a run, which do not change any result.
-
-    Args:
-        shard (Shard): Part of the scans that this process works on.
-        workers (int, optional): Processes; 0 works in this one, None takes
-            one for each core.
-        backend_args (dict, optional): Arguments of the store's backend.
-        report (str, optional): JSON file for the :class:`RunReport`.
-        must_make (bool): Whether a run that can make nothing is an error, as
-            it is for a tool.
-    """
-    shard: Shard = Shard()
+    """Options of a run, which do not change any result."""
+    shard: Shard = Shard()  # Part of the scans that this process works on
+    # Processes; 0 works in this one, None takes one for each core
     workers: Optional[int] = None
-    backend_args: BackendArgs = None
-    report: Optional[str] = None
+    backend_args: BackendArgs = None  # Arguments of the store's backend
+    report: Optional[str] = None  # JSON file for the :class:`RunReport`
+    # Whether a run that can make nothing is an error, as it is for a tool
     must_make: bool = False
 
 
 @dataclass
 class RunReport:
-    """Report on a run.
-
-    Args:
-        scans (int): Scans of the shard.
-        made (int): Items made.
-        kept (int): Items that were finished before.
-        skipped (dict): Reasons, by ``scan/item`` or scan.
-        skipped_frames (dict): Reasons of frames that scans were made
-            without, by ``scan/frame``.
-        seconds (float): Duration.
-    """
-    scans: int = 0
-    made: int = 0
-    kept: int = 0
+    """Report on a run."""
+    scans: int = 0  # Scans of the shard
+    made: int = 0  # Items made
+    kept: int = 0  # Items that were finished before
+    # Reasons, by ``scan/item`` or scan
     skipped: Dict[str, str] = field(default_factory=dict)
+    # Reasons of frames that scans were made without, by ``scan/frame``
     skipped_frames: Dict[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
+    seconds: float = 0.0  # Duration
 
 
 def run_step(step: FrameStep,

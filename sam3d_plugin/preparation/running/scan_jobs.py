@@ -38,20 +38,12 @@ def _inputs(step: FrameStep, scan: str, item: str) -> Dict[str, str]:
 
 @dataclass
 class ScanJob:
-    """A scan between the look at what exists and its record.
-
-    Args:
-        step (FrameStep): What to do.
-        store (Store): Where to.
-        scan (str): Name of the scan.
-        items (list[str]): Its items, in order.
-        reason (str): Why none of them can be made; empty if they can.
-    """
-    step: FrameStep
-    store: Store
-    scan: str
-    items: List[str]
-    reason: str = ''
+    """A scan between the look at what exists and its record."""
+    step: FrameStep  # What to do
+    store: Store  # Where to
+    scan: str  # Name of the scan
+    items: List[str]  # Its items, in order
+    reason: str = ''  # Why none of them can be made; empty if they can
     made: int = 0
     kept: int = 0
     _is_open: bool = False

@@ -27,42 +27,35 @@ class SAMRegions(MaskSettings, RegionGenerator):
     """Regions from ``segment_anything``'s networks.
 
     The masks are those of ``SamAutomaticMaskGenerator`` with the same
-    :class:`MaskSettings`. On a GPU the generator stays in the main process;
-    on CPUs every worker loads the networks once.
-
-    Args:
-        checkpoint (PathLike): Weights, e.g. ``sam_vit_h_4b8939.pth``; local
-            path or URI.
-        model_type (str): ``'vit_b'``, ``'vit_l'`` or ``'vit_h'`` to be sure
-            that the file holds it; ``'auto'`` takes any SAM.
-        device (str): see :func:`find_device`.
-        dtype (str): What the image encoder computes in; only ``'float32'``
-            gives the stock masks.
-        batch_size (Optional[int]): Images that the encoder gets at once;
-            None is 8 on a GPU and 1 on the CPU. Halved when memory runs out.
-        points_per_batch (Optional[int]): Prompts that the decoder gets at
-            once; None is 256 on a GPU and 32 on the CPU. Halved when memory
-            runs out.
-        overlap (str): Which mask gets a pixel of several; see
-            :func:`merge_masks`. ``'score'`` goes by the predicted IoU.
-        min_area (int): Smallest region, pixels.
-        max_area (Optional[int]): Largest region, pixels; None sets no limit.
-        backend_args (BackendArgs): Of the checkpoint's file backend.
+    :class:`MaskSettings`. On a GPU the generator stays in the main process; on
+    CPUs every worker loads the networks once.
     """
     name = 'sam'
     needs_depth = False
 
+    # Weights, e.g. ``sam_vit_h_4b8939.pth``; local path or URI
     checkpoint: PathLike
+    # ``'vit_b'``, ``'vit_l'`` or ``'vit_h'`` to be sure that the file holds
+    # it; ``'auto'`` takes any SAM
     model_type: str = 'auto'
-    device: str = 'auto'
+    device: str = 'auto'  # see :func:`find_device`
+    # What the image encoder computes in; only ``'float32'`` gives the stock
+    # masks
     dtype: str = 'float32'
     # None until __post_init__.
+    # Images that the encoder gets at once; None is 8 on a GPU and 1 on the
+    # CPU. Halved when memory runs out
     batch_size: int = None  # type: ignore[assignment]
+    # Prompts that the decoder gets at once; None is 256 on a GPU and 32 on the
+    # CPU. Halved when memory runs out
     points_per_batch: int = None  # type: ignore[assignment]
+    # Which mask gets a pixel of several; see :func:`merge_masks`. ``'score'``
+    # goes by the predicted IoU
     overlap: str = 'smaller'
-    min_area: int = 1
+    min_area: int = 1  # Smallest region, pixels
+    # Largest region, pixels; None sets no limit
     max_area: Optional[int] = None
-    backend_args: BackendArgs = None
+    backend_args: BackendArgs = None  # Of the checkpoint's file backend
 
     def __post_init__(self) -> None:
         super().__post_init__()

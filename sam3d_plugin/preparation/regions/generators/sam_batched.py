@@ -98,16 +98,10 @@ def encode_crops(sam: Sam,
 
 @dataclass
 class PromptTokens:
-    """Outputs of the decoder's transformer for some prompts.
-
-    Args:
-        tokens (Tensor): (P, T, C) IoU token, mask tokens, prompt tokens.
-        image (Tensor): (P, h w, C) the embedding as each prompt sees it.
-        iou (Tensor): (P, M) predicted IoU of each prompt's masks.
-    """
-    tokens: Tensor
-    image: Tensor
-    iou: Tensor
+    """Outputs of the decoder's transformer for some prompts."""
+    tokens: Tensor  # (P, T, C) IoU token, mask tokens, prompt tokens
+    image: Tensor  # (P, h w, C) the embedding as each prompt sees it
+    iou: Tensor  # (P, M) predicted IoU of each prompt's masks
 
 
 def prompt_with_points(sam: Sam, embedding: Tensor,

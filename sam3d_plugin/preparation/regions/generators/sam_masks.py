@@ -26,34 +26,22 @@ Found = Tuple[np.ndarray, np.ndarray]
 
 @dataclass
 class MaskSettings:
-    """Settings of the automatic masks, named and defaulted as in SAM.
-
-    Args:
-        points_per_side (int): Prompts per side of the grid.
-        pred_iou_thresh (float): Least predicted IoU.
-        stability_score_thresh (float): Least stability.
-        stability_score_offset (float): By how much the threshold of the
-            logits is moved to measure the stability.
-        box_nms_thresh (float): IoU of boxes from which masks of one crop
-            are duplicates.
-        crop_n_layers (int): Layers of crops; layer i has 4^i crops.
-        crop_nms_thresh (float): As ``box_nms_thresh``, between crops.
-        crop_overlap_ratio (float): Overlap of the first layer's crops, in
-            shorter sides of the image.
-        crop_n_points_downscale_factor (int): How much coarser the grid gets
-            with every layer.
-        min_mask_region_area (int): Smallest separate part and smallest hole
-            of a mask, pixels; smaller ones are removed and filled.
-    """
-    points_per_side: int = 32
-    pred_iou_thresh: float = 0.88
-    stability_score_thresh: float = 0.95
+    """Settings of the automatic masks, named and defaulted as in SAM."""
+    points_per_side: int = 32  # Prompts per side of the grid
+    pred_iou_thresh: float = 0.88  # Least predicted IoU
+    stability_score_thresh: float = 0.95  # Least stability
+    # By how much the threshold of the logits is moved to measure the stability
     stability_score_offset: float = 1.0
+    # IoU of boxes from which masks of one crop are duplicates
     box_nms_thresh: float = 0.7
-    crop_n_layers: int = 0
-    crop_nms_thresh: float = 0.7
+    crop_n_layers: int = 0  # Layers of crops; layer i has 4^i crops
+    crop_nms_thresh: float = 0.7  # As ``box_nms_thresh``, between crops
+    # Overlap of the first layer's crops, in shorter sides of the image
     crop_overlap_ratio: float = 512 / 1500
+    # How much coarser the grid gets with every layer
     crop_n_points_downscale_factor: int = 1
+    # Smallest separate part and smallest hole of a mask, pixels; smaller ones
+    # are removed and filled
     min_mask_region_area: int = 0
 
     def __post_init__(self) -> None:
@@ -66,18 +54,11 @@ class MaskSettings:
 
 @dataclass
 class Crop:
-    """A part of an image that SAM looks at by itself.
-
-    Args:
-        pixels (np.ndarray): (H, W, 3) uint8, RGB.
-        box (List[int]): Left, top, right, bottom in the image, pixels.
-        layer (int): 0 for the whole image.
-        image_size (Tuple[int, int]): H, W of the image.
-    """
-    pixels: np.ndarray
-    box: List[int]
-    layer: int
-    image_size: Tuple[int, int]
+    """A part of an image that SAM looks at by itself."""
+    pixels: np.ndarray  # (H, W, 3) uint8, RGB
+    box: List[int]  # Left, top, right, bottom in the image, pixels
+    layer: int  # 0 for the whole image
+    image_size: Tuple[int, int]  # H, W of the image
 
     @property
     def size(self) -> Tuple[int, int]:
@@ -88,16 +69,10 @@ class Crop:
 
 @dataclass
 class Candidates:
-    """Masks that may be kept.
-
-    Args:
-        logits (Tensor): (R, h, w) of the crop's padded input.
-        iou (Tensor): (R,) predicted IoU.
-        boxes (Tensor): (R, 4) left, top, right, bottom in the crop, pixels.
-    """
-    logits: Tensor
-    iou: Tensor
-    boxes: Tensor
+    """Masks that may be kept."""
+    logits: Tensor  # (R, h, w) of the crop's padded input
+    iou: Tensor  # (R,) predicted IoU
+    boxes: Tensor  # (R, 4) left, top, right, bottom in the crop, pixels
 
     def __getitem__(self, keep: Tensor) -> 'Candidates':
         return Candidates(self.logits[keep], self.iou[keep], self.boxes[keep])

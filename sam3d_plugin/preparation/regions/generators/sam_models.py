@@ -24,38 +24,21 @@ _LAYER_NORM = partial(torch.nn.LayerNorm, eps=1e-6)
 
 @dataclass(frozen=True)
 class SAMArchitecture:
-    """Architecture of a SAM, read from the shapes of its weights.
-
-    Args:
-        embed_dim (int): Channels of the image encoder.
-        depth (int): Its blocks.
-        num_heads (int): Attention heads of each block.
-        global_blocks (Tuple[int, ...]): Blocks that attend to all patches.
-        window_size (int): Patches per side of the other blocks' windows.
-        mlp_ratio (float): Hidden channels of a block per channel.
-        image_size (int): Side of the padded input, pixels.
-        patch_size (int): Side of a patch, pixels.
-        prompt_dim (int): Channels of embeddings, prompts and decoder.
-        mask_channels (int): Hidden channels of mask prompts.
-        decoder_depth (int): Blocks of the decoder.
-        decoder_mlp (int): Hidden channels of these.
-        iou_depth (int): Layers of the head that predicts the IoU.
-        iou_hidden (int): Its hidden channels.
-    """
-    embed_dim: int
-    depth: int
-    num_heads: int
-    global_blocks: Tuple[int, ...]
-    window_size: int = 14
-    mlp_ratio: float = 4
-    image_size: int = 1024
-    patch_size: int = 16
-    prompt_dim: int = 256
-    mask_channels: int = 16
-    decoder_depth: int = 2
-    decoder_mlp: int = 2048
-    iou_depth: int = 3
-    iou_hidden: int = 256
+    """Architecture of a SAM, read from the shapes of its weights."""
+    embed_dim: int  # Channels of the image encoder
+    depth: int  # Its blocks
+    num_heads: int  # Attention heads of each block
+    global_blocks: Tuple[int, ...]  # Blocks that attend to all patches
+    window_size: int = 14  # Patches per side of the other blocks' windows
+    mlp_ratio: float = 4  # Hidden channels of a block per channel
+    image_size: int = 1024  # Side of the padded input, pixels
+    patch_size: int = 16  # Side of a patch, pixels
+    prompt_dim: int = 256  # Channels of embeddings, prompts and decoder
+    mask_channels: int = 16  # Hidden channels of mask prompts
+    decoder_depth: int = 2  # Blocks of the decoder
+    decoder_mlp: int = 2048  # Hidden channels of these
+    iou_depth: int = 3  # Layers of the head that predicts the IoU
+    iou_hidden: int = 256  # Its hidden channels
 
     @property
     def name(self) -> str:

@@ -33,32 +33,25 @@ class SuperpixelRegions(RegionGenerator):
     Pixels without depth, or with too little of it around for a normal, are
     compared by color only; a frame without any depth is segmented by color
     alone. Every pixel gets a region unless ``max_share`` drops it.
-
-    Args:
-        scale (float): Size of the first stage's segments: the ``scale`` of
-            :func:`segment_graph` in units of Lab × pixels.
-        threshold (float): What merging may cost; larger for fewer regions.
-        min_share (float): Smallest region, share of the image; smaller ones
-            join the neighbor that is most like them.
-        max_share (float): Largest region, share of the image; larger ones
-            are dropped.
-        long_side (Optional[int]): Longer images are segmented at this size
-            and the map is enlarged; None takes them as they are.
-        blur (float): Standard deviation of the Gaussian over the colors,
-            pixels.
-        depth_weight (float): Of steps in depth between pixels, in Lab per
-            meter at one meter.
-        normal_weight (float): Of turns between pixels, in Lab per 1 - cosine.
-        border, color, turn, offset, size_power (float): See
-            :class:`PairCost`.
     """
+    # Size of the first stage's segments: the ``scale`` of
+    # :func:`segment_graph` in units of Lab × pixels
     scale: float = 10.0
-    threshold: float = 4.0
+    threshold: float = 4.0  # What merging may cost; larger for fewer regions
+    # Smallest region, share of the image; smaller ones join the neighbor that
+    # is most like them
     min_share: float = 5e-4
+    # Largest region, share of the image; larger ones are dropped
     max_share: float = 1.0
+    # Longer images are segmented at this size and the map is enlarged; None
+    # takes them as they are
     long_side: Optional[int] = 640
+    # Standard deviation of the Gaussian over the colors, pixels
     blur: float = 0.8
+    # Of steps in depth between pixels, in Lab per meter at one meter
     depth_weight: float = 1000.0
+    # Of turns between pixels, in Lab per 1 - cosine. border, color, turn,
+    # offset, size_power (float): See :class:`PairCost`
     normal_weight: float = 100.0
     border: float = 0.3
     color: float = 0.2

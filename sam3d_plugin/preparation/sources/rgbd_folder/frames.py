@@ -17,49 +17,29 @@ DEPTH_IMAGES = ('.png', '.pgm', '.tif', '.tiff', '.npy')
 
 @dataclass
 class FrameFiles:
-    """Paths of a frame's parts, relative to the recording's folder.
-
-    Args:
-        name (str): What the frame is called in the data set.
-        source (str): What it is called in the recording.
-        color (str, optional): Path of the color image.
-        depth (str, optional): Path of the depth image.
-        pose_file (str, optional): Path of the pose, a 4x4 matrix.
-        pose (np.ndarray, optional): (4, 4), if it is known already.
-        problem (str): Why the frame cannot be used; empty if it can.
-    """
-    name: str
-    source: str
-    color: Optional[str] = None
-    depth: Optional[str] = None
-    pose_file: Optional[str] = None
-    pose: Optional[np.ndarray] = None
-    problem: str = ''
+    """Paths of a frame's parts, relative to the recording's folder."""
+    name: str  # What the frame is called in the data set
+    source: str  # What it is called in the recording
+    color: Optional[str] = None  # Path of the color image
+    depth: Optional[str] = None  # Path of the depth image
+    pose_file: Optional[str] = None  # Path of the pose, a 4x4 matrix
+    pose: Optional[np.ndarray] = None  # (4, 4), if it is known already
+    problem: str = ''  # Why the frame cannot be used; empty if it can
 
 
 @dataclass
 class Recording:
-    """Frames and cameras found in one recording.
-
-    Args:
-        frames (list): In order of time.
-        notes (list): Lines for the log.
-        pose_of (str): Whose pose is given: ``'color'`` or ``'depth'``.
-        depth_scale (float): Units per meter of the depth images, unless the
-            user says otherwise.
-        color_intrinsics (str, optional): File or numbers, as for
-            :func:`~.matrices.read_intrinsics`.
-        depth_intrinsics (str, optional): The same; None if the depth images
-            are registered to the color images.
-        depth_to_color (str, optional): As for
-            :func:`~.matrices.read_transform`.
-    """
-    frames: List[FrameFiles]
-    notes: List[str] = field(default_factory=list)
-    pose_of: str = 'depth'
+    """Frames and cameras found in one recording."""
+    frames: List[FrameFiles]  # In order of time
+    notes: List[str] = field(default_factory=list)  # Lines for the log
+    pose_of: str = 'depth'  # Whose pose is given: ``'color'`` or ``'depth'``
+    # Units per meter of the depth images, unless the user says otherwise
     depth_scale: float = 1000.0
+    # File or numbers, as for :func:`~.matrices.read_intrinsics`
     color_intrinsics: Optional[str] = None
+    # The same; None if the depth images are registered to the color images
     depth_intrinsics: Optional[str] = None
+    # As for :func:`~.matrices.read_transform`
     depth_to_color: Optional[str] = None
 
 

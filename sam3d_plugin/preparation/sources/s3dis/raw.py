@@ -39,40 +39,26 @@ _CONTROL = re.compile(rb'[^\t\n\r -~]')
 
 @dataclass
 class Flaws:
-    """Counts of flaws that were fixed or skipped, by kind.
-
-    Args:
-        control_characters (int): Bytes that are not printable text.
-        dropped_lines (list[str]): ``file:line`` of lines that are not six
-            numbers.
-        empty_files (list[str]): Annotations without any point.
-        unknown_classes (list[str]): Names taken as clutter.
-        scaled_colors (list[str]): What was done to the colors.
-    """
-    control_characters: int = 0
+    """Counts of flaws that were fixed or skipped, by kind."""
+    control_characters: int = 0  # Bytes that are not printable text
+    # ``file:line`` of lines that are not six numbers
     dropped_lines: List[str] = field(default_factory=list)
+    # Annotations without any point
     empty_files: List[str] = field(default_factory=list)
+    # Names taken as clutter
     unknown_classes: List[str] = field(default_factory=list)
+    # What was done to the colors
     scaled_colors: List[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Room:
-    """One room.
-
-    Args:
-        xyz (np.ndarray): (N, 3) float64 meters, as in the release.
-        rgb (np.ndarray): (N, 3) float32, 0 to 255.
-        semantic (np.ndarray): (N,) int64 index into ``CLASSES``.
-        instance (np.ndarray): (N,) int64 >= 1, in the order of the
-            files' names.
-        flaws (Flaws): Of its files.
-    """
-    xyz: np.ndarray
-    rgb: np.ndarray
-    semantic: np.ndarray
-    instance: np.ndarray
-    flaws: Flaws
+    """One room."""
+    xyz: np.ndarray  # (N, 3) float64 meters, as in the release
+    rgb: np.ndarray  # (N, 3) float32, 0 to 255
+    semantic: np.ndarray  # (N,) int64 index into ``CLASSES``
+    instance: np.ndarray  # (N,) int64 >= 1, in the order of the files' names
+    flaws: Flaws  # Of its files
 
 
 def find_rooms(source: PathLike,

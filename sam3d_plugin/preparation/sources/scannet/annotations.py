@@ -30,33 +30,19 @@ _MOST_OBJECTS = 1_000_000
 
 @dataclass(frozen=True)
 class ObjectGroup:
-    """One annotated object.
-
-    Args:
-        number (int): Its instance id, from 1.
-        label (str): What the annotator called it.
-        segments (np.ndarray): (S,) segments it consists of.
-    """
-    number: int
-    label: str
-    segments: np.ndarray
+    """One annotated object."""
+    number: int  # Its instance id, from 1
+    label: str  # What the annotator called it
+    segments: np.ndarray  # (S,) segments it consists of
 
 
 @dataclass(frozen=True)
 class VertexLabels:
-    """Labels of all vertices of a mesh.
-
-    Args:
-        semantic (np.ndarray): (N,) int64 NYU40 ids, 0 = unlabeled.
-        instance (np.ndarray): (N,) int64 ids, 0 = in no instance.
-        instance_class (np.ndarray): (N,) int64 NYU40 id of each vertex's
-            instance.
-        unknown (dict): Vertices of each label that has no NYU40 id; their
-            semantic id is 0.
-    """
-    semantic: np.ndarray
-    instance: np.ndarray
-    instance_class: np.ndarray
+    """Labels of all vertices of a mesh."""
+    semantic: np.ndarray  # (N,) int64 NYU40 ids, 0 = unlabeled
+    instance: np.ndarray  # (N,) int64 ids, 0 = in no instance
+    instance_class: np.ndarray  # (N,) int64 NYU40 id of each vertex's instance
+    # Vertices of each label that has no NYU40 id; their semantic id is 0
     unknown: Dict[str, int]
 
 

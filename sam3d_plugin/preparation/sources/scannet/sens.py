@@ -44,49 +44,29 @@ _COPY_AGAIN = 'copy it again'
 
 @dataclass(frozen=True)
 class SensHeader:
-    """Header of a recording.
-
-    Args:
-        sensor (str): Name of the sensor.
-        color_intrinsics (np.ndarray): (4, 4), pixels of the color images.
-        color_extrinsics (np.ndarray): (4, 4) color camera to sensor, meters.
-        depth_intrinsics (np.ndarray): (4, 4), pixels of the depth images.
-        depth_extrinsics (np.ndarray): (4, 4) depth camera to sensor, meters.
-        color_format (str): ``'jpeg'``, ``'png'`` or ``'raw'``.
-        depth_format (str): ``'zlib'`` or ``'raw'``.
-        color_size (tuple): H, W of the color images.
-        depth_size (tuple): H, W of the depth images.
-        depth_shift (float): Depth units per meter.
-        num_frames (int): Frames that were recorded.
-        size (int): Bytes before the first frame.
-    """
-    sensor: str
-    color_intrinsics: np.ndarray
-    color_extrinsics: np.ndarray
-    depth_intrinsics: np.ndarray
-    depth_extrinsics: np.ndarray
-    color_format: str
-    depth_format: str
-    color_size: Tuple[int, int]
-    depth_size: Tuple[int, int]
-    depth_shift: float
-    num_frames: int
-    size: int
+    """Header of a recording."""
+    sensor: str  # Name of the sensor
+    color_intrinsics: np.ndarray  # (4, 4), pixels of the color images
+    color_extrinsics: np.ndarray  # (4, 4) color camera to sensor, meters
+    depth_intrinsics: np.ndarray  # (4, 4), pixels of the depth images
+    depth_extrinsics: np.ndarray  # (4, 4) depth camera to sensor, meters
+    color_format: str  # ``'jpeg'``, ``'png'`` or ``'raw'``
+    depth_format: str  # ``'zlib'`` or ``'raw'``
+    color_size: Tuple[int, int]  # H, W of the color images
+    depth_size: Tuple[int, int]  # H, W of the depth images
+    depth_shift: float  # Depth units per meter
+    num_frames: int  # Frames that were recorded
+    size: int  # Bytes before the first frame
 
 
 @dataclass(frozen=True)
 class SensFrame:
-    """One frame as stored in the file.
-
-    Args:
-        pose (np.ndarray): (4, 4) float32, camera to world, meters; not
-            finite where tracking was lost.
-        color (bytes): Color image in the header's format.
-        depth (bytes): Depth image in the header's format.
-    """
+    """One frame as stored in the file."""
+    # (4, 4) float32, camera to world, meters; not finite where tracking was
+    # lost
     pose: np.ndarray
-    color: bytes
-    depth: bytes
+    color: bytes  # Color image in the header's format
+    depth: bytes  # Depth image in the header's format
 
 
 class SensFile:

@@ -31,16 +31,10 @@ _POINTS_PER_SAMPLE = 8192
 
 @dataclass(frozen=True)
 class StoredScan:
-    """Infos of a scan whose arrays are written.
-
-    Args:
-        info (dict): Entry of ``data_list``.
-        num_points (int): N.
-        class_counts (np.ndarray): (20,) points of each segmentation class.
-    """
-    info: Dict[str, Any]
-    num_points: int
-    class_counts: np.ndarray
+    """Infos of a scan whose arrays are written."""
+    info: Dict[str, Any]  # Entry of ``data_list``
+    num_points: int  # N
+    class_counts: np.ndarray  # (20,) points of each segmentation class
 
     def to_fields(self) -> Dict[str, Any]:
         """The same as JSON, for the record of a scan."""

@@ -49,17 +49,12 @@ _INNER, _INNERMOST = (2, 98), (10, 90)
 
 @dataclass(frozen=True)
 class _End:
-    """Statistics of one end of an axis.
-
-    Args:
-        cover (float): Share of the columns that the fullest level meets.
-        above (float): Mean share of the levels that furniture would fill,
-            counted from the fullest level.
-        end (float): The same, counted from the end of the axis.
-    """
-    cover: float
+    """Statistics of one end of an axis."""
+    cover: float  # Share of the columns that the fullest level meets
+    # Mean share of the levels that furniture would fill, counted from the
+    # fullest level
     above: float
-    end: float
+    end: float  # The same, counted from the end of the axis
 
 
 def estimate_up(xyz: np.ndarray) -> Optional[str]:

@@ -58,44 +58,29 @@ _NAME_ENDINGS = ('_labelled', '_vh_clean_2')
 
 @dataclass
 class Scan:
-    """One scan.
-
-    Args:
-        name (str): Name it gets in the data set.
-        path (Path): File it was read from, for messages.
-        xyz (np.ndarray): (N, 3) coordinates, meters, z up.
-        rgb (np.ndarray): (N, 3) colors, 0 to 255.
-        axis_align (np.ndarray): (4, 4) from ``xyz`` to the frame of the
-            boxes, in which walls are parallel to the axes.
-        semantic (np.ndarray, optional): (N,) NYU40 ids, 0 = unlabeled.
-        instance (np.ndarray, optional): (N,) ids, 0 = in no instance.
-        regions (np.ndarray, optional): (N,) ids, 0 = in no region.
-        boxes (np.ndarray, optional): (R, 6) geometric center and size,
-            meters, aligned frame.
-        box_classes (np.ndarray, optional): (R,) NYU40 ids.
-        notes (list[str]): What was done to the scan, for the log.
-        is_aligned (bool): Whether its files say what ``axis_align`` is, be
-            it the identity.
-        offset (np.ndarray): (3,) meters that were subtracted from ``xyz``.
-        aligned_offset (np.ndarray): (3,) meters by which this moved the
-            aligned frame.
-        step (float): Meters to which the file's coordinates are rounded; 0
-            if unknown.
-    """
-    name: str
-    path: Path
-    xyz: np.ndarray
-    rgb: np.ndarray
+    """One scan."""
+    name: str  # Name it gets in the data set
+    path: Path  # File it was read from, for messages
+    xyz: np.ndarray  # (N, 3) coordinates, meters, z up
+    rgb: np.ndarray  # (N, 3) colors, 0 to 255
+    # (4, 4) from ``xyz`` to the frame of the boxes, in which walls are
+    # parallel to the axes
     axis_align: np.ndarray
-    semantic: Optional[np.ndarray] = None
-    instance: Optional[np.ndarray] = None
-    regions: Optional[np.ndarray] = None
+    semantic: Optional[np.ndarray] = None  # (N,) NYU40 ids, 0 = unlabeled
+    instance: Optional[np.ndarray] = None  # (N,) ids, 0 = in no instance
+    regions: Optional[np.ndarray] = None  # (N,) ids, 0 = in no region
+    # (R, 6) geometric center and size, meters, aligned frame
     boxes: Optional[np.ndarray] = None
-    box_classes: Optional[np.ndarray] = None
+    box_classes: Optional[np.ndarray] = None  # (R,) NYU40 ids
+    # What was done to the scan, for the log
     notes: List[str] = field(default_factory=list)
+    # Whether its files say what ``axis_align`` is, be it the identity
     is_aligned: bool = False
+    # (3,) meters that were subtracted from ``xyz``
     offset: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    # (3,) meters by which this moved the aligned frame
     aligned_offset: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    # Meters to which the file's coordinates are rounded; 0 if unknown
     step: float = 0.
 
     @property

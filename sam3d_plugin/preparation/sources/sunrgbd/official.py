@@ -29,16 +29,10 @@ _IMAGES = 'SUNRGBD/'
 
 @dataclass(frozen=True)
 class BoxTable:
-    """The boxes of one scan.
-
-    Args:
-        names (list): Their R classes.
-        numbers (np.ndarray): (R, 12), see :meth:`SunBox.from_numbers`.
-        incomplete (int): See :class:`SunLabels`.
-    """
-    names: List[str]
-    numbers: np.ndarray
-    incomplete: int
+    """The boxes of one scan."""
+    names: List[str]  # Their R classes
+    numbers: np.ndarray  # (R, 12), see :meth:`SunBox.from_numbers`
+    incomplete: int  # See :class:`SunLabels`
 
 
 class OfficialSource(SunSource):

@@ -32,14 +32,10 @@ _TOLERANCE = (0.1, 0.1, 0.3)
 
 @dataclass(frozen=True)
 class Calibration:
-    """Camera of a scan as the release states it.
-
-    Args:
-        intrinsics (np.ndarray): (3, 3), pixels counted from 1.
-        tilt (np.ndarray): (3, 3) rotation from the tilted to the upright
-            frame; ``Rtilt`` of the release.
-    """
-    intrinsics: np.ndarray
+    """Camera of a scan as the release states it."""
+    intrinsics: np.ndarray  # (3, 3), pixels counted from 1
+    # (3, 3) rotation from the tilted to the upright frame; ``Rtilt`` of the
+    # release
     tilt: np.ndarray
 
     def checked(self, name: str) -> 'Calibration':
@@ -68,21 +64,13 @@ class Calibration:
 
 @dataclass(frozen=True)
 class SunBox:
-    """One labeled object.
-
-    Args:
-        name (str): Its class.
-        rectangle (np.ndarray): (4,) x, y, width, height in the image, pixels.
-        center (np.ndarray): (3,) upright frame, meters.
-        half_sizes (np.ndarray): (3,) width, length, height, meters; the
-            length is along ``direction``.
-        direction (np.ndarray): (2,) x and y of where the front looks.
-    """
-    name: str
-    rectangle: np.ndarray
-    center: np.ndarray
+    """One labeled object."""
+    name: str  # Its class
+    rectangle: np.ndarray  # (4,) x, y, width, height in the image, pixels
+    center: np.ndarray  # (3,) upright frame, meters
+    # (3,) width, length, height, meters; the length is along ``direction``
     half_sizes: np.ndarray
-    direction: np.ndarray
+    direction: np.ndarray  # (2,) x and y of where the front looks
 
     @classmethod
     def from_numbers(cls, name: str, numbers: np.ndarray) -> 'SunBox':
@@ -106,33 +94,22 @@ class SunBox:
 
 @dataclass(frozen=True)
 class SunLabels:
-    """A scan without its depth.
-
-    Args:
-        calibration (Calibration): Its camera.
-        boxes (dict): Lists of :class:`SunBox` by version.
-        incomplete (dict): Number of boxes left out because the release has
-            no rectangle of their class for them, by version.
-    """
-    calibration: Calibration
-    boxes: Dict[str, List[SunBox]]
+    """A scan without its depth."""
+    calibration: Calibration  # Its camera
+    boxes: Dict[str, List[SunBox]]  # Lists of :class:`SunBox` by version
+    # Number of boxes left out because the release has no rectangle of their
+    # class for them, by version
     incomplete: Dict[str, int]
 
 
 @dataclass(frozen=True)
 class SunFrame:
-    """The images of a scan.
-
-    Args:
-        color (bytes): The JPEG file.
-        millimeters (np.ndarray): (H, W) uint16 depth, 0 = none.
-        pose (np.ndarray): (4, 4) camera to upright frame.
-        points (np.ndarray): (N, 6) float32: xyz in the upright frame,
-            meters, and colors from 0 to 1; in columns of the image.
-    """
-    color: bytes
-    millimeters: np.ndarray
-    pose: np.ndarray
+    """The images of a scan."""
+    color: bytes  # The JPEG file
+    millimeters: np.ndarray  # (H, W) uint16 depth, 0 = none
+    pose: np.ndarray  # (4, 4) camera to upright frame
+    # (N, 6) float32: xyz in the upright frame, meters, and colors from 0 to 1;
+    # in columns of the image
     points: np.ndarray
 
 
