@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.experiments.steps import RECORD, Record, Step, run_steps
+from sam3d_plugin.experiments.steps import RECORD, Command, Record, run_steps
 from sam3d_plugin.store.provenance import hardware
 
 ROOMS = ('--size', 'quick', '--seed', '0')
@@ -103,7 +103,7 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     return args
 
 
-def build_steps(args: argparse.Namespace) -> List[Step]:
+def build_steps(args: argparse.Namespace) -> List[Command]:
     """All steps in their order."""
     work = args.work_dir
     encoders = {
@@ -120,55 +120,59 @@ def build_steps(args: argparse.Namespace) -> List[Step]:
     sources = (STAGE1.config, teacher, student)
     for (name, out), source in zip(encoders.items(), sources):
         steps.append(
-            Step(['python', 'tools/export_backbone.py', source, '--out', out],
-                 out, f'encoder: {name}',
-                 'The encoder alone, as fine-tuning takes it.'))
+            Command(
+                ['python', 'tools/export_backbone.py', source, '--out', out],
+                out, f'encoder: {name}',
+                'The encoder alone, as fine-tuning takes it.'))
     probes = {
         name: path.replace('encoder_', 'probe_').replace('.pth', '.json')
         for name, path in encoders.items()
     }
     for name, source in encoders.items():
         steps.append(
-            Step([
-                'python', 'tools/experiments/linear_probe.py', source,
-                '--data-root', args.data_root, '--json', probes[name]
-            ], probes[name], f'linear probe: {name}',
-                 'How well one linear layer reads classes from its features.'))
+            Command(
+                [
+                    'python', 'tools/experiments/linear_probe.py', source,
+                    '--data-root', args.data_root, '--json', probes[name]
+                ], probes[name], f'linear probe: {name}',
+                'How well one linear layer reads classes from its features.'))
     for training in (DETECTOR, SEGMENTOR):
         steps += _fine_tuning_steps(args, training, encoders['stage 2'])
     return [*steps, _report_step(args, encoders, probes)]
 
 
-def _preparation_steps(data: str) -> List[Step]:
+def _preparation_steps(data: str) -> List[Command]:
     """From nothing to data that pre-training reads."""
     tools = 'tools/preparation'
     return [
-        Step(['python', f'{tools}/make_synthrooms.py', *ROOMS, '--out', data],
-             f'{data}/scannet_infos_val.pkl', 'rooms and frames', 'Furnished '
-             'rooms made from a seed, filmed by a simulated depth camera.'),
-        Step(['python', f'{tools}/generate_regions.py', '--data', data],
-             f'{data}/region_maps/manifest.json', 'regions of the images',
-             'Superpixels, since there are no weights of SAM here.'),
-        Step([
+        Command(
+            ['python', f'{tools}/make_synthrooms.py', *ROOMS, '--out', data],
+            f'{data}/scannet_infos_val.pkl', 'rooms and frames', 'Furnished '
+            'rooms made from a seed, filmed by a simulated depth camera.'),
+        Command(['python', f'{tools}/generate_regions.py', '--data', data],
+                f'{data}/region_maps/manifest.json', 'regions of the images',
+                'Superpixels, since there are no weights of SAM here.'),
+        Command([
             'python', f'{tools}/extract_features.py', '--data', data,
             '--encoder', 'handcrafted'
         ], f'{data}/region_features/manifest.json', 'features of the regions',
-             'Color and texture statistics, since there are no weights of '
-             'DINOv2 here.'),
-        Step([
+                'Color and texture statistics, since there are no weights of '
+                'DINOv2 here.'),
+        Command([
             'python', f'{tools}/build_groups.py', '--data', data, '--set',
             'train', '--infos', f'{data}/scannet_infos_train.pkl'
         ], f'{data}/region_groups/train/manifest.json', 'groups of regions',
-             'Clusters of like regions: rare ones will weigh more.'),
-        Step(['python', f'{tools}/lift_regions.py', '--data', data],
-             f'{data}/regions/manifest.json', 'regions of whole rooms',
-             'The regions of all views merged on the points of the room, for '
-             'fine-tuning.')
+                'Clusters of like regions: rare ones will weigh more.'),
+        Command(
+            ['python', f'{tools}/lift_regions.py', '--data', data],
+            f'{data}/regions/manifest.json', 'regions of whole rooms',
+            'The regions of all views merged on the points of the room, for '
+            'fine-tuning.')
     ]
 
 
 def _training_step(args: argparse.Namespace, training: Training, *options:
-                   str) -> Step:
+                   str) -> Command:
     """A training; --resume continues where it was stopped."""
     length = training.length(args)
     launch = ['python', 'tools/train.py']
@@ -194,7 +198,7 @@ def _training_step(args: argparse.Namespace, training: Training, *options:
         launcher = ['--launcher', 'pytorch']
         share = max(training.batch // args.gpus, 1)
         settings.append(f'train_dataloader.batch_size={share}')
-    return Step([
+    return Command([
         *launch, training.config, '--work-dir',
         training.folder(args), '--resume', *launcher, '--cfg-options',
         *settings
@@ -202,7 +206,7 @@ def _training_step(args: argparse.Namespace, training: Training, *options:
 
 
 def _fine_tuning_steps(args: argparse.Namespace, training: Training,
-                       encoder: str) -> List[Step]:
+                       encoder: str) -> List[Command]:
     """A training with labels, and its scores in the validation rooms."""
     folder = training.folder(args)
     scores = f'{folder}/scores.json'
@@ -210,20 +214,20 @@ def _fine_tuning_steps(args: argparse.Namespace, training: Training,
         _training_step(args, training,
                        'model.backbone.init_cfg.type=Pretrained',
                        f'model.backbone.init_cfg.checkpoint={encoder}'),
-        Step([
+        Command([
             'python', 'tools/test.py', training.config,
             training.checkpoint(args), '--work-dir', f'{folder}/test',
             '--json', scores, '--cfg-options', f'data_root={args.data_root}'
         ], scores, f'{training.title}: scores',
-             'How well it does in rooms that it was not trained on.')
+                'How well it does in rooms that it was not trained on.')
     ]
 
 
 def _report_step(args: argparse.Namespace, encoders: Dict[str, str],
-                 probes: Dict[str, str]) -> Step:
+                 probes: Dict[str, str]) -> Command:
     work = args.work_dir
     out = f'{work}/{REPORT}'
-    return Step([
+    return Command([
         'python', 'tools/visualize/pretraining_report.py', '--out', out,
         '--title', 'Quickstart: pre-training on made-up rooms', '--data',
         args.data_root, '--runs', *(f'{stage.title}={stage.folder(args)}'

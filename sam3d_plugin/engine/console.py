@@ -81,7 +81,7 @@ def warnings_in_log_file() -> Iterator[None]:
     The file does not exist while packages are imported: their warnings are
     about versions that are pinned, and dropped.
     """
-    quieten(MMLogger.get_current_instance())
+    install_console_filter(MMLogger.get_current_instance())
 
     def log(message: Any, category: Any, filename: str, lineno: int, *_:
             Any) -> None:
@@ -112,7 +112,7 @@ def without_shell_messages() -> Iterator[None]:
         os.close(original)
 
 
-def quieten(logger: logging.Logger) -> None:
+def install_console_filter(logger: logging.Logger) -> None:
     """Put filter and formatter on the logger's console, once."""
     for handler in logger.handlers:
         if isinstance(handler, logging.FileHandler):

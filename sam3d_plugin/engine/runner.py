@@ -20,7 +20,7 @@ from ..store.checkpoint import (CheckpointError, LoadReport,
 from ..store.errors import UserError, naming
 from .checkpoint import (RESUMABLE, find_newest_checkpoint, publish,
                          temporary_name)
-from .console import file_only, quieten, without_shell_messages
+from .console import file_only, install_console_filter, without_shell_messages
 from .distributed import check_gpu_count, init_gloo
 from .hooks.feature_view import unwrapped
 
@@ -84,7 +84,7 @@ class PointRunner(Runner):
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Build the logger; its console leaves out the page-long dumps."""
         logger = super().build_logger(*args, **kwargs)
-        quieten(logger)
+        install_console_filter(logger)
         return logger
 
     def wrap_model(self, model_wrapper_cfg: Optional[dict],

@@ -137,7 +137,7 @@ def stage_options(stage: str, data: str) -> Dict[str, Any]:
     return {key: MINI.get(key, value) for key, value in options.items()}
 
 
-def pretraining(stage: str, args: argparse.Namespace) -> List[steps.Step]:
+def pretraining(stage: str, args: argparse.Namespace) -> List[steps.Command]:
     """The trainings that a stage needs, its own last."""
     teacher = teacher_of(stage)
     before = [] if teacher is None else pretraining(teacher, args)
@@ -164,7 +164,7 @@ def common_options(args: argparse.Namespace) -> Dict[str, Any]:
     return options
 
 
-def row_steps(row: Row, args: argparse.Namespace) -> List[steps.Step]:
+def row_steps(row: Row, args: argparse.Namespace) -> List[steps.Command]:
     """All commands of a row.
 
     Returns them in order.
@@ -177,14 +177,14 @@ def row_steps(row: Row, args: argparse.Namespace) -> List[steps.Step]:
     command = ['python', 'tools/export_backbone.py', source, '--out', encoder]
     if source.endswith('.py') and args.seed:
         command += ['--seed', str(args.seed)]
-    result = [*trainings, steps.Step(command, encoder)]
+    result = [*trainings, steps.Command(command, encoder)]
     for task, name in DOWNSTREAM[args.data].items():
         result += finetuning(row, task, name, encoder, args)
     return result
 
 
 def finetuning(row: Row, task: str, name: str, encoder: str,
-               args: argparse.Namespace) -> List[steps.Step]:
+               args: argparse.Namespace) -> List[steps.Command]:
     """Fine-tuning and evaluation of one task."""
     config = f'{FOLDER}/{name}.py'
     options = common_options(args)
@@ -203,7 +203,7 @@ def finetuning(row: Row, task: str, name: str, encoder: str,
     command += ['--work-dir', f'{work_dir}/test', '--json', result]
     return [
         training,
-        steps.Step(command + steps.option_list(test_options), result)
+        steps.Command(command + steps.option_list(test_options), result)
     ]
 
 

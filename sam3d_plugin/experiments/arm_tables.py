@@ -171,13 +171,13 @@ def read_arms(folders: Sequence[Path]) -> Dict[str, Arm]:
             raise UserError(f'two arms are named {name}')
         arms[name] = runs
         for run in runs:
-            for file, mark in records.scored_marks(run).items():
-                other, theirs = seen.setdefault(file, (name, mark))
-                if mark != theirs:
+            for file, checksum in records.scored_checksums(run).items():
+                other, theirs = seen.setdefault(file, (name, checksum))
+                if checksum != theirs:
                     raise UserError(
                         f'{other} and {name} were evaluated on different '
                         f'data: the checksum of {file} is {theirs} in one '
-                        f'and {mark} in the other; evaluate both on the '
+                        f'and {checksum} in the other; evaluate both on the '
                         'same data')
     return arms
 
@@ -189,15 +189,15 @@ def describe_differences(arms: Dict[str, Arm]) -> List[str]:
     same name and other content.
     """
     found = {name: _settings(runs) for name, runs in arms.items()}
-    marks = {name: _marks(runs) for name, runs in arms.items()}
+    checksums = {name: _checksums(runs) for name, runs in arms.items()}
     notes = []
     for key in dict.fromkeys(key for arm in found.values() for key in arm):
         values = {name: arm.get(key, 'not set') for name, arm in found.items()}
         if len(set(values.values())) > 1:
             texts = [f'{value} ({name})' for name, value in values.items()]
             notes.append(f'Arms differ in {key}: {", ".join(texts)}.')
-    for key in dict.fromkeys(key for arm in marks.values() for key in arm):
-        if len({arm[key] for arm in marks.values() if key in arm}) > 1:
+    for key in dict.fromkeys(key for arm in checksums.values() for key in arm):
+        if len({arm[key] for arm in checksums.values() if key in arm}) > 1:
             notes.append(f'Arms differ in the content of {key}.')
     commits = {n: [run['commit'] for run in runs] for n, runs in arms.items()}
     return notes + records.describe_commits(commits)
@@ -217,7 +217,7 @@ def _settings(runs: Arm) -> Dict[str, str]:
     }
 
 
-def _marks(runs: Arm) -> Dict[str, str]:
+def _checksums(runs: Arm) -> Dict[str, str]:
     """Checksums of an arm's data, those of all seeds together."""
     names = dict.fromkeys(name for run in runs for name in run['data'])
     found = {
@@ -225,7 +225,10 @@ def _marks(runs: Arm) -> Dict[str, str]:
                for run in runs} - {None}
         for name in names
     }
-    return {name: str(sorted(marks)) for name, marks in found.items() if marks}
+    return {
+        name: str(sorted(checksums))
+        for name, checksums in found.items() if checksums
+    }
 
 
 def run(args: argparse.Namespace) -> None:

@@ -219,7 +219,7 @@ def _resolved(config: str, options: str) -> str:
     return json.dumps(chosen, sort_keys=True, default=str)
 
 
-def data_marks(data_root: str) -> Dict[str, str]:
+def data_checksums(data_root: str) -> Dict[str, str]:
     """Checksums of the manifests of a data set.
 
     Args:
@@ -235,5 +235,5 @@ def data_marks(data_root: str) -> Dict[str, str]:
         raise FileNotFoundError(
             f'{data_root} has no region_maps: make and prepare the data set '
             'first (README, "Without any data")')
-    marks = file_digests(Path(data_root), _MANIFESTS)
-    return {name: mark for name, mark in marks.items() if mark}
+    checksums = file_digests(Path(data_root), _MANIFESTS)
+    return {name: checksum for name, checksum in checksums.items() if checksum}

@@ -62,7 +62,7 @@ def describe(args: argparse.Namespace, seed: int,
         },
         evaluations=args.evaluations,
         config_hash=records.config_hash(cfg),
-        data=records.data_marks(cfg),
+        data=records.data_checksums(cfg),
         scored_on=records.scored_on(cfg),
         encoder=records.encoder_mark(cfg),
         start=records.file_mark(cfg.get('load_from')),
@@ -154,7 +154,7 @@ def evaluate(args: argparse.Namespace, checkpoint: str, cfg: Config,
             seed_settings(args, cfg.randomness.seed), **seed_options(cfg, i))
         output = folder / f'{Path(checkpoint).stem}_{i}.json'
         steps.run_steps([
-            steps.Step([
+            steps.Command([
                 'python', steps.TEST, args.config, checkpoint, '--json',
                 str(output), '--work-dir',
                 str(folder)
@@ -178,11 +178,11 @@ def seed_options(cfg: Config, seed: int) -> Dict[str, Any]:
 def score_folder(work_dir: Path, description: Dict[str, Any],
                  checkpoint: str) -> Path:
     """Where scores go: not with those of other settings, data or weights."""
-    marks = [
+    checksums = [
         description['config_hash'], description['data'],
         records.file_mark(checkpoint)
     ]
-    text = json.dumps(marks, sort_keys=True)
+    text = json.dumps(checksums, sort_keys=True)
     return work_dir / f'test_{provenance.digest(text.encode())}'
 
 

@@ -59,7 +59,7 @@ def find_checkpoint(ladder: Path, arm: str, stage: int, seed: int) -> Path:
     return pointer.parent / Path(pointer.read_text().strip()).name
 
 
-def export_steps(args: argparse.Namespace) -> List[steps.Step]:
+def export_steps(args: argparse.Namespace) -> List[steps.Command]:
     """Encoders of all pre-trainings, as files of their own."""
     found = []
     for name, (arm, stage) in ENCODERS.items():
@@ -67,7 +67,7 @@ def export_steps(args: argparse.Namespace) -> List[steps.Step]:
             checkpoint = find_checkpoint(args.ladder, arm, stage, seed)
             output = encoder_file(args, name).format(seed=seed)
             found.append(
-                steps.Step([
+                steps.Command([
                     'python', 'tools/export_backbone.py',
                     str(checkpoint), '--out', output
                 ], output))
@@ -80,7 +80,7 @@ def encoder_file(args: argparse.Namespace, name: str) -> str:
     return f'{args.work_dir}/encoders/{arm}_stage{stage}_{{seed}}.pth'
 
 
-def evaluate_steps(args: argparse.Namespace, task: str) -> List[steps.Step]:
+def evaluate_steps(args: argparse.Namespace, task: str) -> List[steps.Command]:
     """Fine-tune and evaluate every arm.
 
     Returns one step for each arm; its output is the last seed's record.
@@ -93,7 +93,7 @@ def evaluate_steps(args: argparse.Namespace, task: str) -> List[steps.Step]:
                 type='Pretrained', checkpoint=encoder_file(args, name))
         folder = arm_folder(args, task, name)
         found.append(
-            steps.Step([
+            steps.Command([
                 'python', 'tools/experiments/evaluate.py', TASKS[task].config,
                 '--out',
                 str(folder), '--arm', name, '--work-dir',

@@ -98,7 +98,7 @@ def execute(command: List[str], log: Path, device: str) -> float:
         raise KeyboardInterrupt
     if status:
         print(*log.read_text().splitlines()[-15:], sep='\n')
-        steps.stop(steps.Step(command, str(log)), status)
+        steps.stop(steps.Command(command, str(log)), status)
     return round(time.perf_counter() - begin, 1)
 
 
@@ -228,7 +228,7 @@ def run(args: argparse.Namespace) -> None:
     args.data_root = str(Path(args.data_root).resolve())
     args.device = args.device or ('cuda'
                                   if torch.cuda.is_available() else 'cpu')
-    data = ladder_arms.data_marks(args.data_root)
+    data = ladder_arms.data_checksums(args.data_root)
     for seed in args.seeds:
         for name in args.arms:
             run_arm(plan_run(args, name, seed, data), args)

@@ -69,7 +69,7 @@ def data_roots(data: str) -> Dict[str, str]:
         s3dis=f'{data}/chain/s3dis')
 
 
-def preparation(source: str, data: str, name: str) -> List[steps.Step]:
+def preparation(source: str, data: str, name: str) -> List[steps.Command]:
     """Steps that make the data of a run: import and regions.
 
     ``name`` is 'room', 'sunrgbd' or 's3dis'; data roots are in ``data``.
@@ -94,7 +94,7 @@ def preparation(source: str, data: str, name: str) -> List[steps.Step]:
             f'{data}/chain/{name}.json'
         }
     return [
-        steps.Step(steps.command(text), output)
+        steps.Command(steps.command(text), output)
         for output, text in commands.items()
     ]
 
@@ -137,7 +137,7 @@ def execute(run: Run, args: argparse.Namespace) -> None:
     for name, options in cases.items():
         output = work / f'{name}.json'
         steps.run_steps([
-            steps.Step([
+            steps.Command([
                 'python', steps.TEST, run.path, training.output, '--json',
                 str(output), '--work-dir',
                 str(work / name), *steps.option_list(options)
@@ -151,7 +151,7 @@ def execute(run: Run, args: argparse.Namespace) -> None:
             config=run.config,
             steps=cfg.train_cfg.max_iters,
             **costs.settings,
-            data=records.data_marks(cfg),
+            data=records.data_checksums(cfg),
             training=dataclasses.asdict(costs.of(training)),
             scores=scores,
             # Where it was trained, which may be long ago.

@@ -134,7 +134,7 @@ def _run_all(data: Path, commands: Dict[str, str], values: Dict[str,
 def _run(text: str, values: Dict[str, Any]) -> float:
     """Run a tool of preparation, show it, and return the seconds it took."""
     tool, _, options = text.partition(' ')
-    step = steps.Step(
+    step = steps.Command(
         steps.command(f'tools/preparation/{tool}.py {options}', **values), '')
     print('$', step, flush=True)
     begin = time.time()

@@ -17,7 +17,7 @@ from ..engine.hooks import collapse_alarm_hook, feature_view
 from ..store import checkpoint as files
 from ..store import provenance
 from .records import write_record
-from .steps import Step, run_steps, training
+from .steps import Command, run_steps, training
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = {
@@ -35,7 +35,7 @@ ENDS = 10  # steps at both ends of a training that are compared
 
 
 def stage_steps(args: argparse.Namespace, recording: str,
-                tokens: str) -> Dict[str, Step]:
+                tokens: str) -> Dict[str, Command]:
     """The trainings of both stages."""
     options: Dict[str, Any] = {
         'data_root': f'{args.data}/{recording}/',

@@ -69,27 +69,28 @@ def leaf_datasets(cfg: Config,
     ]
 
 
-def data_marks(cfg: Config) -> Dict[str, Optional[str]]:
+def data_checksums(cfg: Config) -> Dict[str, Optional[str]]:
     """Checksums of a config's data: infos, manifest, and regions it reads.
 
     Returns them by name inside the data root, and by 'regions of INFOS'; None
     for what is not there.
     """
-    marks: Dict[str, Optional[str]] = {}
+    checksums: Dict[str, Optional[str]] = {}
     for dataset in leaf_datasets(cfg):
         root = Path(dataset['data_root'] or '.')
-        marks.update(file_digests(root, [_MANIFEST, *dataset['ann_files']]))
+        checksums.update(
+            file_digests(root, [_MANIFEST, *dataset['ann_files']]))
         for step in dataset.get('pipeline') or ():
             if step['type'].endswith('LoadRegionIds'):
                 for name in dataset['ann_files']:
                     files = list(_region_files(dataset, step, root / name))
                     if files:
-                        marks[_REGIONS + name] = _files_digest(files, root)
-    return marks
+                        checksums[_REGIONS + name] = _files_digest(files, root)
+    return checksums
 
 
 def scored_on(cfg: Config) -> List[str]:
-    """Names in :func:`data_marks` of the data that scores are of."""
+    """Names in :func:`data_checksums` of the data that scores are of."""
     return [
         name for dataset in leaf_datasets(cfg, ('test_dataloader', ))
         for name in (_MANIFEST, *dataset['ann_files'])
@@ -119,10 +120,13 @@ def _files_digest(paths: Sequence[Path], root: Path) -> Optional[str]:
     What they hold counts, not what the manifest of their maker says: files
     are replaced by hand, and imported scans have no manifest.
     """
-    marks = {str(path.relative_to(root)): file_digest(path) for path in paths}
-    if None in marks.values():
+    checksums = {
+        str(path.relative_to(root)): file_digest(path)
+        for path in paths
+    }
+    if None in checksums.values():
         return None
-    return digest(json.dumps(marks, sort_keys=True).encode())
+    return digest(json.dumps(checksums, sort_keys=True).encode())
 
 
 def encoder_mark(cfg: Config) -> Optional[Dict[str, Optional[str]]]:
@@ -274,7 +278,7 @@ def _shared(record: Dict[str, Any]) -> Dict[str, Any]:
         keys += ['encoder', 'start']
     data = record['data']
     if _trains_on_data_of_seed(options):
-        data = scored_marks(record)
+        data = scored_checksums(record)
     return {**{key: record.get(key) for key in keys}, 'data': data}
 
 
@@ -284,11 +288,14 @@ def _trains_on_data_of_seed(options: Dict[str, Any]) -> bool:
                if key == 'data_root' or key.startswith('train_dataloader'))
 
 
-def scored_marks(record: Dict[str, Any]) -> Dict[str, str]:
+def scored_checksums(record: Dict[str, Any]) -> Dict[str, str]:
     """Checksums of the data that a run's scores are of.
 
     Returns them by name, where there are any. Regions are not among them: they
     are made for a model, and arms may differ in them.
     """
-    marks = {name: record['data'].get(name) for name in record['scored_on']}
-    return {name: mark for name, mark in marks.items() if mark}
+    checksums = {
+        name: record['data'].get(name)
+        for name in record['scored_on']
+    }
+    return {name: checksum for name, checksum in checksums.items() if checksum}

@@ -29,7 +29,7 @@ _RUNNERS: Dict[str, List[str]] = dict(
 
 
 @dataclass(frozen=True)
-class Step:
+class Command:
     """One command."""
     command: List[str]  # As typed, ``python`` or ``torchrun`` first
     output: str  # File that is there when it has finished
@@ -100,22 +100,22 @@ class Record:
                              f'version ({error}): remove it; finished work '
                              'is found again quickly') from error
 
-    def of(self, step: Step) -> Cost:
+    def of(self, step: Command) -> Cost:
         """The cost of a step so far."""
         return self.costs.setdefault(step.name, Cost(step.name, str(step)))
 
-    def forget(self, steps: Sequence[Step]) -> None:
+    def forget(self, steps: Sequence[Command]) -> None:
         """Drop what steps took that have to be run again."""
         for step in steps:
             if step.name in self.costs and self.of(step).is_done:
                 self.costs[step.name] = Cost(step.name, str(step))
 
-    def add(self, step: Step, seconds: float, usage: struct_rusage,
+    def add(self, step: Command, seconds: float, usage: struct_rusage,
             is_done: bool) -> None:
         """Add what a command took, and write all that is known.
 
         Args:
-            step (Step): The step.
+            step (Command): The step.
             seconds (float): Wall clock.
             usage (struct_rusage): Of its processes.
             is_done (bool): Whether it ended well.
@@ -141,13 +141,13 @@ def command(text: str, **values: Any) -> List[str]:
     return ['python', *(word.format(**values) for word in text.split())]
 
 
-def run_steps(steps: Sequence[Step],
+def run_steps(steps: Sequence[Command],
               record: Optional[Record] = None,
               environment: Optional[dict] = None) -> None:
     """Run what is not done; with a record, everything after it, too.
 
     Args:
-        steps (Sequence[Step]): In their order.
+        steps (Sequence[Command]): In their order.
         record (Optional[Record]): Updated after every step. Without one, a
             step is done when its output is there.
         environment (Optional[dict]): Of the commands. Defaults to
@@ -201,11 +201,11 @@ def run_command(command: List[str],
     return INTERRUPTED if is_interrupted else child.returncode, usage
 
 
-def stop(step: Step, status: int) -> NoReturn:
+def stop(step: Command, status: int) -> NoReturn:
     """Say which step failed and how to go on.
 
     Args:
-        step (Step): The step.
+        step (Command): The step.
         status (int): Its exit status, negative after a signal.
 
     Raises:
@@ -228,14 +228,14 @@ def stop(step: Step, status: int) -> NoReturn:
         f'finished steps are skipped. This step alone:\n  {step}')
 
 
-def training(config: str, work_dir: str, options: Dict[str, Any]) -> Step:
+def training(config: str, work_dir: str, options: Dict[str, Any]) -> Command:
     """A training, taken up where it was broken off."""
     # Not above: the size of this process would count as that of commands.
     from ..engine.options import read_config
     command = ['python', TRAIN, config, '--work-dir', work_dir, '--resume']
     cfg = read_config(config, options)
-    return Step(command + option_list(options),
-                f'{work_dir}/{last_checkpoint(cfg)}')
+    return Command(command + option_list(options),
+                   f'{work_dir}/{last_checkpoint(cfg)}')
 
 
 def last_checkpoint(cfg: 'Config') -> str:

@@ -146,13 +146,13 @@ def test_settings_reach_the_trainings_of_their_kind():
 
 def test_marks_follow_the_manifests(tmp_path):
     with pytest.raises(FileNotFoundError, match='has no region_maps'):
-        module.data_marks(str(tmp_path))
+        module.data_checksums(str(tmp_path))
     write_data_set(tmp_path)
-    marks = module.data_marks(str(tmp_path))
+    marks = module.data_checksums(str(tmp_path))
     assert 'region_features/manifest.json' in marks
     path = tmp_path / 'region_maps' / 'manifest.json'
     path.write_text(path.read_text() + ' ')
-    changed = module.data_marks(str(tmp_path))
+    changed = module.data_checksums(str(tmp_path))
     assert {k for k in marks if marks[k] != changed[k]} == {
         'region_maps/manifest.json'
     }  # yapf: disable

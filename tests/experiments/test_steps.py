@@ -7,7 +7,8 @@ import time
 import pytest
 
 from sam3d_plugin.experiments import steps
-from sam3d_plugin.experiments.steps import Record, Step, run_command, run_steps
+from sam3d_plugin.experiments.steps import (Command, Record, run_command,
+                                            run_steps)
 
 MACHINE = {'cores': 2}
 USAGE = resource.getrusage(resource.RUSAGE_SELF)
@@ -16,7 +17,8 @@ USAGE = resource.getrusage(resource.RUSAGE_SELF)
 def writing(name, path, code='pass'):
     """A step that appends a line to a file."""
     line = f'open({str(path)!r}, "a").write("x\\n"); {code}'
-    return Step(['python', '-c', line], str(path), name.upper(), 'For a test.')
+    return Command(['python', '-c', line], str(path), name.upper(),
+                   'For a test.')
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ def test_finished_steps_are_not_run_again(work, capsys):
 
 def test_without_a_record_a_step_is_done_when_its_output_is_there(
         work, capsys):
-    plain = [Step(step.command, step.output) for step in work.steps]
+    plain = [Command(step.command, step.output) for step in work.steps]
     run_steps(plain)
     (work.folder / 'a').unlink()
     run_steps(plain)
@@ -104,7 +106,7 @@ def test_a_killed_step_is_named(work):
 
 
 def test_a_step_without_its_output_stops_the_rest(work):
-    idle = Step(['python', '-c', 'pass'], str(work.folder / 'c'))
+    idle = Command(['python', '-c', 'pass'], str(work.folder / 'c'))
     assert f'ended well, but left no {idle.output}' in stopped(work, idle)
 
 

@@ -31,7 +31,7 @@ def pool_tokens(features: Tensor, is_padding: Tensor, pool: str) -> Tensor:
     Returns:
         Tensor: (B, C) float32.
     """
-    features, left_out = features.float(), is_padding[..., None]
+    features, padding = features.float(), is_padding[..., None]
     if pool == 'max':
-        return features.masked_fill(left_out, float('-inf')).amax(1)
-    return features.masked_fill(left_out, 0).sum(1) / (~left_out).sum(1)
+        return features.masked_fill(padding, float('-inf')).amax(1)
+    return features.masked_fill(padding, 0).sum(1) / (~padding).sum(1)

@@ -41,8 +41,8 @@ def random_mask(is_padding: np.ndarray, ratio: float,
         np.ndarray: (B, G) bool, True for masked tokens, False for padding.
     """
     is_masked = np.zeros_like(is_padding)
-    for row, left_out, generator in zip(is_masked, is_padding, generators):
-        tokens = generator.permutation(np.flatnonzero(~left_out))
+    for row, padding, generator in zip(is_masked, is_padding, generators):
+        tokens = generator.permutation(np.flatnonzero(~padding))
         # 0.29 * 100 is 28.999999999999996
         row[tokens[:int(ratio * len(tokens) + 1e-6)]] = True
     return is_masked

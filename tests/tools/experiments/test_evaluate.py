@@ -245,20 +245,20 @@ def test_regions_are_data(commands):
     cfg = evaluation_runs.read_settings(
         load_tool('experiments/evaluate').parse_args(
             [CONFIG, '--out', 'x', '--cfg-options', 'data_root=rooms/']), 0)
-    assert records.data_marks(cfg)[names[0]] is None
+    assert records.data_checksums(cfg)[names[0]] is None
 
 
 def test_regions_that_no_pipeline_reads_are_no_data(commands):
     cfg = evaluation_runs.read_settings(
         load_tool('experiments/evaluate').parse_args(
             [CONFIG, '--out', 'x', '--cfg-options', 'data_root=rooms/']), 0)
-    with_regions = records.data_marks(cfg)
+    with_regions = records.data_checksums(cfg)
     for loader in (cfg.train_dataloader.dataset, cfg.test_dataloader):
         loader.dataset.pipeline = [
             step for step in loader.dataset.pipeline
             if step.type != 'LoadRegionIds'
         ]
-    assert records.data_marks(cfg) == {
+    assert records.data_checksums(cfg) == {
         name: mark
         for name, mark in with_regions.items() if 'regions' not in name
     }
