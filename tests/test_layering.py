@@ -16,7 +16,8 @@ LAYERS = {
     'mmcv_ext': 0,
     'ops': 0,
     'store': 0,
-    'store.errors': -1,  # which everything may raise
+    'store.errors': -2,  # which everything may raise
+    'store.literals': -1,
     'visualization': 0,
     'preparation': 1,
     'synthrooms': 2,  # rooms, stored as preparation stores scans
@@ -39,7 +40,8 @@ LAYERS = {
     'inference': 8,
     'experiments': 8,
     'cli': 9,
-    'cli.step_tool': 9,  # of the tools of preparation
+    'cli.run_arguments': 9,  # of the tools of preparation, as the next
+    'cli.step_tool': 9,
     'cli.arguments': 0,  # with cli.value_types, all of ours that they import
     'cli.value_types': -1,
     'cli.interruption': -1,
@@ -47,8 +49,10 @@ LAYERS = {
 # Pictures and pages are written as atomically as everything else; a trained
 # model reads the scans that can be imported.
 EXCEPTIONS = {('visualization', 'store'), ('inference', 'preparation'),
-              ('experiments', 'inference'), ('cli.step_tool', 'preparation'),
-              ('cli.step_tool', 'cli'), ('synthrooms', 'preparation')}
+              ('experiments', 'inference'), ('synthrooms', 'preparation'),
+              *((f'cli.{name}', theirs)
+                for name in ('run_arguments', 'step_tool')
+                for theirs in ('preparation', 'cli', 'cli.run_arguments'))}
 OFFLINE_ONLY = {'segment_anything', 'timm'}
 
 

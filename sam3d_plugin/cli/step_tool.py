@@ -4,11 +4,11 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from rich.console import Console
 
-from ..preparation.running.cli import add_run_arguments, run_options
 from ..preparation.running.frame_steps import FrameStep
 from ..preparation.running.runs import run_step
 from ..store.files import join
 from .arguments import ToolParser
+from .run_arguments import add_run_arguments, run_options
 from .tool import PREPARATION, run_tool
 
 Main = Callable[..., int]

@@ -8,12 +8,12 @@ from mmdet3d.registry import MODELS
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from ..cli.arguments import literal_value
 from ..ops.random_state import seeded
 from ..store.atomic import atomic_write
 from ..store.checkpoint import (CheckpointError, extract_state_dict,
                                 load_encoder, read_checkpoint,
                                 without_backbone_prefix)
+from ..store.literals import literal_value
 from ..store.provenance import settings_digest
 from .projects import make_projects_importable
 

@@ -23,12 +23,12 @@ from typing import Optional, Sequence
 
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.cli.parameters import add_parameters, chosen
+from sam3d_plugin.cli.run_arguments import json_object
 from sam3d_plugin.cli.step_tool import plain_console, tool_main
 from sam3d_plugin.preparation.features.groups_report import describe_groups
 from sam3d_plugin.preparation.features.region_groups import (GroupOptions,
                                                              build_groups)
 from sam3d_plugin.preparation.features.selected_scans import select_scans
-from sam3d_plugin.preparation.running.cli import json_object
 from sam3d_plugin.store.files import join
 from sam3d_plugin.store.region_features import KIND as FEATURES
 from sam3d_plugin.store.region_groups import KIND as GROUPS

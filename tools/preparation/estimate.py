@@ -27,6 +27,7 @@ from typing import List, Optional, Sequence, Tuple
 from rich.console import Console
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.run_arguments import run_options
 from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.checking.step_estimate import (estimate_step,
                                                              print_table)
@@ -87,8 +88,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     own = tool.parse_args(rest)
 
     def estimate(args: argparse.Namespace) -> int:
-        result = estimate_step(args.step, tool.build_step, own, args.sample,
-                               args.limit)
+        result = estimate_step(args.step, tool.build_step, own,
+                               run_options(own), args.sample, args.limit)
         if args.json:
             print(json.dumps(result.to_json(), indent=1))
         else:

@@ -23,11 +23,11 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
+from sam3d_plugin.cli.run_arguments import add_option_argument
 from sam3d_plugin.cli.step_tool import DataParser, add_run_arguments, step_main
 from sam3d_plugin.preparation.features.encoders import ENCODERS, build_encoder
 from sam3d_plugin.preparation.features.region_features_step import \
     RegionFeatureStep
-from sam3d_plugin.preparation.running.cli import add_option_argument
 from sam3d_plugin.preparation.running.named_parts import describe_parts
 from sam3d_plugin.store.files import join
 

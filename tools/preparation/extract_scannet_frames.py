@@ -17,11 +17,11 @@ import argparse
 import sys
 from typing import List, Optional, Sequence
 
+from sam3d_plugin.cli.run_arguments import add_check_argument
 from sam3d_plugin.cli.step_tool import (add_run_arguments, plain_console,
                                         run_options, source_parser, tool_main)
 from sam3d_plugin.preparation.checking.scan_checks import (read_checks,
                                                            summarize_checks)
-from sam3d_plugin.preparation.running.cli import add_check_argument
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.preparation.sources.scannet.frames import (DEFAULT_STRIDE,
                                                              SensFrames,

@@ -11,9 +11,9 @@ import sys
 from typing import Dict, List, Optional, Sequence
 
 from sam3d_plugin.cli.parameters import add_parameters, chosen
+from sam3d_plugin.cli.run_arguments import add_check_argument
 from sam3d_plugin.cli.step_tool import (DataParser, add_run_arguments,
                                         run_options, tool_main)
-from sam3d_plugin.preparation.running.cli import add_check_argument
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.preparation.sources.rgbd_folder.fuse_step import (
     FuseStep, FusionSettings, check_splits, describe_checks, write_infos)

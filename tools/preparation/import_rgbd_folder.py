@@ -32,9 +32,9 @@ from typing import Optional, Sequence, Tuple
 import numpy as np
 
 from sam3d_plugin.cli.parameters import add_parameters, chosen
+from sam3d_plugin.cli.run_arguments import add_check_argument
 from sam3d_plugin.cli.step_tool import (add_run_arguments, plain_console,
                                         run_options, source_parser, tool_main)
-from sam3d_plugin.preparation.running.cli import add_check_argument
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.preparation.sources.rgbd_folder.conventions import POSES
 from sam3d_plugin.preparation.sources.rgbd_folder.layouts import LAYOUTS

@@ -17,10 +17,10 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
+from sam3d_plugin.cli.run_arguments import json_object
 from sam3d_plugin.cli.step_tool import DataParser, tool_main
 from sam3d_plugin.preparation.checking.inspection_files import (find_scans,
                                                                 write_scan)
-from sam3d_plugin.preparation.running.cli import json_object
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

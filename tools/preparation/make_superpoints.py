@@ -10,12 +10,12 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
+from sam3d_plugin.cli.run_arguments import add_option_argument
 from sam3d_plugin.cli.step_tool import (DataParser, add_run_arguments,
                                         run_options, tool_main)
 from sam3d_plugin.preparation.regions.superpoint_step import (SuperpointStep,
                                                               make_regions)
 from sam3d_plugin.preparation.regions.superpoints import build_options
-from sam3d_plugin.preparation.running.cli import add_option_argument
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

@@ -16,12 +16,12 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
+from sam3d_plugin.cli.run_arguments import add_option_argument
 from sam3d_plugin.cli.step_tool import (add_run_arguments, run_options,
                                         source_parser, tool_main)
 from sam3d_plugin.preparation.regions.superpoint_step import (SuperpointStep,
                                                               make_regions)
 from sam3d_plugin.preparation.regions.superpoints import build_options
-from sam3d_plugin.preparation.running.cli import add_option_argument
 from sam3d_plugin.preparation.sources.s3dis.area_infos import prepare_rooms
 from sam3d_plugin.preparation.sources.s3dis.raw import check_total
 from sam3d_plugin.preparation.sources.s3dis.rooms import RoomStep

@@ -19,11 +19,11 @@ from typing import Optional, Sequence
 from rich.console import Console
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.run_arguments import json_object
 from sam3d_plugin.cli.step_tool import tool_main
 from sam3d_plugin.cli.value_types import output_file, whole_number
 from sam3d_plugin.preparation.checking.verification_report import (
     print_reports, verify, write_json)
-from sam3d_plugin.preparation.running.cli import json_object
 from sam3d_plugin.preparation.running.workers import usable_cores
 
 

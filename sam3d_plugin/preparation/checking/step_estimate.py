@@ -14,7 +14,6 @@ from ...store.manifest import Store
 from ...store.posed_images import PosedImages
 from ..regions.generators import build_generator
 from ..regions.region_maps_step import RegionMapStep
-from ..running.cli import run_options
 from ..running.frame_steps import FrameStep
 from ..running.runs import RunOptions, run_step
 from . import estimates
@@ -24,13 +23,15 @@ _STAND_IN = 'superpixel'
 
 
 def estimate_step(name: str, build_step: BuildStep, own: argparse.Namespace,
-                  sample: int, limit: float) -> estimates.Estimate:
+                  options: RunOptions, sample: int,
+                  limit: float) -> estimates.Estimate:
     """Estimate the step that a command line asks for.
 
     Args:
         name (str): Of the step, as ``--step`` takes it.
         build_step (BuildStep): Of the step's tool.
         own (argparse.Namespace): Arguments of the step's tool.
+        options (RunOptions): How it would run.
         sample (int): Items to make, spread over the scans.
         limit (float): Seconds after which no item of the sample starts.
 
@@ -42,7 +43,6 @@ def estimate_step(name: str, build_step: BuildStep, own: argparse.Namespace,
     """
     if sample < 1:
         raise StoreError('--sample must be positive')
-    options = run_options(own)
     if name == 'regions' and _is_sam_missing(own):
         return _estimate_sam(own, options, sample, limit)
     if name == 'features' and not Store(own.regions,

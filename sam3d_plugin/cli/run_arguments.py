@@ -5,10 +5,10 @@ from typing import Any, Dict
 
 from mmengine import fileio
 
-from ...cli.arguments import SettingAction
-from ...cli.value_types import output_file
-from ...store.shards import parse_shard, shard_of_process
-from .runs import RunOptions
+from ..preparation.running.runs import RunOptions
+from ..store.shards import parse_shard, shard_of_process
+from .arguments import SettingAction
+from .value_types import output_file
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:

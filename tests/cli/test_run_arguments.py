@@ -8,12 +8,12 @@ from contextlib import contextmanager
 import pytest
 from rich.console import Console
 
+from sam3d_plugin.cli.run_arguments import add_run_arguments
 from sam3d_plugin.cli.tool import PREPARATION, run_tool
-from sam3d_plugin.preparation.running.cli import add_run_arguments
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.store import files
 from sam3d_plugin.store.errors import FrameError, StoreError
-from .test_runs import Doubling
+from tests.preparation.running.test_runs import Doubling
 
 
 def run(function):
