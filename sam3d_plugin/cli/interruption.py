@@ -52,12 +52,15 @@ def _repeat(lost: Any) -> None:
     An interruption in a callback of the garbage collector would be lost; it
     comes again in a moment, when the callback has ended.
     """
-    if isinstance(lost.exc_value, KeyboardInterrupt):
-        again = threading.Timer(0.01, _thread.interrupt_main)
+    if not isinstance(lost.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
+        return
+    try:
+        again = threading.Timer(0.1, _thread.interrupt_main)
         again.daemon = True
         again.start()
-    else:
-        sys.__unraisablehook__(lost)
+    except KeyboardInterrupt:  # On a busy machine it comes before that ends.
+        _repeat(lost)
 
 
 sys.excepthook = _end

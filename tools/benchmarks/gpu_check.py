@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.cli.value_types import device_name
 from tools.benchmarks import gpu_parts, measuring
 
 
@@ -28,8 +29,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = ToolParser(__doc__)
     measuring.add_arguments(parser)
-    parser.set_defaults(
-        device='cuda', json=ROOT / 'docs/results/gpu_check.json')
+    parser.set_defaults(device=None, json=ROOT / 'docs/results/gpu_check.json')
     parser.add_argument(
         '--minutes', type=float, default=4., help='after which no item begins')
     parser.add_argument(
@@ -43,6 +43,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Check; 1 when something failed or was not reached in time."""
     args = parse_args(argv)
+    try:
+        args.device = args.device or device_name('cuda')
+    except argparse.ArgumentTypeError as error:
+        print(
+            f'error: {error}; try the tool out with --device cpu --quick',
+            file=sys.stderr)
+        return 2
     record = gpu_parts.check(args)
     for name, error in record['failed'].items():
         print(f'FAILED {name}: {error.splitlines()[-1]}', file=sys.stderr)

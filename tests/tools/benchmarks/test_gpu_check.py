@@ -82,6 +82,7 @@ def test_what_time_does_not_allow_is_named(tool, tmp_path, capsys):
     assert 'VoteNet' in capsys.readouterr().err
 
 
-def test_without_a_gpu(tool, tmp_path):
-    with pytest.raises(SystemExit):
-        tool.main(['--json', str(tmp_path / 'check.json')])
+def test_without_a_gpu(tool, tmp_path, capsys):
+    assert tool.main(['--json', str(tmp_path / 'check.json')]) == 2
+    assert 'no device cuda' in capsys.readouterr().err
+    assert not (tmp_path / 'check.json').exists()
