@@ -72,14 +72,25 @@ def segment_edges(sources: np.ndarray, targets: np.ndarray,
     return label_roots(parent)
 
 
+@jit
 def sum_rows(values: np.ndarray, labels: np.ndarray,
              num_labels: int) -> np.ndarray:
     """Return the sums (S, C) float64 of the rows (N, C) of each label."""
-    sums = [np.bincount(labels, column, num_labels) for column in values.T]
-    return np.stack(sums, axis=1)
+    sums = np.zeros((num_labels, values.shape[1]), np.float64)
+    for row in range(len(values)):
+        for column in range(values.shape[1]):
+            sums[labels[row], column] += values[row, column]
+    return sums
 
 
+@jit
 def border_edges(labels: np.ndarray, sources: np.ndarray,
                  targets: np.ndarray) -> np.ndarray:
     """Return the edges (P,) int64 between nodes of different labels."""
-    return np.flatnonzero(labels[sources] != labels[targets])
+    found = np.empty(len(sources), np.int64)
+    count = 0
+    for edge in range(len(sources)):
+        if labels[sources[edge]] != labels[targets[edge]]:
+            found[count] = edge
+            count += 1
+    return found[:count]

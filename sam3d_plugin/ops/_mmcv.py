@@ -30,7 +30,11 @@ _ATTRIBUTE = '_sam3d_plugin_originals'
 def function_class(name: str) -> type:
     """Return mmcv's autograd Function class.
 
-    Its methods may be those that :func:`install` has put there.
+    Args:
+        name (str): Name of the class, one of ``FUNCTION_CLASSES``.
+
+    Returns:
+        type: The class, whose methods :func:`install` may have replaced.
     """
     return getattr(import_module(f'mmcv.ops.{_MODULES[name]}'), name)
 
@@ -61,8 +65,12 @@ def originals() -> Dict[str, Any]:
 def backend_of(tensor: Tensor) -> str:
     """Name of the implementation that runs an operation on a tensor.
 
-    ``cpu`` for the code of this package; on a GPU ``mmcv`` where mmcv has CUDA
-    kernels, else ``torch``.
+    Args:
+        tensor (Tensor): One that the operation reads.
+
+    Returns:
+        str: ``cpu`` for the kernels of this package; on a GPU ``mmcv`` where
+        mmcv has CUDA kernels, else ``torch``.
     """
     if not tensor.is_cuda:
         return 'cpu'
@@ -100,7 +108,7 @@ def has_triton() -> bool:
     except (ImportError, OSError, RuntimeError, AssertionError,
             CalledProcessError) as error:
         warnings.warn(
-            'Point sampling is slow on this GPU, because Triton '
+            'Point sampling and kNN are slow on this GPU, because Triton '
             f'cannot start ({error}); install a C compiler and the headers '
             'of Python.',
             RuntimeWarning,

@@ -62,6 +62,37 @@ def segment_max_backward(grad: np.ndarray, winners: np.ndarray,
 
 
 @jit
+def segment_centers(points: np.ndarray, order: np.ndarray,
+                    offsets: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Return means (S, 3) float32 and the nearest points (S,) int64."""
+    num_segments = len(offsets) - 1
+    centers = np.zeros((num_segments, 3), np.float32)
+    anchors = np.zeros(num_segments, np.int64)
+    for s in range(num_segments):
+        members = order[offsets[s]:offsets[s + 1]]
+        if len(members) == 0:
+            continue
+        x, y, z = 0., 0., 0.
+        for point in members:
+            x += points[point, 0]
+            y += points[point, 1]
+            z += points[point, 2]
+        centers[s, 0] = x / len(members)
+        centers[s, 1] = y / len(members)
+        centers[s, 2] = z / len(members)
+        best = np.float32(np.inf)
+        for point in members:
+            dx = points[point, 0] - centers[s, 0]
+            dy = points[point, 1] - centers[s, 1]
+            dz = points[point, 2] - centers[s, 2]
+            distance = dx * dx + dy * dy + dz * dz
+            if distance < best:
+                best = distance
+                anchors[s] = point
+    return centers, anchors
+
+
+@jit
 def _join_nearer(x, y, z, center, part, distances, parts):
     """Move the rows that are nearer to a new center to its part."""
     center_x, center_y, center_z = x[center], y[center], z[center]

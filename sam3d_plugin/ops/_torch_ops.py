@@ -1,12 +1,12 @@
 """The point operations in plain torch, for GPUs without mmcv's kernels.
 
-Shapes: B scenes, N points, M centers, K neighbors, T boxes. Squared distances
-are summed axis by axis, as on the CPU, since a matrix product or a fused
-multiplication rounds differently. All work stays on the tensors' device, in
-chunks of centers that bound the memory.
+Axes: B scenes, N points, M centers, K neighbors, T boxes. Results are those
+of the CPU kernels, ties included: squared distances are summed axis by axis,
+since a matrix product or a fused multiplication rounds differently. All work
+stays on the tensors' device, in chunks of centers that bound the memory.
 """
 import math
-from typing import Iterator, Tuple
+from typing import Iterator
 
 import numpy as np
 import torch
@@ -18,7 +18,8 @@ from ._mmcv import has_triton
 # Pairs of a center and a point that are looked at together.
 _MAX_PAIRS = 1 << 24
 # Squared distance from which mmcv's knn no longer sees a point.
-KNN_LIMIT = 1e10
+_KNN_LIMIT = 1e10
+_INDEX_MASK = 0x7fffffff
 # mmcv's largest thread block.
 _MAX_BLOCK_BITS = 10
 
@@ -37,36 +38,23 @@ def _square_distances(centers: Tensor, points: Tensor) -> Tensor:
     return x + y + z
 
 
-def _nearest(centers: Tensor, points: Tensor, k: int,
-             limit: float) -> Tuple[Tensor, Tensor]:
-    """Find the K nearest points of each center.
+def _key(distance: float) -> int:
+    """Return the lowest key of a squared distance."""
+    return int(np.float32(distance).view(np.int32)) << 32
 
-    Args:
-        centers (Tensor): (B, M, 3) float32.
-        points (Tensor): (B, N, 3) float32.
-        k (int): Number of neighbors.
-        limit (float): Squared distance that a neighbor must stay below.
 
-    Returns:
-        Tuple[Tensor, Tensor]: Squared distances (B, M, K) float32 and indices
-        (B, M, K) int32; infinity and 0 where there are fewer points.
+def _lowest_keys(square: Tensor, size: int, limit: float) -> Tensor:
+    """Return (B, M, size) keys, ascending, of the nearest points.
+
+    A key holds the bit pattern of a squared distance, which has the order of
+    the distances, above the index of the point: no two are equal. Points from
+    ``limit`` on count as index 0 at that distance.
     """
-    shape = (*centers.shape[:2], k)
-    squares = centers.new_full(shape, math.inf)
-    indices = torch.zeros(shape, dtype=torch.int32, device=centers.device)
-    found = min(k, points.size(1))
-    index = torch.arange(points.size(1), device=points.device)
-    for part in _chunks(centers, points.size(1)):
-        square = _square_distances(centers[:, part], points)
-        square = square.where(square < limit, math.inf)  # NaN, too
-        # Bit patterns have the order of the distances; with the index below
-        # them, no two keys are equal.
-        keys = square.view(torch.int32).long() << 32 | index
-        keys = keys.topk(found, largest=False).values
-        values = (keys >> 32).int().view(torch.float32)
-        squares[:, part, :found] = values
-        indices[:, part, :found] = keys.int().where(values < limit, 0)
-    return squares, indices
+    index = torch.arange(square.size(2), device=square.device)
+    keys = square.view(torch.int32).long() << 32 | index
+    keys = torch.where(square < limit, keys, _key(limit))
+    keys = keys.topk(min(size, square.size(2)), largest=False).values
+    return pad(keys, (0, size - keys.size(2)), value=_key(limit))
 
 
 def three_nn(target: Tensor, source: Tensor) -> tuple:
@@ -79,9 +67,13 @@ def three_nn(target: Tensor, source: Tensor) -> tuple:
     Returns:
         tuple: Distances (B, N, 3) float32 and indices (B, N, 3) int32.
     """
-    squares, indices = _nearest(target, source, 3, math.inf)
-    # In double precision: torch's float32 root is not exact on the CPU.
-    return squares.double().sqrt().float(), indices
+    keys = torch.empty(target.shape, dtype=torch.long, device=target.device)
+    for part in _chunks(target, source.size(1)):
+        square = _square_distances(target[:, part], source)
+        keys[:, part] = _lowest_keys(square, 3, math.inf)
+    # In double precision, since torch's float32 root is not exact on the CPU.
+    square = (keys >> 32).int().view(torch.float32).double()
+    return square.sqrt().float(), (keys & _INDEX_MASK).int()
 
 
 def knn(k: int, xyz: Tensor, center_xyz: Tensor) -> Tensor:
@@ -95,8 +87,83 @@ def knn(k: int, xyz: Tensor, center_xyz: Tensor) -> Tensor:
     Returns:
         Tensor: (B, K, M) int32.
     """
-    indices = _nearest(center_xyz, xyz, k, KNN_LIMIT)[1]
-    return indices.transpose(1, 2).contiguous()
+    neighbors = torch.empty((*center_xyz.shape[:2], k),
+                            dtype=torch.int32,
+                            device=xyz.device)
+    for part in _chunks(center_xyz, xyz.size(1)):
+        square = _square_distances(center_xyz[:, part], xyz)
+        # One more than asked for shows whether the last one has equals.
+        keys = _lowest_keys(square, k + 1, _KNN_LIMIT)
+        found = (keys[..., :k] & _INDEX_MASK).int()
+        is_tied = ((keys[..., 1:] >> 32 == keys[..., :-1] >> 32) &
+                   (keys[..., :-1] < _key(_KNN_LIMIT))).any(-1)
+        neighbors[:, part] = _settle_ties(square, is_tied, found)
+    return neighbors.transpose(1, 2).contiguous()
+
+
+def _settle_ties(square: Tensor, is_tied: Tensor, found: Tensor) -> Tensor:
+    """Replace the tied rows of (B, M, K) neighbors by those of mmcv's heap.
+
+    Where several points are equally far, which of them stay and in which
+    order depends on all that passed through that heap.
+    """
+    if has_triton():
+        from ._triton_kernels import replay_heap
+        return replay_heap(square, is_tied, found, _KNN_LIMIT)
+    rows = square[is_tied]
+    if len(rows) > 0:
+        found[is_tied] = _replay_heap(rows, found.size(2))
+    return found
+
+
+def _replay_heap(square: Tensor, k: int) -> Tensor:
+    """Run mmcv's unstable heap over (R, N) distances; returns (R, K)."""
+    num_rows, num_points = square.shape
+    # Nodes below the heap are lower than any distance. Rows that nothing
+    # enters write to the node after it, which has no parent there.
+    heap = square.new_full((num_rows, 4 * k + 5), -math.inf)
+    heap[:, :k] = _KNN_LIMIT
+    items = torch.zeros(heap.shape, dtype=torch.int32, device=square.device)
+    start, stop = 0, k
+    while start < num_points:
+        block = square[:, start:stop]
+        waiting = block < heap[:, :1]
+        order = waiting.logical_not().int().sort(stable=True).indices
+        for place in order[:, :int(waiting.sum(1).max())].unbind(1):
+            place = place[:, None]
+            _sink(heap, items, k, block.gather(1, place), start + place.int())
+        # Half of what a heap keeps of n points comes from the next n.
+        start, stop = stop, 2 * stop
+    ordered = torch.empty((num_rows, k),
+                          dtype=torch.int32,
+                          device=square.device)
+    for last in range(k - 1, -1, -1):
+        ordered[:, last] = items[:, 0]
+        value, item = heap[:, last:last + 1].clone(), items[:, last:last + 1]
+        heap[:, 0] = math.inf
+        heap[:, last] = -math.inf
+        _sink(heap, items, k, value, item.clone())
+    return ordered
+
+
+def _sink(heap: Tensor, items: Tensor, k: int, value: Tensor,
+          item: Tensor) -> None:
+    """Replace the tops of heaps by smaller (R, 1) values.
+
+    Going down, a value changes places with an equal child.
+    """
+    hole = torch.where(value < heap[:, :1], 0, 2 * k + 1)
+    sides = torch.arange(1, 3, device=heap.device)
+    for _ in range(k.bit_length()):
+        children = 2 * hole + sides
+        left, right = heap.gather(1, children).split(1, 1)
+        best = torch.maximum(left, right)
+        child = 2 * hole + torch.where(right > left, 2, 1)
+        sinks = value <= best
+        heap.scatter_(1, hole, torch.where(sinks, best, value))
+        items.scatter_(1, hole, torch.where(sinks, items.gather(1, child),
+                                            item))
+        hole = torch.where(sinks, child, hole)
 
 
 def ball_query(min_radius: float, max_radius: float, sample_num: int,
@@ -132,6 +199,24 @@ def ball_query(min_radius: float, max_radius: float, sample_num: int,
     return members
 
 
+def interpolate(features: Tensor, indices: Tensor, weight: Tensor) -> Tensor:
+    """Mix three sources of each target; see ``grouping.three_interpolate``.
+
+    Args:
+        features (Tensor): (B, C, M), float32 or float64.
+        indices (Tensor): (B, N, 3).
+        weight (Tensor): (B, N, 3) in the features' type.
+
+    Returns:
+        Tensor: (B, C, N).
+    """
+    wide = indices.long()[:, None].expand(-1, features.size(1), -1, -1)
+    first, second, third = (
+        weight[:, None, :, corner] * features.gather(2, wide[..., corner])
+        for corner in range(3))
+    return first + second + third
+
+
 def _boxes_around(points: Tensor, boxes: Tensor) -> Tensor:
     """Return whether (B, M, 3) points are in (B, T, 7) boxes: (B, M, T)."""
     x, y, z = (
@@ -163,7 +248,27 @@ def points_in_boxes_all(points: Tensor, boxes: Tensor) -> Tensor:
     return found
 
 
-def order_of_preference(num_points: int, device: torch.device) -> Tensor:
+def points_in_boxes_part(points: Tensor, boxes: Tensor) -> Tensor:
+    """Find the first box of each point; see ``boxes.points_in_boxes_part``.
+
+    Args:
+        points (Tensor): (B, M, 3) float32.
+        boxes (Tensor): (B, T, 7) float32.
+
+    Returns:
+        Tensor: (B, M) int32, -1 for a point in no box.
+    """
+    first = torch.empty(
+        points.shape[:2], dtype=torch.int32, device=points.device)
+    for part in _chunks(points, boxes.size(1)):
+        is_inside = _boxes_around(points[:, part], boxes)
+        # argmax returns the first of equal values; an extra box ends the row.
+        place = pad(is_inside.int(), (0, 1), value=1).argmax(-1)
+        first[:, part] = torch.where(place < boxes.size(1), place, -1)
+    return first
+
+
+def _order_of_preference(num_points: int, device: torch.device) -> Tensor:
     """Order (N,) equally far points as mmcv's block reduction does.
 
     mmcv gives point ``i`` to thread ``i % 2**bits``. A thread keeps its first
@@ -188,7 +293,7 @@ def furthest_point_sample(points: Tensor, num_points: int) -> Tensor:
     Returns:
         Tensor: (B, num_points) int32.
     """
-    order = order_of_preference(points.size(1), points.device)
+    order = _order_of_preference(points.size(1), points.device)
     columns = points[:, order].transpose(1, 2).contiguous()
     if has_triton():
         from ._triton_kernels import sample_positions

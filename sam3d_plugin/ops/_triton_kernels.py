@@ -1,4 +1,4 @@
-"""Triton kernel for what plain torch does in a loop on a GPU."""
+"""Triton kernels for what plain torch does in a loop on a GPU."""
 import math
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 _MAX_SAMPLING_BLOCK = 4096
 _POINTS_PER_WARP = 128
+_HEAP_BLOCK = 1024
 # Fused multiplications would round distances otherwise than on the CPU.
 LAUNCH_OPTIONS = dict(enable_fp_fusion=False)
 
@@ -81,3 +82,91 @@ def sample_positions(columns: Tensor, num_points: int) -> Tensor:
         num_warps=max(1, block // _POINTS_PER_WARP),
         **LAUNCH_OPTIONS)
     return chosen
+
+
+@triton.jit
+def _sink(heap, items, node, value, item):
+    """Put a value in the place of a heap's top."""
+    hole = item * 0
+    is_sinking = item == item
+    while is_sinking:
+        left = tl.max(tl.where(node == 2 * hole + 1, heap, -float('inf')))
+        right = tl.max(tl.where(node == 2 * hole + 2, heap, -float('inf')))
+        best = tl.maximum(left, right)
+        child = 2 * hole + tl.where(right > left, 2, 1)
+        is_sinking = value <= best
+        moved = tl.max(tl.where(node == child, items, 0))
+        heap = tl.where(node == hole, tl.where(is_sinking, best, value), heap)
+        items = tl.where(node == hole, tl.where(is_sinking, moved, item),
+                         items)
+        hole = tl.where(is_sinking, child, hole)
+    return heap, items
+
+
+@triton.jit
+def heap_kernel(square, is_tied, neighbors, num_points, k, limit,
+                SIZE: tl.constexpr, BLOCK: tl.constexpr):
+    """Run mmcv's unstable heap over one tied row per program.
+
+    Args:
+        square (tl.tensor): (rows, N) float32 squared distances.
+        is_tied (tl.tensor): (rows,) bool; other rows are left alone.
+        neighbors (tl.tensor): (rows, K) int32, filled in place.
+        num_points (int): N.
+        k (int): K.
+        limit (float): Squared distance that a point must stay below.
+        SIZE (tl.constexpr): A power of 2 from K on.
+        BLOCK (tl.constexpr): Points to look at together, a power of 2.
+    """
+    row = tl.program_id(0).to(tl.int64)
+    if tl.load(is_tied + row):
+        lane = tl.arange(0, BLOCK)
+        node = tl.arange(0, SIZE)
+        heap = tl.where(node < k, limit, -float('inf'))
+        items = tl.zeros((SIZE, ), tl.int32)
+        for start in range(0, num_points, BLOCK):
+            distance = tl.load(square + row * num_points + start + lane,
+                               start + lane < num_points, float('inf'))
+            is_waiting = distance < tl.max(heap)
+            while tl.max(is_waiting.to(tl.int32)) > 0:
+                first = tl.min(tl.where(is_waiting, lane, BLOCK))
+                value = tl.min(tl.where(lane == first, distance, float('inf')))
+                heap, items = _sink(heap, items, node, value, start + first)
+                is_waiting = is_waiting & (lane > first) & (
+                    distance < tl.max(heap))
+        for step in range(0, k):
+            last = k - 1 - step
+            top = tl.max(tl.where(node == 0, items, 0))
+            tl.store(neighbors + row * k + last, top)
+            value = tl.max(tl.where(node == last, heap, -float('inf')))
+            item = tl.max(tl.where(node == last, items, 0))
+            heap = tl.where(node == last, -float('inf'), heap)
+            heap, items = _sink(heap, items, node, value, item)
+
+
+def replay_heap(square: Tensor, is_tied: Tensor, neighbors: Tensor,
+                limit: float) -> Tensor:
+    """Replace the neighbors of tied rows by those of mmcv's heap.
+
+    Args:
+        square (Tensor): (B, M, N) float32 squared distances.
+        is_tied (Tensor): (B, M) bool.
+        neighbors (Tensor): (B, M, K) int32, contiguous, changed in place.
+        limit (float): Squared distance that a point must stay below.
+
+    Returns:
+        Tensor: The neighbors.
+    """
+    k = neighbors.size(2)
+    heap_kernel[(is_tied.numel(), )](
+        square,
+        is_tied,
+        neighbors,
+        square.size(2),
+        k,
+        limit,
+        SIZE=triton.next_power_of_2(k),
+        BLOCK=_HEAP_BLOCK,
+        num_warps=4,
+        **LAUNCH_OPTIONS)
+    return neighbors

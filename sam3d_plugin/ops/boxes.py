@@ -2,12 +2,11 @@
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from ..store.errors import UserError
 from . import _mmcv, _torch_ops
 from ._arrays import as_float_array
-from ._box_kernels import mark_all
+from ._box_kernels import mark_all, mark_first
 from ._mmcv import originals
 from ._numba import run_in_chunks
 
@@ -74,10 +73,20 @@ def points_in_boxes_part(points: Tensor, boxes: Tensor) -> Tensor:
         ValueError: If the shapes are others.
     """
     _check(points, boxes)
-    if _mmcv.backend_of(points) == 'mmcv':
+    backend = _mmcv.backend_of(points)
+    if backend == 'mmcv':
         return originals()['points_in_boxes_part'](points.float(),
                                                    boxes.float())
-    is_inside = points_in_boxes_all(points, boxes)
-    # argmax returns the first of equal values; an extra box ends the row.
-    first = pad(is_inside, (0, 1), value=1).argmax(-1)
-    return first.masked_fill(first == boxes.size(1), -1).int()
+    if backend == 'torch':
+        return _torch_ops.points_in_boxes_part(points.float(), boxes.float())
+    first = torch.full(points.shape[:2], -1, dtype=torch.int32)
+    xyz = as_float_array(points.transpose(1, 2))
+    box_array = as_float_array(boxes)
+    output = first.numpy()
+    for scene in range(len(output)):
+        run_in_chunks(
+            lambda start, stop: mark_first(xyz[scene], box_array[scene],
+                                           start, stop, output[scene]),
+            points.size(1),
+            points.size(1) * boxes.size(1))
+    return first

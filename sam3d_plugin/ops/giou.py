@@ -1,6 +1,6 @@
 """IoU of rotated rectangles and generalized IoU of 3D boxes.
 
-Shapes: M and N boxes. A box is (x, y, z, size_x, size_y, size_z) of its
+Axes: M and N boxes. A box is (x, y, z, size_x, size_y, size_z) of its
 geometric center, with a seventh number when it is rotated: yaw in radians,
 counterclockwise seen from above. Sizes are not negative. The enclosing volume
 is that of the axis-aligned box around both, as in 3DETR.

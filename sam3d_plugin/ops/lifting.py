@@ -8,7 +8,8 @@ from typing import Optional, Tuple
 
 import numpy as np
 
-from .projection import back_project, pixel_indices
+from ._lifting_kernel import look_up_regions
+from .projection import back_project
 from .registration import color_pixels_of_depth
 
 
@@ -96,27 +97,13 @@ def lift_regions(
         Tuple[np.ndarray, np.ndarray]: (N,) uint16 ids, 0 = in no region or
         not seen, and (N,) bool, whether seen.
     """
-    pixels, is_seen, z = _find_pixels(xyz, depth_projection, depth.shape)
-    measured = depth.reshape(-1)[pixels]
-    # A depth of 0 says nothing, also close to the camera.
-    is_seen &= (measured > 0) & (np.abs(z - measured) < depth_tolerance)
+    is_single = color_projection is None
+    assert not is_single or depth.shape == region_map.shape
     if color_projection is None:
-        assert depth.shape == region_map.shape
-        pixels = pixels[is_seen]
-    else:
-        pixels, is_inside, _ = _find_pixels(xyz[is_seen], color_projection,
-                                            region_map.shape)
-        pixels, is_seen[is_seen] = pixels[is_inside], is_inside
-    ids = np.zeros(len(xyz), np.uint16)
-    ids[is_seen] = region_map.reshape(-1)[pixels]
-    return ids, is_seen
-
-
-def _find_pixels(xyz: np.ndarray, projection: np.ndarray,
-                 shape: Tuple[int, ...]) -> Tuple[np.ndarray, ...]:
-    """Flat pixels (N,), whether inside (N,), and depth (N,) in meters."""
-    u, v, z = projection[:, :3] @ xyz.T.astype(np.float64) + projection[:, 3:]
-    in_front = np.where(z > 0, z, np.nan)
-    pixels, is_inside = pixel_indices(
-        np.column_stack([u / in_front, v / in_front]), *shape)
-    return pixels, is_inside, z
+        color_projection = depth_projection
+    # One kind of each array, so that numba compiles once.
+    return look_up_regions(
+        np.ascontiguousarray(xyz, dtype=np.float64),
+        np.ascontiguousarray(depth, dtype=np.float32),
+        np.ascontiguousarray(region_map, dtype=np.uint16), depth_projection,
+        color_projection, is_single, depth_tolerance)

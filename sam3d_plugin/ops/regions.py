@@ -108,6 +108,11 @@ def segment_centers(points: Tensor, order: Tensor,
         the index (S,) int64 of the point nearest to the center, the first of
         equally near ones; 0 for an empty segment.
     """
+    if _mmcv.backend_of(points) == 'cpu':
+        centers, anchors = kernels.segment_centers(points.contiguous().numpy(),
+                                                   order.numpy(),
+                                                   offsets.numpy())
+        return torch.from_numpy(centers), torch.from_numpy(anchors)
     points = points[order]
     segments = segment_ids(offsets, len(points))
     counts = offsets[1:] - offsets[:-1]

@@ -1,15 +1,26 @@
 """Furthest point sampling."""
-from typing import Any
+import math
+from typing import Any, Optional, Tuple
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
-from . import _cpu_ops, _mmcv, _torch_ops
-from ._arrays import IndexFunction, check_points
+from . import _mmcv, _torch_ops
+from ._arrays import as_float_array, build_trees, check_points
 from ._mmcv import originals
+from ._numba import run_in_chunks
+from ._sampling_kernel import sample_by_scan, sample_by_tree
+
+# mmcv's largest thread block.
+_MAX_BLOCK_BITS = 10
+# Up to this many points, looking at all of them is faster than a tree.
+_MAX_SCAN = 3000
+# Nanoseconds until one more point is chosen, roughly.
+_SAMPLE_STEPS = 1000
 
 
-class FurthestPointSampling(IndexFunction):
+class FurthestPointSampling(Function):
     """Stands in for mmcv's class of this name; see the function below."""
 
     @staticmethod
@@ -33,12 +44,47 @@ class FurthestPointSampling(IndexFunction):
         chosen = torch.empty((points_xyz.size(0), num_points),
                              dtype=torch.int32,
                              device=points_xyz.device)
-        if chosen.numel() > 0:
-            plain = _cpu_ops if backend == 'cpu' else _torch_ops
-            chosen = plain.furthest_point_sample(points_xyz.float(),
-                                                 num_points)
+        if chosen.numel() > 0 and backend == 'torch':
+            chosen = _torch_ops.furthest_point_sample(points_xyz.float(),
+                                                      num_points)
+        elif chosen.numel() > 0:
+            _sample(points_xyz, chosen)
         ctx.mark_non_differentiable(chosen)
         return chosen
+
+    @staticmethod
+    def backward(ctx: Any, grad: Optional[Tensor] = None) -> Tuple[None, None]:
+        """Give no gradient: indices have none.
+
+        Args:
+            ctx (Any): Autograd's context.
+            grad (Optional[Tensor]): Ignored.
+
+        Returns:
+            Tuple[None, None]: Nothing for each argument of ``forward``.
+        """
+        return None, None
+
+
+def _sample(points_xyz: Tensor, chosen: Tensor) -> None:
+    num_all = points_xyz.size(1)
+    bits = min(int(math.log(num_all) / math.log(2)), _MAX_BLOCK_BITS)
+    output = chosen.numpy()
+    points = as_float_array(points_xyz)
+    if num_all <= _MAX_SCAN:
+        columns = as_float_array(points_xyz.transpose(1, 2))
+    else:
+        trees = build_trees(points)
+
+    def sample(start: int, stop: int) -> None:
+        for scene in range(start, stop):
+            if num_all <= _MAX_SCAN:
+                sample_by_scan(columns[scene], bits, output[scene])
+            else:
+                sample_by_tree(trees[scene], points[scene], bits,
+                               output[scene])
+
+    run_in_chunks(sample, len(output), chosen.numel() * _SAMPLE_STEPS)
 
 
 def furthest_point_sample(points_xyz: Tensor, num_points: int) -> Tensor:

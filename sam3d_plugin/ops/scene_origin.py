@@ -17,7 +17,11 @@ FLOOR_PERCENTILE = 0.99
 def check_center(center: str) -> None:
     """Raise an error for an unknown name.
 
-    Raises ValueError when it is none of ``CENTERS``.
+    Args:
+        center (str): See :func:`find_origin`.
+
+    Raises:
+        ValueError: When it is none of ``CENTERS``.
     """
     if center not in CENTERS:
         raise UserError(f'center {center!r} is unknown; choose one of '

@@ -30,19 +30,43 @@ def slow_ball(min_radius, max_radius, sample_num, points, centers):
     return result
 
 
-def assert_nearest(found, points, center, limit=np.inf):
-    """Check K indices of the points nearest to a center.
+def slow_knn(k, points, centers):
+    """Model mmcv's kernel with its heap, by swaps."""
+    result = []
+    for center in centers:
+        heap = [[np.float32(1e10), 0] for _ in range(k)]
+        for i, distance in enumerate(square_distances(points, center)):
+            if distance < heap[0][0]:
+                heap[0] = [distance, i]
+                sink(heap, k)
+        for last in range(k - 1, 0, -1):
+            heap[0], heap[last] = heap[last], heap[0]
+            sink(heap, last)
+        result.append([index for _, index in heap])
+    return np.array(result).T.tolist()
 
-    Which of equally far points is found is left open. Index 0 stands for
-    points that are missing.
-    """
-    square = square_distances(points, center)
-    expected = np.sort(square)[:len(found)]
-    expected = expected[expected < limit]
-    count = len(expected)
-    np.testing.assert_allclose(square[found[:count]], expected, rtol=1e-6)
-    assert len(set(found[:count])) == count
-    assert not any(found[count:])
+
+def sink(heap, size):
+    root = 0
+    while 2 * root + 1 < size:
+        child = 2 * root + 1
+        if child + 1 < size and heap[child + 1][0] > heap[child][0]:
+            child += 1
+        if heap[root][0] > heap[child][0]:
+            return
+        heap[root], heap[child] = heap[child], heap[root]
+        root = child
+
+
+def slow_three(targets, sources):
+    distances, indices = [], []
+    for target in targets:
+        square = square_distances(sources, target)
+        order = np.argsort(square, kind='stable')[:3].tolist()
+        missing = 3 - len(order)
+        distances.append(np.append(np.sqrt(square[order]), [np.inf] * missing))
+        indices.append(order + [0] * missing)
+    return np.array(distances, np.float32), indices
 
 
 def make_points(kind, count, seed=0):
@@ -87,9 +111,8 @@ def test_knn(kind, count, k, device):
     kind = skip_rounding(kind, device)
     points, centers = make_points(kind, count), make_points(kind, 15, 1)
     found = knn(k, *on_device(kind, device, points, centers))
-    assert found.dtype == torch.int32 and found.shape == (1, k, 15)
-    for column, center in zip(found[0].T.tolist(), centers):
-        assert_nearest(column, points, center)
+    assert found.dtype == torch.int32
+    assert found[0].tolist() == slow_knn(k, points, centers)
 
 
 def test_knn_of_the_points_themselves_and_transposed(device):
@@ -106,12 +129,10 @@ def test_three_nn(kind, count, device):
     kind = skip_rounding(kind, device)
     sources, targets = make_points(kind, count), make_points(kind, 30, 1)
     distance, index = three_nn(*on_device(kind, device, targets, sources))
+    expected_distance, expected_index = slow_three(targets, sources)
     assert distance.dtype == torch.float32 and index.dtype == torch.int32
-    for row, target, found in zip(index[0].tolist(), targets, distance[0]):
-        assert_nearest(row, sources, target)
-        expected = np.sqrt(square_distances(sources, target)[row])
-        expected[count:] = np.inf
-        np.testing.assert_allclose(found.cpu(), expected, rtol=1e-6)
+    np.testing.assert_array_equal(distance[0].cpu(), expected_distance)
+    assert index[0].tolist() == expected_index
 
 
 def test_large_inputs_use_threads_and_agree(monkeypatch):
@@ -140,14 +161,6 @@ def test_half_precision_is_widened(dtype, device):
         distance, index = three_nn(centers, points)
     assert distance.dtype == torch.float32
     assert torch.equal(index, three_nn(*wide[::-1])[1])
-
-
-def test_a_second_call_keeps_the_order_of_ties(device):
-    points = torch.ones(2, 300, 3, device=device)
-    centers = points[:, :9]
-    assert torch.equal(knn(8, points, centers), knn(8, points, centers))
-    first, second = (three_nn(centers, points)[1] for _ in range(2))
-    assert torch.equal(first, second)
 
 
 def test_no_gradient_reaches_coordinates(device):
@@ -183,13 +196,6 @@ def test_empty(device):
                  lambda: knn(3, none, some), lambda: three_nn(some, none)):
         with pytest.raises(ValueError, match='no points'):
             call()
-
-
-def test_no_scenes(device):
-    points, centers = (torch.zeros(0, n, 3, device=device) for n in (5, 2))
-    assert ball_query(0, 1, 4, points, centers).shape == (0, 2, 4)
-    assert knn(3, points, centers).shape == (0, 3, 2)
-    assert [out.shape for out in three_nn(centers, points)] == [(0, 2, 3)] * 2
 
 
 def test_bad_arguments(device):

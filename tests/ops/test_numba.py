@@ -39,7 +39,9 @@ class _Scenes(Dataset):
         # A worker's torch has one thread, which must stay so: OpenMP hangs
         # after a fork. Ours must not.
         with mock.patch.object(torch, 'get_num_threads', return_value=2):
-            return run_everything(index)
+            found = run_everything(index)
+        assert _numba._POOL.executor is not None
+        return found
 
 
 @pytest.fixture
@@ -50,13 +52,9 @@ def two_threads():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(autouse=True)
-def small_inputs_are_spread(monkeypatch):
-    monkeypatch.setattr(_numba, 'MIN_PARALLEL_STEPS', 1)
-
-
 def test_forked_workers_after_use_in_the_parent(two_threads):
     expected = [run_everything(seed) for seed in range(4)]
+    assert _numba._POOL.executor is not None
     loader = DataLoader(
         _Scenes(),
         batch_size=None,
@@ -121,15 +119,15 @@ def test_cache_folder(tmp_path, blocked):
     }
     environment.pop('NUMBA_CACHE_DIR', None)
     code = ('import torch; from sam3d_plugin import ops; '
-            'print(ops.__file__, ops.furthest_point_sample('
-            'torch.arange(9.).view(1, 3, 3), 2).tolist())')
+            'print(ops.__file__, ops.three_nn(torch.zeros(1, 2, 3), '
+            'torch.ones(1, 4, 3))[1].tolist())')
     output = subprocess.run([sys.executable, '-c', code],
                             env=environment,
                             cwd=tmp_path,
                             capture_output=True,
                             text=True,
                             check=False)
-    expected = f'{package}/ops/__init__.py [[0, 2]]\n'
+    expected = f'{package}/ops/__init__.py [[[0, 1, 2], [0, 1, 2]]]\n'
     assert output.stdout == expected, output.stderr
     in_tree = list(package.glob('ops/__pycache__/*.nbi'))
     assert bool(in_tree) == (blocked == 'nothing')

@@ -1,4 +1,4 @@
-"""The Triton kernel, in Triton's interpreter and compiled for a GPU."""
+"""The Triton kernels, in Triton's interpreter and compiled for a GPU."""
 import os
 import subprocess
 import sys
@@ -16,11 +16,13 @@ from sam3d_plugin.ops import _torch_ops, _triton_kernels
 torch.manual_seed(0)
 _torch_ops.has_triton = lambda: True
 _triton_kernels._MAX_SAMPLING_BLOCK = 256
+_triton_kernels._HEAP_BLOCK = 64
 calls = []
-def spy(*args, call=_triton_kernels.sample_positions):
-    calls.append(call.__name__)
-    return call(*args)
-_triton_kernels.sample_positions = spy
+for name in ('sample_positions', 'replay_heap'):
+    def spy(*args, call=getattr(_triton_kernels, name)):
+        calls.append(call.__name__)
+        return call(*args)
+    setattr(_triton_kernels, name, spy)
 
 clouds = [
     torch.rand(1, 1, 3),
@@ -34,7 +36,11 @@ for points in clouds:
     found = _torch_ops.furthest_point_sample(points, num_points)
     assert found.dtype == torch.int32
     assert torch.equal(found, ops.furthest_point_sample(points, num_points))
-assert calls == 4 * ['sample_positions']
+for points, k in ((clouds[0], 1), (clouds[2][:, :100], 1),
+                  (clouds[2][:, :100], 9), (clouds[3], 7)):
+    found = _torch_ops.knn(k, points, points[:, :2])
+    assert torch.equal(found, ops.knn(k, points, points[:, :2])), k
+assert calls == 4 * ['sample_positions'] + 4 * ['replay_heap']
 print('passed')
 """
 
@@ -44,13 +50,19 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from sam3d_plugin.ops import _triton_kernels as kernels
 
-kernel = kernels.sampling_kernel
-signature = ('*fp32', '*fp32', '*i64', 'i32', 'i32', 'constexpr')
-source = ASTSource(kernel, dict(zip(kernel.arg_names, signature)),
-                   dict(BLOCK=512))
-found = triton.compile(source, GPUTarget('cuda', 80, 32),
-                       dict(kernels.LAUNCH_OPTIONS, num_warps=4))
-assert 'FMUL' in found.asm['sass'] and 'FFMA' not in found.asm['sass']
+for kernel, signature, constants in (
+        (kernels.sampling_kernel,
+         ('*fp32', '*fp32', '*i64', 'i32', 'i32'), dict(BLOCK=512)),
+        (kernels.heap_kernel,
+         ('*fp32', '*i1', '*i32', 'i32', 'i32', 'fp32'),
+         dict(SIZE=32, BLOCK=128))):
+    types = dict(zip(kernel.arg_names, (*signature, 'constexpr', 'constexpr')))
+    source = ASTSource(kernel, types, constants)
+    found = triton.compile(source, GPUTarget('cuda', 80, 32),
+                           dict(kernels.LAUNCH_OPTIONS, num_warps=4))
+    sass = found.asm['sass']
+    assert ('FMUL' in sass) == (kernel is kernels.sampling_kernel)
+    assert 'FFMA' not in sass
 print('passed')
 """
 

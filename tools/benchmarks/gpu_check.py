@@ -51,8 +51,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             file=sys.stderr)
         return 2
     record = gpu_parts.check(args)
-    for name, error in record['failed'].items():
-        print(f'FAILED {name}: {error.splitlines()[-1]}', file=sys.stderr)
+    for name, text in record['failed'].items():
+        print(f'FAILED {name}: {text.splitlines()[-1]}', file=sys.stderr)
     unfinished = [
         item for part in record['parts'].values()
         for item in part['unfinished']

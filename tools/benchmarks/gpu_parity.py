@@ -1,14 +1,12 @@
 """Every operation on a device against the CPU's, for gpu_check.
 
 Coordinates are multiples of 1/128 m, so squared distances are exact in
-float32 however a kernel rounds, and many are equal. Neighbors are compared by
-their distances, since which of equally far points is one is not specified;
-everything else must agree to the last index.
+float32 however a kernel rounds, and many are equal: results must agree to the
+last index, ties included.
 
 Shapes: B scenes, N points, M centers, K neighbors, C channels, R regions.
 """
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 from unittest import mock
 
@@ -66,12 +64,11 @@ def build_cases(num_points: int) -> Dict[str, ParityCase]:
         ParityCase(lambda p, c: [ops.ball_query(0, .3, 16, p, c)],
                    (points, centers)),
         'knn 32':
-        ParityCase(partial(_knn_distances, 32), (points, centers)),
+        ParityCase(lambda p, c: [ops.knn(32, p, c)], (points, centers)),
         'knn 128':
-        ParityCase(partial(_knn_distances, 128), (points, centers)),
+        ParityCase(lambda p, c: [ops.knn(128, p, c)], (points, centers)),
         'three_nn':
-        ParityCase(lambda p, c: ops.three_nn(p, c)[:1], (points, centers),
-                   1e-6),
+        ParityCase(lambda p, c: ops.three_nn(p, c), (points, centers), 1e-6),
         'gather_points':
         ParityCase(
             _with_gradient(lambda f, i: ops.gather_points(f, i[..., 0])),
@@ -103,10 +100,11 @@ def _cases_of_the_device(points: Tensor,
     logits = torch.randn(100, 3, generator=generator)
     labels = torch.randint(4, (100, ), generator=generator)
     tokenizers: Dict[str, Dict[str, Any]] = {
-        'SAMTokenizer':
-        dict(type='SAMTokenizer'),
+        'SAMTokenizer': dict(type='SAMTokenizer'),
         'SAMTokenizer, split':
         dict(type='SAMTokenizer', split=True, num_tokens=64),
+        'KNNTokenizer':
+        dict(type='KNNTokenizer', num_tokens=64, num_neighbors=16),
     }
     cases = {
         name: ParityCase(_token_runner(config), (points, ids), 1e-5, ())
@@ -114,7 +112,6 @@ def _cases_of_the_device(points: Tensor,
     }
     return dict(
         cases,
-        KNNTokenizer=ParityCase(_knn_tokens, (points, ), 1e-5, ()),
         segment_max=ParityCase(_segment_maxima, (points[0], ids[0]), 1e-6, ()),
         pairwise_giou_3d=ParityCase(lambda a: [ops.pairwise_giou_3d(a, a)],
                                     (boxes, ), 1e-4, ()),
@@ -122,22 +119,6 @@ def _cases_of_the_device(points: Tensor,
             _with_gradient(
                 lambda x, y: sigmoid_focal_loss(x, y, reduction='none')),
             (logits, labels), 1e-5, ()))
-
-
-def _knn_distances(k: int, points: Tensor, centers: Tensor) -> List[Tensor]:
-    """Distances to the neighbors, (B, K * M), nearest first."""
-    places = ops.knn(k, points, centers).flatten(1).long()
-    neighbors = points.gather(1, places[..., None].expand(-1, -1, 3))
-    return [(neighbors - centers.repeat(1, k, 1)).square().sum(2)]
-
-
-def _knn_tokens(points: Tensor) -> List[Tensor]:
-    """Anchors of kNN tokens and the distances to their members."""
-    config = dict(type='KNNTokenizer', num_tokens=64, num_neighbors=16)
-    tokens = MODELS.build(config)(points)
-    members = points.flatten(0, 1)[tokens.member_points].unflatten(0, (-1, 16))
-    offsets = members - tokens.centers.flatten(0, 1)[:, None]
-    return [tokens.anchor_indices, offsets.square().sum(2)]
 
 
 def _with_gradient(function: Callable) -> Callable:
