@@ -65,11 +65,11 @@ def read_regions(data_root: Path, ann_file: str, folder: str, num_points: int,
         ann_file=ann_file,
         pipeline=[
             dict(
-                type='LoadRGBDPoints',
+                type='mmdet3d.LoadRGBDPoints',
                 num_points=num_points,
                 columns=('region', )),
-            dict(type='LoadRegionTargets', folder=folder),
-            dict(type='PackPretrainInputs')
+            dict(type='mmdet3d.LoadRegionTargets', folder=folder),
+            dict(type='mmdet3d.PackPretrainInputs')
         ])
     geometry: List[np.ndarray] = []
     features: List[np.ndarray] = []

@@ -10,6 +10,8 @@ data/NAME/region_features/<scan>.safetensors: per region the mean and the
 maximum over its pixels, fp16. Encoders:
 
     handcrafted  color, gradient and texture statistics; no weights
+    standin      a small image model, trained on labeled images of other
+                 made-up rooms; it stands in for DINOv2 on SynthRooms
     timm         an image model of timm (model=vit_base_patch14_dinov2); the
                  checkpoint is a local file, in timm's or the authors' naming;
                  layer, norm, long_side, batch_size, device and autocast are

@@ -1,4 +1,6 @@
 """The stand-in image model: its training, its data, its way into a store."""
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,7 @@ import torch
 from sam3d_plugin.ops.projection import back_project, transform
 from sam3d_plugin.preparation.features import image_teacher
 from sam3d_plugin.preparation.features.encoders import build_encoder
+from sam3d_plugin.preparation.features.encoders.standin import WEIGHTS
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.synthrooms import SynthOptions, SynthRoomsStep
@@ -108,3 +111,12 @@ def test_the_tool_writes_weights_that_the_encoder_reads(
     image = np.zeros((48, 64, 3), np.uint8)
     assert encoder.encode([image])[0].shape == (112, 30, 40)
     assert 'checkpoint_sha256' in encoder.settings()
+
+
+def test_the_weights_of_the_package_are_those_of_the_card():
+    card = WEIGHTS.with_suffix('.md').read_text()
+    assert hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() in card
+    encoder = build_encoder('standin', {})
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    features = encoder.encode([image])[0]
+    assert torch.isfinite(features).all() and features.std() > .01
