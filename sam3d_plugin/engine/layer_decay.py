@@ -40,7 +40,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                    **kwargs: Any) -> None:
         """Add a group for every parameter of a module."""
         super().add_params(params, module, prefix=prefix, **kwargs)
-        if prefix:  # a part: the call for the whole model goes on
+        if prefix:  # a part; the call for the complete model adds the groups
             return
         decay = self.paramwise_cfg['layer_decay']
         powers = decay_powers(module)

@@ -127,7 +127,7 @@ def _check_new_key(node: Mapping, place: List[str], part: str,
 
 
 def _check_whole(node: Mapping, parts: List[str], value: Any) -> Optional[str]:
-    """Whether a component takes a number that is not whole."""
+    """Whether a component takes a number that is not an integer."""
     if not isinstance(value, float) or len(parts) < 2:
         return None
     accepted = _accepted(node, parts[-2]) or {}

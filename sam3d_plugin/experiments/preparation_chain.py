@@ -1,4 +1,4 @@
-"""The whole preparation on real recordings, and what it leaves."""
+"""All of preparation on real recordings, and what it writes."""
 import argparse
 import json
 import os
@@ -186,7 +186,7 @@ def size_per_frame(folder: Path, frames: int) -> Optional[float]:
 
 
 def field_mean(store: Path, field: str) -> Optional[float]:
-    """Mean of a number in the records of a store's whole items."""
+    """Mean of a number in the records of a store's completed items."""
     if not Store(store).exists():
         return None
     values = [

@@ -202,7 +202,7 @@ def run_command(command: List[str],
 
 
 def stop(step: Command, status: int) -> NoReturn:
-    """Say which step failed and how to go on.
+    """Say which step failed and how to resume.
 
     Args:
         step (Command): The step.

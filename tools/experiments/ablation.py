@@ -4,7 +4,7 @@ A row is a pre-training config of configs/sam3d/ablations, after its teacher
 where it has one, the export of its encoder, and one fine-tuning each for
 detection (3DETR) and segmentation, with the tokens of the pre-training.
 ``--run`` runs what has not been run: finished steps are skipped, a training
-that was broken off goes on, and a training that two rows share is done once.
+that was interrupted resumes, and a training that two rows share is done once.
 
 ``--data synthrooms`` is for two CPU cores: each row becomes its difference
 from the paper's config, as options of the _synthrooms_mini one.

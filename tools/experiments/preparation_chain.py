@@ -1,4 +1,4 @@
-"""Run the whole preparation on the real recordings, for docs/preparation.md.
+"""Run all of preparation on the real recordings, for docs/preparation.md.
 
     python tools/experiments/preparation_chain.py --source RECORDINGS
 

@@ -151,11 +151,11 @@ def _parse_lines(content: bytes, name: str, flaws: Flaws) -> np.ndarray:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        row, mended = _parse_line(line)
+        row, replaced = _parse_line(line)
         if row is None:
             bad.append(f'{name}:{number}')
             continue
-        flaws.control_characters += mended
+        flaws.control_characters += replaced
         rows.append(row)
     if len(bad) > max(_MAX_BAD_SHARE * len(lines), 1) or not rows:
         raise FrameError(f'{bad[0]} and {len(bad) - 1} more lines are not x y '
@@ -170,13 +170,13 @@ def _parse_line(line: bytes) -> Tuple['List[float] | None', int]:
     A control character stands for a space, or for nothing.
     """
     for filler in (b' ', b''):
-        text, mended = _CONTROL.subn(filler, line)
+        text, replaced = _CONTROL.subn(filler, line)
         try:
             row = [float(word) for word in text.split()]
         except ValueError:
             continue
         if len(row) == 6 and _is_valid(np.array(row)):
-            return row, mended
+            return row, replaced
     return None, 0
 
 

@@ -43,6 +43,13 @@ def break_official(source, what):
         savemat(path, dict(SUNRGBDMeta=content['SUNRGBDMeta']))
 
 
+def check_skipped(source, out, reason):
+    """Scan 000003 alone is skipped, for this reason."""
+    report = prepare(source, out)
+    assert list(report.skipped) == ['000003/000003']
+    assert re.search(reason, report.skipped['000003/000003'])
+
+
 @pytest.mark.parametrize('what, reason', [
     ('truncated depth', 'not a readable image'),
     ('zero depth', 'no pixel with depth'),
@@ -57,9 +64,7 @@ def test_bad_scan_of_the_release_is_skipped_and_named(write, tmp_path, what,
                                                       reason):
     source = write('official')
     break_official(source, what)
-    report = prepare(source, tmp_path / 'out')
-    assert list(report.skipped) == ['000003/000003']
-    assert re.search(reason, report.skipped['000003/000003'])
+    check_skipped(source, tmp_path / 'out', reason)
     train = read_infos(tmp_path / 'out', 'sunrgbd_infos_train')
     assert len(train) == 1
 
@@ -106,9 +111,7 @@ def test_bad_extracted_scan_is_skipped_and_named(write, tmp_path, what,
                                                  reason):
     source = write('trainval')
     break_trainval(source, what)
-    report = prepare(source, tmp_path / 'out')
-    assert list(report.skipped) == ['000003/000003']
-    assert re.search(reason, report.skipped['000003/000003'])
+    check_skipped(source, tmp_path / 'out', reason)
 
 
 def test_annotations_without_a_field_stop_the_run(write):
