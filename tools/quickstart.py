@@ -154,10 +154,10 @@ def _preparation_steps(data: str) -> List[Command]:
                 'Superpixels, since there are no weights of SAM here.'),
         Command([
             'python', f'{tools}/extract_features.py', '--data', data,
-            '--encoder', 'handcrafted'
+            '--encoder', 'standin'
         ], f'{data}/region_features/manifest.json', 'features of the regions',
-                'Color and texture statistics, since there are no weights of '
-                'DINOv2 here.'),
+                'A stand-in image model, trained on labeled images of other '
+                'made-up rooms, as DINOv2 was on 142 M photographs.'),
         Command([
             'python', f'{tools}/build_groups.py', '--data', data, '--set',
             'train', '--infos', f'{data}/scannet_infos_train.pkl'
