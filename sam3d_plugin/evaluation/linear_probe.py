@@ -4,7 +4,7 @@ Shapes: F frames, N points, P points that train, T tokens, C channels, K
 classes.
 """
 from dataclasses import dataclass
-from typing import Any, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import torch
 from torch import Tensor
@@ -45,16 +45,32 @@ def probe(train: TokenFeatures, test: TokenFeatures, classes: Sequence[str],
           settings: ProbeSettings) -> Dict[str, Dict[str, Any]]:
     """Train and test both read-outs; :func:`scores` by read-out.
 
-    Raises ValueError when no point of one of them is labeled.
+    With ``miou_rare``, of the :func:`rarest_third` by labeled points of the
+    frames that train. Raises ValueError when no point of one is labeled.
     """
     check_labels(train, test)
-    return {
-        read_out:
-        score_points(
-            fit(train, read_out, len(classes), settings)(test.features), test,
-            read_out, classes)
-        for read_out in READ_OUTS
-    }
+    labels = train.labels[train.labels >= 0]
+    counts = torch.bincount(labels, minlength=len(classes)).tolist()
+    results = {}
+    for read_out in READ_OUTS:
+        layer = fit(train, read_out, len(classes), settings)
+        found = score_points(layer(test.features), test, read_out, classes)
+        rare = rarest_third(
+            {name: counts[classes.index(name)]
+             for name in found['classes']})
+        found['miou_rare'] = sum(found['classes'][name]['iou']
+                                 for name in rare) / len(rare)
+        results[read_out] = found
+    return results
+
+
+def rarest_third(counts: Mapping[str, int]) -> List[str]:
+    """Names of the third of the classes with the lowest counts.
+
+    Rounded down, but at least one; of equal counts the earlier.
+    """
+    ordered = sorted(counts, key=lambda name: counts[name])
+    return ordered[:max(1, len(ordered) // 3)]
 
 
 def fit(train: TokenFeatures, read_out: str, num_classes: int,

@@ -4,6 +4,7 @@ An arm is a list of steps, each a config with options. Those of other methods
 come from their metafiles, see :mod:`.methods`.
 """
 import json
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,12 +18,32 @@ from .methods import read_methods, stage_configs
 # Of a config, what a training depends on.
 _SETTINGS = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
              'train_cfg', 'randomness', 'custom_hooks')
+
+
+class Features(NamedTuple):
+    """A kind of region features in a data set."""
+    folder: str  # Of the features
+    groups: str  # Of their groups
+    options: Dict[str, Any]  # Of stage 1, over configs for the stand-in
+
+
+STAND_IN, HANDCRAFTED = 'standin', 'handcrafted'
+_DATASET = 'train_dataloader.dataset'
+FEATURES = {
+    STAND_IN:
+    Features('region_features', 'region_groups/train', {}),
+    # The negative control: the network sees neither color nor texture.
+    HANDCRAFTED:
+    Features('region_features_handcrafted', 'region_groups/train_handcrafted',
+             {'model.head.out_channels': 60})
+}
 # What the data set and the steps of its preparation say of themselves.
 _MANIFESTS = ('manifest.json', 'posed_images/manifest.json',
               'region_maps/store.json', 'region_maps/manifest.json',
-              'region_features/store.json', 'region_features/manifest.json',
-              'region_groups/train/manifest.json', 'splits/train.txt',
-              'splits/val.txt')
+              'splits/train.txt', 'splits/val.txt')
+_TARGET_MANIFESTS = tuple(f'{folder}/{name}' for kind in FEATURES.values()
+                          for folder in (kind.folder, kind.groups)
+                          for name in ('store.json', 'manifest.json'))
 # The share of a schedule in which the rate rises: 10 epochs of 120.
 _WARM_UP = 1 / 12
 
@@ -73,33 +94,54 @@ class Arm(NamedTuple):
     """One way of pre-training."""
     tokens: str  # ``'knn'`` or ``'sam'``
     steps: Tuple[str, ...] = ()  # Kinds of trainings, one after the other
+    features: str = STAND_IN  # That stage 1 learns, of ``FEATURES``
+    is_balanced: bool = True  # Whether rare groups of regions weigh more
     # Whether each step has the length that other arms have in total
     is_long: bool = False
 
 
-ARMS = dict(
-    random_knn=Arm('knn'),
-    random_sam=Arm('sam'),
-    **{
-        f'{method.key}_{tokens}':
-        Arm(tokens, tuple(stage.name for stage in method.stages))
-        for method in read_methods().values() if method.key != 'sam3d'
-        for tokens in method.tokens
-    },
-    stage1_knn=Arm('knn', ('stage1', )),
-    stage1_sam=Arm('sam', ('stage1', )),
-    full_knn=Arm('knn', ('stage1', 'stage2')),
-    full_sam=Arm('sam', ('stage1', 'stage2')),
-    two_full_stages_knn=Arm('knn', ('stage1', 'stage2'), True),
-    two_full_stages_sam=Arm('sam', ('stage1', 'stage2'), True))
+# Stage 1 with masked token prediction in the same stage: Table 4.
+JOINT = 'joint'
 KINDS = tuple(stage_configs('mini'))
+
+
+def _all_arms() -> Dict[str, Arm]:
+    """All arms by name, the most important first."""
+    sam, knn, stages = 'sam', 'knn', ('stage1', )
+    arms = dict(
+        random_sam=Arm(sam),
+        stage1_sam_balanced=Arm(sam, stages),
+        ours_sam=Arm(sam, (*stages, 'stage2_ours')),
+        stage1_sam_plain=Arm(sam, stages, is_balanced=False),
+        stage1_knn_balanced=Arm(knn, stages),
+        random_knn=Arm(knn),
+        paper_sam=Arm(sam, (*stages, 'stage2')),
+        joint_sam=Arm(sam, (JOINT, )),
+        stage1_knn_plain=Arm(knn, stages, is_balanced=False),
+        ours_knn=Arm(knn, (*stages, 'stage2_ours')))
+    for name in list(arms):
+        if arms[name].steps == stages:
+            arms[f'{name}_{HANDCRAFTED}'] = arms[name]._replace(
+                features=HANDCRAFTED)
+    for method in read_methods().values():
+        if method.key != 'sam3d':
+            kinds = tuple(stage.name for stage in method.stages)
+            for tokens in method.tokens:
+                arms[f'{method.key}_{tokens}'] = Arm(tokens, kinds)
+    arms['paper_sam_long'] = arms['paper_sam']._replace(is_long=True)
+    # Of stages that the metafiles describe.
+    return {
+        name: arm
+        for name, arm in arms.items() if {*arm.steps} <= {*KINDS, JOINT}
+    }
+
+
+ARMS = _all_arms()
 _TEACHERS = {
     stage.name
     for method in read_methods().values()
     for stage in method.stages if stage.has_teacher
 }
-# Those of equal budget, and their untrained encoders.
-DEFAULT_ARMS = [name for name, arm in ARMS.items() if not arm.is_long]
 
 
 @dataclass(frozen=True)
@@ -159,20 +201,62 @@ def plan(arm: Arm,
     """
     lengths = step_lengths(arm, length or budget.length)
     extra = extra or {}
-    return [
-        PlannedStep(
-            name=kind,
-            config=budget.configs[kind],
-            options={
-                'data_root': data_root,
-                'model.backbone.tokenizer': budget.tokens[arm.tokens],
-                'randomness.seed': seed,
-                **_length_options(budget.unit, steps)
-            },
-            extra=[*extra.get('all', ()), *extra.get(kind, ())],
-            has_teacher=kind in _TEACHERS)
-        for kind, steps in zip(arm.steps, lengths)
-    ]
+    planned = []
+    for kind, steps in zip(arm.steps, lengths):
+        source = 'stage1' if kind == JOINT else kind
+        config = budget.configs[source]
+        options = {
+            'data_root': data_root,
+            'model.backbone.tokenizer': budget.tokens[arm.tokens],
+            'randomness.seed': seed,
+            **_length_options(budget.unit, steps)
+        }
+        if source == 'stage1':
+            options.update(_target_options(arm, config))
+        if kind == JOINT:
+            options.update(_joint_options(config))
+        planned.append(
+            PlannedStep(
+                name=kind,
+                config=config,
+                options=options,
+                extra=[*extra.get('all', ()), *extra.get(source, ())],
+                has_teacher=kind in _TEACHERS))
+    return planned
+
+
+def _target_options(arm: Arm, config: str) -> Dict[str, Any]:
+    """What stage 1 learns, and how much a group weighs."""
+    kind = FEATURES[arm.features]
+    options = dict(kind.options)
+    folders = dict(features=kind.folder, group_ids=kind.groups)
+    for i, step in _target_steps(_read(config)):
+        key = f'{_DATASET}.pipeline.{i}.folder'
+        if step['folder'] != folders[step['key']]:
+            options[key] = folders[step['key']]
+    if not arm.is_balanced:
+        options['model.head.loss'] = dict(_delete_=True, type='DistillLoss')
+    return options
+
+
+def _target_steps(settings: Dict[str, Any]) -> List[Tuple[int, dict]]:
+    """Steps of a pipeline that read values of regions, with their places."""
+    pipeline = settings['train_dataloader']['dataset']['pipeline']
+    return [(i, step) for i, step in enumerate(pipeline)
+            if step['type'].endswith('LoadRegionTargets')]
+
+
+def _joint_options(config: str) -> Dict[str, Any]:
+    """What ablations/table4_stage1_mtp_joint.py adds to a stage 1."""
+    decoder = _read(config)['model']['decoder']
+    return {
+        'model.type':
+        'MaskedRegionDistillPretrainer',
+        '+model.mask_ratio':
+        0.6,
+        'model.decoder':
+        dict(_delete_=True, type='MaskedTokenDecoder', transformer=decoder)
+    }
 
 
 def _length_options(unit: str, length: int) -> Dict[str, Any]:
@@ -198,25 +282,45 @@ def fresh_encoder(arm: Arm, budget: Budget) -> PlannedStep:
 
 def settings_hash(steps: List[PlannedStep], probe: List[Any],
                   data: Dict[str, str], data_root: str) -> str:
-    """What a result depends on, wherever the data set is."""
-    content: List[Any] = [probe, data]
-    content += [[
-        step.name, step.extra,
-        _resolved(step.config, json.dumps(step.options))
-    ] for step in steps]
+    """What a result depends on, wherever the data set is.
+
+    Of the features and groups in ``data`` only those that a step reads.
+    """
+    folders = {
+        target['folder']
+        for step in steps
+        for _, target in _target_steps(_read(step.config, step.options))
+    }
+    read = {
+        name: checksum
+        for name, checksum in data.items()
+        if name not in _TARGET_MANIFESTS or str(Path(name).parent) in folders
+    }
+    content: List[Any] = [probe, read]
+    content += [[step.name, step.extra, _resolved(step)] for step in steps]
     text = json.dumps(content, sort_keys=True)
     text = text.replace(data_root.rstrip('/'), 'DATA')
     return digest(text.encode())
 
 
-@lru_cache(maxsize=None)
-def _resolved(config: str, options: str) -> str:
-    """What a training depends on, of a config with options (JSON)."""
-    settings = read_config(config, json.loads(options)).to_dict()
+def _resolved(step: PlannedStep) -> str:
+    """What a training depends on, of its config with options (JSON)."""
+    settings = _read(step.config, step.options)
     # Where the teacher lies; what it is, the step before says.
     (settings['model'].get('target_generator') or {}).pop('checkpoint', None)
     chosen = [settings.get(key) for key in _SETTINGS]
     return json.dumps(chosen, sort_keys=True, default=str)
+
+
+def _read(config: str,
+          options: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+    """Settings of a config with options, as a copy."""
+    return deepcopy(_read_once(config, json.dumps(options or {})))
+
+
+@lru_cache(maxsize=None)
+def _read_once(config: str, options: str) -> Dict[str, Any]:
+    return read_config(config, json.loads(options)).to_dict()
 
 
 def data_checksums(data_root: str) -> Dict[str, str]:
@@ -235,5 +339,6 @@ def data_checksums(data_root: str) -> Dict[str, str]:
         raise FileNotFoundError(
             f'{data_root} has no region_maps: make and prepare the data set '
             'first (README, "Without any data")')
-    checksums = file_digests(Path(data_root), _MANIFESTS)
+    checksums = file_digests(
+        Path(data_root), (*_MANIFESTS, *_TARGET_MANIFESTS))
     return {name: checksum for name, checksum in checksums.items() if checksum}

@@ -30,18 +30,17 @@ TASKS = dict(
             'train_dataloader.dataset.scene_idxs':
             'seg_info/train_10_resampled_scene_idxs.npy'
         }))
-# By name: arm of the ladder, and the stage whose encoder is taken.
-ENCODERS = {'stage 1': ('stage1_sam', 1), 'stage 1 + 2': ('full_sam', 2)}
+# Arms of the ladder whose encoders are fine-tuned.
+ENCODERS = ('stage1_sam_balanced', 'stage1_sam_plain', 'ours_sam')
 FRESH = 'fresh'
 
 
-def find_checkpoint(ladder: Path, arm: str, stage: int, seed: int) -> Path:
-    """Last checkpoint of a stage of the ladder.
+def find_checkpoint(ladder: Path, arm: str, seed: int) -> Path:
+    """Last checkpoint of an arm of the ladder.
 
     Args:
         ladder (Path): The ladder's work directory.
         arm (str): Its name there.
-        stage (int): 1 or 2.
         seed (int): Of the pre-training.
 
     Returns:
@@ -51,21 +50,21 @@ def find_checkpoint(ladder: Path, arm: str, stage: int, seed: int) -> Path:
         SystemExit: When the ladder has not got there.
     """
     folder = ladder / arm / f'seed_{seed}'
-    pointer = folder / f'stage{stage}' / 'last_checkpoint'
-    if not (folder / 'result.json').is_file() or not pointer.is_file():
+    result = records.read_json(folder / 'result.json')
+    if not result:
         raise SystemExit(
             f'error: {folder} is incomplete; run python tools/experiments/'
             f'ladder.py --arms {arm} --seeds {seed} --work-dir {ladder} first')
-    return pointer.parent / Path(pointer.read_text().strip()).name
+    return ladder / result['checkpoint']
 
 
 def export_steps(args: argparse.Namespace) -> List[steps.Command]:
     """Encoders of all pre-trainings, as files of their own."""
     found = []
-    for name, (arm, stage) in ENCODERS.items():
+    for arm in ENCODERS:
         for seed in args.seeds:
-            checkpoint = find_checkpoint(args.ladder, arm, stage, seed)
-            output = encoder_file(args, name).format(seed=seed)
+            checkpoint = find_checkpoint(args.ladder, arm, seed)
+            output = encoder_file(args, arm).format(seed=seed)
             found.append(
                 steps.Command([
                     'python', 'tools/export_backbone.py',
@@ -74,10 +73,9 @@ def export_steps(args: argparse.Namespace) -> List[steps.Command]:
     return found
 
 
-def encoder_file(args: argparse.Namespace, name: str) -> str:
+def encoder_file(args: argparse.Namespace, arm: str) -> str:
     """Where the encoders of an arm are, with {seed} for their seed."""
-    arm, stage = ENCODERS[name]
-    return f'{args.work_dir}/encoders/{arm}_stage{stage}_{{seed}}.pth'
+    return f'{args.work_dir}/encoders/{arm}_{{seed}}.pth'
 
 
 def evaluate_steps(args: argparse.Namespace, task: str) -> List[steps.Command]:
@@ -105,7 +103,7 @@ def evaluate_steps(args: argparse.Namespace, task: str) -> List[steps.Command]:
 
 def arm_folder(args: argparse.Namespace, task: str, name: str) -> Path:
     """Folder of an arm's records."""
-    return Path(args.out, task, name.replace(' ', '').replace('+', '_'))
+    return Path(args.out, task, name)
 
 
 def compare_task(args: argparse.Namespace, task: str) -> Dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple
 
 import torch
+from filelock import FileLock
 
 from ..engine.options import read_config
 from ..store import provenance
@@ -17,6 +18,7 @@ from . import ladder_results, records, steps
 ROOT = Path(__file__).resolve().parents[2]
 PROBE = 'tools/experiments/linear_probe.py'
 SETTINGS, RESULT, SECONDS = 'settings.json', 'result.json', 'seconds.json'
+TRAININGS = 'trainings'
 
 
 def extra_options(args: argparse.Namespace) -> Dict[str, List[str]]:
@@ -28,12 +30,19 @@ def extra_options(args: argparse.Namespace) -> Dict[str, List[str]]:
     return {k: v for k, v in dict(all=args.cfg_options, **kinds).items() if v}
 
 
+class Training(NamedTuple):
+    """A training, which arms that begin alike have in common."""
+    step: ladder_arms.PlannedStep  # What is trained
+    folder: Path  # Its work directory
+    checkpoint: Path  # What it ends with
+
+
 class Run(NamedTuple):
     """An arm with a seed."""
     arm: str  # Its name
     seed: int  # The seed
-    folder: Path  # Where its trainings and its result are
-    steps: List[ladder_arms.PlannedStep]  # Its trainings
+    folder: Path  # Where its result is
+    trainings: List[Training]  # In order
     probe: List[str]  # Options of its probe, but the source
     digest: str  # What its result depends on
 
@@ -54,7 +63,23 @@ def plan_run(args: argparse.Namespace, name: str, seed: int,
         planned or [ladder_arms.fresh_encoder(arm, budget)], probe, data,
         args.data_root)
     folder = Path(args.work_dir, name, f'seed_{seed}')
-    return Run(name, seed, folder, planned, probe, digest)
+    trainings = [
+        plan_training(args, planned[:i + 1], data)
+        for i in range(len(planned))
+    ]
+    return Run(name, seed, folder, trainings, probe, digest)
+
+
+def plan_training(args: argparse.Namespace,
+                  planned: List[ladder_arms.PlannedStep],
+                  data: Dict[str, str]) -> Training:
+    """Write down where the last of some steps is trained."""
+    step = planned[-1]
+    digest = ladder_arms.settings_hash(planned, [args.device], data,
+                                       args.data_root)
+    folder = Path(args.work_dir, TRAININGS, f'{step.name}_{digest}')
+    settings = read_config(str(ROOT / step.config), step.options)
+    return Training(step, folder, folder / steps.last_checkpoint(settings))
 
 
 def is_finished(run: Run) -> bool:
@@ -103,35 +128,40 @@ def execute(command: List[str], log: Path, device: str) -> float:
 
 
 def train(run: Run, args: argparse.Namespace) -> List[str]:
-    """Train what is not trained yet."""
-    checkpoint = ''
-    for step in run.steps:
-        options = dict(step.options)
-        if step.has_teacher:
-            options['teacher'] = checkpoint
-        work_dir = run.folder / step.name
-        settings = read_config(str(ROOT / step.config), options)
-        checkpoint = str(
-            (work_dir / steps.last_checkpoint(settings)).resolve())
-        seconds = records.read_json(run.folder / SECONDS)
-        if Path(checkpoint).is_file() and step.name in seconds:
-            print(f'# done: {checkpoint}', flush=True)
-            continue
-        was_started = any(work_dir.glob('*.pth'))
-        command = ['python', 'tools/train.py', step.config, '--work-dir']
-        command += [str(work_dir.resolve()), '--resume']
-        command += steps.option_list(options) + step.extra
-        records.note_commit(run.folder / SETTINGS)
-        seconds[step.name] = execute(command, run.folder / f'{step.name}.log',
-                                     args.device)
-        seconds['was_resumed'] = was_started or seconds.get(
-            'was_resumed', False)
-        records.write_record(run.folder / SECONDS, seconds)
-    if run.steps:
-        return [checkpoint]
+    """Train what is not trained yet; return the probe's source and options."""
+    teacher = ''
+    for training in run.trainings:
+        training.folder.mkdir(parents=True, exist_ok=True)
+        # Another ladder may need the same training.
+        with FileLock(f'{training.folder}.lock'):
+            train_step(training, teacher, args.device)
+        teacher = str(training.checkpoint.resolve())
+    if run.trainings:
+        return [teacher]
     fresh = ladder_arms.fresh_encoder(ladder_arms.ARMS[run.arm],
                                       ladder_arms.BUDGETS[args.budget])
     return [fresh.config, *steps.option_list(fresh.options)]
+
+
+def train_step(training: Training, teacher: str, device: str) -> None:
+    """Train a step, unless that was done."""
+    step, folder = training.step, training.folder
+    times = folder / SECONDS
+    if training.checkpoint.is_file() and times.is_file():
+        print(f'# done: {training.checkpoint}', flush=True)
+        return
+    options = dict(step.options)
+    if step.has_teacher:
+        options['teacher'] = teacher
+    was_resumed = any(folder.glob('*.pth'))
+    command = ['python', 'tools/train.py', step.config, '--work-dir']
+    command += [str(folder.resolve()), '--resume']
+    command += steps.option_list(options) + step.extra
+    if not (folder / SETTINGS).is_file():
+        records.write_record(folder / SETTINGS, {})
+    records.note_commit(folder / SETTINGS)
+    seconds = execute(command, folder.with_suffix('.log'), device)
+    records.write_record(times, dict(seconds=seconds, was_resumed=was_resumed))
 
 
 def run_arm(run: Run, args: argparse.Namespace) -> None:
@@ -148,35 +178,46 @@ def run_arm(run: Run, args: argparse.Namespace) -> None:
         str(scores_file.resolve()), *options
     ], run.folder / 'probe.log', args.device)
     scores = records.read_json(scores_file)
-    stages = records.read_json(run.folder / SECONDS)
-    was_resumed = stages.pop('was_resumed', False)
-    stages['probe'] = seconds
     own, interpolated = scores['own'], scores['three_nn']
+    times = {
+        training.step.name: records.read_json(training.folder / SECONDS)
+        for training in run.trainings
+    }
+    stages = {name: time['seconds'] for name, time in times.items()}
+    stages['probe'] = seconds
     result = dict(
         hash=run.digest,
         miou=own['miou'],
         macc=own['macc'],
         miou_three_nn=interpolated['miou'],
         macc_three_nn=interpolated['macc'],
+        miou_rare=interpolated['miou_rare'],
         seconds=round(sum(stages.values()), 1),
         stage_seconds=stages,
-        was_resumed=was_resumed,
+        was_resumed=any(time['was_resumed'] for time in times.values()),
         frames_seen=frames_seen(run),
         frames=scores['frames'],
         tokens_per_frame=scores['tokens_per_frame'],
-        commit=records.commits_of(run.folder / SETTINGS))
+        checkpoint=run.trainings
+        and str(run.trainings[-1].checkpoint.relative_to(args.work_dir)),
+        commit=commits_of(run))
     records.write_record(run.folder / RESULT, result)
+
+
+def commits_of(run: Run) -> str:
+    """Commits that trained and probed an arm."""
+    folders = [*(training.folder for training in run.trainings), run.folder]
+    found = [records.commits_of(folder / SETTINGS) for folder in folders]
+    return ', '.join(dict.fromkeys(', '.join(found).split(', ')))
 
 
 def frames_seen(run: Run) -> int:
     """Frames that the trainings of a run saw in total."""
-    total = 0
-    for step in run.steps:
-        settings = read_config(str(ROOT / step.config), step.options)
-        path = run.folder / step.name / steps.last_checkpoint(settings)
-        state = read_checkpoint(str(path))['state_dict']
-        total += int(state['frames_seen'])
-    return total
+    states = [
+        read_checkpoint(str(training.checkpoint))['state_dict']
+        for training in run.trainings
+    ]
+    return sum(int(state['frames_seen']) for state in states)
 
 
 def collect(args: argparse.Namespace, data: Dict[str, str]) -> Dict[str, Any]:

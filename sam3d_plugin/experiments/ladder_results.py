@@ -6,26 +6,36 @@ from . import records
 from .comparison import Difference, compare, judge, summarize
 from .tables import machine_line, table
 
-# Arms of which the first should be the better.
-COMPARISONS: Tuple[Tuple[str, str], ...] = (
-    ('full_knn', 'stage1_knn'),
-    ('full_sam', 'stage1_sam'),
-    ('stage1_knn', 'random_knn'),
-    ('stage1_sam', 'random_sam'),
-    ('random_sam', 'random_knn'),
-    ('stage1_sam', 'stage1_knn'),
-    ('full_sam', 'full_knn'),
-    ('stage1_knn', 'point_mae_knn'),
-    ('full_knn', 'point_mae_knn'),
-    ('point_mae_knn', 'random_knn'),
-    ('two_full_stages_knn', 'stage1_knn'),
-    ('two_full_stages_sam', 'stage1_sam'),
-    ('two_full_stages_knn', 'full_knn'),
-    ('two_full_stages_sam', 'full_sam'),
+# What is measured: three nearest tokens at points. Scores of own tokens are
+# printed beside it and not compared, since borders of regions raise them.
+MEASURE, RARE = 'three_nn', 'rare'
+_STAGE1 = 'stage1_sam_balanced'
+# Arms of which the first should be the better, and the scores that count.
+COMPARISONS: Tuple[Tuple[str, str, Tuple[str, ...]], ...] = (
+    (_STAGE1, 'random_sam', (MEASURE, )),
+    ('stage1_knn_balanced', 'random_knn', (MEASURE, )),
+    (_STAGE1, 'stage1_knn_balanced', (MEASURE, )),
+    ('ours_sam', 'ours_knn', (MEASURE, )),
+    (_STAGE1, 'stage1_sam_plain', (MEASURE, RARE)),
+    ('stage1_knn_balanced', 'stage1_knn_plain', (MEASURE, RARE)),
+    ('ours_sam', _STAGE1, (MEASURE, )),
+    ('ours_knn', 'stage1_knn_balanced', (MEASURE, )),
+    (_STAGE1, f'{_STAGE1}_handcrafted', (MEASURE, )),
+    ('paper_sam', _STAGE1, (MEASURE, )),
+    ('paper_sam_long', _STAGE1, (MEASURE, )),
+    ('ours_sam', 'joint_sam', (MEASURE, )),
+    ('point_mae_knn', 'random_knn', (MEASURE, )),
 )
-# Scores by read-out, as they are called in the file.
-MIOU = dict(own='miou', three_nn='miou_three_nn')
-SCORES = ('miou', 'macc', 'miou_three_nn', 'macc_three_nn')
+# mIoU by read-out: how it is called in the file, and in the table.
+MIOU = dict(own='miou', three_nn='miou_three_nn', rare='miou_rare')
+_READ_OUTS = dict(own='own', three_nn='3-NN', rare='rare third')
+SCORES = {
+    'miou_three_nn': 'mIoU 3-NN',
+    'macc_three_nn': 'mAcc 3-NN',
+    'miou_rare': 'rare third',
+    'miou': 'mIoU own',
+    'macc': 'mAcc own'
+}
 
 Results = Dict[Tuple[str, int], Dict[str, Any]]
 
@@ -51,18 +61,19 @@ def aggregate(results: Results) -> Dict[str, Any]:
 
 
 def comparisons(arms: Dict[str, Any]) -> List[Dict[str, Any]]:
-    """Compare arms in both read-outs, as rows of one table.
+    """Compare arms as :data:`COMPARISONS` say, as cells of one table.
 
-    Returns ``arm``, ``baseline``, ``read_out`` and the fields of a
-    ``Difference`` of the mIoU.
+    Returns ``arm``, ``baseline``, ``read_out`` (a key of ``MIOU``) and the
+    fields of a ``Difference`` of the mIoU.
     """
     found: List[Dict[str, Any]] = []
     differences: List[Difference] = []
-    for better, worse in COMPARISONS:
+    for better, worse, read_outs in COMPARISONS:
         if better not in arms or worse not in arms:
             continue
-        for read_out, key in MIOU.items():
-            ours, theirs = (_by_seed(arms[a], key) for a in (better, worse))
+        for read_out in read_outs:
+            ours, theirs = (
+                _by_seed(arms[a], MIOU[read_out]) for a in (better, worse))
             found.append(dict(arm=better, baseline=worse, read_out=read_out))
             differences.append(compare(ours, theirs))
     return [
@@ -85,31 +96,42 @@ def _percent(scores: List[float]) -> str:
 
 def ladder_table(results: Dict[str, Any]) -> str:
     """Return the tables of arms and comparisons in Markdown."""
+    arms = results['arms']
+    scores = [
+        key for key in SCORES if all(key in arm for arm in arms.values())
+    ]
     rows = [[
         f'`{name}`',
-        str(len(arm['seeds'])), *(_percent(arm[key]) for key in SCORES),
+        str(len(arm['seeds'])), *(_percent(arm[key]) for key in scores),
         f'{sum(arm["seconds"]) / len(arm["seconds"]) / 60:.1f}'
-    ] for name, arm in results['arms'].items()]
-    header = [
-        'arm', 'seeds', 'mIoU own', 'mAcc own', 'mIoU 3-NN', 'mAcc 3-NN', 'min'
+    ] for name, arm in arms.items()]
+    header = ['arm', 'seeds', *(SCORES[key] for key in scores), 'min']
+    lines: Dict[str, Dict[str, str]] = {}
+    for entry in results['comparisons']:
+        line = lines.setdefault(f'{entry["arm"]} – {entry["baseline"]}', {})
+        line[entry['read_out']] = Difference(**entry['difference']).text(
+            2, 100)
+    columns = [
+        key for key in _READ_OUTS
+        if any(key in line for line in lines.values())
     ]
-    lines: Dict[str, List[str]] = {}
-    for entry in results['comparisons']:  # own tokens, then three nearest
-        text = Difference(**entry['difference']).text(2, 100)
-        lines.setdefault(f'{entry["arm"]} – {entry["baseline"]}',
-                         []).append(text)
-    differences = table(
-        ['mIoU difference [95 % interval], p after Holm', 'own', '3-NN'],
-        [[name, *cells] for name, cells in lines.items()])
+    differences = table([
+        'mIoU difference [95 % interval], p after Holm', *(_READ_OUTS[key]
+                                                           for key in columns)
+    ], [[name, *(line.get(key, '–') for key in columns)]
+        for name, line in lines.items()])
     notes = [f'Not finished: {", ".join(results["missing"])}.'
              ] if results['missing'] else []
     notes += records.describe_commits({
         n: arm['commits']
-        for n, arm in results['arms'].items()
+        for n, arm in arms.items()
     })
     counts = ', '.join(f'{count} frames of {split} scenes'
                        for split, count in results['data']['frames'].items())
-    notes.append(f'Probe: {counts}.')
+    notes.append(f'Probe: {counts}. Points read the three nearest tokens; '
+                 'rare third: mIoU of the classes with the fewest points of '
+                 'the train scenes; own: each point reads its own token, not '
+                 'comparable between tokenizers.')
     return (table(header, rows) + '\n' + differences +
             ''.join(f'\n{note}\n'
                     for note in notes) + machine_line(results['machine']))

@@ -119,3 +119,19 @@ def test_frames_without_labels_are_refused():
     test.labels[:] = -1
     with pytest.raises(ValueError, match='no point of the test frames'):
         module.probe(planted(True), test, CLASSES, SETTINGS)
+
+
+def test_rare_classes_are_those_with_few_training_points():
+    counts = dict(wall=9, sink=2, floor=8, toilet=2, desk=5, lamp=4, bed=0)
+    assert module.rarest_third(counts) == ['bed', 'sink']
+    assert module.rarest_third(dict(wall=3)) == ['wall']
+
+
+def test_rare_classes_follow_the_training_frames():
+    """One wrong point is all that they know of tables."""
+    train, test = planted(True), planted(True, 1)
+    train.labels[train.labels == 3] = -1
+    train.labels[0, 1] = 3
+    found = module.probe(train, test, CLASSES, SETTINGS)['own']
+    assert found['miou_rare'] == found['classes']['table']['iou'] < 0.5
+    assert found['miou'] > 0.5

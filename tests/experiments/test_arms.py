@@ -42,14 +42,53 @@ def test_arms_see_the_same_number_of_frames(budget, expected):
         if arm.steps:
             assert frames_of(
                 name, budget) == (2 * expected if arm.is_long else expected)
-    assert len(module.DEFAULT_ARMS) == 7
 
 
-def test_the_whole_method_is_half_and_half():
-    assert module.step_lengths(module.ARMS['full_sam'], 25) == [13, 12]
-    assert module.step_lengths(module.ARMS['full_sam'], 120) == [60, 60]
+def test_two_stages_are_half_and_half():
+    assert module.step_lengths(module.ARMS['paper_sam'], 25) == [13, 12]
+    assert module.step_lengths(module.ARMS['paper_sam'], 120) == [60, 60]
     with pytest.raises(ValueError, match='3 is too short for 2 trainings'):
-        module.step_lengths(module.ARMS['full_sam'], 3)
+        module.step_lengths(module.ARMS['paper_sam'], 3)
+
+
+@pytest.mark.parametrize('name', ['stage1_sam_balanced', 'stage1_knn_plain'])
+def test_the_control_differs_in_its_features_alone(name):
+    """Folders of both values of a region, and the width of the head."""
+    ours, = settings_of(name, 'mini')
+    control, = settings_of(f'{name}_handcrafted', 'mini')
+    folders = {
+        step.key: step.folder
+        for step in control.train_dataloader.dataset.pipeline
+        if step.type == 'LoadRegionTargets'
+    }
+    assert folders == dict(
+        features='region_features_handcrafted',
+        group_ids='region_groups/train_handcrafted')
+    assert control.model.head.out_channels == 60
+    for ours_step, step in zip(ours.train_dataloader.dataset.pipeline,
+                               control.train_dataloader.dataset.pipeline):
+        step.pop('folder', None), ours_step.pop('folder', None)
+    control.model.head.out_channels = ours.model.head.out_channels
+    assert control.to_dict() == ours.to_dict()
+
+
+def test_plain_arms_differ_in_their_loss_alone():
+    balanced, = settings_of('stage1_sam_balanced', 'mini')
+    plain, = settings_of('stage1_sam_plain', 'mini')
+    assert plain.model.head.pop('loss') == dict(type='DistillLoss')
+    assert balanced.model.head.pop('loss').type == 'GroupBalancedDistillLoss'
+    assert plain.to_dict() == balanced.to_dict()
+
+
+def test_the_joint_arm_is_the_stage_of_table_4():
+    joint, = settings_of('joint_sam', 'mini')
+    stage1, = settings_of('stage1_sam_balanced', 'mini')
+    table4 = read_config('configs/sam3d/ablations/table4_stage1_mtp_joint.py',
+                         {}).model
+    assert joint.model.type == table4.type
+    assert joint.model.mask_ratio == table4.mask_ratio
+    assert joint.model.decoder.type == table4.decoder.type
+    assert joint.model.decoder.transformer == stage1.model.decoder
 
 
 @pytest.mark.parametrize('budget', list(module.BUDGETS))
@@ -86,7 +125,7 @@ def test_arms_differ_in_nothing_but_method_and_tokens(budget):
                 data.batch_size, augmentation, cfg.optim_wrapper.paramwise_cfg,
                 cfg.optim_wrapper.optimizer.weight_decay
             ])
-    assert len(shared) == 11
+    assert len(shared) == sum(len(arm.steps) for arm in module.ARMS.values())
     assert all(entry == shared[0] for entry in shared)
 
 
@@ -108,7 +147,7 @@ def test_models_of_every_arm_build(name, tmp_path):
         knn='KNNTokenizer', sam='SAMTokenizer')[module.ARMS[name].tokens]
 
 
-def digest(name='full_sam', seed=0, data_root='data/here', **changes):
+def digest(name='paper_sam', seed=0, data_root='data/here', **changes):
     data = changes.pop('data', {'manifest.json': 'a'})
     probe = changes.pop('probe', ['--seed', str(seed)])
     steps = module.plan(module.ARMS[name], module.BUDGETS['mini'], seed,
@@ -124,8 +163,10 @@ def test_hash_follows_settings_and_data_and_not_their_place():
         digest(length=100),
         digest(extra=dict(all=['model.mask_ratio=0.7'])),
         digest(extra=dict(stage2=['model.mask_ratio=0.7'])),
-        digest('two_full_stages_sam'),
-        digest('full_knn'),
+        digest('paper_sam_long'),
+        digest('joint_sam'),
+        digest('stage1_sam_balanced'),
+        digest('stage1_sam_plain'),
         digest(data={'manifest.json': 'b'}),
         digest(probe=['--num-points', '1'])
     ]
@@ -135,13 +176,33 @@ def test_hash_follows_settings_and_data_and_not_their_place():
 def test_settings_reach_the_trainings_of_their_kind():
     extra = dict(
         all=['a=1'], stage2=['model.init_student=teacher'], point_mae=['b=2'])
-    steps = module.plan(module.ARMS['full_sam'], module.BUDGETS['mini'], 0,
+    steps = module.plan(module.ARMS['paper_sam'], module.BUDGETS['mini'], 0,
                         'data/here', None, extra)
     assert [step.extra
             for step in steps] == [['a=1'],
                                    ['a=1', 'model.init_student=teacher']]
     assert digest(
-        'stage1_sam', extra=dict(stage2=['c=3'])) == digest('stage1_sam')
+        'random_sam', extra=dict(stage2=['c=3'])) == digest('random_sam')
+
+
+@pytest.mark.parametrize('name, readers', [
+    ('manifest.json', 'all'),
+    ('region_groups/train/manifest.json', 'standin'),
+    ('region_features/store.json', 'standin'),
+    ('region_features_handcrafted/manifest.json', 'handcrafted'),
+    ('region_groups/train_handcrafted/manifest.json', 'handcrafted'),
+])
+def test_hash_follows_the_features_that_an_arm_reads(name, readers):
+    arms = dict(
+        fresh='random_sam',
+        standin='stage1_sam_plain',
+        handcrafted='stage1_sam_plain_handcrafted')
+    changed = {
+        key
+        for key, arm in arms.items()
+        if digest(arm, data={name: 'a'}) != digest(arm, data={name: 'b'})
+    }
+    assert changed == (set(arms) if readers == 'all' else {readers})
 
 
 def test_marks_follow_the_manifests(tmp_path):
@@ -150,6 +211,7 @@ def test_marks_follow_the_manifests(tmp_path):
     write_data_set(tmp_path)
     marks = module.data_checksums(str(tmp_path))
     assert 'region_features/manifest.json' in marks
+    assert 'region_features_handcrafted/manifest.json' not in marks
     path = tmp_path / 'region_maps' / 'manifest.json'
     path.write_text(path.read_text() + ' ')
     changed = module.data_checksums(str(tmp_path))

@@ -13,6 +13,7 @@ def result(miou, three_nn=0.1, seconds=120.):
         macc=miou + 0.1,
         miou_three_nn=three_nn,
         macc_three_nn=three_nn + 0.1,
+        miou_rare=three_nn / 2,
         seconds=seconds,
         stage_seconds=dict(stage1=seconds - 20, probe=20),
         frames_seen=1000,
@@ -22,13 +23,15 @@ def result(miou, three_nn=0.1, seconds=120.):
 
 
 RESULTS = {
-    ('random_knn', 0): result(0.10),
-    ('random_knn', 1): result(0.11),
-    ('random_knn', 2): result(0.12),
-    ('stage1_knn', 2): result(0.16, 0.3),
-    ('stage1_knn', 0): result(0.13, 0.1),
-    ('stage1_knn', 1): result(0.13, 0.0),
-    ('full_knn', 1): result(0.12),
+    ('random_knn', 0): result(0.3, 0.10),
+    ('random_knn', 1): result(0.3, 0.11),
+    ('random_knn', 2): result(0.3, 0.12),
+    ('stage1_knn_balanced', 2): result(0.3, 0.16),
+    ('stage1_knn_balanced', 0): result(0.1, 0.13),
+    ('stage1_knn_balanced', 1): result(0.0, 0.13),
+    ('stage1_knn_plain', 0): result(0.2, 0.11),
+    ('stage1_knn_plain', 1): result(0.2, 0.13),
+    ('ours_knn', 1): result(0.1, 0.12),
 }
 
 
@@ -38,18 +41,19 @@ def content():
     return dict(
         arms=arms,
         comparisons=module.comparisons(arms),
-        missing=['full_knn seed 0'],
+        missing=['ours_knn seed 0'],
         data=dict(frames=dict(train=720, val=240)),
         machine=dict(cores=2))
 
 
 def test_lists_are_in_the_order_of_seeds(content):
-    arm = content['arms']['stage1_knn']
+    arm = content['arms']['stage1_knn_balanced']
     assert arm['seeds'] == [0, 1, 2]
-    assert arm['miou'] == [0.13, 0.13, 0.16]
-    assert arm['miou_three_nn'] == [0.1, 0.0, 0.3]
+    assert arm['miou'] == [0.1, 0.0, 0.3]
+    assert arm['miou_three_nn'] == [0.13, 0.13, 0.16]
+    assert arm['miou_rare'] == [0.065, 0.065, 0.08]
     assert arm['seconds'] == [120.] * 3
-    assert content['arms']['full_knn']['seeds'] == [1]
+    assert content['arms']['ours_knn']['seeds'] == [1]
 
 
 def test_comparisons_are_paired_by_seed(content):
@@ -57,36 +61,50 @@ def test_comparisons_are_paired_by_seed(content):
         (c['arm'], c['baseline'], c['read_out']): c['difference']
         for c in content['comparisons']
     }
-    own = found['stage1_knn', 'random_knn', 'own']
-    # Differences 3, 2, 4 points; two rows can be tested, so p is doubled.
+    first = found['stage1_knn_balanced', 'random_knn', 'three_nn']
+    # Differences 3, 2, 4 points; three rows can be tested.
     p_value = 1 - 3 * math.sqrt(3) / math.sqrt(2 + 27)
-    assert own['mean'] == pytest.approx(0.03)
-    assert own['p_value'] == pytest.approx(p_value)
-    assert own['adjusted_p'] == pytest.approx(2 * p_value)
-    assert (own['test'], own['verdict']) == ('paired', 'unclear')
-    other = found['stage1_knn', 'random_knn', 'three_nn']
-    assert other['mean'] == pytest.approx(0.1 / 3)
-    assert other['verdict'] == 'unclear'
-    assert found['full_knn', 'stage1_knn', 'own']['verdict'] == 'one run'
+    assert first['mean'] == pytest.approx(0.03)
+    assert first['p_value'] == pytest.approx(p_value)
+    assert first['adjusted_p'] == pytest.approx(3 * p_value)
+    assert (first['test'], first['verdict']) == ('paired', 'unclear')
+    rare = found['stage1_knn_balanced', 'stage1_knn_plain', 'rare']
+    assert rare['test'] == 'Welch'
+    assert rare['mean'] == pytest.approx(0.07 - 0.06)
+    other = found['ours_knn', 'stage1_knn_balanced', 'three_nn']
+    assert other['verdict'] == 'one run'
     # Nothing is said of arms that were not run.
     assert len(found) == 4
 
 
+def test_own_tokens_are_not_compared():
+    """Borders of regions raise the scores of one tokenizer."""
+    assert 'own' not in {
+        read_out
+        for *_, read_outs in module.COMPARISONS
+        for read_out in read_outs
+    }
+
+
 def test_every_compared_arm_exists():
     from sam3d_plugin.experiments.arms import ARMS
-    assert {a for pair in module.COMPARISONS for a in pair} == set(ARMS)
+    ours = set(ARMS) | {'ours_sam', 'ours_knn'}
+    compared = {arm for *pair, _ in module.COMPARISONS for arm in pair}
+    assert compared <= ours
+    assert all('handcrafted' in arm for arm in ours - compared)
 
 
 def test_tables_name_mean_and_spread(content):
     text = module.ladder_table(content)
     row = next(line for line in text.splitlines() if '`random_knn`' in line)
     assert row.split(' | ')[1:3] == ['3', '11.00 ± 1.00']
-    assert '| stage1_knn – random_knn | +3.00 [+0.52, +5.48], p 0.0' in text
-    assert '| full_knn – stage1_knn | -2.00: one run |' in text
+    assert row.split(' | ')[4:6] == ['5.50 ± 0.50', '30.00 ± 0.00']
+    assert 'random_knn | +3.00 [+0.52, +5.48], p 0.105: unclear | – |' in text
+    assert '| ours_knn – stage1_knn_balanced | -2.00: one run | – |' in text
     assert 'different commits' not in text
-    content['arms']['full_knn']['commits'] = ['def']
-    assert 'def (full_knn)' in module.ladder_table(content)
-    assert 'Not finished: full_knn seed 0.' in text
+    content['arms']['ours_knn']['commits'] = ['def']
+    assert 'def (ours_knn)' in module.ladder_table(content)
+    assert 'Not finished: ours_knn seed 0.' in text
     assert '720 frames of train scenes, 240 frames of val scenes' in text
 
 
@@ -94,4 +112,4 @@ def test_readme_has_a_table_for_it(content, tmp_path):
     import json
     (tmp_path / 'ladder.json').write_text(json.dumps(content))
     text = update_readme.fill('<!-- table: ladder -->\n<!-- end -->', tmp_path)
-    assert '`stage1_knn`' in text and 'one run' in text
+    assert '`stage1_knn_balanced`' in text and 'one run' in text

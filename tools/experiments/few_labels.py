@@ -4,10 +4,10 @@
         --data-root data/synthrooms_mini
 
 Fine-tunes a detector and a segmentor on a tenth of the training rooms from a
-fresh encoder, from those of stage 1, and from those of both stages, and
-evaluates them on the validation rooms. The encoders are the ladder's
-(tools/experiments/ladder.py --arms stage1_sam full_sam), which has shown both
-arms the same number of frames; training SEED starts from pre-training SEED.
+fresh encoder, from those of stage 1, plain and balanced, and from those of
+stage 2, and evaluates them on the validation rooms. The encoders are the
+ladder's (tools/experiments/ladder.py), which has shown all arms the same
+number of frames; training SEED starts from pre-training SEED.
 Detection is measured a second time with positions of tokens counted from the
 data set's own origin, a corner of the room. Every step is a plain command,
 printed before it runs, and not run again when it is done;

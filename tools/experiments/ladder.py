@@ -2,11 +2,12 @@
 
 Trains every arm with every seed and probes the frozen encoder on scenes that
 no training saw (tools/experiments/linear_probe.py). Each pre-training arm sees
-the same number of frames in total; the two_full_stages arms see twice as many.
-Each step is a plain command, printed before it runs. Rerun the command to
-resume. Trainings of other settings or data are kept under another name, and
-taken back when their settings return. Several ladders may run side by side
-with different --seeds.
+the same number of frames in total; paper_sam_long sees twice as many. Arms
+that begin with the same training share it. Each step is a plain command,
+printed before it runs. Rerun the command to resume. Results of other settings
+or data are kept under another name, and taken back when their settings return.
+Several ladders may run side by side in one --work-dir, with different --seeds
+or --arms.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
@@ -17,7 +18,7 @@ from typing import Optional, Sequence
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.cli.experiment_arguments import add_options
 from sam3d_plugin.cli.tool import run_tool
-from sam3d_plugin.experiments.arms import ARMS, BUDGETS, DEFAULT_ARMS, KINDS
+from sam3d_plugin.experiments.arms import ARMS, BUDGETS, KINDS
 from sam3d_plugin.experiments.ladder import run as main
 
 
@@ -27,11 +28,11 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--arms',
         nargs='*',
-        default=DEFAULT_ARMS,
+        default=list(ARMS),
         choices=list(ARMS),
         metavar='ARM',
-        help=f'of {", ".join(ARMS)} (default: those of equal budget; none: '
-        'only put results together)')
+        help=f'of {", ".join(ARMS)}, the most important first (default: all; '
+        'none: only put results together)')
     parser.add_argument(
         '--budget',
         choices=list(BUDGETS),

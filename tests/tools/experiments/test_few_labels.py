@@ -4,18 +4,16 @@ import json
 import pytest
 
 from sam3d_plugin.engine.options import read_config
-from sam3d_plugin.experiments import (evaluation_runs, few_labels,
+from sam3d_plugin.experiments import (evaluation_runs, few_labels, records,
                                       result_tables, steps)
 from tests.tools.conftest import call, load_tool
 
 
 def make_ladder(folder, seeds):
-    for arm, stage in few_labels.ENCODERS.values():
+    for arm in few_labels.ENCODERS:
         for seed in seeds:
-            work = folder / arm / f'seed_{seed}' / f'stage{stage}'
-            work.mkdir(parents=True)
-            (work / 'last_checkpoint').write_text(f'{work}/iter_9.pth\n')
-            (work.parent / 'result.json').write_text('{}')
+            records.write_record(folder / arm / f'seed_{seed}' / 'result.json',
+                                 dict(checkpoint=f'{arm}_{seed}.pth'))
 
 
 @pytest.fixture
@@ -35,10 +33,10 @@ def test_every_seed_starts_from_its_own_pretraining(tmp_path, command):
         command + ['--seeds', '0', '1'])
     exported = few_labels.export_steps(args)
     sources = {(s.command[2], s.output) for s in exported}
-    assert len(sources) == len(exported) == 4
+    assert len(sources) == len(exported) == 6
     for name, task in few_labels.TASKS.items():
         arms = few_labels.evaluate_steps(args, name)
-        assert len({s.output for s in arms}) == 3
+        assert len({s.output for s in arms}) == 4
         used = []
         for step in arms:
             parsed = load_tool('experiments/evaluate').parse_args(
@@ -56,7 +54,7 @@ def test_every_seed_starts_from_its_own_pretraining(tmp_path, command):
 
 def test_unfinished_ladder_is_named(tmp_path, command):
     make_ladder(tmp_path / 'ladder', (0, ))
-    with pytest.raises(SystemExit, match='stage1_sam --seeds 1 '):
+    with pytest.raises(SystemExit, match='stage1_sam_balanced --seeds 1 '):
         call('experiments/few_labels', command + ['--seeds', '0', '1'])
 
 
@@ -74,7 +72,7 @@ def test_comparison_of_both_tasks_is_collected(tmp_path, command, monkeypatch):
         lambda args, task: dict(cells=[], baseline='fresh', metrics=[]))
     call('experiments/few_labels', command + ['--tasks', 'detection'])
     call('experiments/few_labels', command + ['--tasks', 'segmentation'])
-    assert ran.count('tools/experiments/evaluate.py') == 6
+    assert ran.count('tools/experiments/evaluate.py') == 8
     assert list(json.loads(
         (tmp_path / 'few.json').read_text())) == ['detection', 'segmentation']
 

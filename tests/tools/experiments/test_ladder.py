@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sam3d_plugin.cli.tool import run_tool
+from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.experiments import ladder
 from tests.datasets import frame_store
 from tests.evaluation.labelled_store import write_labels
@@ -18,18 +19,20 @@ SMALL = [
     'train_dataloader.dataset.pipeline.0.num_points=300',
     'default_hooks.checkpoint.interval=1', 'custom_hooks=[]'
 ]
-CHANNELS = 60
+STAGE1 = 'configs/sam3d/stage1_synthrooms_mini.py'
 
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
     """Frames with classes, and features as wide as the config's."""
     root = tmp_path_factory.mktemp('rooms')
+    channels = read_config(str(ladder.ROOT / STAGE1), {}).model.head
+    channels = channels.out_channels
     frame_store.write_frames(root)
     frame_store.write_region_maps(root)
     frame_store.write_region_features(
-        root, change=lambda s, f, mean: np.tile(mean, (1, CHANNELS // 3)))
-    frame_store.write_region_groups(root, channels=CHANNELS)
+        root, change=lambda s, f, mean: np.resize(mean, (len(mean), channels)))
+    frame_store.write_region_groups(root, channels=channels)
     write_labels(root)
     (root / 'splits').mkdir()
     (root / 'splits' / 'train.txt').write_text('alpha\n')
@@ -81,14 +84,14 @@ def climb(root, work, *arms, seeds=(0, ), length=4, small=SMALL):
 
 
 def test_two_arms_end_to_end(root, tmp_path, commands, capsys):
-    results = climb(root, tmp_path, 'random_sam', 'full_sam')
+    results = climb(root, tmp_path, 'random_sam', 'paper_sam')
     assert commands.names == [
         'linear_probe.py', 'train.py', 'train.py', 'linear_probe.py'
     ]
     assert set(results) == {
         'arms', 'comparisons', 'data', 'machine', 'budget', 'missing'
     }
-    full = results['arms']['full_sam']
+    full = results['arms']['paper_sam']
     assert full['frames_seen'] == [8]
     assert set(full['stage_seconds'][0]) == {'stage1', 'stage2', 'probe'}
     assert full['seconds'][0] == pytest.approx(
@@ -100,40 +103,64 @@ def test_two_arms_end_to_end(root, tmp_path, commands, capsys):
     printed = capsys.readouterr().out
     assert '$ python tools/train.py configs/sam3d/stage2_synthrooms_m' in (
         printed)
-    assert 'teacher=' in printed and 'full_sam' in printed
+    assert 'teacher=' in printed and 'paper_sam' in printed
 
     # Nothing is run again, and other arms and seeds are added.
     commands.done.clear()
     more = climb(root, tmp_path, 'random_sam', 'random_knn', seeds=(0, 1))
     assert commands.names == ['linear_probe.py'] * 3
-    assert more['arms']['full_sam'] == full
+    assert more['arms']['paper_sam'] == full
     assert more['arms']['random_sam']['seeds'] == [0, 1]
-    first, second = more['comparisons']
-    assert first['arm'] == 'random_sam'
-    assert first['difference']['test'] == 'paired'
-    assert second['read_out'] == 'three_nn'
+    assert more['comparisons'] == []
+
+
+def test_arms_that_begin_alike_share_the_training(root, tmp_path, commands):
+    """Stage 1 at half length serves both; at full length, the other arms."""
+    results = climb(root, tmp_path, 'stage1_sam_balanced', 'paper_sam_long')
+    assert commands.names == [
+        'train.py', 'linear_probe.py', 'train.py', 'linear_probe.py'
+    ]
+    stage1, long = (
+        results['arms'][name]
+        for name in ('stage1_sam_balanced', 'paper_sam_long'))
+    assert stage1['stage_seconds'][0]['stage1'] == long['stage_seconds'][0][
+        'stage1']
+    assert (stage1['frames_seen'], long['frames_seen']) == ([8], [16])
+    found, = results['comparisons']
+    assert (found['arm'], found['baseline']) == ('paper_sam_long',
+                                                 'stage1_sam_balanced')
+    checkpoint = json.loads((tmp_path / 'stage1_sam_balanced' / 'seed_0' /
+                             'result.json').read_text())['checkpoint']
+    assert f'teacher={tmp_path / checkpoint}' in commands.done[2]
+    commands.done.clear()
+    climb(root, tmp_path, 'paper_sam', 'stage1_sam_plain')
+    assert commands.names.count('train.py') == 3
 
 
 def test_trainings_of_other_data_are_kept_and_taken_back(
         root, tmp_path, commands):
     rooms = shutil.copytree(root, tmp_path / 'rooms')
     work = tmp_path / 'work'
-    before = climb(rooms, work, 'random_sam', 'stage1_sam')
+    before = climb(rooms, work, 'random_sam', 'stage1_sam_balanced')
     manifest = rooms / 'region_groups' / 'train' / 'manifest.json'
     manifest.write_text(manifest.read_text() + '\n')
     commands.done.clear()
     after = climb(rooms, work, 'random_sam')
     assert commands.names == ['linear_probe.py']
-    assert after['missing'] == ['stage1_sam seed 0']
-    assert 'stage1_sam' in before['arms'] and 'stage1_sam' not in after['arms']
+    assert after['missing'] == ['stage1_sam_balanced seed 0']
+    assert 'stage1_sam_balanced' in before[
+        'arms'] and 'stage1_sam_balanced' not in after['arms']
     again = climb(
-        rooms, work, 'stage1_sam', small=[*SMALL, 'experiment_name=again'])
+        rooms,
+        work,
+        'stage1_sam_balanced',
+        small=[*SMALL, 'experiment_name=again'])
     assert commands.names[1:] == ['train.py', 'linear_probe.py']
-    assert again['arms']['stage1_sam']['was_resumed'] == [False]
-    assert len(list(work.glob('stage1_sam/*/stage1/iter_4.pth'))) == 2
+    assert again['arms']['stage1_sam_balanced']['was_resumed'] == [False]
+    assert len(list(work.glob('trainings/stage1_*/iter_4.pth'))) == 2
     manifest.write_text(manifest.read_text()[:-1])
     commands.done.clear()
-    back = climb(rooms, work, 'random_sam', 'stage1_sam')
+    back = climb(rooms, work, 'random_sam', 'stage1_sam_balanced')
     assert not commands.done and back['arms'] == before['arms']
     assert len(list(work.glob('*/*/result.json'))) == 4
 
@@ -142,29 +169,30 @@ def test_a_broken_off_arm_goes_on(root, tmp_path, commands):
     """Stopped in stage 2: stage 1 is not repeated."""
     commands.stop_at = 2
     with pytest.raises(KeyboardInterrupt):
-        climb(root, tmp_path, 'full_sam')
+        climb(root, tmp_path, 'paper_sam')
     assert not (tmp_path / 'ladder.json').exists()
     commands.stop_at = None
     commands.done.clear()
-    results = climb(root, tmp_path, 'full_sam')
+    results = climb(root, tmp_path, 'paper_sam')
     assert commands.names == ['train.py', 'linear_probe.py']
     assert 'stage2' in commands.done[0][1]
-    assert results['arms']['full_sam']['frames_seen'] == [8]
-    assert results['arms']['full_sam']['was_resumed'] == [False]
+    assert results['arms']['paper_sam']['frames_seen'] == [8]
+    assert results['arms']['paper_sam']['was_resumed'] == [False]
 
 
 def test_a_half_trained_step_is_resumed(root, tmp_path, commands):
-    climb(root, tmp_path, 'stage1_sam')
-    folder = tmp_path / 'stage1_sam' / 'seed_0'
-    for path in (folder / 'stage1' / 'iter_4.pth', folder / 'seconds.json',
-                 folder / 'result.json'):
+    climb(root, tmp_path, 'stage1_sam_balanced')
+    result = tmp_path / 'stage1_sam_balanced' / 'seed_0' / 'result.json'
+    checkpoint = json.loads(result.read_text())['checkpoint']
+    folder = (tmp_path / checkpoint).parent
+    for path in (folder / 'iter_4.pth', folder / 'seconds.json', result):
         path.unlink()
     commands.done.clear()
-    results = climb(root, tmp_path, 'stage1_sam')
+    results = climb(root, tmp_path, 'stage1_sam_balanced')
     assert commands.names == ['train.py', 'linear_probe.py']
-    log = sorted((folder / 'stage1').glob('*/*.log'))[-1].read_text()
+    log = sorted(folder.glob('*/*.log'))[-1].read_text()
     assert 'iter_3.pth' in log or 'iter: 3' in log
-    assert results['arms']['stage1_sam']['was_resumed'] == [True]
+    assert results['arms']['stage1_sam_balanced']['was_resumed'] == [True]
 
 
 def test_folders_of_others_are_left_alone(root, tmp_path):
