@@ -10,8 +10,4 @@ _base_ = [
 teacher = 'work_dirs/stage1_scannet_mini/iter_500.pth'
 model = dict(
     backbone=dict(tokenizer=dict(num_tokens=128, min_points=4)),
-    target_generator=dict(checkpoint=teacher),
-    # A fresh student does not catch up with its teacher in 1,000 frames, and
-    # a copy forgets at 1e-3 what the teacher knows.
-    init_student='teacher')
-optim_wrapper = dict(optimizer=dict(lr=1e-4))
+    target_generator=dict(checkpoint=teacher))

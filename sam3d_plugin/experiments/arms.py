@@ -80,7 +80,7 @@ BUDGETS = dict(
         # As many kNN tokens as there are regions; see the mini configs.
         tokens=dict(knn=_knn(64, 64), sam=_sam(128, 4)),
         unit='iters',
-        length=1000,
+        length=2000,
         num_points=4096),
     full=Budget(
         configs=stage_configs('full'),

@@ -115,12 +115,12 @@ def test_norm_behind_the_embedding_sees_real_tokens_only():
 def test_positions_start_as_large_as_asked():
     """Published: TruncNormal(0.02) on both layers."""
     centers, sizes = 2 * torch.rand(1, 50, 3), {}
-    for start in ('published', 'default'):
+    for start in ('as_published', 'default'):
         encoder = MODELS.build(dict(ENCODER, position_init=start))
         encoder.init_weights()
         sizes[start] = encoder.position_embedding(centers).std()
         assert encoder.blocks[0].qkv.weight.std() < .03
-    assert sizes['default'] > 10 * sizes['published']
+    assert sizes['default'] > 10 * sizes['as_published']
     with pytest.raises(ValueError, match='position_init'):
         MODELS.build(dict(ENCODER, position_init='small'))
 

@@ -37,7 +37,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--budget',
         choices=list(BUDGETS),
         default='mini',
-        help='mini: 1,000 steps of 2 frames of 4,096 points; full: 120 '
+        help='mini: 2,000 steps of 2 frames of 4,096 points; full: 120 '
         'epochs, batches of 64, 20,000 points, for a GPU')
     parser.add_argument(
         '--length',

@@ -1,8 +1,12 @@
 # 500 steps of 2 frames, so that a stage takes two cores a few minutes
 # whatever the size of the data set. (125 steps of the same 1,000 frames, 8 at
 # a time, are too few for the encoder to learn from regions.)
+#
+# At 3e-4 the frozen encoders of 500 and 1,000 steps are better than at 1e-3
+# (docs/results/log.md).
 _base_ = ['./pretrain.py']
 
+optim_wrapper = dict(optimizer=dict(lr=3e-4))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=40),
     dict(

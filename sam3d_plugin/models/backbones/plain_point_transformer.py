@@ -113,10 +113,10 @@ class PlainPointTransformer(BaseModule):
             to 128.
         drop_path (float): Drop path rate, the same in every block. Defaults
             to 0.1.
-        position_init (str): How the position MLP starts: ``'published'``,
-            like all other layers, which leaves the embedding about fifty
-            times smaller than with torch's ``'default'``. Defaults to
-            ``'published'``.
+        position_init (str): How the position MLP starts: as torch does
+            by ``'default'``, or ``'as_published'``, like all other layers,
+            which leaves the embedding about fifty times smaller. Defaults to
+            ``'default'``.
         init_cfg (Optional[dict]): Initialization config. By default linear
             layers are truncated normal with std 0.02.
     """
@@ -129,14 +129,14 @@ class PlainPointTransformer(BaseModule):
         mlp_ratio: float = 2.,
         position_dims: int = 128,
         drop_path: float = 0.1,
-        position_init: str = 'published',
+        position_init: str = 'default',
         init_cfg: Optional[dict] = dict(
             type='TruncNormal', layer='Linear', std=.02)
     ) -> None:
         super().__init__(init_cfg)
-        if position_init not in ('published', 'default'):
+        if position_init not in ('default', 'as_published'):
             raise UserError(f'position_init {position_init!r} is unknown; '
-                            "choose 'published' or 'default'")
+                            "choose 'default' or 'as_published'")
         self.embed_dims = embed_dims
         self.position_init = position_init
         self.position_embedding = nn.Sequential(
