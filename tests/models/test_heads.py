@@ -105,6 +105,16 @@ def test_masked_token_head_sees_masked_tokens_only():
     assert not list(head.parameters())
 
 
+def test_masked_token_head_predicts_through_a_layer():
+    head = MODELS.build(
+        dict(type='MaskedTokenHead', proj_channels=8, loss_weight=.1))
+    decoded, targets = torch.randn(2, 4, 8), torch.randn(2, 4, 8)
+    everywhere = torch.ones(2, 4, dtype=torch.bool)
+    loss = head.loss(decoded, targets, everywhere)['loss_token']
+    expected = (head.proj(decoded) - targets).square().mean()
+    torch.testing.assert_close(loss, .1 * expected)
+
+
 def test_global_head_is_the_mean_square_of_an_mlp():
     torch.manual_seed(0)
     head = MODELS.build(

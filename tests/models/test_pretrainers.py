@@ -283,6 +283,37 @@ def test_a_student_can_start_from_the_teacher(checkpoint):
         build(stage2(checkpoint, init_student='random'))
 
 
+def test_stage_2_can_keep_the_loss_of_stage_1(tmp_path):
+    stage1 = without_drop_path(dict(STAGE1, head=BALANCED_HEAD))
+    teacher = build(stage1)
+    losses_of(teacher)
+    torch.save(dict(state_dict=teacher.state_dict()), tmp_path / 'teacher.pth')
+    model = build(
+        without_drop_path(
+            stage2(
+                str(tmp_path / 'teacher.pth'),
+                init_student='teacher',
+                region_head=BALANCED_HEAD)))
+    model.init_weights()
+    for module in (teacher, model):
+        without_norm_statistics(module)
+    losses, expected = losses_of(model), losses_of(teacher)
+    assert set(losses) == {
+        'loss_ins', 'loss_token', 'loss_region', 'region_tokens'
+    }
+    torch.testing.assert_close(losses['loss_region'], expected['loss_region'])
+    total(losses).backward()
+    assert model.region_head.proj.weight.grad.any()
+
+
+def test_stage_2_goes_without_a_scene_feature(checkpoint):
+    model = build({
+        key: value
+        for key, value in stage2(checkpoint).items() if key != 'global_head'
+    })
+    assert set(losses_of(model)) == {'loss_token'}
+
+
 def test_a_copy_of_the_teacher_that_sees_all_is_perfect(checkpoint):
     model = build(stage2(checkpoint, init_student='teacher', mask_ratio=0.))
     model.init_weights()

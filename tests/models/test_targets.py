@@ -210,6 +210,33 @@ def test_standardized_tokens_lose_what_they_have_in_common(tmp_path):
                                              ~tokens.is_padding))
 
 
+def test_targets_are_standardized_over_the_training(tmp_path):
+    """After two steps: by the mean of the statistics of both."""
+    _, state = teacher_state()
+    torch.save(dict(state_dict=state), tmp_path / 'stage1.pth')
+    plain, standard = (
+        build_teacher(tmp_path / 'stage1.pth', normalize=how)
+        for how in (False, 'training'))
+    batches = [tokens_of(SAM, make_batch(seed=seed)) for seed in (0, 7)]
+    assert batches[0][1].is_padding.any()
+    real = [
+        plain(*batch, None).decoded[~batch[1].is_padding] for batch in batches
+    ]
+    for batch in batches:
+        found = standard.train()(*batch, None).decoded
+    mean = torch.stack([part.mean(0) for part in real]).mean(0)
+    variance = torch.stack([part.var(0) for part in real]).mean(0)
+    is_token = ~batches[1][1].is_padding
+    torch.testing.assert_close(found[is_token],
+                               (real[1] - mean) / (variance + 1e-5).sqrt())
+
+    kept = {k: v.clone() for k, v in standard.state_dict().items()}
+    assert kept['statistics.num_batches_tracked'] == 2
+    again = standard.eval()(*batches[1], None).decoded
+    torch.testing.assert_close(again[is_token], found[is_token])
+    assert all(standard.state_dict()[k].equal(v) for k, v in kept.items())
+
+
 def test_teacher_is_no_submodule(tmp_path):
     _, state = teacher_state()
     torch.save(dict(state_dict=state), tmp_path / 'stage1.pth')

@@ -1,11 +1,11 @@
 """Decoder tokens at masked places against the teacher's."""
-from typing import Dict
+from typing import Dict, Optional
 
 from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 
-from .defaults import MSE
+from .defaults import LINEAR_INIT, MSE
 from .reduction import frame_mean
 
 
@@ -16,15 +16,28 @@ class MaskedTokenHead(BaseModule):
     Args:
         loss (dict): Config of a loss per item. Defaults to the mean squared
             error.
+        proj_channels (Optional[int]): C, to predict through one linear
+            layer; None, as published, where the decoder tokens themselves
+            are the predictions. Defaults to None.
+        loss_weight (float): Factor of the loss. Defaults to 1.
+        init_cfg (Optional[dict]): Initialization config.
     """
 
-    def __init__(self, loss: dict = MSE) -> None:
-        super().__init__()
+    def __init__(self,
+                 loss: dict = MSE,
+                 proj_channels: Optional[int] = None,
+                 loss_weight: float = 1.,
+                 init_cfg: Optional[dict] = LINEAR_INIT) -> None:
+        super().__init__(init_cfg)
         self.item_loss = MODELS.build(loss)
+        self.proj: nn.Module = nn.Identity()
+        if proj_channels is not None:
+            self.proj = nn.Linear(proj_channels, proj_channels)
+        self.loss_weight = loss_weight
 
     def forward(self, decoded: Tensor) -> Tensor:
-        """Return decoder tokens (B, G, C): they are the predictions."""
-        return decoded
+        """Predict the teacher's tokens (B, G, C) from decoder tokens."""
+        return self.proj(decoded)
 
     def loss(self, decoded: Tensor, targets: Tensor,
              is_masked: Tensor) -> Dict[str, Tensor]:
@@ -39,4 +52,5 @@ class MaskedTokenHead(BaseModule):
             Dict[str, Tensor]: ``loss_token``.
         """
         losses = self.item_loss(self(decoded), targets.float())
-        return dict(loss_token=frame_mean(losses, is_masked))
+        loss = self.loss_weight * frame_mean(losses, is_masked)
+        return dict(loss_token=loss)

@@ -1,12 +1,15 @@
 """Stage 2: a student predicts the frozen teacher from visible tokens."""
-from typing import Any, Dict
+from typing import Any, Dict, List, Optional
 
 from mmdet3d.registry import MODELS
+from mmdet3d.structures import Det3DDataSample
 from torch import Tensor
 
 from sam3d_plugin.structures import PointTokens
 from ...store.errors import UserError
+from ..target_generators import RegionFeatureTargets
 from .masked import MaskedPointPretrainer, MaskedPrediction
+from .tokens import build_slot
 
 STARTS = ('scratch', 'teacher')
 
@@ -21,11 +24,15 @@ class MaskedTokenPretrainer(MaskedPointPretrainer):
     Args:
         backbone (dict): Config of the student's ``TokenEncoder``.
         decoder (dict): Config of a ``MaskedTokenDecoder``.
-        global_head (dict): Config of the head of L_ins.
+        global_head (Optional[dict]): Config of the head of L_ins. Defaults
+            to None, for no such loss.
         target_generator (dict): Config of ``TeacherTokenTargets``; the
             teacher is built like the student unless it says otherwise.
         init_student (str): ``'scratch'``, or ``'teacher'`` to start from the
             teacher's weights. Defaults to ``'scratch'``.
+        region_head (Optional[dict]): Config of stage 1's head, to keep its
+            loss beside the others: all tokens are encoded and decoded once
+            more. Not in the paper. Defaults to None.
         **kwargs (Any): See :class:`MaskedPointPretrainer`.
     """
 
@@ -33,9 +40,10 @@ class MaskedTokenPretrainer(MaskedPointPretrainer):
                  *,
                  backbone: dict,
                  decoder: dict,
-                 global_head: dict,
                  target_generator: dict,
+                 global_head: Optional[dict] = None,
                  init_student: str = 'scratch',
+                 region_head: Optional[dict] = None,
                  **kwargs: Any) -> None:
         if init_student not in STARTS:
             raise UserError(f'init_student {init_student!r} is unknown; '
@@ -47,6 +55,8 @@ class MaskedTokenPretrainer(MaskedPointPretrainer):
             embedding=backbone['embedding'],
             encoder=backbone['encoder'],
             decoder=decoder['transformer'])
+        if region_head is not None:
+            modules['head'] = region_head
         super().__init__(
             backbone=backbone,
             decoder=decoder,
@@ -55,7 +65,9 @@ class MaskedTokenPretrainer(MaskedPointPretrainer):
                 **target_generator
             },
             **kwargs)
-        self.global_head = MODELS.build(global_head)
+        self.global_head = build_slot(global_head)
+        self.region_head = build_slot(region_head)
+        self.region_targets = RegionFeatureTargets()
         self.init_student = init_student
 
     def init_weights(self) -> None:
@@ -66,9 +78,33 @@ class MaskedTokenPretrainer(MaskedPointPretrainer):
             student = dict(
                 embedding=self.backbone.embedding,
                 encoder=self.backbone.encoder,
-                decoder=self.decoder.transformer)
-            for name, module in student.items():
-                module.load_state_dict(teacher[name].state_dict())
+                decoder=self.decoder.transformer,
+                head=self.region_head)
+            for name, module in teacher.items():
+                student[name].load_state_dict(module.state_dict())
+
+    @property
+    def needs_regions(self) -> bool:
+        """bool: True where stage 1's loss is kept."""
+        return self.region_head is not None
+
+    def loss(
+            self, inputs: Dict[str, Any],
+            data_samples: Optional[List[Det3DDataSample]]
+    ) -> Dict[str, Tensor]:
+        """See :class:`TokenPretrainer`."""
+        points, tokens = self.tokenize(**inputs)
+        targets = self.target_generator(points, tokens, data_samples)
+        losses = self.compute_losses(
+            self.predict(points, tokens), tokens, targets)
+        if self.region_head is not None:
+            encoded = self.backbone.encode_tokens(points, tokens)
+            decoded = self.decoder.transformer(encoded, tokens.centers,
+                                               tokens.is_padding,
+                                               tokens.num_tokens)
+            targets = self.region_targets(points, tokens, data_samples)
+            losses.update(self.region_head.loss(decoded, targets))
+        return losses
 
     def compute_losses(self, outputs: MaskedPrediction, tokens: PointTokens,
                        targets: Any) -> Dict[str, Tensor]:
@@ -80,11 +116,16 @@ class MaskedTokenPretrainer(MaskedPointPretrainer):
             targets (Any): ``TeacherTargets``.
 
         Returns:
-            Dict[str, Tensor]: ``loss_ins`` and ``loss_token``.
+            Dict[str, Tensor]: ``loss_ins``, if there is a global head, and
+            ``loss_token``.
         """
-        loss_ins = self.global_head.loss(outputs.encoded,
-                                         outputs.visible.tokens.is_padding,
-                                         targets.encoded, tokens.is_padding)
-        loss_token = self.head.loss(outputs.decoded, targets.decoded,
-                                    outputs.is_masked)
-        return {**loss_ins, **loss_token}
+        losses: Dict[str, Tensor] = {}
+        if self.global_head is not None:
+            losses.update(
+                self.global_head.loss(outputs.encoded,
+                                      outputs.visible.tokens.is_padding,
+                                      targets.encoded, tokens.is_padding))
+        losses.update(
+            self.head.loss(outputs.decoded, targets.decoded,
+                           outputs.is_masked))
+        return losses

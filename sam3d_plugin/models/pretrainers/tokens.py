@@ -15,7 +15,7 @@ from sam3d_plugin.structures import PointTokens
 from .base import BasePretrainer, FeatureView, Predictions
 
 
-def _build_slot(config: Optional[dict]) -> Any:
+def build_slot(config: Optional[dict]) -> Any:
     """Build a component, None for an empty slot."""
     return None if config is None else MODELS.build(config)
 
@@ -41,9 +41,9 @@ class TokenPretrainer(BasePretrainer):
                  target_generator: Optional[dict] = None,
                  **kwargs: Any) -> None:
         super().__init__(backbone, **kwargs)
-        self.decoder = _build_slot(decoder)
-        self.head = _build_slot(head)
-        self.target_generator = _build_slot(target_generator)
+        self.decoder = build_slot(decoder)
+        self.head = build_slot(head)
+        self.target_generator = build_slot(target_generator)
 
     def loss(
             self, inputs: Dict[str, Any],
@@ -65,13 +65,17 @@ class TokenPretrainer(BasePretrainer):
         outputs = self.predict(points, tokens)
         return self.compute_losses(outputs, tokens, targets)
 
+    @property
+    def needs_regions(self) -> bool:
+        """bool: Whether each token needs a region."""
+        return getattr(self.target_generator, 'uses_regions', False)
+
     def tokenize(self,
                  points: Tensor,
                  region_ids: Optional[Tensor] = None,
                  **others: Any) -> tuple:
         """xyz (B, N, 3) and tokens, with regions if the targets need them."""
-        needs_regions = getattr(self.target_generator, 'uses_regions', False)
-        return self.backbone.tokenize(points, needs_regions, region_ids)
+        return self.backbone.tokenize(points, self.needs_regions, region_ids)
 
     @abstractmethod
     def predict(self, points: Tensor, tokens: PointTokens) -> Any:

@@ -4,11 +4,12 @@ from typing import Any, Dict, NamedTuple, Union
 import torch
 import torch.nn.functional as F
 from mmdet3d.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from sam3d_plugin.store.checkpoint import CheckpointError
 from sam3d_plugin.structures import PointTokens
 from ...store.errors import UserError
+from ..backbones.token_packing import find_packing
 from .frozen_targets import FrozenTargets
 
 _MASK_TOKEN = 'decoder.mask_token'
@@ -56,7 +57,8 @@ class TeacherTokenTargets(FrozenTargets):
         normalize (Union[bool, str]): How decoder tokens become targets:
             False, as they are; True, with mean 0 and variance 1 over the
             channels of a token; ``'tokens'``, with mean 0 and variance 1 of
-            each channel over the tokens of a frame. Defaults to False.
+            each channel over the tokens of a frame; ``'training'``, the same
+            over all tokens of the training so far. Defaults to False.
     """
 
     def __init__(self,
@@ -64,10 +66,15 @@ class TeacherTokenTargets(FrozenTargets):
                  modules: Dict[str, dict],
                  normalize: Union[bool, str] = False) -> None:
         super().__init__(checkpoint, modules)
-        if normalize not in (True, False, 'tokens'):
+        if normalize not in (True, False, 'tokens', 'training'):
             raise UserError(f'normalize {normalize!r} is unknown; choose '
-                            "True, False or 'tokens'")
+                            "True, False, 'tokens' or 'training'")
         self.normalize = normalize
+        if normalize == 'training':
+            # momentum=None: equal weights for all steps
+            channels = modules['decoder'].get('embed_dims', 256)
+            self.statistics = nn.BatchNorm1d(
+                channels, affine=False, momentum=None)
 
     def check_state(self, state: Dict[str, Tensor]) -> None:
         """See :class:`FrozenTargets`."""
@@ -97,6 +104,20 @@ class TeacherTokenTargets(FrozenTargets):
         decoded = teacher['decoder'](encoded, *place)
         if self.normalize == 'tokens':
             decoded = standardize_tokens(decoded, ~tokens.is_padding)
+        elif self.normalize == 'training':
+            decoded = self._standardize(decoded.float(), tokens)
         elif self.normalize:
             decoded = F.layer_norm(decoded.float(), decoded.shape[-1:])
         return TeacherTargets(encoded, decoded)
+
+    def _standardize(self, decoded: Tensor, tokens: PointTokens) -> Tensor:
+        """Standardize channels by the statistics of the training."""
+        packing = find_packing(tokens.is_padding, tokens.num_tokens)
+        packed = decoded.flatten(
+            0, 1) if packing is None else packing.pack(decoded)
+        if self.training:
+            self.statistics(packed)  # takes them in
+        packed = F.batch_norm(packed, self.statistics.running_mean,
+                              self.statistics.running_var)
+        return packed.view_as(decoded) if packing is None else packing.pad(
+            packed)
