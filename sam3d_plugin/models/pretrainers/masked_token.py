@@ -78,10 +78,13 @@ class MaskedTokenPretrainer(MaskedPointPretrainer):
             student = dict(
                 embedding=self.backbone.embedding,
                 encoder=self.backbone.encoder,
-                decoder=self.decoder.transformer,
-                head=self.region_head)
-            for name, module in teacher.items():
-                student[name].load_state_dict(module.state_dict())
+                decoder=self.decoder.transformer)
+            for name, module in student.items():
+                module.load_state_dict(teacher[name].state_dict())
+            if self.region_head is not None:
+                # Not its loss, whose weights may be of another kind.
+                self.region_head.proj.load_state_dict(
+                    teacher['head'].proj.state_dict())
 
     @property
     def needs_regions(self) -> bool:
