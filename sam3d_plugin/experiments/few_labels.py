@@ -3,6 +3,11 @@ import argparse
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple
 
+import mmengine
+import numpy as np
+
+from ..engine.options import read_config
+from ..evaluation.linear_probe import rarest_third
 from . import arm_tables, records, steps
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,21 +20,35 @@ class Task(NamedTuple):
     options: Dict[str, Any] = {}  # What is changed in it
 
 
-INFOS = 'scannet_infos_train_10.pkl'
+SHARES = (5, 10)  # Of the training rooms, in percent
 DETECTION = 'configs/sam3d/votenet_synthrooms_mini.py'
-TENTH = {'train_dataloader.dataset.dataset.ann_file': INFOS}
-TASKS = dict(
-    detection=Task(DETECTION, TENTH),
-    detection_own_origin=Task(DETECTION,
-                              dict(TENTH, **{'model.backbone.center':
-                                             'none'})),
-    segmentation=Task(
-        'configs/sam3d/segmentor_synthrooms_mini.py', {
-            'train_dataloader.dataset.ann_file':
-            INFOS,
-            'train_dataloader.dataset.scene_idxs':
-            'seg_info/train_10_resampled_scene_idxs.npy'
-        }))
+SEGMENTATION = 'configs/sam3d/segmentor_synthrooms_mini.py'
+
+
+def _tasks() -> Dict[str, Task]:
+    """Both tasks at every share of the labels."""
+    tasks = {}
+    for share in SHARES:
+        infos = f'scannet_infos_train_{share}.pkl'
+        tasks[f'detection_{share}'] = Task(
+            DETECTION, {'train_dataloader.dataset.dataset.ann_file': infos})
+        tasks[f'segmentation_{share}'] = Task(
+            SEGMENTATION, {
+                'train_dataloader.dataset.ann_file':
+                infos,
+                'train_dataloader.dataset.scene_idxs':
+                f'seg_info/train_{share}_resampled_scene_idxs.npy'
+            })
+    return tasks
+
+
+TASKS = _tasks()
+# Metrics by task; the last is the mean over the rarest third of the classes.
+METRICS = dict(
+    detection=('mAP_0.25', 'mAP_0.50', 'mAP_0.25_rare'),
+    segmentation=('miou', 'miou_rare'))
+# Key of a class's score, with its name for {}.
+_OF_CLASS = dict(detection='{}_AP_0.25', segmentation='{}')
 # Arms of the ladder whose encoders are fine-tuned.
 ENCODERS = ('stage1_sam_balanced', 'stage1_sam_plain', 'ours_sam')
 FRESH = 'fresh'
@@ -110,13 +129,66 @@ def compare_task(args: argparse.Namespace, task: str) -> Dict[str, Any]:
     """Put the arms of a task side by side."""
     arms = arm_tables.read_arms(
         [arm_folder(args, task, name) for name in (FRESH, *ENCODERS)])
-    metrics = arm_tables.shared_metrics(arms)
+    kind = task.split('_')[0]
+    counts = class_counts(Path(args.data_root), kind)
+    for run in [run for runs in arms.values() for run in runs]:
+        rare = add_rare_score(run, counts, kind)
     return dict(
         baseline=FRESH,
-        metrics=metrics,
-        cells=arm_tables.compare_arms(arms, FRESH, metrics),
+        metrics=METRICS[kind],
+        rare_classes=rare,
+        cells=arm_tables.compare_arms(arms, FRESH, METRICS[kind]),
         notes=arm_tables.describe_differences(arms),
         config=Path(TASKS[task].config).stem)
+
+
+def class_counts(data_root: Path, kind: str) -> Dict[str, float]:
+    """How often the classes of a task occur in all training rooms.
+
+    Args:
+        data_root (Path): The data set.
+        kind (str): ``'detection'`` or ``'segmentation'``.
+
+    Returns:
+        Dict[str, float]: By class: boxes; or a value that rises with the
+        number of labeled points.
+    """
+    if kind == 'segmentation':
+        classes = read_config(SEGMENTATION,
+                              {}).train_dataloader.dataset.metainfo.classes
+        weights = np.load(data_root / 'seg_info' / 'train_label_weight.npy')
+        return {name: -float(w) for name, w in zip(classes, weights)}
+    infos = mmengine.load(data_root / 'scannet_infos_train.pkl')
+    labels = [
+        instance['bbox_label_3d'] for scan in infos['data_list']
+        for instance in scan['instances']
+    ]
+    names: Dict[str, int] = infos['metainfo']['categories']
+    return {name: labels.count(label) for name, label in names.items()}
+
+
+def add_rare_score(run: Dict[str, Any], counts: Dict[str, float],
+                   kind: str) -> List[str]:
+    """Add the mean score of the rarest third of the classes with a score.
+
+    Args:
+        run (Dict[str, Any]): A record; its scores receive the last of
+            ``METRICS``.
+        counts (Dict[str, float]): See :func:`class_counts`.
+        kind (str): ``'detection'`` or ``'segmentation'``.
+
+    Returns:
+        List[str]: These classes, the rarest first.
+    """
+    rare: List[str] = []
+    for scores in [s for found in run['scores'].values() for s in found]:
+        known = {
+            name: scores[_OF_CLASS[kind].format(name)]
+            for name in counts if _OF_CLASS[kind].format(name) in scores
+        }
+        rare = rarest_third({name: counts[name] for name in known})
+        scores[METRICS[kind][-1]] = sum(known[n] for n in rare) / len(rare)
+    return rare
 
 
 def judge(results: Dict[str, Any]) -> None:

@@ -198,8 +198,8 @@ def run_arm(run: Run, args: argparse.Namespace) -> None:
         frames_seen=frames_seen(run),
         frames=scores['frames'],
         tokens_per_frame=scores['tokens_per_frame'],
-        checkpoint=run.trainings
-        and str(run.trainings[-1].checkpoint.relative_to(args.work_dir)),
+        checkpoint=str(run.trainings[-1].checkpoint.relative_to(args.work_dir))
+        if run.trainings else None,
         commit=commits_of(run))
     records.write_record(run.folder / RESULT, result)
 

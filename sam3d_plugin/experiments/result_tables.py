@@ -3,6 +3,7 @@
 Each is a function from the content of a result file to Markdown; see
 ``TABLES`` at the end.
 """
+import re
 from typing import Any, Callable, Dict, List, Tuple
 
 from . import ladder_results, methods, preparation_tables
@@ -12,8 +13,8 @@ from .tables import (METRICS, entries_table, fill, machine_line, number, table,
                      values_table)
 
 Results = Dict[str, Any]
-# Of few_labels.py.
-_TASKS = {'detection_own_origin': "detection, data set's origin"}
+# Of few_labels.py, with the share of the labels.
+_TASK = re.compile(r'(.*)_(\d+)')
 _PARTS = ('data', 'tokenize', 'targets', 'embed', 'encode', 'decode', 'loss',
           'other', 'backward', 'optimizer')
 
@@ -98,19 +99,20 @@ def few_labels_table(results: Results) -> str:
     """Return the arms of every task side by side."""
     rows: List[List[str]] = []
     arms: List[str] = []
+    results = {_TASK.sub(r'\1, \2 %', k): v for k, v in results.items()}
     for task, comparison in results.items():
         cells = [c for c in comparison['cells'] if c['checkpoint'] == 'last']
         arms = list(dict.fromkeys(cell['arm'] for cell in cells))
         for metric in dict.fromkeys(cell['metric'] for cell in cells):
             mine = {c['arm']: c for c in cells if c['metric'] == metric}
             rows.append(
-                [f'{_TASKS.get(task, task)}, {METRICS[metric]}'] +
+                [f'{task}, {METRICS[metric]}'] +
                 [_arm_text(mine[arm]) if arm in mine else '–' for arm in arms])
     notes = [
-        f'\n{_TASKS.get(task, task)}: {note}\n'
-        for task, comparison in results.items() for note in comparison['notes']
+        f'\n{task}: {note}\n' for task, comparison in results.items()
+        for note in comparison['notes']
     ]
-    return table(['a tenth of the labels', *arms], rows) + ''.join(notes)
+    return table(['share of the labels', *arms], rows) + ''.join(notes)
 
 
 def _arm_text(cell: Results) -> str:

@@ -8,7 +8,9 @@ Columns = Sequence[Tuple[str, str]]
 METRICS = {
     'mAP_0.25': 'AP25',
     'mAP_0.50': 'AP50',
+    'mAP_0.25_rare': 'AP25 of the rare third',
     'miou': 'mIoU',
+    'miou_rare': 'mIoU of the rare third',
     'acc': 'accuracy',
     'acc_cls': 'mAcc'
 }

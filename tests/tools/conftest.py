@@ -88,7 +88,7 @@ def run_here(monkeypatch):
     monkeypatch.setenv('LOCAL_RANK', '0')
     called = []
 
-    def call(command, environment):
+    def call(command, environment, **options):
         from sam3d_plugin.cli.tool import run_tool
         forget_runs()
         path = Path(command[1])

@@ -1,6 +1,8 @@
 """Fine-tunings from the ladder's encoders, seed by seed, and their table."""
 import json
 
+import mmengine
+import numpy as np
 import pytest
 
 from sam3d_plugin.engine.options import read_config
@@ -44,9 +46,11 @@ def test_every_seed_starts_from_its_own_pretraining(tmp_path, command):
             for seed in args.seeds:
                 cfg = read_config(task.config,
                                   evaluation_runs.seed_settings(parsed, seed))
+                data = cfg.train_dataloader.dataset
                 if name.startswith('detection'):
-                    origin = task.options.get('model.backbone.center', 'floor')
-                    assert cfg.model.backbone.center == origin
+                    data = data.dataset
+                share = name.split('_')[1]
+                assert data.ann_file == f'scannet_infos_train_{share}.pkl'
                 init = cfg.model.backbone.get('init_cfg')
                 used.append(init and init.checkpoint)
         assert used == [None, None] + [s.output for s in exported]
@@ -70,11 +74,44 @@ def test_comparison_of_both_tasks_is_collected(tmp_path, command, monkeypatch):
     monkeypatch.setattr(
         few_labels, 'compare_task',
         lambda args, task: dict(cells=[], baseline='fresh', metrics=[]))
-    call('experiments/few_labels', command + ['--tasks', 'detection'])
-    call('experiments/few_labels', command + ['--tasks', 'segmentation'])
+    call('experiments/few_labels', command + ['--tasks', 'detection_5'])
+    call('experiments/few_labels', command + ['--tasks', 'segmentation_10'])
     assert ran.count('tools/experiments/evaluate.py') == 8
     assert list(json.loads(
-        (tmp_path / 'few.json').read_text())) == ['detection', 'segmentation']
+        (tmp_path /
+         'few.json').read_text())) == ['detection_5', 'segmentation_10']
+
+
+def test_the_rarest_third_has_a_score_of_its_own(tmp_path):
+    """By boxes and by labeled points of all training rooms."""
+    names = ['chair', 'bed', 'sink', 'desk', 'door', 'toilet']
+    boxes = [4, 1, 2, 5, 6, 7]
+    infos = dict(
+        metainfo=dict(categories={
+            n: i
+            for i, n in enumerate(names)
+        }),
+        data_list=[
+            dict(instances=[dict(bbox_label_3d=i)] * count)
+            for i, count in enumerate(boxes)
+        ])
+    mmengine.dump(infos, tmp_path / 'scannet_infos_train.pkl')
+    counts = few_labels.class_counts(tmp_path, 'detection')
+    assert counts == dict(zip(names, boxes))
+    scores = {f'{n}_AP_0.25': 0.1 * i for i, n in enumerate(names)}
+    run = dict(scores=dict(last=[scores]))
+    assert few_labels.add_rare_score(run, counts,
+                                     'detection') == ['bed', 'sink']
+    assert scores['mAP_0.25_rare'] == pytest.approx(0.15)
+
+    (tmp_path / 'seg_info').mkdir()
+    weights = np.linspace(5, 2, 20)  # the first is the rarest
+    np.save(tmp_path / 'seg_info' / 'train_label_weight.npy', weights)
+    counts = few_labels.class_counts(tmp_path, 'segmentation')
+    scores = dict(floor=0.9, bed=0.3, wall=0.5, miou=0.6)
+    run = dict(scores=dict(last=[scores]))
+    assert few_labels.add_rare_score(run, counts, 'segmentation') == ['wall']
+    assert scores['miou_rare'] == 0.5
 
 
 def test_table_says_what_was_gained():
@@ -92,11 +129,11 @@ def test_table_says_what_was_gained():
         difference=dict(mean=5., test='paired', low=3., high=7., p_value=.02))
     results = {
         task: dict(cells=[dict(cell), dict(better)], notes=['Two commits.'])
-        for task in ('segmentation', 'detection')
+        for task in ('segmentation_10', 'detection_5')
     }
     few_labels.judge(results)
     text = result_tables.few_labels_table(results)
-    assert '| segmentation, mIoU | 20.0 ± 1.0 |' in text
+    assert '| segmentation, 10 %, mIoU | 20.0 ± 1.0 |' in text
     # Twice 0.02, since the table has two differences.
     assert '25.0 ± 1.0 (+5.0 [+3.0, +7.0], p 0.040: gain)' in text
-    assert 'segmentation: Two commits.' in text
+    assert 'segmentation, 10 %: Two commits.' in text
