@@ -101,8 +101,7 @@ class CollapseAlarmHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Refuse a run that does not say what its encoder is.
 
-        Raises:
-            UserError: When its config has no ``model.backbone``.
+        Raises UserError when its config has no ``model.backbone``.
         """
         if 'backbone' not in runner.cfg.get('model', {}):
             raise UserError('CollapseAlarmHook builds an untrained encoder: '
