@@ -29,6 +29,7 @@ STEPS = 500
 # A dot of a curve is the mean of so many steps; a kill costs at most so many.
 LOGGED, SAVED = 8, 100
 REPORT = 'report.html'
+GEOMETRY = 'geometry.json'
 GPU_NAMES = ('from torch import cuda\n'
              'for i in range(cuda.device_count()):\n'
              '    print(cuda.get_device_name(i))')
@@ -114,6 +115,12 @@ def build_steps(args: argparse.Namespace) -> List[Command]:
     teacher, student = (s.checkpoint(args) for s in (STAGE1, STAGE2))
     steps = _preparation_steps(args.data_root)
     steps += [
+        Command([
+            'python', 'tools/experiments/feature_geometry.py', '--data-root',
+            args.data_root, '--json', f'{work}/{GEOMETRY}'
+        ], f'{work}/{GEOMETRY}', 'features and geometry',
+                'How much of the features a network could learn that sees '
+                'points without color.'),
         _training_step(args, STAGE1),
         _training_step(args, STAGE2, f'teacher={teacher}')
     ]
@@ -230,10 +237,11 @@ def _report_step(args: argparse.Namespace, encoders: Dict[str, str],
     return Command([
         'python', 'tools/visualize/pretraining_report.py', '--out', out,
         '--title', 'Quickstart: pre-training on made-up rooms', '--data',
-        args.data_root, '--runs', *(f'{stage.title}={stage.folder(args)}'
-                                    for stage in (STAGE1, STAGE2)), '--models',
-        *(f'{name}={path}' for name, path in encoders.items()), '--probes',
-        *(f'{name}={path}' for name, path in probes.items()), '--detector',
+        args.data_root, '--geometry', f'{work}/{GEOMETRY}', '--runs',
+        *(f'{stage.title}={stage.folder(args)}' for stage in (STAGE1, STAGE2)),
+        '--models', *(f'{name}={path}' for name, path in encoders.items()),
+        '--probes', *(f'{name}={path}'
+                      for name, path in probes.items()), '--detector',
         DETECTOR.folder(args), '--segmentor',
         SEGMENTOR.folder(args), '--steps',
         str(Path(work, RECORD))

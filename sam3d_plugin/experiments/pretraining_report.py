@@ -1,7 +1,7 @@
 """The sections of a page that shows what a pre-training did."""
 import argparse
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 import numpy as np
 import torch
@@ -133,8 +133,17 @@ def read_frames(args: argparse.Namespace,
     return views
 
 
-def read_data_facts(data: str) -> Dict[str, str]:
-    """What the data set consists of, from its manifests."""
+def read_data_facts(data: str, geometry: Optional[str]) -> Dict[str, str]:
+    """What the data set consists of.
+
+    Args:
+        data (str): Prepared data set, whose manifests are read.
+        geometry (Optional[str]): File of
+            ``tools/experiments/feature_geometry.py``.
+
+    Returns:
+        Dict[str, str]: Facts by name.
+    """
     facts = {}
     maps = Store(Path(data, 'region_maps'))
     counts = [
@@ -155,6 +164,11 @@ def read_data_facts(data: str) -> Dict[str, str]:
         facts['feature of a region'] = (
             f'{" or ".join(map(str, channels))} numbers, from the encoder '
             f'{features.header()["settings"].get("encoder")}')
+    if geometry:
+        share = read_json(geometry)['region_features']['mlp']
+        facts['of their variance'] = (
+            f'{share:.0%} is explained by shape, height and size of a region; '
+            'the network, which sees no color, hardly learns the rest')
     return facts
 
 
@@ -166,7 +180,9 @@ def build_sections(args: argparse.Namespace) -> List[sections.Section]:
         models = {n: load_encoder(source) for n, source in sources.items()}
         frames = read_frames(args, models)
         found.append(
-            sections.regions_section(frames, read_data_facts(args.data)))
+            sections.regions_section(frames,
+                                     read_data_facts(args.data,
+                                                     args.geometry)))
         found += [sections.tokens_section(frames)] if models else []
     if args.runs:
         curves = {n: read_curves(path) for n, path in args.runs.items()}

@@ -223,6 +223,49 @@ def pretrain_real_table(results: Results) -> str:
                               results['machine'])
 
 
+def geometry_table(results: Results) -> str:
+    """Return how much of each kind of 2D features geometry explains."""
+    return entries_table([('2D features', '{encoder}'),
+                          ('regions', '{regions:,}'),
+                          ('power in one common vector', '{common:.0%}'),
+                          ('variance explained, linear', '{ridge:.0%}'),
+                          ('by a small network', '{mlp:.0%}')],
+                         results.values())
+
+
+def classes_table(results: Results) -> str:
+    """Return counts of every class, and what recognizes it."""
+    counts, scores = results['counts'], results.get('segmentor', {})
+    total = sum(entry['points'] for entry in counts['train'].values())
+    entries = [
+        dict(
+            train,
+            name=name,
+            share=train['points'] / total,
+            val=counts['val'][name]['objects'],
+            iou=scores.get(name),
+            **{
+                by: found.get(name)
+                for by, found in results['recognized'].items()
+            }) for name, train in counts['train'].items()
+    ]
+    entries.sort(key=lambda entry: entry['points'], reverse=True)
+    accuracy = results['balanced_accuracy']
+    entries.append(
+        dict(
+            name='mean over classes',
+            geometry=accuracy['geometry'],
+            color=accuracy['color'],
+            iou=scores.get('miou')))
+    return entries_table([('class', '{name}'), ('train points', '{share:.1%}'),
+                          ('train objects', '{objects:,}'),
+                          ('train rooms', '{rooms}'), ('val objects', '{val}'),
+                          ('recognized by shape and place', '{geometry:.0%}'),
+                          ('by color', '{color:.0%}'),
+                          ('IoU of the segmentor', '{iou:.1%}')],
+                         entries) + f'\nBy chance: {accuracy["chance"]:.0%}.\n'
+
+
 # By name: the result file, none for what the metafiles say, and the table.
 TABLES: Dict[str, Tuple[str, Callable[[Results], str]]] = {
     'methods': ('', lambda _: methods.methods_table()),
@@ -237,6 +280,8 @@ TABLES: Dict[str, Tuple[str, Callable[[Results], str]]] = {
     'pretraining': ('benchmark_pretraining', pretraining_table),
     'pretrain_real': ('pretrain_real', pretrain_real_table),
     'busy': ('benchmark_busy', busy_table),
+    'classes': ('class_statistics', classes_table),
+    'geometry': ('feature_geometry', geometry_table),
     'loader': ('benchmark_loader', loader_table),
     **preparation_tables.TABLES,
 }

@@ -1,14 +1,13 @@
 """Measure how much of the 2D features geometry explains.
 
     python tools/experiments/feature_geometry.py --data-root data/synthrooms \\
-        --features region_features --json geometry.json
+        --features region_features region_features_hand --json geometry.json
 
 Predicts the feature of every region from its shape, height and size, in rooms
 that were held out. Stage 1 cannot learn what no geometry explains.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Optional, Sequence
@@ -17,7 +16,11 @@ from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.experiments.feature_geometry import (explained_variance,
                                                        read_regions)
-from sam3d_plugin.store import atomic_write
+from sam3d_plugin.experiments.records import write_record
+from sam3d_plugin.store.manifest import Store
+
+# Of a data set, evenly spaced; more change little.
+FRAMES = 400
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -27,7 +30,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('--ann-file', default='scannet_infos_train.pkl')
     parser.add_argument(
         '--features', nargs='+', default=['region_features'], metavar='FOLDER')
-    parser.add_argument('--frames', type=int, default=400)
     parser.add_argument('--json', type=Path, metavar='FILE')
     return parser.parse_args(argv)
 
@@ -37,13 +39,15 @@ def measure(args: argparse.Namespace) -> None:
     found = {}
     for folder in args.features:
         regions = read_regions(args.data_root, args.ann_file, folder, 20000,
-                               args.frames)
+                               FRAMES)
+        settings = Store(args.data_root / folder).header()['settings']
         found[folder] = dict(
-            explained_variance(regions), regions=len(regions.scans))
+            explained_variance(regions),
+            encoder=settings['encoder'],
+            regions=len(regions.scans))
         print(folder, found[folder])
     if args.json:
-        with atomic_write(args.json, 'w') as file:
-            json.dump(found, file, indent=1)
+        write_record(args.json, found)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

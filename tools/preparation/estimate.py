@@ -29,6 +29,7 @@ from rich.console import Console
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.cli.run_arguments import run_options
 from sam3d_plugin.cli.tool import PREPARATION, run_tool
+from sam3d_plugin.preparation.checking.feature_advice import geometry_advice
 from sam3d_plugin.preparation.checking.step_estimate import (estimate_step,
                                                              print_table)
 
@@ -44,6 +45,7 @@ STEPS = dict(
     regions='generate_regions',
     features='extract_features',
     lift='lift_regions')
+GEOMETRY = Path(__file__).parents[2] / 'docs/results/feature_geometry.json'
 
 
 def parse_args(
@@ -98,6 +100,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
                 markup=False,
                 width=max(shutil.get_terminal_size().columns, 100))
             print_table(result, console)
+            if args.step == 'features':
+                console.print(geometry_advice(own.encoder, GEOMETRY))
         return int(result.free is not None and result.size > result.free)
 
     return run_tool(estimate, args, PREPARATION)

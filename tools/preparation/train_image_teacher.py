@@ -7,7 +7,8 @@
 
 By labels, the model learns the class of every pixel; by views, without any
 label, to find the same surface point again in other frames. A tenth of the
-rooms is held out and scored. Use the weights with
+rooms is held out and scored. A step takes a second of one core. Use the
+weights with
 
     python tools/preparation/extract_features.py --encoder standin \\
         -O checkpoint=standin.safetensors --data data/NAME
@@ -33,7 +34,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         choices=image_teacher.SUPERVISIONS,
         default='labels',
         help='(default: %(default)s)')
-    parser.add_argument('--steps', type=int, default=1500)
+    parser.add_argument(
+        '--steps', type=int, default=1200, help='(default: %(default)s)')
     return parser.parse_args(argv)
 
 

@@ -34,6 +34,10 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
                         'files of tools/experiments/linear_probe.py')):
         parser.add_argument(
             f'--{name}', nargs='+', default=[], metavar='NAME=PATH', help=what)
+    parser.add_argument(
+        '--geometry',
+        metavar='FILE',
+        help='of tools/experiments/feature_geometry.py for this data')
     for name in ('detector', 'segmentor'):
         parser.add_argument(
             f'--{name}',

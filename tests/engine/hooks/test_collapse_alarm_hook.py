@@ -1,18 +1,22 @@
 """The alarm rings when tokens become alike, and changes nothing."""
+import copy
+
 import pytest
 import torch
 from mmdet3d.registry import MODELS
 
-from sam3d_plugin.engine.hooks.collapse_alarm_hook import token_spread
+from sam3d_plugin.engine.hooks.collapse_alarm_hook import (token_spread,
+                                                           untrained_twin)
 from sam3d_plugin.engine.hooks.feature_view import view_features
 from sam3d_plugin.models.heads import RegionDistillHead
 from sam3d_plugin.models.pretrainers import TokenPretrainer
-from tests.models.pretraining_cases import (JOINT, STAGE1, build, losses_of,
-                                            make_batch)
+from sam3d_plugin.store.errors import UserError
+from tests.models.pretraining_cases import (BACKBONE, ENCODER, JOINT, STAGE1,
+                                            build, losses_of, make_batch)
 from tests.random_states import unchanged_random_state
 from .hook_cases import build_run
 
-HOOK = dict(type='CollapseAlarmHook', interval=2, threshold=.005, begin=0)
+HOOK = dict(type='CollapseAlarmHook', interval=2, begin=0)
 
 
 def test_spread_of_known_features():
@@ -51,6 +55,33 @@ def test_looking_changes_nothing(config):
     assert not (is_predicted & ~view.is_place).any()
     if config is JOINT:
         assert is_predicted.sum() < view.is_place.sum()
+
+
+def test_the_twin_has_learned_nothing_and_the_model_stays(tmp_path):
+    """Whatever the model started from, and read from no file."""
+    model, batch = build(STAGE1), make_batch()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(.1)
+    before = copy.deepcopy(model.state_dict())
+    pretrained = dict(type='Pretrained', checkpoint='missing.pth')
+    config = dict(BACKBONE, init_cfg=pretrained)
+    config['encoder'] = dict(ENCODER, init_cfg=[pretrained])
+    with unchanged_random_state():
+        twin, again = (untrained_twin(model, config) for _ in range(2))
+        views = [view_features(m, batch) for m in (model, twin, again)]
+    spreads = [token_spread(v.features, v.is_place) for v in views]
+    assert spreads[0] < spreads[1] == spreads[2]
+    assert twin.head is model.head and twin.backbone is not model.backbone
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_a_run_without_a_config_of_its_encoder_is_refused(tmp_path):
+    run = build_run(tmp_path, HOOK)
+    run.cfg.pop('model')
+    with pytest.raises(UserError, match='model.backbone'):
+        run.train()
 
 
 @MODELS.register_module()
@@ -95,7 +126,8 @@ def test_a_method_without_predictions_is_watched_by_its_features(
 
 def test_collapsed_tokens_are_reported_with_numbers(tmp_path, capsys):
     shown = train_collapsed(tmp_path / 'all', capsys, HOOK)
-    assert 'collapse: at step 2 the spread of token features is 0.000' in shown
+    assert 'collapse: at step 2 tokens spread 0.000' in shown
+    assert 'whiten the targets' in shown and 'learning rate' in shown
     assert 'at step 4' in shown and 'step 3' not in shown
     shown = train_collapsed(tmp_path / 'later', capsys, dict(HOOK, begin=3))
     assert 'step 2' not in shown and 'collapse: at step 4' in shown
@@ -117,7 +149,7 @@ def spreads(run):
     scalars = run.message_hub.log_scalars
     return {
         name: scalars[f'train/spread_{name}'].data[0]
-        for name in ('features', 'predictions')
+        for name in ('features', 'predictions', 'untrained')
     }
 
 
@@ -130,7 +162,7 @@ def test_healthy_training_is_silent_and_resumes_as_if_unbroken(
     resumed = build_run(tmp_path / 'parts', HOOK, resume=True)
     resumed.train()
     assert 'collapse' not in capsys.readouterr().out
-    assert min(spreads(whole)['features']) > .005
+    assert min(spreads(whole)['untrained']) > 0
     for name, values in spreads(whole).items():
         assert len(values) == 2
         assert (values == spreads(resumed)[name]).all()

@@ -15,5 +15,6 @@ def test_features_that_follow_height_are_explained(tmp_path, capsys):
          str(out)]) == 0
     found = json.loads(out.read_text())['region_features']
     assert 0 < found['regions'] <= BANDS * len(FRAMES) * len(SCANS)
+    assert found['encoder'] == 'planted'
     assert found['ridge'] <= 1 and 0 <= found['common'] <= 1
     assert 'region_features' in capsys.readouterr().out

@@ -68,6 +68,21 @@ def test_features_need_no_id_maps_to_be_estimated(tool, data, capsys):
     assert not (data / 'region_maps').exists()
 
 
+def test_features_come_with_what_geometry_explains(tool, data, capsys,
+                                                   tmp_path):
+    """The published share of the encoder, or how to measure it."""
+    share = json.loads(
+        tool.GEOMETRY.read_text())['region_features_hand']['mlp']
+    assert tool.main([
+        '--step=features', f'--data={data}', '--encoder=handcrafted',
+        '--workers=0', '--sample=1'
+    ]) == 0
+    assert f'explain {share:.0%} of the variance' in capsys.readouterr().out
+    for measured in (tool.GEOMETRY, tmp_path / 'missing.json'):
+        unknown = tool.geometry_advice('new', measured)
+        assert 'not measured' in unknown and 'feature_geometry.py' in unknown
+
+
 def test_sam_without_checkpoint_takes_the_published_cost(tool, data, capsys):
     result = read(tool, capsys, '--step=regions', f'--data={data}',
                   '--generator=sam')

@@ -87,7 +87,10 @@ def test_everything_that_is_given_is_shown(report, tmp_path):
                 peak_mb=70,
                 is_done=True)
         ])
-    page = report('--runs', f'stage 1={run}', '--probes',
+    geometry = write_json(tmp_path / 'geometry.json',
+                          dict(region_features=dict(mlp=.23)))
+    page = report('--geometry', geometry, '--runs', f'stage 1={run}',
+                  '--probes',
                   f'stage 1={write_json(tmp_path / "p.json", probe(.5))}',
                   '--steps', write_json(tmp_path / 's.json',
                                         costs), '--title', 'My run')
@@ -99,6 +102,7 @@ def test_everything_that_is_given_is_shown(report, tmp_path):
     ]
     # Its newest checkpoint is the model, when none is named.
     assert 'features: stage 1' in page and 'python rooms.py' in page
+    assert '23% is explained by shape' in page
     assert '<title>My run</title>' in page and 'alpha, frame 00000' in page
 
 
