@@ -115,6 +115,10 @@ def check_options(config, options):
     for option in options:
         node = cfg
         for key in option.split('.'):
+            if isinstance(node, list):  # a place in it
+                assert int(key) < len(node), f'{config} has no {option}'
+                node = node[int(key)]
+                continue
             assert key in node or takes(node, key), f'{config} has no {option}'
             node = node.get(key) or {}
     read_config(str(ROOT / config), options)
