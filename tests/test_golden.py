@@ -114,7 +114,10 @@ def shrink_model(model):
                     model.head.type, {}))
     if 'decode_head' in model:
         model.decode_head.update(in_channels=64, hidden_channels=(32, 32))
-    if 'global_head' in model:
+    if model.get('region_head'):
+        model.region_head.update(in_channels=64, out_channels=3)
+        model.head.proj_channels = 64
+    if model.get('global_head'):
         model.global_head.update(in_channels=64, out_channels=64)
     if 'num_proposal' in head:
         head.update(num_proposal=32, num_decoder_layers=2)

@@ -33,6 +33,7 @@ def root(tmp_path_factory):
 def teacher(tmp_path_factory):
     """Checkpoint of stage 1, before its first step."""
     model = Config.fromfile(FOLDER / 'stage1_scannet.py').model
+    model.head.out_channels = 3
     model.head.loss = dict(type='DistillLoss')
     model = MODELS.build(model)
     model.init_weights()
@@ -68,6 +69,8 @@ def load_small(name, work_dir, root, teacher, **options):
     cfg.train_dataloader.dataset.pipeline[0].num_points = 500
     if 'out_channels' in cfg.model.head:
         cfg.model.head.out_channels = 3
+    if cfg.model.get('region_head'):
+        cfg.model.region_head.out_channels = 3
     if cfg.model.backbone.tokenizer.type == 'KNNTokenizer':
         cfg.model.backbone.tokenizer.update(num_tokens=16, num_neighbors=8)
     cfg.train_cfg = dict(type='ResumableTrainLoop', max_iters=STEPS)
@@ -100,7 +103,8 @@ def test_config_trains(name, root, teacher, tmp_path):
     assert np.isfinite(losses).all() and (losses > 0).all()
 
 
-@pytest.mark.parametrize('stage, done', [('stage1', 3), ('stage2', 1)])
+@pytest.mark.parametrize('stage, done', [('stage1', 3), ('stage2', 1),
+                                         ('stage2_ours', 2)])
 def test_resumed_run_equals_unbroken(stage, done, root, teacher, tmp_path):
     """Four steps, three in an epoch."""
     name = f'{stage}_synthrooms_mini'

@@ -140,7 +140,7 @@ ARMS = _all_arms()
 _TEACHERS = {
     stage.name
     for method in read_methods().values()
-    for stage in method.stages if stage.has_teacher
+    for stage in method.stages if stage.teacher
 }
 
 

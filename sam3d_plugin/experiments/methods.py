@@ -5,7 +5,7 @@ it, the tables list it and ``tests/projects`` check it.
 """
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import mmengine
 
@@ -20,7 +20,7 @@ class Stage(NamedTuple):
     """One training of a method."""
     name: str  # Unique among all methods
     configs: Dict[str, str]  # Config files of the sizes mini and full
-    has_teacher: bool  # Whether it predicts the stage before
+    teacher: Optional[str]  # The stage that it predicts
 
 
 class Method(NamedTuple):
@@ -48,7 +48,7 @@ def _read(path: Path) -> Method:
     stages = [
         Stage(stage['Name'], {size: stage[size]
                               for size in ('mini', 'full')},
-              stage.get('Teacher', False)) for stage in meta['Stages']
+              stage.get('Teacher')) for stage in meta['Stages']
     ]
     return Method(path.parent.name, collection['Name'], collection['Paper'],
                   meta['Original'], meta['Reads'], tuple(meta['Tokens']),

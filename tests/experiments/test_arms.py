@@ -36,7 +36,7 @@ def frames_of(name, budget):
     return total
 
 
-@pytest.mark.parametrize('budget, expected', [('mini', 2000), ('full', 120)])
+@pytest.mark.parametrize('budget, expected', [('mini', 4000), ('full', 120)])
 def test_arms_see_the_same_number_of_frames(budget, expected):
     for name, arm in module.ARMS.items():
         if arm.steps:

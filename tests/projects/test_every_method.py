@@ -64,10 +64,10 @@ def train(cfg):
 
 @pytest.mark.parametrize('key, size', SIZES)
 def test_method(key, size, frames, tmp_path):
-    checkpoint = ''
+    checkpoints = {}
     for stage in METHODS[key].stages:
         config, folder = stage.configs[size], tmp_path / stage.name
-        teacher = checkpoint if stage.has_teacher else ''
+        teacher = checkpoints.get(stage.teacher, '')
         expected, weights = train(
             load(config, frames, folder / 'unbroken', 4, teacher))
         train(load(config, frames, folder / 'parts', 2, teacher))
@@ -78,6 +78,7 @@ def test_method(key, size, frames, tmp_path):
         assert min(losses) > 0
         np.testing.assert_array_equal(losses, expected)
         checkpoint = str(folder / 'unbroken' / 'iter_4.pth')
+        checkpoints[stage.name] = checkpoint
     check_export(checkpoint, weights, resumed.model, tmp_path / 'encoder.pth')
 
 

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from sam3d_plugin.structures import PointTokens
 from ...store.errors import UserError
-from ..target_generators import RegionFeatureTargets
 from .masked import MaskedPointPretrainer, MaskedPrediction
 from .tokens import build_slot
 
@@ -67,7 +66,7 @@ class MaskedTokenPretrainer(MaskedPointPretrainer):
             **kwargs)
         self.global_head = build_slot(global_head)
         self.region_head = build_slot(region_head)
-        self.region_targets = RegionFeatureTargets()
+        self.region_targets = MODELS.build(dict(type='RegionFeatureTargets'))
         self.init_student = init_student
 
     def init_weights(self) -> None:

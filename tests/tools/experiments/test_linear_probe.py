@@ -110,7 +110,7 @@ def test_neighbours_vote_on_request(root, capsys):
     assert results['knn']['settings'] == dict(neighbors=20, temperature=.07)
     assert set(results['knn']['own']['classes']) == set(
         results['own']['classes'])
-    assert 0 < results['knn']['own']['miou'] < 1
+    assert 0 < results['knn']['three_nn']['miou'] < 1
     assert 'k-NN' in capsys.readouterr().out
     majority = probe(root, config, '--knn', '3', '--temperature', 'none')
     assert majority['knn']['settings'] == dict(neighbors=3, temperature=None)
