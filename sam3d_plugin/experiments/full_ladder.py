@@ -1,5 +1,6 @@
 """The ladder on one machine with a GPU, as far as it gets in a given time."""
 import argparse
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,21 +21,25 @@ ARMS = [
 PREPARATION = {
     'rooms.json':
     'tools/preparation/make_synthrooms.py {rooms} --out {data} '
-    '--report {report}',
+    '{shared} --report {report}',
     'regions.json':
-    'tools/preparation/generate_regions.py --data {data} --report {report}',
+    'tools/preparation/generate_regions.py --data {data} {shared} '
+    '--report {report}',
     'features.json':
     'tools/preparation/extract_features.py --data {data} --encoder standin '
-    '--report {report}',
+    '{shared} --report {report}',
     'rooms/region_groups/train/report.json':
     'tools/preparation/build_groups.py --data {data} '
     '--infos {data}/scannet_infos_train.pkl {groups}'
 }
+# Paths, which may have spaces, are put in when words are split.
+PLACES = dict(data='{data}', report='{report}')
 
 
 class Size(NamedTuple):
     """How large everything is."""
     rooms: str  # Options of make_synthrooms.py
+    shared: str  # Options of steps that run on many cores
     groups: str  # Options of build_groups.py
     budget: str  # Of the ladder
     length: int  # Of an arm in total: epochs of full, steps of mini
@@ -43,14 +48,23 @@ class Size(NamedTuple):
     cfg_options: Tuple[str, ...] = ()  # Of all trainings
 
 
-SIZES = {
-    False:
-    Size('--size full', '', 'full', 10, 3),
-    True:
-    Size('--scenes 4 --frames 2 --image-size 80 60 --workers 0', '--groups 8',
-         'mini', 4, 1, 512,
-         ('train_dataloader.dataset.pipeline.0.num_points=512', ))
-}
+FULL = Size(
+    rooms='--size full',
+    shared='',
+    groups='',
+    budget='full',
+    length=10,
+    jobs=5,
+    cfg_options=('train_dataloader.num_workers=3', ))
+TINY = Size(
+    rooms='--scenes 4 --frames 2 --image-size 160 120',
+    shared='--workers 0',
+    groups='--groups 8',
+    budget='mini',
+    length=4,
+    jobs=1,
+    probe_points=512,
+    cfg_options=('train_dataloader.dataset.pipeline.0.num_points=512', ))
 
 
 def prepare(work_dir: Path, size: Size) -> Path:
@@ -60,8 +74,7 @@ def prepare(work_dir: Path, size: Size) -> Path:
     steps.run_steps([
         steps.Command(
             steps.command(
-                text.replace('{rooms}',
-                             size.rooms).replace('{groups}', size.groups),
+                text.format_map(dict(PLACES, **size._asdict())),
                 data=data,
                 report=work_dir / report), str(work_dir / report))
         for report, text in PREPARATION.items()
@@ -177,7 +190,10 @@ def climb(args: argparse.Namespace, schedule: Schedule, jobs: int) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Make the rooms and climb the ladder in the time that is given."""
-    size = SIZES[args.tiny]
+    size = TINY if args.tiny else FULL
+    # Arms share the cores.
+    os.environ.setdefault('OMP_NUM_THREADS',
+                          str(max(1, (os.cpu_count() or 1) // size.jobs)))
     schedule = Schedule(ARMS, args.seeds, 60 * args.minutes)
     data = prepare(args.work_dir, size)
     climb(ladder_arguments(args, data, size), schedule, size.jobs)

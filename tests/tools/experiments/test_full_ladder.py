@@ -39,6 +39,7 @@ def test_the_schedule_leaves_out_what_does_not_fit(monkeypatch, capsys):
 
 
 def test_tiny_form_end_to_end(tmp_path, run_here, monkeypatch):
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
     monkeypatch.setattr(module, 'ARMS', ['random_sam', 'stage1_sam_balanced'])
     words = [
         '--tiny', '--minutes', '1000', '--seeds', '0', '--work-dir',
