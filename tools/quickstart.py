@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.experiments.steps import RECORD, Command, Record, run_steps
-from sam3d_plugin.store.provenance import hardware
+from sam3d_plugin.store.provenance import hardware, has_bfloat16
 
 ROOMS = ('--size', 'quick', '--seed', '0')
 # Of a stage; the other trainings are shortened with it.
@@ -61,9 +61,9 @@ STAGE1 = Training(
     'stage 1', 'The network learns to predict the 2D feature of every region.',
     'configs/sam3d/stage1_synthrooms_mini.py', STEPS, 2)
 STAGE2 = Training(
-    'stage 2', 'A second network sees 40 % of the tokens and predicts what '
-    'the first makes of all.', 'configs/sam3d/stage2_synthrooms_mini.py',
-    STEPS, 2)
+    'stage 2', 'A copy of the network sees 40 % of the tokens and predicts '
+    'what the first makes of the others; it goes on learning from regions.',
+    'configs/sam3d/stage2_ours_synthrooms_mini.py', STEPS, 2)
 DETECTOR = Training(
     'detector', 'The encoder of stage 2 as its backbone, it learns boxes of '
     'objects from labels.', 'configs/sam3d/votenet_synthrooms_quickstart.py',
@@ -198,11 +198,13 @@ def _training_step(args: argparse.Namespace, training: Training, *options:
             f'param_scheduler.1.begin={warm_up}',
             f'param_scheduler.1.end={length}'
         ]
+    if not args.gpus and has_bfloat16():
+        launcher += ['--amp']
     if args.gpus > 1:
         launch = [
             'torchrun', f'--nproc_per_node={args.gpus}', 'tools/train.py'
         ]
-        launcher = ['--launcher', 'pytorch']
+        launcher += ['--launcher', 'pytorch']
         share = max(training.batch // args.gpus, 1)
         settings.append(f'train_dataloader.batch_size={share}')
     return Command([

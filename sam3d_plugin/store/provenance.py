@@ -7,7 +7,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict, Iterable, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 _DIGITS = 16
 
@@ -83,10 +83,22 @@ def machine(device: str = '', **more: Any) -> Dict[str, Any]:
     return dict(hardware(device), **more, commit=commit())
 
 
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 numbers by itself."""
+    flags = ' '.join(_cpu_info('flags')).split()
+    return bool({'avx512_bf16', 'amx_bf16'} & {*flags})
+
+
 def _processor() -> str:
+    names = _cpu_info('model name')
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _cpu_info(key: str) -> List[str]:
+    """What Linux says of each core; empty elsewhere."""
     try:
         lines = Path('/proc/cpuinfo').read_text().splitlines()
     except OSError:
         lines = []
-    names = [x.partition(':')[2].strip() for x in lines if 'model name' in x]
-    return names[0] if names else platform.processor() or platform.machine()
+    pairs = (line.partition(':') for line in lines)
+    return [value.strip() for name, _, value in pairs if name.strip() == key]
