@@ -64,7 +64,7 @@ def probe(train: TokenFeatures, test: TokenFeatures, classes: Sequence[str],
     return results
 
 
-def rarest_third(counts: Mapping[str, int]) -> List[str]:
+def rarest_third(counts: Mapping[str, float]) -> List[str]:
     """Names of the third of the classes with the lowest counts.
 
     Rounded down, but at least one; of equal counts the earlier.

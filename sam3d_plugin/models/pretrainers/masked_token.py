@@ -23,10 +23,10 @@ class MaskedTokenPretrainer(MaskedPointPretrainer):
     Args:
         backbone (dict): Config of the student's ``TokenEncoder``.
         decoder (dict): Config of a ``MaskedTokenDecoder``.
-        global_head (Optional[dict]): Config of the head of L_ins. Defaults
-            to None, for no such loss.
         target_generator (dict): Config of ``TeacherTokenTargets``; the
             teacher is built like the student unless it says otherwise.
+        global_head (Optional[dict]): Config of the head of L_ins. Defaults
+            to None, for no such loss.
         init_student (str): ``'scratch'``, or ``'teacher'`` to start from the
             teacher's weights. Defaults to ``'scratch'``.
         region_head (Optional[dict]): Config of stage 1's head, to keep its
