@@ -129,11 +129,7 @@ def _all_arms() -> Dict[str, Arm]:
             for tokens in method.tokens:
                 arms[f'{method.key}_{tokens}'] = Arm(tokens, kinds)
     arms['paper_sam_long'] = arms['paper_sam']._replace(is_long=True)
-    # Of stages that the metafiles describe.
-    return {
-        name: arm
-        for name, arm in arms.items() if {*arm.steps} <= {*KINDS, JOINT}
-    }
+    return arms
 
 
 ARMS = _all_arms()

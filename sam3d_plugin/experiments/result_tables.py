@@ -8,7 +8,6 @@ from typing import Any, Callable, Dict, List, Tuple
 
 from . import ladder_results, methods, preparation_tables
 from .comparison import Difference
-from .probes import probes_table
 from .tables import (METRICS, entries_table, fill, machine_line, number, table,
                      values_table)
 
@@ -276,7 +275,6 @@ TABLES: Dict[str, Tuple[str, Callable[[Results], str]]] = {
     'overfit': ('overfit', overfit_table),
     'quickstart': ('quickstart', quickstart_line),
     'ladder': ('ladder', ladder_results.ladder_table),
-    'choices': ('ladder_choices', probes_table),
     'pretraining': ('benchmark_pretraining', pretraining_table),
     'pretrain_real': ('pretrain_real', pretrain_real_table),
     'busy': ('benchmark_busy', busy_table),

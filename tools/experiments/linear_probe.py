@@ -18,7 +18,6 @@ from sam3d_plugin.cli.experiment_arguments import add_options
 from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.evaluation.knn_probe import NeighborSettings
 from sam3d_plugin.experiments.linear_probe import run, show
-from sam3d_plugin.experiments.probes import add_probe
 from sam3d_plugin.experiments.records import write_record
 
 
@@ -57,11 +56,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         action='store_true',
         help="probe the 2D features that stage 1 distils, at the source's "
         'tokens, instead of its encoder')
-    parser.add_argument(
-        '--add-to',
-        nargs=2,
-        metavar=('FILE', 'NAME'),
-        help='put the scores beside those of other probes')
     add_options(parser, 'device', 'cfg_options', 'json')
     return parser.parse_args(argv)
 
@@ -76,9 +70,6 @@ def main(args: argparse.Namespace) -> None:
     show(results)
     if args.json:
         write_record(Path(args.json), results)
-    if args.add_to:
-        file, name = args.add_to
-        add_probe(Path(file), name, results)
 
 
 if __name__ == '__main__':
