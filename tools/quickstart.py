@@ -26,6 +26,8 @@ from sam3d_plugin.store.provenance import hardware, has_bfloat16
 ROOMS = ('--size', 'quick', '--seed', '0')
 # Of a stage; the other trainings are shortened with it.
 STEPS = 500
+# Of 0, 1 and 2 the one whose stage 2 has the median score in the probe.
+SEED = 1
 # A dot of a curve is the mean of so many steps; a kill costs at most so many.
 LOGGED, SAVED = 8, 100
 REPORT = 'report.html'
@@ -127,10 +129,12 @@ def build_steps(args: argparse.Namespace) -> List[Command]:
     sources = (STAGE1.config, teacher, student)
     for (name, out), source in zip(encoders.items(), sources):
         steps.append(
-            Command(
-                ['python', 'tools/export_backbone.py', source, '--out', out],
-                out, f'encoder: {name}',
-                'The encoder alone, as fine-tuning takes it.'))
+            Command([
+                'python', 'tools/export_backbone.py', source, '--out', out,
+                '--seed',
+                str(SEED)
+            ], out, f'encoder: {name}',
+                    'The encoder alone, as fine-tuning takes it.'))
     probes = {
         name: path.replace('encoder_', 'probe_').replace('.pth', '.json')
         for name, path in encoders.items()
@@ -142,7 +146,9 @@ def build_steps(args: argparse.Namespace) -> List[Command]:
                     'python', 'tools/experiments/linear_probe.py', source,
                     '--data-root', args.data_root, '--json', probes[name]
                 ], probes[name], f'linear probe: {name}',
-                'How well one linear layer reads classes from its features.'))
+                'How well one linear layer reads classes from its features. '
+                f'Three seeds were looked at; this is seed {SEED}, the median '
+                'of stage 2.'))
     for training in (DETECTOR, SEGMENTOR):
         steps += _fine_tuning_steps(args, training, encoders['stage 2'])
     return [*steps, _report_step(args, encoders, probes)]
@@ -185,7 +191,7 @@ def _training_step(args: argparse.Namespace, training: Training, *options:
     launch = ['python', 'tools/train.py']
     launcher: List[str] = []
     settings = [
-        f'data_root={args.data_root}',
+        f'data_root={args.data_root}', f'randomness.seed={SEED}',
         f'default_hooks.logger.interval={LOGGED}',
         f'log_processor.window_size={LOGGED}',
         f'default_hooks.checkpoint.interval={SAVED}', *options
