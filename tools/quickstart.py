@@ -146,9 +146,7 @@ def build_steps(args: argparse.Namespace) -> List[Command]:
                     'python', 'tools/experiments/linear_probe.py', source,
                     '--data-root', args.data_root, '--json', probes[name]
                 ], probes[name], f'linear probe: {name}',
-                'How well one linear layer reads classes from its features. '
-                f'Three seeds were looked at; this is seed {SEED}, the median '
-                'of stage 2.'))
+                'How well one linear layer reads classes from its features.'))
     for training in (DETECTOR, SEGMENTOR):
         steps += _fine_tuning_steps(args, training, encoders['stage 2'])
     return [*steps, _report_step(args, encoders, probes)]
@@ -244,8 +242,9 @@ def _report_step(args: argparse.Namespace, encoders: Dict[str, str],
     out = f'{work}/{REPORT}'
     return Command([
         'python', 'tools/visualize/pretraining_report.py', '--out', out,
-        '--title', 'Quickstart: pre-training on made-up rooms', '--data',
-        args.data_root, '--geometry', f'{work}/{GEOMETRY}', '--runs',
+        '--title', 'Quickstart: pre-training on made-up rooms (seed '
+        f'{SEED}, the median of three)', '--data', args.data_root,
+        '--geometry', f'{work}/{GEOMETRY}', '--runs',
         *(f'{stage.title}={stage.folder(args)}' for stage in (STAGE1, STAGE2)),
         '--models', *(f'{name}={path}' for name, path in encoders.items()),
         '--probes', *(f'{name}={path}'
