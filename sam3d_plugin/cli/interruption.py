@@ -56,7 +56,7 @@ def _repeat(lost: Any) -> None:
         sys.__unraisablehook__(lost)
         return
     try:
-        again = threading.Timer(0.1, _thread.interrupt_main)
+        again = threading.Timer(0.5, _thread.interrupt_main)
         again.daemon = True
         again.start()
     except KeyboardInterrupt:  # On a busy machine it comes before that ends.

@@ -10,7 +10,7 @@ import numpy as np
 
 # Sets by name: train scenes, validation scenes, frames per scene.
 PRESETS: Dict[str, Tuple[int, int, int]] = dict(
-    quick=(8, 4, 8), mini=(60, 20, 12), full=(200, 50, 12))
+    quick=(8, 4, 8), mini=(60, 20, 12), full=(188, 62, 12))
 # Percentages of the train scenes that lists are written for.
 PERCENTAGES = (1, 5, 10, 20)
 # Every class occurs in as many validation scenes at least.

@@ -14,6 +14,7 @@ from .conftest import VOTENET, small_options
 # Frames do not mix, and a step is linear in the gradient.
 EXACT = [
     'model.backbone.embedding.norm_cfg.type=LN',
+    'model.backbone.embedding.out_norm_cfg.type=LN',
     'model.backbone.encoder.drop_path=0.', 'optim_wrapper.optimizer.type=SGD',
     'optim_wrapper.optimizer.lr=0.1', 'param_scheduler=[]'
 ]

@@ -30,14 +30,14 @@ class MaskedTokenHead(BaseModule):
                  init_cfg: Optional[dict] = LINEAR_INIT) -> None:
         super().__init__(init_cfg)
         self.item_loss = MODELS.build(loss)
-        self.proj: nn.Module = nn.Identity()
+        self.proj = None
         if proj_channels is not None:
             self.proj = nn.Linear(proj_channels, proj_channels)
         self.loss_weight = loss_weight
 
     def forward(self, decoded: Tensor) -> Tensor:
         """Predict the teacher's tokens (B, G, C) from decoder tokens."""
-        return self.proj(decoded)
+        return decoded if self.proj is None else self.proj(decoded)
 
     def loss(self, decoded: Tensor, targets: Tensor,
              is_masked: Tensor) -> Dict[str, Tensor]:
