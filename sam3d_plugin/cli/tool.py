@@ -5,7 +5,6 @@ that ``--help`` answers at once and an interruption while packages are being
 imported is handled as well.
 """
 import argparse
-import gc
 import sys
 import traceback
 from typing import Callable, Optional
@@ -41,8 +40,6 @@ def run_tool(main: Callable[[argparse.Namespace], Optional[int]],
             _log_traceback()
         print(f'error: {sentence}', file=sys.stderr)
         return status
-    finally:
-        leave_process_group()
 
 
 def _run(main: Callable[[argparse.Namespace], Optional[int]],
@@ -61,16 +58,3 @@ def _log_traceback() -> None:
 
     from ..engine.console import file_only
     MMLogger.get_current_instance().info(traceback.format_exc(), **file_only())
-
-
-def leave_process_group() -> None:
-    """End the process group, if there is one, in this order on purpose.
-
-    gloo's threads abort the process when they outlive the group, which a
-    wrapped model keeps alive until it is collected.
-    """
-    dist = sys.modules.get('torch.distributed')
-    # An interrupted import leaves a module that lacks the function.
-    if dist is not None and getattr(dist, 'is_initialized', bool)():
-        gc.collect()
-        dist.destroy_process_group()

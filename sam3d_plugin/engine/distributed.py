@@ -4,6 +4,7 @@ mmengine's ``init_dist`` selects a CUDA device whatever the backend is. On a
 machine without one the process group is therefore made here, before mmengine
 looks for it.
 """
+import gc
 import os
 import subprocess
 from datetime import timedelta
@@ -32,6 +33,17 @@ def init_gloo(launcher: str, timeout: Optional[float] = None) -> None:
     export_ranks(launcher)
     dist.init_process_group(
         'gloo', timeout=timedelta(seconds=timeout) if timeout else None)
+
+
+def leave_process_group() -> None:
+    """End the process group, if there is one, in this order on purpose.
+
+    gloo's threads abort the process when they outlive the group, which a
+    wrapped model keeps alive until it is collected.
+    """
+    if dist.is_initialized():
+        gc.collect()
+        dist.destroy_process_group()
 
 
 def export_ranks(launcher: str) -> None:

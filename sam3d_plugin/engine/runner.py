@@ -1,4 +1,5 @@
 """The runner of ``tools/train.py`` and ``tools/test.py``."""
+import atexit
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Union
@@ -21,7 +22,7 @@ from ..store.errors import UserError, naming
 from .checkpoint import (RESUMABLE, find_newest_checkpoint, publish,
                          temporary_name)
 from .console import file_only, install_console_filter, without_shell_messages
-from .distributed import check_gpu_count, init_gloo
+from .distributed import check_gpu_count, init_gloo, leave_process_group
 from .hooks.feature_view import unwrapped
 
 
@@ -52,6 +53,8 @@ class PointRunner(Runner):
                 timeout = env_cfg.get('dist_cfg', {}).get('timeout')
                 init_gloo(self.launcher, timeout)
         super().setup_env(env_cfg)
+        # Any program's run, mmdet3d's train.py too.
+        atexit.register(leave_process_group)
 
     def set_randomness(self, *args: Any, **kwargs: Any) -> None:
         """Set the seed; a run that resumes takes that of its checkpoint.

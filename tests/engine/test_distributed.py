@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import nn
 
-from sam3d_plugin.cli.tool import leave_process_group
 from sam3d_plugin.engine import distributed
 from sam3d_plugin.engine.distributed import (check_gpu_count, export_ranks,
                                              init_gloo)
@@ -62,6 +61,8 @@ def test_gloo_run_wraps_the_model_and_reverts_sync_batchnorm(
             MASTER_ADDR='localhost',
             MASTER_PORT='0').items():
         no_ranks.setenv(name, value)
+    at_exit = []
+    no_ranks.setattr('atexit.register', at_exit.append)
     try:
         runner = build(
             launcher='pytorch',
@@ -74,6 +75,8 @@ def test_gloo_run_wraps_the_model_and_reverts_sync_batchnorm(
         wrapped = weakref.ref(runner.model)
     finally:
         del runner
-        leave_process_group()
+        for end in reversed(at_exit):
+            end()
+    assert not torch.distributed.is_initialized()
     # A model alive after the group would keep gloo's threads running.
     assert wrapped() is None
