@@ -168,7 +168,8 @@ def seed_options(cfg: Config, seed: int) -> Dict[str, Any]:
     """Options that make an evaluation sample other points."""
     options: Dict[str, Any] = {'randomness.seed': seed}
     if cfg.model.type.endswith(SEEDED_MODEL):
-        options['model.test_cfg.seed'] = seed
+        # Most configs leave it out.
+        options['+model.test_cfg.seed'] = seed
     for i, step in enumerate(cfg.test_dataloader.dataset.get('pipeline', ())):
         if step['type'] == SEEDED:
             options[f'{TEST_PIPELINE}.{i}.seed'] = seed

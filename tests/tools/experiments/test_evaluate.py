@@ -266,9 +266,24 @@ def test_regions_that_no_pipeline_reads_are_no_data(commands):
 
 def test_evaluations_of_a_segmentor_draw_other_samples(commands):
     run('results/a', '--seeds', 3, '--evaluations', 2, config=SEGMENTOR)
-    tests = [str(step) for step in commands.of(steps.TEST)]
-    assert 'model.test_cfg.seed=0' in tests[0]
-    assert 'model.test_cfg.seed=1' in tests[1]
+    tests = [as_tool_reads(step) for step in commands.of(steps.TEST)]
+    assert [cfg.model.test_cfg.seed for cfg in tests] == [0, 1]
+
+
+def as_tool_reads(step):
+    """The config of a test, with options that tools/test.py accepts."""
+    return engine_options.load_config(
+        load_tool('test').parse_args(step.command[2:]))
+
+
+def test_evaluations_of_a_detector_draw_other_samples(commands):
+    run('results/a', '--seeds', 3, '--evaluations', 2, config=MINI)
+    seeds = [{
+        step.get('seed')
+        for step in as_tool_reads(test).test_dataloader.dataset.pipeline
+        if step.type == evaluation_runs.SEEDED
+    } for test in commands.of(steps.TEST)]
+    assert seeds == [{0}, {1}]
 
 
 def test_every_seed_may_have_its_own_labels(commands):
