@@ -8,7 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..engine.options import read_config
 from ..store.errors import UserError
@@ -102,7 +102,6 @@ class Arm(NamedTuple):
 
 # Stage 1 with masked token prediction in the same stage: Table 4.
 JOINT = 'joint'
-KINDS = tuple(stage_configs('mini'))
 
 
 def _all_arms() -> Dict[str, Arm]:
@@ -175,12 +174,13 @@ def step_lengths(arm: Arm, length: int) -> List[int]:
     return [length - rest * (count - 1)] + [rest] * (count - 1)
 
 
-def plan(arm: Arm,
-         budget: Budget,
-         seed: int,
-         data_root: str,
-         length: Optional[int] = None,
-         extra: Optional[Dict[str, List[str]]] = None) -> List[PlannedStep]:
+def plan(
+    arm: Arm,
+    budget: Budget,
+    seed: int,
+    data_root: str,
+    length: Optional[int] = None,
+    extra: Sequence[str] = ()) -> List[PlannedStep]:
     """Write down the trainings of an arm.
 
     Args:
@@ -189,14 +189,12 @@ def plan(arm: Arm,
         seed (int): Of weights, order of frames, points, masks and drop path.
         data_root (str): The data set.
         length (Optional[int]): Instead of the budget's.
-        extra (Optional[Dict[str, List[str]]]): More settings, as typed, of
-            the trainings of a kind, and under ``'all'`` of every one.
+        extra (Sequence[str]): More settings of every training, as typed.
 
     Returns:
         List[PlannedStep]: In order.
     """
     lengths = step_lengths(arm, length or budget.length)
-    extra = extra or {}
     planned = []
     for kind, steps in zip(arm.steps, lengths):
         source = 'stage1' if kind == JOINT else kind
@@ -216,7 +214,7 @@ def plan(arm: Arm,
                 name=kind,
                 config=config,
                 options=options,
-                extra=[*extra.get('all', ()), *extra.get(source, ())],
+                extra=list(extra),
                 has_teacher=kind in _TEACHERS))
     return planned
 

@@ -9,6 +9,7 @@ import numpy as np
 from ..engine.options import read_config
 from ..evaluation.linear_probe import rarest_third
 from . import arm_tables, records, steps
+from .arms import ARMS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,9 +50,11 @@ METRICS = dict(
     segmentation=('miou', 'miou_rare'))
 # Key of a class's score, with its name for {}.
 _OF_CLASS = dict(detection='{}_AP_0.25', segmentation='{}')
-# Arms of the ladder whose encoders are fine-tuned.
-ENCODERS = ('stage1_sam_balanced', 'stage1_sam_plain', 'ours_sam')
-FRESH = 'fresh'
+# Arms of the ladder whose encoders are fine-tuned; those that train nothing
+# are the baselines of others with the same tokens.
+DEFAULT_ARMS = ('random_sam', 'stage1_sam_balanced', 'stage1_sam_plain',
+                'ours_sam')
+_NEIGHBORS = 32  # Of the kNN tokens of a room
 
 
 def find_checkpoint(ladder: Path, arm: str, seed: int) -> Path:
@@ -80,7 +83,7 @@ def find_checkpoint(ladder: Path, arm: str, seed: int) -> Path:
 def export_steps(args: argparse.Namespace) -> List[steps.Command]:
     """Encoders of all pre-trainings, as files of their own."""
     found = []
-    for arm in ENCODERS:
+    for arm in filter(is_trained, args.arms):
         for seed in args.seeds:
             checkpoint = find_checkpoint(args.ladder, arm, seed)
             output = encoder_file(args, arm).format(seed=seed)
@@ -92,9 +95,19 @@ def export_steps(args: argparse.Namespace) -> List[steps.Command]:
     return found
 
 
+def is_trained(arm: str) -> bool:
+    """Whether an arm of the ladder has a pre-training."""
+    return bool(ARMS[arm].steps)
+
+
 def encoder_file(args: argparse.Namespace, arm: str) -> str:
     """Where the encoders of an arm are, with {seed} for their seed."""
     return f'{args.work_dir}/encoders/{arm}_{{seed}}.pth'
+
+
+def baseline_of(arm: str) -> str:
+    """The arm with the same tokens and a fresh encoder."""
+    return f'random_{ARMS[arm].tokens}'
 
 
 def evaluate_steps(args: argparse.Namespace, task: str) -> List[steps.Command]:
@@ -103,42 +116,66 @@ def evaluate_steps(args: argparse.Namespace, task: str) -> List[steps.Command]:
     Returns one step for each arm; its output is the last seed's record.
     """
     found = []
-    for name in (FRESH, *ENCODERS):
-        options = dict(TASKS[task].options, data_root=args.data_root)
-        if name != FRESH:
+    for name in args.arms:
+        options = dict(
+            TASKS[task].options,
+            data_root=args.data_root,
+            **_tokenizer(name, TASKS[task].config),
+            **args.cfg_options)
+        if is_trained(name):
             options['model.backbone.init_cfg'] = dict(
                 type='Pretrained', checkpoint=encoder_file(args, name))
-        folder = arm_folder(args, task, name)
+        folder = records_folder(args, task, name)
         found.append(
             steps.Command([
                 'python', 'tools/experiments/evaluate.py', TASKS[task].config,
                 '--out',
                 str(folder), '--arm', name, '--work-dir',
-                str(args.work_dir / task / folder.name), '--seeds',
+                str(args.work_dir / task / name), '--seeds',
                 *map(str, args.seeds), *steps.option_list(options)
             ], f'{folder}/seed_{args.seeds[-1]}.json'))
     return found
 
 
-def arm_folder(args: argparse.Namespace, task: str, name: str) -> Path:
-    """Folder of an arm's records."""
-    return Path(args.out, task, name)
+def records_folder(args: argparse.Namespace, task: str, arm: str) -> Path:
+    """Where the records of an arm are: beside the table's file."""
+    return Path(args.json).with_suffix('') / task / arm
+
+
+def _tokenizer(arm: str, config: str) -> Dict[str, Any]:
+    """Option that gives a task the kind of tokens of an arm."""
+    if ARMS[arm].tokens == 'sam':
+        return {}
+    own = read_config(config, {}).model.backbone.tokenizer
+    return {
+        'model.backbone.tokenizer':
+        dict(
+            _delete_=True,
+            type='KNNTokenizer',
+            num_tokens=own.num_tokens,
+            num_neighbors=_NEIGHBORS)
+    }
 
 
 def compare_task(args: argparse.Namespace, task: str) -> Dict[str, Any]:
     """Put the arms of a task side by side."""
-    arms = arm_tables.read_arms(
-        [arm_folder(args, task, name) for name in (FRESH, *ENCODERS)])
     kind = task.split('_')[0]
     counts = class_counts(Path(args.data_root), kind)
-    for run in [run for runs in arms.values() for run in runs]:
-        rare = add_rare_score(run, counts, kind)
+    cells, notes, rare = [], [], []
+    for baseline in dict.fromkeys(map(baseline_of, args.arms)):
+        arms = arm_tables.read_arms([
+            records_folder(args, task, name) for name in args.arms
+            if baseline_of(name) == baseline
+        ])
+        for run in [run for runs in arms.values() for run in runs]:
+            rare = add_rare_score(run, counts, kind)
+        cells += arm_tables.compare_arms(arms, baseline, METRICS[kind])
+        notes += arm_tables.describe_differences(arms)
     return dict(
-        baseline=FRESH,
         metrics=METRICS[kind],
         rare_classes=rare,
-        cells=arm_tables.compare_arms(arms, FRESH, METRICS[kind]),
-        notes=arm_tables.describe_differences(arms),
+        cells=cells,
+        notes=notes,
         config=Path(TASKS[task].config).stem)
 
 
@@ -201,6 +238,8 @@ def judge(results: Dict[str, Any]) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run what is asked for and write the comparison."""
+    baselines = dict.fromkeys(map(baseline_of, args.arms))
+    args.arms = list(dict.fromkeys([*baselines, *args.arms]))
     (args.work_dir / 'encoders').mkdir(parents=True, exist_ok=True)
     steps.run_steps(export_steps(args))
     results = records.read_json(args.json)

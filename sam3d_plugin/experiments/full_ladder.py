@@ -5,7 +5,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 
@@ -85,7 +85,6 @@ def prepare(work_dir: Path, size: Size) -> Path:
 def ladder_arguments(args: argparse.Namespace, data: Path,
                      size: Size) -> argparse.Namespace:
     """Arguments of tools/experiments/ladder.py."""
-    kinds: Dict[str, Any] = {f'{k}_options': [] for k in ladder_arms.KINDS}
     return argparse.Namespace(
         arms=ARMS,
         seeds=args.seeds,
@@ -96,8 +95,7 @@ def ladder_arguments(args: argparse.Namespace, data: Path,
         probe_points=size.probe_points,
         device='cuda' if torch.cuda.is_available() else 'cpu',
         work_dir=args.work_dir,
-        json=args.json,
-        **kinds)
+        json=args.json)
 
 
 def estimate(arm: ladder_arms.Arm, done: Sequence[Dict[str, float]],

@@ -21,15 +21,6 @@ SETTINGS, RESULT, SECONDS = 'settings.json', 'result.json', 'seconds.json'
 TRAININGS = 'trainings'
 
 
-def extra_options(args: argparse.Namespace) -> Dict[str, List[str]]:
-    """Settings that were typed, by kind of training."""
-    kinds = {
-        kind: getattr(args, f'{kind}_options')
-        for kind in ladder_arms.KINDS
-    }
-    return {k: v for k, v in dict(all=args.cfg_options, **kinds).items() if v}
-
-
 class Training(NamedTuple):
     """A training, which arms that begin alike have in common."""
     step: ladder_arms.PlannedStep  # What is trained
@@ -53,7 +44,7 @@ def plan_run(args: argparse.Namespace, name: str, seed: int,
     arm = ladder_arms.ARMS[name]
     budget = ladder_arms.BUDGETS[args.budget]
     planned = ladder_arms.plan(arm, budget, seed, args.data_root, args.length,
-                               extra_options(args))
+                               args.cfg_options)
     probe = [
         '--seed',
         str(seed), '--num-points',
@@ -254,7 +245,7 @@ def collect(args: argparse.Namespace, data: Dict[str, str]) -> Dict[str, Any]:
             name=args.budget,
             length=args.length or ladder_arms.BUDGETS[args.budget].length,
             unit=ladder_arms.BUDGETS[args.budget].unit,
-            options=extra_options(args)),
+            options=args.cfg_options),
         data=dict(
             name=Path(args.data_root).resolve().name,
             frames=frames[0] if frames else {},

@@ -161,8 +161,7 @@ def test_hash_follows_settings_and_data_and_not_their_place():
     others = [
         digest(seed=1),
         digest(length=100),
-        digest(extra=dict(all=['model.mask_ratio=0.7'])),
-        digest(extra=dict(stage2=['model.mask_ratio=0.7'])),
+        digest(extra=['model.mask_ratio=0.7']),
         digest('paper_sam_long'),
         digest('joint_sam'),
         digest('stage1_sam_balanced'),
@@ -173,16 +172,11 @@ def test_hash_follows_settings_and_data_and_not_their_place():
     assert len({first, *others}) == 1 + len(others)
 
 
-def test_settings_reach_the_trainings_of_their_kind():
-    extra = dict(
-        all=['a=1'], stage2=['model.init_student=teacher'], point_mae=['b=2'])
+def test_settings_reach_every_training():
     steps = module.plan(module.ARMS['paper_sam'], module.BUDGETS['mini'], 0,
-                        'data/here', None, extra)
-    assert [step.extra
-            for step in steps] == [['a=1'],
-                                   ['a=1', 'model.init_student=teacher']]
-    assert digest(
-        'random_sam', extra=dict(stage2=['c=3'])) == digest('random_sam')
+                        'data/here', None, ['a=1', 'b=2'])
+    assert [step.extra for step in steps] == [['a=1', 'b=2']] * 2
+    assert digest('random_sam', extra=['c=3']) == digest('random_sam')
 
 
 @pytest.mark.parametrize('name, readers', [

@@ -18,7 +18,7 @@ from typing import Optional, Sequence
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.cli.experiment_arguments import add_options
 from sam3d_plugin.cli.tool import run_tool
-from sam3d_plugin.experiments.arms import ARMS, BUDGETS, KINDS
+from sam3d_plugin.experiments.arms import ARMS, BUDGETS
 from sam3d_plugin.experiments.ladder import run as main
 
 
@@ -44,14 +44,12 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         type=int,
         help='steps (mini) or epochs (full) of an arm in total')
     parser.add_argument('--data-root', required=True)
-    for kind in ('cfg', *KINDS):
-        parser.add_argument(
-            f'--{kind.replace("_", "-")}-options',
-            nargs='+',
-            default=[],
-            metavar='KEY=VALUE',
-            help='further settings of every ' +
-            ('training' if kind == 'cfg' else kind))
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='further settings of every training')
     parser.add_argument(
         '--probe-points', type=int, help='points per frame of the probe')
     add_options(

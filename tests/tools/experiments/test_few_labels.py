@@ -12,7 +12,7 @@ from tests.tools.conftest import call, load_tool
 
 
 def make_ladder(folder, seeds):
-    for arm in few_labels.ENCODERS:
+    for arm in few_labels.DEFAULT_ARMS[1:]:
         for seed in seeds:
             records.write_record(folder / arm / f'seed_{seed}' / 'result.json',
                                  dict(checkpoint=f'{arm}_{seed}.pth'))
@@ -23,8 +23,7 @@ def command(tmp_path):
     return [
         '--ladder',
         str(tmp_path / 'ladder'), '--work-dir',
-        str(tmp_path / 'work'), '--out',
-        str(tmp_path / 'records'), '--json',
+        str(tmp_path / 'work'), '--json',
         str(tmp_path / 'few.json')
     ]
 
@@ -56,6 +55,31 @@ def test_every_seed_starts_from_its_own_pretraining(tmp_path, command):
         assert used == [None, None] + [s.output for s in exported]
 
 
+def test_every_arm_has_its_tokens_and_a_baseline(tmp_path, command,
+                                                 monkeypatch):
+    records.write_record(
+        tmp_path / 'ladder/stage1_knn_balanced/seed_0/result.json',
+        dict(checkpoint='a.pth'))
+    ran = []
+    monkeypatch.setattr(steps, 'run_steps', ran.extend)
+    monkeypatch.setattr(few_labels, 'compare_task',
+                        lambda args, task: dict(cells=[]))
+    call(
+        'experiments/few_labels', command + [
+            '--arms', 'stage1_knn_balanced', '--tasks', 'segmentation_5',
+            '--seeds', '0', '--cfg-options', 'train_cfg.max_iters=7'
+        ])
+    found = {}
+    for step in ran[1:]:
+        parsed = load_tool('experiments/evaluate').parse_args(step.command[2:])
+        found[parsed.arm] = read_config(
+            few_labels.SEGMENTATION, evaluation_runs.seed_settings(parsed, 0))
+    assert list(found) == ['random_knn', 'stage1_knn_balanced']
+    for cfg in found.values():
+        assert cfg.model.backbone.tokenizer.type == 'KNNTokenizer'
+        assert cfg.train_cfg.max_iters == 7
+
+
 def test_unfinished_ladder_is_named(tmp_path, command):
     make_ladder(tmp_path / 'ladder', (0, ))
     with pytest.raises(SystemExit, match='stage1_sam_balanced --seeds 1 '):
@@ -71,9 +95,8 @@ def test_comparison_of_both_tasks_is_collected(tmp_path, command, monkeypatch):
             ran.append(step.command[1])
 
     monkeypatch.setattr(steps, 'run_steps', leave_record)
-    monkeypatch.setattr(
-        few_labels, 'compare_task',
-        lambda args, task: dict(cells=[], baseline='fresh', metrics=[]))
+    monkeypatch.setattr(few_labels, 'compare_task',
+                        lambda args, task: dict(cells=[], metrics=[]))
     call('experiments/few_labels', command + ['--tasks', 'detection_5'])
     call('experiments/few_labels', command + ['--tasks', 'segmentation_10'])
     assert ran.count('tools/experiments/evaluate.py') == 8
