@@ -13,17 +13,26 @@ from .arms import ARMS
 
 ROOT = Path(__file__).resolve().parents[2]
 
+SHARES = (5, 10)  # Of the training rooms, in percent
+# Of the fine-tuning, by budget and kind of task.
+CONFIGS = dict(
+    mini=dict(
+        detection='configs/sam3d/votenet_synthrooms_mini.py',
+        segmentation='configs/sam3d/segmentor_synthrooms_mini.py'),
+    full=dict(
+        detection='configs/sam3d/votenet_scannet.py',
+        segmentation='configs/sam3d/segmentor_scannet.py'))
+
 
 class Task(NamedTuple):
     """What all arms of a comparison have in common."""
 
-    config: str  # Of the fine-tuning
-    options: Dict[str, Any] = {}  # What is changed in it
+    kind: str  # ``'detection'`` or ``'segmentation'``
+    options: Dict[str, Any]  # What is changed in its config
 
-
-SHARES = (5, 10)  # Of the training rooms, in percent
-DETECTION = 'configs/sam3d/votenet_synthrooms_mini.py'
-SEGMENTATION = 'configs/sam3d/segmentor_synthrooms_mini.py'
+    def config(self, args: argparse.Namespace) -> str:
+        """Return the config for the budget of a run."""
+        return CONFIGS[args.budget][self.kind]
 
 
 def _tasks() -> Dict[str, Task]:
@@ -32,9 +41,9 @@ def _tasks() -> Dict[str, Task]:
     for share in SHARES:
         infos = f'scannet_infos_train_{share}.pkl'
         tasks[f'detection_{share}'] = Task(
-            DETECTION, {'train_dataloader.dataset.dataset.ann_file': infos})
+            'detection', {'train_dataloader.dataset.dataset.ann_file': infos})
         tasks[f'segmentation_{share}'] = Task(
-            SEGMENTATION, {
+            'segmentation', {
                 'train_dataloader.dataset.ann_file':
                 infos,
                 'train_dataloader.dataset.scene_idxs':
@@ -120,7 +129,7 @@ def evaluate_steps(args: argparse.Namespace, task: str) -> List[steps.Command]:
         options = dict(
             TASKS[task].options,
             data_root=args.data_root,
-            **_tokenizer(name, TASKS[task].config),
+            **_tokenizer(name, TASKS[task].config(args)),
             **args.cfg_options)
         if is_trained(name):
             options['model.backbone.init_cfg'] = dict(
@@ -128,8 +137,8 @@ def evaluate_steps(args: argparse.Namespace, task: str) -> List[steps.Command]:
         folder = records_folder(args, task, name)
         found.append(
             steps.Command([
-                'python', 'tools/experiments/evaluate.py', TASKS[task].config,
-                '--out',
+                'python', 'tools/experiments/evaluate.py',
+                TASKS[task].config(args), '--out',
                 str(folder), '--arm', name, '--work-dir',
                 str(args.work_dir / task / name), '--seeds',
                 *map(str, args.seeds), *steps.option_list(options)
@@ -159,8 +168,8 @@ def _tokenizer(arm: str, config: str) -> Dict[str, Any]:
 
 def compare_task(args: argparse.Namespace, task: str) -> Dict[str, Any]:
     """Put the arms of a task side by side."""
-    kind = task.split('_')[0]
-    counts = class_counts(Path(args.data_root), kind)
+    kind, config = TASKS[task].kind, TASKS[task].config(args)
+    counts = class_counts(Path(args.data_root), kind, config)
     cells, notes, rare = [], [], []
     for baseline in dict.fromkeys(map(baseline_of, args.arms)):
         arms = arm_tables.read_arms([
@@ -176,22 +185,23 @@ def compare_task(args: argparse.Namespace, task: str) -> Dict[str, Any]:
         rare_classes=rare,
         cells=cells,
         notes=notes,
-        config=Path(TASKS[task].config).stem)
+        config=Path(config).stem)
 
 
-def class_counts(data_root: Path, kind: str) -> Dict[str, float]:
+def class_counts(data_root: Path, kind: str, config: str) -> Dict[str, float]:
     """How often the classes of a task occur in all training rooms.
 
     Args:
         data_root (Path): The data set.
         kind (str): ``'detection'`` or ``'segmentation'``.
+        config (str): Of the task.
 
     Returns:
         Dict[str, float]: By class: boxes; or a value that rises with the
         number of labeled points.
     """
     if kind == 'segmentation':
-        classes = read_config(SEGMENTATION,
+        classes = read_config(config,
                               {}).train_dataloader.dataset.metainfo.classes
         weights = np.load(data_root / 'seg_info' / 'train_label_weight.npy')
         return {name: -float(w) for name, w in zip(classes, weights)}

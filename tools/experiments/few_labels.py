@@ -56,6 +56,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         'cfg_options',
         work_dir=Path('work_dirs/few_labels'),
         json='docs/results/few_labels.json')
+    parser.set_defaults(budget='mini')
     return parser.parse_args(argv)
 
 

@@ -43,8 +43,9 @@ def test_every_seed_starts_from_its_own_pretraining(tmp_path, command):
             parsed = load_tool('experiments/evaluate').parse_args(
                 step.command[2:])
             for seed in args.seeds:
-                cfg = read_config(task.config,
-                                  evaluation_runs.seed_settings(parsed, seed))
+                cfg = read_config(
+                    task.config(args),
+                    evaluation_runs.seed_settings(parsed, seed))
                 data = cfg.train_dataloader.dataset
                 if name.startswith('detection'):
                     data = data.dataset
@@ -73,7 +74,8 @@ def test_every_arm_has_its_tokens_and_a_baseline(tmp_path, command,
     for step in ran[1:]:
         parsed = load_tool('experiments/evaluate').parse_args(step.command[2:])
         found[parsed.arm] = read_config(
-            few_labels.SEGMENTATION, evaluation_runs.seed_settings(parsed, 0))
+            few_labels.CONFIGS['mini']['segmentation'],
+            evaluation_runs.seed_settings(parsed, 0))
     assert list(found) == ['random_knn', 'stage1_knn_balanced']
     for cfg in found.values():
         assert cfg.model.backbone.tokenizer.type == 'KNNTokenizer'
@@ -119,7 +121,7 @@ def test_the_rarest_third_has_a_score_of_its_own(tmp_path):
             for i, count in enumerate(boxes)
         ])
     mmengine.dump(infos, tmp_path / 'scannet_infos_train.pkl')
-    counts = few_labels.class_counts(tmp_path, 'detection')
+    counts = few_labels.class_counts(tmp_path, 'detection', '')
     assert counts == dict(zip(names, boxes))
     scores = {f'{n}_AP_0.25': 0.1 * i for i, n in enumerate(names)}
     run = dict(scores=dict(last=[scores]))
@@ -130,7 +132,8 @@ def test_the_rarest_third_has_a_score_of_its_own(tmp_path):
     (tmp_path / 'seg_info').mkdir()
     weights = np.linspace(5, 2, 20)  # the first is the rarest
     np.save(tmp_path / 'seg_info' / 'train_label_weight.npy', weights)
-    counts = few_labels.class_counts(tmp_path, 'segmentation')
+    counts = few_labels.class_counts(
+        tmp_path, 'segmentation', few_labels.CONFIGS['mini']['segmentation'])
     scores = dict(floor=0.9, bed=0.3, wall=0.5, miou=0.6)
     run = dict(scores=dict(last=[scores]))
     assert few_labels.add_rare_score(run, counts, 'segmentation') == ['wall']

@@ -1,0 +1,193 @@
+"""Every method of the repository on the same data, backbone and budget.
+
+Pre-training and probe are the ladder's, fine-tunings those of few labels; here
+they become one table, the analogue of the paper's Tables 1 and 2.
+"""
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+from ..store.atomic import atomic_write
+from . import arm_tables, comparison, few_labels, ladder, records, steps
+from .arms import ARMS
+from .ladder_results import MEASURE, MIOU
+from .methods import OURS, read_methods
+from .tables import METRICS, machine_line, table
+from .zoo_picture import draw
+
+SCRATCH = 'scratch'
+# Arms of a method: those of ours, and the tokens of the others.
+OUR_ARMS = ('stage1_sam_balanced', 'ours_sam', 'paper_sam')
+SHARE = 10  # Of the labels, in percent
+PROBE = 'probe'
+# What a method is measured by, and what tables call it.
+MEASURES = {
+    PROBE: 'probe at points, mIoU',
+    'detection': f'{METRICS["mAP_0.25"]}, {SHARE} % of the labels',
+    'segmentation': f'{METRICS["miou"]}, {SHARE} % of the labels'
+}
+_OURS = Path(OURS).parent.name
+
+
+def arms_of(methods: Sequence[str]) -> Dict[str, str]:
+    """Arms of the ladder that stand for methods.
+
+    Args:
+        methods (Sequence[str]): Folders of ``projects``, and of our configs.
+
+    Returns:
+        Dict[str, str]: Name of the method by arm, scratch with the same
+        tokens first.
+    """
+    known = read_methods()
+    found = {}
+    for key in methods:
+        tokens = known[key].tokens
+        arms = OUR_ARMS if key == _OURS else [f'{key}_{t}' for t in tokens]
+        found.update({arm: known[key].name for arm in arms})
+    baselines = dict.fromkeys(map(few_labels.baseline_of, found), SCRATCH)
+    return {**baselines, **found}
+
+
+def collect(args: argparse.Namespace, arms: Dict[str, str],
+            probes: Dict[str, Any]) -> Dict[str, Any]:
+    """Read what is there of every arm.
+
+    Args:
+        args (argparse.Namespace): Of tools/experiments/zoo.py.
+        arms (Dict[str, str]): Of :func:`arms_of`.
+        probes (Dict[str, Any]): Content of the ladder's result file.
+
+    Returns:
+        Dict[str, Any]: ``rows``, each with its scores in percent by measure
+        and seed and its ``differences`` to scratch; data, budget, machine.
+    """
+    rows: List[Dict[str, Any]] = []
+    for name, method in arms.items():
+        probe = probes['arms'].get(name, {})
+        scores = {
+            PROBE: {
+                seed: 100 * score
+                for seed, score in zip(
+                    probe.get('seeds', ()), probe.get(MIOU[MEASURE], ()))
+            }
+        }
+        for kind in few_labels.METRICS:
+            folder = few_labels.records_folder(args, f'{kind}_{SHARE}', name)
+            runs = records.read_records(folder) if folder.is_dir() else []
+            scores[kind] = arm_tables.scores_of(
+                runs, 'last', few_labels.METRICS[kind][0]) if runs else {}
+        seconds = probe.get('seconds', [])
+        rows.append(
+            dict(
+                arm=name,
+                method=method,
+                tokens=ARMS[name].tokens,
+                scores=scores,
+                minutes=sum(seconds) / len(seconds) / 60 if seconds else None))
+    compare_with_scratch(rows)
+    return dict(
+        rows=rows,
+        reported=reported(),
+        **{key: probes[key]
+           for key in ('budget', 'data', 'machine')})
+
+
+def compare_with_scratch(rows: List[Dict[str, Any]]) -> None:
+    """Add ``differences`` to the rows, judged as cells of one table."""
+    by_arm = {row['arm']: row for row in rows}
+    places, found = [], []
+    for row in rows:
+        row['differences'] = {}
+        if row['method'] == SCRATCH:
+            continue
+        scratch = by_arm[few_labels.baseline_of(row['arm'])]
+        for measure in MEASURES:
+            ours, theirs = row['scores'][measure], scratch['scores'][measure]
+            if ours and theirs:
+                places.append((row, measure))
+                found.append(comparison.compare(ours, theirs))
+    for (row, measure), difference in zip(places, comparison.judge(found)):
+        row['differences'][measure] = asdict(difference)
+
+
+def reported() -> Dict[str, Dict[str, str]]:
+    """What papers report on ScanNet, AP25 / AP50 by detector, by method."""
+    configs = json.loads(arm_tables.REPORTED.read_text())['configs']
+    scratch = {}
+    for detector, config in (('3DETR', 'three_detr_scannet'),
+                             ('GroupFree3D', 'groupfree3d_scannet')):
+        scores = configs[config]['fresh']
+        scratch[detector] = f'{scores["mAP_0.25"]} / {scores["mAP_0.50"]}'
+    return {
+        SCRATCH: scratch,
+        **{
+            method.name: method.reported
+            for method in read_methods().values()
+        }
+    }
+
+
+def zoo_table(results: Dict[str, Any]) -> str:
+    """Return the table of all methods in Markdown."""
+    papers = results['reported']
+    detectors = list(
+        dict.fromkeys(d for scores in papers.values() for d in scores))
+    header = ['method', 'arm', 'seeds', *MEASURES.values()]
+    header += [f'{detector}, as reported' for detector in detectors]
+    lines = []
+    for row in results['rows']:
+        seeds = max(len(scores) for scores in row['scores'].values())
+        line = [row['method'], f'`{row["arm"]}`', str(seeds)]
+        line += [_cell(row, measure) for measure in MEASURES]
+        line += [
+            f'({papers[row["method"]][d]})'
+            if d in papers[row['method']] else '–' for d in detectors
+        ]
+        lines.append(line)
+    note = ('\nIn brackets the difference from scratch with the same tokens, '
+            "its 95 % interval, and p after Holm's correction over the "
+            'table. As reported: by the authors on ScanNet, AP25 / AP50, not '
+            'measured here.\n')
+    return table(header, lines) + note + machine_line(results['machine'])
+
+
+def _cell(row: Dict[str, Any], measure: str) -> str:
+    scores = list(row['scores'][measure].values())
+    if not scores:
+        return '–'
+    summary = comparison.summarize(scores)
+    text = f'{summary.mean:.1f}'
+    if summary.std is not None:
+        text += f' ± {summary.std:.1f}'
+    if measure in row['differences']:
+        difference = comparison.Difference(**row['differences'][measure])
+        text += f' ({difference.text()})'
+    return text
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run what is missing, and write table and picture."""
+    arms = arms_of(args.methods)
+    args.arms = list(arms)
+    args.ladder, args.tasks = args.work_dir / 'ladder', [
+        f'{kind}_{SHARE}' for kind in few_labels.METRICS
+    ]
+    results_file = Path(args.json)
+    ladder_args = argparse.Namespace(
+        **{
+            **vars(args), 'work_dir': args.ladder,
+            'json': str(args.work_dir / 'ladder.json'),
+            'cfg_options': steps.option_list(args.cfg_options)[1:],
+            'length': None,
+            'probe_points': None
+        })
+    ladder.run(ladder_args)
+    few_labels.run(args)
+    results = collect(args, arms, records.read_json(Path(ladder_args.json)))
+    records.write_record(results_file, results)
+    with atomic_write(results_file.with_suffix('.png'), 'wb') as file:
+        file.write(draw(results, MEASURES))
+    print(zoo_table(results))

@@ -1,0 +1,124 @@
+"""The zoo's table, from results of the ladder and of fine-tunings."""
+import argparse
+from pathlib import Path
+
+import pytest
+
+from sam3d_plugin.experiments import few_labels, ladder, records, zoo
+from tests.tools.conftest import call, load_tool
+
+SEEDS = (0, 1, 2)
+
+
+def record(arm, seed, **scores):
+    return dict(
+        arm=arm,
+        seed=seed,
+        config='x',
+        kind='fresh',
+        commit='c',
+        data={},
+        scored_on=[],
+        scores=dict(last=[scores]))
+
+
+def write_results(args, arms, gain):
+    """Records as fine-tunings leave them; trained arms are better by gain."""
+    for arm in arms:
+        better = gain * few_labels.is_trained(arm)
+        for kind, (metric, *_) in few_labels.METRICS.items():
+            folder = few_labels.records_folder(args, f'{kind}_10', arm)
+            for seed in SEEDS:
+                score = .1 + better + .001 * seed * (1 + better)
+                records.write_record(folder / f'seed_{seed}.json',
+                                     record(arm, seed, **{metric: score}))
+
+
+@pytest.fixture
+def parsed(tmp_path):
+    return load_tool('experiments/zoo').parse_args([
+        '--data-root',
+        str(tmp_path), '--work-dir',
+        str(tmp_path / 'work'), '--json',
+        str(tmp_path / 'zoo.json'), '--methods', 'point_mae', 'sam3d'
+    ])
+
+
+def probes(arms):
+    return dict(
+        arms={
+            arm:
+            dict(
+                seeds=list(SEEDS),
+                miou_three_nn=[
+                    .2, .21, .22 + .01 * few_labels.is_trained(arm)
+                ],
+                seconds=[60, 60, 60])
+            for arm in arms
+        },
+        budget={},
+        data={},
+        scored_on=[],
+        machine=dict(device='cpu'))
+
+
+def test_methods_have_arms_and_a_baseline_each():
+    arms = zoo.arms_of(['point_mae', 'sam3d'])
+    assert arms['random_knn'] == arms['random_sam'] == 'scratch'
+    assert arms['point_mae_knn'] == 'Point-MAE'
+    assert {'random_sam', 'point_mae_knn', *zoo.OUR_ARMS} < set(arms)
+
+
+def test_table_compares_with_scratch(parsed):
+    arms = zoo.arms_of(parsed.methods)
+    write_results(parsed, arms, .2)
+    results = zoo.collect(parsed, arms, probes(arms))
+    rows = {row['arm']: row for row in results['rows']}
+    assert rows['random_knn']['differences'] == {}
+    gains = rows['point_mae_knn']['differences']
+    assert gains['detection']['verdict'] == 'gain'
+    assert gains['detection']['mean'] == pytest.approx(20, abs=.1)
+    assert gains['probe']['verdict'] == 'unclear'
+    text = zoo.zoo_table(results)
+    assert '| Point-MAE | `point_mae_knn` | 3 | 21.3 ± 1.5 (' in text
+    assert '| (63.4 / 40.6) | (67.4 / 49.8) |' in text
+    assert '| scratch | `random_knn` | 3 | 21.0 ± 1.0 | 10.1 ± 0.1 |' in text
+
+
+def test_what_is_not_there_is_a_dash(parsed):
+    arms = zoo.arms_of(parsed.methods)
+    results = zoo.collect(parsed, arms, dict(probes([]), arms={}))
+    assert '| `paper_sam` | 0 | – | – | – |' in zoo.zoo_table(results)
+
+
+def test_runs_ladder_and_fine_tunings(parsed, monkeypatch, tmp_path):
+    ran = []
+
+    def fake_ladder(args):
+        ran.append(('ladder', args.arms, args.cfg_options))
+        records.write_record(Path(args.json), probes(args.arms))
+
+    def fake_few_labels(args):
+        ran.append(('few', args.tasks, args.ladder))
+        write_results(args, args.arms, .1)
+
+    monkeypatch.setattr(ladder, 'run', fake_ladder)
+    monkeypatch.setattr(few_labels, 'run', fake_few_labels)
+    call('experiments/zoo', [
+        '--data-root', tmp_path, '--work-dir', tmp_path / 'work', '--json',
+        tmp_path / 'zoo.json', '--methods', 'point_mae', '--cfg-options',
+        'optim_wrapper.type=CPUAmpOptimWrapper'
+    ])
+    assert ran == [('ladder', ['random_knn', 'point_mae_knn'],
+                    ['optim_wrapper.type=CPUAmpOptimWrapper']),
+                   ('few', ['detection_10',
+                            'segmentation_10'], tmp_path / 'work' / 'ladder')]
+    assert (tmp_path / 'zoo.png').read_bytes().startswith(b'\x89PNG')
+    rows = records.read_json(tmp_path / 'zoo.json')['rows']
+    assert [row['arm'] for row in rows] == ['random_knn', 'point_mae_knn']
+
+
+def test_full_budget_fine_tunes_the_published_size():
+    args = argparse.Namespace(budget='full')
+    for task in few_labels.TASKS.values():
+        assert task.config(args).endswith('_scannet.py')
