@@ -5,6 +5,8 @@ where it has one, the export of its encoder, and one fine-tuning each for
 detection (3DETR) and segmentation, with the tokens of the pre-training.
 ``--run`` runs what has not been run: finished steps are skipped, a training
 that was interrupted resumes, and a training that two rows share is done once.
+All rows have a seed before the next one begins; --json is written after every
+row.
 
 ``--data synthrooms`` is for two CPU cores: each row becomes its difference
 from the paper's config, as options of the _synthrooms_mini one.
@@ -12,9 +14,11 @@ from the paper's config, as options of the _synthrooms_mini one.
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
+from pathlib import Path
 from typing import Optional, Sequence
 
 from sam3d_plugin.cli.arguments import SettingAction, ToolParser
+from sam3d_plugin.cli.experiment_arguments import add_options
 from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.experiments.ablation import DOWNSTREAM, TABLES
 from sam3d_plugin.experiments.ablation import run as main
@@ -23,7 +27,12 @@ from sam3d_plugin.experiments.ablation import run as main
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = ToolParser(__doc__)
-    parser.add_argument('--table', type=int, choices=list(TABLES), default=3)
+    parser.add_argument(
+        '--tables',
+        nargs='+',
+        type=int,
+        choices=list(TABLES),
+        default=list(TABLES))
     parser.add_argument(
         '--data', choices=list(DOWNSTREAM), default='synthrooms')
     parser.add_argument('--row', help='only this one, by its config')
@@ -32,9 +41,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--data-root',
         help='data set (default: data/scannet, data/synthrooms)')
-    parser.add_argument(
-        '--work-dir', help='default: work_dirs/ablation_DATA, with _seedN')
-    parser.add_argument('--seed', type=int, default=0)
     for stage in ('pretrain', 'finetune'):
         parser.add_argument(
             f'--{stage}-options',
@@ -42,13 +48,16 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
             action=SettingAction,
             default={},
             help=f'further --cfg-options of every {stage} command')
+    add_options(
+        parser,
+        'seeds',
+        work_dir=Path('work_dirs/ablation'),
+        json='docs/results/ablation.json')
     args = parser.parse_args(argv)
-    if args.row and args.row not in TABLES[args.table]:
-        parser.error(f'table {args.table} has no row {args.row}; it has '
-                     f'{", ".join(TABLES[args.table])}')
-    if args.work_dir is None:
-        seed = f'_seed{args.seed}' if args.seed else ''
-        args.work_dir = f'work_dirs/ablation_{args.data}{seed}'
+    rows = [row for number in args.tables for row in TABLES[number]]
+    if args.row and args.row not in rows:
+        parser.error(f'there is no row {args.row} in the tables; they have '
+                     f'{", ".join(rows)}')
     return args
 
 

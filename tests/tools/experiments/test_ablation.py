@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sam3d_plugin.experiments import ablation, steps
+from sam3d_plugin.experiments import ablation, records, steps
 from sam3d_plugin.store.checkpoint import read_checkpoint
 from tests.datasets import frame_store
 from tests.tools.conftest import call, load_tool
@@ -24,8 +24,9 @@ def without_fine_tuning(monkeypatch):
 
 def commands(row, *options):
     args = load_tool('experiments/ablation').parse_args(
-        ['--table', row[5], '--row', row, '--work-dir', 'w', *options])
-    return [str(step) for step in ablation.row_steps(ROWS[row], args)]
+        ['--row', row, '--work-dir', 'w', *options])
+    mine = ablation.of_seed(args, 0)
+    return [str(step) for step in ablation.row_steps(ROWS[row], mine)]
 
 
 def without_teacher(path):
@@ -67,8 +68,8 @@ def test_teacher_comes_before_its_student():
                                      'scannet')
     assert 'ablations/teacher_knn_balance.py' in first
     assert 'ablations/table3_distill_mtp_balance.py' in second
-    assert 'teacher=w/teacher_knn_balance/epoch_120.pth' in second
-    assert 'w/table3_distill_mtp_balance/epoch_120.pth --out' in export
+    assert 'teacher=w/seed_0/teacher_knn_balance/epoch_120.pth' in second
+    assert 'w/seed_0/table3_distill_mtp_balance/epoch_120.pth --out' in export
 
 
 def test_rows_of_both_tables_share_stages():
@@ -79,8 +80,8 @@ def test_rows_of_both_tables_share_stages():
 def test_unknown_row_is_refused(capsys):
     with pytest.raises(SystemExit):
         load_tool('experiments/ablation').parse_args(
-            ['--table', '4', '--row', 'table3_full'])
-    assert 'it has table4_stage1, ' in capsys.readouterr().err
+            ['--tables', '4', '--row', 'table3_full'])
+    assert 'they have table4_stage1, ' in capsys.readouterr().err
 
 
 def test_options_read_back_as_they_were():
@@ -107,9 +108,10 @@ def test_row_runs_and_goes_on(tmp_path, run_here, monkeypatch):
     """Two stages of one step each; finished ones are not run again."""
     root = frame_store.write_data_set(tmp_path / 'rooms')
     options = [
-        '--table', '4', '--row', 'table4_two_stage', '--run', '--data-root',
+        '--row', 'table4_two_stage', '--run', '--seeds', '0', '--data-root',
         str(root), '--work-dir',
-        str(tmp_path / 'work'), *SMALL
+        str(tmp_path / 'work'), '--json',
+        str(tmp_path / 'ablation.json'), *SMALL
     ]
     monkeypatch.setattr(
         ablation, 'stage_options',
@@ -117,7 +119,7 @@ def test_row_runs_and_goes_on(tmp_path, run_here, monkeypatch):
         if stage == 'stage1_scannet' else {})
     call('experiments/ablation', options)
     assert run_here == ['train', 'train', 'export_backbone']
-    encoder = tmp_path / 'work' / 'table3_full' / 'encoder.pth'
+    encoder = tmp_path / 'work' / 'seed_0' / 'table3_full' / 'encoder.pth'
     meta = read_checkpoint(encoder)['meta']
     assert meta['method'] == 'MaskedTokenPretrainer'
     assert meta['frames_seen'] == 2
@@ -132,8 +134,9 @@ def test_fine_tuning_runs(tmp_path, scannet_root, run_here, monkeypatch):
         ablation, 'DOWNSTREAM',
         dict(synthrooms=dict(detection='groupfree3d_scannet_mini')))
     call('experiments/ablation', [
-        '--row', 'table3_none', '--run', '--seed', '3', '--data-root',
-        str(scannet_root), '--work-dir',
+        '--row', 'table3_none', '--run', '--seeds', '3', '--data-root',
+        str(scannet_root), '--json',
+        str(tmp_path / 'ablation.json'), '--work-dir',
         str(tmp_path / 'work'), '--finetune-options', 'train_cfg.max_iters=2',
         'train_cfg.val_interval=9', 'default_hooks.checkpoint.interval=2',
         'model.test_cfg.per_class_proposal=False',
@@ -141,7 +144,7 @@ def test_fine_tuning_runs(tmp_path, scannet_root, run_here, monkeypatch):
         'test_dataloader.dataset.pipeline.4.num_points=2048'
     ])
     assert run_here == ['export_backbone', 'train', 'test']
-    work = tmp_path / 'work' / 'table3_none'
+    work = tmp_path / 'work' / 'seed_3' / 'table3_none'
     config, = (work / 'detection').glob('*.py')
     trained = ablation.read(str(config))
     assert trained.randomness.seed == 3
@@ -151,8 +154,27 @@ def test_fine_tuning_runs(tmp_path, scannet_root, run_here, monkeypatch):
             tokenizer.num_neighbors) == ('KNNTokenizer', 256, 32)
     assert backbone.init_cfg.checkpoint == str(work / 'encoder.pth')
     scores = json.loads((work / 'detection' / 'metrics.json').read_text())
-    args = load_tool('experiments/ablation').parse_args(
-        ['--work-dir', str(tmp_path / 'work')])
     values = [100 * scores[f'mAP_{t}'] for t in ('0.25', '0.50')]
     measured = ' | '.join(f'{value:.1f}' for value in values)
-    assert f' | {measured} | – | – | ' in ablation.render_table(args)
+    results = json.loads((tmp_path / 'ablation.json').read_text())
+    assert f' | 1 | {measured} | – | – | ' in ablation.render_table(results)
+
+
+def test_rows_are_compared_with_the_first_of_their_table(tmp_path):
+    args = load_tool('experiments/ablation').parse_args(
+        ['--tables', '4', '--work-dir',
+         str(tmp_path)])
+    for i, row in enumerate(ablation.TABLES[4].values()):
+        for seed in args.seeds:
+            path = tmp_path / f'seed_{seed}' / row.stage
+            records.write_record(
+                path / 'detection' / 'metrics.json', {
+                    'mAP_0.25': .1 + .1 * i + .001 * seed * (1 + i),
+                    'mAP_0.50': .1
+                })
+    results = ablation.summary(args)
+    joint = results['tables']['4']['table4_stage1_mtp_joint']
+    assert joint['differences']['AP25']['verdict'] == 'gain'
+    text = ablation.render_table(results)
+    assert '| stage 1 | 3 | 10.1 ± 0.1 | 10.0 ± 0.0 | – | – | (65.2)' in text
+    assert '| 20.2 ± 0.2 (+10.1 [' in text
