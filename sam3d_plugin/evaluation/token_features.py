@@ -11,6 +11,7 @@ from mmdet3d.registry import DATASETS, MODELS
 from mmdet3d.structures import Det3DDataSample
 from mmengine.dataset import BaseDataset
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..datasets.seeding import SampleKey
 from ..models.backbones import TokenEncoder
@@ -147,6 +148,36 @@ def encode_frames(encoder: Encoder,
         raise UserError('the encoder gives features that are NaN or '
                         'infinite: its training diverged')
     return joined
+
+
+@torch.no_grad()
+def measure_norms(encoder: Encoder,
+                  dataset: BaseDataset,
+                  seed: int = 0,
+                  batch_size: int = 8,
+                  device: str = 'cpu') -> None:
+    """Give an untrained encoder the batch statistics that it has not seen.
+
+    With those of its initialization, mean 0 and variance 1, the norms would
+    do nothing, and a training would be credited for what one pass over the
+    frames does.
+
+    Args:
+        encoder (Encoder): In eval mode; changed in place.
+        dataset (BaseDataset): Frames, of which one pass is made.
+        seed (int): Says which points.
+        batch_size (int): Frames of a batch.
+        device (str): Where the encoder is.
+    """
+    norms = [m for m in encoder.modules() if isinstance(m, _BatchNorm)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+        norm.train()
+    for points, samples in _batches(dataset, seed,
+                                    batch_size) if norms else ():
+        encoder.encode(points.to(device), samples)
+    encoder.eval()
 
 
 def _batches(

@@ -59,12 +59,16 @@ def run(args: argparse.Namespace) -> Dict[str, Any]:
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     encoder, meta = load_encoder(args)
     encoder = encoder.to(device)
+    is_untrained = meta.get('frames_seen') == 0
     begin = time.perf_counter()
     encoded = {}
     for split, path in lists.items():
         frames = token_features.labelled_frames(args.data_root, path,
                                                 args.num_points,
                                                 args.region_features)
+        if split == 'train' and is_untrained:
+            token_features.measure_norms(
+                encoder, frames, args.seed, device=device)
         encoded[split] = token_features.encode_frames(
             encoder, frames, args.seed, device=device)
     seconds = dict(encode=round(time.perf_counter() - begin, 2))

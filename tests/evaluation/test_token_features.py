@@ -91,6 +91,24 @@ def test_batch_size_changes_nothing_and_seed_the_points(tmp_path, tokenizer):
     assert one.own.max() < len(one.features)
 
 
+def test_norms_of_an_untrained_encoder_are_those_of_the_frames(tmp_path):
+    frames = module.labelled_frames(
+        str(write_labelled_set(tmp_path)), 'splits/train.txt', 200)
+    encoder = make_encoder(KNN)
+    norm = next(m for m in encoder.modules()
+                if isinstance(m, torch.nn.BatchNorm1d))
+    seen = []
+    norm.register_forward_hook(lambda _, args, out: seen.append(args[0]))
+    module.measure_norms(encoder, frames, batch_size=len(frames))
+    inputs, = seen
+    torch.testing.assert_close(norm.running_mean, inputs.mean(0))
+    torch.testing.assert_close(norm.running_var, inputs.var(0))
+    assert not any(m.training for m in encoder.modules())
+    before = norm.running_mean.clone()
+    module.encode_frames(encoder, frames)
+    assert norm.running_mean.equal(before)
+
+
 def test_features_that_are_nan_are_refused(tmp_path):
     frames = module.labelled_frames(
         str(write_labelled_set(tmp_path)), 'splits/train.txt', 200)
