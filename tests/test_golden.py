@@ -112,6 +112,8 @@ def shrink_model(model):
                 RegionDistillHead=dict(in_channels=64, out_channels=3),
                 NeighborhoodHead=dict(in_channels=64, num_neighbors=8)).get(
                     model.head.type, {}))
+        if model.head.get('proj_channels'):
+            model.head.proj_channels = 64
     if 'decode_head' in model:
         model.decode_head.update(in_channels=64, hidden_channels=(32, 32))
     if model.get('region_head'):
