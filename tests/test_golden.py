@@ -117,6 +117,9 @@ def shrink_model(model):
             model.head.proj_channels = 64
     if 'decode_head' in model:
         model.decode_head.update(in_channels=64, hidden_channels=(32, 32))
+    for name in ('region_image', 'scene_image'):
+        if model.get(name):
+            model[name].update(in_channels=64, out_channels=3)
     if model.get('region_head'):
         model.region_head.update(in_channels=64, out_channels=3)
         model.head.proj_channels = 64

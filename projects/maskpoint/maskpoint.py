@@ -6,13 +6,13 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmdet3d.registry import MODELS
 from mmdet3d.structures import Det3DDataSample
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from sam3d_plugin.models.heads import frame_mean
+from sam3d_plugin.models.necks import CrossAttentionBlock
 from sam3d_plugin.models.pretrainers import MaskedPointPretrainer
 from sam3d_plugin.models.pretrainers.masking import frame_generators
 from sam3d_plugin.ops import furthest_point_sample, three_nn
@@ -20,6 +20,9 @@ from sam3d_plugin.ops.focal_loss import sigmoid_focal_loss
 from sam3d_plugin.ops.transfer import to_device
 from sam3d_plugin.store.errors import UserError
 from sam3d_plugin.structures import PointTokens
+
+# Masks have other random numbers.
+QUERIES = 2
 
 
 class OccupancyQueries(NamedTuple):
@@ -91,20 +94,10 @@ class CrossAttentionDecoder(BaseModule):
                  position_dims: int = 128,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
-        self.num_heads = num_heads
-        hidden_dims = int(embed_dims * mlp_ratio)
         self.position_embedding = nn.Sequential(
             nn.Linear(3, position_dims), nn.GELU(),
             nn.Linear(position_dims, embed_dims))
-        self.query_norm = nn.LayerNorm(embed_dims)
-        self.memory_norm = nn.LayerNorm(embed_dims)
-        self.query = nn.Linear(embed_dims, embed_dims)
-        self.key_value = nn.Linear(embed_dims, 2 * embed_dims)
-        self.proj = nn.Linear(embed_dims, embed_dims)
-        self.mlp_norm = nn.LayerNorm(embed_dims)
-        self.mlp = nn.Sequential(
-            nn.Linear(embed_dims, hidden_dims), nn.GELU(),
-            nn.Linear(hidden_dims, embed_dims))
+        self.block = CrossAttentionBlock(embed_dims, num_heads, mlp_ratio)
         self.norm = nn.LayerNorm(embed_dims)
 
     def forward(self, xyz: Tensor, memory: Tensor,
@@ -120,16 +113,8 @@ class CrossAttentionDecoder(BaseModule):
         Returns:
             Tensor: (B, Q, C) after the last norm.
         """
-        x = self.position_embedding(xyz)
-        memory = memory.masked_fill(is_padding[..., None], 0)
-        key, value = self.key_value(self.memory_norm(memory)).chunk(2, dim=-1)
-        query, key, value = (
-            part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for part in (self.query(self.query_norm(x)), key, value))
-        mixed = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=~is_padding[:, None, None, :])
-        x = x + self.proj(mixed.transpose(1, 2).flatten(2))
-        return self.norm(x + self.mlp(self.mlp_norm(x)))
+        queries = self.position_embedding(xyz)
+        return self.norm(self.block(queries, memory, is_padding))
 
 
 @MODELS.register_module()
@@ -217,12 +202,8 @@ class MaskPoint(MaskedPointPretrainer):
 
     def queries(self, points: Tensor) -> OccupancyQueries:
         """Queries of a step (B, N, 3), from seed and frame number."""
-        # Not the numbers that masks are drawn from.
-        generators = [
-            np.random.default_rng(generator.integers(2**63))
-            for generator in frame_generators(self.seed,
-                                              self.frame_numbers(len(points)))
-        ]
+        generators = frame_generators(
+            self.seed, self.frame_numbers(len(points)), purpose=QUERIES)
         return draw_queries(points, self.num_real, self.num_fake, generators)
 
     def predict(self, points: Tensor, tokens: PointTokens) -> tuple:

@@ -1,5 +1,5 @@
 """Masking of tokens and selection of the visible ones."""
-from typing import Iterable, List, NamedTuple, Sequence, Tuple
+from typing import Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -11,19 +11,24 @@ from sam3d_plugin.structures import PointTokens
 from ...store.errors import UserError
 
 
-def frame_generators(seed: int,
-                     numbers: Iterable[int]) -> List[np.random.Generator]:
+def frame_generators(
+        seed: int,
+        numbers: Iterable[int],
+        purpose: Optional[int] = None) -> List[np.random.Generator]:
     """Random generators that depend on the frame number alone.
 
     Args:
         seed (int): Seed of the run, >= 0.
         numbers (Iterable[int]): Number of each frame of the batch, counted
             over the whole training and all processes.
+        purpose (Optional[int]): What else a method draws than masks, > 1, so
+            that its random numbers are others. Defaults to None.
 
     Returns:
         List[np.random.Generator]: B generators.
     """
-    return [np.random.default_rng((seed, number)) for number in numbers]
+    more = () if purpose is None else (purpose, )
+    return [np.random.default_rng((seed, number, *more)) for number in numbers]
 
 
 def random_mask(is_padding: np.ndarray, ratio: float,
