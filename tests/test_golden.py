@@ -111,8 +111,7 @@ def shrink_model(model):
             dict(
                 RegionDistillHead=dict(in_channels=64, out_channels=3),
                 NeighborhoodHead=dict(in_channels=64, num_neighbors=8),
-                OccupancyHead=dict(in_channels=64)).get(
-                    model.head.type, {}))
+                OccupancyHead=dict(in_channels=64)).get(model.head.type, {}))
         if model.head.get('proj_channels'):
             model.head.proj_channels = 64
     if 'decode_head' in model:
