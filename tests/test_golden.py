@@ -110,10 +110,15 @@ def shrink_model(model):
         model.head.update(
             dict(
                 RegionDistillHead=dict(in_channels=64, out_channels=3),
-                NeighborhoodHead=dict(in_channels=64, num_neighbors=8)).get(
-                    model.head.type, {}))
+                NeighborhoodHead=dict(in_channels=64, num_neighbors=8),
+                OccupancyHead=dict(in_channels=64)).get(model.head.type, {}))
+        if model.head.get('proj_channels'):
+            model.head.proj_channels = 64
     if 'decode_head' in model:
         model.decode_head.update(in_channels=64, hidden_channels=(32, 32))
+    for name in ('region_image', 'scene_image'):
+        if model.get(name):
+            model[name].update(in_channels=64, out_channels=3)
     if model.get('region_head'):
         model.region_head.update(in_channels=64, out_channels=3)
         model.head.proj_channels = 64

@@ -120,9 +120,14 @@ def test_arms_differ_in_nothing_but_method_and_tokens(budget):
                 step for step in data.dataset.pipeline
                 if not step.type.startswith('Load')
             ]
+            # Keys name the tokens of a method, which never decay.
+            rates = dict(cfg.optim_wrapper.paramwise_cfg)
+            assert all(
+                key.endswith('_token') and value == dict(decay_mult=0)
+                for key, value in rates.pop('custom_keys').items())
             shared.append([
                 cfg.model.backbone.encoder, cfg.model.backbone.embedding,
-                data.batch_size, augmentation, cfg.optim_wrapper.paramwise_cfg,
+                data.batch_size, augmentation, rates,
                 cfg.optim_wrapper.optimizer.weight_decay
             ])
     assert len(shared) == sum(len(arm.steps) for arm in module.ARMS.values())

@@ -1,15 +1,35 @@
-"""Every method of a metafile trains, resumes, exports and is loaded."""
+"""Every method of a metafile trains, resumes, exports and is loaded.
+
+Several processes train as one, gradients reach what learns and nothing else,
+padding changes nothing, and configs differ only where methods do.
+"""
 import argparse
+import copy
+import importlib
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
-from mmdet3d.registry import MODELS, RUNNERS
+import torch.nn.functional as F
+from mmcv.cnn.bricks import DropPath
+from mmdet3d.registry import DATASETS, MODELS, RUNNERS
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
+from mmengine.registry import init_default_scope
+from torch import distributed as dist
+from torch import nn
 
+from sam3d_plugin.datasets.frame_batch import collate_frames
 from sam3d_plugin.engine.export import export_backbone
-from sam3d_plugin.engine.options import load_config
+from sam3d_plugin.engine.options import load_config, read_config
+from sam3d_plugin.engine.runner import hand_over_metainfo
 from sam3d_plugin.experiments.methods import methods_table, read_methods
+from sam3d_plugin.store.errors import UserError
+from tests import processes
 from tests.datasets.frame_store import write_data_set
 from tests.short_runs import forget_runs, short_start
 from tests.test_golden import shrink_data, shrink_model
@@ -17,6 +37,10 @@ from tests.test_golden import shrink_data, shrink_model
 ROOT = Path(__file__).parents[2]
 METHODS = read_methods()
 SIZES = [(key, size) for key in METHODS for size in ('mini', 'full')]
+STAGES = [s.name for method in METHODS.values() for s in method.stages]
+# Methods that compare the frames of a process, and why: two processes of one
+# frame are not one of two frames.
+PER_PROCESS = {}
 
 
 @pytest.fixture(scope='module')
@@ -119,8 +143,7 @@ def test_metafiles_say_what_a_method_is():
         for stage in method.stages:
             for config in stage.configs.values():
                 assert (ROOT / config).is_file(), (key, config)
-    names = [s.name for method in METHODS.values() for s in method.stages]
-    assert len(set(names)) == len(names)
+    assert len(set(STAGES)) == len(STAGES)
 
 
 @pytest.mark.parametrize('key', [key for key in METHODS if key != 'sam3d'])
@@ -133,3 +156,217 @@ def test_projects_are_short(key):
         assert sum(len(p.read_text().splitlines()) for p in files) < 120
     for path in files:
         assert len(path.read_text().splitlines()) < 400, path
+
+
+class Case(NamedTuple):
+    """What a stage trains, and on what."""
+    model: dict
+    metainfo: dict
+    samples: list
+
+
+@pytest.fixture(scope='module')
+def cases(frames, tmp_path_factory):
+    """Each stage in its mini size, with two samples for each of two steps."""
+    init_default_scope('mmdet3d')
+    folder, cases = tmp_path_factory.mktemp('cases'), {}
+    for stage in (s for method in METHODS.values() for s in method.stages):
+        teacher = ''
+        if stage.teacher:
+            teacher = str(folder / f'{stage.teacher}.pth')
+            state = make(cases[stage.teacher]).state_dict()
+            torch.save(dict(state_dict=state), teacher)
+        cfg = load(stage.configs['mini'], frames, folder, 1, teacher)
+        dataset = DATASETS.build(cfg.train_dataloader.dataset)
+        cases[stage.name] = Case(cfg.model, dataset.metainfo,
+                                 [dataset[i] for i in range(4)])
+    torch.save(cases, folder / 'cases.pth')
+    cases['folder'] = folder
+    return cases
+
+
+def make(case):
+    """The model of a stage before its first step."""
+    torch.manual_seed(0)
+    model = MODELS.build(copy.deepcopy(case.model))
+    model._dump_init_info = lambda: None  # hundreds of lines
+    model.init_weights()
+    hand_over_metainfo(model, case.metainfo)
+    return model.train()
+
+
+def without_drop(model):
+    for module in model.modules():
+        if isinstance(module, DropPath):
+            module.drop_prob = 0.
+        elif isinstance(module, nn.Dropout):
+            module.p = 0.
+    return model
+
+
+def exact(case):
+    """A model whose frames do not mix, and which drops nothing."""
+    model = without_drop(make(case))
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+    return model
+
+
+def batches(case, rank=None):
+    """The batches of both steps, or what one of two processes gets of them."""
+    places = slice(None) if rank is None else slice(rank, rank + 1)
+    return [
+        collate_frames(case.samples[i:i + 2][places]) for i in range(0, 4, 2)
+    ]
+
+
+def train_steps(model, steps):
+    """Logs of each step and the weights after the last."""
+    # A step is linear in the gradient; Adam's would blow rounding up.
+    optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=.05))
+    logs = [model.train_step(batch, optimizer) for batch in steps]
+    return logs, getattr(model, 'module', model).state_dict()
+
+
+def train_one_of_two(rank, folder):
+    """What a process does."""
+    for key in METHODS:
+        if key != 'sam3d':
+            importlib.import_module(f'projects.{key}')
+    dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/meet', rank=rank, world_size=2)
+    cases = torch.load(folder / 'cases.pth', weights_only=False)
+    results = {}
+    for stage, case in cases.items():
+        model = MMDistributedDataParallel(exact(case), device_ids=None)
+        results[stage] = train_steps(model, batches(case, rank))
+    torch.save(results, folder / f'{rank}.pth')
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope='module')
+def of_two(cases):
+    folder = cases['folder']
+    processes.run_all(train_one_of_two, [(rank, folder) for rank in range(2)])
+    return [torch.load(folder / f'{rank}.pth') for rank in range(2)]
+
+
+@pytest.mark.parametrize('stage', sorted(set(STAGES) - set(PER_PROCESS)))
+def test_two_processes_of_one_frame_are_one_of_two(stage, cases, of_two):
+    logs, weights = train_steps(exact(cases[stage]), batches(cases[stage]))
+    for step, log in enumerate(logs):
+        for name, value in log.items():
+            mean = sum(result[stage][0][step][name] for result in of_two) / 2
+            torch.testing.assert_close(mean, value, atol=1e-5, rtol=1e-4)
+    for result in of_two:
+        assert result[stage][1].keys() == weights.keys()
+        for name, value in weights.items():
+            torch.testing.assert_close(
+                result[stage][1][name], value, atol=1e-5, rtol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize('stage', STAGES)
+def test_gradients_reach_what_learns_and_nothing_else(stage, cases):
+    model, learned = make(cases[stage]), set()
+    optimizer = torch.optim.SGD(model.parameters(), lr=.05)
+    for batch in batches(cases[stage]):
+        optimizer.zero_grad()
+        losses = model(**model.data_preprocessor(batch, True), mode='loss')
+        model.parse_losses(losses)[0].backward()
+        for name, parameter in model.named_parameters():
+            if not parameter.requires_grad:
+                assert parameter.grad is None, name
+            elif parameter.grad is not None:
+                assert parameter.grad.isfinite().all(), name
+                learned |= {name} if parameter.grad.any() else set()
+        optimizer.step()
+    expected = {n for n, p in model.named_parameters() if p.requires_grad}
+    assert expected == learned
+    teacher = getattr(getattr(model, 'target_generator', None), 'teacher', [])
+    for parameter in getattr(teacher, 'parameters', list)():
+        assert parameter.grad is None and not parameter.requires_grad
+
+
+class WithPadding(nn.Module):
+    """A tokenizer whose frames end with places that hold no token."""
+
+    def __init__(self, tokenizer):
+        super().__init__()
+        self.tokenizer, self.uses_regions = tokenizer, tokenizer.uses_regions
+
+    def forward(self, *arguments):
+        tokens = self.tokenizer(*arguments)
+        counts = F.pad(tokens.member_counts, (0, 5)).flatten()
+        return replace(
+            tokens,
+            centers=F.pad(tokens.centers, (0, 0, 0, 5)),
+            anchor_indices=F.pad(tokens.anchor_indices, (0, 5)),
+            region_ids=F.pad(tokens.region_ids, (0, 5)),
+            is_padding=F.pad(tokens.is_padding, (0, 5), value=True),
+            member_offsets=F.pad(counts.cumsum(0), (1, 0)))
+
+
+@pytest.mark.parametrize('stage', STAGES)
+def test_padding_changes_no_loss(stage, cases):
+    """Or it is refused, where all tokens must hold as many points."""
+    case, logs = cases[stage], []
+    for is_padded in (False, True):
+        model = without_drop(make(case))
+        if is_padded:
+            model.backbone.tokenizer = WithPadding(model.backbone.tokenizer)
+        inputs = model.data_preprocessor(batches(case)[0], True)
+        try:
+            logs.append(model(**inputs, mode='loss'))
+        except UserError as error:
+            assert is_padded and 'equal size' in str(error)
+            return
+    for name, value in logs[0].items():
+        torch.testing.assert_close(logs[1][name], value, atol=1e-6, rtol=1e-5)
+
+
+@lru_cache(maxsize=None)
+def read(config):
+    return read_config(str(ROOT / config), {})
+
+
+def clouds_of(cfg):
+    """Clouds that a step draws from the loader."""
+    loader = cfg.train_dataloader
+    kinds = [step.type for step in loader.dataset.pipeline]
+    return loader.batch_size * (2 if 'TwoViews' in kinds else 1)
+
+
+def shared_steps(pipeline, kinds):
+    """Steps of some kinds without what a method may read in addition."""
+    return [{
+        key: value
+        for key, value in step.items() if key not in ('columns', 'keys')
+    } for step in pipeline if step.type in kinds]
+
+
+@pytest.mark.parametrize('key, size', SIZES)
+def test_configs_differ_from_point_mae_where_the_method_does(key, size):
+    """Same frames, points, encoder, batch and schedule, not the same task."""
+    base = read(METHODS['point_mae'].stages[0].configs[size])
+    for stage in METHODS[key].stages:
+        cfg = read(stage.configs[size])
+        for name in ('param_scheduler', 'train_cfg', 'custom_hooks',
+                     'default_hooks', 'log_processor', 'auto_scale_lr'):
+            assert cfg[name] == base[name], (stage.name, name)
+        assert cfg.optim_wrapper.optimizer == base.optim_wrapper.optimizer
+        assert clouds_of(cfg) == clouds_of(base)
+        data, expected = cfg.train_dataloader, base.train_dataloader
+        assert data.sampler == expected.sampler
+        assert data.dataset.ann_file == expected.dataset.ann_file
+        kinds = [step.type for step in expected.dataset.pipeline]
+        steps = data.dataset.pipeline
+        if 'TwoViews' not in [step.type for step in steps]:
+            assert shared_steps(steps, kinds) == shared_steps(
+                expected.dataset.pipeline, kinds)
+            assert all(
+                step.type in kinds or step.type.startswith('Load')
+                for step in steps)
+    parts = ('embedding', 'encoder', 'tokenizer')
+    for part in parts[:2] if key == 'sam3d' else parts:
+        assert cfg.model.backbone[part] == base.model.backbone[part], part

@@ -15,9 +15,12 @@ from ...store.errors import UserError
 from .base import Step, data_folder
 
 GROUP_IDS = 'group_ids'
+# What stores hold a column; region_features hold all others.
+_KINDS = {GROUP_IDS: 'region_groups', 'classes': 'region_classes'}
 _TOOLS = dict(
     region_features='tools/preparation/extract_features.py',
-    region_groups='tools/preparation/build_groups.py')
+    region_groups='tools/preparation/build_groups.py',
+    region_classes='the program that classified the regions')
 
 
 @TRANSFORMS.register_module()
@@ -57,8 +60,7 @@ class LoadRegionTargets(Step):
         self.column = column or ('mean' if key == 'features' else key)
         self.max_open = max_open
         self.backend_args = backend_args
-        is_group = self.column == GROUP_IDS
-        self.kind = 'region_groups' if is_group else 'region_features'
+        self.kind = _KINDS.get(self.column, 'region_features')
         self._rows: Dict[str, FrameRows] = {}
 
     @property

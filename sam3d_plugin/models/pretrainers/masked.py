@@ -1,5 +1,5 @@
 """Pre-training that hides tokens from the encoder."""
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Tuple
 
 import numpy as np
 from torch import Tensor
@@ -58,6 +58,24 @@ class MaskedPointPretrainer(TokenPretrainer):
                                       self.frame_numbers(len(is_padding)))
         return random_mask(is_padding, self.mask_ratio, generators)
 
+    def encode_visible(
+            self, points: Tensor,
+            tokens: PointTokens) -> Tuple[VisibleTokens, Tensor, np.ndarray]:
+        """Hide tokens and encode the others.
+
+        Args:
+            points (Tensor): (B, N, 3) xyz, meters.
+            tokens (PointTokens): All tokens of these points.
+
+        Returns:
+            Tuple[VisibleTokens, Tensor, np.ndarray]: The V visible tokens,
+            their features (B, V, C), and what :meth:`mask` chose.
+        """
+        is_masked = self.mask(tokens)
+        visible = select_tokens(tokens, ~is_masked & ~tokens.padding_on_cpu)
+        encoded = self.backbone.encode_tokens(points, visible.tokens)
+        return visible, encoded, is_masked
+
     def predict(self, points: Tensor, tokens: PointTokens) -> MaskedPrediction:
         """Hide tokens, encode the others, decode all.
 
@@ -68,9 +86,7 @@ class MaskedPointPretrainer(TokenPretrainer):
         Returns:
             MaskedPrediction: Features of visible and of all tokens.
         """
-        is_masked = self.mask(tokens)
-        visible = select_tokens(tokens, ~is_masked & ~tokens.padding_on_cpu)
-        encoded = self.backbone.encode_tokens(points, visible.tokens)
+        visible, encoded, is_masked = self.encode_visible(points, tokens)
         decoded = self.decoder(encoded, visible.indices,
                                visible.tokens.is_padding, tokens)
         return MaskedPrediction(visible, encoded, decoded,

@@ -1,0 +1,1 @@
+from .jepa import JEPA

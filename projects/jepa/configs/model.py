@@ -1,0 +1,22 @@
+_base_ = ['../../../configs/_base_/models/point_encoder.py']
+
+model = dict(
+    type='JEPA',
+    backbone=dict(
+        type='TokenEncoder',
+        tokenizer=dict(type='KNNTokenizer', num_tokens=256, num_neighbors=128),
+        embedding={{_base_.embedding}},
+        encoder={{_base_.encoder}}),
+    decoder=dict(
+        type='MaskedTokenDecoder',
+        transformer=dict(type='PlainPointTransformer', depth=2)),
+    head=dict(
+        type='MaskedTokenHead',
+        proj_channels=256,
+        loss=dict(
+            type='DistillLoss',
+            loss=dict(type='mmdet.SmoothL1Loss', beta=2.0, reduction='none'))),
+    block_ratios=(0.15, 0.2),
+    num_blocks=4,
+    # 120 epochs of the train frames
+    momentum=dict(start=0.996, end=1.0, total_frames=120 * 78000))

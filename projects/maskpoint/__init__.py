@@ -1,0 +1,1 @@
+from .maskpoint import CrossAttentionDecoder, MaskPoint, OccupancyHead

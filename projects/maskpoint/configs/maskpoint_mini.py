@@ -1,0 +1,13 @@
+# Two CPU cores, a few minutes.
+_base_ = [
+    '../../../configs/_base_/datasets/pretrain_frames_mini.py',
+    '../../../configs/_base_/schedules/pretrain_mini.py',
+    '../../../configs/_base_/pretrain_runtime_mini.py', './model.py'
+]
+
+model = dict(
+    backbone=dict(tokenizer=dict(num_tokens=64, num_neighbors=64)),
+    num_real=64,
+    num_fake=64)
+custom_imports = dict(
+    imports=['sam3d_plugin', 'projects.maskpoint'], allow_failed_imports=False)

@@ -1,0 +1,66 @@
+"""Text features of class names.
+
+    NAME.npz    names (K,) str
+                embeddings (K, C) float32
+                model () str, the language model, prompts included
+
+Class i of region or point labels has row i.
+"""
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Sequence, Union
+
+import numpy as np
+
+from .atomic import atomic_write
+from .errors import StoreError
+from .npz import read_npz
+
+_ARRAYS = ('names', 'embeddings', 'model')
+
+
+@dataclass(frozen=True)
+class ClassEmbeddings:
+    """Text features of K classes."""
+    names: Sequence[str]
+    embeddings: np.ndarray  # (K, C) float32
+    model: str  # What made them
+
+
+def write_class_embeddings(path: Union[str, Path],
+                           classes: ClassEmbeddings) -> None:
+    """Write the file."""
+    with atomic_write(str(path), 'wb') as file:
+        np.savez(
+            file,
+            names=np.array(classes.names),
+            embeddings=classes.embeddings.astype(np.float32),
+            model=np.array(classes.model))
+
+
+def read_class_embeddings(path: Union[str, Path]) -> ClassEmbeddings:
+    """Read the file.
+
+    Raises FileNotFoundError if it is missing.
+    Raises StoreError if it is damaged or something else.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f'{path} is missing; write the text features of the classes with '
+            'sam3d_plugin.store.class_embeddings.write_class_embeddings')
+    try:
+        arrays, _ = read_npz(str(path), _ARRAYS)
+    except ValueError as error:
+        raise StoreError(f'{path}: {error}; write it again') from error
+    missing = [name for name in _ARRAYS if name not in arrays]
+    if missing:
+        raise StoreError(f'{path} has no {missing[0]}: it is not a file of '
+                         'class embeddings; write it again')
+    names, embeddings = arrays['names'].tolist(), arrays['embeddings']
+    if (embeddings.ndim != 2 or len(embeddings) != len(names)
+            or not np.isfinite(embeddings).all()):
+        raise StoreError(f'{path} must have one finite embedding for each of '
+                         f'its {len(names)} names, not an array of shape '
+                         f'{embeddings.shape}; write it again')
+    return ClassEmbeddings(names, embeddings.astype(np.float32),
+                           str(arrays['model']))

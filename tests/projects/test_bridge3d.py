@@ -1,0 +1,351 @@
+"""Bridge3D: which tokens count, who learns from what, text from files."""
+import argparse
+import copy
+
+import numpy as np
+import pytest
+import torch
+from mmdet3d.registry import RUNNERS
+
+import projects.point_mae  # noqa: F401 (registers)
+from projects.bridge3d.bridge3d import keep_tokens
+from projects.bridge3d.bridge3d_heads import pool_regions
+from projects.bridge3d.bridge3d_targets import scene_features
+from projects.bridge3d.frame_text import LoadFrameText
+from sam3d_plugin.engine.options import load_config
+from sam3d_plugin.models.pretrainers.masking import frame_generators
+from sam3d_plugin.store.class_embeddings import (ClassEmbeddings,
+                                                 read_class_embeddings,
+                                                 write_class_embeddings)
+from sam3d_plugin.store.errors import StoreError, UserError
+from sam3d_plugin.store.frame_rows import pack_frames
+from tests.datasets.frame_store import BANDS, FRAMES, SCANS, write_data_set
+from tests.models.pretraining_cases import (CHANNELS, DECODER, KNN, STAGE1,
+                                            build, losses_of, make_batch,
+                                            with_parts, without_drop_path)
+from tests.short_runs import forget_runs, short_start
+from tests.test_golden import shrink_data, shrink_model
+
+CPU = torch.device('cpu')
+SMALL = dict(in_channels=32, out_channels=CHANNELS)
+POINT_MAE = without_drop_path(
+    dict(
+        with_parts(dict(backbone=STAGE1['backbone']), tokenizer=KNN),
+        type='PointMAE',
+        decoder=dict(type='MaskedTokenDecoder', transformer=DECODER),
+        head=dict(
+            type='NeighborhoodHead',
+            in_channels=32,
+            num_neighbors=KNN['num_neighbors']),
+        target_generator=dict(type='NeighborhoodTargets'),
+        mask_ratio=.75))
+MODEL = dict(
+    POINT_MAE,
+    type='Bridge3D',
+    drop_ratio=.7,
+    region_image=dict(SMALL, type='RegionPoolHead'),
+    scene_image=dict(SMALL, type='SceneTokenHead'),
+    target_generator=dict(type='Bridge3DTargets'))
+
+
+def make(**changes):
+    model = build(copy.deepcopy(MODEL), **changes)
+    model.init_weights()
+    return model.train()
+
+
+def batch_of(*num_regions, seed=0):
+    batch = make_batch(num_regions, seed=seed)
+    for sample in batch['data_samples']:
+        regions = sample.regions
+        regions.areas = regions.ids % 7 + 1
+    return batch
+
+
+@pytest.mark.parametrize('quota', [0, 3, 9])
+def test_foreground_is_kept_and_background_fills_the_quota(quota):
+    generator = torch.Generator().manual_seed(0)
+    is_masked = torch.rand(40, 20, generator=generator) < .6
+    foreground = torch.rand(40, 20, generator=generator) < .3
+    quotas = torch.full((40, ), quota)
+    kept = keep_tokens(is_masked, foreground, quotas,
+                       frame_generators(0, range(40), 2))
+    assert not (kept & ~is_masked).any()
+    assert (kept | ~(foreground & is_masked)).all()
+    num_foreground = (foreground & is_masked).sum(1)
+    expected = num_foreground.clamp(min=quota).minimum(is_masked.sum(1))
+    assert kept.sum(1).tolist() == expected.tolist()
+    alone = keep_tokens(is_masked[7:8], foreground[7:8], quotas[:1],
+                        frame_generators(0, [7], 2))
+    assert alone.equal(kept[7:8])
+
+
+def test_the_quota_is_that_of_the_paper():
+    """192 masked of 256 tokens, less 179."""
+    model = make()
+    is_masked = torch.arange(256)[None] < 192
+    tokens = argparse.Namespace(is_padding=torch.zeros(1, 256).bool())
+    kept = model.keep(is_masked, tokens, torch.zeros(1, 256).bool())
+    assert kept.sum() == 13
+    assert model.keep(is_masked, tokens, is_masked).equal(is_masked)
+
+
+def test_pooled_regions_are_the_means_of_their_counted_tokens():
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 15, 4, generator=generator)
+    ids = torch.randint(1, 4, (2, 15), generator=generator)
+    counted = torch.rand(2, 15, generator=generator) < .7
+    features[~counted] = torch.nan
+    pooled, counts = pool_regions(features, ids, counted)
+    for frame in range(2):
+        for token in range(15):
+            mates = counted[frame] & (ids[frame] == ids[frame, token])
+            assert counts[frame, token] == mates.sum()
+            if mates.any():
+                torch.testing.assert_close(pooled[frame, token],
+                                           features[frame, mates].mean(0))
+
+
+def test_each_region_counts_once():
+    head = make().region_image
+    torch.nn.init.zeros_(head.proj.weight)
+    ids = torch.tensor([[1, 1, 1, 2, 3]])
+    targets = torch.tensor([2., 2, 2, 3, 9])[None, :,
+                                             None].expand(-1, -1, CHANNELS)
+    counted = torch.tensor([[True, True, True, True, False]])
+    loss = head.loss(torch.randn(1, 5, 32), ids, counted, targets, 'image')
+    assert loss.item() == pytest.approx((1.5 + 2.5) / 2)  # smooth-L1 of 2, 3
+    head.pool = False
+    loss = head.loss(torch.randn(1, 5, 32), ids, counted, targets, 'image')
+    assert loss.item() == pytest.approx((3 * 1.5 + 2.5) / 4)
+
+
+def test_scene_features_weigh_regions_by_area():
+    samples = batch_of(3, 5)['data_samples']
+    for sample, mean in zip(samples, scene_features(samples, CPU)):
+        regions = sample.regions
+        rows = regions.features.repeat_interleave(regions.areas, dim=0)
+        torch.testing.assert_close(mean, rows.mean(0))
+
+
+def gradient_norms(model, name):
+    model.zero_grad()
+    losses_of(model, batch_of(6, 11))[name].backward()
+    return [(key, p.grad is not None and bool(p.grad.any()))
+            for key, p in model.named_parameters()
+            if key.startswith('backbone')]
+
+
+def test_scene_tokens_do_not_train_the_encoder():
+    model = make()
+    assert not any(moved
+                   for _, moved in gradient_norms(model, 'loss_scene_image'))
+    assert model.scene_image.scene_token.grad.any()
+    for name in ('loss_chamfer', 'loss_region_image'):
+        assert all(moved for _, moved in gradient_norms(model, name))
+
+
+def test_without_other_losses_it_is_point_mae():
+    plain = build(POINT_MAE).train()
+    model = make(region_image=None, scene_image=None, drop_ratio=0.)
+    model.load_state_dict(plain.state_dict())
+    for seed in (0, 5):
+        batch = batch_of(6, 11, seed=seed)
+        losses = losses_of(model, batch)
+        assert set(losses) == {'loss_chamfer'}
+        assert losses['loss_chamfer'].equal(
+            losses_of(plain, batch)['loss_chamfer'])
+
+
+def test_the_released_code_has_no_loss_on_images_of_regions():
+    names = set(losses_of(make(), batch_of(6, 11)))
+    assert names == {'loss_chamfer', 'loss_region_image', 'loss_scene_image'}
+    model = make(as_released=True)
+    assert set(losses_of(model,
+                         batch_of(6, 11))) == names - {'loss_region_image'}
+    assert not any('region_image' in key for key in model.state_dict())
+
+
+def test_initial_losses():
+    """Predictions start near 0, and features are far from it."""
+    batch = batch_of(6, 11)
+    for sample in batch['data_samples']:
+        signs = torch.randn(CHANNELS).sign()
+        sample.regions.features = 3 * signs.expand(len(sample.regions), -1)
+    losses = losses_of(make(), batch)
+    for name in ('loss_region_image', 'loss_scene_image'):
+        assert losses[name].item() == pytest.approx(2.5, rel=.05)
+
+
+def test_a_linear_map_of_the_place_is_learned():
+    batch = batch_of(6, 11)
+    plant = torch.randn(
+        3, CHANNELS, generator=torch.Generator().manual_seed(3))
+    for points, sample in zip(batch['inputs']['points'],
+                              batch['data_samples']):
+        for i, region in enumerate(sample.regions.ids):
+            center = points[points[:, 3] == region, :3].mean(0)
+            sample.regions.features[i] = .1 * center @ plant
+    model = make()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(200):
+        loss = losses_of(model, batch)['loss_region_image']
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 1e-3
+
+
+@pytest.mark.parametrize('change, word', [
+    (dict(scene_text=dict(SMALL, type='SceneTokenHead')), 'LoadFrameText'),
+    (dict(region_text=dict(SMALL, type='RegionPoolHead')), 'class_embeddings'),
+    (dict(region_image=dict(SMALL, type='RegionPoolHead', out_channels=5)),
+     'out_channels'),
+    (dict(
+        target_generator=dict(
+            type='Bridge3DTargets', class_embeddings='none.npz')), 'missing'),
+])
+def test_losses_without_their_data_are_refused(change, word):
+    with pytest.raises((UserError, FileNotFoundError), match=word):
+        losses_of(make(**change), batch_of(6, 11))
+
+
+def test_regions_without_areas_or_classes_are_refused(tmp_path):
+    with pytest.raises(UserError, match='areas'):
+        losses_of(make(), make_batch())
+    path = str(tmp_path / 'classes.npz')
+    write_class_embeddings(path, classes_of(2))
+    model = make(
+        target_generator=dict(type='Bridge3DTargets', class_embeddings=path))
+    with pytest.raises(UserError, match='class 2'):
+        losses_of(model, batch_of(6, 11))  # classes 0, 1, 2
+    batch = batch_of(6, 11)
+    for sample in batch['data_samples']:
+        del sample.regions.group_ids
+    with pytest.raises(UserError, match='region_classes'):
+        losses_of(model, batch)
+
+
+def test_foreground_and_texts_follow_the_classes(tmp_path):
+    path, classes = str(tmp_path / 'classes.npz'), classes_of(3)
+    write_class_embeddings(path, classes)
+    model = make(
+        target_generator=dict(type='Bridge3DTargets', class_embeddings=path))
+    batch = batch_of(6, 11)
+    batch['data_samples'][0].regions.group_ids[0] = -1
+    inputs = model.data_preprocessor(batch, True)
+    points, tokens = model.tokenize(**inputs['inputs'])
+    targets = model.target_generator(points, tokens, inputs['data_samples'])
+    groups, is_target = targets.regions.group_ids, targets.regions.is_target
+    assert (groups == -1).any()
+    assert targets.is_foreground.equal(is_target & (groups > 0))
+    found = targets.class_text[targets.is_foreground].numpy()
+    np.testing.assert_array_equal(
+        found, classes.embeddings[groups[targets.is_foreground]])
+
+
+def classes_of(count, channels=512):
+    rng = np.random.default_rng(0)
+    rows = np.linalg.qr(rng.normal(size=(channels, count)))[0].T
+    return ClassEmbeddings([f'class{i}' for i in range(count)],
+                           rows.astype(np.float32), 'random')
+
+
+def test_class_embeddings_survive_a_file(tmp_path):
+    path = tmp_path / 'classes.npz'
+    classes = classes_of(4)
+    write_class_embeddings(path, classes)
+    found = read_class_embeddings(path)
+    assert list(found.names) == classes.names and found.model == 'random'
+    np.testing.assert_array_equal(found.embeddings, classes.embeddings)
+
+
+@pytest.mark.parametrize('arrays, word', [
+    (dict(names=['a'], embeddings=np.ones((1, 2))), 'model'),
+    (dict(names=['a'], embeddings=np.ones((2, 2)), model='m'), 'names'),
+    (dict(names=['a'], embeddings=np.array([[np.nan]]), model='m'), 'finite'),
+    (None, 'npz'),
+])
+def test_other_files_are_no_class_embeddings(arrays, word, tmp_path):
+    path = tmp_path / 'classes.npz'
+    path.write_bytes(b'text')
+    if arrays:
+        np.savez(path, **arrays)
+    with pytest.raises(StoreError, match=word):
+        read_class_embeddings(path)
+
+
+def write_texts(root, channels=512):
+    """Captions and classes of a data set's frames, planted."""
+    rng = np.random.default_rng(1)
+    for folder in ('frame_text', 'region_classes'):
+        (root / folder).mkdir()
+    for scan in SCANS:
+        texts = {
+            frame:
+            dict(text=rng.normal(size=(1, channels)).astype(np.float16))
+            for frame in FRAMES
+        }
+        classes = {
+            frame: dict(classes=np.arange(BANDS, dtype=np.int32) % 4 - 1)
+            for frame in FRAMES
+        }
+        for folder, rows in (('frame_text', texts), ('region_classes',
+                                                     classes)):
+            (root / folder / f'{scan}.safetensors').write_bytes(
+                pack_frames(rows))
+    write_class_embeddings(root / 'class_embeddings.npz', classes_of(3))
+    return texts
+
+
+def test_all_losses_train_from_files(tmp_path):
+    root = write_data_set(tmp_path / 'data')
+    texts = write_texts(root)
+    step = LoadFrameText()
+    found = step(dict(data_root=str(root), scan=SCANS[-1], frame=FRAMES[1]))
+    expected = texts[FRAMES[1]]['text'][0].astype(np.float32)
+    np.testing.assert_array_equal(found['frame_text'], expected)
+    cfg = load_config(
+        argparse.Namespace(
+            config='projects/bridge3d/configs/bridge3d_text.py',
+            cfg_options=dict(data_root=str(root)),
+            launcher='none',
+            work_dir=str(tmp_path / 'work'),
+            local_rank=0))
+    assert cfg.model.target_generator.class_embeddings == str(
+        root / 'class_embeddings.npz')
+    cfg.train_dataloader.update(
+        batch_size=2, num_workers=0, persistent_workers=False)
+    cfg.train_dataloader.dataset.ann_file = ''
+    shrink_data(cfg.train_dataloader.dataset)
+    shrink_model(cfg.model)
+    for name in ('region_text', 'scene_text'):
+        cfg.model[name].in_channels = 64
+    cfg.train_cfg = dict(type='ResumableTrainLoop', max_iters=2)
+    cfg.param_scheduler = []
+    cfg.default_hooks.logger.interval = 1
+    cfg.visualizer.vis_backends = []
+    forget_runs()
+    with short_start():
+        runner = RUNNERS.build(cfg)
+        runner.train()
+    scalars = runner.message_hub.log_scalars
+    for name in ('chamfer', 'region_image', 'region_text', 'scene_image',
+                 'scene_text'):
+        losses = scalars[f'train/loss_{name}'].data[0]
+        assert len(losses) == 2 and (losses > 0).all(), name
+
+
+@pytest.mark.parametrize('rows', [
+    dict(text=np.zeros((2, 4), np.float16)),
+    dict(text=np.full((1, 4), np.nan, np.float16)),
+])
+def test_a_frame_with_other_texts_is_refused(rows, tmp_path):
+    place = dict(data_root=str(tmp_path), scan='a', frame='0')
+    with pytest.raises(FileNotFoundError, match='described'):
+        LoadFrameText()(place)
+    (tmp_path / 'frame_text').mkdir()
+    (tmp_path / 'frame_text/a.safetensors').write_bytes(
+        pack_frames({'0': rows}))
+    with pytest.raises(StoreError, match='text feature'):
+        LoadFrameText()(place)
