@@ -56,7 +56,8 @@ def collect(args: argparse.Namespace, arms: Dict[str, str],
     """Read what is there of every arm.
 
     Args:
-        args (argparse.Namespace): Of tools/experiments/zoo.py.
+        args (argparse.Namespace): Of the fine-tunings, see
+            :mod:`.few_labels`.
         arms (Dict[str, str]): Of :func:`arms_of`.
         probes (Dict[str, Any]): Content of the ladder's result file.
 
@@ -170,23 +171,27 @@ def _cell(row: Dict[str, Any], measure: str) -> str:
 
 def run(args: argparse.Namespace) -> None:
     """Run what is missing, and write table and picture."""
-    arms = arms_of(args.methods)
-    args.arms = list(arms)
-    args.ladder, args.tasks = args.work_dir / 'ladder', [
-        f'{kind}_{SHARE}' for kind in few_labels.METRICS
-    ]
-    results_file = Path(args.json)
-    ladder_args = argparse.Namespace(
+    arms, work = arms_of(args.methods), args.work_dir
+    probes_file, results_file = work / 'ladder.json', Path(args.json)
+    ladder.run(
+        argparse.Namespace(
+            **{
+                **vars(args), 'arms': list(arms),
+                'work_dir': work / 'ladder',
+                'json': str(probes_file),
+                'cfg_options': steps.option_list(args.cfg_options)[1:],
+                'length': None,
+                'probe_points': None
+            }))
+    tuning = argparse.Namespace(
         **{
-            **vars(args), 'work_dir': args.ladder,
-            'json': str(args.work_dir / 'ladder.json'),
-            'cfg_options': steps.option_list(args.cfg_options)[1:],
-            'length': None,
-            'probe_points': None
+            **vars(args), 'arms': list(arms),
+            'ladder': work / 'ladder',
+            'json': str(work / 'few_labels.json'),
+            'tasks': [f'{kind}_{SHARE}' for kind in few_labels.METRICS]
         })
-    ladder.run(ladder_args)
-    few_labels.run(args)
-    results = collect(args, arms, records.read_json(Path(ladder_args.json)))
+    few_labels.run(tuning)
+    results = collect(tuning, arms, records.read_json(probes_file))
     records.write_record(results_file, results)
     with atomic_write(results_file.with_suffix('.png'), 'wb') as file:
         file.write(draw(results, MEASURES))
