@@ -1,4 +1,5 @@
 """Backbones and their parts."""
+from .graph_conv_stack import GraphConvStack
 from .plain_point_transformer import PlainPointTransformer, TransformerBlock
 from .point_patch_embed import PointPatchEmbed
 from .point_token_backbone import PointTokenBackbone
@@ -8,7 +9,7 @@ from .three_detr_encoder import ThreeDETREncoder
 from .token_encoder import TokenEncoder
 
 __all__ = [
-    'PlainPointTransformer', 'PointPatchEmbed', 'PointTokenBackbone',
-    'StockPointBackbone', 'ThreeDETRBackbone', 'ThreeDETREncoder',
-    'TokenEncoder', 'TransformerBlock'
+    'GraphConvStack', 'PlainPointTransformer',
+    'PointPatchEmbed', 'PointTokenBackbone', 'StockPointBackbone',
+    'ThreeDETRBackbone', 'ThreeDETREncoder', 'TokenEncoder', 'TransformerBlock'
 ]
