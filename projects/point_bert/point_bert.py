@@ -145,8 +145,7 @@ class PointBERT(TokenPretrainer):
         mask_ratios (Tuple[float, float]): Range of the share of tokens that
             the masked block has. Defaults to (0.25, 0.45).
         queue_size (int): Scene features of earlier steps. Defaults to 16384.
-        **kwargs (Any): See :class:`TokenPretrainer`; without decoder and
-            head.
+        **kwargs (Any): See :class:`TokenPretrainer`; no decoder, no head.
     """
 
     parts_of_teacher = 'embedding'

@@ -94,8 +94,9 @@ class GraphConvStack(BaseModule):
             ValueError: When there is padding.
         """
         if is_padding is not None and find_packing(is_padding, num_tokens):
-            raise UserError('the graph of token centers has no padding: set '
-                            'tokenizer to a KNNTokenizer')
+            raise UserError('the graph of token centers needs scenes of equal '
+                            'size, without padding: set tokenizer to a '
+                            'KNNTokenizer')
         places = centers.detach().float().contiguous()
         neighbors = knn(self.num_neighbors, places, places)
         neighbors = neighbors.transpose(1, 2).long()
