@@ -16,6 +16,7 @@ import torch
 from mmdet3d.registry import MODELS, RUNNERS
 
 from sam3d_plugin.engine.options import load_config
+from sam3d_plugin.experiments.methods import read_methods
 from tests.conftest import write_sunrgbd
 from tests.datasets.frame_store import write_data_set
 from tests.segmentation_stores import write_s3dis, write_scannet_seg
@@ -81,7 +82,7 @@ def load(name, roots, work_dir):
     cfg.visualizer.vis_backends = []
     cfg.experiment_name = str(work_dir)
     if 'teacher' in cfg:
-        write_teacher(cfg, roots, work_dir)
+        write_teacher(name, cfg, roots, work_dir)
     return cfg
 
 
@@ -99,21 +100,26 @@ def shrink_model(model):
     if 'tokenizer' in backbone:
         backbone.tokenizer.num_tokens = 48
         backbone.embedding.update(SMALL_ENCODER, hidden_dims=(16, 32, 64))
-        backbone.encoder.update(SMALL_ENCODER)
+        shrink_part(backbone.encoder)
     else:
         backbone.backbone.update(
             num_points=(128, 64, 32, 32), num_samples=(8, 8, 8, 8))
     if backbone.get('tokenizer', {}).get('type') == 'KNNTokenizer':
         backbone.tokenizer.num_neighbors = 8
     if 'decoder' in model:
-        model.decoder.get('transformer', model.decoder).update(SMALL_ENCODER)
+        shrink_part(model.decoder)
         model.head.update(
             dict(
                 RegionDistillHead=dict(in_channels=64, out_channels=3),
                 NeighborhoodHead=dict(in_channels=64, num_neighbors=8),
-                OccupancyHead=dict(in_channels=64)).get(model.head.type, {}))
-        if model.head.get('proj_channels'):
-            model.head.proj_channels = 64
+                OccupancyHead=dict(in_channels=64),
+                FoldingHead=dict(in_channels=64,
+                                 num_neighbors=8)).get(model.head.type, {}))
+    teacher = model.get('target_generator', {}).get('modules', {})
+    for part in (model.get('codebook', {}), *teacher.values()):
+        shrink_part(part)
+    if model.get('head', {}).get('proj_channels'):
+        model.head.proj_channels = 64
     if 'decode_head' in model:
         model.decode_head.update(in_channels=64, hidden_channels=(32, 32))
     for name in ('region_image', 'scene_image'):
@@ -121,7 +127,6 @@ def shrink_model(model):
             model[name].update(in_channels=64, out_channels=3)
     if model.get('region_head'):
         model.region_head.update(in_channels=64, out_channels=3)
-        model.head.proj_channels = 64
     if model.get('global_head'):
         model.global_head.update(in_channels=64, out_channels=64)
     if 'num_proposal' in head:
@@ -133,9 +138,31 @@ def shrink_model(model):
         head.decoder.num_layers = 2
 
 
-def write_teacher(cfg, roots, work_dir):
-    """The checkpoint of a stage 1 before its first step."""
-    model = load('stage1_synthrooms_mini', roots, work_dir).model
+def shrink_part(part):
+    """An encoder or decoder, or a part of a teacher."""
+    if 'image' in part:
+        part.image.update(SMALL_ENCODER)
+        part.image.transformer.update(embed_dims=64, depth=2, num_heads=4)
+        part = part.graph
+    part.get('transformer', part).update(SMALL_ENCODER)
+    for key in ('num_codes', 'out_channels'):
+        if key in part:
+            part[key] = 64
+
+
+def stage_before(name):
+    """The mini config of the stage that another one predicts."""
+    for method in read_methods().values():
+        names = {s.name: Path(s.configs['mini']).stem for s in method.stages}
+        for stage in method.stages:
+            if stage.teacher and names[stage.name] == name:
+                return names[stage.teacher]
+    return 'stage1_synthrooms_mini'
+
+
+def write_teacher(name, cfg, roots, work_dir):
+    """The checkpoint of the stage before, before its first step."""
+    model = load(stage_before(name), roots, work_dir).model
     torch.manual_seed(0)
     teacher = MODELS.build(model)
     teacher.init_weights()

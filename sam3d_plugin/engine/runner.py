@@ -130,7 +130,8 @@ class PointRunner(Runner):
     def build_train_loop(self, loop: Any) -> BaseLoop:
         """Build the loop; one that never trains or validates is refused.
 
-        Modules with a method ``use_metainfo`` get that of the training data.
+        Modules with a method ``use_metainfo`` get that of the training data,
+        a pre-trainer the number of frames.
 
         Raises ValueError if a length or an interval is not an integer >= 1.
         """
@@ -142,6 +143,11 @@ class PointRunner(Runner):
                                 'integer >= 1')
         dataset = built.dataloader.dataset
         hand_over_metainfo(self.model, getattr(dataset, 'metainfo', {}))
+        model: Any = unwrapped(self.model)
+        if hasattr(model, 'total_frames'):
+            model.total_frames = (
+                built.max_iters * built.dataloader.batch_size *
+                self.world_size)
         return built
 
     def register_default_hooks(self,
@@ -233,10 +239,13 @@ class PointRunner(Runner):
             super().save_checkpoint(out_dir, filename, file_client_args,
                                     **kwargs)
             return
+        meta = dict(kwargs.pop('meta', None) or {})
+        meta.update(getattr(unwrapped(self.model), 'checkpoint_meta', {}))
         temporary = temporary_name(filename)
         try:
             with naming(Path(out_dir, filename), replace=True):
-                super().save_checkpoint(out_dir, temporary, **kwargs)
+                super().save_checkpoint(
+                    out_dir, temporary, meta=meta, **kwargs)
                 publish(out_dir, filename)
         finally:
             with suppress(OSError):  # which would hide the first one

@@ -10,6 +10,7 @@ from torch import nn
 
 from sam3d_plugin.models.losses import FeatureQueue, InfoNCELoss, QueuedKeys
 from sam3d_plugin.models.pretrainers import MomentumEncoder
+from sam3d_plugin.store.errors import UserError
 from tests import processes
 
 P, C = 6, 8
@@ -92,11 +93,11 @@ def test_large_similarities_stay_finite_in_half_precision():
 
 
 def test_queue_equals_a_deque():
-    """Batches of all sizes, also larger than the queue."""
+    """Batches of all sizes."""
     queue, expected = FeatureQueue(7, 2), deque(maxlen=7)
     assert not queue().is_filled.any()
     sizes = torch.randint(
-        1, 10, (50, ), generator=torch.Generator().manual_seed(0))
+        1, 8, (50, ), generator=torch.Generator().manual_seed(0))
     for step, size in enumerate(sizes.tolist()):
         keys = features(size, 2, seed=step)
         queue.push(keys)
@@ -109,6 +110,13 @@ def test_queue_equals_a_deque():
     for each in (queue, copied):
         each.push(features(3, 2, seed=99))
     assert torch.equal(queue.features, copied.features)
+
+
+def test_a_queue_smaller_than_the_batch_is_refused():
+    queue = FeatureQueue(7, 2)
+    queue.push(features(7, 2))
+    with pytest.raises(UserError, match='smaller than a batch'):
+        queue.push(features(8, 2))
 
 
 def test_places_never_written_do_not_count():

@@ -28,6 +28,7 @@ from sam3d_plugin.engine.export import export_backbone
 from sam3d_plugin.engine.options import load_config, read_config
 from sam3d_plugin.engine.runner import hand_over_metainfo
 from sam3d_plugin.experiments.methods import methods_table, read_methods
+from sam3d_plugin.store.checkpoint import read_checkpoint
 from sam3d_plugin.store.errors import UserError
 from tests import processes
 from tests.datasets.frame_store import write_data_set
@@ -77,13 +78,15 @@ def load(config, frames, work_dir, steps, teacher=''):
 
 
 def train(cfg):
-    """Losses and weights of a run."""
+    """Losses and model of a run."""
     forget_runs()
     with short_start():
         runner = RUNNERS.build(cfg)
         runner.train()
     losses = runner.message_hub.get_scalar('train/loss').data[0]
-    return losses, runner.model.state_dict()
+    assert runner.model.total_frames == 2 * cfg.train_cfg.max_iters
+    assert runner.model.progress == 1
+    return losses, runner.model
 
 
 @pytest.mark.parametrize('key, size', SIZES)
@@ -92,18 +95,22 @@ def test_method(key, size, frames, tmp_path):
     for stage in METHODS[key].stages:
         config, folder = stage.configs[size], tmp_path / stage.name
         teacher = checkpoints.get(stage.teacher, '')
-        expected, weights = train(
+        expected, model = train(
             load(config, frames, folder / 'unbroken', 4, teacher))
-        train(load(config, frames, folder / 'parts', 2, teacher))
+        # As if stopped there: a schedule depends on the length of the run.
         resumed = load(config, frames, folder / 'parts', 4, teacher)
-        resumed.resume = True
+        resumed.update(
+            load_from=str(folder / 'unbroken' / 'iter_2.pth'), resume=True)
         losses, _ = train(resumed)
         assert len(losses) == 4 and np.isfinite(losses).all()
         assert min(losses) > 0
         np.testing.assert_array_equal(losses, expected)
         checkpoint = str(folder / 'unbroken' / 'iter_4.pth')
         checkpoints[stage.name] = checkpoint
-    check_export(checkpoint, weights, resumed.model, tmp_path / 'encoder.pth')
+        meta = read_checkpoint(checkpoint)['meta']
+        assert model.checkpoint_meta.items() <= meta.items()
+    check_export(checkpoint, model.state_dict(), resumed.model,
+                 tmp_path / 'encoder.pth')
 
 
 def check_export(checkpoint, weights, model, path):

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sam3d_plugin.engine.runner import hand_over_metainfo
 from sam3d_plugin.models.pretrainers import TokenPretrainer
+from sam3d_plugin.models.target_generators import FrozenTargets
 from sam3d_plugin.ops.random_state import seeded
 from sam3d_plugin.store.errors import UserError
 from tools.benchmarks import measuring
@@ -137,10 +138,11 @@ def build_case(cfg: Config,
     config = cfg.model.to_dict()
     with tempfile.TemporaryDirectory() as folder, seeded(0):
         if 'checkpoint' in (config.get('target_generator') or {}):
-            path = f'{folder}/teacher.pth'
-            write_teacher(config, path)
-            config['target_generator']['checkpoint'] = path
+            config['target_generator']['checkpoint'] = f'{folder}/teacher.pth'
         model = MODELS.build(config)
+        targets = getattr(model, 'target_generator', None)
+        if isinstance(targets, FrozenTargets):
+            write_teacher(targets)
         model.init_weights()
     if metainfo is not None:
         hand_over_metainfo(model, metainfo)
@@ -149,17 +151,13 @@ def build_case(cfg: Config,
     return Case(model, wrapper.optimizer, device, dtype)
 
 
-def write_teacher(config: Dict[str, Any], path: str) -> None:
-    """Write a checkpoint as stage 1 would, with random weights."""
-    parts = dict(
-        embedding=config['backbone']['embedding'],
-        encoder=config['backbone']['encoder'],
-        decoder=config['decoder']['transformer'])
+def write_teacher(targets: FrozenTargets) -> None:
+    """Write the checkpoint that targets read, with random weights."""
     teacher = nn.ModuleDict({
         name: MODELS.build(part)
-        for name, part in parts.items()
+        for name, part in targets.configs.items()
     })
-    torch.save(dict(state_dict=teacher.state_dict()), path)
+    torch.save(dict(state_dict=teacher.state_dict()), targets.checkpoint)
 
 
 def watch(model: TokenPretrainer, clock: StepClock) -> None:

@@ -101,6 +101,8 @@ def describe_pretrainer(model: BasePretrainer) -> str:
     report = getattr(targets, 'load_report', None)
     if report is not None:
         line += f' · teacher: {report.source}, {report.summary()}'
+    for name, value in model.checkpoint_meta.items():
+        line += f' · {name.replace("_", " ")}: {value}'
     return line
 
 
@@ -139,7 +141,7 @@ def describe_start(model: Any) -> str:
         if name != 'target_generator':
             name = 'encoder' if name == 'backbone' else name or 'model'
             parts.append(f'{name} from {report.source}, {report.summary()}')
-        elif getattr(model, 'init_student', '') == 'teacher':
-            parts.append(f'encoder and decoder from {report.source}')
+        elif getattr(model, 'parts_of_teacher', ''):
+            parts.append(f'{model.parts_of_teacher} from {report.source}')
     return ', '.join([*parts, 'the rest fresh']) if parts \
         else 'from initialization'

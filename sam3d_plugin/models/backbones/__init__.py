@@ -1,5 +1,7 @@
 """Backbones and their parts."""
+from .graph_conv_stack import GraphConvStack
 from .plain_point_transformer import PlainPointTransformer, TransformerBlock
+from .plain_vision_transformer import PlainVisionTransformer
 from .point_patch_embed import PointPatchEmbed
 from .point_token_backbone import PointTokenBackbone
 from .stock_point_backbone import StockPointBackbone
@@ -8,7 +10,7 @@ from .three_detr_encoder import ThreeDETREncoder
 from .token_encoder import TokenEncoder
 
 __all__ = [
-    'PlainPointTransformer', 'PointPatchEmbed', 'PointTokenBackbone',
-    'StockPointBackbone', 'ThreeDETRBackbone', 'ThreeDETREncoder',
-    'TokenEncoder', 'TransformerBlock'
+    'GraphConvStack', 'PlainPointTransformer', 'PlainVisionTransformer',
+    'PointPatchEmbed', 'PointTokenBackbone', 'StockPointBackbone',
+    'ThreeDETRBackbone', 'ThreeDETREncoder', 'TokenEncoder', 'TransformerBlock'
 ]

@@ -8,6 +8,8 @@ import torch
 from mmengine.dist import all_gather
 from torch import Tensor, nn
 
+from ...store.errors import UserError
+
 
 class QueuedKeys(NamedTuple):
     """Contents of a queue."""
@@ -49,12 +51,18 @@ class FeatureQueue(nn.Module):
                 stored in the order of their frames (see
                 ``BasePretrainer.frame_numbers``), so several processes fill
                 the queue as one would.
+
+        Raises:
+            ValueError: When they are more than the queue can hold.
         """
         gathered = torch.stack(all_gather(keys.detach().contiguous()), dim=1)
         keys = gathered.flatten(0, 1).to(self.features.dtype)
         size = len(self.features)
-        first = self.num_pushed + max(len(keys) - size, 0)
-        keys_kept = keys[-size:]
-        places = first + torch.arange(len(keys_kept), device=keys.device)
-        self.features.index_copy_(0, places % size, keys_kept)
+        if len(keys) > size:
+            raise UserError(
+                f'a queue of {size} keys is smaller than a batch of '
+                f'{len(keys)}, of all processes together: raise the size of '
+                'the queue or lower train_dataloader.batch_size')
+        places = self.num_pushed + torch.arange(len(keys), device=keys.device)
+        self.features.index_copy_(0, places % size, keys)
         self.num_pushed += len(keys)

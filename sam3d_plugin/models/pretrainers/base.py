@@ -70,6 +70,8 @@ class BasePretrainer(BaseModel):
         self.follows_run_seed = seed is None
         self.seed = seed or 0
         self.register_buffer('frames_seen', torch.tensor(0))
+        # Of the training, which the runner knows
+        self.total_frames: Optional[int] = None
         # The buffer, its version and its value then.
         self._counted: Optional[Tuple[Tensor, int, int]] = None
 
@@ -139,6 +141,18 @@ class BasePretrainer(BaseModel):
         return FeatureView(points, features.float(),
                            points.new_ones(points.shape[:2], dtype=torch.bool),
                            places.expand(len(points), -1))
+
+    @property
+    def progress(self) -> float:
+        """float: Share of the training that is done; 0 without a runner."""
+        if self.total_frames is None:
+            return 0.
+        return min(self._frames_seen_on_cpu() / self.total_frames, 1.)
+
+    @property
+    def checkpoint_meta(self) -> Dict[str, Any]:
+        """Dict[str, Any]: What log and checkpoints must say of the model."""
+        return {}
 
     def frame_numbers(self, num_frames: int) -> range:
         """Number the frames of a batch over the whole training.

@@ -86,6 +86,12 @@ class MaskedTokenPretrainer(MaskedPointPretrainer):
                     teacher['head'].proj.state_dict())
 
     @property
+    def parts_of_teacher(self) -> str:
+        """str: What starts from the teacher's weights, in words."""
+        is_copied = self.init_student == 'teacher'
+        return 'encoder and decoder' if is_copied else ''
+
+    @property
     def needs_regions(self) -> bool:
         """bool: True where stage 1's loss is kept."""
         return self.region_head is not None

@@ -11,6 +11,7 @@ from sam3d_plugin.store.checkpoint import (CheckpointError, LoadReport,
                                            extract_state_dict, load_encoder,
                                            read_checkpoint,
                                            without_backbone_prefix)
+from ...store.errors import UserError
 
 
 class FrozenTargets(BaseModule):
@@ -23,18 +24,27 @@ class FrozenTargets(BaseModule):
     used, and follows the points to their device.
 
     Args:
-        checkpoint (str): The file.
+        checkpoint (Optional[str]): The file.
         modules (Dict[str, dict]): Configs of the parts, by their names in the
             file.
+
+    Raises:
+        ValueError: Without a file.
     """
 
     uses_regions = False
 
-    def __init__(self, checkpoint: str, modules: Dict[str, dict]) -> None:
+    def __init__(self, checkpoint: Optional[str], modules: Dict[str,
+                                                                dict]) -> None:
         super().__init__()
+        if checkpoint is None:
+            raise UserError(
+                f'{type(self).__name__} has no checkpoint, and a random '
+                'teacher teaches nothing: train the stage before and name its '
+                'checkpoint with --cfg-options teacher=FILE')
         self.checkpoint = checkpoint
         self.load_report: Optional[LoadReport] = None
-        self._configs = dict(modules)
+        self.configs = dict(modules)
         # A list hides the module from torch.
         self._loaded: List[nn.ModuleDict] = []
 
@@ -70,7 +80,7 @@ class FrozenTargets(BaseModule):
         with keep_random_state():
             teacher = nn.ModuleDict({
                 name: MODELS.build(config)
-                for name, config in self._configs.items()
+                for name, config in self.configs.items()
             })
         self.load_report = load_encoder(
             teacher, state, allow_missing=['*'], source=self.checkpoint)
@@ -93,5 +103,5 @@ class FrozenTargets(BaseModule):
             f'teacher {self.checkpoint}: {len(different)} of {len(expected)} '
             f'tensors differ in size from the config, such as {name}, '
             f'{theirs} in the file and {tuple(expected[name].shape)} here: '
-            f'set target_generator.modules to {", ".join(self._configs)} as '
+            f'set target_generator.modules to {", ".join(self.configs)} as '
             'trained, or another checkpoint with --cfg-options teacher=FILE')

@@ -1,0 +1,2 @@
+from .act import ACT, CosineLoss, CrossModalTargets
+from .vae import CrossModalDecoder, CrossModalVAE, PromptedTransformer

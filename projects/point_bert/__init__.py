@@ -1,0 +1,2 @@
+from .dvae import Codebook, DiscreteVAE, FoldingHead
+from .point_bert import CodeTargets, PointBERT
