@@ -41,7 +41,7 @@ SIZES = [(key, size) for key in METHODS for size in ('mini', 'full')]
 STAGES = [s.name for method in METHODS.values() for s in method.stages]
 # Methods that compare the frames of a process, and why: two processes of one
 # frame are not one of two frames.
-PER_PROCESS = {}
+PER_PROCESS = dict(point_bert='mixes and contrasts the scenes of a batch')
 
 
 @pytest.fixture(scope='module')
