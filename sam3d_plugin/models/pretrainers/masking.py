@@ -1,5 +1,5 @@
 """Masking of tokens and selection of the visible ones."""
-from typing import Iterable, List, NamedTuple, Sequence
+from typing import Iterable, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 from sam3d_plugin.ops import segment_ids
 from sam3d_plugin.ops.transfer import to_device
 from sam3d_plugin.structures import PointTokens
+from ...store.errors import UserError
 
 
 def frame_generators(seed: int,
@@ -45,6 +46,47 @@ def random_mask(is_padding: np.ndarray, ratio: float,
         tokens = generator.permutation(np.flatnonzero(~padding))
         # 0.29 * 100 is 28.999999999999996
         row[tokens[:int(ratio * len(tokens) + 1e-6)]] = True
+    return is_masked
+
+
+def block_mask(centers: np.ndarray,
+               is_padding: np.ndarray,
+               ratios: Tuple[float, float],
+               generators: Sequence[np.random.Generator],
+               num_blocks: int = 1) -> np.ndarray:
+    """Hide blocks of neighboring tokens of every frame.
+
+    A block is the floor(r * G) tokens nearest to a random one, with r drawn
+    from a range, of a frame's G tokens. Blocks may overlap; together they
+    leave a token visible. Padding changes no choice.
+
+    Args:
+        centers (np.ndarray): (B, G, 3) token centers, meters.
+        is_padding (np.ndarray): (B, G) bool.
+        ratios (Tuple[float, float]): Range of r.
+        generators (Sequence[np.random.Generator]): One per frame.
+        num_blocks (int): Blocks of a frame. Defaults to 1.
+
+    Returns:
+        np.ndarray: (B, G) bool, True for masked tokens, False for padding.
+
+    Raises:
+        ValueError: When blocks could be empty or hide all tokens.
+    """
+    low, high = ratios
+    if not 0 < low <= high or num_blocks * high >= 1 or num_blocks < 1:
+        raise UserError(
+            f'{num_blocks} blocks of {low} to {high} of the tokens: choose '
+            '0 < low <= high and a product of number and high below 1')
+    is_masked = np.zeros_like(is_padding)
+    for row, padding, places, generator in zip(is_masked, is_padding, centers,
+                                               generators):
+        tokens = np.flatnonzero(~padding)
+        for _ in range(num_blocks):
+            first = places[generator.choice(tokens)]
+            size = int(generator.uniform(low, high) * len(tokens) + 1e-6)
+            distances = np.square(places[tokens] - first).sum(1)
+            row[tokens[np.argsort(distances, kind='stable')[:size]]] = True
     return is_masked
 
 
