@@ -88,9 +88,19 @@ def load(name, roots, work_dir):
 def shrink_data(dataset):
     while 'dataset' in dataset:
         dataset = dataset.dataset
-    for step in dataset.pipeline:
+    for step in all_steps(dataset.pipeline):
         if 'num_points' in step and step.type != 'KeepPointLabels':
             step.num_points = 300
+
+
+def all_steps(pipeline):
+    """Steps of a pipeline, also those inside others."""
+    for step in pipeline:
+        if isinstance(step, list):
+            yield from all_steps(step)
+        else:
+            yield step
+            yield from all_steps(step.get('transforms', ()))
 
 
 def shrink_model(model):
@@ -112,6 +122,10 @@ def shrink_model(model):
                 RegionDistillHead=dict(in_channels=64, out_channels=3),
                 NeighborhoodHead=dict(in_channels=64, num_neighbors=8)).get(
                     model.head.type, {}))
+    if 'projector' in model:
+        model.projector.update(in_channels=64)
+    if 'head' in model and 'decoder' not in model:
+        model.head.update(in_channels=64)
     if 'decode_head' in model:
         model.decode_head.update(in_channels=64, hidden_channels=(32, 32))
     if model.get('region_head'):

@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, Optional, Union
 
 import torch
 from mmdet3d.registry import MODELS, OPTIMIZERS, RUNNERS, TRANSFORMS
-from mmengine.dist import is_distributed, master_only
+from mmengine.dist import get_world_size, is_distributed, master_only
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
@@ -130,7 +130,8 @@ class PointRunner(Runner):
     def build_train_loop(self, loop: Any) -> BaseLoop:
         """Build the loop; one that never trains or validates is refused.
 
-        Modules with a method ``use_metainfo`` get that of the training data.
+        Modules with a method ``use_metainfo`` get that of the training data,
+        and with it ``num_samples``, how many a complete training takes.
 
         Raises ValueError if a length or an interval is not an integer >= 1.
         """
@@ -140,8 +141,11 @@ class PointRunner(Runner):
             if value < 1 or value != int(value):
                 raise UserError(f'train_cfg.{name} is {value}; it must be an '
                                 'integer >= 1')
-        dataset = built.dataloader.dataset
-        hand_over_metainfo(self.model, getattr(dataset, 'metainfo', {}))
+        loader: Any = built.dataloader
+        metainfo = dict(
+            getattr(loader.dataset, 'metainfo', {}),
+            num_samples=built.max_iters * loader.batch_size * get_world_size())
+        hand_over_metainfo(self.model, metainfo)
         return built
 
     def register_default_hooks(self,

@@ -57,6 +57,16 @@ def test_resuming_continues_as_if_never_interrupted(build):
         assert torch.allclose(a, b)
 
 
+def test_modules_learn_how_long_the_training_is(build):
+    """In samples of all epochs."""
+    told = []
+    runner = build(train_cfg=dict(by_epoch=True, max_epochs=3))
+    runner.model.use_metainfo = told.append
+    runner.train()
+    assert told[0]['num_samples'] == 3 * 4
+    assert told[0]['classes'] == ('chair', )
+
+
 def test_resume_skips_truncated_checkpoints_and_says_so(build, capsys):
     build().train()
     work_dir = Path(build().work_dir)

@@ -13,7 +13,9 @@ class MomentumEncoder(nn.Module):
     """Exponential moving average of a network, without gradient.
 
     Part of the checkpoint. mmengine's and torch's averages read their step
-    counters from the GPU in every step; this one does not wait.
+    counters from the GPU in every step; this one does not wait. It stays in
+    eval mode: nothing is dropped, and norms use the statistics of the network
+    that is followed, not those of a batch, which would tell a pair apart.
 
     Args:
         module (nn.Module): The network that is followed.
@@ -38,6 +40,11 @@ class MomentumEncoder(nn.Module):
         self.start = start
         self.end = start if end is None else end
         self.total_frames = total_frames or 1
+        self.eval()
+
+    def train(self, mode: bool = True) -> 'MomentumEncoder':
+        """Stay in eval mode."""
+        return super().train(False)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the averaged network without gradient."""
