@@ -5,7 +5,8 @@ import torch
 from mmdet3d.registry import MODELS
 from mmdet3d.structures import Det3DDataSample
 
-import projects.depth_contrast  # noqa: F401 (registers)
+import projects.depth_contrast
+import projects.sonata  # noqa: F401 (registers)
 from tests.models.pretraining_cases import (BACKBONE, KNN,
                                             without_norm_statistics)
 
@@ -23,7 +24,18 @@ DEPTH_CONTRAST = dict(
     contrast=dict(type='InfoNCELoss', temperature=0.1),
     queue_size=KEYS,
     momentum=0.9)
-CONFIGS = dict(depth_contrast=DEPTH_CONTRAST)
+SONATA = dict(
+    type='Sonata',
+    backbone=VIEWS_BACKBONE,
+    head=dict(
+        type='PrototypeHead',
+        in_channels=32,
+        hidden_channels=32,
+        out_channels=16,
+        num_prototypes=16),
+    match_radius=0.5,
+    momentum=0.9)
+CONFIGS = dict(depth_contrast=DEPTH_CONTRAST, sonata=SONATA)
 
 
 def build(config, **changes):
