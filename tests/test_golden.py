@@ -89,9 +89,19 @@ def load(name, roots, work_dir):
 def shrink_data(dataset):
     while 'dataset' in dataset:
         dataset = dataset.dataset
-    for step in dataset.pipeline:
+    for step in all_steps(dataset.pipeline):
         if 'num_points' in step and step.type != 'KeepPointLabels':
             step.num_points = 300
+
+
+def all_steps(pipeline):
+    """Steps of a pipeline, also those inside others."""
+    for step in pipeline:
+        if isinstance(step, list):
+            yield from all_steps(step)
+        else:
+            yield step
+            yield from all_steps(step.get('transforms', ()))
 
 
 def shrink_model(model):
@@ -120,6 +130,10 @@ def shrink_model(model):
         shrink_part(part)
     if model.get('head', {}).get('proj_channels'):
         model.head.proj_channels = 64
+    if 'projector' in model:
+        model.projector.update(in_channels=64)
+    if 'head' in model and 'decoder' not in model:
+        model.head.update(in_channels=64)
     if 'decode_head' in model:
         model.decode_head.update(in_channels=64, hidden_channels=(32, 32))
     for name in ('region_image', 'scene_image'):

@@ -32,30 +32,24 @@ class JEPA(MaskedPointPretrainer):
             block, from and to.
         num_blocks (int): Hidden blocks of a frame; all other tokens are
             visible.
-        momentum (dict): ``start``, ``end`` and ``total_frames`` of a
-            :class:`MomentumEncoder`.
+        momentum (Tuple[float, float]): Of the copy, from and to.
         **kwargs (Any): See :class:`MaskedPointPretrainer`, without
             ``mask_ratio``; the head is a ``MaskedTokenHead``.
     """
 
     def __init__(self, *, backbone: dict, block_ratios: Tuple[float, float],
-                 num_blocks: int, momentum: dict, **kwargs: Any) -> None:
+                 num_blocks: int, momentum: Tuple[float, float],
+                 **kwargs: Any) -> None:
         super().__init__(backbone=backbone, mask_ratio=0., **kwargs)
         del self.mask_ratio  # which nothing may schedule or print
         self.block_ratios = block_ratios
         self.num_blocks = num_blocks
-        self.teacher = MomentumEncoder(self.backbone, **momentum)
+        self.teacher = MomentumEncoder(self.backbone, *momentum)
 
     def init_weights(self) -> None:
         """Initialize; the copy starts as the encoder does."""
         super().init_weights()
         self.teacher.module.load_state_dict(self.backbone.state_dict())
-
-    def train(self, mode: bool = True) -> 'JEPA':
-        """Set the mode of all parts but the copy, which stays in eval."""
-        super().train(mode)
-        self.teacher.eval()
-        return self
 
     def mask(self, tokens: PointTokens) -> np.ndarray:
         """Choose the hidden blocks of a step, from seed and frame number.
@@ -87,7 +81,7 @@ class JEPA(MaskedPointPretrainer):
             Dict[str, Tensor]: ``loss_token``.
         """
         if self.training:
-            self.teacher.update(self.backbone, self._frames_seen_on_cpu())
+            self.teacher.update(self.backbone, self.progress)
         points, tokens = self.tokenize(**inputs)
         targets = self.targets(points, tokens)
         return self.compute_losses(

@@ -218,8 +218,7 @@ class PointBERT(TokenPretrainer):
     def _keys(self, points: Tensor, tokens: PointTokens) -> Tensor:
         """Features (B, D) of unmasked scenes by the momentum encoder."""
         if self.training:
-            self.key_encoder.update(self._query_encoder(),
-                                    self._frames_seen_on_cpu())
+            self.key_encoder.update(self._query_encoder())
         parts: Any = self.key_encoder.module
         embedded = parts['embedding'](points, tokens)
         _, scene = parts['scene'].encode(parts['encoder'], embedded,

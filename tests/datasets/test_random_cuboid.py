@@ -1,9 +1,12 @@
-"""Crops of 3DETR's training."""
+"""Cuboids of points that are kept or dropped."""
 import numpy as np
 import pytest
 import torch
 from mmdet3d.registry import TRANSFORMS
 from mmdet3d.structures import DepthInstance3DBoxes, DepthPoints
+
+from sam3d_plugin.datasets import DropCuboid
+from sam3d_plugin.store.errors import UserError
 
 BOXES = [[1., 1, 1, .5, .5, .5], [3, 2, 1, .5, .5, .5], [1, 3, 1, 9, 9, 9]]
 
@@ -84,3 +87,39 @@ def test_a_scene_without_boxes_is_cropped():
     np.random.seed(0)
     after = build(min_points=10, max_crop=.6)(make(boxes=[]))
     assert len(after['points']) < 2000 and len(after['gt_bboxes_3d']) == 0
+
+
+def test_points_alone_are_cropped():
+    """By the same numbers as a scene without boxes."""
+    with_boxes = make(boxes=[])
+    alone = dict(points=make()['points'])
+    for results in (with_boxes, alone):
+        np.random.seed(0)
+        build(min_points=10, max_crop=.6)(results)
+    assert len(alone['points']) < 2000 and list(alone) == ['points']
+    assert torch.equal(alone['points'].tensor, with_boxes['points'].tensor)
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_a_cuboid_is_dropped(seed):
+    """What is missing fits into a fifth of the range; the rest is outside."""
+    before = make()['points']
+    np.random.seed(seed)
+    after = DropCuboid(.2)(dict(points=make()['points']))['points']
+    kept = after.tensor[:, 3].long()
+    is_dropped = torch.ones(2000, dtype=torch.bool)
+    is_dropped[kept] = False
+    xyz, dropped = before.coord, before.coord[is_dropped]
+    assert torch.equal(after.tensor, before.tensor[kept])
+    assert 0 < len(dropped) < 100
+    sizes = dropped.amax(0) - dropped.amin(0)
+    assert (sizes <= .2 * (xyz.amax(0) - xyz.amin(0))).all()
+    inside = (xyz >= dropped.amin(0)) & (xyz <= dropped.amax(0))
+    assert torch.equal(inside.all(1), is_dropped)
+
+
+def test_points_at_one_place_are_not_dropped():
+    points = DepthPoints(torch.ones(5, 3))
+    assert len(DropCuboid(.2)(dict(points=points))['points']) == 5
+    with pytest.raises(UserError, match='size of DropCuboid'):
+        DropCuboid(1.)

@@ -57,6 +57,14 @@ def test_resuming_continues_as_if_never_interrupted(build):
         assert torch.allclose(a, b)
 
 
+def test_a_model_learns_how_long_the_training_is(build):
+    """In frames of all epochs."""
+    runner = build(train_cfg=dict(by_epoch=True, max_epochs=3))
+    runner.model.total_frames = None
+    runner.train()
+    assert runner.model.total_frames == 3 * 4
+
+
 def test_resume_skips_truncated_checkpoints_and_says_so(build, capsys):
     build().train()
     work_dir = Path(build().work_dir)

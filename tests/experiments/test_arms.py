@@ -9,6 +9,7 @@ from mmengine.registry import init_default_scope
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.experiments import arms as module
 from tests.datasets.frame_store import write_data_set
+from tests.test_golden import all_steps
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,12 +26,19 @@ def settings_of(name, budget, seed=0, **options):
     return [read_config(step.config, step.options) for step in steps]
 
 
+def clouds_per_step(cfg):
+    """A frame of two views is two clouds."""
+    has_views = any(step.type == 'TwoViews'
+                    for step in cfg.train_dataloader.dataset.pipeline)
+    return cfg.train_dataloader.batch_size * (2 if has_views else 1)
+
+
 def frames_of(name, budget):
-    """Frames (mini), or passes over all of them (full), of an arm."""
+    """Clouds (mini), or passes over all of them (full), of an arm."""
     total = 0
     for cfg in settings_of(name, budget):
         if budget == 'mini':
-            total += cfg.train_cfg.max_iters * cfg.train_dataloader.batch_size
+            total += cfg.train_cfg.max_iters * clouds_per_step(cfg)
         else:
             total += cfg.train_cfg.max_epochs
     return total
@@ -97,9 +105,10 @@ def test_arms_differ_in_nothing_but_method_and_tokens(budget):
 
     The mini stage 2, whose student starts as the teacher, has a rate of its
     own. A teacher may have another encoder than what is transferred.
+    Augmentation is a part of the methods that contrast views.
     """
     init_default_scope('mmdet3d')
-    shared = []
+    shared, augmentations = [], []
     for name, arm in module.ARMS.items():
         settings = settings_of(name, budget, seed=4)
         for cfg in settings:
@@ -114,24 +123,30 @@ def test_arms_differ_in_nothing_but_method_and_tokens(budget):
             assert cfg.randomness.seed == 4
             data = cfg.train_dataloader
             assert data.dataset.data_root.rstrip('/') == 'data/here'
-            load = data.dataset.pipeline[0]
-            assert load.num_points == module.BUDGETS[budget].num_points
+            last = [
+                step.num_points for step in all_steps(data.dataset.pipeline)
+                if 'num_points' in step
+            ][-1]
+            assert last == module.BUDGETS[budget].num_points
             assert data.sampler.type == 'SeededSampler'
-            augmentation = [
-                step for step in data.dataset.pipeline
-                if not step.type.startswith('Load')
-            ]
+            if clouds_per_step(cfg) == data.batch_size:
+                augmentations.append([
+                    step for step in data.dataset.pipeline
+                    if not step.type.startswith('Load')
+                ])
             # Keys name the tokens and codes of a method, which never decay.
             decay = dict(cfg.optim_wrapper.paramwise_cfg)
             for rule in decay.pop('custom_keys').values():
                 assert rule == dict(decay_mult=0)
             shared.append([
                 settings[-1].model.backbone.encoder,
-                cfg.model.backbone.embedding, data.batch_size, augmentation,
-                decay, cfg.optim_wrapper.optimizer.weight_decay
+                cfg.model.backbone.embedding,
+                clouds_per_step(cfg), decay,
+                cfg.optim_wrapper.optimizer.weight_decay
             ])
     assert len(shared) == sum(len(arm.steps) for arm in module.ARMS.values())
     assert all(entry == shared[0] for entry in shared)
+    assert all(entry == augmentations[0] for entry in augmentations)
 
 
 @pytest.mark.parametrize('name', list(module.ARMS))

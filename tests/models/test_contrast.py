@@ -155,20 +155,20 @@ def test_momentum_equals_the_closed_form():
     start = network.weight.item()
     for value in range(5):
         nn.init.constant_(network.weight, value)
-        average.update(network, value)
+        average.update(network)
     expected = .9**5 * start + .1 * sum(.9**(4 - i) * i for i in range(5))
     assert average.module.weight.item() == pytest.approx(expected)
 
 
 def test_momentum_rises_and_has_no_gradient():
     network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
-    average = MomentumEncoder(network, .5, 1., total_frames=100)
-    moments = [average.momentum(frames) for frames in (0, 50, 100, 200)]
-    assert moments == pytest.approx([.5, .75, 1, 1])
+    average = MomentumEncoder(network, .5, 1.)
+    moments = [average.momentum(progress) for progress in (0, .5, 1)]
+    assert moments == pytest.approx([.5, .75, 1])
     assert not average(features(3, 2)).requires_grad
     assert not any(p.requires_grad for p in average.parameters())
     network(features(3, 2)).sum().backward()
-    average.update(network, 0)
+    average.update(network)
     assert torch.equal(average.module[1].running_mean, network[1].running_mean)
     names = [name for name, _ in average.named_parameters()]
     assert names == [
@@ -178,8 +178,7 @@ def test_momentum_rises_and_has_no_gradient():
 
 @pytest.mark.parametrize('settings', [
     dict(start=1.2),
-    dict(end=-1., total_frames=3),
-    dict(end=1.),
+    dict(end=-1.),
 ])
 def test_unusable_momentum_is_refused(settings):
     with pytest.raises(ValueError, match='momentum'):

@@ -18,7 +18,7 @@ MODEL = dict(
     head=dict(CONFIG.head, proj_channels=32),
     block_ratios=CONFIG.block_ratios,
     num_blocks=CONFIG.num_blocks,
-    momentum=dict(start=.9))
+    momentum=(.9, .9))
 
 
 def make(**changes):
@@ -45,7 +45,7 @@ def equal(first, second):
 
 @pytest.mark.parametrize('momentum', [0., 1.])
 def test_the_copy_is_the_encoder_of_the_last_step_or_the_first(momentum):
-    model = make(momentum=dict(start=momentum))
+    model = make(momentum=(momentum, momentum))
     optimizer = torch.optim.SGD(model.parameters(), lr=.1)
     start = weights(model.backbone)
     assert equal(weights(model.teacher.module), start)
@@ -59,7 +59,7 @@ def test_the_copy_is_the_encoder_of_the_last_step_or_the_first(momentum):
 
 
 def test_the_copy_rests_while_others_look():
-    model = make(momentum=dict(start=0.))
+    model = make(momentum=(0., 0.))
     step(model, torch.optim.SGD(model.parameters(), lr=.1))
     before = weights(model.teacher)
     losses_of(model.eval())
@@ -110,7 +110,7 @@ def test_initial_loss():
 
 
 def test_two_frames_are_learned_from_a_copy_that_rests():
-    model = make(momentum=dict(start=1.))
+    model = make(momentum=(1., 1.))
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     losses = [step(model, optimizer) for _ in range(200)]
     assert sum(losses[-10:]) / 10 < .2 * losses[0]
@@ -118,7 +118,7 @@ def test_two_frames_are_learned_from_a_copy_that_rests():
 
 @pytest.mark.parametrize('changes, word', [
     (dict(block_ratios=(.2, .3)), 'blocks'),
-    (dict(momentum=dict(start=.9, end=1.)), 'total_frames'),
+    (dict(momentum=(.9, 1.1)), 'momentum'),
 ])
 def test_settings_that_cannot_be_are_refused(changes, word):
     with pytest.raises(ValueError, match=word):

@@ -5,8 +5,6 @@ _base_ = [
     '../../../configs/_base_/pretrain_runtime_mini.py', './model.py'
 ]
 
-model = dict(
-    backbone=dict(tokenizer=dict(num_tokens=64, num_neighbors=64)),
-    momentum=dict(total_frames=1000))
+model = dict(backbone=dict(tokenizer=dict(num_tokens=64, num_neighbors=64)))
 custom_imports = dict(
     imports=['sam3d_plugin', 'projects.jepa'], allow_failed_imports=False)

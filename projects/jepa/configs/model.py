@@ -18,5 +18,4 @@ model = dict(
             loss=dict(type='mmdet.SmoothL1Loss', beta=2.0, reduction='none'))),
     block_ratios=(0.15, 0.2),
     num_blocks=4,
-    # 120 epochs of the train frames
-    momentum=dict(start=0.996, end=1.0, total_frames=120 * 78000))
+    momentum=(0.996, 1.0))

@@ -9,13 +9,13 @@ from .load_region_ids import LoadRegionIds
 from .load_region_targets import LoadRegionTargets
 from .load_rgbd_points import LoadRGBDPoints
 from .pack_pretrain import PackPretrainInputs
-from .random_cuboid import RandomCuboid
+from .random_cuboid import DropCuboid, RandomCuboid
 from .seeded_point_sample import SeededPointSample
 from .two_views import FindCorrespondences, TwoViews
 
 __all__ = [
-    'CenterPoints', 'CheckPoints', 'FindCorrespondences', 'KeepBoxLabels',
-    'KeepPointLabels', 'LoadFrameImage', 'LoadFrameLabels', 'LoadRGBDPoints',
-    'LoadRegionIds', 'LoadRegionTargets', 'PackPretrainInputs', 'RandomCuboid',
-    'SeededPointSample', 'TwoViews'
+    'CenterPoints', 'CheckPoints', 'DropCuboid', 'FindCorrespondences',
+    'KeepBoxLabels', 'KeepPointLabels', 'LoadFrameImage', 'LoadFrameLabels',
+    'LoadRGBDPoints', 'LoadRegionIds', 'LoadRegionTargets',
+    'PackPretrainInputs', 'RandomCuboid', 'SeededPointSample', 'TwoViews'
 ]

@@ -1,11 +1,12 @@
 """Predictions of a pre-training method and their losses."""
 from .global_feature_head import GlobalFeatureHead
+from .global_projector import GlobalProjector
 from .masked_token_head import MaskedTokenHead
 from .neighborhood_head import NeighborhoodHead
 from .reduction import frame_mean, pool_tokens
 from .region_distill_head import RegionDistillHead
 
 __all__ = [
-    'GlobalFeatureHead', 'MaskedTokenHead', 'NeighborhoodHead',
-    'RegionDistillHead', 'frame_mean', 'pool_tokens'
+    'GlobalFeatureHead', 'GlobalProjector', 'MaskedTokenHead',
+    'NeighborhoodHead', 'RegionDistillHead', 'frame_mean', 'pool_tokens'
 ]

@@ -7,11 +7,12 @@ from .masked_token import MaskedTokenPretrainer
 from .momentum_encoder import MomentumEncoder
 from .region_distill import RegionDistillPretrainer
 from .tokens import TokenPretrainer
+from .views import split_views
 
 __all__ = [
     'BasePretrainer', 'FeatureView', 'FramePreprocessor',
     'MaskedPointPretrainer', 'MaskedPrediction',
     'MaskedRegionDistillPretrainer', 'MaskedTokenPretrainer',
     'MomentumEncoder', 'Predictions', 'RegionDistillPretrainer',
-    'TokenPretrainer'
+    'TokenPretrainer', 'split_views'
 ]

@@ -95,6 +95,35 @@ def block_mask(centers: np.ndarray,
     return is_masked
 
 
+def grid_mask(centers: np.ndarray, is_padding: np.ndarray, size: float,
+              ratio: float,
+              generators: Sequence[np.random.Generator]) -> np.ndarray:
+    """Hide the tokens in a share of the occupied cells of a grid.
+
+    Of a frame's n cells with tokens, floor(ratio * n) are hidden. Padding
+    changes no choice.
+
+    Args:
+        centers (np.ndarray): (B, G, 3) token centers, meters.
+        is_padding (np.ndarray): (B, G) bool.
+        size (float): Edge of a cell, meters.
+        ratio (float): Share of the cells in [0, 1).
+        generators (Sequence[np.random.Generator]): One per frame.
+
+    Returns:
+        np.ndarray: (B, G) bool, True for masked tokens, False for padding.
+    """
+    is_masked = np.zeros_like(is_padding)
+    for row, padding, places, generator in zip(is_masked, is_padding, centers,
+                                               generators):
+        cells = np.floor((places - places[~padding].min(0)) / size)[~padding]
+        found, cell_of_token = np.unique(cells, axis=0, return_inverse=True)
+        order = generator.permutation(len(found))
+        hidden = order[:int(ratio * len(found) + 1e-6)]
+        row[~padding] = np.isin(cell_of_token.reshape(-1), hidden)
+    return is_masked
+
+
 class VisibleTokens(NamedTuple):
     """Some of the tokens of a batch, padded anew."""
 

@@ -13,7 +13,9 @@ class MomentumEncoder(nn.Module):
     """Exponential moving average of a network, without gradient.
 
     Part of the checkpoint. mmengine's and torch's averages read their step
-    counters from the GPU in every step; this one does not wait.
+    counters from the GPU in every step; this one does not wait. It stays in
+    eval mode: nothing is dropped, and norms use the statistics of the network
+    that is followed, not those of a batch, which would tell a pair apart.
 
     Args:
         module (nn.Module): The network that is followed.
@@ -21,54 +23,54 @@ class MomentumEncoder(nn.Module):
             Defaults to 0.999.
         end (Optional[float]): The same at the end; in between it rises as a
             cosine (BYOL: Grill et al., NeurIPS 2020). None for a constant.
-        total_frames (Optional[int]): Frames of the training, with ``end``.
     """
 
     def __init__(self,
                  module: nn.Module,
                  start: float = 0.999,
-                 end: Optional[float] = None,
-                 total_frames: Optional[int] = None) -> None:
+                 end: Optional[float] = None) -> None:
         super().__init__()
         if not 0 <= start <= 1 or not 0 <= (end or 0) <= 1:
             raise UserError(f'momentum {start} to {end} must be in [0, 1]')
-        if end is not None and not total_frames:
-            raise UserError('a momentum with an end needs total_frames > 0')
         self.module = copy.deepcopy(module).requires_grad_(False)
         self.start = start
         self.end = start if end is None else end
-        self.total_frames = total_frames or 1
+        self.eval()
+
+    def train(self, mode: bool = True) -> 'MomentumEncoder':
+        """Stay in eval mode."""
+        return super().train(False)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the averaged network without gradient."""
         with torch.no_grad():
             return self.module(*args, **kwargs)
 
-    def momentum(self, frames_seen: int) -> float:
+    def momentum(self, progress: float) -> float:
         """Share of the average that a step keeps.
 
         Args:
-            frames_seen (int): Frames that the training has seen.
+            progress (float): Share of the training that is done, in [0, 1].
 
         Returns:
             float: From ``start`` to ``end``.
         """
-        progress = min(frames_seen / self.total_frames, 1)
         rise = (1 - math.cos(math.pi * progress)) / 2
         return self.start + (self.end - self.start) * rise
 
     @torch.no_grad()
-    def update(self, module: nn.Module, frames_seen: int) -> None:
+    def update(self, module: nn.Module, progress: float = 0.) -> None:
         """Move towards the network; call it at the start of a training loss.
 
         Buffers, such as batch norm's statistics, are copied.
 
         Args:
             module (nn.Module): The network that is followed.
-            frames_seen (int): Frames that the training has seen.
+            progress (float): Share of the training that is done; see
+                ``BasePretrainer.progress``.
         """
         torch._foreach_lerp_(
             list(self.module.parameters()), list(module.parameters()),
-            1 - self.momentum(frames_seen))
+            1 - self.momentum(progress))
         for mine, theirs in zip(self.module.buffers(), module.buffers()):
             mine.copy_(theirs)

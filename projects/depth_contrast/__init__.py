@@ -1,0 +1,1 @@
+from .depth_contrast import DepthContrast

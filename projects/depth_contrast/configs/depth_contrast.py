@@ -1,0 +1,35 @@
+# Two views of each frame: half the frames a step, as many clouds as others.
+_base_ = [
+    '../../../configs/_base_/datasets/pretrain_frames.py',
+    '../../../configs/_base_/schedules/pretrain.py',
+    '../../../configs/_base_/pretrain_runtime.py', './model.py'
+]
+
+train_pipeline = [
+    dict(
+        type='LoadRGBDPoints',
+        num_points=50000,
+        columns=(),
+        backend_args={{_base_.backend_args}}),
+    dict(
+        type='TwoViews',
+        transforms=[
+            dict(type='RandomCuboid', min_points=10000, aspect=0.75),
+            dict(type='DropCuboid', size=0.2),
+            dict(
+                type='RandomChoice',
+                transforms=[[dict(type='PointSample', num_points=5000)],
+                            [dict(type='PointSample', num_points=10000)],
+                            [dict(type='PointSample', num_points=15000)],
+                            [dict(type='PointSample', num_points=20000)]]),
+            {{_base_.random_rotation}},
+            {{_base_.random_flip}},
+            dict(type='PointSample', num_points=20000),
+        ]),
+    {{_base_.pack}},
+]
+train_dataloader = dict(batch_size=32, dataset=dict(pipeline=train_pipeline))
+auto_scale_lr = dict(base_batch_size=32)
+custom_imports = dict(
+    imports=['sam3d_plugin', 'projects.depth_contrast'],
+    allow_failed_imports=False)

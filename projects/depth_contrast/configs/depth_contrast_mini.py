@@ -1,0 +1,38 @@
+# Two CPU cores, a few minutes: two views of one frame a step.
+_base_ = [
+    '../../../configs/_base_/datasets/pretrain_frames_mini.py',
+    '../../../configs/_base_/schedules/pretrain_mini.py',
+    '../../../configs/_base_/pretrain_runtime_mini.py', './model.py'
+]
+
+model = dict(
+    backbone=dict(tokenizer=dict(num_tokens=64, num_neighbors=64)),
+    queue_size=1024)
+train_pipeline = [
+    dict(
+        type='LoadRGBDPoints',
+        num_points=10240,
+        columns=(),
+        backend_args={{_base_.backend_args}}),
+    dict(
+        type='TwoViews',
+        transforms=[
+            dict(type='RandomCuboid', min_points=2048, aspect=0.75),
+            dict(type='DropCuboid', size=0.2),
+            dict(
+                type='RandomChoice',
+                transforms=[[dict(type='PointSample', num_points=1024)],
+                            [dict(type='PointSample', num_points=2048)],
+                            [dict(type='PointSample', num_points=3072)],
+                            [dict(type='PointSample', num_points=4096)]]),
+            {{_base_.random_rotation}},
+            {{_base_.random_flip}},
+            dict(type='PointSample', num_points=4096),
+        ]),
+    {{_base_.pack}},
+]
+train_dataloader = dict(batch_size=1, dataset=dict(pipeline=train_pipeline))
+auto_scale_lr = dict(base_batch_size=1)
+custom_imports = dict(
+    imports=['sam3d_plugin', 'projects.depth_contrast'],
+    allow_failed_imports=False)

@@ -1,0 +1,89 @@
+"""DepthContrast (Zhang et al., ICCV 2021) on the tokens of scene frames.
+
+Shapes: B scenes, N points, K queued keys, C channels.
+"""
+from typing import Any, Dict, List, Optional
+
+import torch
+from mmdet3d.registry import MODELS
+from mmdet3d.structures import Det3DDataSample
+from torch import Tensor, nn
+
+from sam3d_plugin.models.losses import FeatureQueue
+from sam3d_plugin.models.pretrainers import (BasePretrainer, MomentumEncoder,
+                                             split_views)
+
+
+class ViewNetwork(nn.Module):
+    """One feature of each cloud: (B, N, 3 + D) points to (B, C)."""
+
+    def __init__(self, backbone: nn.Module, projector: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.projector = projector
+
+    def forward(self, points: Tensor) -> Tensor:
+        """Encode, pool and project."""
+        tokens, features = self.backbone.encode(points)
+        return self.projector(features, tokens.is_padding)
+
+
+@MODELS.register_module()
+class DepthContrast(BasePretrainer):
+    """Tell the other view of a frame from other frames (section 3.1).
+
+    The feature of a view is compared with that of the other view, which a
+    slowly moving copy of the network makes, and with those of earlier frames.
+
+    Args:
+        projector (dict): Config of a ``GlobalProjector``.
+        contrast (dict): Config of an ``InfoNCELoss``.
+        queue_size (int): Features of earlier frames K.
+        momentum (float): Share of the copy that a step keeps.
+        **kwargs (Any): See :class:`BasePretrainer`.
+    """
+
+    def __init__(self, *, projector: dict, contrast: dict, queue_size: int,
+                 momentum: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.projector = MODELS.build(projector)
+        self.contrast = MODELS.build(contrast)
+        self.key_network = MomentumEncoder(self.network, momentum)
+        # Random features at first, as published, the same in all processes.
+        self.queue = FeatureQueue(queue_size, self.projector.out_channels)
+        self.queue.features.normal_(generator=torch.Generator().manual_seed(0))
+        self.queue.num_pushed.fill_(queue_size)
+
+    @property
+    def network(self) -> ViewNetwork:
+        """ViewNetwork: What the key network follows."""
+        return ViewNetwork(self.backbone, self.projector)
+
+    def init_weights(self) -> None:
+        """Initialize; the copy starts as the network does."""
+        super().init_weights()
+        self.key_network.module.load_state_dict(self.network.state_dict())
+
+    def loss(
+            self, inputs: Dict[str, Any],
+            data_samples: Optional[List[Det3DDataSample]]
+    ) -> Dict[str, Tensor]:
+        """Contrast the first view with the second.
+
+        Args:
+            inputs (Dict[str, Any]): ``points`` (B, 2, N, 3 + D).
+            data_samples (Optional[List[Det3DDataSample]]): Unused.
+
+        Returns:
+            Dict[str, Tensor]: ``loss_contrast``.
+        """
+        first, second = split_views(inputs['points'])
+        if self.training:
+            self.key_network.update(self.network)
+        queries, keys = self.network(first), self.key_network(second)
+        # Each frame is a set of its own: its negatives are in the queue.
+        loss = self.contrast(
+            queries[:, None], keys[:, None], queue=self.queue())
+        if self.training:
+            self.queue.push(keys)
+        return dict(loss_contrast=loss)

@@ -1,0 +1,1 @@
+from .sonata import Sonata
