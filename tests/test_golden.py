@@ -88,9 +88,13 @@ def load(name, roots, work_dir):
 def shrink_data(dataset):
     while 'dataset' in dataset:
         dataset = dataset.dataset
-    for step in dataset.pipeline:
+    steps = list(dataset.pipeline)
+    for step in steps:
+        steps += step.get('transforms', ())
         if 'num_points' in step and step.type != 'KeepPointLabels':
             step.num_points = 300
+        if 'min_pairs' in step:
+            step.min_pairs = 8
 
 
 def shrink_model(model):
@@ -112,6 +116,8 @@ def shrink_model(model):
                 RegionDistillHead=dict(in_channels=64, out_channels=3),
                 NeighborhoodHead=dict(in_channels=64, num_neighbors=8)).get(
                     model.head.type, {}))
+    if 'projector' in model:
+        model.projector.update(in_channels=64)
     if 'decode_head' in model:
         model.decode_head.update(in_channels=64, hidden_channels=(32, 32))
     if model.get('region_head'):

@@ -39,7 +39,10 @@ def load(config, frames, work_dir, steps, teacher=''):
             work_dir=str(work_dir),
             local_rank=0))
     loader = cfg.train_dataloader
-    loader.update(batch_size=2, num_workers=0, persistent_workers=False)
+    # A pair is two frames.
+    batch_size = 1 if loader.dataset.type == 'FramePairDataset' else 2
+    loader.update(
+        batch_size=batch_size, num_workers=0, persistent_workers=False)
     loader.dataset.ann_file = ''
     shrink_data(loader.dataset)
     shrink_model(cfg.model)

@@ -2,10 +2,11 @@
 from .global_feature_head import GlobalFeatureHead
 from .masked_token_head import MaskedTokenHead
 from .neighborhood_head import NeighborhoodHead
+from .point_projector import PointProjector
 from .reduction import frame_mean, pool_tokens
 from .region_distill_head import RegionDistillHead
 
 __all__ = [
     'GlobalFeatureHead', 'MaskedTokenHead', 'NeighborhoodHead',
-    'RegionDistillHead', 'frame_mean', 'pool_tokens'
+    'PointProjector', 'RegionDistillHead', 'frame_mean', 'pool_tokens'
 ]

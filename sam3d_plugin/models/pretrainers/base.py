@@ -38,6 +38,14 @@ class FeatureView(NamedTuple):
     predictions: Optional[Predictions] = None
 
 
+def clouds_of(points: Tensor) -> Tensor:
+    """Put the views (B, V, N, C) of frames into one batch (B V, N, C).
+
+    Points (B, N, C) without views stay as they are.
+    """
+    return points.flatten(0, -3)
+
+
 class BasePretrainer(BaseModel):
     """A 3D backbone that learns a pretext task.
 
@@ -83,7 +91,8 @@ class BasePretrainer(BaseModel):
 
         Args:
             inputs (Dict[str, Any]): ``points`` (B, N, 3 + D): xyz in meters,
-                then the columns that the backbone needs.
+                then the columns that the backbone needs; (B, V, N, 3 + D)
+                with V views of each frame, which count as B V frames.
             data_samples (Optional[List[Det3DDataSample]]): B frames.
             mode (str): ``'loss'``, or ``'tensor'``, the backbone's features
                 of all points (B, N, C).
@@ -95,7 +104,7 @@ class BasePretrainer(BaseModel):
             ValueError: For another mode, or unusable points.
         """
         if mode == 'tensor':
-            return self.backbone.point_features(inputs['points'])
+            return self.backbone.point_features(clouds_of(inputs['points']))
         if mode != 'loss':
             raise UserError(f'mode {mode!r} is unknown: a pre-trainer has '
                             'the modes loss and tensor')
@@ -103,7 +112,7 @@ class BasePretrainer(BaseModel):
             losses = self.loss(inputs, data_samples)
         if self.training:
             seen = self._frames_seen_on_cpu()
-            step = len(inputs['points']) * get_world_size()
+            step = len(clouds_of(inputs['points'])) * get_world_size()
             self.frames_seen += step
             self._counted = (self.frames_seen, self.frames_seen._version,
                              seen + step)
@@ -133,8 +142,9 @@ class BasePretrainer(BaseModel):
         Returns:
             FeatureView: One place a point.
         """
-        points = inputs['points'][..., :3]
-        features = self.backbone.point_features(inputs['points'])
+        clouds = clouds_of(inputs['points'])
+        points, features = clouds[..., :3], self.backbone.point_features(
+            clouds)
         places = torch.arange(points.shape[1], device=points.device)
         return FeatureView(points, features.float(),
                            points.new_ones(points.shape[:2], dtype=torch.bool),

@@ -1,0 +1,11 @@
+# Points and schedule of configs/sam3d/stage1_scannet.py, in pairs of frames.
+_base_ = [
+    '../../../configs/_base_/datasets/pretrain_pairs.py',
+    '../../../configs/_base_/schedules/pretrain.py',
+    '../../../configs/_base_/pretrain_runtime.py', './model.py'
+]
+
+auto_scale_lr = dict(base_batch_size=32)
+custom_imports = dict(
+    imports=['sam3d_plugin', 'projects.point_contrast'],
+    allow_failed_imports=False)
