@@ -8,6 +8,7 @@ from mmdet3d.registry import DATASETS
 from mmengine.registry import DefaultScope
 from rich.console import Console
 
+import projects.csc  # noqa: F401 (registers)
 from projects.point_contrast import HardestContrastiveLoss
 from sam3d_plugin.engine.hooks.feature_view import view_features
 from sam3d_plugin.engine.options import read_config
@@ -193,6 +194,18 @@ def test_points_of_one_pair_are_found(options, least):
     assert last < first
     model.eval()
     assert found_share(model.match(**prepared(model, batch))) > least
+
+
+@pytest.mark.parametrize('kind, pair_loss', [
+    ('PointContrast', INFO_NCE),
+    ('CSC', dict(type='PartitionedInfoNCELoss')),
+])
+def test_every_parameter_learns(kind, pair_loss):
+    model = build_pairs(kind, pair_loss=pair_loss)
+    model.contrast(model.match(**prepared(model, make_batch()))).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
 
 
 def test_views_count_as_frames_and_are_drawn():
