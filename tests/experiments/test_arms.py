@@ -25,12 +25,18 @@ def settings_of(name, budget, seed=0, **options):
     return [read_config(step.config, step.options) for step in steps]
 
 
+def frames_of_batch(cfg):
+    """Frames of a step; each view of a pair is one."""
+    views = 1 + (cfg.train_dataloader.dataset.type == 'FramePairDataset')
+    return views * cfg.train_dataloader.batch_size
+
+
 def frames_of(name, budget):
     """Frames (mini), or passes over all of them (full), of an arm."""
     total = 0
     for cfg in settings_of(name, budget):
         if budget == 'mini':
-            total += cfg.train_cfg.max_iters * cfg.train_dataloader.batch_size
+            total += cfg.train_cfg.max_iters * frames_of_batch(cfg)
         else:
             total += cfg.train_cfg.max_epochs
     return total
@@ -113,20 +119,25 @@ def test_arms_differ_in_nothing_but_method_and_tokens(budget):
             assert cfg.randomness.seed == 4
             data = cfg.train_dataloader
             assert data.dataset.data_root.rstrip('/') == 'data/here'
-            load = data.dataset.pipeline[0]
+            pipeline = data.dataset.pipeline
+            is_pair = data.dataset.type == 'FramePairDataset'
+            load = (pipeline[0].transforms if is_pair else pipeline)[0]
             assert load.num_points == module.BUDGETS[budget].num_points
             assert data.sampler.type == 'SeededSampler'
-            augmentation = [
-                step for step in data.dataset.pipeline
-                if not step.type.startswith('Load')
+            # Views are what the contrast is about.
+            augmentation = None if is_pair else [
+                step for step in pipeline if not step.type.startswith('Load')
             ]
             shared.append([
                 cfg.model.backbone.encoder, cfg.model.backbone.embedding,
-                data.batch_size, augmentation, cfg.optim_wrapper.paramwise_cfg,
+                frames_of_batch(cfg), augmentation,
+                cfg.optim_wrapper.paramwise_cfg,
                 cfg.optim_wrapper.optimizer.weight_decay
             ])
     assert len(shared) == sum(len(arm.steps) for arm in module.ARMS.values())
-    assert all(entry == shared[0] for entry in shared)
+    for entry in shared:
+        assert entry[:3] + entry[4:] == shared[0][:3] + shared[0][4:]
+        assert entry[3] in (None, shared[0][3])
 
 
 @pytest.mark.parametrize('name', list(module.ARMS))
