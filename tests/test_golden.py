@@ -92,6 +92,8 @@ def shrink_data(dataset):
     for step in all_steps(dataset.pipeline):
         if 'num_points' in step and step.type != 'KeepPointLabels':
             step.num_points = 300
+        if 'min_pairs' in step:
+            step.min_pairs = 8
 
 
 def all_steps(pipeline):

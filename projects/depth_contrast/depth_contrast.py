@@ -43,6 +43,8 @@ class DepthContrast(BasePretrainer):
         **kwargs (Any): See :class:`BasePretrainer`.
     """
 
+    views = 2
+
     def __init__(self, *, projector: dict, contrast: dict, queue_size: int,
                  momentum: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -203,7 +203,7 @@ def plan(
             'data_root': data_root,
             'model.backbone.tokenizer': budget.tokens[arm.tokens],
             'randomness.seed': seed,
-            **_length_options(budget.unit, steps)
+            **_length_options(budget.unit, _of_frames(config, budget, steps))
         }
         if source == 'stage1':
             options.update(_target_options(arm, config))
@@ -251,6 +251,17 @@ def _joint_options(config: str) -> Dict[str, Any]:
         'model.decoder':
         dict(_delete_=True, type='MaskedTokenDecoder', transformer=decoder)
     }
+
+
+def _of_frames(config: str, budget: Budget, length: int) -> int:
+    """A length for methods whose epoch has two clouds of each frame.
+
+    Returns half of it, if it is in epochs; a step has as many clouds with any
+    method.
+    """
+    steps = _read(config)['train_dataloader']['dataset']['pipeline']
+    has_views = any(step['type'] == 'TwoViews' for step in steps)
+    return length // 2 if has_views and budget.unit == 'epochs' else length
 
 
 def _length_options(unit: str, length: int) -> Dict[str, Any]:

@@ -32,20 +32,28 @@ def inverse_distance_weights(distances: Tensor) -> Tensor:
     return inverse / inverse.sum(dim=2, keepdim=True)
 
 
-def propagate_three_nn(points: Tensor, centers: Tensor,
-                       features: Tensor) -> Tuple[Tensor, Tensor]:
+def propagate_three_nn(
+        points: Tensor,
+        centers: Tensor,
+        features: Tensor,
+        is_padding: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
     """Interpolate the features of each point's three nearest tokens.
 
     Args:
         points (Tensor): (B, N, 3) meters.
         centers (Tensor): (B, G, 3) token centers, same frame.
         features (Tensor): (B, G, C).
+        is_padding (Optional[Tensor]): (B, G) bool, tokens to leave out; every
+            scene has at least one other.
 
     Returns:
         Tuple[Tensor, Tensor]: Features (B, N, C), a mean weighted with the
         inverse distance, and the points relative to the nearest token's
         center (B, N, 3), meters.
     """
+    if is_padding is not None:
+        centers = centers.masked_fill(is_padding[..., None], _FAR)
+        features = features.masked_fill(is_padding[..., None], 0)
     distances, indices = three_nn(points, centers)
     mixed = three_interpolate(
         features.transpose(1, 2).contiguous(), indices,
@@ -70,10 +78,8 @@ def interpolate_tokens(points: Tensor,
     Returns:
         Tensor: (B, N, C), a mean weighted with the inverse distance.
     """
-    if is_padding is not None:
-        centers = centers.masked_fill(is_padding[..., None], _FAR)
-        features = features.masked_fill(is_padding[..., None], 0)
-    return propagate_three_nn(points.contiguous(), centers, features)[0]
+    return propagate_three_nn(points.contiguous(), centers, features,
+                              is_padding)[0]
 
 
 def propagate_own_token(points: Tensor, centers: Tensor, features: Tensor,

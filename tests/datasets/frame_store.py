@@ -5,7 +5,10 @@ each a region, so that a point's height tells which region it came from. The
 features of a region are (scan, frame, id).
 """
 import numpy as np
+from rich.console import Console
 
+from sam3d_plugin.preparation.pairs.frame_pairs_step import FramePairsStep
+from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.store.files import checksum
 from sam3d_plugin.store.manifest import HEADER, ItemRecord, ScanRecord, Store
 from sam3d_plugin.store.posed_images import (Cameras, PosedImages,
@@ -139,9 +142,17 @@ def write_region_groups(root, scans=SCANS, channels=3):
     store.merge()
 
 
+def write_frame_pairs(root):
+    """Write frame_pairs: all frames of a scan see the same wall."""
+    run_step(
+        FramePairsStep(root), root / 'frame_pairs', RunOptions(workers=0),
+        Console(quiet=True))
+
+
 def write_data_set(root, skipped=()):
     """Write all of it."""
     write_frames(root)
+    write_frame_pairs(root)
     write_region_maps(root, skipped=skipped)
     write_region_features(root)
     write_region_groups(root)

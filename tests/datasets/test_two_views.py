@@ -9,13 +9,14 @@ from mmdet3d.registry import DATASETS
 from mmdet3d.structures import DepthPoints
 from mmdet3d.utils import register_all_modules
 from mmengine.registry import DefaultScope
+from scipy.spatial import cKDTree
 from torch.utils.data import DataLoader
 
 from sam3d_plugin.datasets import FindCorrespondences, TwoViews
 from sam3d_plugin.datasets.frame_batch import collate_frames
 from sam3d_plugin.datasets.seeding import SampleKey
 from sam3d_plugin.datasets.transforms import base as module
-from sam3d_plugin.datasets.transforms.two_views import match_points
+from sam3d_plugin.datasets.transforms.two_views import draw_pairs, match_points
 from sam3d_plugin.engine.hooks import RunSummaryHook
 from sam3d_plugin.models import FramePreprocessor
 from tests.datasets import frame_store
@@ -138,8 +139,35 @@ def test_against_all_distances():
     distances = np.linalg.norm(first[:, None] - second, axis=2)
     expected = [[i, row.argmin()] for i, row in enumerate(distances)
                 if row.min() < 0.15]
-    assert match_points(first, second, 0.15).tolist() == expected
+    assert match_points(first, cKDTree(second), 0.15).tolist() == expected
     assert 5 < len(expected) < 60
+
+
+@pytest.mark.parametrize('cell', [0., .2])
+def test_drawn_pairs_are_among_all_of_them(cell):
+    """The search ends early, but not before there are enough."""
+    rng = np.random.default_rng(0)
+    first, second = rng.random((600, 3)), rng.random((600, 3))
+    everything = {
+        tuple(pair)
+        for pair in match_points(first, cKDTree(second), .05).tolist()
+    }
+    cells = {tuple(np.floor(first[i] / .2)) for i, _ in everything}
+    most = len(cells) if cell else len(everything)
+    assert 60 < most < 600
+    for count in (1, 20, most, 600):
+        pairs = draw_pairs(first, second, .05, count, cell, rng).tolist()
+        assert len(pairs) == min(count, most)
+        assert {tuple(pair) for pair in pairs} <= everything
+        assert len({i for i, _ in pairs}) == len(pairs)
+        if cell:
+            places = {tuple(np.floor(first[i] / .2)) for i, _ in pairs}
+            assert len(places) == len(pairs)
+    drawn = [
+        draw_pairs(first, second, .05, 9, cell, np.random.default_rng(seed))
+        for seed in (1, 1, 2)
+    ]
+    assert (drawn[0] == drawn[1]).all() and (drawn[0] != drawn[2]).any()
 
 
 def test_too_few_pairs_are_skipped_and_named(monkeypatch):
@@ -157,6 +185,8 @@ def test_too_few_pairs_are_skipped_and_named(monkeypatch):
 def test_refuses(root):
     with pytest.raises(ValueError, match="'origin' into the columns"):
         build(root, [load(('pixel', ))])[0]
+    with pytest.raises(ValueError, match='min_pairs is 9'):
+        FindCorrespondences(4, radius=0.1, min_pairs=9)
     lengths = iter([3, 4])
     views = TwoViews([
         lambda results: dict(

@@ -40,7 +40,8 @@ def frames_of(name, budget):
         if budget == 'mini':
             total += cfg.train_cfg.max_iters * clouds_per_step(cfg)
         else:
-            total += cfg.train_cfg.max_epochs
+            views = clouds_per_step(cfg) // cfg.train_dataloader.batch_size
+            total += cfg.train_cfg.max_epochs * views
     return total
 
 

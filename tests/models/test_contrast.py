@@ -92,6 +92,14 @@ def test_large_similarities_stay_finite_in_half_precision():
     assert torch.isfinite(loss) and torch.isfinite(queries.grad).all()
 
 
+def test_autocast_changes_nothing():
+    queries, keys = features(1, P, C), features(1, P, C, seed=1)
+    loss = InfoNCELoss(symmetric=True)
+    expected = loss(queries, keys)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert loss(queries, keys).equal(expected)
+
+
 def test_queue_equals_a_deque():
     """Batches of all sizes."""
     queue, expected = FeatureQueue(7, 2), deque(maxlen=7)

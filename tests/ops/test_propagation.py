@@ -76,3 +76,15 @@ def test_gradient_of_a_token_is_the_weight_it_has(own):
         counts = torch.stack(
             [torch.bincount(row, minlength=7) for row in owners])
         assert features.grad[..., 0].equal(counts.float())
+
+
+def test_padded_tokens_have_no_part():
+    """Whatever their features, which are undefined."""
+    points, centers, features, _ = make_scene()
+    is_padding = torch.zeros(centers.shape[:2], dtype=torch.bool)
+    is_padding[:, -2:] = True
+    expected = propagate_three_nn(points, centers[:, :-2], features[:, :-2])
+    features[:, -2:] = torch.nan
+    found = propagate_three_nn(points, centers, features, is_padding)
+    for mine, theirs in zip(found, expected):
+        torch.testing.assert_close(mine, theirs)

@@ -41,7 +41,9 @@ SIZES = [(key, size) for key in METHODS for size in ('mini', 'full')]
 STAGES = [s.name for method in METHODS.values() for s in method.stages]
 # Methods that compare the frames of a process, and why: two processes of one
 # frame are not one of two frames.
-PER_PROCESS = dict(point_bert='mixes and contrasts the scenes of a batch')
+PER_PROCESS = dict(
+    point_bert='mixes and contrasts the scenes of a batch',
+    point_contrast='contrasts the scenes of a process, as published')
 
 
 @pytest.fixture(scope='module')
@@ -347,6 +349,11 @@ def clouds_of(cfg):
     return loader.batch_size * (2 if 'TwoViews' in kinds else 1)
 
 
+def lengths_of(cfg):
+    """Numbers of frames, epochs and steps."""
+    return dict(cfg.train_cfg, **cfg.auto_scale_lr)
+
+
 def shared_steps(pipeline, kinds):
     """Steps of some kinds without what a method may read in addition."""
     return [{
@@ -361,9 +368,13 @@ def test_configs_differ_from_point_mae_where_the_method_does(key, size):
     base = read(METHODS['point_mae'].stages[0].configs[size])
     for stage in METHODS[key].stages:
         cfg = read(stage.configs[size])
-        for name in ('param_scheduler', 'train_cfg', 'custom_hooks',
-                     'default_hooks', 'log_processor', 'auto_scale_lr'):
+        for name in ('custom_hooks', 'default_hooks', 'log_processor'):
             assert cfg[name] == base[name], (stage.name, name)
+        views = clouds_of(cfg) // cfg.train_dataloader.batch_size
+        for name in ('base_batch_size', 'max_epochs', 'max_iters'):
+            ours, theirs = (lengths_of(c).get(name) for c in (cfg, base))
+            is_of_clouds = name == 'max_iters' or ours is None
+            assert theirs == (ours if is_of_clouds else ours * views), name
         assert cfg.optim_wrapper.optimizer == base.optim_wrapper.optimizer
         assert clouds_of(cfg) == clouds_of(base)
         data, expected = cfg.train_dataloader, base.train_dataloader

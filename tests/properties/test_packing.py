@@ -1,5 +1,7 @@
 """Properties of samples, batches and files of many frames."""
 import pickle
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +14,7 @@ from mmengine.structures import InstanceData
 
 from sam3d_plugin.datasets.frame_batch import collate_frames
 from sam3d_plugin.datasets.transforms import PackPretrainInputs
-from sam3d_plugin.store.frame_rows import pack_frames, unpack_frames
+from sam3d_plugin.store.frame_rows import FrameRows, pack_frames, unpack_frames
 
 DTYPES = st.sampled_from(
     [np.float32, np.float64, np.int64, np.int32, np.uint8, np.bool_])
@@ -97,9 +99,16 @@ def test_rows_of_frames_come_back(lengths, dtype):
             vector=rng.integers(0, 99, rows))
         for name, rows in lengths.items()
     }
-    found = unpack_frames(pack_frames(frames), 'a', ('matrix', 'vector'))
-    assert list(found) == list(frames)
-    for name, columns in frames.items():
-        for column, values in columns.items():
-            assert found[name][column].dtype == values.dtype
-            np.testing.assert_array_equal(found[name][column], values)
+    content, columns = pack_frames(frames), ('matrix', 'vector')
+    with TemporaryDirectory() as folder:
+        Path(folder, 'scan.safetensors').write_bytes(content)
+        rows = FrameRows(folder, columns, 'tool')
+        assert rows.frames('scan') == list(frames)
+        mapped = {name: rows.read('scan', name) for name in frames}
+    read = unpack_frames(content, 'a', columns)
+    assert list(read) == list(frames)
+    for name, expected in frames.items():
+        for column, values in expected.items():
+            for found in (read, mapped):
+                assert found[name][column].dtype == values.dtype
+                np.testing.assert_array_equal(found[name][column], values)

@@ -69,11 +69,18 @@ class ManyEpochs(SeededSampler):
             self.epoch += 1
 
 
+def all_steps(pipeline: List[Dict[str, Any]]) -> Iterator[Dict[str, Any]]:
+    """Steps of a pipeline's config, also those of views."""
+    for step in pipeline:
+        yield step
+        yield from all_steps(step.get('transforms', []))
+
+
 def build_loader(cfg: Any, num_points: int, batch_size: int,
                  num_workers: int) -> Any:
     """The training loader of a config, without an end."""
     options = cfg.train_dataloader.to_dict()
-    for step in options['dataset']['pipeline']:
+    for step in all_steps(options['dataset']['pipeline']):
         if step['type'] == 'LoadRGBDPoints':
             step['num_points'] = num_points
     options.update(

@@ -7,10 +7,12 @@ frames of 20,000 points, a GPU the full ones, 64 x 20,000 points. Every step
 is a real one: loader, forward, backward, optimizer.
 
 Two comparisons on made-up frames follow: mixed numbers of regions against
-equal ones, and the student's encoder with and without masking. The end says
-which targets are met. The share of the matmul rate is the arithmetic of the
-matrix products over the time of the step, as part of what one large product
-in the same type reaches on this machine.
+equal ones, and the student's encoder with and without masking. A CPU also
+searches pairs of points, measures overlaps of frames and contrasts features,
+as methods on pairs of frames do. The end says which targets are met. The share
+of the matmul rate is the arithmetic of the matrix products over the time of
+the step, as part of what one large product in the same type reaches on this
+machine.
 """
 import argparse
 import os
@@ -23,6 +25,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 from sam3d_plugin.engine.options import read_config
+from tools.benchmarks import pretraining_contrast as contrast
 from tools.benchmarks import pretraining_ratios as ratios
 from tools.benchmarks import pretraining_steps as steps
 from tools.benchmarks.loader import build_loader
@@ -87,6 +90,9 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
         ]
         compared = measure_ratios(args)
     targets = full_size_verdicts(rows) if args.device == 'cuda' else []
+    if args.device == 'cpu':
+        compared['contrast'] = contrast.measure_contrast(args.rounds)
+        targets += contrast.verdicts(compared['contrast'], rows)
     if compared['masking'] is not None:
         targets += ratios.verdicts(compared['padding'], compared['masking'])
     return dict(
@@ -156,6 +162,8 @@ def measure_ratios(args: argparse.Namespace) -> Dict[str, Any]:
     result: Dict[str, Any] = dict(padding=[], masking=None)
     suffix = '_mini' if args.device == 'cpu' else ''
     for cfg, points, frames in load_settings(args, suffix):
+        if 'target_generator' not in cfg.model:
+            continue  # batches of made-up frames are not pairs of views
         # Every region keeps the points that a token needs at least.
         most = max(min(ratios.MOST, points // 16), 2)
         counts = ratios.mixed_counts(

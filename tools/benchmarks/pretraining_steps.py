@@ -15,11 +15,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from sam3d_plugin.engine.runner import hand_over_metainfo
-from sam3d_plugin.models.pretrainers import TokenPretrainer
 from sam3d_plugin.models.target_generators import FrozenTargets
 from sam3d_plugin.ops.random_state import seeded
 from sam3d_plugin.store.errors import UserError
 from tools.benchmarks import measuring
+from tools.benchmarks.loader import all_steps
 
 # What a step consists of, in the order of a step.
 PARTS = ('data', 'tokenize', 'targets', 'embed', 'encode', 'decode', 'loss',
@@ -124,9 +124,9 @@ def points_of(cfg: Config) -> int:
     Raises:
         ValueError: Without one.
     """
-    for step in cfg.train_dataloader.dataset.pipeline:
-        if step.type == 'LoadRGBDPoints':
-            return step.num_points
+    for step in all_steps(cfg.train_dataloader.dataset.pipeline):
+        if step['type'] == 'LoadRGBDPoints':
+            return step['num_points']
     raise UserError('the train pipeline has no LoadRGBDPoints: give --points')
 
 
@@ -160,18 +160,21 @@ def write_teacher(targets: FrozenTargets) -> None:
     torch.save(dict(state_dict=teacher.state_dict()), targets.checkpoint)
 
 
-def watch(model: TokenPretrainer, clock: StepClock) -> None:
+def watch(model: Any, clock: StepClock) -> None:
     """Let the parts of a model's forward pass mark the clock."""
+    backbone = model.backbone
     parts: List[Tuple[Any, str, str]] = [
-        (model, 'tokenize', 'tokenize'),
-        (model.target_generator, 'forward', 'targets'),
-        (model.backbone.embedding, 'forward', 'embed'),
-        (model.backbone.encoder, 'forward', 'encode'),
-        (model.decoder, 'forward', 'decode'),
+        (backbone, 'tokenize', 'tokenize'),
+        (getattr(model, 'target_generator', None), 'forward', 'targets'),
+        (backbone.embedding, 'forward', 'embed'),
+        (backbone.encoder, 'forward', 'encode'),
+        (getattr(model, 'decoder', None), 'forward', 'decode'),
+        (getattr(model, 'projector', None), 'forward', 'decode'),
         (model, 'compute_losses', 'loss'),
+        (model, 'contrast', 'loss'),
     ]
     for owner, method, part in parts:
-        if owner is not None:
+        if hasattr(owner, method):
             setattr(owner, method, _timed(getattr(owner, method), clock, part))
 
 
@@ -229,6 +232,12 @@ def measure_matmul(device: str, dtype: str, size: int, rounds: int) -> float:
     return 2 * size**3 / seconds
 
 
+def num_clouds(batch: Any) -> int:
+    """Frames of a batch; each view is one."""
+    return sum(points.shape[:-2].numel()
+               for points in batch['inputs']['points'])
+
+
 def measure_steps(case: Case, batches: Iterator[Any], count: int,
                   matmul: float) -> Dict[str, Any]:
     """Train some steps, after two that are not measured.
@@ -249,7 +258,7 @@ def measure_steps(case: Case, batches: Iterator[Any], count: int,
     spent = clock.medians()
     seconds = spent['step'] / 1000
     return dict(
-        samples_per_s=len(batch['data_samples']) / seconds,
+        samples_per_s=num_clouds(batch) / seconds,
         step_ms=spent.pop('step'),
         parts_ms=spent,
         peak_memory_gb=measuring.peak_bytes(case.device) / 1e9,

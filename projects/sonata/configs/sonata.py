@@ -1,7 +1,7 @@
 # Two views of each frame: half the frames a step, as many clouds as others.
 _base_ = [
     '../../../configs/_base_/datasets/pretrain_frames.py',
-    '../../../configs/_base_/schedules/pretrain.py',
+    '../../../configs/_base_/schedules/pretrain_views.py',
     '../../../configs/_base_/pretrain_runtime.py', './model.py'
 ]
 
@@ -27,6 +27,5 @@ train_pipeline = [
     {{_base_.pack}},
 ]
 train_dataloader = dict(batch_size=32, dataset=dict(pipeline=train_pipeline))
-auto_scale_lr = dict(base_batch_size=32)
 custom_imports = dict(
     imports=['sam3d_plugin', 'projects.sonata'], allow_failed_imports=False)

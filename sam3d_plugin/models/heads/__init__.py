@@ -3,10 +3,12 @@ from .global_feature_head import GlobalFeatureHead
 from .global_projector import GlobalProjector
 from .masked_token_head import MaskedTokenHead
 from .neighborhood_head import NeighborhoodHead
+from .point_projector import PointProjector
 from .reduction import frame_mean, pool_tokens
 from .region_distill_head import RegionDistillHead
 
 __all__ = [
     'GlobalFeatureHead', 'GlobalProjector', 'MaskedTokenHead',
-    'NeighborhoodHead', 'RegionDistillHead', 'frame_mean', 'pool_tokens'
+    'NeighborhoodHead', 'PointProjector', 'RegionDistillHead', 'frame_mean',
+    'pool_tokens'
 ]

@@ -2,7 +2,7 @@
 
 Shapes: S sets, P queries and as many keys of a set, K queued keys, C channels.
 """
-from typing import Optional
+from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -62,47 +62,61 @@ class InfoNCELoss(nn.Module):
             Tensor: () mean over the pairs; 0 without pairs.
         """
         assert not (self.symmetric and queue is not None)
-        queries, keys = queries.float(), keys.float()
-        if self.normalize:
-            queries, keys = F.normalize(
-                queries, dim=-1), F.normalize(
-                    keys, dim=-1)
         if is_pair is None:
             is_pair = queries.new_ones(queries.shape[:2], dtype=torch.bool)
-        own = torch.eye(keys.shape[1], device=keys.device)
-        labels = own.expand(len(keys), -1, -1) if labels is None else labels
-        is_compared = is_pair[:, None, :].expand_as(labels)
-        if is_candidate is not None:
-            is_compared = is_compared & (is_candidate | (labels > 0))
-        similarities = queries @ keys.transpose(1, 2) / self.temperature
-        extra = None
-        if queue is not None:
-            stored = queue.features.float()
-            if self.normalize:
-                stored = F.normalize(stored, dim=-1)
-            extra = (queries @ stored.T / self.temperature).masked_fill(
-                ~queue.is_filled, -torch.inf)
-        loss = _cross_entropy(similarities, labels, is_compared, is_pair,
-                              extra)
-        if self.symmetric:
-            loss = (loss + _cross_entropy(
-                similarities.transpose(1, 2), labels.transpose(1, 2),
-                is_compared.transpose(1, 2) & is_pair[:, None, :],
-                is_pair)) / 2
+        with torch.autocast(queries.device.type, enabled=False):
+            queries, keys = self._scaled(queries), self._scaled(keys)
+            extra = None
+            if queue is not None:
+                extra = (self._scaled(queue.features).T, queue.is_filled)
+            loss = self._cross_entropy(queries, keys, is_pair, is_candidate,
+                                       labels, extra)
+            if self.symmetric:
+                candidates, shares = (None if square is None else
+                                      square.transpose(1, 2)
+                                      for square in (is_candidate, labels))
+                loss = (loss + self._cross_entropy(keys, queries, is_pair,
+                                                   candidates, shares)) / 2
         return loss
 
+    def _scaled(self, features: Tensor) -> Tensor:
+        """Features in float32, of length 1 if that is asked for."""
+        features = features.float()
+        return F.normalize(features, dim=-1) if self.normalize else features
 
-def _cross_entropy(similarities: Tensor,
-                   labels: Tensor,
-                   is_compared: Tensor,
-                   is_pair: Tensor,
-                   extra: Optional[Tensor] = None) -> Tensor:
-    """Mean cross entropy (), over rows that are pairs, of (S, P, P)."""
-    # A row without candidates must not become NaN, which 0 would not hide.
-    logits = similarities.masked_fill(~is_compared, -torch.inf)
-    logits = logits.masked_fill(~is_pair[..., None], 0)
-    if extra is not None:
-        logits = torch.cat((logits, extra), dim=-1)
-    expected = (similarities * labels).sum(-1)
-    losses = (logits.logsumexp(-1) - expected).masked_fill(~is_pair, 0)
-    return losses.sum() / is_pair.sum().clamp(min=1)
+    def _cross_entropy(
+            self,
+            queries: Tensor,
+            keys: Tensor,
+            is_pair: Tensor,
+            is_candidate: Optional[Tensor] = None,
+            labels: Optional[Tensor] = None,
+            extra: Optional[Tuple[Tensor, Tensor]] = None) -> Tensor:
+        """Mean () over the queries of pairs; see :meth:`forward`.
+
+        ``extra`` has keys (C, K) of a queue and (K,) bool, which are filled.
+        A pass over (S, P, P) costs more than the product of the matrices, so
+        the mask of the keys is added in it.
+        """
+        queries = queries / self.temperature
+        own = keys if labels is None else labels @ keys
+        # A set without pairs has all its keys: no row becomes NaN, which a
+        # gradient of 0 would not hide.
+        is_hidden = ~is_pair & is_pair.any(-1, keepdim=True)
+        hidden = torch.zeros_like(queries[..., 0]).masked_fill(
+            is_hidden, -torch.inf)
+        logits = torch.baddbmm(hidden[:, None], queries, keys.transpose(1, 2))
+        if is_candidate is not None:
+            is_own = torch.eye(
+                keys.shape[1], dtype=torch.bool,
+                device=keys.device) if labels is None else labels > 0
+            is_compared = is_candidate | is_own | ~is_pair[..., None]
+            logits = logits.masked_fill(~is_compared, -torch.inf)
+        if extra is not None:
+            stored, is_filled = extra
+            logits = torch.cat(
+                (logits,
+                 (queries @ stored).masked_fill(~is_filled, -torch.inf)), -1)
+        losses = logits.logsumexp(-1) - (queries * own).sum(-1)
+        losses = losses.masked_fill(~is_pair, 0)
+        return losses.sum() / is_pair.sum().clamp(min=1)

@@ -5,6 +5,7 @@ from .masked import MaskedPointPretrainer, MaskedPrediction
 from .masked_region_distill import MaskedRegionDistillPretrainer
 from .masked_token import MaskedTokenPretrainer
 from .momentum_encoder import MomentumEncoder
+from .point_pairs import PointPairPretrainer, PointPairs
 from .region_distill import RegionDistillPretrainer
 from .tokens import TokenPretrainer
 from .views import split_views
@@ -13,6 +14,6 @@ __all__ = [
     'BasePretrainer', 'FeatureView', 'FramePreprocessor',
     'MaskedPointPretrainer', 'MaskedPrediction',
     'MaskedRegionDistillPretrainer', 'MaskedTokenPretrainer',
-    'MomentumEncoder', 'Predictions', 'RegionDistillPretrainer',
-    'TokenPretrainer', 'split_views'
+    'MomentumEncoder', 'PointPairPretrainer', 'PointPairs', 'Predictions',
+    'RegionDistillPretrainer', 'TokenPretrainer', 'split_views'
 ]

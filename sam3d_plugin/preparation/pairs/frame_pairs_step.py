@@ -49,8 +49,9 @@ class FramePairsStep(ScanStep):
             Defaults to 0.05.
         min_overlap (float): Pairs with a smaller overlap are left out.
             Defaults to 0.1.
-        stride (int): Every so many-th row and column of the depth images is
-            used. Defaults to 4.
+        num_points (int): About so many pixels of a depth image are used:
+            every so many-th row and column, 4 of 640 x 480. Too few of a
+            small image would miss voxels. Defaults to 20000.
         backend_args (BackendArgs): Arguments of the file backend.
     """
     kind = 'frame_pairs'
@@ -59,14 +60,14 @@ class FramePairsStep(ScanStep):
                  data: PathLike,
                  voxel_size: float = 0.05,
                  min_overlap: float = 0.1,
-                 stride: int = 4,
+                 num_points: int = 20000,
                  backend_args: BackendArgs = None) -> None:
-        if not (voxel_size > 0 and 0 < min_overlap <= 1 and stride >= 1):
+        if not (voxel_size > 0 and 0 < min_overlap <= 1 and num_points >= 1):
             raise StoreError('voxel size must be above 0, the overlap above 0 '
-                             'and at most 1, and the stride at least 1')
+                             'and at most 1, and num_points at least 1')
         self.voxel_size = voxel_size
         self.min_overlap = min_overlap
-        self.stride = stride
+        self.num_points = num_points
         self.images = PosedImages(join(data, 'posed_images'), backend_args)
 
     def settings(self) -> Dict[str, Any]:
@@ -74,7 +75,7 @@ class FramePairsStep(ScanStep):
         return dict(
             voxel_size=self.voxel_size,
             min_overlap=self.min_overlap,
-            stride=self.stride)
+            num_points=self.num_points)
 
     def scans(self) -> List[str]:
         """All scans that have frames."""
@@ -117,7 +118,8 @@ class FramePairsStep(ScanStep):
         """Keys of the voxels that a frame sees."""
         depth = self.images.read_depth(scan, name)
         is_used = np.zeros(depth.shape, bool)
-        is_used[::self.stride, ::self.stride] = True
+        stride = max(1, round((depth.size / self.num_points)**0.5))
+        is_used[::stride, ::stride] = True
         pixels = np.flatnonzero(is_used & (depth > 0))
         intrinsics = self.images.cameras(scan).depth_intrinsics
         xyz = back_project(depth, intrinsics, pixels)

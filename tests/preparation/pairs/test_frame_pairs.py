@@ -1,5 +1,6 @@
 """Tests of pairs of frames, from the step to the training batch."""
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -202,5 +203,46 @@ def test_refuses(root):
     with pytest.raises(FileNotFoundError, match='pair_frames.py'):
         build(root)
     run(root)
-    with pytest.raises(StoreError, match='lower min_overlap'):
+    with pytest.raises(StoreError, match='lower min_overlap.*self'):
         build(root, min_overlap=0.9)
+
+
+def test_small_images_are_not_thinned(root):
+    """The same wall, in as many voxels, with a quarter of the pixels."""
+    step = FramePairsStep(root, voxel_size=VOXEL)
+    every, few = (
+        FramePairsStep(root, voxel_size=VOXEL, num_points=count)
+        for count in (10**6, 48 * 64 // 64))
+    seen = [len(s._see('alpha', '00000')) for s in (step, every, few)]
+    assert seen[0] == seen[1] > seen[2]
+
+
+def test_scans_with_one_frame_have_no_pairs(root):
+    for path in (root / 'posed_images').glob('*/*'):
+        if path.stem in ('00001', '00002'):
+            path.unlink()
+    assert run(root) == 0
+    with pytest.raises(StoreError, match='none of 2 frames overlaps'):
+        build(root)
+    assert len(build(root, pair='self')) == 2
+    with pytest.raises(ValueError, match='pair .* is unknown'):
+        build(root, pair='none')
+
+
+def remove_poses(root, scan):
+    for frame in SHIFTS:
+        (root / 'posed_images' / scan / f'{frame}.txt').unlink()
+
+
+def test_scans_without_poses_are_named_and_left_out(root):
+    record_frames(root, '')  # a store names frames without opening them
+    remove_poses(root, 'alpha')
+    run(root)
+    dataset = build(root)
+    assert {dataset.get_data_info(i)['scan'] for i in range(2)} == {'beta'}
+    assert len(dataset) == 2 and 'txt is missing' in dataset.skipped['alpha']
+    remove_poses(root, 'beta')
+    shutil.rmtree(root / 'frame_pairs')
+    run(root)
+    with pytest.raises(StoreError, match='no scan could be paired.*txt is mi'):
+        build(root)

@@ -13,6 +13,7 @@ from tests.datasets import frame_store
 from tools.benchmark import main
 from tools.benchmarks import measuring
 from tools.benchmarks import pretraining as benchmark
+from tools.benchmarks import pretraining_contrast as contrast
 from tools.benchmarks import pretraining_ratios as ratios
 from tools.benchmarks import pretraining_steps as steps
 
@@ -45,9 +46,47 @@ def configs(tmp_path):
     return [str(file) for file in files]
 
 
+def make_contrast_small(monkeypatch):
+    small = dict(points=300, frames=3, pairs=64, queries=8, queue=32)
+    monkeypatch.setattr(contrast, 'SIZES', small)
+
+
+def test_methods_on_pairs_of_frames(tmp_path, monkeypatch):
+    """Each view counts as a frame, and the parts are the whole step."""
+    monkeypatch.setitem(benchmark.MATMUL_SIZE, 'cpu', 32)
+    monkeypatch.setitem(benchmark.KNN['cpu'], 'num_tokens', 20)
+    make_contrast_small(monkeypatch)
+    frame_store.write_data_set(tmp_path)
+    folder = measuring.ROOT / 'projects/point_contrast/configs'
+    base = folder / 'point_contrast_mini.py'
+    config = tmp_path / 'pairs.py'
+    config.write_text(
+        f"_base_ = ['{base}']\ntrain_dataloader = dict(dataset=dict("
+        "ann_file=''))\nmodel = dict(backbone=dict("
+        "embedding=dict(hidden_dims=(8, 16, 32))))")
+    file = tmp_path / 'result.json'
+    main([
+        'pretraining', '--config',
+        str(config), '--data',
+        str(tmp_path), '--device', 'cpu', '--points', '1200', '--rounds', '1',
+        '--dtype', 'fp32', '--json',
+        str(file)
+    ])
+    result = json.loads(file.read_text())
+    row = result['rows'][0]
+    assert row['samples_per_s'] == pytest.approx(2000 / row['step_ms'], 1e-2)
+    assert row['parts_ms']['loss'] > 0 and row['parts_ms']['tokenize'] > 0
+    assert row['parts_ms']['targets'] == 0 and not result['padding']
+    names = [target['name'] for target in result['targets']]
+    assert len(names) == 4 and 'InfoNCE of 64 pairs' in names[2]
+    for key in ('pairs_ms', 'overlaps_s', 'info_nce_ms', 'queue_ms'):
+        assert result['contrast'][key] > 0
+
+
 def test_result(tmp_path, configs, capsys, monkeypatch):
     monkeypatch.setitem(benchmark.MATMUL_SIZE, 'cpu', 32)
     monkeypatch.setitem(benchmark.KNN['cpu'], 'num_tokens', 20)
+    make_contrast_small(monkeypatch)
     frame_store.write_data_set(tmp_path)
     file = tmp_path / 'folder' / 'result.json'
     main([
@@ -77,7 +116,7 @@ def test_result(tmp_path, configs, capsys, monkeypatch):
     masking = result['masking']
     assert masking['token_ratio'] == pytest.approx(.4, abs=.1)
     assert masking['point_ratio'] == pytest.approx(.4, abs=.15)
-    assert len(result['targets']) == 3
+    assert len(result['targets']) == 7
     assert 'encoder at mask ratio 0.6' in capsys.readouterr().out
     assert '| stage 2, knn 20×64, bf16, 2×160 |' in tables.pretraining_table(
         result)

@@ -1,0 +1,1 @@
+from .csc import CSC, PartitionedInfoNCELoss

@@ -1,0 +1,21 @@
+# Points and schedule of configs/sam3d/stage1_scannet.py, in pairs of frames.
+_base_ = [
+    '../../../configs/_base_/datasets/pretrain_pairs.py',
+    '../../../configs/_base_/schedules/pretrain_views.py',
+    '../../../configs/_base_/pretrain_runtime.py', './model.py'
+]
+
+# Negatives are of the same scene, so a scene needs more pairs.
+train_pipeline = [
+    {{_base_.two_views}},
+    dict(
+        type='FindCorrespondences',
+        num_pairs=512,
+        radius=0.0375,
+        min_pairs=32,
+        cell=0.1),
+    {{_base_.pack_pairs}},
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+custom_imports = dict(
+    imports=['sam3d_plugin', 'projects.csc'], allow_failed_imports=False)

@@ -1,0 +1,1 @@
+from .point_contrast import HardestContrastiveLoss, PointContrast

@@ -1,0 +1,10 @@
+# Points and schedule of configs/sam3d/stage1_scannet.py, in pairs of frames.
+_base_ = [
+    '../../../configs/_base_/datasets/pretrain_pairs.py',
+    '../../../configs/_base_/schedules/pretrain_views.py',
+    '../../../configs/_base_/pretrain_runtime.py', './model.py'
+]
+
+custom_imports = dict(
+    imports=['sam3d_plugin', 'projects.point_contrast'],
+    allow_failed_imports=False)

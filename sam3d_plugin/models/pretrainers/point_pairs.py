@@ -1,0 +1,82 @@
+"""Base of methods that contrast matched points of two views.
+
+Shapes: B pairs of views, N points of a view, P point pairs, C channels.
+"""
+from abc import abstractmethod
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from mmdet3d.registry import MODELS
+from mmdet3d.structures import Det3DDataSample
+from torch import Tensor
+
+from .base import BasePretrainer, clouds_of
+
+
+class PointPairs(NamedTuple):
+    """Features of points of two views that are the same place."""
+
+    queries: Tensor  # (B, P, C) of the first view, length 1
+    keys: Tensor  # (B, P, C) of the second view, length 1
+    places: Tensor  # (B, P, 3) where the queries are in the world, meters
+    is_pair: Tensor  # (B, P) bool, False for pairs that fill up a batch
+
+
+class PointPairPretrainer(BasePretrainer):
+    """Encode both views, project the matched points, contrast them.
+
+    Batches come from ``TwoViews`` and ``FindCorrespondences``. A method
+    overrides :meth:`contrast`.
+
+    Args:
+        backbone (dict): Config of a ``TokenEncoder``.
+        projector (dict): Config of a ``PointProjector``.
+        pair_loss (dict): Config of the loss of matched features.
+        **kwargs (Any): See :class:`BasePretrainer`.
+    """
+
+    views = 2
+
+    def __init__(self, backbone: dict, projector: dict, pair_loss: dict,
+                 **kwargs: Any) -> None:
+        super().__init__(backbone, **kwargs)
+        self.projector = MODELS.build(projector)
+        self.pair_loss = MODELS.build(pair_loss)
+
+    def loss(
+            self, inputs: Dict[str, Any],
+            data_samples: Optional[List[Det3DDataSample]]
+    ) -> Dict[str, Tensor]:
+        """Compute the loss of a batch.
+
+        Args:
+            inputs (Dict[str, Any]): ``points`` (B, 2, N, 3 + D), and of
+                ``FindCorrespondences`` ``pairs`` (B, P, 2), ``is_pair``
+                (B, P) and ``places`` (B, P, 3).
+            data_samples (Optional[List[Det3DDataSample]]): Unused.
+
+        Returns:
+            Dict[str, Tensor]: ``loss_contrast``.
+        """
+        return dict(loss_contrast=self.contrast(self.match(**inputs)))
+
+    def match(self, points: Tensor, pairs: Tensor, is_pair: Tensor,
+              places: Tensor, **others: Any) -> PointPairs:
+        """Project the points of every pair; see :meth:`loss`."""
+        clouds = clouds_of(points)
+        tokens, features = self.backbone.encode(clouds)
+        chosen = pairs.transpose(1, 2).flatten(0, 1)[..., None]
+        matched = clouds[..., :3].gather(1, chosen.expand(-1, -1, 3))
+        projected = self.projector(matched, tokens, features)
+        queries, keys = projected.unflatten(0, (-1, 2)).unbind(1)
+        return PointPairs(queries, keys, places, is_pair)
+
+    @abstractmethod
+    def contrast(self, pairs: PointPairs) -> Tensor:
+        """Compare the features of both views.
+
+        Args:
+            pairs (PointPairs): Of :meth:`match`.
+
+        Returns:
+            Tensor: () the loss.
+        """
