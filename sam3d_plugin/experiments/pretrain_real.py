@@ -1,9 +1,9 @@
-"""Both stages on real frames: losses, and the spread of tokens."""
+"""Every method on real frames: losses, and the spread of tokens."""
 import argparse
 import json
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +14,10 @@ from torch import Tensor
 from ..datasets import frame_batch
 from ..engine.export import settings_of
 from ..engine.hooks import collapse_alarm_hook, feature_view
+from ..engine.options import read_config
 from ..store import checkpoint as files
 from ..store import provenance
+from .methods import OURS, read_methods
 from .records import write_record
 from .steps import Command, run_steps, training
 
@@ -31,24 +33,27 @@ TOKENIZERS: Dict[str, Dict[str, Any]] = {
     'knn':
     dict(_delete_=True, type='KNNTokenizer', num_tokens=128, num_neighbors=32)
 }
+# The recording that the other methods are trained on, and what it lacks of
+# what they read.
+OVERLAPPING = '7scenes'
+PAIRS = 'tools/preparation/pair_frames.py'
+METHOD_OPTIONS: Dict[str, Dict[str, Any]] = {
+    'bridge3d': {
+        f'model.{head}.out_channels': CHANNELS
+        for head in ('region_image', 'scene_image')
+    }
+}
 ENDS = 10  # steps at both ends of a training that are compared
 
 
 def stage_steps(args: argparse.Namespace, recording: str,
                 tokens: str) -> Dict[str, Command]:
     """The trainings of both stages."""
-    options: Dict[str, Any] = {
-        'data_root': f'{args.data}/{recording}/',
-        'train_dataloader.batch_size': args.frames,
-        'train_dataloader.dataset.pipeline.0.num_points': args.points,
-        'train_cfg.max_iters': args.steps,
-        'param_scheduler.0.end': ENDS,
-        'param_scheduler.1.begin': ENDS,
-        'param_scheduler.1.end': max(args.steps, ENDS + 1),
-        'default_hooks.checkpoint.interval': args.steps,
-        'default_hooks.logger.interval': 1,
-        'log_processor.window_size': 1,
-    }
+    options = dict(
+        common_options(args, recording), **{
+            'train_dataloader.batch_size': args.frames,
+            'train_dataloader.dataset.pipeline.0.num_points': args.points,
+        })
     if TOKENIZERS[tokens]:
         options['model.backbone.tokenizer'] = TOKENIZERS[tokens]
     folder = f'{args.work_dir}/{recording}_{tokens}'
@@ -59,6 +64,37 @@ def stage_steps(args: argparse.Namespace, recording: str,
         **options, 'teacher': first.output
     })
     return dict(stage1=first, stage2=second)
+
+
+def common_options(args: argparse.Namespace, recording: str) -> Dict[str, Any]:
+    """Settings of every training on a recording."""
+    return {
+        'data_root': f'{args.data}/{recording}/',
+        'train_cfg.max_iters': args.steps,
+        'param_scheduler.0.end': ENDS,
+        'param_scheduler.1.begin': ENDS,
+        'param_scheduler.1.end': max(args.steps, ENDS + 1),
+        'default_hooks.checkpoint.interval': args.steps,
+        'default_hooks.logger.interval': 1,
+        'log_processor.window_size': 1,
+    }
+
+
+def method_steps(args: argparse.Namespace, key: str) -> Dict[str, Command]:
+    """The trainings of another method, with the points of its mini config."""
+    steps: Dict[str, Command] = {}
+    for stage in read_methods()[key].stages:
+        config = stage.configs['mini']
+        pipeline: Any = read_config(config, {}).train_dataloader.dataset
+        views = 1 + any(step.type == 'TwoViews' for step in pipeline.pipeline)
+        options = dict(
+            common_options(args, OVERLAPPING), **METHOD_OPTIONS.get(key, {}))
+        options['train_dataloader.batch_size'] = max(args.frames // views, 1)
+        if stage.teacher:
+            options['teacher'] = steps[stage.teacher].output
+        steps[stage.name] = training(config, f'{args.work_dir}/{stage.name}',
+                                     options)
+    return steps
 
 
 def read_losses(work_dir: Path) -> Dict[str, Dict[str, float]]:
@@ -145,14 +181,18 @@ def find_targets(model: Any, batch: dict) -> List[Tensor]:
     return [targets.features, targets.is_target]
 
 
-def measure(args: argparse.Namespace, recording: str,
-            tokens: str) -> Dict[str, Any]:
-    """Train both stages, unless that was done, and measure them.
+def measure(
+    name: str,
+    steps: Dict[str, Command],
+    look: Optional[Callable[[str], Dict[str,
+                                        float]]] = None) -> Dict[str, Any]:
+    """Train what was not trained, and measure it.
 
-    Returns the losses, spreads and seconds by stage.
+    Returns the losses, what ``look`` finds in the checkpoint, and the seconds
+    by stage.
     """
     results = {}
-    for stage, step in stage_steps(args, recording, tokens).items():
+    for stage, step in steps.items():
         work_dir = Path(step.output).parent
         clock, begin = work_dir / 'seconds.json', time.time()
         if not step.is_done:
@@ -160,9 +200,9 @@ def measure(args: argparse.Namespace, recording: str,
             clock.write_text(json.dumps(time.time() - begin))
         results[stage] = dict(
             losses=read_losses(work_dir),
-            **look_at(step.output),
+            **(look(step.output) if look else {}),
             seconds=round(json.loads(clock.read_text())))
-        print(recording, tokens, stage, json.dumps(results[stage]), flush=True)
+        print(name, stage, json.dumps(results[stage]), flush=True)
     return results
 
 
@@ -175,9 +215,20 @@ def run(args: argparse.Namespace) -> int:
     for recording in RECORDINGS:
         results['recordings'][recording] = {}
         for tokens in TOKENIZERS:
-            entry = measure(args, recording, tokens)
-            results['recordings'][recording][tokens] = entry
+            entry = measure(f'{recording} {tokens}',
+                            stage_steps(args, recording, tokens), look_at)
+            results['recordings'][recording][f'{tokens} tokens'] = entry
             # The rest may be interrupted.
+            write_record(Path(args.json), results)
+    folder = f'{args.data}/{OVERLAPPING}'
+    run_steps([
+        Command(['python', PAIRS, '--data', folder],
+                f'{folder}/frame_pairs/store.json')
+    ])
+    for key, method in read_methods().items():
+        if key != Path(OURS).parent.name:
+            results['recordings'][OVERLAPPING][method.name] = measure(
+                method.name, method_steps(args, key))
             write_record(Path(args.json), results)
     risen = find_risen(results['recordings'])
     print(f'not fallen: {"; ".join(risen)}' if risen else 'all losses fell')

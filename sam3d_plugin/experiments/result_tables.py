@@ -205,12 +205,12 @@ def pretrain_real_table(results: Results) -> str:
     entries = [
         dict(
             entry,
-            name=f'{recording}, {tokens} tokens, {stage[:-1]} {stage[-1]}',
+            name=f'{recording}, {arm}, {stage}',
             changes=', '.join(
                 f'{term[5:]} {ends["first"]:.3g} → {ends["last"]:.3g}'
                 for term, ends in entry['losses'].items()))
         for recording, arms in results['recordings'].items()
-        for tokens, stages in arms.items() for stage, entry in stages.items()
+        for arm, stages in arms.items() for stage, entry in stages.items()
     ]
     return entries_table([(fill('{steps} steps of {frames} frames',
                                 results['budget']), '{name}'),

@@ -4,6 +4,7 @@ import json
 import pytest
 import torch
 
+from sam3d_plugin.engine.options import load_config
 from sam3d_plugin.experiments import pretrain_real, result_tables
 from tests.tools.conftest import load_tool
 
@@ -61,8 +62,22 @@ def test_kinds_of_tokens_differ_in_one_option():
 def test_table_has_a_row_per_stage():
     results = dict(
         budget=dict(steps=60, frames=4, points=4096),
-        recordings=dict(room=dict(knn=dict(stage2=ENTRY))),
+        recordings=dict(room={'knn tokens': dict(stage2=ENTRY)}),
         machine=dict(cores=2))
     table = result_tables.pretrain_real_table(results)
-    assert ('| room, knn tokens, stage 2 | token 2 → 0.5 | 0.400 | 0.300 | '
+    assert ('| room, knn tokens, stage2 | token 2 → 0.5 | 0.400 | 0.300 | '
             '0.200 | 0.10 |') in table
+
+
+def test_every_other_method_is_trained_on_as_many_clouds():
+    args = load_tool('experiments/pretrain_real').parse_args(
+        ['--work-dir', 'w', '--steps', '3'])
+    bert = pretrain_real.method_steps(args, 'point_bert')
+    assert list(bert) == ['point_bert_dvae', 'point_bert']
+    assert 'teacher=w/point_bert_dvae/iter_3.pth' in bert['point_bert'].command
+    for key, frames in dict(point_mae=4, csc=2, sonata=2, bridge3d=4).items():
+        for step in pretrain_real.method_steps(args, key).values():
+            parsed = load_tool('train').parse_args(step.command[2:])
+            cfg = load_config(parsed)
+            assert cfg.train_dataloader.batch_size == frames
+            assert cfg.train_cfg.max_iters == 3
