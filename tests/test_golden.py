@@ -36,9 +36,9 @@ STEPS = 20
 # all vector instructions switched off, the first losses differed by up to
 # 5e-6, the others by up to 3e-3 (3DETR), most by less than 1e-4.
 FIRST, LATER = 1e-4, 1e-2
-# Detectors choose votes, queries and matches. At the rate of their configs,
-# one other choice doubles VoteNet's loss within 15 steps.
-DETECTOR_RATE = .01
+# Detectors choose votes, queries and matches, autoencoders codes. At the rate of
+# their configs, one other choice doubles VoteNet's loss within 15 steps.
+SMALL_RATE = .01
 SMALL_ENCODER = dict(embed_dims=64)
 
 
@@ -74,8 +74,8 @@ def load(name, roots, work_dir):
         cfg.train_dataloader.dataset.ann_file = ''
     shrink_data(cfg.train_dataloader.dataset)
     shrink_model(cfg.model)
-    if 'bbox_head' in cfg.model:
-        cfg.optim_wrapper.optimizer.lr *= DETECTOR_RATE
+    if 'bbox_head' in cfg.model or name.endswith('vae_mini'):
+        cfg.optim_wrapper.optimizer.lr *= SMALL_RATE
     cfg.train_cfg.max_iters = STEPS
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.default_hooks.checkpoint.update(interval=-1, save_last=False)
