@@ -366,6 +366,8 @@ def schedule_of(cfg):
     optimizer = copy.deepcopy(cfg.optim_wrapper)
     del optimizer.optimizer['lr']
     optimizer.paramwise_cfg.pop('custom_keys')
+    # Autoencoders clip, as published.
+    optimizer.pop('clip_grad', None)
     return schedule, length, scaling, optimizer
 
 
