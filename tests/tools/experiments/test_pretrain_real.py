@@ -6,6 +6,7 @@ import torch
 
 from sam3d_plugin.engine.options import load_config
 from sam3d_plugin.experiments import pretrain_real, result_tables
+from sam3d_plugin.experiments.methods import read_methods
 from tests.tools.conftest import load_tool
 
 ENTRY = dict(
@@ -43,6 +44,15 @@ def test_losses_that_rise_are_named():
     risen = dict(ENTRY, losses=dict(loss_ins=dict(first=1., last=1.)))
     recordings = dict(room=dict(sam=dict(stage1=ENTRY, stage2=risen)))
     assert pretrain_real.find_risen(recordings) == ['room sam stage2 loss_ins']
+
+
+def test_terms_that_rise_by_design_are_terms_of_their_stage():
+    names = {s.name for m in read_methods().values() for s in m.stages}
+    assert {stage for stage, _ in pretrain_real.RISING} <= names
+    risen = dict(ENTRY, losses=dict(loss_scene=dict(first=1., last=2.)))
+    for stage, count in dict(point_bert=0, jepa=1).items():
+        recordings = dict(room=dict(some={stage: risen}))
+        assert len(pretrain_real.find_risen(recordings)) == count
 
 
 def test_kinds_of_tokens_differ_in_one_option():
