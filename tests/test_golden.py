@@ -36,8 +36,8 @@ STEPS = 20
 # all vector instructions switched off, the first losses differed by up to
 # 5e-6, the others by up to 3e-3 (3DETR), most by less than 1e-4.
 FIRST, LATER = 1e-4, 1e-2
-# Detectors choose votes, queries and matches, autoencoders codes. At the rate of
-# their configs, one other choice doubles VoteNet's loss within 15 steps.
+# Detectors choose votes, queries and matches, autoencoders codes. At the rate
+# of their configs, one other choice doubles VoteNet's loss within 15 steps.
 SMALL_RATE = .01
 SMALL_ENCODER = dict(embed_dims=64)
 

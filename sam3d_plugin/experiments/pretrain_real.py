@@ -43,8 +43,8 @@ METHOD_OPTIONS: Dict[str, Dict[str, Any]] = {
         for head in ('region_image', 'scene_image')
     }
 }
-# Terms that rise whatever the network learns: the number of their candidates, or
-# their weight, grows in the first steps.
+# Terms that rise whatever the network learns: their weight, or the number of
+# their candidates, grows in the first steps.
 RISING = {
     ('point_bert_dvae', 'loss_uniform'): 'its weight rises from 0',
     ('act_vae', 'loss_uniform'): 'its weight rises from 0',
