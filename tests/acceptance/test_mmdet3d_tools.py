@@ -7,6 +7,7 @@ import torch
 from mmcv import imread
 
 from tests.conftest import write_scannet
+from tests.segmentation_stores import write_scannet_seg
 from .mmdet3d_tools import CONFIG, OPTIONS, ROOT, TOOLS, python, run
 
 # A busy machine takes a minute for the imports of each process.
@@ -176,3 +177,46 @@ def test_a_base_that_is_named_by_our_package_trains(folder, options):
     shown = run(python(tools / 'train.py', 'by_name.py', *options), folder)
     assert 'Failed to search registry' not in shown
     assert (folder / 'work_dirs/by_name/iter_2.pth').is_file()
+
+
+FINE_TUNED = f"""
+_base_ = ['{ROOT}/configs/sam3d/{{config}}.py']
+model = dict(
+    backbone=dict(
+        tokenizer=dict(
+            _delete_=True,
+            type='KNNTokenizer',
+            num_tokens=64,
+            num_neighbors=8)))
+train_cfg = dict(max_iters=2)
+val_cfg = val_dataloader = val_evaluator = None
+test_cfg = test_dataloader = test_evaluator = None
+"""
+
+
+@pytest.mark.parametrize('method, config, options', [
+    ('jepa', 'votenet_scannet_mini', [
+        'train_dataloader.dataset.dataset.data_root=labeled/',
+        'train_dataloader.dataset.dataset.pipeline.6.num_points=512',
+        'model.bbox_head.vote_aggregation_cfg.num_point=16'
+    ]),
+    ('csc', 'segmentor_scannet_mini', [
+        'train_dataloader.dataset.data_root=labeled/',
+        'model.decode_head.propagation=three_nn'
+    ]),
+])
+def test_encoders_of_other_methods_are_fine_tuned(folder, method, config,
+                                                  options):
+    """A detector and a segmentor; exports of all methods have one form."""
+    write_scannet_seg(folder / 'labeled')
+    pretraining = ROOT / f'projects/{method}/configs/{method}_mini.py'
+    run(
+        python(ROOT / 'tools/export_backbone.py', pretraining, '--out',
+               f'{method}.pth'), folder)
+    (folder / f'{method}.py').write_text(FINE_TUNED.format(config=config))
+    shown = run(
+        python(TOOLS / 'train.py', f'{method}.py', '--cfg-options',
+               'model.backbone.init_cfg.type=Pretrained',
+               f'model.backbone.init_cfg.checkpoint={method}.pth',
+               *options), folder)
+    assert f'{method}.pth' in shown and 'Iter(train) [2/2]' in shown
