@@ -217,6 +217,6 @@ def test_encoders_of_other_methods_are_fine_tuned(folder, method, config,
     shown = run(
         python(TOOLS / 'train.py', f'{method}.py', '--cfg-options',
                'model.backbone.init_cfg.type=Pretrained',
-               f'model.backbone.init_cfg.checkpoint={method}.pth',
-               *options), folder)
+               f'model.backbone.init_cfg.checkpoint={method}.pth', *options),
+        folder)
     assert f'{method}.pth' in shown and 'Iter(train) [2/2]' in shown
