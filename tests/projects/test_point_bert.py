@@ -9,7 +9,8 @@ from torch import nn
 
 import projects.point_bert  # noqa: F401 (registers)
 from projects.point_bert.dvae import gumbel_noise, uniform_divergence
-from projects.point_bert.point_bert import Mixture, draw_mixture
+from projects.point_bert.point_bert import (BERTOutputs, EncodedScenes,
+                                            Mixture, draw_mixture)
 from sam3d_plugin.engine.hooks.feature_view import view_features
 from sam3d_plugin.models.pretrainers.masking import frame_generators
 from sam3d_plugin.store.checkpoint import CheckpointError
@@ -209,6 +210,24 @@ def test_losses_at_the_start(bert):
     losses = losses_of(bert, batch())
     for name in ('loss_code', 'loss_code_mixed'):
         assert losses[name].item() == pytest.approx(math.log(V), rel=.05)
+
+
+def test_the_contrast_of_mixed_scenes(bert):
+    """Closed form of scenes that are like their key alone."""
+    axes, share, scale = torch.eye(512), .7, 1 / .07
+    is_masked = torch.ones(2, G, dtype=torch.bool)
+    scenes = EncodedScenes(torch.zeros(2, G, 32), axes[:2], is_masked)
+    outputs = BERTOutputs(scenes, scenes,
+                          Mixture(torch.full((2, ), share), is_masked),
+                          axes[:2])
+    codes = torch.zeros(2, G, dtype=torch.long)
+    bert.train()
+    for num_others in (1, 3):  # the second time with two in the queue
+        outputs = outputs._replace(keys=axes[num_others:num_others + 2])
+        outputs = outputs._replace(mixed=scenes._replace(scene=outputs.keys))
+        loss = bert.compute_losses(outputs, None, codes)['loss_scene']
+        expected = math.log(math.exp(scale) + num_others) - share * scale
+        assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize('num_scenes', [1, 2, 3])
