@@ -120,6 +120,34 @@ def test_each_region_counts_once():
     assert loss.item() == pytest.approx((3 * 1.5 + 2.5) / 4)
 
 
+@pytest.mark.parametrize('pool', [True, False])
+def test_padding_changes_no_loss_of_regions(pool):
+    head = make().region_image
+    head.pool = pool
+    arguments = [
+        torch.randn(2, 7, 32),
+        torch.randint(1, 4, (2, 7)),
+        torch.ones(2, 7, dtype=torch.bool),
+        torch.randn(2, 7, CHANNELS)
+    ]
+    padded = [
+        torch.cat((values, torch.full_like(values[:, :3], filling)), dim=1)
+        for values, filling in zip(arguments, (np.nan, 1, False, np.nan))
+    ]
+    torch.testing.assert_close(
+        head.loss(*padded, 'image'), head.loss(*arguments, 'image'))
+
+
+def test_padding_changes_no_loss_of_scenes():
+    head, targets = make().scene_image, torch.randn(2, CHANNELS)
+    encoded = torch.randn(2, 10, 32)
+    encoded[:, 7:] = torch.nan
+    is_padding = encoded[..., 0].isnan()
+    torch.testing.assert_close(
+        head.loss(encoded, is_padding, targets, 'image'),
+        head.loss(encoded[:, :7], is_padding[:, :7], targets, 'image'))
+
+
 def test_scene_features_weigh_regions_by_area():
     samples = batch_of(3, 5)['data_samples']
     for sample, mean in zip(samples, scene_features(samples, CPU)):

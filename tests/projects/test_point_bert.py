@@ -240,8 +240,7 @@ def test_mixtures(num_scenes):
     other = Mixture(torch.zeros(num_scenes), ~ones)
     assert torch.equal(other.mix(values), values.flip(0))
     assert torch.equal(other.labels(), torch.eye(num_scenes).flip(0))
-    drawn = draw_mixture(1000, frame_generators(0, range(num_scenes)),
-                         values.device)
+    drawn = draw_mixture(1000, frame_generators(0, range(num_scenes)))
     torch.testing.assert_close(
         drawn.is_own.float().mean(1), drawn.share, atol=.05, rtol=0)
     torch.testing.assert_close(drawn.labels().sum(1), torch.ones(num_scenes))
@@ -317,6 +316,13 @@ def test_a_queue_smaller_than_the_batch(dvae, tmp_path):
     model = build(bert_config(path, queue_size=1)).train()
     with pytest.raises(UserError, match='queue'):
         losses_of(model, batch())
+
+
+@pytest.mark.parametrize('name', ['decoder', 'head'])
+def test_parts_that_are_never_used(name, dvae, tmp_path):
+    path = save(dvae, tmp_path / 'dvae.pth')
+    with pytest.raises(TypeError, match=name):
+        build(bert_config(path, **{name: GRAPH}))
 
 
 def test_a_missing_or_different_autoencoder(dvae, tmp_path):
