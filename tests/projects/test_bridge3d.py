@@ -205,6 +205,24 @@ def test_initial_losses():
         assert losses[name].item() == pytest.approx(2.5, rel=.05)
 
 
+def test_loss_of_points_at_the_center():
+    """Closed form of a head that predicts every point at the center."""
+    model = make().eval()
+    for parameter in model.head.proj.parameters():
+        torch.nn.init.zeros_(parameter)
+    data = model.data_preprocessor(batch_of(6, 11))
+    points, tokens = model.tokenize(**data['inputs'])
+    targets = model.target_generator(points, tokens, data['data_samples'])
+    kept = model.keep(
+        model.predict(points, tokens).is_masked, tokens,
+        targets.is_foreground)
+    squares = targets.neighborhoods.square().sum(-1)
+    distances = squares.mean(-1) + squares.amin(-1)
+    expected = [values[row].mean() for values, row in zip(distances, kept)]
+    losses = losses_of(model, batch_of(6, 11))
+    torch.testing.assert_close(losses['loss_chamfer'], sum(expected) / 2)
+
+
 def test_a_linear_map_of_the_place_is_learned():
     batch = batch_of(6, 11)
     plant = torch.randn(
