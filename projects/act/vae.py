@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from mmdet3d.registry import MODELS
 from mmengine.logging import print_log
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, ModuleDict
 from torch import Tensor, nn
 
 from projects.point_bert import DiscreteVAE
-from sam3d_plugin.store.checkpoint import (extract_state_dict, load_encoder,
-                                           read_checkpoint)
+from sam3d_plugin.store.checkpoint import (CheckpointError, extract_state_dict,
+                                           load_encoder, read_checkpoint)
 
 
 @MODELS.register_module()
@@ -51,9 +51,11 @@ class PromptedTransformer(BaseModule):
         self.checkpoint = checkpoint
         image_model = MODELS.build(transformer)
         width = image_model.embed_dims
+        self.sizes = image_model.sizes
         # Without the parts that only images pass
-        self.frozen = nn.ModuleDict(
-            dict(blocks=image_model.blocks, norm=image_model.norm))
+        self.frozen = ModuleDict(
+            dict(blocks=image_model.blocks, norm=image_model.norm),
+            image_model.init_cfg)
         self.frozen.requires_grad_(False)
         self.enter = nn.Linear(embed_dims, width)
         self.leave = nn.Linear(width, embed_dims)
@@ -74,7 +76,7 @@ class PromptedTransformer(BaseModule):
         """Initialize; the frozen blocks from their file.
 
         Raises:
-            CheckpointError: If the file is of another size.
+            CheckpointError: If the file is of another transformer.
         """
         super().init_weights()
         if self.checkpoint is None:
@@ -83,9 +85,28 @@ class PromptedTransformer(BaseModule):
                 '--cfg-options model.decoder.image.checkpoint=FILE',
                 logger='current')
             return
-        state = extract_state_dict(
-            read_checkpoint(self.checkpoint), self.checkpoint)
-        load_encoder(self.frozen, state, source=self.checkpoint)
+        content = read_checkpoint(self.checkpoint)
+        self._check_sizes(content.get('meta') or {})
+        state = extract_state_dict(content, self.checkpoint)
+        report = load_encoder(self.frozen, state, source=self.checkpoint)
+        unused = [name for name in report.unexpected if 'blocks.' in name]
+        if unused:
+            raise CheckpointError(
+                f'{self.checkpoint} has {len(unused)} tensors that the blocks '
+                f'lack, such as {unused[0]}: write it by export_vit.py')
+
+    def _check_sizes(self, meta: Dict[str, Any]) -> None:
+        """Refuse a file whose ``meta`` names other sizes.
+
+        Shapes tell neither heads nor blocks that are left out.
+        """
+        for name, ours in self.sizes.items():
+            theirs = meta.get(name, 'unknown')
+            if theirs != ours:
+                raise CheckpointError(
+                    f'{self.checkpoint}: {name} is {theirs} in the file, '
+                    f'{ours} in the config: set it in transformer, or write '
+                    'the file by tools/preparation/export_vit.py')
 
     def forward(self, x: Tensor, centers: Tensor) -> Tensor:
         """Transform tokens (B, G, C) at centers (B, G, 3), meters."""

@@ -10,11 +10,10 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from sam3d_plugin.models.heads import frame_mean
+from sam3d_plugin.models.heads.defaults import LINEAR_INIT
 from sam3d_plugin.models.losses import DistillLoss
 from sam3d_plugin.models.necks import CrossAttentionBlock
 from sam3d_plugin.store.errors import UserError
-
-LINEAR_INIT = dict(type='TruncNormal', layer='Linear', std=.02)
 
 
 def check_width(targets: Tensor, head: nn.Linear, name: str) -> None:

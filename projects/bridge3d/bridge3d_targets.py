@@ -93,9 +93,12 @@ class Bridge3DTargets(nn.Module):
                 'and column classes to the pipeline')
         classes = regions.group_ids
         num_classes = len(self.class_text)
+        # Nothing waits for the GPU.
+        largest = '' if classes.is_cuda else f' {int(classes.max())}'
         require((classes < num_classes).all(), lambda: UserError(
-            f'a region is of class {int(classes.max())}, the file of class '
-            f'embeddings has {num_classes}: use the file of these classes'))
+            f'a region is of class{largest}, which is not among the '
+            f'{num_classes} of class_embeddings: use the file of these '
+            'classes'))
         is_foreground = regions.is_target & (classes > BACKGROUND)
         text = to_device(self.class_text, classes.device)
         return [is_foreground, text[classes.clamp(min=0)]]

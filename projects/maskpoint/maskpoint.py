@@ -12,6 +12,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from sam3d_plugin.models.heads import frame_mean
+from sam3d_plugin.models.heads.defaults import LINEAR_INIT
 from sam3d_plugin.models.necks import CrossAttentionBlock
 from sam3d_plugin.models.pretrainers import MaskedPointPretrainer
 from sam3d_plugin.models.pretrainers.masking import frame_generators
@@ -130,15 +131,12 @@ class OccupancyHead(BaseModule):
         init_cfg (Optional[dict]): Initialization config.
     """
 
-    def __init__(
-        self,
-        in_channels: int = 256,
-        hidden_channels: int = 64,
-        alpha: float = 0.25,
-        gamma: float = 2.,
-        init_cfg: Optional[dict] = dict(
-            type='TruncNormal', layer='Linear', std=.02)
-    ) -> None:
+    def __init__(self,
+                 in_channels: int = 256,
+                 hidden_channels: int = 64,
+                 alpha: float = 0.25,
+                 gamma: float = 2.,
+                 init_cfg: Optional[dict] = LINEAR_INIT) -> None:
         super().__init__(init_cfg)
         self.alpha, self.gamma = alpha, gamma
         self.mlp = nn.Sequential(

@@ -22,8 +22,6 @@ from sam3d_plugin.models.target_generators import FrozenTargets
 from sam3d_plugin.ops.transfer import to_device
 from sam3d_plugin.structures import PointTokens
 
-SCENE_CHANNELS = 512  # D
-
 
 @MODELS.register_module()
 class CodeTargets(FrozenTargets):
@@ -66,13 +64,13 @@ class CodeHead(BaseModule):
 class SceneToken(BaseModule):
     """A learnt token beside those of a scene, which gathers all of it."""
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(LINEAR_INIT)
         self.token = nn.Parameter(torch.empty(in_channels))
         nn.init.trunc_normal_(self.token, std=.02)
         self.project = nn.Sequential(
-            nn.Linear(in_channels, SCENE_CHANNELS), nn.GELU(),
-            nn.Linear(SCENE_CHANNELS, SCENE_CHANNELS))
+            nn.Linear(in_channels, out_channels), nn.GELU(),
+            nn.Linear(out_channels, out_channels))
 
     def encode(self, encoder: nn.Module, embedded: Tensor,
                centers: Tensor) -> Tuple[Tensor, Tensor]:
@@ -108,17 +106,20 @@ class Mixture(NamedTuple):
         return torch.diag(self.share) + torch.diag(1 - self.share).flip(1)
 
 
-def draw_mixture(num_tokens: int, generators: Sequence[np.random.Generator],
-                 device: torch.device) -> Mixture:
-    """Draw the share of each scene from [0, 1), and the tokens that stay."""
+def draw_mixture(num_tokens: int,
+                 generators: Sequence[np.random.Generator]) -> Mixture:
+    """Draw the share of each scene from [0, 1), and the tokens that stay.
+
+    Returns a mixture on the CPU.
+    """
     shares = [generator.uniform() for generator in generators]
     is_own = [
         generator.uniform(size=num_tokens) < share
         for share, generator in zip(shares, generators)
     ]
     return Mixture(
-        to_device(np.asarray(shares, np.float32), device),
-        to_device(np.stack(is_own), device))
+        torch.tensor(shares, dtype=torch.float32),
+        torch.from_numpy(np.stack(is_own)))
 
 
 class BERTOutputs(NamedTuple):
@@ -144,8 +145,12 @@ class PointBERT(TokenPretrainer):
             embedding is like the backbone's.
         mask_ratios (Tuple[float, float]): Range of the share of tokens that
             the masked block has. Defaults to (0.25, 0.45).
+        scene_channels (int): Channels D of scene features. Defaults to 512.
         queue_size (int): Scene features of earlier steps. Defaults to 16384.
-        **kwargs (Any): See :class:`TokenPretrainer`; no decoder, no head.
+        momentum (float): Of the momentum encoder. Defaults to 0.999.
+        temperature (float): Of the contrast. Defaults to 0.07.
+        **kwargs (Any): See :class:`TokenPretrainer`, without decoder and
+            head.
     """
 
     parts_of_teacher = 'embedding'
@@ -155,12 +160,17 @@ class PointBERT(TokenPretrainer):
                  backbone: dict,
                  target_generator: dict,
                  mask_ratios: Tuple[float, float] = (0.25, 0.45),
+                 scene_channels: int = 512,
                  queue_size: int = 16384,
+                 momentum: float = .999,
+                 temperature: float = .07,
                  **kwargs: Any) -> None:
         modules = dict(
             embedding=backbone['embedding'], **target_generator['modules'])
         super().__init__(
             backbone=backbone,
+            decoder=None,
+            head=None,
             target_generator=dict(target_generator, modules=modules),
             **kwargs)
         channels = self.backbone.encoder.embed_dims
@@ -168,10 +178,10 @@ class PointBERT(TokenPretrainer):
         self.mask_token = nn.Parameter(torch.empty(channels))
         nn.init.trunc_normal_(self.mask_token, std=.02)
         self.head = CodeHead(channels, modules['encoder']['out_channels'])
-        self.scene = SceneToken(channels)
-        self.key_encoder = MomentumEncoder(self._query_encoder(), start=.999)
-        self.queue = FeatureQueue(queue_size, SCENE_CHANNELS)
-        self.contrast = InfoNCELoss(temperature=.07)
+        self.scene = SceneToken(channels, scene_channels)
+        self.key_encoder = MomentumEncoder(self._query_encoder(), momentum)
+        self.queue = FeatureQueue(queue_size, scene_channels)
+        self.contrast = InfoNCELoss(temperature)
 
     def _query_encoder(self) -> nn.ModuleDict:
         """What the momentum encoder follows."""
@@ -195,17 +205,23 @@ class PointBERT(TokenPretrainer):
         generators = frame_generators(self.seed,
                                       self.frame_numbers(len(points)))
         embedded = self.backbone.embedding(points, tokens)
-        plain = self._encode_masked(embedded, tokens.centers, generators)
-        mixture = draw_mixture(embedded.shape[1], generators, points.device)
+        centers, places = tokens.centers, tokens.centers.cpu()
+        plain = self._encode_masked(embedded, centers, places, generators)
+        mixture = draw_mixture(embedded.shape[1], generators)
+        places = mixture.mix(places)
+        mixture = Mixture(*(to_device(part, points.device)
+                            for part in mixture))
         mixed = self._encode_masked(
-            mixture.mix(embedded), mixture.mix(tokens.centers), generators)
+            mixture.mix(embedded), mixture.mix(centers), places, generators)
         return BERTOutputs(plain, mixed, mixture, self._keys(points, tokens))
 
-    def _encode_masked(self, embedded: Tensor, centers: Tensor,
+    def _encode_masked(self, embedded: Tensor, centers: Tensor, places: Tensor,
                        generators: List[np.random.Generator]) -> EncodedScenes:
-        """Put the mask token in place of a block of tokens, and encode."""
-        places = centers.float().cpu().numpy()
-        hidden = block_mask(places, np.zeros(places.shape[:2], bool),
+        """Put the mask token in place of a block of tokens, and encode.
+
+        ``places`` are the centers on the CPU.
+        """
+        hidden = block_mask(places.numpy(), np.zeros(places.shape[:2], bool),
                             self.mask_ratios, generators)
         is_masked = to_device(hidden, embedded.device)
         embedded = torch.where(is_masked[..., None],

@@ -33,6 +33,12 @@ class Method(NamedTuple):
     tokens: Tuple[str, ...]  # Tokens that the ladder trains it with
     stages: Tuple[Stage, ...]  # In order
     reported: Dict[str, str]  # ScanNet detection, AP25 / AP50, by detector
+    variant: str  # What is trained instead of the published method, or ''
+
+    @property
+    def label(self) -> str:
+        """str: Name of what is trained."""
+        return ', '.join(filter(None, (self.name, self.variant)))
 
 
 @lru_cache(maxsize=None)
@@ -52,7 +58,7 @@ def _read(path: Path) -> Method:
     ]
     return Method(path.parent.name, collection['Name'], collection['Paper'],
                   meta['Original'], meta['Reads'], tuple(meta['Tokens']),
-                  tuple(stages), meta['Reported'])
+                  tuple(stages), meta['Reported'], meta.get('Variant', ''))
 
 
 def stage_configs(size: str) -> Dict[str, str]:
@@ -74,8 +80,9 @@ def methods_table() -> str:
         reported = [
             f'{name} {scores}' for name, scores in method.reported.items()
         ]
+        linked = f'[{method.name}]({method.paper["URL"]})'
         rows.append([
-            f'[{method.name}]({method.paper["URL"]})',
+            method.label.replace(method.name, linked, 1),
             ', '.join(stage.name for stage in method.stages), method.reads,
             ', '.join(method.tokens), method.original, '; '.join(reported)
         ])

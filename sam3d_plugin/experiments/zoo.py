@@ -38,7 +38,7 @@ def arms_of(methods: Sequence[str]) -> Dict[str, str]:
         methods (Sequence[str]): Folders of ``projects``, and of our configs.
 
     Returns:
-        Dict[str, str]: Name of the method by arm, scratch with the same
+        Dict[str, str]: Label of the method by arm, scratch with the same
         tokens first.
     """
     known = read_methods()
@@ -46,7 +46,7 @@ def arms_of(methods: Sequence[str]) -> Dict[str, str]:
     for key in methods:
         tokens = known[key].tokens
         arms = OUR_ARMS if key == _OURS else [f'{key}_{t}' for t in tokens]
-        found.update({arm: known[key].name for arm in arms})
+        found.update({arm: known[key].label for arm in arms})
     baselines = dict.fromkeys(map(few_labels.baseline_of, found), SCRATCH)
     return {**baselines, **found}
 
@@ -125,7 +125,7 @@ def reported() -> Dict[str, Dict[str, str]]:
     return {
         SCRATCH: scratch,
         **{
-            method.name: method.reported
+            method.label: method.reported
             for method in read_methods().values()
         }
     }

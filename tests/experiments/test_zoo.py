@@ -69,6 +69,15 @@ def test_methods_have_arms_and_a_baseline_each():
     assert {'random_sam', 'point_mae_knn', *zoo.OUR_ARMS} < set(arms)
 
 
+def test_variants_are_named_as_such(parsed):
+    arms = zoo.arms_of(['act', 'bridge3d'])
+    assert arms['act_knn'] == 'ACT, random image blocks'
+    assert arms['bridge3d_knn'] == 'Bridge3D, without text'
+    results = zoo.collect(parsed, arms, dict(probes([]), arms={}))
+    assert '| Bridge3D, without text | `bridge3d_knn` |' in zoo.zoo_table(
+        results)
+
+
 def test_table_compares_with_scratch(parsed):
     arms = zoo.arms_of(parsed.methods)
     write_results(parsed, arms, .2)

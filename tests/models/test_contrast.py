@@ -67,14 +67,19 @@ def test_it_is_symmetric_when_asked():
     torch.testing.assert_close(both(queries, keys, is_pair), sum(ways) / 2)
 
 
-def test_soft_labels():
-    """A query of two keys, half each, costs the mean of both."""
-    keys = features(1, 2, C)
-    queries = features(1, 1, C, seed=1).expand(-1, 2, -1)
-    halves = torch.full((1, 2, 2), .5)
-    hard = InfoNCELoss()(queries, keys)
-    torch.testing.assert_close(InfoNCELoss()(queries, keys, labels=halves),
-                               hard)
+@pytest.mark.parametrize('num_queued', [0, 3])
+def test_soft_labels(num_queued):
+    """The cross entropy of shares, in which queued keys have none."""
+    queries, keys = features(1, 2, C), features(1, 2, C, seed=1)
+    queued = features(num_queued, C, seed=2)
+    labels = torch.tensor([[[.7, .3], [.1, .9]]])
+    candidates = torch.cat((keys[0], queued))
+    similarities = F.cosine_similarity(queries[0, :, None], candidates, dim=-1)
+    shares = F.pad(labels[0], (0, num_queued))
+    expected = -(shares * (similarities / .2).log_softmax(-1)).sum(-1).mean()
+    queue = filled(queued) if num_queued else None
+    torch.testing.assert_close(
+        InfoNCELoss(.2)(queries, keys, labels=labels, queue=queue), expected)
 
 
 def test_without_pairs_it_is_zero_and_has_a_gradient():

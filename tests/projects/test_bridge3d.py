@@ -120,6 +120,34 @@ def test_each_region_counts_once():
     assert loss.item() == pytest.approx((3 * 1.5 + 2.5) / 4)
 
 
+@pytest.mark.parametrize('pool', [True, False])
+def test_padding_changes_no_loss_of_regions(pool):
+    head = make().region_image
+    head.pool = pool
+    arguments = [
+        torch.randn(2, 7, 32),
+        torch.randint(1, 4, (2, 7)),
+        torch.ones(2, 7, dtype=torch.bool),
+        torch.randn(2, 7, CHANNELS)
+    ]
+    padded = [
+        torch.cat((values, torch.full_like(values[:, :3], filling)), dim=1)
+        for values, filling in zip(arguments, (np.nan, 1, False, np.nan))
+    ]
+    torch.testing.assert_close(
+        head.loss(*padded, 'image'), head.loss(*arguments, 'image'))
+
+
+def test_padding_changes_no_loss_of_scenes():
+    head, targets = make().scene_image, torch.randn(2, CHANNELS)
+    encoded = torch.randn(2, 10, 32)
+    encoded[:, 7:] = torch.nan
+    is_padding = encoded[..., 0].isnan()
+    torch.testing.assert_close(
+        head.loss(encoded, is_padding, targets, 'image'),
+        head.loss(encoded[:, :7], is_padding[:, :7], targets, 'image'))
+
+
 def test_scene_features_weigh_regions_by_area():
     samples = batch_of(3, 5)['data_samples']
     for sample, mean in zip(samples, scene_features(samples, CPU)):
@@ -175,6 +203,24 @@ def test_initial_losses():
     losses = losses_of(make(), batch)
     for name in ('loss_region_image', 'loss_scene_image'):
         assert losses[name].item() == pytest.approx(2.5, rel=.05)
+
+
+def test_loss_of_points_at_the_center():
+    """Closed form of a head that predicts every point at the center."""
+    model = make().eval()
+    for parameter in model.head.proj.parameters():
+        torch.nn.init.zeros_(parameter)
+    data = model.data_preprocessor(batch_of(6, 11))
+    points, tokens = model.tokenize(**data['inputs'])
+    targets = model.target_generator(points, tokens, data['data_samples'])
+    kept = model.keep(
+        model.predict(points, tokens).is_masked, tokens,
+        targets.is_foreground)
+    squares = targets.neighborhoods.square().sum(-1)
+    distances = squares.mean(-1) + squares.amin(-1)
+    expected = [values[row].mean() for values, row in zip(distances, kept)]
+    losses = losses_of(model, batch_of(6, 11))
+    torch.testing.assert_close(losses['loss_chamfer'], sum(expected) / 2)
 
 
 def test_a_linear_map_of_the_place_is_learned():

@@ -9,7 +9,8 @@ from torch import nn
 
 import projects.point_bert  # noqa: F401 (registers)
 from projects.point_bert.dvae import gumbel_noise, uniform_divergence
-from projects.point_bert.point_bert import Mixture, draw_mixture
+from projects.point_bert.point_bert import (BERTOutputs, EncodedScenes,
+                                            Mixture, draw_mixture)
 from sam3d_plugin.engine.hooks.feature_view import view_features
 from sam3d_plugin.models.pretrainers.masking import frame_generators
 from sam3d_plugin.store.checkpoint import CheckpointError
@@ -167,6 +168,7 @@ def test_loss_of_points_at_the_center(dvae):
 
 
 def test_the_autoencoder_overfits(dvae):
+    """To 0.022 of the radius, and to no less in 300 steps."""
     data = make_batch((5, ), num_points=100)
     dvae.total_frames = 120
     history = train(dvae, 120, data, rate=3e-3)
@@ -211,6 +213,24 @@ def test_losses_at_the_start(bert):
         assert losses[name].item() == pytest.approx(math.log(V), rel=.05)
 
 
+def test_the_contrast_of_mixed_scenes(bert):
+    """Closed form of scenes that are like their key alone."""
+    axes, share, scale = torch.eye(512), .7, 1 / .07
+    is_masked = torch.ones(2, G, dtype=torch.bool)
+    scenes = EncodedScenes(torch.zeros(2, G, 32), axes[:2], is_masked)
+    outputs = BERTOutputs(scenes, scenes,
+                          Mixture(torch.full((2, ), share), is_masked),
+                          axes[:2])
+    codes = torch.zeros(2, G, dtype=torch.long)
+    bert.train()
+    for num_others in (1, 3):  # the second time with two in the queue
+        outputs = outputs._replace(keys=axes[num_others:num_others + 2])
+        outputs = outputs._replace(mixed=scenes._replace(scene=outputs.keys))
+        loss = bert.compute_losses(outputs, None, codes)['loss_scene']
+        expected = math.log(math.exp(scale) + num_others) - share * scale
+        assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize('num_scenes', [1, 2, 3])
 def test_mixtures(num_scenes):
     values = torch.randn(num_scenes, G, 3)
@@ -221,8 +241,7 @@ def test_mixtures(num_scenes):
     other = Mixture(torch.zeros(num_scenes), ~ones)
     assert torch.equal(other.mix(values), values.flip(0))
     assert torch.equal(other.labels(), torch.eye(num_scenes).flip(0))
-    drawn = draw_mixture(1000, frame_generators(0, range(num_scenes)),
-                         values.device)
+    drawn = draw_mixture(1000, frame_generators(0, range(num_scenes)))
     torch.testing.assert_close(
         drawn.is_own.float().mean(1), drawn.share, atol=.05, rtol=0)
     torch.testing.assert_close(drawn.labels().sum(1), torch.ones(num_scenes))
@@ -298,6 +317,13 @@ def test_a_queue_smaller_than_the_batch(dvae, tmp_path):
     model = build(bert_config(path, queue_size=1)).train()
     with pytest.raises(UserError, match='queue'):
         losses_of(model, batch())
+
+
+@pytest.mark.parametrize('name', ['decoder', 'head'])
+def test_parts_that_are_never_used(name, dvae, tmp_path):
+    path = save(dvae, tmp_path / 'dvae.pth')
+    with pytest.raises(TypeError, match=name):
+        build(bert_config(path, **{name: GRAPH}))
 
 
 def test_a_missing_or_different_autoencoder(dvae, tmp_path):

@@ -104,6 +104,13 @@ class PlainVisionTransformer(BaseModule):
             type='TruncNormal', layer='Linear', std=.02)
     ) -> None:
         super().__init__(init_cfg)
+        # Of the blocks; files of weights name theirs.
+        self.sizes = dict(
+            embed_dims=embed_dims,
+            depth=depth,
+            num_heads=num_heads,
+            mlp_ratio=mlp_ratio,
+            layer_scale=layer_scale)
         self.embed_dims = embed_dims
         self.patch_size = patch_size
         self.side = image_size // patch_size
