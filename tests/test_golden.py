@@ -15,6 +15,7 @@ import pytest
 import torch
 from mmdet3d.registry import MODELS, RUNNERS
 
+from sam3d_plugin.datasets.transforms.base import all_steps
 from sam3d_plugin.engine.options import load_config
 from sam3d_plugin.experiments.methods import read_methods
 from tests.conftest import write_sunrgbd
@@ -36,8 +37,8 @@ STEPS = 20
 # all vector instructions switched off, the first losses differed by up to
 # 5e-6, the others by up to 3e-3 (3DETR), most by less than 1e-4.
 FIRST, LATER = 1e-4, 1e-2
-# Detectors choose votes, queries and matches, autoencoders codes. At the rate of
-# their configs, one other choice doubles VoteNet's loss within 15 steps.
+# Detectors choose votes, queries and matches, autoencoders codes. At the rate
+# of their configs, one other choice doubles VoteNet's loss within 15 steps.
 SMALL_RATE = .01
 SMALL_ENCODER = dict(embed_dims=64)
 
@@ -94,16 +95,6 @@ def shrink_data(dataset):
             step.num_points = 300
         if 'min_pairs' in step:
             step.min_pairs = 8
-
-
-def all_steps(pipeline):
-    """Steps of a pipeline, also those inside others."""
-    for step in pipeline:
-        if isinstance(step, list):
-            yield from all_steps(step)
-        else:
-            yield step
-            yield from all_steps(step.get('transforms', ()))
 
 
 def shrink_model(model):
