@@ -112,7 +112,8 @@ def test_method(key, size, frames, tmp_path):
             load_from=str(folder / 'unbroken' / 'iter_2.pth'), resume=True)
         losses, _ = train(resumed)
         assert len(losses) == 4 and np.isfinite(losses).all()
-        assert min(losses) > 0
+        # A queue is empty in the first step.
+        assert min(losses[1:]) > 0
         np.testing.assert_array_equal(losses, expected)
         checkpoint = str(folder / 'unbroken' / 'iter_4.pth')
         checkpoints[stage.name] = checkpoint
