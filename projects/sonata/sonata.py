@@ -165,16 +165,10 @@ class Sonata(BasePretrainer):
 
     @torch.no_grad()
     def assign(self, clouds: Clouds) -> Dict[str, Tensor]:
-        """Assign every token of a batch to prototypes.
+        """Shares (2 B, G, K) of prototypes in tokens by the name of the head.
 
-        All at once: what a loss counts are few tokens, which would be shared
-        out evenly among the prototypes whatever they are.
-
-        Args:
-            clouds (Clouds): Of 2 B clouds.
-
-        Returns:
-            Dict[str, Tensor]: (2 B, G, K) shares by the name of the head.
+        All tokens at once: the few that a loss counts would be shared out
+        evenly, whatever they are.
         """
         teacher = self.teacher.module
         features = teacher['backbone'].encode_tokens(clouds.points,

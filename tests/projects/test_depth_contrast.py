@@ -60,6 +60,13 @@ def test_the_queue_holds_the_last_keys():
     assert model.queue().is_filled.tolist() == [True] * 3 + [False] * 13
 
 
+def test_an_empty_queue_teaches_nothing():
+    model = build(DEPTH_CONTRAST)
+    losses_of(model, make_batch([0]))['loss_contrast'].backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is None or not parameter.grad.any(), name
+
+
 def test_accuracy_is_the_share_of_frames_that_are_found():
     model = build(DEPTH_CONTRAST).eval()
     batch = make_batch(range(4))
