@@ -15,6 +15,7 @@ import pytest
 import torch
 from mmdet3d.registry import MODELS, RUNNERS
 
+from sam3d_plugin.datasets.transforms.base import all_steps
 from sam3d_plugin.engine.options import load_config
 from sam3d_plugin.experiments.methods import read_methods
 from tests.conftest import write_sunrgbd
@@ -94,16 +95,6 @@ def shrink_data(dataset):
             step.num_points = 300
         if 'min_pairs' in step:
             step.min_pairs = 8
-
-
-def all_steps(pipeline):
-    """Steps of a pipeline, also those inside others."""
-    for step in pipeline:
-        if isinstance(step, list):
-            yield from all_steps(step)
-        else:
-            yield step
-            yield from all_steps(step.get('transforms', ()))
 
 
 def shrink_model(model):
@@ -217,7 +208,9 @@ def test_losses_are_those_in_the_tree(name, roots, golden, tmp_path, request):
     if request.config.getoption('--write-golden'):
         golden[name] = [float(f'{loss:.9g}') for loss in losses]
     assert len(losses) == STEPS
-    np.testing.assert_allclose(losses[0], golden[name][0], rtol=FIRST)
+    # A loss may be 0 but for rounding: a queue is empty in the first step.
+    np.testing.assert_allclose(
+        losses[0], golden[name][0], rtol=FIRST, atol=1e-5)
     np.testing.assert_allclose(losses, golden[name], rtol=LATER)
 
 

@@ -79,7 +79,7 @@ class PartitionedInfoNCELoss(nn.Module):
 
     def forward(self, queries: Tensor, keys: Tensor, is_pair: Tensor,
                 places: Tensor) -> Tensor:
-        """Compute the loss.
+        """Compute the loss, in float32.
 
         Args:
             queries (Tensor): (S, P, C), length 1.
@@ -90,8 +90,9 @@ class PartitionedInfoNCELoss(nn.Module):
         Returns:
             Tensor: () the loss; a scene without pairs counts as 0.
         """
-        queries = queries / self.temperature
-        similarities = queries @ keys.transpose(1, 2)
+        with torch.autocast(queries.device.type, enabled=False):
+            queries = queries.float() / self.temperature
+            similarities = queries @ keys.float().transpose(1, 2)
         own = similarities.diagonal(dim1=1, dim2=2)
         bins = scene_partition(places, self.radii, self.by_height)
         bins = bins.masked_fill(~is_pair[:, None], -1)

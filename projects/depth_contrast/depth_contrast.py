@@ -5,11 +5,12 @@ Shapes: B scenes, N points, K queued keys, C channels.
 from typing import Any, Dict, List, Optional
 
 import torch
+import torch.nn.functional as F
 from mmdet3d.registry import MODELS
 from mmdet3d.structures import Det3DDataSample
 from torch import Tensor, nn
 
-from sam3d_plugin.models.losses import FeatureQueue
+from sam3d_plugin.models.losses import FeatureQueue, QueuedKeys
 from sam3d_plugin.models.pretrainers import (BasePretrainer, MomentumEncoder,
                                              split_views)
 
@@ -51,10 +52,7 @@ class DepthContrast(BasePretrainer):
         self.projector = MODELS.build(projector)
         self.contrast = MODELS.build(contrast)
         self.key_network = MomentumEncoder(self.network, momentum)
-        # Random features at first, as published, the same in all processes.
         self.queue = FeatureQueue(queue_size, self.projector.out_channels)
-        self.queue.features.normal_(generator=torch.Generator().manual_seed(0))
-        self.queue.num_pushed.fill_(queue_size)
 
     @property
     def network(self) -> ViewNetwork:
@@ -64,7 +62,7 @@ class DepthContrast(BasePretrainer):
     def init_weights(self) -> None:
         """Initialize; the copy starts as the network does."""
         super().init_weights()
-        self.key_network.module.load_state_dict(self.network.state_dict())
+        self.key_network.restart(self.network)
 
     def loss(
             self, inputs: Dict[str, Any],
@@ -77,15 +75,39 @@ class DepthContrast(BasePretrainer):
             data_samples (Optional[List[Det3DDataSample]]): Unused.
 
         Returns:
-            Dict[str, Tensor]: ``loss_contrast``.
+            Dict[str, Tensor]: ``loss_contrast``, and ``accuracy``, the share
+            of frames whose own key is nearer than all queued ones.
         """
         first, second = split_views(inputs['points'])
         if self.training:
             self.key_network.update(self.network)
         queries, keys = self.network(first), self.key_network(second)
+        queue = self.queue()
         # Each frame is a set of its own: its negatives are in the queue.
-        loss = self.contrast(
-            queries[:, None], keys[:, None], queue=self.queue())
+        loss = self.contrast(queries[:, None], keys[:, None], queue=queue)
         if self.training:
             self.queue.push(keys)
-        return dict(loss_contrast=loss)
+        return dict(
+            loss_contrast=loss, accuracy=found_share(queries, keys, queue))
+
+
+@torch.no_grad()
+def found_share(queries: Tensor, keys: Tensor, queue: QueuedKeys) -> Tensor:
+    """Share of queries that are nearer to their key than to queued ones.
+
+    Args:
+        queries (Tensor): (B, C).
+        keys (Tensor): (B, C).
+        queue (QueuedKeys): K keys of other frames.
+
+    Returns:
+        Tensor: () the share; 1 while the queue is empty.
+    """
+    with torch.autocast(queries.device.type, enabled=False):
+        queries, keys, others = (
+            F.normalize(features.float(), dim=-1)
+            for features in (queries, keys, queue.features))
+        similarities = queries @ others.T
+        similarities = similarities.masked_fill(~queue.is_filled, -torch.inf)
+        is_found = (queries * keys).sum(-1) > similarities.amax(-1)
+    return is_found.float().mean()

@@ -77,7 +77,7 @@ class HardestContrastiveLoss(nn.Module):
                 keys: Tensor,
                 is_pair: Tensor,
                 is_candidate: Optional[Tensor] = None) -> Tensor:
-        """Compute the loss.
+        """Compute the loss, in float32.
 
         Args:
             queries (Tensor): (S, P, C), length 1.
@@ -89,7 +89,9 @@ class HardestContrastiveLoss(nn.Module):
         Returns:
             Tensor: () mean over the pairs; 0 without pairs.
         """
-        squared = (2 - 2 * queries @ keys.transpose(1, 2)).clamp(min=1e-7)
+        with torch.autocast(queries.device.type, enabled=False):
+            similarities = queries.float() @ keys.float().transpose(1, 2)
+        squared = (2 - 2 * similarities).clamp(min=1e-7)
         own = squared.diagonal(dim1=1, dim2=2)
         is_other = ~torch.eye(
             is_pair.shape[1], dtype=torch.bool, device=is_pair.device)

@@ -29,11 +29,6 @@ def match_tokens(origins: Tensor, others: Tensor, is_candidate: Tensor,
     return places, nearest <= radius
 
 
-def take(values: Tensor, places: Tensor) -> Tensor:
-    """Rows (B, G, C) at places (B, G) of values (B, G', C)."""
-    return values.gather(1, places[..., None].expand(-1, -1, values.shape[-1]))
-
-
 def of_other_view(values: Tensor) -> Tensor:
     """Swap the two views of every frame in (2 B, ...)."""
     return values.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)

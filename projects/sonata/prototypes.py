@@ -74,6 +74,9 @@ class PrototypeHead(BaseModule):
             torch.randn(num_prototypes, out_channels))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Scores (..., K) of features (..., C), from -1 to 1."""
-        features = F.normalize(self.mlp(features).float(), dim=-1)
-        return F.linear(features, F.normalize(self.prototypes.float(), dim=-1))
+        """Scores (..., K) of features (..., C), from -1 to 1, in float32."""
+        features = self.mlp(features)
+        with torch.autocast(features.device.type, enabled=False):
+            return F.linear(
+                F.normalize(features.float(), dim=-1),
+                F.normalize(self.prototypes.float(), dim=-1))

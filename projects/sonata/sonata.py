@@ -17,10 +17,11 @@ from sam3d_plugin.models.pretrainers import (BasePretrainer, MomentumEncoder,
 from sam3d_plugin.models.pretrainers.masking import (block_mask,
                                                      frame_generators,
                                                      grid_mask, select_tokens)
+from sam3d_plugin.ops.propagation import gather_tokens
 from sam3d_plugin.ops.transfer import to_device
 from sam3d_plugin.store.errors import UserError
 from sam3d_plugin.structures import PointTokens
-from .matching import match_tokens, of_other_view, take
+from .matching import match_tokens, of_other_view
 from .prototypes import sinkhorn
 
 
@@ -108,7 +109,7 @@ class Sonata(BasePretrainer):
     def init_weights(self) -> None:
         """Initialize; the copy starts as the network does."""
         super().init_weights()
-        self.teacher.module.load_state_dict(self.student.state_dict())
+        self.teacher.restart(self.student)
 
     def scheduled(self, ends: Tuple[float, float]) -> float:
         """A value on the way from the first to the second."""
@@ -138,9 +139,11 @@ class Sonata(BasePretrainer):
             self.seed, self.frame_numbers(len(inputs['points'])))
         # Both views of a frame draw from its generator, one after the other.
         both = [generator for generator in generators for _ in range(2)]
-        losses = self.mask_losses(clouds, targets['mask_head'], both)
-        losses['loss_local'] = self.local_loss(clouds, targets['local_head'],
-                                               both)
+        # Once: norms gather the statistics of whole views only.
+        embedded = self.backbone.embedding(clouds.points, clouds.tokens)
+        losses = self.mask_losses(clouds, embedded, targets['mask_head'], both)
+        losses['loss_local'] = self.local_loss(clouds, embedded,
+                                               targets['local_head'], both)
         return {
             name: weight * loss
             for weight, (name, loss) in zip(self.weights, losses.items())
@@ -156,22 +159,29 @@ class Sonata(BasePretrainer):
             raise UserError("Sonata matches tokens by their origins: put "
                             "'origin' into the columns of LoadRGBDPoints")
         xyz, tokens = self.backbone.tokenize(clouds)
-        origins = take(clouds[..., columns['origin']], tokens.anchor_indices)
+        origins = gather_tokens(clouds[..., columns['origin']],
+                                tokens.anchor_indices)
         return Clouds(xyz, tokens, origins)
 
     @torch.no_grad()
     def assign(self, clouds: Clouds) -> Dict[str, Tensor]:
-        """Scores (2 B, G, K) of the teacher by the name of the head."""
+        """Shares (2 B, G, K) of prototypes in tokens by the name of the head.
+
+        All tokens at once: the few that a loss counts would be shared out
+        evenly, whatever they are.
+        """
         teacher = self.teacher.module
         features = teacher['backbone'].encode_tokens(clouds.points,
                                                      clouds.tokens)
         return {
-            name: teacher[name](features)
+            name:
+            sinkhorn(teacher[name](features), ~clouds.tokens.is_padding,
+                     self.scheduled(self.teacher_temperatures))
             for name in ('mask_head', 'local_head')
         }
 
     def mask_losses(
-            self, clouds: Clouds, targets: Tensor,
+            self, clouds: Clouds, embedded: Tensor, targets: Tensor,
             generators: List[np.random.Generator]) -> Dict[str, Tensor]:
         """Masked views against the same view and the other one."""
         tokens = clouds.tokens
@@ -180,7 +190,6 @@ class Sonata(BasePretrainer):
                       self.scheduled(self.mask_sizes),
                       self.scheduled(self.mask_ratios), generators),
             clouds.points.device)
-        embedded = self.backbone.embedding(clouds.points, tokens)
         embedded = torch.where(is_masked[..., None],
                                self.mask_token.to(embedded.dtype), embedded)
         encoded = self.backbone.encoder(embedded, tokens.centers,
@@ -192,7 +201,7 @@ class Sonata(BasePretrainer):
                                    is_token)
         return dict(loss_mask=own, loss_roll=other)
 
-    def local_loss(self, clouds: Clouds, targets: Tensor,
+    def local_loss(self, clouds: Clouds, embedded: Tensor, targets: Tensor,
                    generators: List[np.random.Generator]) -> Tensor:
         """Local groups of tokens against the other view."""
         tokens = clouds.tokens
@@ -202,11 +211,13 @@ class Sonata(BasePretrainer):
                                 tokens.padding_on_cpu, self.local_ratios,
                                 generators)
             group = select_tokens(tokens, chosen)
-            encoded = self.backbone.encode_tokens(clouds.points, group.tokens)
+            encoded = self.backbone.encoder(
+                gather_tokens(embedded, group.indices), group.tokens.centers,
+                group.tokens.is_padding, group.tokens.num_tokens)
             losses.append(
                 self.compare_other(
                     self.local_head(encoded), targets, clouds,
-                    take(clouds.origins, group.indices),
+                    gather_tokens(clouds.origins, group.indices),
                     ~group.tokens.is_padding))
         return torch.stack(losses).mean()
 
@@ -216,7 +227,8 @@ class Sonata(BasePretrainer):
         places, is_matched = match_tokens(
             origins, of_other_view(clouds.origins),
             of_other_view(~clouds.tokens.is_padding), self.match_radius)
-        return self.compare(predicted, take(of_other_view(targets), places),
+        return self.compare(predicted,
+                            gather_tokens(of_other_view(targets), places),
                             is_matched & is_token)
 
     def compare(self, predicted: Tensor, targets: Tensor,
@@ -225,13 +237,11 @@ class Sonata(BasePretrainer):
 
         Args:
             predicted (Tensor): (2 B, V, K) scores of the network.
-            targets (Tensor): (2 B, V, K) scores of the teacher.
+            targets (Tensor): (2 B, V, K) shares of the prototypes.
             is_counted (Tensor): (2 B, V) bool.
 
         Returns:
             Tensor: () mean over the counted tokens of a cloud, then clouds.
         """
-        assigned = sinkhorn(targets, is_counted,
-                            self.scheduled(self.teacher_temperatures))
         predicted = (predicted / self.temperature).log_softmax(-1)
-        return frame_mean(-(assigned * predicted).sum(-1), is_counted)
+        return frame_mean(-(targets * predicted).sum(-1), is_counted)

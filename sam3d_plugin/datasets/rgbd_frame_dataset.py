@@ -1,6 +1,5 @@
 """Single RGB-D frames of a prepared data set, for pre-training."""
-from typing import (Any, Callable, Dict, Iterator, List, Optional, Sequence,
-                    Tuple, Union)
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmdet3d.registry import DATASETS
@@ -11,7 +10,7 @@ from torch.utils.data import get_worker_info
 from ..store.errors import UserError
 from .frame_index import describe_skipped, index_frames, read_scan_names
 from .seeding import SampleKey, seeded
-from .transforms.base import data_folder
+from .transforms.base import all_steps, data_folder
 
 _MAX_WORKERS = 256
 
@@ -85,7 +84,7 @@ class RGBDFrameDataset(BaseDataset):
         index = index_frames(stores, scans, self.min_regions,
                              self.backend_args)
         self.skipped = index.skipped
-        for step in _all_steps(self.pipeline.transforms):
+        for step in all_steps(self.pipeline.transforms):
             if hasattr(step, 'point_columns'):
                 self._metainfo['point_columns'] = step.point_columns
         if index.group_counts is not None:
@@ -105,7 +104,7 @@ class RGBDFrameDataset(BaseDataset):
         """Kind and folder of each store that the pipeline reads."""
         root = dict(data_root=self.data_root)
         return [(kind, data_folder(root, folder))
-                for step in _all_steps(self.pipeline.transforms)
+                for step in all_steps(self.pipeline.transforms)
                 for kind, folder in getattr(step, 'stores', ())]
 
     def get_data_info(self, idx: int) -> dict:
@@ -130,11 +129,3 @@ class RGBDFrameDataset(BaseDataset):
         key = idx if isinstance(idx, SampleKey) else SampleKey(int(idx))
         with seeded(key):
             return super().__getitem__(key.idx)
-
-
-def _all_steps(steps: Any) -> Iterator[Any]:
-    """Steps of a pipeline, also those inside others."""
-    for step in steps:
-        yield step
-        inner = getattr(step, 'transforms', ())
-        yield from _all_steps(getattr(inner, 'transforms', inner))

@@ -44,6 +44,7 @@ _MANIFESTS = ('manifest.json', 'posed_images/manifest.json',
 _TARGET_MANIFESTS = tuple(f'{folder}/{name}' for kind in FEATURES.values()
                           for folder in (kind.folder, kind.groups)
                           for name in ('store.json', 'manifest.json'))
+_PAIR_MANIFESTS = ('frame_pairs/store.json', 'frame_pairs/manifest.json')
 # The share of a schedule in which the rate rises: 10 epochs of 120.
 _WARM_UP = 1 / 12
 
@@ -289,23 +290,33 @@ def settings_hash(steps: List[PlannedStep], probe: List[Any],
                   data: Dict[str, str], data_root: str) -> str:
     """What a result depends on, wherever the data set is.
 
-    Of the features and groups in ``data`` only those that a step reads.
+    Of features, groups and pairs in ``data`` only those that a step reads.
     """
     folders = {
         target['folder']
         for step in steps
         for _, target in _target_steps(_read(step.config, step.options))
     }
+    if any(map(reads_pairs, steps)):
+        folders.add('frame_pairs')
     read = {
         name: checksum
         for name, checksum in data.items()
-        if name not in _TARGET_MANIFESTS or str(Path(name).parent) in folders
+        if name not in (*_TARGET_MANIFESTS,
+                        *_PAIR_MANIFESTS) or str(Path(name).parent) in folders
     }
     content: List[Any] = [probe, read]
     content += [[step.name, step.extra, _resolved(step)] for step in steps]
     text = json.dumps(content, sort_keys=True)
     text = text.replace(data_root.rstrip('/'), 'DATA')
     return digest(text.encode())
+
+
+def reads_pairs(step: PlannedStep) -> bool:
+    """Whether a training needs pairs of frames."""
+    settings = _read(step.config, step.options)
+    return settings['train_dataloader']['dataset'][
+        'type'] == 'FramePairDataset'
 
 
 def _resolved(step: PlannedStep) -> str:
@@ -345,5 +356,5 @@ def data_checksums(data_root: str) -> Dict[str, str]:
             f'{data_root} has no region_maps: make and prepare the data set '
             'first (README, "Without any data")')
     checksums = file_digests(
-        Path(data_root), (*_MANIFESTS, *_TARGET_MANIFESTS))
+        Path(data_root), (*_MANIFESTS, *_TARGET_MANIFESTS, *_PAIR_MANIFESTS))
     return {name: checksum for name, checksum in checksums.items() if checksum}

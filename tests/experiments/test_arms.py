@@ -6,12 +6,13 @@ import torch
 from mmdet3d.registry import MODELS
 from mmengine.registry import init_default_scope
 
+from sam3d_plugin.datasets.transforms.base import all_steps
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.experiments import arms as module
 from tests.datasets.frame_store import write_data_set
-from tests.test_golden import all_steps
 
 ROOT = Path(__file__).parents[2]
+PAIRS = ('frame_pairs/store.json', 'frame_pairs/manifest.json')
 
 
 @pytest.fixture(autouse=True)
@@ -206,12 +207,15 @@ def test_settings_reach_every_training():
     ('region_features/store.json', 'standin'),
     ('region_features_handcrafted/manifest.json', 'handcrafted'),
     ('region_groups/train_handcrafted/manifest.json', 'handcrafted'),
+    *((name, 'pairs') for name in PAIRS),
 ])
-def test_hash_follows_the_features_that_an_arm_reads(name, readers):
+def test_hash_follows_what_an_arm_reads(name, readers):
     arms = dict(
         fresh='random_sam',
         standin='stage1_sam_plain',
-        handcrafted='stage1_sam_plain_handcrafted')
+        handcrafted='stage1_sam_plain_handcrafted',
+        pairs='csc_knn',
+        views='depth_contrast_knn')
     changed = {
         key
         for key, arm in arms.items()
@@ -220,12 +224,18 @@ def test_hash_follows_the_features_that_an_arm_reads(name, readers):
     assert changed == (set(arms) if readers == 'all' else {readers})
 
 
+def test_pairs_that_nobody_reads_change_no_hash():
+    data = {'manifest.json': 'a', 'frame_pairs/store.json': 'b'}
+    assert digest(data=data) == digest()
+    assert digest('csc_knn', data=data) != digest('csc_knn')
+
+
 def test_marks_follow_the_manifests(tmp_path):
     with pytest.raises(FileNotFoundError, match='has no region_maps'):
         module.data_checksums(str(tmp_path))
     write_data_set(tmp_path)
     marks = module.data_checksums(str(tmp_path))
-    assert 'region_features/manifest.json' in marks
+    assert {'region_features/manifest.json', *PAIRS} < set(marks)
     assert 'region_features_handcrafted/manifest.json' not in marks
     path = tmp_path / 'region_maps' / 'manifest.json'
     path.write_text(path.read_text() + ' ')

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from sam3d_plugin.experiments import few_labels, ladder, records, zoo
+from tests.datasets.frame_store import write_frames
 from tests.tools.conftest import call, load_tool
 
+ROOT = Path(__file__).parents[2]
 SEEDS = (0, 1, 2)
 
 
@@ -125,6 +127,21 @@ def test_runs_ladder_and_fine_tunings(parsed, monkeypatch, tmp_path):
     assert (tmp_path / 'zoo.png').read_bytes().startswith(b'\x89PNG')
     rows = records.read_json(tmp_path / 'zoo.json')['rows']
     assert [row['arm'] for row in rows] == ['random_knn', 'point_mae_knn']
+
+
+def test_pairs_are_made_once_where_an_arm_reads_them(parsed, monkeypatch,
+                                                     tmp_path, capfd):
+    arms = zoo.arms_of(['point_mae', 'depth_contrast', 'csc'])
+    write_frames(tmp_path)
+    monkeypatch.chdir(ROOT)
+    zoo.make_pairs(parsed, [arm for arm in arms if arm != 'csc_knn'])
+    assert not (tmp_path / 'frame_pairs').exists()
+    zoo.make_pairs(parsed, list(arms))
+    manifest = tmp_path / 'frame_pairs' / 'manifest.json'
+    assert manifest.is_file()
+    capfd.readouterr()
+    zoo.make_pairs(parsed, list(arms))
+    assert 'done before' in capfd.readouterr().out
 
 
 def test_full_budget_fine_tunes_the_published_size():

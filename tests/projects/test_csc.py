@@ -145,6 +145,15 @@ def test_points_of_one_pair_are_found():
     assert found_share(model.match(**prepared(model, batch))) > .9
 
 
+def test_it_is_of_full_precision():
+    arguments = (unit(2, 30, 8), unit(2, 30, 8, seed=1),
+                 torch.ones(2, 30, dtype=torch.bool), places_of())
+    loss = PartitionedInfoNCELoss()
+    with torch.autocast('cpu', torch.bfloat16):
+        found = loss(*arguments)
+    torch.testing.assert_close(found, loss(*arguments), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize('options, word',
                          [(dict(normalize='all'), 'normalize'),
                           (dict(radii=()), 'radii'),

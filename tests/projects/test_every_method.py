@@ -115,7 +115,8 @@ def test_method(key, size, frames, tmp_path):
             load_from=str(folder / 'unbroken' / 'iter_2.pth'), resume=True)
         losses, _ = train(resumed)
         assert len(losses) == 4 and np.isfinite(losses).all()
-        assert min(losses) > 0
+        # A queue is empty in the first step.
+        assert min(losses[1:]) > 0
         np.testing.assert_array_equal(losses, expected)
         checkpoint = str(folder / 'unbroken' / 'iter_4.pth')
         checkpoints[stage.name] = checkpoint
@@ -286,7 +287,8 @@ def test_two_processes_of_one_frame_are_one_of_two(stage, cases, of_two):
 
 @pytest.mark.parametrize('stage', STAGES)
 def test_gradients_reach_what_learns_and_nothing_else(stage, cases):
-    model, learned = make(cases[stage]), set()
+    # So that every block takes part in the one step that has a queue.
+    model, learned = without_drop(make(cases[stage])), set()
     optimizer = torch.optim.SGD(model.parameters(), lr=.05)
     for batch in batches(cases[stage]):
         optimizer.zero_grad()

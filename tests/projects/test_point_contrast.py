@@ -14,7 +14,9 @@ from sam3d_plugin.engine.hooks.feature_view import view_features
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.preparation.pairs.frame_pairs_step import FramePairsStep
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
+from sam3d_plugin.store.errors import UserError
 from sam3d_plugin.synthrooms import SynthOptions, SynthRoomsStep
+from tests.models.pretraining_cases import losses_of
 from tests.projects.pair_cases import (CHANNELS, NUM_PAIRS, build_pairs,
                                        found_share, make_batch, overfit,
                                        prepared, unit)
@@ -103,8 +105,21 @@ def test_an_untrained_model_knows_nothing():
     assert loss.item() == pytest.approx(math.log(2 * NUM_PAIRS), rel=.05)
 
 
-def test_rotation_about_z_of_a_view_is_not_what_pairs_depend_on():
-    """Pairs that fill up a batch change nothing either."""
+def test_rotation_about_z_changes_no_match(rooms):
+    pipeline = read_config(CONFIG, {}).train_pipeline
+    pipeline[0].transforms[1].rot_range = [0., 0.]
+    turned, straight = dataset_of(rooms), dataset_of(rooms, pipeline=pipeline)
+    for index in range(len(turned)):
+        first, second = turned[index]['inputs'], straight[index]['inputs']
+        for key in ('pairs', 'is_pair', 'places'):
+            assert torch.equal(first[key], second[key])
+        # Only x and y are turned.
+        assert torch.equal(first['points'][..., 2:], second['points'][..., 2:])
+        shift = (first['points'] - second['points'])[..., :2].norm(dim=-1)
+        assert (shift.amax(1) > .01).all()
+
+
+def test_pairs_that_fill_up_a_batch_change_nothing():
     model = point_contrast().eval()
     inputs = prepared(model, make_batch())
     loss = model.contrast(model.match(**inputs))
@@ -147,6 +162,16 @@ def test_hardest_contrast_equals_a_slow_reference():
     assert float(loss(queries, keys, is_pair, is_candidate)) == pytest.approx(
         slow_hardest(queries[0], keys[0], is_pair[0], is_candidate[0]),
         rel=1e-4)
+
+
+def test_hardest_contrast_is_of_full_precision():
+    arguments = (unit(1, 12,
+                      4), unit(1, 12, 4,
+                               seed=1), torch.ones(1, 12, dtype=torch.bool))
+    loss = HardestContrastiveLoss()
+    with torch.autocast('cpu', torch.bfloat16):
+        found = loss(*arguments)
+    torch.testing.assert_close(found, loss(*arguments), rtol=0, atol=0)
 
 
 def test_hardest_contrast_of_known_features():
@@ -196,16 +221,15 @@ def test_points_of_one_pair_are_found(options, least):
     assert found_share(model.match(**prepared(model, batch))) > least
 
 
-@pytest.mark.parametrize('kind, pair_loss', [
-    ('PointContrast', INFO_NCE),
-    ('CSC', dict(type='PartitionedInfoNCELoss')),
-])
-def test_every_parameter_learns(kind, pair_loss):
-    model = build_pairs(kind, pair_loss=pair_loss)
-    model.contrast(model.match(**prepared(model, make_batch()))).backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad.isfinite().all(), name
-        assert parameter.grad.any(), name
+@pytest.mark.parametrize('word', ['TwoViews', 'FindCorrespondences'])
+def test_batches_without_views_or_pairs_are_refused(word):
+    model, batch = point_contrast(), make_batch()
+    if word == 'TwoViews':
+        batch['inputs']['points'] = [p[0] for p in batch['inputs']['points']]
+    else:
+        del batch['inputs']['pairs'], batch['inputs']['places']
+    with pytest.raises(UserError, match=word):
+        losses_of(model, batch)
 
 
 def test_views_count_as_frames_and_are_drawn():

@@ -2,13 +2,12 @@
 import copy
 
 import torch
-from mmdet3d.registry import MODELS
 from mmdet3d.structures import Det3DDataSample
 
 import projects.depth_contrast
 import projects.sonata  # noqa: F401 (registers)
-from tests.models.pretraining_cases import (BACKBONE, KNN,
-                                            without_norm_statistics)
+from tests.models import pretraining_cases as cases
+from tests.models.pretraining_cases import BACKBONE, KNN
 
 KEYS = 16
 VIEWS_BACKBONE = dict(BACKBONE, tokenizer=KNN)
@@ -40,8 +39,7 @@ CONFIGS = dict(depth_contrast=DEPTH_CONTRAST, sonata=SONATA)
 
 def build(config, **changes):
     """A model with its start weights."""
-    torch.manual_seed(0)
-    model = MODELS.build(copy.deepcopy({**config, **changes}))
+    model = cases.build(config, **changes)
     model._dump_init_info = lambda: None  # hundreds of lines in the log
     model.init_weights()
     return model
@@ -51,7 +49,7 @@ def build_exact(config):
     """A model whose frames do not mix, and that drops nothing."""
     config = copy.deepcopy(config)
     config['backbone']['encoder']['drop_path'] = 0.
-    return without_norm_statistics(build(config))
+    return cases.without_norm_statistics(build(config))
 
 
 def make_view(number, view, num_points=160):
@@ -79,11 +77,3 @@ def make_batch(numbers, draw=0):
     columns = dict(point_columns=dict(origin=[3, 4, 5]))
     samples = [Det3DDataSample(metainfo=columns) for _ in numbers]
     return dict(inputs=dict(points=points), data_samples=samples)
-
-
-def losses_of(model, batch):
-    return model(**model.data_preprocessor(batch, True), mode='loss')
-
-
-def total(losses):
-    return sum(value for name, value in losses.items() if 'loss' in name)

@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 
 from sam3d_plugin.datasets import SeededSampler
 from sam3d_plugin.datasets.seeding import SampleKey, seeded
+from sam3d_plugin.datasets.transforms.base import all_steps
 from sam3d_plugin.engine.options import read_config
 from tools.benchmarks.measuring import ROOT
 
@@ -67,13 +68,6 @@ class ManyEpochs(SeededSampler):
         while True:
             yield from super().__iter__()
             self.epoch += 1
-
-
-def all_steps(pipeline: List[Dict[str, Any]]) -> Iterator[Dict[str, Any]]:
-    """Steps of a pipeline's config, also those of views."""
-    for step in pipeline:
-        yield step
-        yield from all_steps(step.get('transforms', []))
 
 
 def build_loader(cfg: Any, num_points: int, batch_size: int,

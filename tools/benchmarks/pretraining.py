@@ -150,7 +150,6 @@ def measure_setting(setting: Setting, args: argparse.Namespace,
             tokenizer=case.model.backbone.tokenizer.summary(),
             dtype=dtype,
             batch_size=frames,
-            points=points,
             workers=workers,
             **steps.measure_steps(case, batches, args.rounds, matmul[dtype]))
         print(row, flush=True)

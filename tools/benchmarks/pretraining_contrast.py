@@ -19,7 +19,9 @@ from tools.benchmarks import measuring
 from tools.benchmarks.pretraining_ratios import verdict
 
 SIZES = dict(points=20000, frames=100, pairs=4096, queries=64, queue=16384)
-CHANNELS, RADIUS, CELL = 32, 0.0375, 0.1
+RADIUS, CELL = 0.0375, 0.1
+# Of a point of PointContrast, and of a view of DepthContrast.
+POINT_CHANNELS, VIEW_CHANNELS = 32, 128
 SCAN = 'wall'
 # Frames of a step that the contrast is a share of.
 STEP_FRAMES = 64
@@ -44,9 +46,10 @@ def measure_contrast(rounds: int) -> Dict[str, Any]:
         pairs_ms=float(np.median(pairs)) * 1000,
         overlaps_s=measure_overlaps(SIZES['frames'], (480, 640)),
         info_nce_ms=measuring.median_seconds(
-            contrast(SIZES['pairs']), rounds=rounds) * 1000,
+            contrast(SIZES['pairs'], POINT_CHANNELS), rounds=rounds) * 1000,
         queue_ms=measuring.median_seconds(
-            contrast(SIZES['queries'], SIZES['queue']), rounds=rounds) * 1000)
+            contrast(SIZES['queries'], VIEW_CHANNELS, SIZES['queue']),
+            rounds=rounds) * 1000)
 
 
 def corner_points(count: int, rng: np.random.Generator) -> np.ndarray:
@@ -89,21 +92,23 @@ def measure_overlaps(frames: int, shape: tuple) -> float:
         return time.perf_counter() - begin
 
 
-def contrast(num_pairs: int, queue_size: int = 0) -> Callable[[], Any]:
-    """A call that contrasts P pairs, with a queue of K keys if any.
+def contrast(num_pairs: int,
+             channels: int,
+             queue_size: int = 0) -> Callable[[], Any]:
+    """A call that contrasts P pairs of C channels, with K queued keys if any.
 
     Forward and backward; the keys then go into the queue.
     """
     generator = torch.Generator().manual_seed(0)
     queries, keys = (
         F.normalize(
-            torch.randn(1, num_pairs, CHANNELS, generator=generator),
+            torch.randn(1, num_pairs, channels, generator=generator),
             dim=-1).requires_grad_() for _ in range(2))
     is_pair = torch.ones(1, num_pairs, dtype=torch.bool)
     loss = InfoNCELoss()
-    queue = FeatureQueue(queue_size, CHANNELS) if queue_size else None
+    queue = FeatureQueue(queue_size, channels) if queue_size else None
     if queue is not None:
-        queue.push(torch.randn(queue_size, CHANNELS, generator=generator))
+        queue.push(torch.randn(queue_size, channels, generator=generator))
 
     def call() -> None:
         held = None if queue is None else queue()

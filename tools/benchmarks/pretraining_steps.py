@@ -14,12 +14,12 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from sam3d_plugin.datasets.transforms.base import all_steps
 from sam3d_plugin.engine.runner import hand_over_metainfo
 from sam3d_plugin.models.target_generators import FrozenTargets
 from sam3d_plugin.ops.random_state import seeded
 from sam3d_plugin.store.errors import UserError
 from tools.benchmarks import measuring
-from tools.benchmarks.loader import all_steps
 
 # What a step consists of, in the order of a step.
 PARTS = ('data', 'tokenize', 'targets', 'embed', 'encode', 'decode', 'loss',
@@ -113,7 +113,7 @@ def stage_of(cfg: Config) -> str:
 
 
 def points_of(cfg: Config) -> int:
-    """Points of a frame in a config.
+    """Points that a config loads of a frame.
 
     Args:
         cfg (Config): A pre-training config.
@@ -174,6 +174,9 @@ def watch(model: Any, clock: StepClock) -> None:
         (model, 'contrast', 'loss'),
     ]
     for owner, method, part in parts:
+        # Some have a child of that name instead of a method.
+        if isinstance(getattr(owner, method, None), nn.Module):
+            owner, method = getattr(owner, method), 'forward'
         if hasattr(owner, method):
             setattr(owner, method, _timed(getattr(owner, method), clock, part))
 
@@ -242,8 +245,8 @@ def measure_steps(case: Case, batches: Iterator[Any], count: int,
                   matmul: float) -> Dict[str, Any]:
     """Train some steps, after two that are not measured.
 
-    Returns frames per second, milliseconds of the step and of its parts, GB at
-    the peak, and the arithmetic.
+    Returns points of a cloud, frames per second, milliseconds of the step and
+    of its parts, GB at the peak, and the arithmetic.
     """
     batch = next(batches)
     flops = count_flops(case, batch)
@@ -258,6 +261,7 @@ def measure_steps(case: Case, batches: Iterator[Any], count: int,
     spent = clock.medians()
     seconds = spent['step'] / 1000
     return dict(
+        points=batch['inputs']['points'][0].shape[-2],
         samples_per_s=num_clouds(batch) / seconds,
         step_ms=spent.pop('step'),
         parts_ms=spent,

@@ -29,8 +29,8 @@ pack_pairs = dict(
     type='PackPretrainInputs', keys=('points', 'pairs', 'is_pair', 'places'))
 
 train_pipeline = [two_views, find_pairs, pack_pairs]
-# 0.15 of the larger frame's voxels is about 0.3 as published: of either frame,
-# the points that are 7.5 cm from the other.
+# A share of the larger frame's voxels. Published are 0.3 of the points of
+# either frame that are 7.5 cm from the other.
 train_dataloader = dict(
     batch_size=32,
     dataset=dict(

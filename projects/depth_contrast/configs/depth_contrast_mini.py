@@ -7,7 +7,11 @@ _base_ = [
 
 model = dict(
     backbone=dict(tokenizer=dict(num_tokens=64, num_neighbors=64)),
-    queue_size=1024)
+    # A run is 500 frames long: the queue fills, and the copy follows, in a
+    # small part of it.
+    queue_size=128,
+    momentum=0.99)
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
 train_pipeline = [
     dict(
         type='LoadRGBDPoints',

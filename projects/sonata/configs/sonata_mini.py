@@ -9,6 +9,7 @@ model = dict(
     backbone=dict(tokenizer=dict(num_tokens=64, num_neighbors=64)),
     head=dict(hidden_channels=256, num_prototypes=64),
     # A quarter of the tokens is half as dense.
+    mask_sizes=(0.2, 0.8),
     match_radius=0.4)
 train_pipeline = [
     dict(

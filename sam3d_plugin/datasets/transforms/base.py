@@ -1,7 +1,7 @@
 """Base classes of the pipeline steps."""
 import inspect
 import logging
-from typing import Dict
+from typing import Any, Dict, Iterator
 
 from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
@@ -9,6 +9,26 @@ from mmengine.utils import is_abs
 
 from sam3d_plugin.store.files import join
 from sam3d_plugin.store.posed_images import PosedImages
+
+
+def all_steps(steps: Any) -> Iterator[Any]:
+    """Steps of a pipeline, also those inside others.
+
+    Args:
+        steps (Any): Steps, or lists of steps; either configs or built.
+
+    Yields:
+        Any: Each step before those inside it.
+    """
+    for step in steps:
+        if isinstance(step, list):
+            yield from all_steps(step)
+            continue
+        yield step
+        inner = step.get('transforms',
+                         ()) if isinstance(step, dict) else getattr(
+                             step, 'transforms', ())
+        yield from all_steps(getattr(inner, 'transforms', inner))
 
 
 class Step(BaseTransform):

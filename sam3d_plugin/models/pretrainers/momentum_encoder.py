@@ -58,6 +58,14 @@ class MomentumEncoder(nn.Module):
         rise = (1 - math.cos(math.pi * progress)) / 2
         return self.start + (self.end - self.start) * rise
 
+    def restart(self, module: nn.Module) -> None:
+        """Copy the network; call it when its weights have been initialized.
+
+        Args:
+            module (nn.Module): The network that is followed.
+        """
+        self.module.load_state_dict(module.state_dict())
+
     @torch.no_grad()
     def update(self, module: nn.Module, progress: float = 0.) -> None:
         """Move towards the network; call it at the start of a training loss.

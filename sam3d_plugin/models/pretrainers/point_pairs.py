@@ -9,7 +9,9 @@ from mmdet3d.registry import MODELS
 from mmdet3d.structures import Det3DDataSample
 from torch import Tensor
 
+from ...store.errors import UserError
 from .base import BasePretrainer, clouds_of
+from .views import split_views
 
 
 class PointPairs(NamedTuple):
@@ -56,7 +58,16 @@ class PointPairPretrainer(BasePretrainer):
 
         Returns:
             Dict[str, Tensor]: ``loss_contrast``.
+
+        Raises:
+            UserError: For a batch without two views or without pairs.
         """
+        split_views(inputs['points'])  # which refuses other batches
+        missing = {'pairs', 'is_pair', 'places'} - inputs.keys()
+        if missing:
+            raise UserError(f'a batch has no {", ".join(sorted(missing))}: '
+                            'put FindCorrespondences into train_pipeline and '
+                            'its keys into PackPretrainInputs')
         return dict(loss_contrast=self.contrast(self.match(**inputs)))
 
     def match(self, points: Tensor, pairs: Tensor, is_pair: Tensor,

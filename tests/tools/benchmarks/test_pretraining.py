@@ -51,14 +51,16 @@ def make_contrast_small(monkeypatch):
     monkeypatch.setattr(contrast, 'SIZES', small)
 
 
-def test_methods_on_pairs_of_frames(tmp_path, monkeypatch):
+@pytest.mark.parametrize('method, points', [('point_contrast', 1200),
+                                            ('depth_contrast', 4096)])
+def test_methods_on_two_views(method, points, tmp_path, monkeypatch):
     """Each view counts as a frame, and the parts are the whole step."""
     monkeypatch.setitem(benchmark.MATMUL_SIZE, 'cpu', 32)
     monkeypatch.setitem(benchmark.KNN['cpu'], 'num_tokens', 20)
     make_contrast_small(monkeypatch)
     frame_store.write_data_set(tmp_path)
-    folder = measuring.ROOT / 'projects/point_contrast/configs'
-    base = folder / 'point_contrast_mini.py'
+    folder = measuring.ROOT / f'projects/{method}/configs'
+    base = folder / f'{method}_mini.py'
     config = tmp_path / 'pairs.py'
     config.write_text(
         f"_base_ = ['{base}']\ntrain_dataloader = dict(dataset=dict("
@@ -74,6 +76,8 @@ def test_methods_on_pairs_of_frames(tmp_path, monkeypatch):
     ])
     result = json.loads(file.read_text())
     row = result['rows'][0]
+    # Of a view, however many the loader reads.
+    assert row['points'] == points
     assert row['samples_per_s'] == pytest.approx(2000 / row['step_ms'], 1e-2)
     assert row['parts_ms']['loss'] > 0 and row['parts_ms']['tokenize'] > 0
     assert row['parts_ms']['targets'] == 0 and not result['padding']
