@@ -49,7 +49,7 @@ class JEPA(MaskedPointPretrainer):
     def init_weights(self) -> None:
         """Initialize; the copy starts as the encoder does."""
         super().init_weights()
-        self.teacher.module.load_state_dict(self.backbone.state_dict())
+        self.teacher.restart(self.backbone)
 
     def mask(self, tokens: PointTokens) -> np.ndarray:
         """Choose the hidden blocks of a step, from seed and frame number.

@@ -197,8 +197,7 @@ class PointBERT(TokenPretrainer):
         teacher = self.target_generator.teacher
         self.backbone.embedding.load_state_dict(
             teacher['embedding'].state_dict())
-        self.key_encoder.module.load_state_dict(
-            self._query_encoder().state_dict())
+        self.key_encoder.restart(self._query_encoder())
 
     def predict(self, points: Tensor, tokens: PointTokens) -> BERTOutputs:
         """See :class:`TokenPretrainer`."""

@@ -214,8 +214,7 @@ def test_loss_of_points_at_the_center():
     points, tokens = model.tokenize(**data['inputs'])
     targets = model.target_generator(points, tokens, data['data_samples'])
     kept = model.keep(
-        model.predict(points, tokens).is_masked, tokens,
-        targets.is_foreground)
+        model.predict(points, tokens).is_masked, tokens, targets.is_foreground)
     squares = targets.neighborhoods.square().sum(-1)
     distances = squares.mean(-1) + squares.amin(-1)
     expected = [values[row].mean() for values, row in zip(distances, kept)]

@@ -168,7 +168,7 @@ def test_loss_of_points_at_the_center(dvae):
 
 
 def test_the_autoencoder_overfits(dvae):
-    """To 0.022 of the radius, and to no less in 300 steps."""
+    """To a fiftieth of the radius or so; 300 steps bring no more."""
     data = make_batch((5, ), num_points=100)
     dvae.total_frames = 120
     history = train(dvae, 120, data, rate=3e-3)
