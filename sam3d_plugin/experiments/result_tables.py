@@ -6,7 +6,7 @@ Each is a function from the content of a result file to Markdown; see
 import re
 from typing import Any, Callable, Dict, List, Tuple
 
-from . import ladder_results, methods, preparation_tables
+from . import arm_tables, ladder_results, methods, preparation_tables
 from .comparison import Difference
 from .tables import (METRICS, entries_table, fill, machine_line, number, table,
                      values_table)
@@ -112,6 +112,13 @@ def few_labels_table(results: Results) -> str:
         for note in comparison['notes']
     ]
     return table(['share of the labels', *arms], rows) + ''.join(notes)
+
+
+def compared_table(results: Results) -> str:
+    """Return what tools/experiments/compare.py found of some arms."""
+    notes = ''.join(f'\n{note}\n' for note in results['notes'])
+    return arm_tables.table(results['cells'], 'last', results['metrics'],
+                            results['baseline']) + notes
 
 
 def _arm_text(cell: Results) -> str:
@@ -281,5 +288,6 @@ TABLES: Dict[str, Tuple[str, Callable[[Results], str]]] = {
     'classes': ('class_statistics', classes_table),
     'geometry': ('feature_geometry', geometry_table),
     'loader': ('benchmark_loader', loader_table),
+    'real_scans': ('real_scans', compared_table),
     **preparation_tables.TABLES,
 }
