@@ -34,7 +34,11 @@ def default_of(node, name):
     for registry in (MODELS, TRANSFORMS, DATASETS):
         found = registry.get(node['type'])
         if found is not None:
-            return inspect.signature(found).parameters[name].default
+            # A subclass may pass arguments on.
+            known = {}
+            for cls in reversed(found.__mro__):
+                known.update(inspect.signature(cls).parameters)
+            return known[name].default
     raise KeyError(node['type'])
 
 

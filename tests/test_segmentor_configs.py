@@ -75,7 +75,8 @@ def test_config_trains_and_is_evaluated(name, roots, tmp_path):
     trained = build(cfg)
     trained.train()
     scalars = trained.message_hub.log_scalars
-    assert 0 < scalars['train/loss'].current() < 10
+    # Rare classes weigh up to 5.5.
+    assert 0 < scalars['train/loss'].current() < 25
     scores = {
         key[len('val/'):]: value.current()
         for key, value in scalars.items() if key.startswith('val/')

@@ -72,8 +72,8 @@ DETECTOR = Training(
     1000, 1)
 SEGMENTOR = Training(
     'segmentor', 'The encoder of stage 2 as its backbone, it learns classes '
-    'of points from labels.', 'configs/sam3d/segmentor_synthrooms_mini.py',
-    300, 2)
+    'of points from labels.',
+    'configs/sam3d/segmentor_synthrooms_quickstart.py', 300, 2)
 
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:

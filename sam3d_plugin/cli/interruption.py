@@ -3,8 +3,8 @@
 Every tool imports this module before anything else: libraries take seconds to
 import, and some turn an interruption into an error of their own.
 """
-import _thread
 import os
+import signal
 import sys
 import threading
 from types import TracebackType
@@ -56,7 +56,9 @@ def _repeat(lost: Any) -> None:
         sys.__unraisablehook__(lost)
         return
     try:
-        again = threading.Timer(0.5, _thread.interrupt_main)
+        # A real signal wakes a main thread that sleeps or waits.
+        again = threading.Timer(0.5, signal.pthread_kill,
+                                (threading.main_thread().ident, signal.SIGINT))
         again.daemon = True
         again.start()
     except KeyboardInterrupt:  # On a busy machine it comes before that ends.

@@ -24,8 +24,6 @@ COMPARISONS: Tuple[Tuple[str, str, Tuple[str, ...]], ...] = (
     ('paper_sam', _STAGE1, (MEASURE, )),
     ('paper_sam_long', _STAGE1, (MEASURE, )),
     ('ours_sam', 'joint_sam', (MEASURE, )),
-    ('csc_knn', 'random_knn', (MEASURE, )),
-    ('point_contrast_knn', 'random_knn', (MEASURE, )),
     ('point_mae_knn', 'random_knn', (MEASURE, )),
 )
 # mIoU by read-out: how it is called in the file, and in the table.

@@ -12,7 +12,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = [
     *(ROOT / 'configs/sam3d').rglob('*.py'),
-    *(ROOT / 'projects').glob('*/configs/*_*.py')
+    # Others are parts of these.
+    *(path for path in (ROOT / 'projects').glob('*/configs/*.py')
+      if path.stem.startswith(path.parents[1].name))
 ]
 NAMES = sorted(str(path.relative_to(ROOT)) for path in CONFIGS)
 # Runs where the wheel is installed; the repository is not on the path.

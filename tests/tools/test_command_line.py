@@ -212,7 +212,10 @@ def _run_code(code):
 
 def test_an_interruption_that_python_swallows_comes_again():
     """As one in a callback of the garbage collector."""
-    result = _run_code('import sam3d_plugin.cli.interruption, time\n'
+    # A shell's background job ignores the signal.
+    result = _run_code('import sam3d_plugin.cli.interruption, signal, time\n'
+                       'signal.signal(signal.SIGINT,'
+                       ' signal.default_int_handler)\n'
                        'class Callback:\n'
                        '    def __del__(self):\n'
                        '        raise KeyboardInterrupt\n'
