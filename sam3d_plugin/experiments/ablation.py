@@ -302,17 +302,9 @@ def render_table(results: Dict[str, Any]) -> str:
 
 
 def _cell(row: Dict[str, Any], metric: str) -> str:
-    scores = list(row['scores'].get(metric, {}).values())
-    if not scores:
-        return '–'
-    summary = comparison.summarize(scores)
-    text = f'{summary.mean:.1f}'
-    if summary.std is not None:
-        text += f' ± {summary.std:.1f}'
-    if metric in row['differences']:
-        difference = comparison.Difference(**row['differences'][metric])
-        text += f' ({difference.text()})'
-    return text
+    return comparison.cell_text(
+        list(row['scores'].get(metric, {}).values()),
+        row['differences'].get(metric))
 
 
 def of_seed(args: argparse.Namespace, seed: int) -> argparse.Namespace:

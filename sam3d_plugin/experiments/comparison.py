@@ -13,7 +13,7 @@ of its rows (Holm, Scandinavian Journal of Statistics 1979).
 """
 import math
 from dataclasses import dataclass, replace
-from typing import List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 from scipy import stats
@@ -85,6 +85,29 @@ def summarize(scores: Sequence[float]) -> Summary:
                         'that run before comparing')
     std = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
     return Summary(len(scores), math.fsum(scores) / len(scores), std)
+
+
+def cell_text(scores: Sequence[float],
+              difference: Optional[Dict[str, Any]] = None) -> str:
+    """Mean ± deviation of trainings for a table, '–' without scores.
+
+    Args:
+        scores (Sequence[float]): One per training.
+        difference (Optional[Dict[str, Any]]): Fields of a
+            :class:`Difference`, written in brackets.
+
+    Returns:
+        str: Such as ``20.2 ± 0.2 (+1.2 [+0.4, +2.0], p 0.012: gain)``.
+    """
+    if not scores:
+        return '–'
+    summary = summarize(scores)
+    text = f'{summary.mean:.1f}'
+    if summary.std is not None:
+        text += f' ± {summary.std:.1f}'
+    if difference is not None:
+        text += f' ({Difference(**difference).text()})'
+    return text
 
 
 def compare(arm: Mapping[int, float], baseline: Mapping[int,

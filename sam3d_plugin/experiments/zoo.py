@@ -157,17 +157,8 @@ def zoo_table(results: Dict[str, Any]) -> str:
 
 
 def _cell(row: Dict[str, Any], measure: str) -> str:
-    scores = list(row['scores'][measure].values())
-    if not scores:
-        return '–'
-    summary = comparison.summarize(scores)
-    text = f'{summary.mean:.1f}'
-    if summary.std is not None:
-        text += f' ± {summary.std:.1f}'
-    if measure in row['differences']:
-        difference = comparison.Difference(**row['differences'][measure])
-        text += f' ({difference.text()})'
-    return text
+    return comparison.cell_text(
+        list(row['scores'][measure].values()), row['differences'].get(measure))
 
 
 def make_pairs(args: argparse.Namespace, arms: Sequence[str]) -> None:
