@@ -93,6 +93,7 @@ def ladder_arguments(args: argparse.Namespace, data: Path,
         data_root=str(data.resolve()),
         cfg_options=list(size.cfg_options),
         probe_points=size.probe_points,
+        held_out=False,
         device='cuda' if torch.cuda.is_available() else 'cpu',
         work_dir=args.work_dir,
         json=args.json)

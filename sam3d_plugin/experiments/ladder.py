@@ -9,9 +9,12 @@ from typing import Any, Dict, List, NamedTuple
 import torch
 from filelock import FileLock
 
+from ..datasets.frame_index import read_scan_names
 from ..engine.options import read_config
 from ..store import provenance
+from ..store.atomic import atomic_write
 from ..store.checkpoint import read_checkpoint
+from ..store.errors import UserError
 from . import arms as ladder_arms
 from . import ladder_results, records, steps
 
@@ -19,6 +22,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PROBE = 'tools/experiments/linear_probe.py'
 SETTINGS, RESULT, SECONDS = 'settings.json', 'result.json', 'seconds.json'
 TRAININGS = 'trainings'
+
+
+SPLITS = 'train', 'val'
+ANN_FILE = 'train_dataloader.dataset.ann_file'
+# One train scene in so many is held out from its training and probe.
+HELD_OUT = 4
 
 
 class Training(NamedTuple):
@@ -43,13 +52,18 @@ def plan_run(args: argparse.Namespace, name: str, seed: int,
     """Write down what an arm does with a seed."""
     arm = ladder_arms.ARMS[name]
     budget = ladder_arms.BUDGETS[args.budget]
-    planned = ladder_arms.plan(arm, budget, seed, args.data_root, args.length,
-                               args.cfg_options)
+    options = list(args.cfg_options)
     probe = [
         '--seed',
         str(seed), '--num-points',
         str(args.probe_points or budget.num_points), '--device', args.device
     ]
+    if args.held_out:
+        options.append(f'{ANN_FILE}={list_file(args, "train")}')
+        for split in SPLITS:
+            probe += [f'--{split}-scans', list_file(args, split)]
+    planned = ladder_arms.plan(arm, budget, seed, args.data_root, args.length,
+                               options)
     digest = ladder_arms.settings_hash(
         planned or [ladder_arms.fresh_encoder(arm, budget)], probe, data,
         args.data_root)
@@ -59,6 +73,28 @@ def plan_run(args: argparse.Namespace, name: str, seed: int,
         for i in range(len(planned))
     ]
     return Run(name, seed, folder, trainings, probe, digest)
+
+
+def list_file(args: argparse.Namespace, split: str) -> str:
+    """Where the list of a split's scenes is, if scenes are held out."""
+    return str(Path(args.work_dir, f'{split}_scenes.txt').resolve())
+
+
+def hold_out(args: argparse.Namespace) -> None:
+    """Share the train scenes among a train and a val list.
+
+    Raises UserError when there are too few.
+    """
+    scenes = read_scan_names(f'{args.data_root}/splits/train.txt')
+    val = scenes[HELD_OUT - 1::HELD_OUT]
+    if not val:
+        raise UserError(f'--held-out needs {HELD_OUT} train scenes, and '
+                        f'{args.data_root}/splits/train.txt has {len(scenes)}')
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+    shares = dict(train=[s for s in scenes if s not in val], val=val)
+    for split in SPLITS:
+        with atomic_write(list_file(args, split), 'w') as file:
+            file.write('\n'.join(shares[split]) + '\n')
 
 
 def plan_training(args: argparse.Namespace,
@@ -245,7 +281,8 @@ def collect(args: argparse.Namespace, data: Dict[str, str]) -> Dict[str, Any]:
             name=args.budget,
             length=args.length or ladder_arms.BUDGETS[args.budget].length,
             unit=ladder_arms.BUDGETS[args.budget].unit,
-            options=args.cfg_options),
+            options=args.cfg_options,
+            held_out=HELD_OUT if args.held_out else None),
         data=dict(
             name=Path(args.data_root).resolve().name,
             frames=frames[0] if frames else {},
@@ -261,6 +298,8 @@ def run(args: argparse.Namespace) -> None:
     args.device = args.device or ('cuda'
                                   if torch.cuda.is_available() else 'cpu')
     data = ladder_arms.data_checksums(args.data_root)
+    if args.held_out:
+        hold_out(args)
     for seed in args.seeds:
         for name in args.arms:
             run_arm(plan_run(args, name, seed, data), args)

@@ -187,7 +187,8 @@ def run(args: argparse.Namespace) -> None:
                 'json': str(probes_file),
                 'cfg_options': steps.option_list(args.cfg_options)[1:],
                 'length': None,
-                'probe_points': None
+                'probe_points': None,
+                'held_out': False
             }))
     tuning = argparse.Namespace(
         **{

@@ -52,6 +52,11 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='further settings of every training')
     parser.add_argument(
         '--probe-points', type=int, help='points per frame of the probe')
+    parser.add_argument(
+        '--held-out',
+        action='store_true',
+        help='train on three quarters of the train scenes and probe on the '
+        'others: for choosing settings without the validation scenes')
     add_options(
         parser, 'seeds', 'device', json=..., work_dir=Path('work_dirs/ladder'))
     return parser.parse_args(argv)

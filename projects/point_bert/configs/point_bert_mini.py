@@ -11,7 +11,9 @@ model = dict(
     target_generator=dict(
         checkpoint=teacher,
         modules=dict(encoder={{_base_.mini_code_encoder}})),
-    queue_size=1024)
+    # A run is short: the queue fills, and the copy follows, in a small part.
+    queue_size=128,
+    momentum=0.99)
 optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys={'scene.token': dict(decay_mult=0.)}))
 custom_imports = dict(

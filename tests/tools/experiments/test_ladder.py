@@ -8,6 +8,7 @@ import pytest
 from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.experiments import ladder
+from sam3d_plugin.store.errors import UserError
 from tests.datasets import frame_store
 from tests.evaluation.labelled_store import write_labels
 from tests.short_runs import forget_runs
@@ -71,8 +72,9 @@ def commands(monkeypatch):
     return commands
 
 
-def climb(root, work, *arms, seeds=(0, ), length=4, small=SMALL):
+def climb(root, work, *arms, seeds=(0, ), length=4, small=SMALL, more=()):
     call('experiments/ladder', [
+        *more,
         '--data-root',
         str(root), '--work-dir',
         str(work), '--json',
@@ -135,6 +137,26 @@ def test_arms_that_begin_alike_share_the_training(root, tmp_path, commands):
     commands.done.clear()
     climb(root, tmp_path, 'paper_sam', 'stage1_sam_plain')
     assert commands.names.count('train.py') == 3
+
+
+def test_held_out_scenes_are_train_scenes(root, tmp_path, commands,
+                                          monkeypatch):
+    rooms = shutil.copytree(root, tmp_path / 'rooms')
+    (rooms / 'splits' / 'train.txt').write_text('alpha\nbeta\n')
+    (rooms / 'splits' / 'val.txt').write_text('unread\n')
+    small = [option for option in SMALL if 'ann_file' not in option]
+    work = tmp_path / 'work'
+    arms = ('stage1_sam_balanced', )
+    with pytest.raises(UserError, match='--held-out'):
+        climb(rooms, work, *arms, small=small, more=['--held-out'])
+    assert not commands.done
+    monkeypatch.setattr(ladder, 'HELD_OUT', 2)
+    results = climb(rooms, work, *arms, small=small, more=['--held-out'])
+    assert results['budget']['held_out'] == 2
+    assert (work / 'train_scenes.txt').read_text() == 'alpha\n'
+    assert (work / 'val_scenes.txt').read_text() == 'beta\n'
+    assert results['data']['frames'] == dict(train=3, val=3)
+    assert f'{ladder.ANN_FILE}={work}/train_scenes.txt' in commands.done[0]
 
 
 def test_trainings_of_other_data_are_kept_and_taken_back(
