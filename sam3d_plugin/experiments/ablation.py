@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from ..store import provenance
 from . import comparison, steps
+from .few_labels import knn_tokens
 from .records import read_json, write_record
 from .tables import machine_line, table
 
@@ -221,15 +222,18 @@ def tokenizer_options(row: Row, data: str, downstream: Config) -> dict:
     trained = read(config_of(row.stage)).model.backbone.tokenizer
     if own.type == trained.type:
         return {}
-    tokenizer = dict(_delete_=True, type=trained.type)
-    if trained.type == 'SAMTokenizer':
-        tokenizer['split'] = True
-    tokenizer['num_tokens'] = own.num_tokens
-    if 'num_neighbors' in trained:
-        neighbors = 'model.backbone.tokenizer.num_neighbors'
-        tokenizer['num_neighbors'] = MINI[neighbors] \
+    if trained.type == 'KNNTokenizer':
+        neighbors = MINI['model.backbone.tokenizer.num_neighbors'] \
             if data == 'synthrooms' else trained.num_neighbors
-    return {'model.backbone.tokenizer': tokenizer}
+        return knn_tokens(downstream, neighbors)
+    return {
+        'model.backbone.tokenizer':
+        dict(
+            _delete_=True,
+            type=trained.type,
+            split=True,
+            num_tokens=own.num_tokens)
+    }
 
 
 def collect(args: argparse.Namespace) -> Dict[str, Any]:

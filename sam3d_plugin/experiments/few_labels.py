@@ -5,6 +5,7 @@ from typing import Any, Dict, List, NamedTuple
 
 import mmengine
 import numpy as np
+from mmengine.config import Config
 
 from ..engine.options import read_config
 from ..evaluation.linear_probe import rarest_third
@@ -152,18 +153,34 @@ def records_folder(args: argparse.Namespace, task: str, arm: str) -> Path:
 
 
 def _tokenizer(arm: str, config: str) -> Dict[str, Any]:
-    """Option that gives a task the kind of tokens of an arm."""
+    """Options that give a task the kind of tokens of an arm."""
     if ARMS[arm].tokens == 'sam':
         return {}
-    own = read_config(config, {}).model.backbone.tokenizer
-    return {
+    return knn_tokens(read_config(config, {}), _NEIGHBORS)
+
+
+def knn_tokens(config: Config, num_neighbors: int) -> Dict[str, Any]:
+    """Options that give a config of fine-tuning kNN tokens.
+
+    Args:
+        config (Config): With as many tokens as it will have.
+        num_neighbors (int): Points of a token.
+
+    Returns:
+        Dict[str, Any]: Values by dotted key.
+    """
+    options: Dict[str, Any] = {
         'model.backbone.tokenizer':
         dict(
             _delete_=True,
             type='KNNTokenizer',
-            num_tokens=own.num_tokens,
-            num_neighbors=_NEIGHBORS)
+            num_tokens=config.model.backbone.tokenizer.num_tokens,
+            num_neighbors=num_neighbors)
     }
+    if 'decode_head' in config.model:
+        # Neighborhoods overlap, so no point has a token of its own.
+        options['model.decode_head.propagation'] = 'three_nn'
+    return options
 
 
 def compare_task(args: argparse.Namespace, task: str) -> Dict[str, Any]:

@@ -160,6 +160,16 @@ def test_fine_tuning_runs(tmp_path, scannet_root, run_here, monkeypatch):
     assert f' | 1 | {measured} | – | – | ' in ablation.render_table(results)
 
 
+def test_segmentor_gets_the_tokens_of_the_row():
+    downstream = ablation.read('configs/sam3d/segmentor_synthrooms_mini.py')
+    for name, row in ROWS.items():
+        options = ablation.tokenizer_options(row, 'synthrooms', downstream)
+        assert bool(options) == ('sam' not in name and 'full' not in name
+                                 and 'table4' not in name)
+        if options:
+            assert options['model.decode_head.propagation'] == 'three_nn'
+
+
 def test_rows_are_compared_with_the_first_of_their_table(tmp_path):
     args = load_tool('experiments/ablation').parse_args(
         ['--tables', '4', '--work-dir',

@@ -78,8 +78,17 @@ def test_every_arm_has_its_tokens_and_a_baseline(tmp_path, command,
             evaluation_runs.seed_settings(parsed, 0))
     assert list(found) == ['random_knn', 'stage1_knn_balanced']
     for cfg in found.values():
-        assert cfg.model.backbone.tokenizer.type == 'KNNTokenizer'
         assert cfg.train_cfg.max_iters == 7
+        assert_knn_segmentor(cfg)
+
+
+def assert_knn_segmentor(cfg):
+    """As the config that other tests train."""
+    known = read_config('configs/sam3d/segmentor_scannet_mini_knn.py', {})
+    tokenizer = dict(known.model.backbone.tokenizer, num_tokens=256)
+    assert cfg.model.backbone.tokenizer == tokenizer
+    assert cfg.model.decode_head.propagation == (
+        known.model.decode_head.propagation)
 
 
 def test_unfinished_ladder_is_named(tmp_path, command):
