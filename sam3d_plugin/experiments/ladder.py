@@ -23,7 +23,6 @@ PROBE = 'tools/experiments/linear_probe.py'
 SETTINGS, RESULT, SECONDS = 'settings.json', 'result.json', 'seconds.json'
 TRAININGS = 'trainings'
 
-
 SPLITS = 'train', 'val'
 ANN_FILE = 'train_dataloader.dataset.ann_file'
 # One train scene in so many is held out from its training and probe.

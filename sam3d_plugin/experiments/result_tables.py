@@ -6,7 +6,8 @@ Each is a function from the content of a result file to Markdown; see
 import re
 from typing import Any, Callable, Dict, List, Tuple
 
-from . import arm_tables, ladder_results, methods, preparation_tables
+from . import (ablation, arm_tables, ladder_results, methods,
+               preparation_tables, rates, zoo)
 from .comparison import Difference
 from .tables import (METRICS, entries_table, fill, machine_line, number, table,
                      values_table)
@@ -288,6 +289,9 @@ TABLES: Dict[str, Tuple[str, Callable[[Results], str]]] = {
     'classes': ('class_statistics', classes_table),
     'geometry': ('feature_geometry', geometry_table),
     'loader': ('benchmark_loader', loader_table),
+    'zoo': ('zoo', zoo.zoo_table),
+    'zoo_rates': ('zoo_rates', rates.rates_table),
+    'ablation': ('ablation', ablation.render_table),
     'real_scans': ('real_scans', compared_table),
     **preparation_tables.TABLES,
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 from ..store.atomic import atomic_write
-from . import arm_tables, comparison, few_labels, ladder, records, steps
+from . import arm_tables, comparison, few_labels, ladder, rates, records, steps
 from .arms import ARMS, BUDGETS, plan, reads_pairs
 from .ladder_results import MEASURE, MIOU
 from .methods import OURS, read_methods
@@ -178,6 +178,9 @@ def run(args: argparse.Namespace) -> None:
     """Run what is missing, and write table and picture."""
     arms, work = arms_of(args.methods), args.work_dir
     make_pairs(args, list(arms))
+    if args.rates:
+        rates.run(args, {a: m for a, m in arms.items() if ARMS[a].steps})
+        return
     probes_file, results_file = work / 'ladder.json', Path(args.json)
     ladder.run(
         argparse.Namespace(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sam3d_plugin.experiments import few_labels, ladder, records, zoo
+from sam3d_plugin.experiments import few_labels, ladder, rates, records, zoo
 from tests.datasets.frame_store import write_frames
 from tests.tools.conftest import call, load_tool
 
@@ -127,6 +127,33 @@ def test_runs_ladder_and_fine_tunings(parsed, monkeypatch, tmp_path):
     assert (tmp_path / 'zoo.png').read_bytes().startswith(b'\x89PNG')
     rows = records.read_json(tmp_path / 'zoo.json')['rows']
     assert [row['arm'] for row in rows] == ['random_knn', 'point_mae_knn']
+
+
+def test_rates_are_tried_on_held_out_scenes(parsed, monkeypatch, tmp_path):
+    ran = []
+
+    def fake_ladder(args):
+        ran.append(
+            (args.held_out, args.seeds, args.length, args.cfg_options[-1]))
+        found = probes(args.arms)
+        for arm in found['arms'].values():
+            arm['miou_three_nn'] = [.1 * len(ran)]
+        records.write_record(Path(args.json), found)
+
+    monkeypatch.setattr(ladder, 'run', fake_ladder)
+    call('experiments/zoo', [
+        '--data-root', tmp_path, '--work-dir', tmp_path / 'work', '--json',
+        tmp_path / 'zoo.json', '--methods', 'point_mae', 'depth_contrast',
+        '--rates'
+    ])
+    assert ran == [(True, [0], 1000, f'optim_wrapper.optimizer.lr={rate}')
+                   for rate in ('1e-3', '3e-4')]
+    results = records.read_json(tmp_path / 'zoo_rates.json')
+    text = rates.rates_table(results)
+    assert '| Point-MAE | 10.0 | 20.0 | 0.0003 |' in text
+    assert results['rows'][1]['chosen'] == 1e-3
+    del results['rows'][0]['scores']['3e-4']
+    assert '| Point-MAE | 10.0 | – | 0.0003 |' in rates.rates_table(results)
 
 
 def test_pairs_are_made_once_where_an_arm_reads_them(parsed, monkeypatch,

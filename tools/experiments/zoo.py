@@ -8,6 +8,9 @@ segmentor that see a tenth of the labels (tools/experiments/few_labels.py).
 What is there is not run again: rerun the command to resume. A picture with a
 point for each method and seed is written beside the --json file. On a GPU,
 ``--budget full`` trains with the published settings.
+
+``--rates`` compares two learning rates of every method instead, on scenes held
+out from the train scenes, and writes zoo_rates.json beside the --json file.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
@@ -36,6 +39,10 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         metavar='METHOD',
         help=f'of {", ".join(methods)} (default: all)')
     parser.add_argument('--budget', choices=list(BUDGETS), default='mini')
+    parser.add_argument(
+        '--rates',
+        action='store_true',
+        help='try two learning rates of every method')
     add_options(
         parser,
         'seeds',

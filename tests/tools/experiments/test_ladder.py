@@ -74,8 +74,7 @@ def commands(monkeypatch):
 
 def climb(root, work, *arms, seeds=(0, ), length=4, small=SMALL, more=()):
     call('experiments/ladder', [
-        *more,
-        '--data-root',
+        *more, '--data-root',
         str(root), '--work-dir',
         str(work), '--json',
         str(work / 'ladder.json'), '--length',
