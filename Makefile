@@ -18,7 +18,7 @@ DOCUMENTED = sam3d_plugin tools
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL = help
-.PHONY: help setup quickstart test test-newest lint format doctor clean
+.PHONY: help setup quickstart test test-newest lint format docs doctor clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /make \1\t/' \
@@ -64,6 +64,10 @@ format: setup ## rewrite the files as `make lint` wants them
 	@$(VENV_PYTHON) -m isort --quiet $(STYLED)
 	@$(VENV_PYTHON) -m yapf --in-place --parallel --recursive $(STYLED)
 	@$(VENV_PYTHON) -m ruff check --fix $(STYLED)
+
+docs: setup ## the documentation site, in build/site
+	@NO_MKDOCS_2_WARNING=1 $(VENV_PYTHON) -m mkdocs build --strict --quiet -f .mkdocs.yml
+	@echo 'Open build/site/index.html'
 
 doctor: ## say what is broken and how to fix it
 	@if [ -x $(VENV_PYTHON) ]; then $(VENV_PYTHON) tools/doctor.py; \

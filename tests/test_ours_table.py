@@ -1,4 +1,4 @@
-"""The README's table of our choices says what the configs say."""
+"""The table of our choices says what the configs say."""
 import ast
 import functools
 import importlib
@@ -14,14 +14,15 @@ import sam3d_plugin  # noqa: F401 (registers)
 from sam3d_plugin.preparation.features.encoders.timm_encoder import TimmEncoder
 
 ROOT = Path(__file__).parents[1]
-SECTION = re.compile(r'^#+ Our choices\n(.*?)(?=^#)', re.DOTALL | re.MULTILINE)
+SECTION = re.compile(r'^#+ Our choices\n(.*?)(?=^#|\Z)',
+                     re.DOTALL | re.MULTILINE)
 SETTING = re.compile(r'`([\w/]+\.py): (?:-O |--)?([\w.-]+) = (.+?)`')
 REQUIRED = dict(build_groups=['--data', 'x'], lift_regions=['--data', 'x'])
 
 
 def rows():
-    section = SECTION.search((ROOT / 'README.md').read_text())
-    assert section, 'README.md has no section "Our choices"'
+    section = SECTION.search((ROOT / 'docs' / 'method.md').read_text())
+    assert section, 'docs/method.md has no section "Our choices"'
     cells = [
         line.split('|')[2].strip() for line in section.group(1).splitlines()
         if line.startswith('|')

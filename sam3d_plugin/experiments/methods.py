@@ -90,3 +90,21 @@ def methods_table() -> str:
         'method', 'stages', 'reads', 'tokens', 'original code',
         'reported on ScanNet, AP25 / AP50'
     ], rows)
+
+
+def short_table() -> str:
+    """Return the Markdown table of all methods for the front page."""
+    rows = []
+    for method in read_methods().values():
+        is_ours = method.key == Path(OURS).parent.name
+        folder = 'configs/sam3d' if is_ours else f'projects/{method.key}'
+        linked = f'[{method.name}]({folder})'
+        reported = '; '.join(f'{name} {scores}'
+                             for name, scores in method.reported.items())
+        rows.append([
+            method.label.replace(method.name, linked, 1), method.reads,
+            reported or '–'
+        ])
+    return table(
+        ['method', 'reads', 'reported on ScanNet, AP25 / AP50, not here'],
+        rows)

@@ -273,9 +273,59 @@ def classes_table(results: Results) -> str:
                          entries) + f'\nBy chance: {accuracy["chance"]:.0%}.\n'
 
 
+# What a difference of the ladder is about, by arm and baseline.
+_CLAIMS = {
+    ('stage1_sam_balanced', 'random_sam'): 'stage 1 over an untrained encoder',
+    ('stage1_sam_balanced', 'stage1_knn_balanced'):
+    'SAM tokens over kNN tokens',
+    ('stage1_sam_balanced', 'stage1_sam_plain'):
+    'balanced over unweighted groups',
+    ('ours_sam', 'stage1_sam_balanced'):
+    'stage 2, ours, over as many more frames of stage 1',
+    ('paper_sam', 'stage1_sam_balanced'):
+    'stage 2, as published, over the same'
+}
+
+
+def claims_table(results: Results) -> str:
+    """Return which claims of the method the ladder confirms."""
+    rows = []
+    for entry in results['comparisons']:
+        claim = _CLAIMS.get((entry['arm'], entry['baseline']))
+        if claim and entry['read_out'] == ladder_results.MEASURE:
+            seeds = min(
+                len(results['arms'][entry[arm]]['seeds'])
+                for arm in ('arm', 'baseline'))
+            text = Difference(**entry['difference']).text(1, 100)
+            rows.append([claim, str(seeds), text])
+    return table(['claim', 'seeds', 'mIoU [95 % interval], p after Holm'],
+                 rows)
+
+
+def reported_table(results: Results) -> str:
+    """Return what the paper reports of every config."""
+    rows = []
+    for config, arms in results['configs'].items():
+        if 'pretrained' not in arms:
+            continue
+        metrics = [key for key in arms['fresh'] if key != 'source']
+        cells = [
+            ' / '.join(str(arms[arm][metric]) for metric in metrics)
+            for arm in ('fresh', 'pretrained')
+        ]
+        names = ' / '.join(METRICS[metric] for metric in metrics)
+        rows.append([f'`{config}`', names, *cells, 'not yet measured'])
+    return table(
+        ['config', 'score', 'paper, fresh', 'paper, pre-trained', 'here'],
+        rows)
+
+
 # By name: the result file, none for what the metafiles say, and the table.
 TABLES: Dict[str, Tuple[str, Callable[[Results], str]]] = {
     'methods': ('', lambda _: methods.methods_table()),
+    'methods_short': ('', lambda _: methods.short_table()),
+    'reported': ('reported', reported_table),
+    'claims': ('ladder', claims_table),
     'ops': ('benchmark_ops', ops_table),
     'detectors': ('benchmark_ops', detectors_table),
     'few_labels': ('few_labels', few_labels_table),

@@ -16,8 +16,8 @@ from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.experiments.result_tables import TABLES
 
 MARKED = re.compile(r'(<!-- table: (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
-DOCUMENTS = ('README.md', 'docs/preparation.md', 'docs/benchmarks.md',
-             'projects/README.md')
+DOCUMENTS = ('README.md', 'projects/README.md',
+             *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob('docs/*.md')))
 
 
 def fill(text: str, results: Path) -> str:
