@@ -8,7 +8,8 @@ from mmengine.config import Config
 
 from ..store import provenance
 from . import comparison, steps
-from .few_labels import knn_tokens
+from .arms import BUDGETS
+from .few_labels import NEIGHBORS, knn_tokens
 from .records import read_json, write_record
 from .tables import machine_line, table
 
@@ -80,8 +81,7 @@ DOWNSTREAM = {
 }
 # Data that is not moved by --data-root.
 OWN_DATA = ('segmentor_s3dis', )
-# What is smaller in the mini budget, beside the mini configs' own settings.
-MINI = {'model.backbone.tokenizer.num_neighbors': 32}
+TOKENIZER = 'model.backbone.tokenizer'
 
 
 def config_of(stage: str) -> str:
@@ -109,14 +109,17 @@ def difference(base: Dict[str, Any],
                prefix: str = '') -> Dict[str, Any]:
     """What turns one config into another, as options.
 
-    Returns values by dotted key. A dict that lacks keys of the base is
-    replaced as a whole.
+    Returns values by dotted key. A dict of another type, or that lacks keys
+    of the base, is replaced as a whole.
     """
     changes: Dict[str, Any] = {}
     for key, value in other.items():
         old, name = base.get(key), f'{prefix}{key}'
+        if key not in base:  # the type that takes it may be an option, too
+            name = f'+{name}'
         if isinstance(value, dict) and isinstance(old, dict):
-            if set(old) <= set(value):
+            is_same = old.get('type') == value.get('type')
+            if is_same and set(old) <= set(value):
                 changes.update(difference(old, value, f'{name}.'))
             else:
                 changes[name] = dict(_delete_=True, **value)
@@ -137,10 +140,12 @@ def stage_options(stage: str, data: str) -> Dict[str, Any]:
     own = read(config_of(stage)).to_dict()
     for settings in (base, own):
         settings['model']['target_generator'].pop('checkpoint', None)
-    options = {}
-    for part in ('model', 'train_dataloader'):
-        options.update(difference(base[part], own[part], f'{part}.'))
-    return {key: MINI.get(key, value) for key, value in options.items()}
+    # What an unweighted loss leaves unread does no harm, and the number of
+    # points of a frame is the mini config's.
+    options = difference(base['model'], own['model'], 'model.')
+    if TOKENIZER in options:
+        options[TOKENIZER] = BUDGETS['mini'].tokens['knn']
+    return options
 
 
 def pretraining(stage: str, args: argparse.Namespace) -> List[steps.Command]:
@@ -223,11 +228,11 @@ def tokenizer_options(row: Row, data: str, downstream: Config) -> dict:
     if own.type == trained.type:
         return {}
     if trained.type == 'KNNTokenizer':
-        neighbors = MINI['model.backbone.tokenizer.num_neighbors'] \
-            if data == 'synthrooms' else trained.num_neighbors
+        neighbors = NEIGHBORS if data == 'synthrooms' \
+            else trained.num_neighbors
         return knn_tokens(downstream, neighbors)
     return {
-        'model.backbone.tokenizer':
+        TOKENIZER:
         dict(
             _delete_=True,
             type=trained.type,

@@ -64,7 +64,7 @@ _OF_CLASS = dict(detection='{}_AP_0.25', segmentation='{}')
 # are the baselines of others with the same tokens.
 DEFAULT_ARMS = ('random_sam', 'stage1_sam_balanced', 'stage1_sam_plain',
                 'ours_sam')
-_NEIGHBORS = 32  # Of the kNN tokens of a room
+NEIGHBORS = 32  # Of the kNN tokens of a room
 
 
 def find_checkpoint(ladder: Path, arm: str, seed: int) -> Path:
@@ -156,7 +156,7 @@ def _tokenizer(arm: str, config: str) -> Dict[str, Any]:
     """Options that give a task the kind of tokens of an arm."""
     if ARMS[arm].tokens == 'sam':
         return {}
-    return knn_tokens(read_config(config, {}), _NEIGHBORS)
+    return knn_tokens(read_config(config, {}), NEIGHBORS)
 
 
 def knn_tokens(config: Config, num_neighbors: int) -> Dict[str, Any]:

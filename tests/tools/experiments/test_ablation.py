@@ -3,7 +3,9 @@ import json
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
+from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.experiments import ablation, records, steps
 from sam3d_plugin.store.checkpoint import read_checkpoint
 from tests.datasets import frame_store
@@ -46,21 +48,35 @@ def test_rows_are_the_configs_of_the_folder():
 
 @pytest.mark.parametrize('stage', STAGES)
 def test_difference_makes_the_row_of_the_base(stage):
-    """Before the mini budget changes the number of neighbours."""
     number = 1 if ablation.teacher_of(stage) is None else 2
-    cfg = ablation.read(f'{ablation.FOLDER}/stage{number}_scannet.py')
-    options = ablation.stage_options(stage, 'synthrooms')
-    if 'model.backbone.tokenizer.num_neighbors' in options:
-        assert options['model.backbone.tokenizer.num_neighbors'] == 32
-        options['model.backbone.tokenizer.num_neighbors'] = 128
-    cfg.merge_from_dict(options)
-    wanted = ablation.read(ablation.config_of(stage))
-    for part in ('model', 'train_dataloader'):
-        made, own = cfg[part].to_dict(), wanted[part].to_dict()
-        made.get('target_generator', {}).pop('checkpoint', None)
-        own.get('target_generator', {}).pop('checkpoint', None)
-        assert made == own
+    base, own = (
+        without_teacher(path)['model']
+        for path in (f'{ablation.FOLDER}/stage{number}_scannet.py',
+                     ablation.config_of(stage)))
+    options = ablation.difference(base, own)
+    made = Config(base)
+    made.merge_from_dict({key.lstrip('+'): v for key, v in options.items()})
+    assert made.to_dict() == own
     assert ablation.stage_options(stage, 'scannet') == {}
+
+
+@pytest.mark.parametrize('stage', STAGES)
+def test_mini_rows_are_accepted_and_stay_mini(stage):
+    number = 1 if ablation.teacher_of(stage) is None else 2
+    config = f'{ablation.FOLDER}/stage{number}_synthrooms_mini.py'
+    mini, row = (
+        read_config(config, options)
+        for options in ({}, ablation.stage_options(stage, 'synthrooms')))
+    assert row.train_dataloader == mini.train_dataloader
+    wanted = ablation.read(ablation.config_of(stage)).model
+    tokens = dict(row.model.backbone.tokenizer)
+    if wanted.backbone.tokenizer.type == 'KNNTokenizer':
+        assert tokens == dict(
+            type='KNNTokenizer', num_tokens=64, num_neighbors=64)
+    else:
+        assert tokens == mini.model.backbone.tokenizer
+    assert row.model.type == wanted.type
+    assert row.model.head.get('loss') == wanted.head.get('loss')
 
 
 def test_teacher_comes_before_its_student():
