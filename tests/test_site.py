@@ -39,6 +39,12 @@ def test_docstrings_are_on_the_page_of_the_api(site):
         assert f'.{name}"' in text, name
 
 
+def test_roles_of_docstrings_are_names(site):
+    text = (site / 'api.html').read_text()
+    assert ':func:' not in text and ':class:' not in text
+    assert '<code>place_scan</code>' in text
+
+
 def test_nothing_is_loaded_from_a_network(site):
     for page in site.glob('*.html'):
         text = page.read_text()

@@ -43,7 +43,7 @@ def draw(results: Dict[str, Any], measures: Dict[str, str]) -> bytes:
         axes.grid(axis='x', alpha=.3)
         axes.spines[['top', 'right']].set_visible(False)
     columns[0].set_yticks(
-        places, [f'{row["method"]} ({row["tokens"]})' for row in rows],
+        places, [f'{row["method"]} ({row["arm"]})' for row in rows],
         fontsize=8)
     buffer = io.BytesIO()
     figure.savefig(buffer, format='png', dpi=110, metadata=dict(Software=None))
