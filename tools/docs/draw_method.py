@@ -1,11 +1,11 @@
 """Draw the figure of the method that README.md and the site show.
 
-    python tools/docs/draw_method.py --out docs/pictures/method.png
+    python tools/docs/draw_method.py
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import sys
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Sequence, Tuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,9 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.cli.value_types import output_file
 from sam3d_plugin.store.atomic import atomic_write
 
+PICTURE = ROOT / 'docs' / 'pictures' / 'method.png'
 REGIONS = ['#4c78a8', '#f58518', '#54a24b', '#e45756', '#b279a2']
 MASKED, FROZEN, TRAINED = '#d0d0d0', '#dfe8f3', '#fdf1e3'
 HEIGHT = 3.7  # Of the figure; its width is 11
@@ -154,12 +154,10 @@ def _arrow(axes: Axes, start: Tuple[float, float], end: Tuple[float,
             start, end, arrowstyle='->', mutation_scale=11, color='#444444'))
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main() -> None:
     """Draw and write the figure."""
-    parser = ToolParser(__doc__)
-    parser.add_argument('--out', type=output_file, required=True)
-    args = parser.parse_args(argv)
-    with atomic_write(args.out, 'wb') as file:
+    ToolParser(__doc__).parse_args()
+    with atomic_write(PICTURE, 'wb') as file:
         draw().savefig(
             file, format='png', dpi=130, metadata=dict(Software=None))
 
