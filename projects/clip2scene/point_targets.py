@@ -53,25 +53,33 @@ class PointClassTargets(nn.Module):
                  class_embeddings: Optional[str] = None,
                  groups: Optional[str] = None) -> None:
         super().__init__()
-        # The model that text and images share, None for groups.
-        self.text_model: Optional[str] = None
-        if class_embeddings is not None and groups is None:
-            found = read_class_embeddings(class_embeddings)
-            self.text_model, rows = found.model, found.embeddings
-        elif groups is not None and class_embeddings is None:
-            rows = RegionGroups(groups).groups().centroids
-        else:
+        if (class_embeddings is None) == (groups is None):
             raise UserError(
                 'PointClassTargets needs classes: set class_embeddings to a '
                 'file of text features or groups to a folder of '
                 'tools/preparation/build_groups.py, not both')
-        self.register_buffer(
-            'embeddings',
-            F.normalize(torch.from_numpy(rows), dim=1),
-            persistent=False)
+        self.class_embeddings = class_embeddings
+        self.groups = groups
+        # The model that text and images share, None for groups.
+        self.text_model: Optional[str] = None
+        # Empty until they are read: no checkpoint needs the file.
+        self.register_buffer('embeddings', torch.zeros(0, 0), persistent=False)
+
+    def read(self) -> None:
+        """Read the embeddings (K, C), scaled to length 1, unless known."""
+        if len(self.embeddings):
+            return
+        if self.class_embeddings is not None:
+            found = read_class_embeddings(self.class_embeddings)
+            self.text_model, rows = found.model, found.embeddings
+        else:
+            assert self.groups is not None
+            rows = RegionGroups(self.groups).groups().centroids
+        rows = F.normalize(torch.from_numpy(rows), dim=1)
+        self.embeddings = rows.to(self.embeddings.device)
 
     def use_metainfo(self, metainfo: dict) -> None:
-        """Compare the models of images and text.
+        """Read the classes, and compare the models of images and text.
 
         Args:
             metainfo (dict): Of the data set, maybe with ``feature_model``.
@@ -79,6 +87,7 @@ class PointClassTargets(nn.Module):
         Raises:
             ValueError: When they differ.
         """
+        self.read()
         image_model = metainfo.get('feature_model', self.text_model)
         if self.text_model not in (None, image_model):
             raise UserError(
@@ -104,6 +113,7 @@ class PointClassTargets(nn.Module):
             ValueError: When image and text features have different widths,
                 or regions have no groups or unknown ones.
         """
+        self.read()
         found = look_up_regions(region_ids, data_samples)
         width, expected = found.features.shape[-1], self.embeddings.shape[1]
         if width != expected:
@@ -116,8 +126,9 @@ class PointClassTargets(nn.Module):
 
     def _classes(self, found: RegionTargets) -> Tensor:
         """Class (B, N) int64 of each point's region."""
-        if self.text_model is not None:
-            return (found.features @ self.embeddings.T).argmax(-1)
+        if self.class_embeddings is not None:
+            with torch.autocast(found.features.device.type, enabled=False):
+                return (found.features @ self.embeddings.T).argmax(-1)
         if found.group_ids is None:
             raise UserError('regions come without groups: add '
                             'LoadRegionTargets with folder region_groups/train'

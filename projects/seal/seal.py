@@ -85,16 +85,14 @@ class Seal(BasePretrainer):
         """
         check_pairs(inputs)
         segments = self.segment(inputs, data_samples)
-        with torch.autocast(segments.points.device.type, enabled=False):
-            return dict(
-                loss_image=self.contrast_images(segments),
-                loss_time=self.contrast_times(segments, inputs['pairs'],
-                                              inputs['is_pair']),
-                loss_point=point_to_segment(
-                    segments.points.flatten(0, 1), segments.ids.flatten(0, 1),
-                    segments.means.flatten(0, 1),
-                    segments.has_points.flatten(0, 1),
-                    self.contrast.temperature))
+        clouds = [values.flatten(0, 1) for values in segments]
+        points, ids, means, _, has_points = clouds
+        return dict(
+            loss_image=self.contrast_images(segments),
+            loss_time=self.contrast_times(segments, inputs['pairs'],
+                                          inputs['is_pair']),
+            loss_point=point_to_segment(points, ids, means, has_points,
+                                        self.contrast.temperature))
 
     def segment(self, inputs: Dict[str, Any],
                 data_samples: Optional[List[Det3DDataSample]]) -> Segments:

@@ -28,10 +28,11 @@ def segment_means(features: Tensor, ids: Tensor, num_rows: int) -> tuple:
         tuple: Means (S, R, C), 0 for segments without points, and (S, R)
         bool, whether a segment has points; False in row 0.
     """
-    # A product of matrices sums in one order, on a GPU too.
     is_member = members_of(ids, num_rows).to(features)
     counts = is_member.sum(-1)
-    means = is_member @ features / counts.clamp(min=1)[..., None]
+    # A product of matrices sums in one order, on a GPU too.
+    with torch.autocast(features.device.type, enabled=False):
+        means = is_member @ features / counts.clamp(min=1)[..., None]
     has_points = counts > 0
     has_points[:, 0] = False
     return means, has_points
@@ -89,7 +90,8 @@ def point_to_segment(features: Tensor, ids: Tensor, means: Tensor,
     """
     # A cloud without segments has all rows: nothing becomes NaN.
     is_hidden = ~has_points & has_points.any(1, keepdim=True)
-    logits = features @ means.transpose(1, 2) / temperature
+    with torch.autocast(features.device.type, enabled=False):
+        logits = features @ means.transpose(1, 2) / temperature
     logits = logits.masked_fill(is_hidden[:, None], -torch.inf)
     losses = F.cross_entropy(
         logits.transpose(1, 2), ids, ignore_index=0, reduction='none')

@@ -68,6 +68,7 @@ def make(path, **changes):
         config['backbone']['encoder'], drop_path=0.)
     model = build(config, **changes)
     model.init_weights()
+    model.target_generator.read()
     return model.train()
 
 
@@ -118,6 +119,21 @@ def test_an_untrained_model_knows_nothing(tmp_path):
     losses = losses_of(model, oracle_batch(model))
     assert losses['loss_class'].item() == pytest.approx(math.log(20), rel=.05)
     assert losses['loss_feature'].item() == pytest.approx(1, rel=.05)
+
+
+def test_losses_are_of_full_precision(oracle):
+    model = make(oracle)
+    targets = random_targets(model)
+    predicted = torch.randn(targets.features.shape)
+    losses = model.compare(predicted, predicted, targets)
+    ids = torch.randint(0, 6, (2, 40))
+    samples = oracle_batch(model, noise=1.)['data_samples']
+    classes = model.target_generator(ids, samples).classes
+    with torch.autocast('cpu', torch.bfloat16):
+        for name, value in model.compare(predicted, predicted,
+                                         targets).items():
+            assert value.equal(losses[name]), name
+        assert model.target_generator(ids, samples).classes.equal(classes)
 
 
 def choices(model, number, num_frames):
@@ -211,6 +227,7 @@ def test_groups_stand_for_classes(tmp_path):
     write_data_set(tmp_path)
     folder = tmp_path / 'region_groups/train'
     targets = PointClassTargets(groups=str(folder))
+    targets.use_metainfo(dict(feature_model='any'))
     centroids = torch.from_numpy(RegionGroups(folder).groups().centroids)
     torch.testing.assert_close(targets.embeddings,
                                centroids / centroids.norm(dim=1, keepdim=True))
@@ -221,7 +238,6 @@ def test_groups_stand_for_classes(tmp_path):
     found = targets(ids, samples)
     assert found.is_target.equal(ids > 0)
     assert found.classes[ids > 0].equal(ids[ids > 0] % 3)
-    targets.use_metainfo(dict(feature_model='any'))
     samples[0].regions.group_ids[:] = 4
     with pytest.raises(UserError, match='beyond the 4'):
         targets(ids, samples)
@@ -308,5 +324,10 @@ def test_stores_name_the_model_of_their_images(settings, name):
     assert model_of(settings) == name
 
 
-def test_checkpoints_hold_no_embeddings(oracle):
-    assert not any('embeddings' in name for name in make(oracle).state_dict())
+def test_checkpoints_need_no_embeddings(oracle):
+    """Whoever has the weights alone can build the model and load them."""
+    weights = make(oracle).state_dict()
+    PointClassTargets('missing.npz').load_state_dict({})
+    assert not any('embeddings' in name for name in weights)
+    with pytest.raises(FileNotFoundError, match='missing.npz'):
+        PointClassTargets('missing.npz').use_metainfo({})

@@ -118,6 +118,15 @@ def test_one_point_in_each_segment_is_a_contrast_of_points():
         InfoNCELoss(.07, normalize=False)(features, features))
 
 
+def test_contrasts_are_of_full_precision():
+    features, ids = unit(2, 30, 16), torch.randint(0, 5, (2, 30))
+    expected = segment_means(features, ids, 6)
+    loss = point_to_segment(features, ids, *expected, .07)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert segment_means(features, ids, 6)[0].equal(expected[0])
+        assert point_to_segment(features, ids, *expected, .07).equal(loss)
+
+
 def test_points_in_no_segment_count_nothing():
     features, ids = unit(2, 30, 6), torch.randint(0, 5, (2, 30))
     ids[1] = 0  # a frame without segments
