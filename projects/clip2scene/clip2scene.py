@@ -16,6 +16,7 @@ from sam3d_plugin.models.heads.defaults import LINEAR_INIT
 from sam3d_plugin.models.heads.reduction import frame_mean
 from sam3d_plugin.models.pretrainers import BasePretrainer
 from sam3d_plugin.models.pretrainers.masking import frame_generators
+from sam3d_plugin.ops.propagation import interpolate_tokens
 from sam3d_plugin.ops.transfer import to_device
 from sam3d_plugin.store.errors import UserError
 from .point_targets import PointTargets
@@ -60,6 +61,9 @@ class CLIP2Scene(BasePretrainer):
         backbone (dict): Config of a ``TokenEncoder``.
         head (dict): Config of a ``ClassAgreementHead``.
         target_generator (dict): Config of ``PointClassTargets``.
+        num_points (Optional[int]): Points of a frame that predict, the first
+            ones of the loader's random order, which spares memory. None for
+            all. Defaults to None.
         own_labels_from (float): Share of the training after which frames may
             learn from their own labels.
         own_label_ratio (float): Probability that a frame does.
@@ -70,12 +74,14 @@ class CLIP2Scene(BasePretrainer):
                  backbone: dict,
                  head: dict,
                  target_generator: dict,
+                 num_points: Optional[int] = None,
                  own_labels_from: float = 1 / 3,
                  own_label_ratio: float = 0.5,
                  **kwargs: Any) -> None:
         super().__init__(backbone, **kwargs)
         self.head = MODELS.build(head)
         self.target_generator = MODELS.build(target_generator)
+        self.num_points = num_points
         self.own_labels_from = own_labels_from
         self.own_label_ratio = own_label_ratio
 
@@ -100,8 +106,13 @@ class CLIP2Scene(BasePretrainer):
         region_ids = self.backbone.read_region_ids(points,
                                                    inputs.get('region_ids'))
         targets = self.target_generator(
-            to_device(region_ids, points.device), data_samples)
-        for_class, for_image = self.head(self.backbone.point_features(points))
+            to_device(region_ids[:, :self.num_points], points.device),
+            data_samples)
+        tokens, features = self.backbone.encode(points)
+        features = interpolate_tokens(points[:, :self.num_points, :3],
+                                      tokens.centers, features,
+                                      tokens.is_padding)
+        for_class, for_image = self.head(features)
         return self.compare(for_class, for_image, targets)
 
     def compare(self, for_class: Tensor, for_image: Tensor,

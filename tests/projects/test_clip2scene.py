@@ -114,6 +114,24 @@ def test_points_in_no_region_count_nothing(oracle):
         torch.testing.assert_close(value, losses[name])
 
 
+def test_other_points_than_those_that_predict_have_no_class(oracle):
+    """But they are in the tokens."""
+    model = make(oracle, num_points=50)
+    batch = oracle_batch(model)
+    losses = losses_of(model, batch)
+    for points in batch['inputs']['points']:
+        points[50:, 3] = 0
+    for name, value in losses_of(model, batch).items():
+        torch.testing.assert_close(value, losses[name])
+    for points in batch['inputs']['points']:
+        points[50:, :3] *= 2
+    assert not losses_of(model, batch)['loss_class'].equal(
+        losses['loss_class'])
+    everything = make(oracle)
+    assert not losses_of(everything, oracle_batch(model))['loss_class'].equal(
+        losses['loss_class'])
+
+
 def test_an_untrained_model_knows_nothing(tmp_path):
     model = make(write_oracle(tmp_path / 'many.npz', 20, 512), channels=512)
     losses = losses_of(model, oracle_batch(model))

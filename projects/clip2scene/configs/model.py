@@ -10,5 +10,6 @@ model = dict(
         embedding={{_base_.embedding}},
         encoder={{_base_.encoder}}),
     head=dict(type='ClassAgreementHead', out_channels=768),
+    num_points=4096,
     target_generator=dict(
         type='PointClassTargets', groups='data/scannet/region_groups/train'))
