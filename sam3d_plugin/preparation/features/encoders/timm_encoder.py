@@ -201,7 +201,9 @@ class TimmEncoder(ImageEncoder):
         """Refuse a model or layer that is not projected to text."""
         blocks: Any = getattr(outline, 'blocks', None)
         head: Any = getattr(outline, 'head', None)
-        if not (isinstance(head, nn.Linear)
+        # The head of others is a classifier, as of those fine-tuned to one.
+        is_clip = '_clip_' in self.model and '_ft_' not in self.model
+        if not (is_clip and isinstance(head, nn.Linear)
                 and isinstance(getattr(outline, 'fc_norm', None), nn.Identity)
                 and hasattr(getattr(blocks[-1], 'attn', None), 'qkv')):
             raise StoreError(f'text_space: {self.model} has no projection to '

@@ -15,7 +15,8 @@ DINO = 'vit_small_patch14_dinov2'
 REGISTERS = 'vit_small_patch14_reg4_dinov2'
 CLIP = 'vit_base_patch16_clip_224'
 SMALL = dict(embed_dim=24, depth=3, num_heads=2)
-SIDES = {DINO: 56, REGISTERS: 56, CLIP: 64}
+CLASSIFIERS = ('vit_small_patch16_224', f'{CLIP}.openai_ft_in1k')
+SIDES = {DINO: 56, REGISTERS: 56, CLIP: 64, **dict.fromkeys(CLASSIFIERS, 64)}
 
 
 def small(name):
@@ -340,6 +341,7 @@ def test_values_of_the_last_attention_in_the_space_of_text(tmp_path):
 
 @pytest.mark.parametrize('name, options', [
     (DINO, {}),
+    *((name, {}) for name in CLASSIFIERS),
     (CLIP, dict(layer=0)),
     (CLIP, dict(norm=False)),
 ])
