@@ -127,6 +127,10 @@ def shrink_model(model):
         model.projector.update(in_channels=64)
     if 'head' in model and 'decoder' not in model:
         model.head.update(in_channels=64)
+    if model.get('head', {}).get('type') == 'ClassAgreementHead':
+        model.head.out_channels = 3
+    if 'image_channels' in model:
+        model.image_channels = 3
     if 'decode_head' in model:
         model.decode_head.update(in_channels=64, hidden_channels=(32, 32))
     for name in ('region_image', 'scene_image'):

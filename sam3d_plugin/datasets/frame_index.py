@@ -18,6 +18,7 @@ from sam3d_plugin.store.frame_rows import SUFFIX
 from sam3d_plugin.store.manifest import HEADER, Store, differences
 from sam3d_plugin.store.posed_images import PosedImages
 from sam3d_plugin.store.records import ScanRecord
+from sam3d_plugin.store.region_features import model_of
 from sam3d_plugin.store.region_groups import GROUPS, RegionGroups
 
 _READERS = 16
@@ -41,6 +42,8 @@ class FrameIndex:
     skipped: Dict[str, str] = field(default_factory=dict)
     # Regions in each group of the training set; None without groups
     group_counts: Optional[List[int]] = None
+    # What made the region features; None without any
+    feature_model: Optional[str] = None
 
     def keep(self, scan: str, frames: Iterable[str],
              reasons: Dict[str, str]) -> None:
@@ -119,6 +122,7 @@ def index_frames(stores: Sequence[Tuple[str, str]],
     _check_frames(index, images, maps, map_records, backend_args)
     for store in features:
         _join_features(index, store, maps, map_records)
+        index.feature_model = model_of(store.header()['settings'])
     for root in _folders(stores, 'region_groups'):
         groups = _open(root, 'region_groups', backend_args)
         _check_groups(index, groups, features)

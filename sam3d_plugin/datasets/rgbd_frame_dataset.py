@@ -26,8 +26,9 @@ class RGBDFrameDataset(BaseDataset):
     bytes, so that workers share them.
 
     ``metainfo`` has ``point_columns``, the columns behind xyz by name, and
-    ``group_counts`` where the pipeline reads groups, for the modules of the
-    model that ask for them (see ``PointRunner``).
+    ``group_counts`` and ``feature_model`` where the pipeline reads groups and
+    region features, for the modules of the model that ask for them (see
+    ``PointRunner``).
 
     Args:
         data_root (str): The data set.
@@ -89,6 +90,8 @@ class RGBDFrameDataset(BaseDataset):
                 self._metainfo['point_columns'] = step.point_columns
         if index.group_counts is not None:
             self._metainfo['group_counts'] = index.group_counts
+        if index.feature_model is not None:
+            self._metainfo['feature_model'] = index.feature_model
         frames = [
             dict(scan=scan, frame=frame)
             for scan, names in index.frames.items() for frame in names

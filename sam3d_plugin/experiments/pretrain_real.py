@@ -41,7 +41,13 @@ METHOD_OPTIONS: Dict[str, Dict[str, Any]] = {
     'bridge3d': {
         f'model.{head}.out_channels': CHANNELS
         for head in ('region_image', 'scene_image')
-    }
+    },
+    'clip2scene': {
+        'model.head.out_channels': CHANNELS
+    },
+    'seal': {
+        'model.image_channels': CHANNELS
+    },
 }
 # Terms that rise whatever the network learns: their weight, or the number of
 # their candidates, grows in the first steps.

@@ -2,7 +2,9 @@
 
     NAME.npz    names (K,) str
                 embeddings (K, C) float32
-                model () str, the language model, prompts included
+                model () str, the model of images and text, as the settings
+                    of region_features name it
+                prompts (P,) str, the sentences that names were put into
 
 Class i of region or point labels has row i.
 """
@@ -17,6 +19,7 @@ from .errors import StoreError
 from .npz import read_npz
 
 _ARRAYS = ('names', 'embeddings', 'model')
+_PROMPTS = 'prompts'  # which older files lack
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class ClassEmbeddings:
     names: Sequence[str]
     embeddings: np.ndarray  # (K, C) float32
     model: str  # What made them
+    prompts: Sequence[str] = ()  # Such as 'a photo of a {}.'
 
 
 def write_class_embeddings(path: Union[str, Path],
@@ -35,7 +39,8 @@ def write_class_embeddings(path: Union[str, Path],
             file,
             names=np.array(classes.names),
             embeddings=classes.embeddings.astype(np.float32),
-            model=np.array(classes.model))
+            model=np.array(classes.model),
+            prompts=np.array(classes.prompts, str))
 
 
 def read_class_embeddings(path: Union[str, Path]) -> ClassEmbeddings:
@@ -49,7 +54,7 @@ def read_class_embeddings(path: Union[str, Path]) -> ClassEmbeddings:
             f'{path} is missing; write the text features of the classes with '
             'sam3d_plugin.store.class_embeddings.write_class_embeddings')
     try:
-        arrays, _ = read_npz(str(path), _ARRAYS)
+        arrays, _ = read_npz(str(path), (*_ARRAYS, _PROMPTS))
     except ValueError as error:
         raise StoreError(f'{path}: {error}; write it again') from error
     missing = [name for name in _ARRAYS if name not in arrays]
@@ -63,4 +68,5 @@ def read_class_embeddings(path: Union[str, Path]) -> ClassEmbeddings:
                          f'its {len(names)} names, not an array of shape '
                          f'{embeddings.shape}; write it again')
     return ClassEmbeddings(names, embeddings.astype(np.float32),
-                           str(arrays['model']))
+                           str(arrays['model']),
+                           arrays.get(_PROMPTS, np.array([])).tolist())

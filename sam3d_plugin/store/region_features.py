@@ -8,7 +8,7 @@ Row i of a frame belongs to region i + 1 of its id map. Shapes: R
 regions, C channels.
 """
 from dataclasses import asdict, dataclass
-from typing import Dict, Mapping
+from typing import Any, Dict, Mapping
 
 import numpy as np
 
@@ -45,6 +45,18 @@ def to_feature_arrays(mean: np.ndarray, max: np.ndarray, areas: np.ndarray,
                     if np.isfinite(values).all() else 'NaN or infinite')
             raise FrameError(f'{name}: a {column} feature is {what}')
     return arrays
+
+
+def model_of(settings: Mapping[str, Any]) -> str:
+    """Name of the image model of a store's settings.
+
+    That of timm, or the encoder's own name.
+    """
+    encoder, options = settings.get('encoder', ''), settings.get('options')
+    if encoder != 'timm' or not options:
+        return encoder
+    space = '' if options.get('text_space') else ' without text_space'
+    return f'{options["model"]}{space}'
 
 
 def pack_features(frames: Mapping[str, RegionFeatureArrays]) -> bytes:

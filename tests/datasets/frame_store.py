@@ -134,7 +134,7 @@ def write_region_groups(root, scans=SCANS, channels=3):
             ScanRecord(scan, {scan: ItemRecord('ok', '', marks, {})}))
     counts = np.arange(1, GROUP_COUNT + 1)
     groups = Groups(
-        np.zeros((GROUP_COUNT, channels), np.float32), counts,
+        np.eye(GROUP_COUNT, channels, dtype=np.float32) + .1, counts,
         balanced_weights(counts))
     marks = store.write({GROUPS_FILE: encode_groups(groups)})
     store.write_record(

@@ -43,7 +43,8 @@ STAGES = [s.name for method in METHODS.values() for s in method.stages]
 # frame are not one of two frames.
 PER_PROCESS = dict(
     point_bert='mixes and contrasts the scenes of a batch',
-    point_contrast='contrasts the scenes of a process, as published')
+    point_contrast='contrasts the scenes of a process, as published',
+    seal='contrasts the segments of a process, as published')
 # Stages whose graph network or Chamfer distance needs tokens of equal size.
 WITHOUT_PADDING = ('point_mae', 'bridge3d', 'point_bert_dvae', 'point_bert',
                    'act_vae', 'act')

@@ -18,7 +18,7 @@ class PackPretrainInputs(Step):
     Required Keys:
 
     - those of ``keys``
-    - regions (:obj:`InstanceData`, optional)
+    - regions (:obj:`InstanceData`, optional), or a list of those of views
     - pts_semantic_mask (np.ndarray, optional): for probes, not for training
 
     Args:

@@ -33,6 +33,8 @@ class TwoViews(Step):
 
     - points (List[:obj:`BasePoints`]): of each view, which
       ``PackPretrainInputs`` stacks to (V, N, C)
+    - regions (List[:obj:`InstanceData`], optional): of each view, if its
+      transforms load them
 
     Args:
         transforms (Sequence[Union[dict, Callable]]): Steps of a view.
@@ -57,7 +59,10 @@ class TwoViews(Step):
             raise UserError(
                 f'views have {len(points[0])} and {len(points[1])} points: '
                 'end the transforms of TwoViews with PointSample')
-        return dict(results, points=points)
+        results = dict(results, points=points)
+        if 'regions' in views[0]:
+            results['regions'] = [view['regions'] for view in views]
+        return results
 
 
 def match_points(first: np.ndarray, second: cKDTree,

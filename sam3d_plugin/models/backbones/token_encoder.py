@@ -87,7 +87,7 @@ class TokenEncoder(BaseModule):
         uses_regions = self.tokenizer.uses_regions
         if not uses_regions and not with_regions:
             return xyz, self.tokenizer(xyz)
-        region_ids = self._region_ids(points, region_ids)
+        region_ids = self.read_region_ids(points, region_ids)
         tokens = self.tokenizer(xyz, region_ids)
         if not uses_regions:
             region_ids = to_device(region_ids, xyz.device)
@@ -95,8 +95,23 @@ class TokenEncoder(BaseModule):
                 tokens, region_ids=majority_regions(tokens, region_ids))
         return xyz, tokens
 
-    def _region_ids(self, points: Tensor, column: Optional[Tensor]) -> Tensor:
-        """Region ids (B, N) int64, by default from a column of the points."""
+    def read_region_ids(self,
+                        points: Tensor,
+                        column: Optional[Tensor] = None) -> Tensor:
+        """Region of each point.
+
+        Args:
+            points (Tensor): (B, N, 3 + D), with region ids in the column
+                ``region_column``.
+            column (Optional[Tensor]): (B, N), that column on the CPU.
+
+        Returns:
+            Tensor: (B, N) int64, 0 = in no region; on the device of the
+            column.
+
+        Raises:
+            ValueError: When points have no region ids.
+        """
         place = self.region_column
         error = ValueError(
             f'point column {place} holds no region ids (integers >= 0): '

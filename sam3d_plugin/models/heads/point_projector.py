@@ -32,6 +32,7 @@ class PointProjector(BaseModule):
                  out_channels: int = 32,
                  init_cfg: Optional[dict] = LINEAR_INIT) -> None:
         super().__init__(init_cfg)
+        self.out_channels = out_channels
         self.mlp = nn.Sequential(
             nn.Linear(in_channels + 3, hidden_channels), nn.GELU(),
             nn.Linear(hidden_channels, out_channels))

@@ -5,7 +5,7 @@ from .masked import MaskedPointPretrainer, MaskedPrediction
 from .masked_region_distill import MaskedRegionDistillPretrainer
 from .masked_token import MaskedTokenPretrainer
 from .momentum_encoder import MomentumEncoder
-from .point_pairs import PointPairPretrainer, PointPairs
+from .point_pairs import PointPairPretrainer, PointPairs, check_pairs
 from .region_distill import RegionDistillPretrainer
 from .tokens import TokenPretrainer
 from .views import split_views
@@ -15,5 +15,5 @@ __all__ = [
     'MaskedPointPretrainer', 'MaskedPrediction',
     'MaskedRegionDistillPretrainer', 'MaskedTokenPretrainer',
     'MomentumEncoder', 'PointPairPretrainer', 'PointPairs', 'Predictions',
-    'RegionDistillPretrainer', 'TokenPretrainer', 'split_views'
+    'RegionDistillPretrainer', 'TokenPretrainer', 'check_pairs', 'split_views'
 ]

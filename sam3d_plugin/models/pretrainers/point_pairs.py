@@ -23,6 +23,23 @@ class PointPairs(NamedTuple):
     is_pair: Tensor  # (B, P) bool, False for pairs that fill up a batch
 
 
+def check_pairs(inputs: Dict[str, Any]) -> None:
+    """Refuse a batch without two views or without pairs.
+
+    Args:
+        inputs (Dict[str, Any]): See :meth:`PointPairPretrainer.loss`.
+
+    Raises:
+        UserError: With the steps that the pipeline lacks.
+    """
+    split_views(inputs['points'])
+    missing = {'pairs', 'is_pair', 'places'} - inputs.keys()
+    if missing:
+        raise UserError(f'a batch has no {", ".join(sorted(missing))}: '
+                        'put FindCorrespondences into train_pipeline and '
+                        'its keys into PackPretrainInputs')
+
+
 class PointPairPretrainer(BasePretrainer):
     """Encode both views, project the matched points, contrast them.
 
@@ -62,12 +79,7 @@ class PointPairPretrainer(BasePretrainer):
         Raises:
             UserError: For a batch without two views or without pairs.
         """
-        split_views(inputs['points'])  # which refuses other batches
-        missing = {'pairs', 'is_pair', 'places'} - inputs.keys()
-        if missing:
-            raise UserError(f'a batch has no {", ".join(sorted(missing))}: '
-                            'put FindCorrespondences into train_pipeline and '
-                            'its keys into PackPretrainInputs')
+        check_pairs(inputs)
         return dict(loss_contrast=self.contrast(self.match(**inputs)))
 
     def match(self, points: Tensor, pairs: Tensor, is_pair: Tensor,

@@ -12,7 +12,7 @@ from ...store.errors import UserError
 
 
 class RegionTargets(NamedTuple):
-    """Target of each token."""
+    """Target of each token, or of other places that are in regions."""
 
     features: Tensor  # (B, G, C) float32 feature of the token's region
     # (B, G) int64 group of that region; None when the frames come without
@@ -29,7 +29,6 @@ class RegionFeatureTargets(nn.Module):
 
     uses_regions = True
 
-    @torch.no_grad()
     def forward(self, points: Tensor, tokens: PointTokens,
                 data_samples: Sequence[Det3DDataSample]) -> RegionTargets:
         """Match tokens with region features.
@@ -48,28 +47,47 @@ class RegionFeatureTargets(nn.Module):
             ValueError: When a frame has no regions, a feature is not finite,
                 an id occurs twice, or a token's region has no feature.
         """
-        for sample in data_samples:
-            _check_regions(sample)
-        device = tokens.region_ids.device
-        regions = [sample.regions for sample in data_samples]
-        frames = torch.repeat_interleave(
-            torch.arange(len(regions)),
-            torch.tensor([len(r) for r in regions]))
-        frames = to_device(frames, device)
-        ids = to_device(torch.cat([r.ids for r in regions]), device)
-        features = to_device(torch.cat([r.features for r in regions]), device)
-        rows, is_found = _find_rows(tokens.region_ids, frames, ids)
-        is_target = (tokens.region_ids > 0) & ~tokens.is_padding
-        is_lost = is_target & ~is_found
-        require(
-            ~is_lost.any(), lambda: ValueError(
-                _without_feature(tokens.region_ids, is_lost, data_samples)))
-        group_ids = None
-        if all('group_ids' in r for r in regions):
-            group_ids = to_device(
-                torch.cat([r.group_ids for r in regions]), device)
-            group_ids = group_ids[rows].long()
-        return RegionTargets(features[rows].float(), group_ids, is_target)
+        region_ids = tokens.region_ids.masked_fill(tokens.is_padding, 0)
+        return look_up_regions(region_ids, data_samples)
+
+
+@torch.no_grad()
+def look_up_regions(region_ids: Tensor,
+                    data_samples: Sequence[Det3DDataSample]) -> RegionTargets:
+    """Find what is stored for the region of each place.
+
+    Args:
+        region_ids (Tensor): (B, M) int64 region of each place, 0 = none.
+        data_samples (Sequence[Det3DDataSample]): B frames, see
+            :class:`RegionFeatureTargets`.
+
+    Returns:
+        RegionTargets: Of M places, on their device.
+
+    Raises:
+        ValueError: See :class:`RegionFeatureTargets`.
+    """
+    for sample in data_samples:
+        _check_regions(sample)
+    device = region_ids.device
+    regions = [sample.regions for sample in data_samples]
+    frames = torch.repeat_interleave(
+        torch.arange(len(regions)), torch.tensor([len(r) for r in regions]))
+    frames = to_device(frames, device)
+    ids = to_device(torch.cat([r.ids for r in regions]), device)
+    features = to_device(torch.cat([r.features for r in regions]), device)
+    rows, is_found = _find_rows(region_ids, frames, ids)
+    is_target = region_ids > 0
+    is_lost = is_target & ~is_found
+    require(
+        ~is_lost.any(), lambda: ValueError(
+            _without_feature(region_ids, is_lost, data_samples)))
+    group_ids = None
+    if all('group_ids' in r for r in regions):
+        group_ids = to_device(
+            torch.cat([r.group_ids for r in regions]), device)
+        group_ids = group_ids[rows].long()
+    return RegionTargets(features[rows].float(), group_ids, is_target)
 
 
 def _find_rows(token_ids: Tensor, frames: Tensor,

@@ -43,6 +43,8 @@ class TimmEncoder(ImageEncoder):
             weights of this seed. For tests: the features mean nothing.
         model_kwargs (Optional[Dict[str, Any]]): Further arguments of
             ``timm.create_model``.
+        text_space (bool): For CLIP's image towers: features that can be
+            compared with those of text (MaskCLIP, Zhou et al., ECCV 2022).
 
     Raises:
         StoreError: When neither weights nor a seed are given, or an option
@@ -60,7 +62,8 @@ class TimmEncoder(ImageEncoder):
                  device: str = 'auto',
                  autocast: str = 'none',
                  random_weights_seed: Optional[int] = None,
-                 model_kwargs: Optional[Dict[str, Any]] = None) -> None:
+                 model_kwargs: Optional[Dict[str, Any]] = None,
+                 text_space: bool = False) -> None:
         if (checkpoint is None) == (random_weights_seed is None):
             raise StoreError(
                 f'{model} needs weights: download them (its model.safetensors '
@@ -82,6 +85,7 @@ class TimmEncoder(ImageEncoder):
         self.autocast = autocast
         self.random_weights_seed = random_weights_seed
         self.model_kwargs = dict(model_kwargs or {})
+        self.text_space = text_space
         self.in_process = self.device.type != 'cpu'
         self._network: Optional[nn.Module] = None
 
@@ -99,6 +103,8 @@ class TimmEncoder(ImageEncoder):
             # A store must not be started with weights that cannot be used.
             read_fitting(outline, self.checkpoint, self.model)
             weights = dict(checkpoint_sha256=sha256_of(self.checkpoint))
+        if self.text_space:  # which older stores do not name
+            weights['text_space'] = True
         return dict(
             weights,
             model=self.model,
@@ -153,6 +159,10 @@ class TimmEncoder(ImageEncoder):
                     norm=self.norm,
                     stop_early=True,
                     intermediates_only=True)
+                if self.text_space:
+                    maps = [
+                        network.head(maps[0].movedim(1, -1)).movedim(-1, 1)
+                    ]
         except AssertionError as error:  # how timm's models refuse a size
             raise StoreError(f'{self.model} cannot encode images of '
                              f'{size[1]}x{size[0]} ({error}); choose another '
@@ -166,6 +176,8 @@ class TimmEncoder(ImageEncoder):
             network = self._create(_size_options(outline))
         if self.checkpoint is not None:
             load_weights(network, self.checkpoint, self.model)
+        if self.text_space:
+            _take_values(network)
         return network.eval().requires_grad_(False).to(self.device)
 
     def _outline(self) -> Any:
@@ -181,21 +193,51 @@ class TimmEncoder(ImageEncoder):
             raise StoreError(f'layer={self.layer}: {self.model} has layers '
                              f'0 to {depth - 1}, or -{depth} to -1')
         _size_options(outline)
+        if self.text_space:
+            self._check_projection(outline)
         return outline
+
+    def _check_projection(self, outline: Any) -> None:
+        """Refuse a model or layer that is not projected to text."""
+        blocks: Any = getattr(outline, 'blocks', None)
+        head: Any = getattr(outline, 'head', None)
+        # The head of others is a classifier, as of those fine-tuned to one.
+        is_clip = '_clip_' in self.model and '_ft_' not in self.model
+        if not (is_clip and isinstance(head, nn.Linear)
+                and isinstance(getattr(outline, 'fc_norm', None), nn.Identity)
+                and hasattr(getattr(blocks[-1], 'attn', None), 'qkv')):
+            raise StoreError(f'text_space: {self.model} has no projection to '
+                             'text; choose a CLIP model of timm, such as '
+                             'vit_base_patch16_clip_224.openai')
+        if not self.norm or self.layer not in (-1, len(blocks) - 1):
+            raise StoreError('text_space needs the last layer and its norm: '
+                             'leave out layer and norm')
 
     def _create(self, options: Dict[str, Any]) -> nn.Module:
         import timm
+        head: Dict[str, Any] = {} if self.text_space else dict(num_classes=0)
         try:
             return timm.create_model(
                 self.model,
                 pretrained=False,
-                num_classes=0,
+                **head,
                 **options,
                 **self.model_kwargs)
         except (RuntimeError, TypeError, ValueError) as error:
             raise StoreError(f'timm cannot build {self.model} '
                              f'({error}); check the name with '
                              'timm.list_models() and model_kwargs') from error
+
+
+def _take_values(network: Any) -> None:
+    """Let the last block pass on its attention's values, each in its place."""
+    block = network.blocks[-1]
+
+    def forward(tokens: Tensor) -> Tensor:
+        values = block.attn.qkv(block.norm1(tokens)).chunk(3, dim=-1)[-1]
+        return block.attn.proj(values)
+
+    block.forward = forward
 
 
 def resize(images: Tensor, size: Size) -> Tensor:

@@ -15,7 +15,8 @@ DINO = 'vit_small_patch14_dinov2'
 REGISTERS = 'vit_small_patch14_reg4_dinov2'
 CLIP = 'vit_base_patch16_clip_224'
 SMALL = dict(embed_dim=24, depth=3, num_heads=2)
-SIDES = {DINO: 56, REGISTERS: 56, CLIP: 64}
+CLASSIFIERS = ('vit_small_patch16_224', f'{CLIP}.openai_ft_in1k')
+SIDES = {DINO: 56, REGISTERS: 56, CLIP: 64, **dict.fromkeys(CLASSIFIERS, 64)}
 
 
 def small(name):
@@ -306,3 +307,46 @@ def test_a_gpu_gives_the_same_features():
         for device in ('cpu', 'cuda')
     ]
     torch.testing.assert_close(*maps, atol=1e-3, rtol=1e-3)
+
+
+def test_values_of_the_last_attention_in_the_space_of_text(tmp_path):
+    """Against a reference that treats every patch alone."""
+    model = make_model(CLIP, num_classes=10)
+    encoder = make_encoder(
+        CLIP,
+        checkpoint=save(tmp_path / 'clip.pth', model.state_dict()),
+        long_side=64,
+        text_space=True)
+    encoder.model_kwargs['num_classes'] = 10
+    image = make_image(0, 48, 64)
+    found, = encoder.encode([image])
+    assert found.shape == (10, 3, 4)
+    model.set_input_size((48, 64))
+    block, seen = model.blocks[-1], []
+    block.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    reference(model, image, (48, 64))
+    weight, bias = block.attn.qkv.weight[48:], block.attn.qkv.bias[48:]
+    with torch.no_grad():
+        for place, token in enumerate(seen[0][0, 1:]):
+            value = weight @ block.norm1(token) + bias
+            expected = model.head(model.norm(block.attn.proj(value)))
+            torch.testing.assert_close(
+                found[:, place // 4, place % 4],
+                expected,
+                atol=1e-4,
+                rtol=1e-4)
+    settings = encoder.settings()
+    assert settings['text_space'] and settings['model'] == CLIP
+
+
+@pytest.mark.parametrize('name, options', [
+    (DINO, {}),
+    *((name, {}) for name in CLASSIFIERS),
+    (CLIP, dict(layer=0)),
+    (CLIP, dict(norm=False)),
+])
+def test_features_outside_the_space_of_text_are_refused(name, options):
+    with pytest.raises(StoreError, match='text_space'):
+        make_encoder(
+            name, random_weights_seed=0, text_space=True,
+            **options).settings()

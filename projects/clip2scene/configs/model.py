@@ -1,0 +1,15 @@
+# Groups of image features stand for classes: no tool of this repository makes
+# text features.
+_base_ = ['../../../configs/_base_/models/point_encoder.py']
+
+model = dict(
+    type='CLIP2Scene',
+    backbone=dict(
+        type='TokenEncoder',
+        tokenizer=dict(type='KNNTokenizer', num_tokens=256, num_neighbors=128),
+        embedding={{_base_.embedding}},
+        encoder={{_base_.encoder}}),
+    head=dict(type='ClassAgreementHead', out_channels=768),
+    num_points=4096,
+    target_generator=dict(
+        type='PointClassTargets', groups='data/scannet/region_groups/train'))
