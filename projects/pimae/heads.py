@@ -110,12 +110,13 @@ class ProjectedFeatureHead(BaseModule):
         """
         uv, is_seen = self._locate(tokens, images)
         targets = sample_patches(patches.detach(), images, uv.flatten(1, 2))
-        targets = targets.unflatten(1, is_seen.shape[1:])[is_masked]
-        errors = self(decoded[is_masked]).float() - targets
-        is_counted = is_seen[is_masked]
-        errors = (errors.square().mean(-1) * is_counted).sum(1)
-        losses = errors.new_zeros(is_masked.shape).masked_scatter(
-            is_masked, errors / is_counted.sum(1).clamp(min=1))
+        targets = targets.unflatten(1, is_seen.shape[1:])
+        places = is_masked.nonzero(as_tuple=True)
+        errors = (self(decoded[places]).float() - targets[places]).square()
+        is_counted = is_seen[places]
+        errors = (errors.mean(-1) * is_counted).sum(1)
+        losses = errors.new_zeros(is_masked.shape).index_put(
+            places, errors / is_counted.sum(1).clamp(min=1))
         return dict(
             loss_feature=frame_mean(losses, is_masked & is_seen.any(-1)))
 

@@ -5,7 +5,7 @@ Chen et al., PiMAE: Point Cloud and Image Interactive Masked Autoencoders for
 
 Shapes: B scenes, N points, G tokens, P patches of an image, D channels.
 """
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import torch
 from mmdet3d.registry import MODELS
@@ -69,7 +69,7 @@ class PiMAE(MaskedPointPretrainer):
         self.image_head = MODELS.build(image_head)
         self.feature_head = MODELS.build(feature_head)
         self.is_complementary = is_complementary
-        self.origin_columns: Optional[List[int]] = [3, 4, 5]
+        self.origin_columns: Optional[slice] = slice(3, 6)
 
     def use_metainfo(self, metainfo: dict) -> None:
         """Find the points before augmentation among the training's columns.
@@ -78,7 +78,10 @@ class PiMAE(MaskedPointPretrainer):
             metainfo (dict): Of the data set, maybe with ``point_columns``.
         """
         if 'point_columns' in metainfo:
-            self.origin_columns = metainfo['point_columns'].get('origin')
+            columns = metainfo['point_columns'].get('origin')
+            # Not a list, which GPUs wait for.
+            self.origin_columns = columns and slice(columns[0],
+                                                    columns[-1] + 1)
 
     def predict_inputs(self, inputs: Dict[str, Any], points: Tensor,
                        tokens: PointTokens) -> PointImagePrediction:

@@ -32,11 +32,14 @@ def locate_points(points: Tensor, pose: Tensor, intrinsics: Tensor,
     camera = (points[:, :, None] * pose[:, None, :3, :3]).sum(-1)
     camera = camera + pose[:, None, :3, 3]
     homogeneous = (camera[:, :, None] * intrinsics[:, None]).sum(-1)
-    z = camera[..., 2:]
-    uv = homogeneous[..., :2] / torch.where(z > 0, z, 1)
-    end = uv.new_tensor(size[::-1]) - 0.5
-    is_seen = (z > 0) & ((uv >= -0.5) & (uv < end)).all(-1, keepdim=True)
-    return torch.where(is_seen, uv, 0), is_seen[..., 0]
+    z = camera[..., 2]
+    u, v = (homogeneous[..., :2] /
+            torch.where(z > 0, z, 1)[..., None]).unbind(-1)
+    height, width = size
+    is_seen = (z > 0) & (u >= -0.5) & (u < width - 0.5) & (v >= -0.5) & (
+        v < height - 0.5)
+    uv = torch.stack((u, v), dim=-1)
+    return torch.where(is_seen[..., None], uv, 0), is_seen
 
 
 def sample_image(image: Tensor, uv: Tensor, size: Tuple[int, int]) -> Tensor:
@@ -52,10 +55,13 @@ def sample_image(image: Tensor, uv: Tensor, size: Tuple[int, int]) -> Tensor:
         Tensor: (B, N, C) float32; nearer to the border than the centers of
         the outermost cells, their values.
     """
-    grid = (uv + 0.5) / uv.new_tensor(size[::-1]) * 2 - 1
+    height, width = size
+    u, v = uv.float().unbind(-1)
+    grid = torch.stack(((u + 0.5) / width * 2 - 1, (v + 0.5) / height * 2 - 1),
+                       dim=-1)
     values = F.grid_sample(
         image.float(),
-        grid[:, None].float(),
+        grid[:, None],
         padding_mode='border',
         align_corners=False)
     return values[:, :, 0].transpose(1, 2)

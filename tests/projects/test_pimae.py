@@ -12,6 +12,7 @@ from projects.pimae.branches import (choose_patches, grid_positions, patchify,
 from projects.pimae.heads import FrameImages, sample_patches
 from sam3d_plugin.engine.hooks.feature_view import view_features
 from sam3d_plugin.store.errors import UserError
+from tests.emulated_cuda import emulated_cuda
 from tests.models.pretraining_cases import (BACKBONE, KNN, build, losses_of,
                                             total)
 
@@ -384,3 +385,24 @@ def test_an_image_that_shows_no_point_has_no_feature_loss(pimae):
                for p in pimae.parameters())
     batch['inputs']['color_pose'][1][2, 3] = -50.
     assert losses_of(pimae, batch)['loss_feature'] == 0
+
+
+def test_a_step_on_a_gpu_is_that_of_the_cpu(pimae):
+    with torch.no_grad():
+        expected = losses_of(pimae.eval(), make_batch())
+    with emulated_cuda() as device:
+        pimae.to('cuda')
+        device.waits.clear()
+        found = losses_of(pimae, make_batch())
+        # For the masked tokens; of all tokens' parts waits Point-MAE too.
+        waits = [w for w in device.places() if 'projects' in w.place]
+        assert len(waits) == 1, waits
+        with torch.autocast('cuda', torch.float16):
+            half = losses_of(pimae, make_batch())
+        for name, value in expected.items():
+            assert found[name].item() == pytest.approx(value.item(), rel=1e-3)
+            assert half[name].item() == pytest.approx(value.item(), rel=.05)
+            assert half[name].dtype == torch.float32
+        total(half).backward()
+        assert all(p.grad.isfinite().all().item() for p in pimae.parameters()
+                   if p.grad is not None)

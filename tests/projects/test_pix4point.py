@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmdet3d.registry import MODELS
 from mmdet3d.structures import Det3DDataSample, PointData
+from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 
 import projects.pix4point  # noqa: F401 (registers)
@@ -14,6 +15,7 @@ from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.models.backbones import image_weights
 from sam3d_plugin.store.checkpoint import CheckpointError
 from sam3d_plugin.store.errors import UserError
+from tests.emulated_cuda import emulated_cuda
 from tests.projects.test_act import write_vit
 
 CONFIGS = Path(__file__).parents[2] / 'projects/pix4point/configs'
@@ -34,6 +36,7 @@ CONFIG = dict(
 def build(**changes):
     torch.manual_seed(0)
     model = MODELS.build(copy.deepcopy(dict(CONFIG, **changes)))
+    model._dump_init_info = lambda: None  # hundreds of lines
     model.init_weights()
     return model
 
@@ -222,7 +225,7 @@ def test_a_segmentor_learns_two_scenes():
                 num_classes=4,
                 ignore_index=4),
             train_cfg=dict(),
-            test_cfg=dict(mode='sample', num_points=200)))
+            test_cfg=ConfigDict(mode='sample', num_points=200)))
     points = make_points()
     labels = (points[..., 2] > 1) + 2 * (points[..., 0] > 1).long()
     samples = []
@@ -241,3 +244,22 @@ def test_a_segmentor_learns_two_scenes():
     # ln 4, and what logits of random features add
     assert 1.2 < losses[0].item() < 2
     assert losses[-1] < .2 * losses[0]
+    with torch.no_grad():  # dealt out anew, so that tokens are others
+        results = model.eval().predict(dict(points=list(points)), samples)
+    found = torch.stack(
+        [result.pred_pts_seg.pts_semantic_mask for result in results])
+    assert (found == labels).float().mean() > .8
+
+
+def test_a_gpu_computes_what_the_cpu_does(pvit):
+    points = make_points()
+    with torch.no_grad():
+        expected = pvit.eval()(points)['fp_features'][0]
+    with emulated_cuda():
+        pvit.to('cuda')
+        found = pvit(points.cuda())['fp_features'][0]
+        torch.testing.assert_close(found.cpu(), expected, atol=1e-4, rtol=1e-3)
+        with torch.autocast('cuda', torch.float16):
+            half = pvit(points.cuda())['fp_features'][0]
+        torch.testing.assert_close(
+            half.cpu().float(), expected, atol=.05, rtol=.05)
