@@ -100,7 +100,9 @@ def shrink_data(dataset):
 def shrink_model(model):
     """Fewer and narrower parts; their kinds and settings stay."""
     backbone, head = model.get('backbone', model), model.get('bbox_head', {})
-    if 'tokenizer' in backbone:
+    if backbone.get('type') == 'PViTBackbone':
+        backbone.embedding.ratio = 2  # its mini size is small
+    elif 'tokenizer' in backbone:
         backbone.tokenizer.num_tokens = 48
         backbone.embedding.update(SMALL_ENCODER, hidden_dims=(16, 32, 64))
         shrink_part(backbone.encoder)
@@ -118,6 +120,12 @@ def shrink_model(model):
                 OccupancyHead=dict(in_channels=64),
                 FoldingHead=dict(in_channels=64,
                                  num_neighbors=8)).get(model.head.type, {}))
+    if 'joint_encoder' in model:
+        shrink_part(model.image_encoder)
+        shrink_part(model.joint_encoder)
+        model.decoder.update(in_channels=64, num_heads=4)
+        model.image_head.update(in_channels=64)
+        model.feature_head.update(in_channels=64, num_points=8)
     teacher = model.get('target_generator', {}).get('modules', {})
     for part in (model.get('codebook', {}), *teacher.values()):
         shrink_part(part)
@@ -131,7 +139,7 @@ def shrink_model(model):
         model.head.out_channels = 3
     if 'image_channels' in model:
         model.image_channels = 3
-    if 'decode_head' in model:
+    if model.get('decode_head', {}).get('type') == 'PointTokenSegHead':
         model.decode_head.update(in_channels=64, hidden_channels=(32, 32))
     for name in ('region_image', 'scene_image'):
         if model.get(name):

@@ -10,13 +10,11 @@ from typing import Any, Dict, Optional
 import numpy as np
 import torch
 from mmdet3d.registry import MODELS
-from mmengine.logging import print_log
 from mmengine.model import BaseModule, ModuleDict
 from torch import Tensor, nn
 
 from projects.point_bert import DiscreteVAE
-from sam3d_plugin.store.checkpoint import (CheckpointError, extract_state_dict,
-                                           load_encoder, read_checkpoint)
+from sam3d_plugin.models.backbones.image_weights import load_image_weights
 
 
 @MODELS.register_module()
@@ -79,34 +77,8 @@ class PromptedTransformer(BaseModule):
             CheckpointError: If the file is of another transformer.
         """
         super().init_weights()
-        if self.checkpoint is None:
-            print_log(
-                'the image transformer has random weights: name a file with '
-                '--cfg-options model.decoder.image.checkpoint=FILE',
-                logger='current')
-            return
-        content = read_checkpoint(self.checkpoint)
-        self._check_sizes(content.get('meta') or {})
-        state = extract_state_dict(content, self.checkpoint)
-        report = load_encoder(self.frozen, state, source=self.checkpoint)
-        unused = [name for name in report.unexpected if 'blocks.' in name]
-        if unused:
-            raise CheckpointError(
-                f'{self.checkpoint} has {len(unused)} tensors that the blocks '
-                f'lack, such as {unused[0]}: write it by export_vit.py')
-
-    def _check_sizes(self, meta: Dict[str, Any]) -> None:
-        """Refuse a file whose ``meta`` names other sizes.
-
-        Shapes tell neither heads nor blocks that are left out.
-        """
-        for name, ours in self.sizes.items():
-            theirs = meta.get(name, 'unknown')
-            if theirs != ours:
-                raise CheckpointError(
-                    f'{self.checkpoint}: {name} is {theirs} in the file, '
-                    f'{ours} in the config: set it in transformer, or write '
-                    'the file by tools/preparation/export_vit.py')
+        load_image_weights(self.frozen, self.sizes, self.checkpoint,
+                           'model.decoder.image.checkpoint')
 
     def forward(self, x: Tensor, centers: Tensor) -> Tensor:
         """Transform tokens (B, G, C) at centers (B, G, 3), meters."""

@@ -43,13 +43,20 @@ class Method(NamedTuple):
 
 @lru_cache(maxsize=None)
 def read_methods() -> Dict[str, Method]:
-    """Read the metafiles of our method and of every project."""
+    """Read the metafiles of our method and of every project.
+
+    A project without stages, such as a backbone, pre-trains nothing.
+    """
     paths = [ROOT / OURS, *sorted(ROOT.glob('projects/*/metafile.yml'))]
-    return {path.parent.name: _read(path) for path in paths}
+    contents = {path: mmengine.load(path)['Collections'][0] for path in paths}
+    return {
+        path.parent.name: _read(path, collection)
+        for path, collection in contents.items()
+        if 'Stages' in collection['Metadata']
+    }
 
 
-def _read(path: Path) -> Method:
-    collection = mmengine.load(path)['Collections'][0]
+def _read(path: Path, collection: Dict[str, Any]) -> Method:
     meta: Dict[str, Any] = collection['Metadata']
     stages = [
         Stage(stage['Name'], {size: stage[size]

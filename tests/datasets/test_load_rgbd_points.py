@@ -2,11 +2,13 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmdet3d.datasets import GlobalRotScaleTrans, RandomFlip3D
 
 from sam3d_plugin.datasets import LoadFrameImage
 from sam3d_plugin.datasets.transforms.load_rgbd_points import (LoadRGBDPoints,
                                                                seen_values)
+from sam3d_plugin.ops.image_sampling import locate_points, sample_image
 from sam3d_plugin.ops.lifting import depth_regions
 from sam3d_plugin.ops.projection import back_project, transform
 from sam3d_plugin.ops.scene_origin import find_origin
@@ -202,6 +204,36 @@ def test_a_resized_image_shows_the_same_points_at_rescaled_pixels(
     expected = (project_origins(origins.numpy(), full) + .5) / 2 - .5
     np.testing.assert_allclose(
         project_origins(origins.numpy(), half), expected, atol=2e-3)
+
+
+@pytest.mark.parametrize('cameras', [None, two_cameras()])
+def test_an_image_shows_augmented_points_where_they_were(tmp_path, cameras):
+    """The ramp has their pixel, whatever happened to points and size."""
+    write_ramp(tmp_path, cameras)
+    results = load(tmp_path, num_points=500, columns=('origin', ))
+    results = RandomFlip3D(
+        sync_2d=False, flip_ratio_bev_horizontal=1.0)(
+            GlobalRotScaleTrans([1, 2], [1.5, 1.6])(results))
+    origins = results['points'].tensor[None, :, 3:]
+    found = []
+    for size in (None, (24, 32)):
+        image = {
+            key: torch.as_tensor(value)[None]
+            for key, value in image_of(tmp_path, size=size).items()
+            if key.startswith('color')
+        }
+        pixels = image['color_image']
+        uv, is_seen = locate_points(origins, image['color_pose'],
+                                    image['color_intrinsics'],
+                                    pixels.shape[2:])
+        assert is_seen.all() == (cameras is None) and is_seen.any()
+        found.append((sample_image(pixels, uv, pixels.shape[2:]), is_seen, uv))
+    (full, is_seen, uv), (half, *_) = found
+    is_inner = is_seen & ((uv > 1) & (uv < uv.new_tensor([62, 46]))).all(-1)
+    torch.testing.assert_close(
+        full[is_inner][:, :2], 4 * uv[is_inner], atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        half[is_inner][:, :2], 4 * uv[is_inner], atol=.1, rtol=0)
 
 
 def test_nearest_depth_is_never_a_mean(tmp_path):

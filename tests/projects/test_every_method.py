@@ -47,7 +47,7 @@ PER_PROCESS = dict(
     seal='contrasts the segments of a process, as published')
 # Stages whose graph network or Chamfer distance needs tokens of equal size.
 WITHOUT_PADDING = ('point_mae', 'bridge3d', 'point_bert_dvae', 'point_bert',
-                   'act_vae', 'act')
+                   'act_vae', 'act', 'pimae')
 
 # The learning rates that were tried for every method.
 RATES = dict(full=(1e-3, 5e-4), mini=(1e-3, 3e-4))

@@ -6,6 +6,7 @@ from typing import Optional
 
 import torch
 import torch.nn.functional as F
+from mmcv.cnn.bricks import DropPath
 from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -56,7 +57,7 @@ class _Block(nn.Module):
     """Pre-norm self-attention and MLP, each with a residual."""
 
     def __init__(self, embed_dims: int, num_heads: int, mlp_ratio: float,
-                 layer_scale: bool) -> None:
+                 layer_scale: bool, drop_path: float) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(embed_dims, eps=1e-6)
         self.attn = _Attention(embed_dims, num_heads)
@@ -65,10 +66,11 @@ class _Block(nn.Module):
         self.ls1, self.ls2 = (
             _LayerScale(embed_dims) if layer_scale else nn.Identity()
             for _ in range(2))
+        self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.ls1(self.attn(self.norm1(x)))
-        return x + self.ls2(self.mlp(self.norm2(x)))
+        x = x + self.drop_path(self.ls1(self.attn(self.norm1(x))))
+        return x + self.drop_path(self.ls2(self.mlp(self.norm2(x))))
 
 
 @MODELS.register_module()
@@ -87,6 +89,8 @@ class PlainVisionTransformer(BaseModule):
             embedding is for, pixels. Defaults to 224.
         layer_scale (bool): Whether branches have factors, as in DINOv2.
             Defaults to False.
+        drop_path (float): Drop path rate, the same in every block. Defaults
+            to 0.
         init_cfg (Optional[dict]): Initialization config. By default linear
             layers are truncated normal with std 0.02.
     """
@@ -100,6 +104,7 @@ class PlainVisionTransformer(BaseModule):
         patch_size: int = 16,
         image_size: int = 224,
         layer_scale: bool = False,
+        drop_path: float = 0.,
         init_cfg: Optional[dict] = dict(
             type='TruncNormal', layer='Linear', std=.02)
     ) -> None:
@@ -120,7 +125,7 @@ class PlainVisionTransformer(BaseModule):
         self.pos_embed = nn.Parameter(
             .02 * torch.randn(1, 1 + self.side**2, embed_dims))
         self.blocks = nn.ModuleList(
-            _Block(embed_dims, num_heads, mlp_ratio, layer_scale)
+            _Block(embed_dims, num_heads, mlp_ratio, layer_scale, drop_path)
             for _ in range(depth))
         self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
 

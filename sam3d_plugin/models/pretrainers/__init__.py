@@ -1,5 +1,6 @@
 """Pre-training methods, one file each."""
 from .base import BasePretrainer, FeatureView, Predictions
+from .frame_image_preprocessor import FrameImagePreprocessor
 from .frame_preprocessor import FramePreprocessor
 from .masked import MaskedPointPretrainer, MaskedPrediction
 from .masked_region_distill import MaskedRegionDistillPretrainer
@@ -11,8 +12,8 @@ from .tokens import TokenPretrainer
 from .views import split_views
 
 __all__ = [
-    'BasePretrainer', 'FeatureView', 'FramePreprocessor',
-    'MaskedPointPretrainer', 'MaskedPrediction',
+    'BasePretrainer', 'FeatureView', 'FrameImagePreprocessor',
+    'FramePreprocessor', 'MaskedPointPretrainer', 'MaskedPrediction',
     'MaskedRegionDistillPretrainer', 'MaskedTokenPretrainer',
     'MomentumEncoder', 'PointPairPretrainer', 'PointPairs', 'Predictions',
     'RegionDistillPretrainer', 'TokenPretrainer', 'check_pairs', 'split_views'

@@ -62,7 +62,7 @@ class TokenPretrainer(BasePretrainer):
         targets = None
         if self.target_generator is not None:
             targets = self.target_generator(points, tokens, data_samples)
-        outputs = self.predict(points, tokens)
+        outputs = self.predict_inputs(inputs, points, tokens)
         return self.compute_losses(outputs, tokens, targets)
 
     @property
@@ -76,6 +76,20 @@ class TokenPretrainer(BasePretrainer):
                  **others: Any) -> tuple:
         """xyz (B, N, 3) and tokens, with regions if the targets need them."""
         return self.backbone.tokenize(points, self.needs_regions, region_ids)
+
+    def predict_inputs(self, inputs: Dict[str, Any], points: Tensor,
+                       tokens: PointTokens) -> Any:
+        """Call :meth:`predict`, for a method that reads more than points.
+
+        Args:
+            inputs (Dict[str, Any]): See :meth:`forward`.
+            points (Tensor): (B, N, 3) xyz, meters.
+            tokens (PointTokens): All tokens of these points.
+
+        Returns:
+            Any: Of :meth:`predict`.
+        """
+        return self.predict(points, tokens)
 
     @abstractmethod
     def predict(self, points: Tensor, tokens: PointTokens) -> Any:
@@ -129,8 +143,8 @@ class TokenPretrainer(BasePretrainer):
         """
         points, tokens = self.tokenize(**inputs)
         features = self.backbone.encode_tokens(points, tokens)
-        predictions = self.token_predictions(
-            self.predict(points, tokens), tokens)
+        outputs = self.predict_inputs(inputs, points, tokens)
+        predictions = self.token_predictions(outputs, tokens)
         if predictions is not None:
             predictions = predictions._replace(
                 values=predictions.values.float())

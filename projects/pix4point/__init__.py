@@ -1,0 +1,1 @@
+from .pvit import ProgressivePatchEmbed, PViTBackbone

@@ -1,0 +1,33 @@
+# Two CPU cores, a few minutes; data, classes' weights and schedule of
+# configs/sam3d/segmentor_synthrooms_mini.py.
+_base_ = [
+    './segmentor_pvit.py',
+    '../../../configs/_base_/datasets/synthrooms_seg_mini.py',
+    '../../../configs/_base_/finetune_runtime_mini.py',
+    '../../../configs/_base_/schedules/segmentor_mini.py',
+]
+
+model = dict(
+    backbone=dict(
+        embedding=dict(channels=(32, 64)),
+        transformer=dict(embed_dims=64, depth=2, num_heads=2)),
+    decode_head=dict(
+        fp_channels=((96, 64), (64, 64)),
+        channels=64,
+        loss_decode=dict(class_weight=[
+            1.93, 2.97, 4.55, 5.25, 4.79, 5.06, 5.11, 4.37, 4.94, 4.90, 5.21,
+            5.38, 5.01, 4.96, 5.28, 5.31, 5.42, 5.46, 5.29, 5.38
+        ])),
+    test_cfg=dict(num_points=10000, votes=1))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
+    dict(
+        type='CosineAnnealingLR',
+        eta_min=1e-6,
+        by_epoch=False,
+        begin=30,
+        end=600)
+]
+train_cfg = dict(max_iters=600, val_interval=600)
+custom_imports = dict(
+    imports=['sam3d_plugin', 'projects.pix4point'], allow_failed_imports=False)
