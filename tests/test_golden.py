@@ -95,6 +95,8 @@ def shrink_data(dataset):
             step.num_points = 300
         if 'min_pairs' in step:
             step.min_pairs = 8
+        if step.type == 'DepthViews':
+            step.size = 64
 
 
 def shrink_model(model):
@@ -125,6 +127,8 @@ def shrink_model(model):
         model.head.proj_channels = 64
     if 'projector' in model:
         model.projector.update(in_channels=64)
+    if 'depth_network' in model:
+        model.depth_network.update(widths=(8, 8, 16, 16))
     if 'head' in model and 'decoder' not in model:
         model.head.update(in_channels=64)
     if 'decode_head' in model:

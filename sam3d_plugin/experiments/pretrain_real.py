@@ -49,7 +49,8 @@ RISING = {
     ('point_bert_dvae', 'loss_uniform'): 'its weight rises from 0',
     ('act_vae', 'loss_uniform'): 'its weight rises from 0',
     ('point_bert', 'loss_scene'): 'its queue fills',
-    ('depth_contrast', 'loss_contrast'): 'its queue fills'
+    ('depth_contrast', 'loss_contrast'): 'its queue fills',
+    ('dpco', 'loss_global'): 'its queues fill'
 }
 ENDS = 10  # steps at both ends of a training that are compared
 
