@@ -95,6 +95,10 @@ def shrink_data(dataset):
             step.num_points = 300
         if 'min_pairs' in step:
             step.min_pairs = 8
+        if step.type == 'DepthViews':
+            step.size = 64
+        if 'num_views' in step:
+            step.num_views = 2
 
 
 def shrink_model(model):
@@ -133,6 +137,11 @@ def shrink_model(model):
         model.head.proj_channels = 64
     if 'projector' in model:
         model.projector.update(in_channels=64)
+    if 'temporal' in model:
+        model.num_views = 2
+        shrink_part(model.temporal)
+    if 'depth_network' in model:
+        model.depth_network.update(widths=(8, 8, 16, 16))
     if 'head' in model and 'decoder' not in model:
         model.head.update(in_channels=64)
     if model.get('head', {}).get('type') == 'ClassAgreementHead':

@@ -12,8 +12,10 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..engine.options import read_config
 from ..store.errors import UserError
+from ..store.object_library import FILE as OBJECTS
 from ..store.provenance import digest, file_digests
-from .methods import read_methods, stage_configs
+from .methods import (clouds_per_frame, read_methods, reads_objects,
+                      stage_configs)
 
 # Of a config, what a training depends on.
 _SETTINGS = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
@@ -255,14 +257,13 @@ def _joint_options(config: str) -> Dict[str, Any]:
 
 
 def _of_frames(config: str, budget: Budget, length: int) -> int:
-    """A length for methods whose epoch has two clouds of each frame.
+    """A length for methods whose epoch has several clouds of each frame.
 
-    Returns half of it, if it is in epochs; a step has as many clouds with any
-    method.
+    Returns a part of it, if it is in epochs; a step has as many clouds with
+    any method.
     """
-    steps = _read(config)['train_dataloader']['dataset']['pipeline']
-    has_views = any(step['type'] == 'TwoViews' for step in steps)
-    return length // 2 if has_views and budget.unit == 'epochs' else length
+    clouds = clouds_per_frame(_pipeline(_read(config)))
+    return length // clouds if budget.unit == 'epochs' else length
 
 
 def _length_options(unit: str, length: int) -> Dict[str, Any]:
@@ -290,7 +291,8 @@ def settings_hash(steps: List[PlannedStep], probe: List[Any],
                   data: Dict[str, str], data_root: str) -> str:
     """What a result depends on, wherever the data set is.
 
-    Of features, groups and pairs in ``data`` only those that a step reads.
+    Of features, groups, pairs and objects in ``data`` only those that a step
+    reads.
     """
     folders = {
         target['folder']
@@ -299,11 +301,13 @@ def settings_hash(steps: List[PlannedStep], probe: List[Any],
     }
     if any(map(reads_pairs, steps)):
         folders.add('frame_pairs')
+    if any(needs_objects(step) for step in steps):
+        folders.add(OBJECTS)
     read = {
         name: checksum
         for name, checksum in data.items()
-        if name not in (*_TARGET_MANIFESTS,
-                        *_PAIR_MANIFESTS) or str(Path(name).parent) in folders
+        if name not in (*_TARGET_MANIFESTS, *_PAIR_MANIFESTS,
+                        OBJECTS) or {name, str(Path(name).parent)} & folders
     }
     content: List[Any] = [probe, read]
     content += [[step.name, step.extra, _resolved(step)] for step in steps]
@@ -317,6 +321,16 @@ def reads_pairs(step: PlannedStep) -> bool:
     settings = _read(step.config, step.options)
     return settings['train_dataloader']['dataset'][
         'type'] == 'FramePairDataset'
+
+
+def needs_objects(step: PlannedStep) -> bool:
+    """Whether a training needs the data set's objects."""
+    return reads_objects(_pipeline(_read(step.config, step.options)))
+
+
+def _pipeline(settings: Dict[str, Any]) -> List[Dict[str, Any]]:
+    """Steps that make a sample of a training."""
+    return settings['train_dataloader']['dataset']['pipeline']
 
 
 def _resolved(step: PlannedStep) -> str:
@@ -340,7 +354,7 @@ def _read_once(config: str, options: str) -> Dict[str, Any]:
 
 
 def data_checksums(data_root: str) -> Dict[str, str]:
-    """Checksums of the manifests of a data set.
+    """Checksums of the manifests and the objects of a data set.
 
     Args:
         data_root (str): The data set.
@@ -356,5 +370,6 @@ def data_checksums(data_root: str) -> Dict[str, str]:
             f'{data_root} has no region_maps: make and prepare the data set '
             'first (README, "Without any data")')
     checksums = file_digests(
-        Path(data_root), (*_MANIFESTS, *_TARGET_MANIFESTS, *_PAIR_MANIFESTS))
+        Path(data_root),
+        (*_MANIFESTS, *_TARGET_MANIFESTS, *_PAIR_MANIFESTS, OBJECTS))
     return {name: checksum for name, checksum in checksums.items() if checksum}

@@ -5,7 +5,7 @@ it, the tables list it and ``tests/projects`` check it.
 """
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import mmengine
 
@@ -66,6 +66,21 @@ def _read(path: Path, collection: Dict[str, Any]) -> Method:
     return Method(path.parent.name, collection['Name'], collection['Paper'],
                   meta['Original'], meta['Reads'], tuple(meta['Tokens']),
                   tuple(stages), meta['Reported'], meta.get('Variant', ''))
+
+
+def clouds_per_frame(pipeline: Sequence[Dict[str, Any]]) -> int:
+    """Clouds that a training draws from a frame, each as large as any other.
+
+    Two views are two; a step that makes more has the option ``num_views``.
+    """
+    has_views = any(step['type'] == 'TwoViews' for step in pipeline)
+    return next((step['num_views']
+                 for step in pipeline if 'num_views' in step), 1 + has_views)
+
+
+def reads_objects(pipeline: Sequence[Dict[str, Any]]) -> bool:
+    """Whether a training puts objects of the data set into frames."""
+    return any(step['type'] == 'PlaceMovingObject' for step in pipeline)
 
 
 def stage_configs(size: str) -> Dict[str, str]:

@@ -17,7 +17,8 @@ from ..engine.hooks import collapse_alarm_hook, feature_view
 from ..engine.options import read_config
 from ..store import checkpoint as files
 from ..store import provenance
-from .methods import OURS, read_methods
+from ..store.object_library import FILE as OBJECTS
+from .methods import OURS, clouds_per_frame, read_methods
 from .records import write_record
 from .steps import Command, run_steps, training
 
@@ -37,6 +38,7 @@ TOKENIZERS: Dict[str, Dict[str, Any]] = {
 # what they read.
 OVERLAPPING = '7scenes'
 PAIRS = 'tools/preparation/pair_frames.py'
+MAKE_OBJECTS = 'tools/preparation/make_objects.py'
 METHOD_OPTIONS: Dict[str, Dict[str, Any]] = {
     'bridge3d': {
         f'model.{head}.out_channels': CHANNELS
@@ -55,7 +57,8 @@ RISING = {
     ('point_bert_dvae', 'loss_uniform'): 'its weight rises from 0',
     ('act_vae', 'loss_uniform'): 'its weight rises from 0',
     ('point_bert', 'loss_scene'): 'its queue fills',
-    ('depth_contrast', 'loss_contrast'): 'its queue fills'
+    ('depth_contrast', 'loss_contrast'): 'its queue fills',
+    ('dpco', 'loss_global'): 'its queues fill'
 }
 ENDS = 10  # steps at both ends of a training that are compared
 
@@ -100,7 +103,7 @@ def method_steps(args: argparse.Namespace, key: str) -> Dict[str, Command]:
     for stage in read_methods()[key].stages:
         config = stage.configs['mini']
         pipeline: Any = read_config(config, {}).train_dataloader.dataset
-        views = 1 + any(step.type == 'TwoViews' for step in pipeline.pipeline)
+        views = clouds_per_frame(pipeline.pipeline)
         options = dict(
             common_options(args, OVERLAPPING), **METHOD_OPTIONS.get(key, {}))
         options['train_dataloader.batch_size'] = max(args.frames // views, 1)
@@ -237,7 +240,9 @@ def run(args: argparse.Namespace) -> int:
     folder = f'{args.data}/{OVERLAPPING}'
     run_steps([
         Command(['python', PAIRS, '--data', folder],
-                f'{folder}/frame_pairs/store.json')
+                f'{folder}/frame_pairs/store.json'),
+        Command(['python', MAKE_OBJECTS, '--data', folder],
+                f'{folder}/{OBJECTS}')
     ])
     for key, method in read_methods().items():
         if key != Path(OURS).parent.name:

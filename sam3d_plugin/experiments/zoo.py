@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 from ..store.atomic import atomic_write
+from ..store.object_library import FILE as OBJECTS
 from . import arm_tables, comparison, few_labels, ladder, rates, records, steps
-from .arms import ARMS, BUDGETS, plan, reads_pairs
+from .arms import ARMS, BUDGETS, needs_objects, plan, reads_pairs
 from .ladder_results import MEASURE, MIOU
 from .methods import OURS, read_methods
 from .tables import METRICS, machine_line, table
@@ -23,6 +24,7 @@ OUR_ARMS = ('stage1_sam_balanced', 'ours_sam', 'paper_sam')
 SHARE = 10  # Of the labels, in percent
 PROBE = 'probe'
 PAIRS = 'tools/preparation/pair_frames.py'
+MAKE_OBJECTS = 'tools/preparation/make_objects.py'
 # What a method is measured by, and what tables call it.
 MEASURES = {
     PROBE: 'probe at points, mIoU',
@@ -161,23 +163,27 @@ def _cell(row: Dict[str, Any], measure: str) -> str:
         list(row['scores'][measure].values()), row['differences'].get(measure))
 
 
-def make_pairs(args: argparse.Namespace, arms: Sequence[str]) -> None:
-    """Find the pairs of frames of the data set, if an arm reads them."""
-    trainings = (
+def make_inputs(args: argparse.Namespace, arms: Sequence[str]) -> None:
+    """Make frame pairs and objects of the data set, if an arm reads them."""
+    trainings = [
         step for arm in arms
-        for step in plan(ARMS[arm], BUDGETS[args.budget], 0, args.data_root))
-    if any(map(reads_pairs, trainings)):
-        # Written when all scans are done, unlike the other files.
-        output = f'{args.data_root}/frame_pairs/manifest.json'
-        steps.run_steps([
-            steps.Command(['python', PAIRS, '--data', args.data_root], output)
-        ])
+        for step in plan(ARMS[arm], BUDGETS[args.budget], 0, args.data_root)
+    ]
+    # The manifest is written when all scans are done, unlike other files.
+    for is_read, tool, output in ((reads_pairs, PAIRS,
+                                   'frame_pairs/manifest.json'),
+                                  (needs_objects, MAKE_OBJECTS, OBJECTS)):
+        if any(map(is_read, trainings)):
+            steps.run_steps([
+                steps.Command(['python', tool, '--data', args.data_root],
+                              f'{args.data_root}/{output}')
+            ])
 
 
 def run(args: argparse.Namespace) -> None:
     """Run what is missing, and write table and picture."""
     arms, work = arms_of(args.methods), args.work_dir
-    make_pairs(args, list(arms))
+    make_inputs(args, list(arms))
     if args.rates:
         rates.run(args, {a: m for a, m in arms.items() if ARMS[a].steps})
         return

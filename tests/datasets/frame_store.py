@@ -11,6 +11,7 @@ from sam3d_plugin.preparation.pairs.frame_pairs_step import FramePairsStep
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.store.files import checksum
 from sam3d_plugin.store.manifest import HEADER, ItemRecord, ScanRecord, Store
+from sam3d_plugin.store.object_library import ObjectLibrary, write_objects
 from sam3d_plugin.store.posed_images import (Cameras, PosedImages,
                                              encode_color, frame_files)
 from sam3d_plugin.store.region_features import (RegionFeatureArrays,
@@ -149,8 +150,19 @@ def write_frame_pairs(root):
         Console(quiet=True))
 
 
+def write_boxes(root):
+    """Write objects.npz: the sides of two boxes."""
+    points = np.random.default_rng(0).uniform(-.5, .5, (2, 2000, 3))
+    axis = np.abs(points).argmax(2)[..., None]
+    side = np.sign(np.take_along_axis(points, axis, 2)) / 2
+    np.put_along_axis(points, axis, side, 2)
+    points = (points + [0, 0, .5]) * [[[.3, .3, .9]], [[.4, .2, .7]]]
+    write_objects(root / 'objects.npz', ObjectLibrary(['a', 'b'], points))
+
+
 def write_data_set(root, skipped=()):
     """Write all of it."""
+    write_boxes(root)
     write_frames(root)
     write_frame_pairs(root)
     write_region_maps(root, skipped=skipped)

@@ -9,6 +9,7 @@ from mmengine.registry import init_default_scope
 from sam3d_plugin.datasets.transforms.base import all_steps
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.experiments import arms as module
+from sam3d_plugin.experiments.methods import clouds_per_frame
 from tests.datasets.frame_store import write_data_set
 
 ROOT = Path(__file__).parents[2]
@@ -29,9 +30,8 @@ def settings_of(name, budget, seed=0, **options):
 
 def clouds_per_step(cfg):
     """A frame of two views is two clouds."""
-    has_views = any(step.type == 'TwoViews'
-                    for step in cfg.train_dataloader.dataset.pipeline)
-    return cfg.train_dataloader.batch_size * (2 if has_views else 1)
+    loader = cfg.train_dataloader
+    return loader.batch_size * clouds_per_frame(loader.dataset.pipeline)
 
 
 def frames_of(name, budget):
@@ -208,6 +208,7 @@ def test_settings_reach_every_training():
     ('region_features_handcrafted/manifest.json', 'handcrafted'),
     ('region_groups/train_handcrafted/manifest.json', 'handcrafted'),
     *((name, 'pairs') for name in PAIRS),
+    ('objects.npz', 'objects'),
 ])
 def test_hash_follows_what_an_arm_reads(name, readers):
     arms = dict(
@@ -215,6 +216,7 @@ def test_hash_follows_what_an_arm_reads(name, readers):
         standin='stage1_sam_plain',
         handcrafted='stage1_sam_plain_handcrafted',
         pairs='csc_knn',
+        objects='four_d_contrast_knn',
         views='depth_contrast_knn')
     changed = {
         key

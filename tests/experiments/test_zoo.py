@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sam3d_plugin.experiments import few_labels, ladder, rates, records, zoo
+from sam3d_plugin.store.object_library import read_objects
 from tests.datasets.frame_store import write_frames
 from tests.tools.conftest import call, load_tool
 
@@ -156,18 +157,27 @@ def test_rates_are_tried_on_held_out_scenes(parsed, monkeypatch, tmp_path):
     assert '| Point-MAE | 10.0 | – | 0.0003 |' in rates.rates_table(results)
 
 
+def test_objects_are_made_where_an_arm_reads_them(parsed, monkeypatch,
+                                                  tmp_path):
+    monkeypatch.chdir(ROOT)
+    zoo.make_inputs(parsed, ['depth_contrast_knn'])
+    assert not (tmp_path / 'objects.npz').exists()
+    zoo.make_inputs(parsed, ['depth_contrast_knn', 'four_d_contrast_knn'])
+    assert len(read_objects(tmp_path / 'objects.npz').points) == 48
+
+
 def test_pairs_are_made_once_where_an_arm_reads_them(parsed, monkeypatch,
                                                      tmp_path, capfd):
     arms = zoo.arms_of(['point_mae', 'depth_contrast', 'csc'])
     write_frames(tmp_path)
     monkeypatch.chdir(ROOT)
-    zoo.make_pairs(parsed, [arm for arm in arms if arm != 'csc_knn'])
+    zoo.make_inputs(parsed, [arm for arm in arms if arm != 'csc_knn'])
     assert not (tmp_path / 'frame_pairs').exists()
-    zoo.make_pairs(parsed, list(arms))
+    zoo.make_inputs(parsed, list(arms))
     manifest = tmp_path / 'frame_pairs' / 'manifest.json'
     assert manifest.is_file()
     capfd.readouterr()
-    zoo.make_pairs(parsed, list(arms))
+    zoo.make_inputs(parsed, list(arms))
     assert 'done before' in capfd.readouterr().out
 
 

@@ -67,6 +67,21 @@ def test_it_is_symmetric_when_asked():
     torch.testing.assert_close(both(queries, keys, is_pair), sum(ways) / 2)
 
 
+def test_the_mean_of_sets_is_that_of_one_set_at_a_time():
+    """Also of a set without pairs, which counts as 0."""
+    queries, keys = features(3, P, C), features(3, P, C, seed=1)
+    is_pair = torch.arange(P) < torch.tensor([P, 2, 0])[:, None]
+    plain = InfoNCELoss(symmetric=True)
+    values = [
+        plain(q[None], k[None], p[None])
+        for q, k, p in zip(queries, keys, is_pair)
+    ]
+    found = InfoNCELoss(symmetric=True, mean='sets')(queries, keys, is_pair)
+    torch.testing.assert_close(found, torch.stack(values).mean())
+    with pytest.raises(UserError, match='sets'):
+        InfoNCELoss(mean='frames')
+
+
 @pytest.mark.parametrize('num_queued', [0, 3])
 def test_soft_labels(num_queued):
     """The cross entropy of shares, in which queued keys have none."""

@@ -27,7 +27,7 @@ from sam3d_plugin.datasets.frame_batch import collate_frames
 from sam3d_plugin.engine.export import export_backbone
 from sam3d_plugin.engine.options import load_config, read_config
 from sam3d_plugin.engine.runner import hand_over_metainfo
-from sam3d_plugin.experiments.methods import read_methods
+from sam3d_plugin.experiments.methods import clouds_per_frame, read_methods
 from sam3d_plugin.store.checkpoint import read_checkpoint
 from sam3d_plugin.store.errors import UserError
 from tests import processes
@@ -355,8 +355,7 @@ def read(config):
 def clouds_of(cfg):
     """Clouds that a step draws from the loader."""
     loader = cfg.train_dataloader
-    kinds = [step.type for step in loader.dataset.pipeline]
-    return loader.batch_size * (2 if 'TwoViews' in kinds else 1)
+    return loader.batch_size * clouds_per_frame(loader.dataset.pipeline)
 
 
 def schedule_of(cfg):

@@ -21,13 +21,14 @@ class TwoViews(Step):
 
     The pipeline may load the points, so that views are two draws of a frame,
     or change those that were loaded. It must end with N points, the same
-    number in every view.
+    number in every view. With ``views`` it runs once for each of them, which
+    may be more than two.
 
     Required Keys:
 
     - those of ``transforms``
     - views (List[dict], optional): what differs at the start of each view,
-      e.g. ``frame``
+      e.g. ``frame`` or ``points``
 
     Added or Modified Keys:
 
@@ -55,9 +56,10 @@ class TwoViews(Step):
         if any(view is None for view in views):
             return None
         points = [view['points'] for view in views]
-        if len(points[0]) != len(points[1]):
+        lengths = sorted({len(view) for view in points})
+        if len(lengths) > 1:
             raise UserError(
-                f'views have {len(points[0])} and {len(points[1])} points: '
+                f'views have {lengths[0]} and {lengths[-1]} points: '
                 'end the transforms of TwoViews with PointSample')
         results = dict(results, points=points)
         if 'regions' in views[0]:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from mmdet3d.registry import MODELS
 from torch import Tensor, nn
 
+from ...store.errors import UserError
 from .feature_queue import QueuedKeys
 
 
@@ -25,16 +26,23 @@ class InfoNCELoss(nn.Module):
             is the mean of both directions. Defaults to False.
         normalize (bool): Whether features are scaled to length 1, so that
             similarities are cosines. Defaults to True.
+        mean (str): ``'pairs'``, the mean over all pairs, or ``'sets'``, that
+            over the pairs of a set, then over sets, where one without pairs
+            counts as 0. Defaults to ``'pairs'``.
     """
 
     def __init__(self,
                  temperature: float = 0.07,
                  symmetric: bool = False,
-                 normalize: bool = True) -> None:
+                 normalize: bool = True,
+                 mean: str = 'pairs') -> None:
         super().__init__()
+        if mean not in ('pairs', 'sets'):
+            raise UserError(f'mean {mean!r} is unknown; choose pairs or sets')
         self.temperature = temperature
         self.symmetric = symmetric
         self.normalize = normalize
+        self.mean = mean
 
     def forward(self,
                 queries: Tensor,
@@ -59,7 +67,7 @@ class InfoNCELoss(nn.Module):
                 query. Not for a symmetric loss.
 
         Returns:
-            Tensor: () mean over the pairs; 0 without pairs.
+            Tensor: () mean over the pairs, see ``mean``; 0 without pairs.
         """
         assert not (self.symmetric and queue is not None)
         if is_pair is None:
@@ -119,4 +127,6 @@ class InfoNCELoss(nn.Module):
                  (queries @ stored).masked_fill(~is_filled, -torch.inf)), -1)
         losses = logits.logsumexp(-1) - (queries * own).sum(-1)
         losses = losses.masked_fill(~is_pair, 0)
+        if self.mean == 'sets':
+            return (losses.sum(-1) / is_pair.sum(-1).clamp(min=1)).mean()
         return losses.sum() / is_pair.sum().clamp(min=1)

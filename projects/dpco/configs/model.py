@@ -1,0 +1,20 @@
+_base_ = ['../../../configs/_base_/models/point_encoder.py']
+
+model = dict(
+    type='DPCo',
+    backbone=dict(
+        type='TokenEncoder',
+        tokenizer=dict(type='KNNTokenizer', num_tokens=256, num_neighbors=128),
+        embedding={{_base_.embedding}},
+        encoder={{_base_.encoder}}),
+    depth_network=dict(type='DepthUNet'),
+    projector=dict(
+        type='GlobalProjector',
+        hidden_channels=512,
+        out_channels=128,
+        pool='max'),
+    local_contrast=dict(
+        type='InfoNCELoss', temperature=0.07, symmetric=True, mean='sets'),
+    global_contrast=dict(type='InfoNCELoss', temperature=0.07),
+    queue_size=32768,
+    momentum=0.999)
