@@ -6,7 +6,7 @@ gets. Recall is the share of the true objects, and of the masks that all
 prompts find, that a mask fits with an IoU of at least 0.5.
 
 With ``--checkpoint`` the masks are those of SAM (a file), SAM 2 or SAM 3 (a
-folder and ``--generator``). Without it an oracle answers each prompt with the
+folder). Without it an oracle answers each prompt with the
 true object and with the group of objects in its box: that shows what skipping
 does to prompts and objects, and nothing of SAM's own mistakes.
 """
@@ -27,6 +27,7 @@ from tools.benchmarks.mask_oracle import MaskOracle
 SHARES = (0.0, 0.02, 0.1, 0.5)
 SMALLEST = 1e-3  # of the image; smaller true objects do not count
 FITS = .5
+FRAMES, QUICK_FRAMES, QUICK_SIDE = 12, 1, 16
 Frame = Tuple[np.ndarray, np.ndarray]
 
 
@@ -37,20 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path('data/synthrooms'),
         help='data set of make_synthrooms.py (default: data/synthrooms)')
-    parser.add_argument('--frames', type=int, default=40)
-    parser.add_argument('--points-per-side', type=int, default=32)
     parser.add_argument('--checkpoint', help='weights (default: an oracle)')
-    parser.add_argument(
-        '--generator', choices=('sam', 'sam2', 'sam3'), default='sam')
 
 
 def measure(args: argparse.Namespace) -> Dict[str, Any]:
     """Compare the shares on the same frames."""
-    frames = read_frames(args.data, args.frames)
+    frames = read_frames(args.data, QUICK_FRAMES if args.quick else FRAMES)
+    side = QUICK_SIDE if args.quick else MaskSettings.points_per_side
     found: Dict[float, List[np.ndarray]] = {}
     results = []
     for share in SHARES:
-        generator = _build(args, frames, share)
+        generator = _build(args, frames, side, share)
         start = time.process_time()
         found[share] = [
             generator.generate([color])[0][0] for color, _ in frames
@@ -67,9 +65,9 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
                 recall_of_masks=_mean_recall(found[SHARES[0]], found[share])))
     return dict(
         prompts=dict(
-            model=args.generator if args.checkpoint else 'oracle',
+            model=_model(args.checkpoint) if args.checkpoint else 'oracle',
             frames=len(frames),
-            points_per_side=args.points_per_side,
+            points_per_side=side,
             shares=results))
 
 
@@ -93,14 +91,22 @@ def read_frames(data: Path, count: int) -> List[Frame]:
     return frames
 
 
-def _build(args: argparse.Namespace, frames: Sequence[Frame],
+def _model(checkpoint: str) -> str:
+    """The generator that a checkpoint is for."""
+    config = Path(checkpoint, 'config.json')
+    if not config.is_file():
+        return 'sam'
+    return 'sam3' if '"sam3_' in config.read_text() else 'sam2'
+
+
+def _build(args: argparse.Namespace, frames: Sequence[Frame], side: int,
            share: float) -> BatchedMaskGenerator:
     """A generator of masks with one share."""
-    options: Dict[str, Any] = dict(
-        points_per_side=args.points_per_side, skip_covered=share)
+    options: Dict[str, Any] = dict(points_per_side=side, skip_covered=share)
     if args.checkpoint:
         options.update(checkpoint=args.checkpoint, device=args.device)
-        return build_generator(args.generator, options).load()  # type: ignore
+        return build_generator(_model(args.checkpoint),
+                               options).load()  # type: ignore
     oracle = MaskOracle([ids for _, ids in frames])
     return BatchedMaskGenerator(oracle, MaskSettings(**options))
 

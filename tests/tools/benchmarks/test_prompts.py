@@ -29,11 +29,7 @@ def write_room(folder):
 def test_prompts_are_saved_and_recall_is_counted(tmp_path):
     write_room(tmp_path)
     file = tmp_path / 'result.json'
-    main([
-        'prompts', '--data',
-        str(tmp_path), '--frames', '1', '--points-per-side', '16', '--json',
-        str(file)
-    ])
+    main(['prompts', '--quick', '--data', str(tmp_path), '--json', str(file)])
     result = json.loads(file.read_text())['prompts']
     assert result['model'] == 'oracle'
     by_share = {row['skip_covered']: row for row in result['shares']}
