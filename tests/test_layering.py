@@ -53,7 +53,7 @@ EXCEPTIONS = {('visualization', 'store'), ('inference', 'preparation'),
               *((f'cli.{name}', theirs)
                 for name in ('run_arguments', 'step_tool')
                 for theirs in ('preparation', 'cli', 'cli.run_arguments'))}
-OFFLINE_ONLY = {'segment_anything', 'timm'}
+OFFLINE_ONLY = {'segment_anything', 'timm', 'transformers'}
 
 
 def folder_of(module: str) -> str:

@@ -24,6 +24,8 @@ from tools.doctor import find_known_failures
 
 PYTHONS = ('3.10', '3.11', '3.12', '3.13')
 NEEDED_GIGABYTES = 9
+# Installed beside all else, see there.
+TEACHERS = 'requirements-teachers.txt'
 # Remembered once they are given: which mmcv to install, and for which GPUs.
 SETTINGS = ('MMCV', 'TORCH_CUDA_ARCH_LIST')
 
@@ -67,7 +69,7 @@ def find_wanted(venv: Path, lock: Dict[str, str], previous: dict) -> dict:
     if wanted['MMCV'] not in ('', 'lite', 'full'):
         raise SetupError(f'MMCV={wanted["MMCV"]}: set it to lite or full')
     digest = hashlib.sha256('\n'.join(lock.values()).encode())
-    for name in ('pyproject.toml', 'sam3d_plugin/mmcv_ext.py'):
+    for name in ('pyproject.toml', 'sam3d_plugin/mmcv_ext.py', TEACHERS):
         digest.update((ROOT / name).read_bytes())
     automatic = 'full' if can_build_cuda() else 'lite'
     return dict(
@@ -165,6 +167,11 @@ class Environment:
         ]
         self.pip('Install mmdet3d and all other packages (1 minute)',
                  'install', '--no-deps', *rest)
+        teachers = self.venv / 'teachers'
+        shutil.rmtree(teachers, ignore_errors=True)
+        self.pip('Install transformers beside them (80 MB)', 'install',
+                 '--no-deps', '--no-compile', '--target', str(teachers), '-r',
+                 str(ROOT / TEACHERS))
         if is_full:
             self._call('build_mmcv.py', wanted)
         else:

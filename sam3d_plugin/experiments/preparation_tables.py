@@ -136,6 +136,18 @@ def sam_table(results: Results) -> str:
                          entries) + machine_line(results['machine'])
 
 
+def prompts_table(results: Results) -> str:
+    """Return what object-aware prompts save and lose."""
+    found = results['prompts']
+    title = f'`skip_covered`, {found["frames"]} frames, {found["model"]}'
+    return entries_table([
+        (title, '{skip_covered:g}'), ('prompts', '{prompts:.0f}'),
+        ('masks', '{masks:.1f}'),
+        ('recall of these masks', '{recall_of_masks:.3f}'),
+        ('recall of true objects', '{recall_of_objects:.3f}')
+    ], found['shares']) + machine_line(results['machine'])
+
+
 def _named(name: str) -> str:
     return name.replace('_', ' ').replace('sam', 'SAM')
 
@@ -198,6 +210,7 @@ TABLES: Dict[str, Tuple[str, Callable[[Results], str]]] = {
     'preparation_parts': ('benchmark_preparation', parts_table),
     'lifting': ('benchmark_lifting', lifting_table),
     'sam': ('benchmark_sam', sam_table),
+    'prompts': ('benchmark_prompts', prompts_table),
     'purity': ('region_purity', purity_table),
     'quick_purity': ('region_purity', quick_table),
     'merging': ('region_purity', merging_table),

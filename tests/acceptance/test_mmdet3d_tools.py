@@ -7,6 +7,7 @@ import torch
 from mmcv import imread
 
 from tests.conftest import write_scannet
+from tests.models.external_network import Encoder
 from tests.segmentation_stores import write_scannet_seg
 from .mmdet3d_tools import CONFIG, OPTIONS, ROOT, TOOLS, python, run
 
@@ -220,3 +221,30 @@ def test_encoders_of_other_methods_are_fine_tuned(folder, method, config,
                f'model.backbone.init_cfg.checkpoint={method}.pth', *options),
         folder)
     assert f'{method}.pth' in shown and 'Iter(train) [2/2]' in shown
+
+
+EXTERNAL = """
+_base_ = ['./mine.py']
+model = dict(
+    backbone=dict(
+        frozen=True,
+        encoder=dict(
+            _delete_=True,
+            type='ExternalEncoder',
+            module='tests.models.external_network:Encoder',
+            checkpoint='utonia.pth',
+            channels=18,
+            concat_levels=2)))
+"""
+
+
+def test_a_network_of_others_trains(folder, options):
+    """Frozen, from a file that the user has."""
+    weights = Encoder().state_dict()
+    torch.save(dict(state_dict=weights), folder / 'utonia.pth')
+    (folder / 'external.py').write_text(EXTERNAL)
+    shown = run(python(TOOLS / 'train.py', 'external.py', *options), folder)
+    assert 'utonia.pth: license of Utonia weights: CC BY-NC 4.0' in shown
+    state = read(folder / 'work_dirs/external/iter_2.pth')['state_dict']
+    for name, value in weights.items():
+        assert state[f'backbone.encoder.network.{name}'].equal(value)

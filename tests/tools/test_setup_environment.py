@@ -19,9 +19,12 @@ MODULES = {
     'opencv_python': ['cv2'],
     'mmcv_lite': ['mmcv', 'mmcv.ops'],
     'mmcv': ['mmcv', 'mmcv.ops', 'mmcv._ext'],
+    'transformers': ['transformers'],
     'mmdet3d':
     ['mmdet3d', 'mmdet3d.models', 'mmdet3d.datasets', 'mmdet3d.evaluation'],
 }
+# What mmdet must not find.
+BESIDE = ('transformers', )
 MODULE = """
 class cuda:
     is_available = lambda: False
@@ -87,11 +90,12 @@ def clone(tmp_path):
     (folder / 'pyproject.toml').write_text(
         '[project]\nname = "sam3d_plugin"\nversion = "1.0"\n[build-system]\n'
         'requires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n')
-    names = [name for name in MODULES if name != 'mmcv']
+    names = [name for name in MODULES if name not in ('mmcv', *BESIDE)]
     (folder / 'requirements.txt').write_text('\n'.join(
         f'{name.replace("_", "-")}==2.1.0  # why' for name in names))
     (folder / 'constraints.txt').touch()
-    for name in names:
+    (folder / 'requirements-teachers.txt').write_text('transformers==2.1.0')
+    for name in (*names, *BESIDE):
         if name != 'torch':
             write_wheel(tmp_path / 'wheels', name)
     return folder
@@ -131,6 +135,8 @@ def test_it_resumes_and_then_does_nothing(clone):
     assert (site(clone) / 'mmcv' /
             '_ext.py').read_text() == (clone / 'sam3d_plugin' /
                                        'mmcv_ext.py').read_text()
+    assert (clone / '.venv/teachers/transformers.py').is_file()
+    assert not (site(clone) / 'transformers.py').exists()
     assert run(clone).stdout == '.venv is up to date\n'
     # A kill left a package without RECORD, and no complete record.
     (site(clone) / 'mmdet3d-2.1.0.dist-info' / 'RECORD').unlink()

@@ -205,7 +205,7 @@ def compare(stock: StockMap, ours: OurMaps, images: List[np.ndarray],
 def maps_of(generator: SAMRegions) -> OurMaps:
     """What makes maps with a generator, loaded and warmed up."""
     masks = generator.load()
-    if masks.sam.device.type == 'cuda':
+    if masks.networks.device.type == 'cuda':
         masks.generate([np.zeros((64, 64, 3), np.uint8)])
     cameras = Cameras(np.eye(3), np.eye(3), np.eye(4), True)
     no_depth = np.zeros((0, 0), np.float32)

@@ -16,6 +16,8 @@ maximum over its pixels, fp16. Encoders:
                  checkpoint is a local file, in timm's or the authors' naming;
                  layer, norm, long_side, batch_size, device and autocast are
                  further options
+    transformers DINOv3 or SigLIP 2 of transformers; the checkpoint is the
+                 folder of the model
 
 Rerun the command to resume a stopped run; frames that cannot be
 used are skipped, named in the summary and recorded in the manifest.

@@ -3,12 +3,16 @@
     python tools/preparation/generate_regions.py --data data/NAME
     python tools/preparation/generate_regions.py --data data/NAME \\
         --generator sam -O checkpoint=sam_vit_h_4b8939.pth model_type=vit_h
+    python tools/preparation/generate_regions.py --data data/NAME \\
+        --generator sam2 -O checkpoint=sam2.1-hiera-large
 
 Reads data/NAME/posed_images, writes data/NAME/region_maps/<scan>/<frame>.png:
 0 = in no region, ids 1..R. Generators:
 
     superpixel   graph segmentation of color, depth and normals; no weights
     sam          segment_anything, "segment everything"
+    sam2, sam3   the same with SAM 2 or SAM 3 of transformers; the checkpoint
+                 is the folder of the model
     precomputed  existing masks: label PNGs, RLE JSON, or a
                  grouping of the scan's vertices seen from the frames
 

@@ -1,4 +1,5 @@
 """Backbones and their parts."""
+from .external_encoder import ExternalEncoder
 from .graph_conv_stack import GraphConvStack
 from .plain_point_transformer import PlainPointTransformer, TransformerBlock
 from .plain_vision_transformer import PlainVisionTransformer
@@ -10,7 +11,8 @@ from .three_detr_encoder import ThreeDETREncoder
 from .token_encoder import TokenEncoder
 
 __all__ = [
-    'GraphConvStack', 'PlainPointTransformer', 'PlainVisionTransformer',
-    'PointPatchEmbed', 'PointTokenBackbone', 'StockPointBackbone',
-    'ThreeDETRBackbone', 'ThreeDETREncoder', 'TokenEncoder', 'TransformerBlock'
+    'ExternalEncoder', 'GraphConvStack', 'PlainPointTransformer',
+    'PlainVisionTransformer', 'PointPatchEmbed', 'PointTokenBackbone',
+    'StockPointBackbone', 'ThreeDETRBackbone', 'ThreeDETREncoder',
+    'TokenEncoder', 'TransformerBlock'
 ]

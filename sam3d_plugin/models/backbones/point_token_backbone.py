@@ -1,6 +1,6 @@
 """Tokenizer, embedding and encoder as a backbone of mmdet3d's heads."""
 from dataclasses import replace
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from mmdet3d.registry import MODELS
@@ -26,7 +26,10 @@ class PointTokenBackbone(TokenEncoder):
     Args:
         tokenizer (dict): Config of a tokenizer without padding.
         embedding (dict): Config of the token embedding.
-        encoder (dict): Config of the token encoder.
+        encoder (dict): Config of the token encoder. An ``ExternalEncoder``
+            reads points: the embedding is left out, a token has the feature
+            of its anchor point, and segmentation heads get those of all
+            points in the place of every depth.
         out_channels (Optional[int]): Channels that the head expects: 256 for
             VoteNet, 288 for GroupFree3D. None leaves out the projection, for
             heads that read ``token_features``.
@@ -68,7 +71,7 @@ class PointTokenBackbone(TokenEncoder):
         self.feature_depths = tuple(feature_depths)
         self._check_depths()
         self.frozen = frozen
-        for module in (self.embedding, self.encoder):
+        for module in self._pretrained_parts():
             module.requires_grad_(not frozen)
         self.out_proj = nn.Identity() if out_channels is None else nn.Linear(
             self.encoder.embed_dims, out_channels)
@@ -76,13 +79,19 @@ class PointTokenBackbone(TokenEncoder):
 
     def _check_depths(self) -> None:
         """Refuse depths that the encoder does not have."""
-        if not self.feature_depths:
+        if not self.feature_depths or self.reads_points:
             return
         depth = len(self.encoder.blocks)
         if not all(1 <= d <= depth for d in self.feature_depths):
             raise UserError(f'feature_depths {self.feature_depths} are not '
                             f'blocks of an encoder of depth {depth}: count '
                             'from 1')
+
+    def _pretrained_parts(self) -> List[nn.Module]:
+        """Return the modules that are loaded, and kept when frozen."""
+        if self.reads_points:
+            return [self.encoder.network]
+        return [self.embedding, self.encoder]
 
     def train(self, mode: bool = True) -> 'PointTokenBackbone':
         """Set training mode; a frozen encoder stays in evaluation mode.
@@ -95,8 +104,8 @@ class PointTokenBackbone(TokenEncoder):
         """
         super().train(mode)
         if self.frozen:
-            self.embedding.eval()
-            self.encoder.eval()
+            for module in self._pretrained_parts():
+                module.eval()
         return self
 
     def init_weights(self) -> None:
@@ -111,6 +120,10 @@ class PointTokenBackbone(TokenEncoder):
         if pretrained is None:
             super().init_weights()
             return
+        if self.reads_points:
+            raise UserError('init_cfg is for encoders of our pre-trainings: '
+                            'name the file as checkpoint of the '
+                            f'{type(self.encoder).__name__}')
         self.init_cfg = None
         super().init_weights()
         self.init_cfg = pretrained
@@ -137,6 +150,8 @@ class PointTokenBackbone(TokenEncoder):
         regions = f'point column {self.region_column}' \
             if self.tokenizer.uses_regions else 'none'
         encoder = 'no pretrained weights'
+        if self.reads_points:
+            encoder = self.encoder.summary()
         if self.load_report is not None:
             encoder = (f'pretrained {self.load_report.source}, '
                        f'{self.load_report.summary()}')
@@ -169,11 +184,18 @@ class PointTokenBackbone(TokenEncoder):
             raise UserError('detection and segmentation heads take the same '
                             'number of tokens from every scene: set '
                             'split=True, num_tokens=N in the tokenizer')
-        *token_features, encoded = self._encode(xyz, tokens)
-        features = self.out_proj(encoded).transpose(1, 2).contiguous()
         indices = tokens.anchor_indices
-        anchors = xyz.gather(1, indices[..., None].expand(-1, -1, 3))
         every_point = torch.arange(xyz.shape[1], device=xyz.device)
+        centers, point_tokens = tokens.centers, tokens.point_tokens
+        if self.reads_points:
+            dense = self.point_features(points)
+            encoded = _take(dense, indices)
+            token_features = [dense] * len(self.feature_depths)
+            centers, point_tokens = xyz, every_point.expand(len(xyz), -1)
+        else:
+            *token_features, encoded = self._encode(xyz, tokens)
+        features = self.out_proj(encoded).transpose(1, 2).contiguous()
+        anchors = _take(xyz, indices)
         outputs: Dict[str, Any] = dict(
             fp_xyz=[anchors],
             fp_features=[features],
@@ -184,9 +206,48 @@ class PointTokenBackbone(TokenEncoder):
         if self.feature_depths:
             outputs.update(
                 token_features=token_features,
-                token_centers=tokens.centers,
-                point_tokens=tokens.point_tokens)
+                token_centers=centers,
+                point_tokens=point_tokens)
         return outputs
+
+    def encode(self,
+               points: Tensor,
+               data_samples: Any = None) -> Tuple[PointTokens, Tensor]:
+        """Encode all tokens.
+
+        Args:
+            points (Tensor): (B, N, 3 + D), see :meth:`tokenize`.
+            data_samples (Any): Unused.
+
+        Returns:
+            Tuple[PointTokens, Tensor]: The tokens and their features
+            (B, G, C), undefined for padding.
+        """
+        if not self.reads_points:
+            return super().encode(points, data_samples)
+        tokens = self.tokenize(points)[1]
+        return tokens, _take(
+            self.point_features(points), tokens.anchor_indices)
+
+    def point_features(self, points: Tensor) -> Tensor:
+        """Features of the points: the encoder's own, or interpolated ones.
+
+        Args:
+            points (Tensor): (B, N, 3 + D), see :meth:`tokenize`.
+
+        Returns:
+            Tensor: (B, N, C).
+        """
+        if not self.reads_points:
+            return super().point_features(points)
+        with self._grad_unless_frozen():
+            features = self.encoder.point_features(points)
+        return self.encoder.project(features)
+
+    def _grad_unless_frozen(self) -> torch.set_grad_enabled:
+        """Return a context in which frozen parts record no gradient."""
+        return torch.set_grad_enabled(torch.is_grad_enabled()
+                                      and not self.frozen)
 
     def encode_tokens(self, xyz: Tensor, tokens: PointTokens) -> Tensor:
         """Embed and encode tokens (B, G, C) of points (B, N, 3)."""
@@ -197,10 +258,14 @@ class PointTokenBackbone(TokenEncoder):
         origin = find_origins(xyz, self.center)[:, None]
         tokens = replace(tokens, centers=tokens.centers - origin)
         xyz = xyz - origin
-        with torch.set_grad_enabled(torch.is_grad_enabled()
-                                    and not self.frozen):
+        with self._grad_unless_frozen():
             if not self.feature_depths:
                 return [super().encode_tokens(xyz, tokens)]
             embedded = self.embedding(xyz, tokens)
             depths = (*self.feature_depths, len(self.encoder.blocks))
             return self.encoder.encode_depths(embedded, tokens.centers, depths)
+
+
+def _take(values: Tensor, indices: Tensor) -> Tensor:
+    """(B, G, C) rows of (B, N, C) values at (B, G) indices."""
+    return values.gather(1, indices[..., None].expand(-1, -1, values.shape[2]))

@@ -8,12 +8,13 @@ from typing import Any, Optional, Tuple
 import torch
 from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from sam3d_plugin.ops.propagation import interpolate_tokens
 from sam3d_plugin.ops.transfer import require, to_device
 from sam3d_plugin.store import MAX_REGION_ID
 from sam3d_plugin.structures import PointTokens
+from ...store.errors import UserError
 from ..tokenizers.region_majority import majority_regions
 
 _NOT_FINITE = ('points are not finite: find the frame with '
@@ -48,7 +49,14 @@ class TokenEncoder(BaseModule):
         self.tokenizer = MODELS.build(tokenizer)
         self.embedding = MODELS.build(embedding)
         self.encoder = MODELS.build(encoder)
+        if self.reads_points:
+            self.embedding = nn.Identity()
         self.region_column: Optional[int] = region_column
+
+    @property
+    def reads_points(self) -> bool:
+        """bool: Whether the encoder takes points and needs no embedding."""
+        return getattr(self.encoder, 'reads_points', False)
 
     def use_metainfo(self, metainfo: dict) -> None:
         """Find the region ids among the columns of the training data.
@@ -129,6 +137,10 @@ class TokenEncoder(BaseModule):
 
     def encode_tokens(self, xyz: Tensor, tokens: PointTokens) -> Tensor:
         """Embed and encode tokens (B, G, C) of points (B, N, 3)."""
+        if self.reads_points:
+            raise UserError(f'{type(self.encoder).__name__} reads points, not '
+                            'tokens: use it in detectors and segmentors, and '
+                            'pre-train with PlainPointTransformer')
         return self.encoder(
             self.embedding(xyz, tokens), tokens.centers, tokens.is_padding,
             tokens.num_tokens)

@@ -9,6 +9,7 @@ __all__ = ['ENCODERS', 'ImageEncoder', 'build_encoder', 'fit_size']
 # Module and class; imported only when asked for, since timm is expensive.
 ENCODERS: Dict[str, Tuple[str, str]] = dict(
     timm=('timm_encoder', 'TimmEncoder'),
+    transformers=('transformers_encoder', 'TransformersEncoder'),
     standin=('standin', 'StandInEncoder'),
     handcrafted=('handcrafted', 'HandcraftedEncoder'))
 

@@ -3,7 +3,7 @@
 Shapes: C channels, H W pixels, h w features.
 """
 import abc
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 from torch import Tensor
@@ -55,3 +55,29 @@ def fit_size(height: int, width: int, long_side: int, multiple: int) -> Size:
         max(1, int(side * scale / multiple + 0.5)) * multiple
         for side in (height, width))
     return tall, wide
+
+
+def encode_by_size(images: Sequence[np.ndarray], batch_size: int,
+                   forward: Callable[[np.ndarray], Tensor]) -> List[Tensor]:
+    """Encode images of one size together.
+
+    Args:
+        images (Sequence[np.ndarray]): (H, W, 3) uint8 each, of any sizes.
+        batch_size (int): Images of a batch, at most.
+        forward (Callable[[np.ndarray], Tensor]): From (B, H, W, 3) images to
+            (B, C, h, w).
+
+    Returns:
+        List[Tensor]: (C, h, w) of each image, in their order.
+    """
+    by_size: Dict[Size, List[int]] = {}
+    for i, image in enumerate(images):
+        height, width = image.shape[:2]
+        by_size.setdefault((height, width), []).append(i)
+    encoded: Dict[int, Tensor] = {}
+    for indices in by_size.values():
+        for begin in range(0, len(indices), batch_size):
+            part = indices[begin:begin + batch_size]
+            encoded.update(
+                zip(part, forward(np.stack([images[i] for i in part]))))
+    return [encoded[i] for i in range(len(images))]

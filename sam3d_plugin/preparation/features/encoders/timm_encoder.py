@@ -15,7 +15,7 @@ from ....store.errors import StoreError
 from ...checkpoints import sha256_of
 from ...running.devices import find_device
 from ._timm_checkpoint import load_weights, read_fitting
-from .base import ImageEncoder, Size, fit_size
+from .base import ImageEncoder, Size, encode_by_size, fit_size
 
 AUTOCAST = dict(none=None, bfloat16=torch.bfloat16, float16=torch.float16)
 
@@ -127,18 +127,13 @@ class TimmEncoder(ImageEncoder):
             self._network = self._load()
         network = self._network
         multiple = _stride(network)
-        by_shape: Dict[Size, List[int]] = {}
-        for i, image in enumerate(images):
-            height, width = image.shape[:2]
-            by_shape.setdefault((height, width), []).append(i)
-        encoded: Dict[int, Tensor] = {}
-        for shape, indices in by_shape.items():
-            size = fit_size(*shape, self.long_side, multiple)
-            for begin in range(0, len(indices), self.batch_size):
-                part = indices[begin:begin + self.batch_size]
-                batch = np.stack([images[i] for i in part])
-                encoded.update(zip(part, self._forward(network, batch, size)))
-        return [encoded[i] for i in range(len(images))]
+
+        def forward(batch: np.ndarray) -> Tensor:
+            height, width = batch.shape[1:3]
+            size = fit_size(height, width, self.long_side, multiple)
+            return self._forward(network, batch, size)
+
+        return encode_by_size(images, self.batch_size, forward)
 
     @torch.inference_mode()
     def _forward(self, network: Any, batch: np.ndarray, size: Size) -> Tensor:

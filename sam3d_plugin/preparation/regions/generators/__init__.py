@@ -14,6 +14,8 @@ __all__ = [
 GENERATORS: Dict[str, Tuple[str, str]] = dict(
     superpixel=('superpixel', 'SuperpixelRegions'),
     sam=('sam', 'SAMRegions'),
+    sam2=('sam_transformers', 'SAM2Regions'),
+    sam3=('sam_transformers', 'SAM3Regions'),
     precomputed=('precomputed', 'PrecomputedRegions'))
 
 

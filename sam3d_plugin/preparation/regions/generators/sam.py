@@ -1,4 +1,5 @@
-"""Regions from SAM: "segment everything", merged into one map per frame.
+"""Regions from SAM and its successors: "segment everything", merged into one
+map per frame.
 
 Shapes: H W pixels.
 """
@@ -15,6 +16,8 @@ from ....store.posed_images import RGBDFrame
 from ...running.devices import find_device
 from ...skipping import try_each
 from .base import OVERLAP_RULES, RegionGenerator, check_areas, merge_masks
+from .prompted import PromptedNetworks
+from .sam_batched import SAMNetworks
 from .sam_masks import BatchedMaskGenerator, Found, MaskSettings
 from .sam_models import check_model_type, describe_checkpoint, load_sam
 
@@ -23,21 +26,15 @@ DTYPES = dict(
 
 
 @dataclass(kw_only=True)
-class SAMRegions(MaskSettings, RegionGenerator):
-    """Regions from ``segment_anything``'s networks.
+class PromptedRegions(MaskSettings, RegionGenerator):
+    """Regions from networks that are prompted with a grid of points.
 
-    The masks are those of ``SamAutomaticMaskGenerator`` with the same
-    :class:`MaskSettings`. On a GPU the generator stays in the main process; on
-    CPUs every worker loads the networks once.
+    On a GPU the generator stays in the main process; on CPUs every worker
+    loads the networks once.
     """
-    name = 'sam'
     needs_depth = False
 
-    # Weights, e.g. ``sam_vit_h_4b8939.pth``; local path or URI
-    checkpoint: PathLike
-    # ``'vit_b'``, ``'vit_l'`` or ``'vit_h'`` to be sure that the file holds
-    # it; ``'auto'`` takes any SAM
-    model_type: str = 'auto'
+    checkpoint: PathLike  # The networks' weights
     device: str = 'auto'  # see :func:`find_device`
     # What the image encoder computes in; only ``'float32'`` gives the stock
     # masks
@@ -55,11 +52,9 @@ class SAMRegions(MaskSettings, RegionGenerator):
     min_area: int = 1  # Smallest region, pixels
     # Largest region, pixels; None sets no limit
     max_area: Optional[int] = None
-    backend_args: BackendArgs = None  # Of the checkpoint's file backend
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_model_type(self.model_type)
         for option, value, choices in (('dtype', self.dtype, DTYPES),
                                        ('overlap', self.overlap,
                                         OVERLAP_RULES)):
@@ -82,22 +77,32 @@ class SAMRegions(MaskSettings, RegionGenerator):
         # Workers load the networks themselves.
         return dict(self.__dict__, _generator=None)
 
+    def describe(self) -> Dict[str, str]:
+        """``model`` and ``checkpoint_sha256``; StoreError when the checkpoint
+        is missing or of another model."""
+        raise NotImplementedError
+
+    def load_networks(self) -> PromptedNetworks:
+        """The networks on their device; StoreError as :meth:`describe`."""
+        raise NotImplementedError
+
     def settings(self) -> Dict[str, Any]:
         """Settings that determine the maps, which batch sizes do not.
 
         StoreError when the checkpoint is missing or of another model.
         """
         if self._described is None:
-            self._described = describe_checkpoint(self.checkpoint,
-                                                  self.model_type,
-                                                  self.backend_args)
+            self._described = self.describe()
+        masks = self._masks()
+        if not masks['skip_covered']:  # as in stores from before it existed
+            del masks['skip_covered']
         return dict(
             **self._described,
             dtype=self.dtype,
             overlap=self.overlap,
             min_area=self.min_area,
             max_area=self.max_area,
-            **self._masks())
+            **masks)
 
     def _masks(self) -> Dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in fields(MaskSettings)}
@@ -125,14 +130,40 @@ class SAMRegions(MaskSettings, RegionGenerator):
         Raises StoreError when the checkpoint is missing or of another model.
         """
         if self._generator is None:
-            self._generator = self._build()
+            if multiprocessing.parent_process() is not None:
+                # Workers share the cores; each is one.
+                torch.set_num_threads(1)
+            self._generator = BatchedMaskGenerator(
+                self.load_networks(), MaskSettings(**self._masks()),
+                self.batch_size, self.points_per_batch)
         return self._generator
 
-    def _build(self) -> BatchedMaskGenerator:
-        if multiprocessing.parent_process() is not None:
-            # Workers share the cores; each is one.
-            torch.set_num_threads(1)
+
+@dataclass(kw_only=True)
+class SAMRegions(PromptedRegions):
+    """Regions from ``segment_anything``'s networks.
+
+    The masks are those of ``SamAutomaticMaskGenerator`` with the same
+    :class:`MaskSettings`. ``checkpoint`` is a file, e.g.
+    ``sam_vit_h_4b8939.pth``; local path or URI.
+    """
+    name = 'sam'
+
+    # ``'vit_b'``, ``'vit_l'`` or ``'vit_h'`` to be sure that the file holds
+    # it; ``'auto'`` takes any SAM
+    model_type: str = 'auto'
+    backend_args: BackendArgs = None  # Of the checkpoint's file backend
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_model_type(self.model_type)
+
+    def describe(self) -> Dict[str, str]:
+        """See :func:`describe_checkpoint`."""
+        return describe_checkpoint(self.checkpoint, self.model_type,
+                                   self.backend_args)
+
+    def load_networks(self) -> SAMNetworks:
+        """See :func:`load_sam`."""
         sam = load_sam(self.checkpoint, self.model_type, self.backend_args)
-        return BatchedMaskGenerator(
-            sam.to(self.torch_device), MaskSettings(**self._masks()),
-            self.batch_size, self.points_per_batch, DTYPES[self.dtype])
+        return SAMNetworks(sam.to(self.torch_device), DTYPES[self.dtype])

@@ -18,6 +18,7 @@ from segment_anything.utils.transforms import ResizeLongestSide
 from torch import Tensor
 
 from ....store.errors import StoreError
+from .prompted import Prompted
 
 Result = TypeVar('Result')
 
@@ -94,6 +95,41 @@ def encode_crops(sam: Sam,
     with torch.autocast(
             sam.device.type, dtype, enabled=dtype != torch.float32):
         return sam.image_encoder(torch.stack(inputs)).float()
+
+
+class SAMNetworks:
+    """segment_anything's networks as :class:`PromptedNetworks`.
+
+    Args:
+        sam (Sam): The networks, on their device.
+        dtype (torch.dtype): What the image encoder computes in.
+    """
+
+    def __init__(self, sam: Sam, dtype: torch.dtype = torch.float32) -> None:
+        self.sam = sam
+        self.dtype = dtype
+        self.device = sam.device
+        self.side = sam.image_encoder.img_size
+        self.mask_threshold = sam.mask_threshold
+
+    def encode(self, crops: Sequence[np.ndarray]) -> List[Tensor]:
+        """(1, C, h, w) embedding of each crop."""
+        return list(encode_crops(self.sam, crops, self.dtype)[:, None])
+
+    def place(self, grid: np.ndarray, size: Tuple[int, int]) -> Tensor:
+        """See :func:`place_points`."""
+        return place_points(grid, size, self.side, self.device)
+
+    def prompt(self, encoded: Tensor, points: Tensor) -> Prompted:
+        """See :func:`prompt_with_points` and :func:`predict_logits`."""
+        found = prompt_with_points(self.sam, encoded, points)
+        return Prompted(
+            found.iou,
+            lambda is_wanted: predict_logits(self.sam, found, is_wanted))
+
+    def upscale(self, logits: Tensor, size: Tuple[int, int]) -> Tensor:
+        """See :func:`upscale_logits`."""
+        return upscale_logits(self.sam, logits, size)
 
 
 @dataclass

@@ -1,24 +1,24 @@
 """SAM's "segment everything", for several images at once.
 
-Finds the masks of ``segment_anything.SamAutomaticMaskGenerator``, in its
-order, for the same networks and settings. Masks are kept as the decoder's
+With SAM's networks it finds the masks of
+``segment_anything.SamAutomaticMaskGenerator``, in its order, for the same
+settings. Masks are kept as the decoder's
 small logits until it is known which survive, instead of as run lengths.
 
 Shapes: B crops, P prompts, R masks, H W pixels.
 """
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple
+from typing import Any, List, Sequence, Tuple
 
 import numpy as np
 import torch
-from segment_anything.modeling import Sam
 from segment_anything.utils import amg
 from torch import Tensor
 from torchvision.ops import batched_nms, box_area
 
 from ....store.errors import UserError
-from .sam_batched import (HalvingBatches, encode_crops, place_points,
-                          predict_logits, prompt_with_points, upscale_logits)
+from .prompted import PromptedNetworks
+from .sam_batched import HalvingBatches
 
 # The masks of one image (R, H, W) bool, and their predicted IoU (R,).
 Found = Tuple[np.ndarray, np.ndarray]
@@ -43,6 +43,10 @@ class MaskSettings:
     # Smallest separate part and smallest hole of a mask, pixels; smaller ones
     # are removed and filled
     min_mask_region_area: int = 0
+    # Object-aware prompts: the grid is prompted from coarse to fine, without
+    # the points inside masks that are found already and cover at most this
+    # share of the crop; 0 prompts all points, as SAM does
+    skip_covered: float = 0.0
 
     def __post_init__(self) -> None:
         coarser = self.crop_n_points_downscale_factor**self.crop_n_layers
@@ -50,6 +54,9 @@ class MaskSettings:
             raise UserError(
                 f'points_per_side {self.points_per_side} leaves the last of '
                 f'{self.crop_n_layers} layers of crops no prompt; raise it')
+        if not 0 <= self.skip_covered <= 1:
+            raise UserError(f'invalid skip_covered {self.skip_covered}: it is '
+                            'a share of the image, 0 to 1')
 
 
 @dataclass
@@ -82,22 +89,23 @@ class BatchedMaskGenerator:
     """Finds the masks of images.
 
     Args:
-        sam (Sam): The networks, on their device.
+        networks (PromptedNetworks): Of SAM, SAM 2 or SAM 3.
         settings (MaskSettings): What decides about masks.
         crops_per_batch (int): Crops that the encoder gets at once.
         points_per_batch (int): Prompts that the decoder gets at once.
-        dtype (torch.dtype): What the encoder computes in.
+
+    Attributes:
+        prompts_decoded (int): Prompts that the decoder was given so far.
     """
 
     def __init__(self,
-                 sam: Sam,
+                 networks: PromptedNetworks,
                  settings: MaskSettings,
                  crops_per_batch: int = 1,
-                 points_per_batch: int = 64,
-                 dtype: torch.dtype = torch.float32) -> None:
-        self.sam = sam
+                 points_per_batch: int = 64) -> None:
+        self.networks = networks
         self.settings = settings
-        self.dtype = dtype
+        self.prompts_decoded = 0
         self.crops = HalvingBatches(crops_per_batch, 'images')
         self.prompts = HalvingBatches(points_per_batch, 'prompts')
         self.grids = amg.build_all_layer_point_grids(
@@ -134,44 +142,65 @@ class BatchedMaskGenerator:
 
     def _find_in_crops(self, crops: Sequence[Crop]) -> List[Candidates]:
         """Masks of a batch of crops, duplicates in a crop removed."""
-        embeddings = encode_crops(self.sam, [crop.pixels for crop in crops],
-                                  self.dtype)
+        encoded = self.networks.encode([crop.pixels for crop in crops])
         return [
-            self._find_in_crop(crop, embedding[None])
-            for crop, embedding in zip(crops, embeddings)
+            self._find_in_crop(crop, one) for crop, one in zip(crops, encoded)
         ]
 
-    def _find_in_crop(self, crop: Crop, embedding: Tensor) -> Candidates:
-        points = place_points(self.grids[crop.layer], crop.size,
-                              self.sam.image_encoder.img_size, self.sam.device)
-        batches = self.prompts.map(
-            lambda batch: self._prompt(batch, embedding, crop.size), points)
-        found = Candidates(
-            torch.cat([batch.logits for batch in batches]),
-            torch.cat([batch.iou for batch in batches]),
-            torch.cat([batch.boxes for batch in batches]))
+    def _find_in_crop(self, crop: Crop, encoded: Any) -> Candidates:
+        grid = self.grids[crop.layer]
+        points = self.networks.place(grid, crop.size)
+        rounds = [np.arange(len(grid))]
+        if self.settings.skip_covered:
+            rounds = coarse_to_fine(round(len(grid)**.5))
+        batches: List[Candidates] = []
+        for indices in rounds:
+            chosen = points[torch.from_numpy(indices).to(points.device)]
+            if batches:
+                chosen = chosen[~self._is_covered(chosen, batches, crop.size)]
+            self.prompts_decoded += len(chosen)
+            batches += self.prompts.map(
+                lambda batch: self._prompt(batch, encoded, crop.size), chosen)
+        found = join(batches)
         height, width = crop.image_size
         found = found[~amg.is_box_near_crop_edge(found.boxes, crop.
                                                  box, [0, 0, width, height])]
         return found[_distinct(found.boxes, found.iou,
                                self.settings.box_nms_thresh)]
 
-    def _prompt(self, points: Tensor, embedding: Tensor,
+    def _is_covered(self, points: Tensor, batches: Sequence[Candidates],
+                    size: Tuple[int, int]) -> Tensor:
+        """(P,) bool, whether a found mask that covers at most the share
+        ``skip_covered`` has the point, at the resolution of the logits."""
+        masks = torch.cat([batch.logits for batch in batches
+                           ]) > self.networks.mask_threshold
+        height, width = masks.shape[1:]
+        side = self.networks.side
+        corner = self.networks.place(np.ones((1, 2)), size)[0] / side
+        largest = self.settings.skip_covered * corner.prod() * height * width
+        is_counted = masks.flatten(1).sum(1) <= largest
+        is_covered = masks[is_counted].any(dim=0)
+        cells = points.new_tensor([width, height]) * points / side
+        column, row = cells.long().unbind(1)
+        return is_covered[row.clamp(max=height - 1),
+                          column.clamp(max=width - 1)]
+
+    def _prompt(self, points: Tensor, encoded: Any,
                 size: Tuple[int, int]) -> Candidates:
         """Masks of some prompts that are good and stable enough."""
-        tokens = prompt_with_points(self.sam, embedding, points)
-        is_good = torch.ones_like(tokens.iou, dtype=torch.bool)
+        answer = self.networks.prompt(encoded, points)
+        is_good = torch.ones_like(answer.iou, dtype=torch.bool)
         # SAM applies a threshold of 0 to neither of the two.
         if self.settings.pred_iou_thresh > 0:
-            is_good = tokens.iou > self.settings.pred_iou_thresh
-        logits = predict_logits(self.sam, tokens, is_good)
+            is_good = answer.iou > self.settings.pred_iou_thresh
+        logits = answer.logits(is_good)
         is_stable, boxes = [], []
         for part in logits.split(len(points)):
-            large = upscale_logits(self.sam, part, size)
+            large = self.networks.upscale(part, size)
             is_stable.append(self._is_stable(large))
             boxes.append(
-                amg.batched_mask_to_box(large > self.sam.mask_threshold))
-        found = Candidates(logits, tokens.iou[is_good], torch.cat(boxes))
+                amg.batched_mask_to_box(large > self.networks.mask_threshold))
+        found = Candidates(logits, answer.iou[is_good], torch.cat(boxes))
         return found[torch.cat(is_stable)]
 
     def _is_stable(self, logits: Tensor) -> Tensor:
@@ -180,7 +209,7 @@ class BatchedMaskGenerator:
             return torch.ones(
                 len(logits), dtype=torch.bool, device=logits.device)
         return amg.calculate_stability_score(
-            logits, self.sam.mask_threshold,
+            logits, self.networks.mask_threshold,
             self.settings.stability_score_offset) >= threshold
 
     def _join_crops(self, crops: Sequence[Crop],
@@ -211,7 +240,7 @@ class BatchedMaskGenerator:
     def _threshold(self, logits: Tensor, size: Tuple[int, int]) -> np.ndarray:
         """(R, H, W) bool of logits that were kept."""
         parts = self.prompts.map(
-            lambda part: (upscale_logits(self.sam, part, size) > self.sam.
+            lambda part: (self.networks.upscale(part, size) > self.networks.
                           mask_threshold).cpu().numpy(), logits)
         return np.concatenate([np.zeros((0, *size), dtype=bool), *parts])
 
@@ -229,6 +258,33 @@ class BatchedMaskGenerator:
             max(self.settings.box_nms_thresh,
                 self.settings.crop_nms_thresh)).numpy()
         return masks[keep], iou[keep]
+
+
+def join(batches: Sequence[Candidates]) -> Candidates:
+    """Candidates of all batches, in order; there is at least one."""
+    return Candidates(*(torch.cat([getattr(batch, name) for batch in batches])
+                        for name in ('logits', 'iou', 'boxes')))
+
+
+def coarse_to_fine(side: int) -> List[np.ndarray]:
+    """Deal out a grid of prompts to rounds.
+
+    Args:
+        side (int): Points per side.
+
+    Returns:
+        List[np.ndarray]: Indices of points, row by row: every fourth one,
+        then every second one of the rest, then all others. Together each
+        point once, in no round twice.
+    """
+    rows, columns = np.indices((side, side)).reshape(2, -1)
+    number = np.full(side * side, 2)
+    for turn, stride in ((1, 2), (0, 4)):
+        is_in = (rows % stride == stride // 2) & (
+            columns % stride == stride // 2)
+        number[is_in] = turn
+    rounds = [np.flatnonzero(number == turn) for turn in range(3)]
+    return [indices for indices in rounds if len(indices)]
 
 
 def remove_small_parts(mask: np.ndarray,

@@ -139,5 +139,5 @@ def test_bad_options_are_refused(options):
 
 
 def test_unknown_encoder():
-    with pytest.raises(StoreError, match='timm, standin, handcrafted'):
+    with pytest.raises(StoreError, match='timm, transformers, standin'):
         build_encoder('dino', {})

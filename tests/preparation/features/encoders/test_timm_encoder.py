@@ -14,9 +14,15 @@ from sam3d_plugin.store.errors import StoreError
 DINO = 'vit_small_patch14_dinov2'
 REGISTERS = 'vit_small_patch14_reg4_dinov2'
 CLIP = 'vit_base_patch16_clip_224'
+DINO3 = 'vit_small_patch16_dinov3'
+SIGLIP = 'vit_base_patch16_siglip_512'
 SMALL = dict(embed_dim=24, depth=3, num_heads=2)
 CLASSIFIERS = ('vit_small_patch16_224', f'{CLIP}.openai_ft_in1k')
-SIDES = {DINO: 56, REGISTERS: 56, CLIP: 64, **dict.fromkeys(CLASSIFIERS, 64)}
+SIDES = {
+    DINO: 56,
+    REGISTERS: 56,
+    **dict.fromkeys((CLIP, DINO3, SIGLIP, *CLASSIFIERS), 64)
+}
 
 
 def small(name):
@@ -66,7 +72,7 @@ def reference(model, image, size):
     return tokens[0].T.reshape(-1, *shape)
 
 
-@pytest.mark.parametrize('name', [DINO, REGISTERS, CLIP])
+@pytest.mark.parametrize('name', SIDES)
 @pytest.mark.parametrize('ending', ['pth', 'safetensors'])
 def test_checkpoints_come_back(tmp_path, name, ending):
     model = make_model(name, num_classes=0)

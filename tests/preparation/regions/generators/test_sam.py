@@ -9,7 +9,10 @@ from segment_anything import SamAutomaticMaskGenerator, build_sam_vit_b
 from sam3d_plugin.preparation.regions.generators import (build_generator,
                                                          merge_masks)
 from sam3d_plugin.preparation.regions.generators import sam as sam_module
+from sam3d_plugin.preparation.regions.generators.sam_masks import (
+    BatchedMaskGenerator, MaskSettings, coarse_to_fine)
 from sam3d_plugin.store.errors import FrameError, StoreError
+from tools.benchmarks.mask_oracle import MaskOracle
 from .sam_cases import (LENIENT, color_image, frame_of, islands_image,
                         save_sam, small_sam)
 
@@ -120,7 +123,7 @@ def test_networks_see_rgb(checkpoint, frames):
     # Red, green and blue are told apart by SAM's means: its input of the
     # mean colour is zero in all channels, in this order only.
     seen = []
-    encoder = generator.load().sam.image_encoder
+    encoder = generator.load().networks.sam.image_encoder
     hook = encoder.register_forward_pre_hook(
         lambda module, inputs: seen.append(inputs[0]))
     mean = np.broadcast_to(np.array([124, 116, 104], np.uint8), (60, 80, 3))
@@ -141,7 +144,7 @@ def test_batches_are_halved_when_memory_runs_out(checkpoint, frames):
     generator = build(checkpoint, batch_size=3, points_per_batch=16)
     expected = build(checkpoint).generate(frames)
     batches = generator.load()
-    calls = limit_memory(batches.sam, images=1, prompts=5)
+    calls = limit_memory(batches.networks.sam, images=1, prompts=5)
     for ids, other in zip(generator.generate(frames), expected):
         np.testing.assert_array_equal(ids, other)
     assert batches.crops.size == 1 and batches.prompts.size == 4
@@ -158,7 +161,7 @@ def test_batches_are_halved_when_memory_runs_out(checkpoint, frames):
 ])
 def test_memory_for_not_even_one(checkpoint, frames, limits):
     generator = build(checkpoint, batch_size=2)
-    limit_memory(generator.load().sam, **limits)
+    limit_memory(generator.load().networks.sam, **limits)
     with pytest.raises(StoreError, match='out of memory.*smaller SAM'):
         generator.generate(frames)
 
@@ -169,7 +172,7 @@ def test_other_errors_are_no_lack_of_memory(checkpoint, frames):
     def fail(*args):
         raise RuntimeError('a kernel failed')
 
-    generator.load().sam.image_encoder.forward = fail
+    generator.load().networks.sam.image_encoder.forward = fail
     with pytest.raises(RuntimeError, match='a kernel failed'):
         generator.generate(frames)
 
@@ -317,3 +320,47 @@ def test_half_precision_is_near(checkpoint, frames):
         checkpoint, pred_iou_thresh=0.0,
         dtype='bfloat16').generate(frames[:1])[0]
     assert ((half > 0) == (exact > 0)).mean() > 0.9
+
+
+def test_rounds_hold_each_prompt_once():
+    for side in (1, 2, 3, 4, 8, 32):
+        rounds = coarse_to_fine(side)
+        together = np.concatenate(rounds)
+        assert sorted(together) == list(range(side * side))
+    sizes = [len(indices) for indices in coarse_to_fine(32)]
+    assert sizes == [64, 256, 704]
+    # Spread evenly: each of the 8 x 8 blocks has one of the first round.
+    rows, columns = np.divmod(coarse_to_fine(32)[0], 32)
+    assert len(set(zip(rows // 4, columns // 4))) == 64
+
+
+def test_prompts_inside_found_masks_are_skipped():
+    """Four objects: each found as before, with a fraction of the prompts."""
+    image = islands_image(160, 200, 0)
+    ids = np.zeros((160, 200), int)
+    for i, (top, left) in enumerate([(10, 10), (10, 110), (90, 10),
+                                     (90, 110)]):
+        ids[top:top + 60, left:left + 80] = i + 1
+
+    def find(skip_covered):
+        generator = BatchedMaskGenerator(
+            MaskOracle([ids]),
+            MaskSettings(points_per_side=16, skip_covered=skip_covered))
+        masks = generator.generate([image])[0][0]
+        objects = sorted(np.bincount(ids[mask]).argmax() for mask in masks)
+        return objects, generator.prompts_decoded
+
+    assert find(0.) == ([1, 2, 3, 4], 256)
+    objects, decoded = find(.2)
+    assert objects == [1, 2, 3, 4] and decoded < 150
+    # Masks larger than the share do not stop prompts.
+    assert find(.1) == ([1, 2, 3, 4], 256)
+
+
+def test_skipping_is_a_setting_only_where_it_is_used(checkpoint, frames):
+    plain, aware = build(checkpoint), build(checkpoint, skip_covered=.5)
+    assert 'skip_covered' not in plain.settings()
+    assert aware.settings()['skip_covered'] == .5
+    assert aware.generate(frames[:1])[0].shape == (60, 80)
+    with pytest.raises(StoreError, match='skip_covered'):
+        build(checkpoint, skip_covered=2)
