@@ -53,7 +53,7 @@ def check_teacher(model: Dict[str, Any]) -> None:
     teacher = str(targets.get('checkpoint') or '')
     if not teacher or '://' in teacher:
         return
-    if not Path(teacher).is_file():
+    if not Path(teacher).exists():
         raise FileNotFoundError(
             f'teacher {teacher} is missing: train stage 1 first, or name its '
             'checkpoint with --cfg-options teacher=FILE')
