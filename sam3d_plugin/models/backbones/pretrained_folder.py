@@ -47,9 +47,10 @@ class PretrainedFolder(BaseModule):
 
         Example:
             >>> from sam3d_plugin.models import PointTokenBackbone
-            >>> encoder = PointTokenBackbone.from_pretrained('encoder')
-            >>> encoder.load_report.summary()
-            '46/46 tensors'
+            >>> encoder = PointTokenBackbone.from_pretrained(
+            ...     'work_dirs/pretraining/encoder')
+            >>> encoder.load_report.missing
+            ()
         """
         if Path(source).expanduser().is_dir():
             return cls.from_folder(Path(source).expanduser(), settings)
