@@ -6,7 +6,8 @@ FOLDER gets model.safetensors, config.json, a model card (README.md) and the
 config of the training, ready to be published; --out FILE.pth writes one file
 without a card. Fine-tuning takes either by --cfg-options
 model.backbone.init_cfg="dict(type='Pretrained', checkpoint='FOLDER')", Python
-takes the folder by PointTokenBackbone.from_pretrained('FOLDER').
+takes the folder by PointTokenBackbone.from_pretrained('FOLDER'). To add
+--scores to a card, export the folder to itself.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
@@ -37,9 +38,9 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         help='folder to write, or a file .pth')
     parser.add_argument(
         '--license',
-        default='unknown',
+        default='',
         help='of the weights, as the hub names it, such as apache-2.0, for '
-        'the model card (default: %(default)s)')
+        'the model card (default: that of an export, else unknown)')
     parser.add_argument(
         '--scores',
         nargs='+',

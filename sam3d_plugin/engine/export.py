@@ -41,7 +41,7 @@ def export_backbone(
     source: str,
     out: str,
     seed: int = 0,
-    license: str = 'unknown',
+    license: str = '',
     scores: Sequence[str] = ()) -> Dict[str, Any]:
     """Write embedding and encoder, and return the metadata with them.
 
@@ -51,12 +51,13 @@ def export_backbone(
             a folder; see :mod:`~sam3d_plugin.store.encoder_folder`.
         seed (int): Of an untrained encoder.
         license (str): Of the weights, an identifier such as ``apache-2.0``.
+            '' keeps that of an exported folder; others are unknown.
         scores (Sequence[str]): For the card of a folder, result files of
-            tools/test.py or tools/experiments/linear_probe.py.
+            tools/test.py or tools/experiments/linear_probe.py, beside those
+            of an exported folder.
 
     Returns:
-        Dict[str, Any]: See :func:`read_encoder`, with ``images``, what the 2D
-        regions and features come from.
+        Dict[str, Any]: See :func:`read_encoder`.
 
     Raises:
         FileNotFoundError: If the source is missing.
@@ -65,19 +66,23 @@ def export_backbone(
         UserError: If the folder holds other files, or a file of scores none.
     """
     encoder = _read(source, seed)
-    meta = dict(image_sources(encoder.settings), **encoder.meta) \
-        if encoder.settings else encoder.meta
+    meta = encoder.meta
     if Path(out).suffix in FILE_ENDINGS:
         with atomic_write(out, 'wb') as file:
             torch.save(dict(state_dict=encoder.state, meta=meta), file)
         return meta
-    card = dict(
-        meta,
+    images = image_sources(encoder.settings) if encoder.settings else {}
+    card = dict(images, **meta) | dict(
         parameters=sum(t.numel() for t in encoder.state.values()
                        if t.is_floating_point()),
-        license=license,
-        scores={Path(path).stem: read_scores(path)
-                for path in scores})
+        license=license or meta.get('license', 'unknown'),
+        scores={
+            **meta.get('scores', {}),
+            **{
+                Path(path).stem: read_scores(path)
+                for path in scores
+            }
+        })
     texts = {TRAINING: encoder.text} if encoder.text else {}
     texts[CARD] = render_card(card, bool(encoder.text))
     write_encoder_folder(out, encoder.state, card, texts)
@@ -122,7 +127,9 @@ def _read(source: str, seed: int) -> Encoder:
     load_encoder(parts, full, source=source)
     state = dict(parts.state_dict())
     if is_exported:
-        return Encoder(state, meta, {}, '')
+        config = Path(source, TRAINING)
+        text = config.read_text() if config.is_file() else ''
+        return Encoder(state, meta, {}, text)
     meta = _describe(settings, source, int(full.get('frames_seen', 0)))
     return Encoder(state, meta, settings, checkpoint['meta']['cfg'])
 

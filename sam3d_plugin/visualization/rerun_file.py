@@ -9,7 +9,7 @@ from typing import Any, Tuple
 import numpy as np
 
 from sam3d_plugin.store.files import PathLike, write_bytes
-from .boxes import LabelledBoxes
+from .boxes import NO_BOXES, LabelledBoxes
 from .points import colors_from_height, colors_from_ids
 from .scene import Scene
 from .segments import LabelledScene
@@ -36,8 +36,9 @@ def write_scene_rrd(path: PathLike, scene: Scene) -> None:
         'scan/points',
         rerun.Points3D(scene.points, colors=colors),
         static=True)
-    for kind, boxes in (('predicted', scene.predicted), ('true', scene.true)):
-        for name in dict.fromkeys(boxes.names if boxes is not None else ()):
+    for kind, boxes in (('predicted', scene.predicted), ('true', scene.true
+                                                         or NO_BOXES)):
+        for name in dict.fromkeys(boxes.names):
             is_shown = np.array(boxes.names) == name
             recording.log(
                 f'scan/{kind}/{name.replace(" ", "_")}',

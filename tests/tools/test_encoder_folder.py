@@ -210,6 +210,20 @@ def test_the_card_names_models_and_licenses(tmp_path):
     assert images['regions']['license'] == 'Apache-2.0 (Segment Anything)'
 
 
+def test_scores_are_added_to_a_card(exported, tmp_path):
+    folder, _ = exported
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for name in ('first', 'second'):
+        (tmp_path / f'{name}.json').write_text('{"miou": 0.5}')
+        export_backbone(
+            str(folder), str(folder), scores=[str(tmp_path / f'{name}.json')])
+    card = (folder / 'README.md').read_text()
+    assert '| first | miou' in card and '| second | miou' in card
+    assert 'license: mit' in card and 'pretraining.py' in card
+    for name in ('model.safetensors', 'pretraining.py'):
+        assert (folder / name).read_bytes() == before[name]
+
+
 def test_a_card_says_what_is_unknown(tmp_path):
     checkpoint, _ = save_checkpoint(tmp_path, tmp_path / 'gone',
                                     (FRAME, dict(type='LoadRegionTargets')))

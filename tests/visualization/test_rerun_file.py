@@ -1,7 +1,7 @@
 """Recordings for the Rerun viewer, by a stand-in that keeps what it gets.
 
-The library needs numpy 2 and half a gigabyte. Files that version 0.41 wrote for
-these functions were read with its own reader.
+The library needs numpy 2 and half a gigabyte. Files that version 0.41 wrote
+for these functions were read with its own reader.
 """
 import json
 import sys
