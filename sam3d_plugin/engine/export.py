@@ -10,6 +10,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from ..datasets.preflight import find_leaf_datasets
+from ..datasets.transforms.base import all_steps
 from ..datasets.transforms.load_rgbd_points import LoadRGBDPoints
 from ..ops.random_state import seeded
 from ..store.atomic import atomic_write
@@ -171,7 +172,7 @@ def _center_of(dataset: Dict[str, Any]) -> str:
     """Origin of the points that an encoder was trained on."""
     parameters = inspect.signature(LoadRGBDPoints).parameters
     for leaf in find_leaf_datasets(dataset):
-        for step in leaf.get('pipeline') or ():
+        for step in all_steps(leaf.get('pipeline') or ()):
             if str(step['type']).split('.')[-1] == 'LoadRGBDPoints':
                 return step.get('center', parameters['center'].default)
     return 'none'

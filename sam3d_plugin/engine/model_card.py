@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Union
 from mmengine.logging import print_log
 
 from ..datasets.preflight import find_leaf_datasets
+from ..datasets.transforms.base import all_steps
 from ..store.encoder_folder import TRAINING
 from ..store.errors import StoreError, UserError
 from ..store.files import join
@@ -87,7 +88,7 @@ def image_sources(settings: Mapping[str, Any]) -> Dict[str, Any]:
     loader: Any = settings.get('train_dataloader') or {}
     images: Dict[str, Any] = {}
     for dataset in find_leaf_datasets(loader.get('dataset') or {}):
-        steps = dataset.get('pipeline') or ()
+        steps = list(all_steps(dataset.get('pipeline') or ()))
         for folder in _stores_of(steps):
             path = join(dataset.get('data_root', ''), folder)
             try:

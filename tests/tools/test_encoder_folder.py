@@ -210,6 +210,14 @@ def test_the_card_names_models_and_licenses(tmp_path):
     assert images['regions']['license'] == 'Apache-2.0 (Segment Anything)'
 
 
+def test_the_origin_of_views_is_known(tmp_path):
+    """Pairs of frames load each of them inside another step."""
+    views = dict(type='TwoViews', transforms=[dict(FRAME, center='mean')])
+    checkpoint, _ = save_checkpoint(tmp_path, pipeline=[views])
+    export_backbone(checkpoint, str(tmp_path / 'e'))
+    assert PointTokenBackbone.from_pretrained(tmp_path / 'e').center == 'mean'
+
+
 def test_scores_are_added_to_a_card(exported, tmp_path):
     folder, _ = exported
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
