@@ -3,7 +3,8 @@
 Importing this package is cheap: it imports neither torch nor mmdet3d. It adds
 our packages to those that mmdet3d's registries import at their first lookup,
 so ``custom_imports=dict(imports=['sam3d_plugin'])`` is all a config needs.
-``Predictor`` is imported when it is asked for.
+``pretrain``, ``finetune``, ``Predictor`` and ``save_html`` are imported when
+they are asked for.
 """
 import os
 from importlib import import_module
@@ -27,12 +28,19 @@ COMPONENTS = {
     'mmdet3d.engine': 'sam3d_plugin.engine',
     'mmdet3d.visualization': 'sam3d_plugin.engine',
 }
+# What users import from here, and where it is.
+PUBLIC = {
+    'Predictor': 'inference',
+    'finetune': 'api',
+    'pretrain': 'api',
+    'save_html': 'visualization.html',
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name of the inference package when it is first used."""
-    if name == 'Predictor':
-        return import_module('sam3d_plugin.inference').Predictor
+    """Import a public object when it is first used."""
+    if name in PUBLIC:
+        return getattr(import_module(f'{__name__}.{PUBLIC[name]}'), name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 

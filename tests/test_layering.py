@@ -40,6 +40,7 @@ LAYERS = {
     'inference': 8,
     'experiments': 8,
     'cli': 9,
+    'api': 10,  # the tools' logic as functions
     'cli.run_arguments': 9,  # of the tools of preparation, as the next
     'cli.step_tool': 9,
     'cli.arguments': 0,  # with cli.value_types, all of ours that they import
@@ -49,7 +50,8 @@ LAYERS = {
 # Pictures and pages are written as atomically as everything else; a trained
 # model reads the scans that can be imported.
 EXCEPTIONS = {('visualization', 'store'), ('inference', 'preparation'),
-              ('experiments', 'inference'), ('synthrooms', 'preparation'),
+              ('experiments', 'inference'), ('api', 'preparation'),
+              ('synthrooms', 'preparation'),
               *((f'cli.{name}', theirs)
                 for name in ('run_arguments', 'step_tool')
                 for theirs in ('preparation', 'cli', 'cli.run_arguments'))}

@@ -8,8 +8,9 @@ on regions, and kNN tokens where there are none. Labels are not read. Models of
 rooms that their data set aligned (ScanNet) find the same wherever the scan's
 origin is. DIR gets, named like the scan, the boxes as JSON, points and boxes
 as PLY, a PNG from above and in perspective, and an HTML page that rotates in
-any browser, offline. With the config of a segmentor they hold the class of
-every point instead.
+any browser, offline; where rerun-sdk is installed, also a recording (.rrd) for
+its viewer. With the config of a segmentor they hold the class of every point
+instead.
 
 In Python: from sam3d_plugin import Predictor
 """

@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.cli.arguments import ToolParser
-from sam3d_plugin.experiments.steps import RECORD, Command, Record, run_steps
+from sam3d_plugin.experiments.steps import (RECORD, Command, Record,
+                                            length_options, run_steps)
 from sam3d_plugin.store.provenance import hardware, has_bfloat16
 
 ROOMS = ('--size', 'quick', '--seed', '0')
@@ -195,13 +196,7 @@ def _training_step(args: argparse.Namespace, training: Training, *options:
         f'default_hooks.checkpoint.interval={SAVED}', *options
     ]
     if length != training.steps:
-        warm_up = max(length // 12, 1)
-        settings += [
-            f'train_cfg.max_iters={length}',
-            f'param_scheduler.0.end={warm_up}',
-            f'param_scheduler.1.begin={warm_up}',
-            f'param_scheduler.1.end={length}'
-        ]
+        settings += [f'{k}={v}' for k, v in length_options(length).items()]
     if not args.gpus and has_bfloat16():
         launcher += ['--amp']
     if args.gpus > 1:

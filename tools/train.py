@@ -38,13 +38,8 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     """Train."""
-    from sam3d_plugin.cli.training import build_runner
-    from sam3d_plugin.engine.options import apply_train_options, load_config
-    from sam3d_plugin.engine.work_dir import locked_work_dir
-    cfg = load_config(args)
-    apply_train_options(cfg, args)
-    with locked_work_dir(cfg.work_dir):
-        build_runner(cfg, ['train_dataloader', 'val_dataloader']).train()
+    from sam3d_plugin.cli.training import train
+    train(args)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,5 @@
 """Runners that are built after a check of their data."""
+import argparse
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -10,11 +11,21 @@ from ..datasets.preflight import (SceneLimits, check_datasets,
                                   check_frame_loader)
 from ..engine.compatibility import check_class_count, check_query_count
 from ..engine.export import encoder_settings, settings_of
+from ..engine.options import apply_train_options, load_config
+from ..engine.work_dir import locked_work_dir
 from ..store.checkpoint import read_checkpoint
 from ..store.errors import UserError
 
 # Detectors whose targets are laid out for this many boxes a scene.
 _MAX_BOXES = {'VoteNet': 64, 'GroupFree3DNet': 64}
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train as the options of tools/train.py say."""
+    cfg = load_config(args)
+    apply_train_options(cfg, args)
+    with locked_work_dir(cfg.work_dir):
+        build_runner(cfg, ['train_dataloader', 'val_dataloader']).train()
 
 
 def build_runner(cfg: Config, loaders: List[str]) -> Runner:
@@ -53,7 +64,7 @@ def check_teacher(model: Dict[str, Any]) -> None:
     teacher = str(targets.get('checkpoint') or '')
     if not teacher or '://' in teacher:
         return
-    if not Path(teacher).is_file():
+    if not Path(teacher).exists():
         raise FileNotFoundError(
             f'teacher {teacher} is missing: train stage 1 first, or name its '
             'checkpoint with --cfg-options teacher=FILE')

@@ -1,39 +1,92 @@
 """Export of a pre-trained encoder with its metadata."""
 import ast
+import inspect
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, NamedTuple, Sequence, Tuple
 
 import torch
 from mmdet3d.registry import MODELS
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from ..datasets.preflight import find_leaf_datasets
+from ..datasets.transforms.base import all_steps
+from ..datasets.transforms.load_rgbd_points import LoadRGBDPoints
 from ..ops.random_state import seeded
 from ..store.atomic import atomic_write
 from ..store.checkpoint import (CheckpointError, extract_state_dict,
                                 load_encoder, read_checkpoint,
                                 without_backbone_prefix)
+from ..store.encoder_folder import CARD, TRAINING, write_encoder_folder
 from ..store.literals import literal_value
 from ..store.provenance import settings_digest
+from .model_card import image_sources, read_scores, render_card
 from .projects import make_projects_importable
 
+# An export with another ending is a folder.
+FILE_ENDINGS = ('.pth', '.pt')
 PARTS = ('embedding', 'encoder')
 _SETTINGS = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
              'train_cfg', 'randomness')
 
 
-def export_backbone(source: str, out: str, seed: int = 0) -> Dict[str, Any]:
+class Encoder(NamedTuple):
+    """An encoder and where it comes from."""
+    state: Dict[str, Tensor]  # Tensors under ``embedding.`` and ``encoder.``
+    meta: Dict[str, Any]  # See :func:`read_encoder`
+    settings: Dict[str, Any]  # Of its training, {} where they are unknown
+    text: str  # Its config, '' where it is unknown
+
+
+def export_backbone(
+    source: str,
+    out: str,
+    seed: int = 0,
+    license: str = '',
+    scores: Sequence[str] = ()) -> Dict[str, Any]:
     """Write embedding and encoder, and return the metadata with them.
 
-    See :func:`read_encoder`; the file is for the weights-only reader.
+    Args:
+        source (str): See :func:`read_encoder`.
+        out (str): A file for the weights-only reader (``.pth``, ``.pt``), or
+            a folder; see :mod:`~sam3d_plugin.store.encoder_folder`.
+        seed (int): Of an untrained encoder.
+        license (str): Of the weights, an identifier such as ``apache-2.0``.
+            '' keeps that of an exported folder; others are unknown.
+        scores (Sequence[str]): For the card of a folder, result files of
+            tools/test.py or tools/experiments/linear_probe.py, beside those
+            of an exported folder.
 
-    Raises FileNotFoundError if the source is missing.
-    Raises CheckpointError if it is not a pre-training, or lacks a tensor of
-    the encoder.
+    Returns:
+        Dict[str, Any]: See :func:`read_encoder`.
+
+    Raises:
+        FileNotFoundError: If the source is missing.
+        CheckpointError: If it is not a pre-training, or lacks a tensor of the
+            encoder.
+        UserError: If the folder holds other files, or a file of scores none.
     """
-    state, meta = read_encoder(source, seed)
-    with atomic_write(out, 'wb') as file:
-        torch.save(dict(state_dict=state, meta=meta), file)
+    encoder = _read(source, seed)
+    meta = encoder.meta
+    if Path(out).suffix in FILE_ENDINGS:
+        with atomic_write(out, 'wb') as file:
+            torch.save(dict(state_dict=encoder.state, meta=meta), file)
+        return meta
+    images = image_sources(encoder.settings) if encoder.settings else {}
+    card = dict(images, **meta) | dict(
+        parameters=sum(t.numel() for t in encoder.state.values()
+                       if t.is_floating_point()),
+        license=license or meta.get('license', 'unknown'),
+        scores={
+            **meta.get('scores', {}),
+            **{
+                Path(path).stem: read_scores(path)
+                for path in scores
+            }
+        })
+    texts = {TRAINING: encoder.text} if encoder.text else {}
+    texts[CARD] = render_card(card, bool(encoder.text))
+    write_encoder_folder(out, encoder.state, card, texts)
     return meta
 
 
@@ -41,18 +94,27 @@ def read_encoder(source: str,
                  seed: int = 0) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
     """Read embedding and encoder from whatever holds them.
 
-    ``source`` is a checkpoint that tools/train.py wrote, a file of
+    ``source`` is a checkpoint that tools/train.py wrote, a file or folder of
     :func:`export_backbone`, or a config (``.py``), whose encoder is then
     fresh. Returns tensors under ``embedding.`` and ``encoder.``, and metadata:
     ``method``, ``data``, ``tokenizer``, ``embedding``, ``encoder``,
-    ``config_hash``, ``source``, ``frames_seen``. A source that lacks a part is
-    a ``CheckpointError``.
+    ``center`` (origin of the points), ``teacher``, ``config_hash``,
+    ``source``, ``frames_seen``. A source that lacks a part is a
+    ``CheckpointError``.
 
     Raises FileNotFoundError if the source is missing.
     """
+    return _read(source, seed)[:2]
+
+
+def _read(source: str, seed: int) -> Encoder:
+    """:func:`read_encoder` with the settings of the training."""
     if source.endswith('.py'):
         make_projects_importable()
-        return fresh_encoder(Config.fromfile(source).to_dict(), source, seed)
+        cfg = Config.fromfile(source)
+        settings = cfg.to_dict()
+        return Encoder(*fresh_encoder(settings, source, seed), settings,
+                       cfg.pretty_text)
     checkpoint = read_checkpoint(source)
     full = without_backbone_prefix(extract_state_dict(checkpoint, source))
     meta = checkpoint.get('meta') or {}
@@ -64,9 +126,13 @@ def read_encoder(source: str,
             'export a checkpoint that tools/train.py wrote')
     parts = _build_parts(settings, source)
     load_encoder(parts, full, source=source)
-    if not is_exported:
-        meta = _describe(settings, source, int(full.get('frames_seen', 0)))
-    return dict(parts.state_dict()), meta
+    state = dict(parts.state_dict())
+    if is_exported:
+        config = Path(source, TRAINING)
+        text = config.read_text() if config.is_file() else ''
+        return Encoder(state, meta, {}, text)
+    meta = _describe(settings, source, int(full.get('frames_seen', 0)))
+    return Encoder(state, meta, settings, checkpoint['meta']['cfg'])
 
 
 def fresh_encoder(settings: Dict[str, Any],
@@ -92,11 +158,24 @@ def _describe(settings: Dict[str, Any], source: str,
     return dict(
         method=model['type'],
         data=f'{dataset.get("data_root", "")} {dataset.get("ann_file", "")}',
+        center=_center_of(dataset),
+        teacher=Path((model.get('target_generator') or {}).get('checkpoint')
+                     or '').name,
         config_hash=settings_digest(settings, _SETTINGS),
         source=Path(source).name,
         frames_seen=frames_seen,
         **{key: encoder_settings(model)[key]
            for key in ('tokenizer', *PARTS)})
+
+
+def _center_of(dataset: Dict[str, Any]) -> str:
+    """Origin of the points that an encoder was trained on."""
+    parameters = inspect.signature(LoadRGBDPoints).parameters
+    for leaf in find_leaf_datasets(dataset):
+        for step in all_steps(leaf.get('pipeline') or ()):
+            if str(step['type']).split('.')[-1] == 'LoadRGBDPoints':
+                return step.get('center', parameters['center'].default)
+    return 'none'
 
 
 def encoder_settings(model: Dict[str, Any]) -> Dict[str, Any]:

@@ -10,7 +10,7 @@ from mmengine.config import Config
 import sam3d_plugin.engine  # noqa: F401  knows the projects' configs
 import sam3d_plugin.engine.options as engine_options
 from ..store import provenance
-from . import records, steps
+from . import leaderboard, records, steps
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDED, TEST_PIPELINE = 'SeededPointSample', 'test_dataloader.dataset.pipeline'
@@ -226,6 +226,7 @@ def run_seed(args: argparse.Namespace, index: int) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run every seed."""
+    """Run every seed, and write the row of the board."""
     for index in range(len(args.seeds)):
         run_seed(args, index)
+    print(f'# written: {leaderboard.write_row(args.out)}', flush=True)

@@ -21,6 +21,7 @@ from mmengine.config import Config
 from ..datasets.preflight import annotation_files, find_leaf_datasets
 from ..engine.work_dir import locked_work_dir
 from ..store import atomic_write, provenance
+from ..store.encoder_folder import WEIGHTS, is_encoder_folder
 from ..store.errors import RecordError, UserError
 from ..store.manifest import differences
 from ..store.provenance import (digest, file_digest, file_digests,
@@ -136,10 +137,11 @@ def encoder_mark(cfg: Config) -> Optional[Dict[str, Optional[str]]]:
 
 
 def file_mark(path: Optional[str]) -> Optional[Dict[str, Optional[str]]]:
-    """Name and checksum of a file, if one is named."""
+    """Name and checksum of a file, if one is named; of a folder's weights."""
     if not path:
         return None
-    return dict(file=Path(path).name, sha256=file_digest(Path(path)))
+    file = Path(path, WEIGHTS) if is_encoder_folder(path) else Path(path)
+    return dict(file=Path(path).name, sha256=file_digest(file))
 
 
 def arm_kind(cfg: Config) -> str:

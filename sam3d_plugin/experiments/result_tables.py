@@ -6,7 +6,7 @@ Each is a function from the content of a result file to Markdown; see
 import re
 from typing import Any, Callable, Dict, List, Tuple
 
-from . import (ablation, arm_tables, ladder_results, methods,
+from . import (ablation, arm_tables, ladder_results, leaderboard, methods,
                preparation_tables, rates, zoo)
 from .comparison import Difference
 from .tables import (METRICS, entries_table, fill, machine_line, number, table,
@@ -320,8 +320,10 @@ def reported_table(results: Results) -> str:
         rows)
 
 
-# By name: the result file, none for what the metafiles say, and the table.
+# By name: the result file or folder, none for what the metafiles say, and the
+# table.
 TABLES: Dict[str, Tuple[str, Callable[[Results], str]]] = {
+    'board': ('board', leaderboard.board_table),
     'methods': ('', lambda _: methods.methods_table()),
     'methods_short': ('', lambda _: methods.short_table()),
     'reported': ('reported', reported_table),

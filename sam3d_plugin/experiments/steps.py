@@ -17,6 +17,7 @@ from typing import (TYPE_CHECKING, Any, Dict, List, NoReturn, Optional,
                     Sequence, Tuple)
 
 from ..store.atomic import atomic_write
+from ..store.errors import UserError
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -236,6 +237,31 @@ def training(config: str, work_dir: str, options: Dict[str, Any]) -> Command:
     cfg = read_config(config, options)
     return Command(command + option_list(options),
                    f'{work_dir}/{last_checkpoint(cfg)}')
+
+
+def length_options(length: Optional[int]) -> Dict[str, Any]:
+    """Options that give a mini config another number of steps.
+
+    Args:
+        length (Optional[int]): Steps, >= 2; a twelfth of them warm up.
+
+    Returns:
+        Dict[str, Any]: Values by dotted key, none for None.
+
+    Raises:
+        UserError: When there are fewer than two steps.
+    """
+    if length is None:
+        return {}
+    if length < 2:
+        raise UserError(f'{length} steps are too few: take 2 or more')
+    warm_up = max(length // 12, 1)
+    return {
+        'train_cfg.max_iters': length,
+        'param_scheduler.0.end': warm_up,
+        'param_scheduler.1.begin': warm_up,
+        'param_scheduler.1.end': length
+    }
 
 
 def last_checkpoint(cfg: 'Config') -> str:

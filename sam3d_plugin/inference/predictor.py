@@ -60,6 +60,14 @@ class Predictor:
     Raises:
         FileNotFoundError: When a file is missing.
         ValueError: When the weights are another model's or not finite.
+
+    Example:
+        >>> from sam3d_plugin import Predictor
+        >>> find = Predictor('work_dirs/finetuning/votenet_synthrooms_mini.py',
+        ...                  'work_dirs/finetuning/iter_2.pth')
+        >>> found = find('room.ply', score_thr=0.)
+        >>> sorted(found.to_dict()['boxes'][0])
+        ['center', 'class', 'score', 'size', 'yaw']
     """
 
     def __init__(self,

@@ -1,4 +1,4 @@
-"""Result files: JSON, PLY, PNG and an HTML page.
+"""Result files: JSON, PLY, PNG, an HTML page and a Rerun recording.
 
 Shapes: M boxes, N points.
 """
@@ -14,6 +14,8 @@ from ..visualization.html import write_scene_html
 from ..visualization.ply import write_ply
 from ..visualization.points import colors_from_height, colors_from_ids
 from ..visualization.render import render_scene
+from ..visualization.rerun_file import (has_rerun, write_labels_rrd,
+                                        write_scene_rrd)
 from ..visualization.scene import DEFAULT_VIEW, Scene, ViewOptions
 from ..visualization.segments import (LabelledScene, label_colors,
                                       render_labels, write_labels_html)
@@ -30,9 +32,10 @@ def write_detections(detections: Detections,
                      max_boxes: int = 200) -> Dict[str, Path]:
     """Write all files of a scan; their paths by ending.
 
-    ``<scan>.json`` has all boxes, ``.ply``, ``.png`` and ``.html`` the
-    ``max_boxes`` best. The PLY holds the points and, as rows of points, the
-    edges of the boxes, in one color per class.
+    ``<scan>.json`` has all boxes, ``.ply``, ``.png``, ``.html`` and, where
+    rerun-sdk is installed, ``.rrd`` the ``max_boxes`` best. The PLY holds the
+    points and, as rows of points, the edges of the boxes, in one color per
+    class.
     """
     paths = _paths(out, detections.scan)
     with atomic_write(paths['json'], 'w') as file:
@@ -51,13 +54,15 @@ def write_detections(detections: Detections,
     scene = Scene(detections.scan, detections.points, colors, predicted=drawn)
     render_scene(paths['png'], scene, view)
     write_scene_html(paths['html'], scene, detections.score_thr, view)
+    if 'rrd' in paths:
+        write_scene_rrd(paths['rrd'], scene)
     return paths
 
 
 def _paths(out: Union[str, Path], scan: str) -> Dict[str, Path]:
     return {
         ending: Path(out) / f'{scan}.{ending}'
-        for ending in ('json', 'ply', 'png', 'html')
+        for ending in ('json', 'ply', 'png', 'html', *['rrd'] * has_rerun())
     }
 
 
@@ -66,7 +71,8 @@ def write_segmentation(segmentation: Segmentation,
                        view: ViewOptions = DEFAULT_VIEW) -> Dict[str, Path]:
     """Write all files of a scan; their paths by ending.
 
-    ``<scan>.json``, ``.ply``, ``.png`` and ``.html``. The PLY holds the points
+    ``<scan>.json``, ``.ply``, ``.png``, ``.html`` and, where rerun-sdk is
+    installed, ``.rrd``. The PLY holds the points
     in one color per class, and its index as the property ``class_index``.
     """
     paths = _paths(out, segmentation.scan)
@@ -84,6 +90,8 @@ def write_segmentation(segmentation: Segmentation,
                           segmentation.classes, segmentation.palette)
     render_labels(paths['png'], scene, view)
     write_labels_html(paths['html'], scene, view)
+    if 'rrd' in paths:
+        write_labels_rrd(paths['rrd'], scene)
     return paths
 
 

@@ -23,6 +23,7 @@ from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
+from .encoder_folder import WEIGHTS, is_encoder_folder, read_settings
 from .errors import CheckpointError, UserError
 from .foreign_files import foreign_kind
 from .state_names import extract_state_dict, find_holder, select_prefix
@@ -72,8 +73,9 @@ def read_checkpoint(filename: Union[str, Path],
     """Read a checkpoint, tensors and plain values only.
 
     Args:
-        filename (Union[str, Path]): A local path or an address that mmengine
-            reads (``https://``, ``s3://``, ``torchvision://``, ...).
+        filename (Union[str, Path]): A local path, the folder of an exported
+            encoder, or an address that mmengine reads (``https://``,
+            ``s3://``, ``torchvision://``, ...).
         map_location (Any): Where tensors go, as in :func:`torch.load`.
 
     Returns:
@@ -84,6 +86,11 @@ def read_checkpoint(filename: Union[str, Path],
         CheckpointError: If the file is truncated or no checkpoint, or holds
             a class that is not allow-listed; the class is named.
     """
+    folder = Path(filename).expanduser()
+    if '://' not in str(filename) and is_encoder_folder(folder):
+        settings = read_settings(folder)
+        return dict(
+            read_checkpoint(folder / WEIGHTS, map_location), meta=settings)
     allow_mmengine_classes()
     try:
         content = _load(str(filename), map_location)

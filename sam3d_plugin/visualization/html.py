@@ -3,10 +3,12 @@
 Shapes: N points, M boxes, V vertices of lines. Points in meters, z up.
 """
 from html import escape
-from typing import Any, Dict, List, Optional, Sequence
+from pathlib import PurePath
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import ArrayLike
 
 from sam3d_plugin.store.files import PathLike
 from .box_groups import PREDICTED_COLOR, TRUE_COLOR
@@ -211,6 +213,40 @@ def write_scene_html(path: PathLike,
     points and colors differ in number.
     """
     write_figure(path, build_figure(scene, score_thr, options), scene.name)
+
+
+def save_html(points: ArrayLike,
+              boxes: Union[LabelledBoxes, ArrayLike] = NO_BOXES,
+              path: PathLike = 'scene.html',
+              colors: Optional[ArrayLike] = None) -> None:
+    """Write points and boxes as a page that rotates offline.
+
+    Args:
+        points (ArrayLike): (N, 3) xyz in meters, z up.
+        boxes (Union[LabelledBoxes, ArrayLike]): As a ``Predictor`` finds
+            them, or (M, 7) gravity center, size and yaw, see
+            :mod:`~sam3d_plugin.visualization.boxes`.
+        path (PathLike): File to write.
+        colors (Optional[ArrayLike]): (N, 3) from 0 to 255. By default points
+            are colored by height.
+
+    Raises:
+        UserError: When there is no point, a number is not finite, or shapes
+            do not fit.
+
+    Example:
+        >>> import numpy as np
+        >>> from sam3d_plugin import save_html
+        >>> points = np.random.default_rng(0).uniform(0, 3, (1000, 3))
+        >>> save_html(points, [[1, 1, .5, .6, .6, 1, 0]], 'box.html')
+    """
+    if not isinstance(boxes, LabelledBoxes):
+        found = np.asarray(boxes, dtype=np.float64)
+        boxes = LabelledBoxes(found, ['box'] * len(found))
+    name = PurePath(str(path)).stem
+    shown = None if colors is None else np.asarray(colors)
+    write_scene_html(path,
+                     Scene(name, np.asarray(points), shown, predicted=boxes))
 
 
 def write_figure(path: PathLike, figure: go.Figure, title: str) -> None:

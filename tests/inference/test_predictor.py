@@ -15,10 +15,12 @@ from mmengine.registry import init_default_scope
 from plyfile import PlyData, PlyElement
 
 from sam3d_plugin.cli.tool import run_tool
+from sam3d_plugin.engine.export import export_backbone
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.inference import (Predictor, SceneOptions, scene_of_arrays,
                                     write_detections)
 from sam3d_plugin.inference.predictor import build_dataset
+from sam3d_plugin.store.checkpoint import CheckpointError
 from sam3d_plugin.visualization.boxes import LabelledBoxes
 from tests.conftest import write_infos, write_scannet
 from tests.random_states import unchanged_random_state
@@ -108,6 +110,13 @@ def write_scan(path, xyz, rgb=None, regions=None):
         vertices[key] = values
     PlyData([PlyElement.describe(vertices, 'vertex')]).write(str(path))
     return path
+
+
+def test_the_folder_of_an_encoder_is_not_a_detector(files, tmp_path):
+    export_backbone(
+        str(CONFIGS / 'stage1_scannet_mini.py'), str(tmp_path / 'encoder'))
+    with pytest.raises(CheckpointError, match='lacks .*bbox_head'):
+        Predictor(files[0], str(tmp_path / 'encoder'))
 
 
 def test_same_boxes_as_on_the_prepared_data_set(predict, files, room,

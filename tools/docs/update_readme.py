@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any, Dict
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -16,7 +17,7 @@ from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.experiments.result_tables import TABLES
 
 MARKED = re.compile(r'(<!-- table: (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
-DOCUMENTS = ('README.md', 'projects/README.md',
+DOCUMENTS = ('README.md', 'projects/README.md', 'docs/results/board.md',
              *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob('docs/*.md')))
 
 
@@ -33,11 +34,25 @@ def fill(text: str, results: Path) -> str:
             raise KeyError(f'unknown table {name}; there are '
                            f'{", ".join(TABLES)}')
         file, table = TABLES[name]
-        content = json.loads(
-            (results / f'{file}.json').read_text()) if file else {}
+        content = read_results(results / file) if file else {}
         return match.group(1) + table(content) + match.group(3)
 
     return MARKED.sub(replace, text)
+
+
+def read_results(path: Path) -> Dict[str, Any]:
+    """Content of a result file, named without its ending, or of a folder.
+
+    Those of a folder's files are by their names, in folders inside it too.
+    Raises FileNotFoundError when there is neither.
+    """
+    file = path.with_suffix('.json')
+    if file.is_file() or not path.is_dir():
+        return json.loads(file.read_text())
+    return {
+        entry.stem: read_results(entry.with_suffix(''))
+        for entry in sorted(path.iterdir())
+    }
 
 
 def main() -> int:

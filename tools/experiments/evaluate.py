@@ -7,7 +7,8 @@ trains CONFIG once per seed (tools/train.py), evaluates each training
 writes results/ARM/seed_S.json: the scores of the last epoch and, where the
 schedule validates more than once, of the best on the validation scans, which
 is an optimistic choice; with commit, checksums of config, data and encoder,
-hardware and time. Finished evaluations are skipped: rerun the command to
+hardware and time, and results/ARM/row.json, their row for the board
+(docs/results/board.md). Finished evaluations are skipped: rerun the command to
 resume. A work directory that holds a training of other settings or data is
 refused. Checkpoints that exist already:
 

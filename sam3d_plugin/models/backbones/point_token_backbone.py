@@ -10,11 +10,12 @@ from sam3d_plugin.ops.scene_origin import check_center, find_origins
 from sam3d_plugin.store.checkpoint import LoadReport, load_pretrained
 from sam3d_plugin.structures import PointTokens
 from ...store.errors import UserError
+from .pretrained_folder import PretrainedFolder
 from .token_encoder import TokenEncoder
 
 
 @MODELS.register_module()
-class PointTokenBackbone(TokenEncoder):
+class PointTokenBackbone(TokenEncoder, PretrainedFolder):
     """A plain transformer on point tokens, for any mmdet3d indoor head.
 
     The network sees xyz alone. A tokenizer that needs regions reads their
@@ -48,8 +49,8 @@ class PointTokenBackbone(TokenEncoder):
         init_cfg (Optional[dict]): ``dict(type='Pretrained', checkpoint=FILE,
             prefix=..., allow_missing=[...])`` loads embedding and encoder
             strictly; see :func:`sam3d_plugin.store.load_pretrained`. A file
-            of tools/export_backbone.py names the tokenizer that it was
-            trained with; one of another type is refused unless
+            or folder of tools/export_backbone.py names the tokenizer that it
+            was trained with; one of another type is refused unless
             ``any_tokenizer=True`` stands beside ``checkpoint``. The output
             projection belongs to the head's task and is never loaded.
     """
@@ -127,6 +128,17 @@ class PointTokenBackbone(TokenEncoder):
         self.init_cfg = None
         super().init_weights()
         self.init_cfg = pretrained
+        self.load_encoder(pretrained)
+
+    def load_encoder(self, pretrained: Dict[str, Any]) -> None:
+        """Load embedding and encoder strictly.
+
+        Args:
+            pretrained (Dict[str, Any]): See ``init_cfg``.
+
+        Raises:
+            ValueError: See :meth:`init_weights`.
+        """
         options = dict(pretrained)
         any_tokenizer = options.pop('any_tokenizer', False)
         self.load_report = load_pretrained(

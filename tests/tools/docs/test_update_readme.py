@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from sam3d_plugin.store.errors import RecordError
 from tools.docs import update_readme
 
 RUN = {
@@ -46,6 +47,37 @@ def test_unknown_table_and_missing_result_are_errors(tmp_path):
         update_readme.fill(TEXT.replace('overfit', 'rooms'), tmp_path)
     with pytest.raises(FileNotFoundError):
         update_readme.fill(TEXT, tmp_path)
+
+
+def test_a_table_may_read_a_folder(tmp_path):
+    rows = {
+        name:
+        dict(
+            arm=name,
+            config='votenet',
+            kind='fresh',
+            encoders=[],
+            trainings=3,
+            scored_on={'val.pkl': 'ab'},
+            scores={'mAP_0.25': dict(mean=score, std=None)},
+            minutes=None,
+            commit='c')
+        for name, score in (('poor', 1.), ('good', 2.))
+    }
+    (tmp_path / 'board' / 'rooms').mkdir(parents=True)
+    for name, row in rows.items():
+        path = tmp_path / 'board' / 'rooms' / f'{name}.json'
+        path.write_text(json.dumps(row))
+    text = TEXT.replace('overfit', 'board')
+    found = update_readme.fill(text, tmp_path)
+    assert found.index('| good | `votenet` | fresh | 3 | 2.0 | – | c |') < (
+        found.index('| poor |'))
+    path.write_text(json.dumps(dict(row, scored_on={'val.pkl': 'cd'})))
+    with pytest.raises(RecordError, match='poor.json'):
+        update_readme.fill(text, tmp_path)
+    path.write_text(json.dumps(dict(row, scores={'miou': dict(mean=1.)})))
+    with pytest.raises(RecordError, match='no metric'):
+        update_readme.fill(text, tmp_path)
 
 
 @pytest.mark.parametrize('name', update_readme.DOCUMENTS)

@@ -74,6 +74,27 @@ def record(arm, seed):
     return json.loads(Path(arm, f'seed_{seed}.json').read_text())
 
 
+def test_an_arm_leaves_its_row_for_the_board(commands):
+    options = [
+        'model.bbox_head.num_classes=18',
+        "model.backbone.init_cfg=dict(type='Pretrained', "
+        "checkpoint='encoder.pth')"
+    ]
+    Path('encoder.pth').write_bytes(b'0')
+    run('results/votenet', '--seeds', 0, 1, options=options)
+    row = json.loads(Path('results/votenet/row.json').read_text())
+    assert row['trainings'] == 2 and row['kind'] == 'pretrained'
+    assert row['scores']['mAP_0.25'] == dict(mean=50., std=0.)
+    assert row['options'] == {'model.bbox_head.num_classes': '18'}
+    assert row['encoders'][0]['file'] == 'encoder.pth'
+    assert row['scored_on'] == {
+        'scannet_infos_val.pkl':
+        record('results/votenet', 0)['data']['scannet_infos_val.pkl']
+    }
+    assert [r['seed']
+            for r in records.read_records(Path('results/votenet'))] == [0, 1]
+
+
 def test_every_seed_trains_once_and_leaves_a_record(commands):
     run('results/votenet', '--seeds', 0, 1, '--evaluations', 2)
     trainings = commands.of(steps.TRAIN)

@@ -62,9 +62,11 @@ def test_config_checkpoint_and_export_give_the_same(root, capsys):
     trained = probe(root, path, '--seed', '3')
     assert trained['encoder']['frames_seen'] == 8
     export_backbone(str(path), str(root / 'trained.pth'))
-    exported = probe(root, root / 'trained.pth', '--seed', '3')
-    for read_out in ('own', 'three_nn'):
-        assert exported[read_out] == trained[read_out]
+    export_backbone(str(path), str(root / 'trained'))
+    for name in ('trained.pth', 'trained'):
+        exported = probe(root, root / name, '--seed', '3')
+        for read_out in ('own', 'three_nn'):
+            assert exported[read_out] == trained[read_out]
     # The norms of the fresh one were measured, those of a training are kept.
     assert trained['three_nn'] != fresh['three_nn']
 
