@@ -307,7 +307,7 @@ def test_mesh_without_faces_gives_its_vertices(tmp_path, room):
     ('a.obj', b'', 'no mesh and no points'),
     ('a.obj', b'version https://git-lfs.github.com\n', 'git-lfs|no mesh'),
     ('a.glb', b'', 'empty'),
-    ('a.glb', b'glTF' + bytes(30), 'damaged'),
+    ('a.glb', b'glTF' + bytes(30), 'truncated'),
     ('a.glb', b'ply\nformat', 'PLY file'),
     ('a.bin', bytes(25), 'empty or all zeros'),
     ('a.bin', b'\x01' * 25, 'not x, y, z'),
