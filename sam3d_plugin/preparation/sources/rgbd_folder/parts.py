@@ -76,9 +76,7 @@ class _Video:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.position = 0
-        self.stream = cv2.VideoCapture(path)
-        self.stream.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+        self._restart()
         self.count = int(self.stream.get(cv2.CAP_PROP_FRAME_COUNT))
         self.shape = (int(self.stream.get(cv2.CAP_PROP_FRAME_HEIGHT)),
                       int(self.stream.get(cv2.CAP_PROP_FRAME_WIDTH)))
@@ -86,11 +84,16 @@ class _Video:
             raise FrameError(f'{path} is missing or not a readable video; '
                              'copy it again')
 
+    def _restart(self) -> None:
+        self.position = 0
+        self.stream = cv2.VideoCapture(self.path)
+        self.stream.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+
     def frame(self, number: int) -> np.ndarray:
         """(H, W, 3) uint8 pixels, BGR; FrameError beyond the last frame."""
         if number < self.position:
             self.stream.release()
-            self.__init__(self.path)  # type: ignore[misc]
+            self._restart()
         is_there, pixels = True, None
         while is_there and self.position < number:
             is_there = self.stream.grab()

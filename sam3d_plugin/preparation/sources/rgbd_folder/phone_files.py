@@ -55,9 +55,10 @@ def common_camera(frames: Sequence[FrameFiles],
     middle = np.median(rows[known], axis=0)
     off = np.abs(rows - middle)[:, :4].max(axis=1) / middle[0]
     is_other = (off > _LARGEST_DEVIATION) | (rows[:, 4:] != middle[4:]).any(1)
-    for frame in np.array(frames, dtype=object)[known & is_other]:
-        frame.problem = frame.problem or (
-            f'frame {frame.source} has another camera than most')
+    for index in np.flatnonzero(~known | is_other):
+        frames[index].problem = frames[index].problem or (
+            f'frame {frames[index].source} has no camera, or another than '
+            'most')
     kept = off[known & ~is_other]
     if kept.size and kept.max() > 1e-4:
         notes.append('one camera for all frames, the median; they differ by '

@@ -297,14 +297,14 @@ def _recording(root: str,
         raise StoreError(f'{root} has no complete frame; the first one: '
                          f'{frames[0].problem}')
     depth = decode_depth(read_bytes(join(root, first), backend_args), first)
-    is_same = depth.shape == tuple(shape)
+    depth_shape = depth.shape[0], depth.shape[1]
     return Recording(
         frames,
         notes,
         pose_of='color',
         depth_scale=depth_scale,
         color_intrinsics=words_of(intrinsics),
-        depth_intrinsics=None if is_same else words_of(
-            scale_intrinsics(intrinsics, shape, depth.shape)),
+        depth_intrinsics=None if depth_shape == shape else words_of(
+            scale_intrinsics(intrinsics, shape, depth_shape)),
         camera_axes='opengl',
         up=_Y_UP)

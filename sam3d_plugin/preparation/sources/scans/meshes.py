@@ -37,21 +37,8 @@ def read_mesh(path: Path) -> FileContent:
     if is_glb:
         _check_glb(path.read_bytes())
     try:
-        scene = trimesh.load_scene(str(path), process=False)
-        shapes = [
-            _placed(scene, node) for node in sorted(scene.graph.nodes_geometry)
-        ]
-        meshes = [shape for shape in shapes if len(_faces(shape))]
-        if meshes:
-            pieces = _sample(meshes)
-            num_faces = sum(len(mesh.faces) for mesh in meshes)
-            note = (f'surface of {num_faces:,} triangles sampled at '
-                    f'{NUM_POINTS:,} points')
-            if len(meshes) < len(shapes):
-                note += f'; {len(shapes) - len(meshes)} parts without not used'
-        else:
-            pieces = [_vertices(s) for s in shapes if hasattr(s, 'vertices')]
-            note = 'no faces: its vertices are the points'
+        pieces, note = _read_surface(
+            trimesh.load_scene(str(path), process=False))
     except UserError:
         raise
     except Exception as error:
@@ -65,6 +52,25 @@ def read_mesh(path: Path) -> FileContent:
     arrays = _joined(pieces, notes)
     return FileContent(arrays, [], notes, 1. if is_glb else None,
                        'y' if is_glb else None)
+
+
+def _read_surface(scene: Any) -> Tuple[List[_Piece], str]:
+    """Points of a trimesh.Scene, and a note on what they are."""
+    shapes = [
+        _placed(scene, node) for node in sorted(scene.graph.nodes_geometry)
+    ]
+    meshes = [shape for shape in shapes if len(_faces(shape))]
+    if not meshes:
+        pieces = [_vertices(s) for s in shapes if hasattr(s, 'vertices')]
+        return pieces, 'no faces: its vertices are the points'
+    count = sum(len(mesh.faces) for mesh in meshes)
+    note = f'surface of {count:,} triangles sampled at {NUM_POINTS:,} points'
+    if len(meshes) < len(shapes):
+        note += f'; {len(shapes) - len(meshes)} parts without not used'
+    damaged = sum(int((~np.isfinite(m.area_faces)).sum()) for m in meshes)
+    if damaged:
+        note += f'; {damaged:,} with NaN or infinity not used'
+    return _sample(meshes), note
 
 
 def _check_glb(content: bytes) -> None:
@@ -103,7 +109,7 @@ def _placed(scene: Any, node: str) -> Any:
 def _faces(shape: Any) -> np.ndarray:
     """(F, 3) triangles with an area; none of points and lines."""
     faces = getattr(shape, 'faces', None)
-    if faces is None or not np.any(shape.area_faces > 0):
+    if faces is None or not (shape.area_faces > 0).any():
         return np.zeros((0, 3), int)
     return faces
 

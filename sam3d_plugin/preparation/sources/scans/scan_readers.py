@@ -101,7 +101,7 @@ def list_scans(source: Path) -> Dict[str, Path]:
     """
     if not source.is_dir():
         raise ScanError(f'{source} is not a folder; give the folder of the '
-                        'scans as --source')
+                        'scans')
     scans: Dict[str, Path] = {}
     for path in sorted(source.iterdir()):
         if path.suffix.lower() not in ENDINGS or path.name[0] == '.':
@@ -113,7 +113,7 @@ def list_scans(source: Path) -> Dict[str, Path]:
         scans[name] = path
     if not scans:
         raise ScanError(f'{source} holds no {", ".join(ENDINGS)} file; give '
-                        'the folder of the scans as --source')
+                        'the folder of the scans')
     return dict(sorted(scans.items()))
 
 

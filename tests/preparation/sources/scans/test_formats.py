@@ -244,6 +244,15 @@ def test_wrong_axis_of_a_glb_is_named_in_its_own_axes(tmp_path):
         check_up_axis(scan)
 
 
+def test_triangles_without_a_place_are_said(tmp_path):
+    text = trimesh.exchange.obj.export_obj(room_mesh())
+    (tmp_path /
+     'a.obj').write_text(text + '\nv nan 0 0\nv 1 0 0\nv 0 1 0\nf 33 34 35\n')
+    scan = read_scan(tmp_path / 'a.obj', PLAIN)
+    assert_room(scan.xyz)
+    assert any('1 with NaN' in note for note in scan.notes)
+
+
 def test_nodes_of_a_glb_are_placed(tmp_path):
     scene = trimesh.Scene()
     for x in (0, 3):
