@@ -9,10 +9,13 @@ import pickle
 import zipfile
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
+import laspy
 import numpy as np
 import pytest
 import torch
+import trimesh
 from mmengine.logging import HistoryBuffer
 from PIL import Image
 from plyfile import PlyData, PlyElement
@@ -30,6 +33,7 @@ from sam3d_plugin.preparation.sources.scannet.annotations import (
 from sam3d_plugin.preparation.sources.scannet.scans import read_vertices
 from sam3d_plugin.preparation.sources.scannet.sens import (SensFile,
                                                            decode_depth)
+from sam3d_plugin.preparation.sources.scans import meshes
 from sam3d_plugin.preparation.sources.scans.few_labels import write_infos
 from sam3d_plugin.preparation.sources.scans.scan import ScanError
 from sam3d_plugin.preparation.sources.scans.scan_readers import (ReadOptions,
@@ -51,6 +55,7 @@ from tests.datasets.frame_store import write_frames
 from tests.fuzzing import read_damaged
 from tests.preparation.sources.scannet.conftest import (make_frames, make_room,
                                                         write_mesh, write_sens)
+from tests.preparation.sources.scans.scan_files import pack, write_pcd
 from tests.preparation.sources.sunrgbd.conftest import (make_scan,
                                                         write_official,
                                                         write_trainval)
@@ -268,6 +273,47 @@ def region_reader(_, content):
     decode_region_file(content, 'a.npz', XYZ)
 
 
+def point_file(name, write):
+    """A reader of scans in the format of another program."""
+    return lambda folder: a_scan(name, content_of(folder / name, write))
+
+
+def mesh_file(name):
+    """The same of meshes, of whose surface few points are sampled."""
+
+    def make(folder):
+        content, read = point_file(name, write_box)(folder)
+
+        def read_few(folder, damaged):
+            with mock.patch.object(meshes, 'NUM_POINTS', 500):
+                read(folder, damaged)
+
+        return content, read_few
+
+    return make
+
+
+def write_columns(path, storage):
+    write_pcd(path,
+              [*zip('xyz', XYZ.T), ('rgb', pack(RGB)),
+               ('instance', IDS)], storage)
+
+
+def write_las(path):
+    las = laspy.create(point_format=2)
+    las.header.scales = [0.001] * 3
+    las.x, las.y, las.z = XYZ.T
+    las.red, las.green, las.blue = RGB.T.astype(np.uint16) * 257
+    las.write(str(path))
+
+
+def write_box(path):
+    """A box of four meters in three colors."""
+    box = trimesh.creation.box((4, 3, 2))
+    box.visual.vertex_colors = RGB[:8]
+    box.export(str(path))
+
+
 # A valid file and what reads a damaged one in a folder, made in that folder.
 READERS = dict(
     sens=lambda folder:
@@ -286,6 +332,14 @@ READERS = dict(
         'a.npz',
         content_of(folder / 'a.npz', lambda path: write_npz(
             path, np.savez_compressed))),
+    pcd=point_file('a.pcd', partial(write_columns, storage='binary')),
+    pcd_ascii=point_file('a.pcd', partial(write_columns, storage='ascii')),
+    pcd_compressed=point_file(
+        'a.pcd', partial(write_columns, storage='binary_compressed')),
+    las=point_file('a.las', write_las),
+    laz=point_file('a.laz', write_las),
+    glb=mesh_file('a.glb'),
+    obj=mesh_file('a.obj'),
     boxes=lambda _: beside_a_scan(
         'beside.boxes.json',
         b'{"boxes": [{"class": "chair", "center": [1, 2, 0.5], '

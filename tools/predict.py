@@ -2,15 +2,16 @@
 
     python tools/predict.py CONFIG CHECKPOINT SCAN.ply --out DIR
 
-SCAN is a .ply (vertices x y z, red green blue) or .npz file (arrays xyz, rgb)
-of a room; region ids per point (region) are used where the model was trained
-on regions, and kNN tokens where there are none. Labels are not read. Models of
+SCAN is a room as .ply, .npz (arrays xyz, rgb), .pcd, .las, .laz, .glb or .obj
+(the surface is sampled), .bin of ScanNet, or a folder of these; colors are
+optional. Region ids per point (region) are used where the model was trained on
+regions, and kNN tokens where there are none. Labels are not read. Models of
 rooms that their data set aligned (ScanNet) find the same wherever the scan's
 origin is. DIR gets, named like the scan, the boxes as JSON, points and boxes
-as PLY, a PNG from above and in perspective, and an HTML page that rotates in
-any browser, offline; where rerun-sdk is installed, also a recording (.rrd) for
-its viewer. With the config of a segmentor they hold the class of every point
-instead.
+as PLY, both in the units and axes of the scan, a PNG from above and in
+perspective, and an HTML page that rotates in any browser, offline; where
+rerun-sdk is installed, also a recording (.rrd) for its viewer. With the config
+of a segmentor they hold the class of every point instead.
 
 In Python: from sam3d_plugin import Predictor
 """
@@ -31,19 +32,19 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = ToolParser(__doc__)
     add_model_arguments(parser)
     parser.add_argument(
-        'scans', nargs='+', metavar='SCAN', help='.ply or .npz files')
+        'scans', nargs='+', metavar='SCAN', help='files, or folders of them')
     group = parser.add_argument_group('scans')
     group.add_argument(
         '--scale',
         type=float,
-        help='meters per unit, e.g. 0.001 for millimeters; without it the '
-        'scan must look like a room in meters')
+        help='meters per unit, e.g. 0.001 for millimeters; without it that '
+        'of the file (.las, .glb), and the scan must look like a room')
     group.add_argument(
         '--up',
         type=up_axis,
         metavar='AXIS',
-        help='axis that points up, or a vector along it; without it z must '
-        'look like it (write a negative axis as --up=-y)')
+        help='axis that points up, or a vector along it; without it z (of '
+        '.glb: y) must look like it (write a negative axis as --up=-y)')
     group.add_argument(
         '--region-key',
         metavar='NAME',

@@ -2,13 +2,14 @@
 
 Shapes: N points, M boxes.
 """
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from ..preparation.sources.scans.box_readers import FRAME
 from ..visualization.boxes import LabelledBoxes
+from .file_frame import FileFrame
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Detections:
     score_thr: float  # Boxes of lower scores were left out
     tokens: str  # What the tokens were, in words
     notes: List[str]  # What was done to the scan
+    # Units and axes of the scan's file
+    frame: FileFrame = field(default_factory=FileFrame)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -32,26 +35,25 @@ class Detections:
         """The boxes as plain values, for JSON.
 
         ``boxes`` holds per box its class, score, center (gravity) and size in
-        meters and yaw in radians, counter-clockwise about z.
+        the units and axes of the file, and yaw in radians, counter-clockwise
+        about the axis that points up.
         """
         boxes, scores = self.boxes, self.boxes.scores
         assert scores is not None
+        # A hundredth of a millimeter, also of a file in kilometers.
+        digits = 5 + max(math.ceil(math.log10(self.frame.scale)), 0)
         return dict(
             scan=self.scan,
-            frame=FRAME,
-            axis_align=self.axis_align.tolist(),
+            frame=self.frame.name,
+            axis_align=self.frame.alignment(self.axis_align).tolist(),
             tokens=self.tokens,
             score_thr=self.score_thr,
             notes=self.notes,
             boxes=[{
                 'class': name,
                 'score': round(float(score), 6),
-                'center': _rounded(box[:3]),
-                'size': _rounded(box[3:6]),
+                'center': box[:3].round(digits).tolist(),
+                'size': box[3:6].round(digits).tolist(),
                 'yaw': round(float(box[6]), 6)
-            } for name, score, box in zip(boxes.names, scores, boxes.boxes)])
-
-
-def _rounded(values: np.ndarray) -> List[float]:
-    """Meters to a hundredth of a millimeter."""
-    return [round(float(value), 5) for value in values]
+            } for name, score, box in zip(boxes.names, scores,
+                                          self.frame.boxes(boxes.boxes))])

@@ -34,6 +34,7 @@ from ..store.checkpoint import (extract_state_dict, load_encoder,
 from ..store.errors import UserError
 from ..visualization.boxes import LabelledBoxes
 from .detections import Detections
+from .file_frame import FileFrame
 from .origins import place_scan
 from .scenes import (DEFAULT_SCENE, INFOS, SceneOptions, colors_of, read_scene,
                      scene_of_arrays, write_scene)
@@ -122,8 +123,8 @@ class Predictor:
         """Find the objects of a scan.
 
         Args:
-            scan (Union[str, Path, Scan, ArrayLike]): A ``.ply`` or ``.npz``
-                file, or (N, 3) xyz in meters with z up.
+            scan (Union[str, Path, Scan, ArrayLike]): A file of a scan
+                (``scan_readers.ENDINGS``), or (N, 3) xyz in meters with z up.
             rgb (Optional[ArrayLike]): (N, 3) colors of the array, 0 to 255
                 or floats from 0 to 1; for pictures only.
             region_ids (Optional[ArrayLike]): (N,) ids of the array, 0 = in
@@ -151,7 +152,7 @@ class Predictor:
         boxes = self._select(sample.pred_instances_3d, score_thr, origin)
         return Detections(scan.name, boxes, scan.aligned_xyz, colors_of(scan),
                           scan.axis_align, float(score_thr), tokens,
-                          list(placed.notes))
+                          list(placed.notes), FileFrame.of(scan))
 
     def segment(self,
                 scan: Union[str, Path, Scan, ArrayLike],
@@ -184,7 +185,7 @@ class Predictor:
                             best.indices.cpu().numpy(),
                             best.values.cpu().numpy(), self.classes,
                             self.palette, scan.aligned_xyz, scan.axis_align,
-                            tokens, list(near.notes))
+                            tokens, list(near.notes), FileFrame.of(scan))
 
     def _choose_tokens(self, scan: Scan) -> str:
         """Set the tokenizers for a scan and describe them."""

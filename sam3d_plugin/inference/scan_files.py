@@ -1,9 +1,10 @@
 """Predictions of scan files, written as files."""
 import argparse
 from pathlib import Path
-from typing import List
+from typing import List, Sequence
 
 from ..preparation.sources.scans.scan import Scan
+from ..preparation.sources.scans.scan_readers import list_scans
 from ..store.errors import UserError
 from ..visualization.scene import ViewOptions
 from .predictor import Predictor
@@ -19,7 +20,7 @@ def predict_files(args: argparse.Namespace, options: SceneOptions) -> None:
         options (SceneOptions): How to read the scans.
     """
     # A file that cannot be read is known before the model is built.
-    scans = [read_scene(path, options) for path in args.scans]
+    scans = [read_scene(path, options) for path in _files(args.scans)]
     _check_names([scan.name for scan in scans])
     predict = Predictor(args.config, args.checkpoint, args.device,
                         args.cfg_options)
@@ -29,6 +30,14 @@ def predict_files(args: argparse.Namespace, options: SceneOptions) -> None:
             _segment(predict, scan, Path(args.out), view)
         else:
             _detect(predict, scan, args, view)
+
+
+def _files(paths: Sequence[str]) -> List[Path]:
+    """Files of scans, also those in folders."""
+    files: List[Path] = []
+    for path in map(Path, paths):
+        files += list_scans(path).values() if path.is_dir() else [path]
+    return files
 
 
 def _detect(predict: Predictor, scan: Scan, args: argparse.Namespace,

@@ -19,21 +19,23 @@ from ..preparation.sources.scans.frames import (check_rounding, check_units,
                                                 check_up_axis, to_meters_z_up)
 from ..preparation.sources.scans.point_fields import read_colors, read_regions
 from ..preparation.sources.scans.scan import Scan, ScanError
-from ..preparation.sources.scans.scan_readers import ReadOptions, read_scan
+from ..preparation.sources.scans.scan_readers import (ENDINGS, ReadOptions,
+                                                      read_scan)
 from ..preparation.sources.scans.source_files import brief
 from ..store import atomic_write
+from .file_frame import FileFrame
 
 INFOS = 'infos.pkl'
-_ENDINGS = ('.npz', '.ply')
 _MID_GREY = 128
 
 
 @dataclass(frozen=True)
 class SceneOptions:
     """Options of reading a scan's file."""
-    # Meters per unit; None checks that the units are meters
+    # Meters per unit; None takes and checks what the file says, else meters
     scale: Optional[float] = None
-    up: Optional[str] = None  # Axis that points up; None checks that it is z
+    # Axis that points up; None takes and checks that of the format, else z
+    up: Optional[str] = None
     # Array or vertex property of the region ids; by default the usual names
     region_key: Optional[str] = None
     # Whether points that are not finite are left out
@@ -47,9 +49,9 @@ def read_scene(path: Union[str, Path],
                options: SceneOptions = DEFAULT_SCENE) -> Scan:
     """Read a scan in meters with z up and check its units and axes.
 
-    ``.npz`` and ``.ply`` as for tools/preparation/import_scans.py; labels are
-    unused. A file that is damaged, of another kind or does not look like a
-    room is a ``ScanError``.
+    Files are those of tools/preparation/import_scans.py; labels are unused. A
+    file that is damaged, of another kind or does not look like a room is a
+    ``ScanError``.
 
     Raises FileNotFoundError when there is no such file.
     """
@@ -61,20 +63,24 @@ def read_scene(path: Union[str, Path],
                                 ', which is missing')
     if not path.is_file():
         raise FileNotFoundError(f'scan {path} is missing; check the path')
-    if path.suffix.lower() not in _ENDINGS:
-        raise ScanError(f'{path} is not a {" or ".join(_ENDINGS)} file; '
+    if path.suffix.lower() not in ENDINGS:
+        raise ScanError(f'{path} is not a {", ".join(ENDINGS)} file; '
                         'convert it, in Python for example with '
                         'numpy.savez(FILE, xyz=..., rgb=...)')
     scan = read_scan(
         path,
         ReadOptions(
-            scale=1.0 if options.scale is None else options.scale,
-            up=options.up or 'z',
+            scale=options.scale,
+            up=options.up,
             region_key=options.region_key,
             without_color=True,
             drop_invalid=options.drop_invalid,
             without_labels=True))
     _check_frame(scan, options)
+    frame = FileFrame.of(scan)
+    if not frame.is_default:
+        scan.notes.append(f'read in units of {frame.scale:g} m with {frame.up}'
+                          ' up; boxes and points are written so, too')
     if options.region_key and scan.regions is None:
         raise ScanError(f'{path} has no array or vertex property '
                         f'{options.region_key!r}, which --region-key names')

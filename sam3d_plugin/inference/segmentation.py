@@ -2,13 +2,13 @@
 
 Shapes: N points.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
-from ..preparation.sources.scans.box_readers import FRAME
 from ..visualization.segments import count_labels
+from .file_frame import FileFrame
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Segmentation:
     axis_align: np.ndarray
     tokens: str  # What the tokens were, in words
     notes: List[str]  # What was done to the scan
+    # Units and axes of the scan's file
+    frame: FileFrame = field(default_factory=FileFrame)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -47,8 +49,8 @@ class Segmentation:
             found[name] = dict(points=count, confidence=round(confidence, 4))
         return dict(
             scan=self.scan,
-            frame=FRAME,
-            axis_align=self.axis_align.tolist(),
+            frame=self.frame.name,
+            axis_align=self.frame.alignment(self.axis_align).tolist(),
             tokens=self.tokens,
             notes=self.notes,
             classes=list(self.classes),

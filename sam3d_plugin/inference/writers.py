@@ -35,7 +35,8 @@ def write_detections(detections: Detections,
     ``<scan>.json`` has all boxes, ``.ply``, ``.png``, ``.html`` and, where
     rerun-sdk is installed, ``.rrd`` the ``max_boxes`` best. The PLY holds the
     points and, as rows of points, the edges of the boxes, in one color per
-    class.
+    class. JSON and PLY are in the units and axes of the scan's file, the
+    others in meters with z up.
     """
     paths = _paths(out, detections.scan)
     with atomic_write(paths['json'], 'w') as file:
@@ -47,10 +48,11 @@ def write_detections(detections: Detections,
     edges, edge_colors = draw_edges(drawn)
     write_ply(
         paths['ply'],
-        np.concatenate([detections.points, edges]),
+        detections.frame.points(np.concatenate([detections.points, edges])),
         np.concatenate([colors, edge_colors]),
         num_edges=len(edges),
-        colors_show='' if detections.colors is not None else 'height')
+        colors_show='' if detections.colors is not None else 'height',
+        frame=detections.frame.comment)
     scene = Scene(detections.scan, detections.points, colors, predicted=drawn)
     render_scene(paths['png'], scene, view)
     write_scene_html(paths['html'], scene, detections.score_thr, view)
@@ -81,11 +83,12 @@ def write_segmentation(segmentation: Segmentation,
     points, labels = segmentation.points, segmentation.labels
     write_ply(
         paths['ply'],
-        points,
+        segmentation.frame.points(points),
         label_colors(labels, segmentation.palette),
         labels=labels,
         classes=segmentation.classes,
-        colors_show='classes')
+        colors_show='classes',
+        frame=segmentation.frame.comment)
     scene = LabelledScene(segmentation.scan, points, labels,
                           segmentation.classes, segmentation.palette)
     render_labels(paths['png'], scene, view)

@@ -19,7 +19,7 @@ _KINDS = (
     (rb'\x1f\x8b', 'compressed by gzip; unpack it with gunzip'),
     (rb'\x93NUMPY', 'a single .npy array; store it with numpy.savez'),
     (rb'ply\s', 'a PLY file; give it the ending .ply'),
-    (rb'# \.PCD', 'a PCD file; convert it to PLY'),
+    (rb'# \.PCD', 'a PCD file; give it the ending .pcd'),
     (rb'PK\x03\x04', 'a zip archive (or .npz); unpack it'),
     (rb'\x89HDF\r\n', 'an HDF5 file; convert it'),
     (rb'\0*\Z', 'empty or all zeros; copy it again'),

@@ -26,7 +26,8 @@ def write_ply(path: Union[str, Path],
               labels: Optional[np.ndarray] = None,
               classes: Sequence[str] = (),
               num_edges: int = 0,
-              colors_show: str = '') -> None:
+              colors_show: str = '',
+              frame: str = 'x y z in meters, z up') -> None:
     """Write points with colors, binary and little endian.
 
     Coordinates far from the origin are written in double precision. Comments
@@ -34,7 +35,7 @@ def write_ply(path: Union[str, Path],
 
     Args:
         path (Union[str, Path]): PLY file to write; its folder is made.
-        points (np.ndarray): (N, 3) xyz, meters.
+        points (np.ndarray): (N, 3) xyz, see ``frame``.
         colors (np.ndarray): (N, 3) uint8.
         region_ids (Optional[np.ndarray]): (N,) ids, kept as the property
             ``region``.
@@ -44,6 +45,7 @@ def write_ply(path: Union[str, Path],
         classes (Sequence[str]): Names of the classes.
         num_edges (int): How many points at the end draw boxes.
         colors_show (str): What, if not the colors of the room.
+        frame (str): Units and axes of the points, for the comments.
 
     Raises:
         ValueError: When there is no point, a coordinate is not finite, or
@@ -70,7 +72,7 @@ def write_ply(path: Union[str, Path],
     for name, _, values in columns:
         vertices[name] = values
     buffer = io.BytesIO()
-    comments = ['x y z in meters, z up']
+    comments = [frame]
     if region_ids is not None:
         comments.append('region 0: in none')
     if num_edges:

@@ -248,9 +248,9 @@ def test_lists_are_a_scan(predict, room, tmp_path):
 def test_missing_and_foreign_files(predict, tmp_path):
     with pytest.raises(FileNotFoundError, match='missing'):
         predict(tmp_path / 'none.ply')
-    (tmp_path / 'room.obj').write_text('v 0 0 0')
-    with pytest.raises(ValueError, match='.ply file'):
-        predict(tmp_path / 'room.obj')
+    (tmp_path / 'room.stl').write_text('v 0 0 0')
+    with pytest.raises(ValueError, match=r'not a .*\.ply'):
+        predict(tmp_path / 'room.stl')
     (tmp_path / 'cut.ply').write_bytes(b'ply\nformat')
     with pytest.raises(ValueError, match='cannot be read'):
         predict(tmp_path / 'cut.ply')

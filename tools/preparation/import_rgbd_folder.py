@@ -15,6 +15,10 @@ Layouts (--layout; detected by default):
   scannet  0.{jpg,png,txt}, or color/ depth/ pose/; depth in mm
   replica  traj.txt, results/frame000000.jpg and depth000000.png,
            cam_params.json there or above
+  record3d, stray, polycam, nerfcapture
+           a .r3d file of Record3D (or its folder), a folder of Stray Scanner,
+           raw data of Polycam, transforms.json with depth of NeRF Capture;
+           y up becomes z up unless --up is given (Record3D: give --up=y)
 
 Frames must agree with each other, and the floor must be at the low end of
 z: see docs/checks.md.

@@ -2,8 +2,9 @@
 
     python tools/preparation/import_scans.py --source DIR --out data/NAME
 
-DIR holds one .npz or .ply file per scan. Every scan needs coordinates (npz:
-xyz, ply: x y z) and colors (npz: rgb, ply: red green blue); it may have, per
+DIR holds one file per scan: .npz, .ply, .pcd, .las, .laz, .glb or .obj (the
+surface is sampled), or .bin of ScanNet. Every scan needs coordinates (npz:
+xyz, else x y z) and may have colors (npz: rgb, else red green blue) and, per
 point, NYU40 ids (semantic), instance ids (instance) and region ids (region),
 where 0 means none. Boxes are an array bbox (center, size, NYU40 id), or are
 beside the scan as <scan>.boxes.json:
@@ -63,8 +64,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--up',
         type=up_axis,
         metavar='AXIS',
-        help='axis that points up, or a vector along it; without it z must '
-        'look like it (write a negative axis as --up=-y)')
+        help='axis that points up, or a vector along it; without it z (of '
+        '.glb: y) must look like it (write a negative axis as --up=-y)')
     return parser.parse_args(argv)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ....store.errors import StoreError
 from ....store.files import BackendArgs, join, list_names
+from .parts import Parts
 
 #: Endings of color images.
 IMAGES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp')
@@ -41,6 +42,10 @@ class Recording:
     depth_intrinsics: Optional[str] = None
     # As for :func:`~.matrices.read_transform`
     depth_to_color: Optional[str] = None
+    camera_axes: str = 'opencv'  # See :func:`~.conventions.camera_axes`
+    # Direction in the world that points up, if the recorder says it
+    up: Optional[Tuple[float, ...]] = None
+    parts: Optional[Parts] = None  # Of a container, if images are in one
 
 
 #: Folder, pattern of a file's name whose first group names the frame.

@@ -11,6 +11,7 @@ from ....store.foreign_files import decode_text
 from .frames import (DEPTH_IMAGES, Recording, image_pattern, match_files,
                      require)
 from .matrices import read_numbers, read_transform
+from .phones import find_nerfcapture, find_polycam, find_record3d, find_stray
 from .timestamps import find_icl, find_tum
 
 _7SCENES_FORM = 'frame-000000.{color.png,depth.png,pose.txt}'
@@ -26,9 +27,6 @@ _OTHERS = {
     'every frame has its own camera',
     'undistorted_camera_parameters': 'Matterport3D images, in which every '
     'camera is another',
-    'odometry.csv': 'a recording of Stray Scanner',
-    'keyframes': 'a recording of Polycam',
-    'transforms.json': 'cameras of NeRF programs',
     'transforms_train.json': 'cameras of NeRF programs',
     'images.txt': 'a reconstruction of COLMAP',
     'sparse': 'a reconstruction of COLMAP',
@@ -252,11 +250,27 @@ LAYOUTS: Dict[str, _Finder] = {
     'icl': find_icl,
     'scannet': find_numbered,
     'replica': find_replica,
+    'record3d': find_record3d,
+    'stray': find_stray,
+    'polycam': find_polycam,
+    'nerfcapture': find_nerfcapture,
+}
+# Files and folders by which a phone's recording is known.
+_PHONES = {
+    'rgbd': 'record3d',
+    'odometry.csv': 'stray',
+    'keyframes': 'polycam',
+    'transforms.json': 'nerfcapture',
 }
 
 
 def guess_layout(root: str, backend_args: BackendArgs = None) -> str:
     """The one of ``LAYOUTS`` that a folder has; StoreError for none."""
+    if root.lower().endswith('.r3d'):
+        return 'record3d'
+    if root.lower().endswith('.zip'):
+        raise StoreError(f'{root} is a zip archive; unpack it and give its '
+                         'folder as --source')
     files = list_names(root, backend_args)
     folders = list_names(root, backend_args, folders=True)
     if any(name.endswith('.gt.freiburg') for name in files):
@@ -272,6 +286,9 @@ def guess_layout(root: str, backend_args: BackendArgs = None) -> str:
     if {'color', 'depth', 'pose'} <= set(folders) or any(
             name[0].isdigit() and name.endswith('.txt') for name in files):
         return 'scannet'
+    for name, layout in _PHONES.items():
+        if name in files or name in folders:
+            return layout
     for name, what in _OTHERS.items():
         if name in files or name in folders:
             raise StoreError(f'{root} holds {what}; write its frames as '
@@ -283,8 +300,8 @@ def guess_layout(root: str, backend_args: BackendArgs = None) -> str:
     raise StoreError(
         f'{root} looks like none of the known layouts: {_7SCENES_FORM}; '
         'rgb.txt, depth.txt and groundtruth.txt (tum); rgb/, depth/ and '
-        f'*.gt.freiburg (icl); {_NUMBERED_FORM} (scannet); give the right '
-        'folder as --source')
+        f'*.gt.freiburg (icl); {_NUMBERED_FORM} (scannet); a .r3d file or '
+        "an app's export (--help); give the right folder as --source")
 
 
 def find_recording(root: str,

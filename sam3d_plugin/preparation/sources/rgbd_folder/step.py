@@ -19,7 +19,7 @@ from ....store.records import fingerprint
 from ...checking.scan_checks import CHECKS, Checks, check_source
 from ...checking.source_frames import Source, SourceFrame, sample
 from ...running.frame_steps import FrameStep, Product
-from ..scans.frames import LARGEST_OFFSET
+from ..scans.frames import LARGEST_OFFSET, name_of_axis
 from ..scans.source_files import read_source_file
 from .conventions import Convention, decode_depth, to_millimeters
 from .frames import FrameFiles, Recording
@@ -46,8 +46,9 @@ class FolderOptions:
         depth_scale (float, optional): Units of the depth images per meter.
         pose_scale (float): Meters per unit of the poses, e.g. 0.001 for
             millimeters.
-        camera_axes (str): opencv, opengl, robot, or where x, y and z of the
-            camera point, as in right,up,backward.
+        camera_axes (str, optional): opencv, opengl, robot, or where x, y and
+            z of the camera point, as in right,up,backward; by default those
+            of the layout.
         poses (str): Convention of the poses.
         depth_along (str): Whether depth is z, or the distance from the
             camera.
@@ -55,7 +56,7 @@ class FolderOptions:
             65535.
         stride (int): Take every so manieth frame.
         up (tuple, optional): Direction in the recording's world that becomes
-            z; None leaves the world as it is.
+            z; None takes what the layout says, else leaves the world as it is.
         is_checked (bool): Whether frames that disagree are refused.
     """
     layout: str = 'auto'
@@ -64,7 +65,7 @@ class FolderOptions:
     depth_to_color: Optional[str] = None
     depth_scale: Optional[float] = None
     pose_scale: float = 1.0
-    camera_axes: str = 'opencv'
+    camera_axes: Optional[str] = None
     poses: str = 'camera-to-world'
     depth_along: str = 'axis'
     no_depth: Optional[float] = None
@@ -105,10 +106,12 @@ class RGBDFolderStep(FrameStep):
         cameras = read_cameras(recording, options, backend_args)
         self.is_mirrored = bool(cameras.color_intrinsics[1, 1] < 0)
         self.cameras = make_right_handed(cameras)
-        self.world = _world(options.up, self.is_mirrored)
+        self.up = recording.up if options.up is None else options.up
+        self.world = _world(self.up, self.is_mirrored)
         self.convention = Convention(
-            recording.depth_scale if options.depth_scale is None else
-            options.depth_scale, options.pose_scale, options.camera_axes,
+            recording.depth_scale
+            if options.depth_scale is None else options.depth_scale,
+            options.pose_scale, options.camera_axes or recording.camera_axes,
             options.poses, options.depth_along, Convention.no_depth
             if options.no_depth is None else options.no_depth)
         self.options = options
@@ -117,6 +120,10 @@ class RGBDFolderStep(FrameStep):
         self.pose_of = recording.pose_of
         self.stride = options.stride
         self.notes = recording.notes
+        if self.up and options.up is None:
+            axis = name_of_axis(np.array(self.up))
+            self.notes = [*self.notes, f'world turned: its {axis} points up']
+        self.parts = recording.parts
         self.frames = {
             frame.name: frame
             for frame in recording.frames[::options.stride]
@@ -205,8 +212,8 @@ class RGBDFolderStep(FrameStep):
     def check(self) -> Checks:
         """Compare some frames, once; FrameError when they disagree."""
         if self.checks is None:
-            self.checks = check_source(self.sample(), self.options.up
-                                       is not None, self.options.is_checked)
+            self.checks = check_source(self.sample(), self.up is not None,
+                                       self.options.is_checked)
         return self.checks
 
     def sample(self) -> Source:
@@ -254,6 +261,7 @@ class RGBDFolderStep(FrameStep):
             join(self.source, path)
             for path in (frame.color, frame.depth, frame.pose_file) if path
         ]
+        files += self.parts.files if self.parts else []
         pose = [] if frame.pose is None else frame.pose.tolist()
         return dict(
             files=fingerprint_of_files(files, self.backend_args),
@@ -311,6 +319,9 @@ class RGBDFolderStep(FrameStep):
         return self._place(check_pose(pose, name))
 
     def _read(self, path: str) -> bytes:
+        content = self.parts.read(path) if self.parts else None
+        if content is not None:
+            return content
         return read_source_file(
             join(self.source, path), path, 'copy it again', self.backend_args)
 

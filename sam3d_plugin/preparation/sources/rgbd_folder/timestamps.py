@@ -1,6 +1,7 @@
 """Recordings whose images and poses belong together by time (TUM, ICL)."""
 from collections import Counter
-from typing import Callable, Dict, List, Optional, Tuple, TypeVar
+from typing import (Callable, Dict, List, Optional, Sequence, Tuple, TypeVar,
+                    Union)
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -168,11 +169,11 @@ def _read_trajectory(
         path: str,
         backend_args: BackendArgs) -> Tuple[np.ndarray, List[np.ndarray]]:
     """Times in order, and the poses at them."""
-    rows = _rows(path, '"time tx ty tz qx qy qz qw"', _pose, backend_args)
+    rows = _rows(path, '"time tx ty tz qx qy qz qw"', to_pose, backend_args)
     return np.array([time for time, _ in rows]), [pose for _, pose in rows]
 
 
-def _pose(words: List[str]) -> np.ndarray:
+def to_pose(words: Sequence[Union[str, float]]) -> np.ndarray:
     """(4, 4) of tx ty tz qx qy qz qw.
 
     A quaternion that is not finite or has no length gives a pose of NaN, so

@@ -20,7 +20,24 @@ _JSON_FORM = ('{"boxes": [{"class": "chair", "center": [x, y, z], '
 # Part of the file format: tools/predict.py writes it.
 FRAME = 'axis-aligned, metres, z up'
 
+_OWN_FRAME = 'axis-aligned, units of {scale:g} m, {up} up'
+
 Boxes = Tuple[Optional[np.ndarray], Optional[np.ndarray]]
+
+
+def frame_of_units(scale: float, up: str) -> str:
+    """What a box file says of boxes in the units and axes of a scan.
+
+    Args:
+        scale (float): Meters per unit.
+        up (str): Axis that points up.
+
+    Returns:
+        str: ``FRAME`` for meters with z up.
+    """
+    if (scale, up) == (1., 'z'):
+        return FRAME
+    return _OWN_FRAME.format(scale=scale, up=up)
 
 
 def box_files(path: Path) -> List[Path]:
@@ -37,8 +54,8 @@ def read_boxes(path: Path,
     and (R,) NYU40 ids; None and None without boxes.
 
     The array ``bbox`` is (R, 7): center, size, NYU40 id. Boxes of a file that
-    states its frame are in meters with z up whatever ``scale``, meters per
-    unit, and ``up`` are. ScanError when there are two sources of boxes, or a
+    states its frame are in meters with z up, or in that of ``scale``, meters
+    per unit, and ``up``. ScanError when there are two sources of boxes, or a
     box has no known class, a size that is not positive or a wrong form.
     """
     files = [file for file in box_files(path) if file.is_file()]
@@ -48,7 +65,8 @@ def read_boxes(path: Path,
         raise ScanError(f'{" and ".join(sources)} both hold boxes; keep '
                         'one')
     if files:
-        boxes, classes, is_final = _read_json(files[0])
+        own_frame = frame_of_units(scale, up)
+        boxes, classes, is_final = _read_json(files[0], own_frame)
         if is_final:
             turn = TO_Z_UP[up]
             boxes = np.hstack(
@@ -70,8 +88,9 @@ def _split_rows(rows: np.ndarray, path: Path) -> Tuple[np.ndarray, np.ndarray]:
     return rows[:, :6].astype(np.float64), np.array(classes, dtype=np.int64)
 
 
-def _read_json(path: Path) -> Tuple[np.ndarray, np.ndarray, bool]:
-    """Boxes of a JSON file, and whether it says that their frame is final."""
+def _read_json(path: Path,
+               own_frame: str) -> Tuple[np.ndarray, np.ndarray, bool]:
+    """Boxes of a JSON file, and whether it says that they are in ``FRAME``."""
     text = path.read_bytes()
     try:
         content = json.loads(text)
@@ -82,9 +101,10 @@ def _read_json(path: Path) -> Tuple[np.ndarray, np.ndarray, bool]:
             f'{_JSON_FORM}'))) from error
     entries = content.get('boxes') if isinstance(content, dict) else content
     frame = content.get('frame', FRAME) if isinstance(content, dict) else FRAME
-    if frame != FRAME:
+    if frame not in (FRAME, own_frame):
+        known = ' or '.join(dict.fromkeys((FRAME, own_frame)))
         raise ScanError(f'{path}: boxes in the frame {frame!r}; they must be '
-                        f'{FRAME}')
+                        f'{known}; see --scale and --up')
     if not isinstance(entries, list):
         raise ScanError(f'{path} has no list of boxes; write it as '
                         f'{_JSON_FORM}')
@@ -92,7 +112,7 @@ def _read_json(path: Path) -> Tuple[np.ndarray, np.ndarray, bool]:
     for index, entry in enumerate(entries):
         boxes[index], number = _read_entry(entry, index, path)
         classes.append(number)
-    is_final = isinstance(content, dict) and 'frame' in content
+    is_final = isinstance(content, dict) and content.get('frame') == FRAME
     return boxes, np.array(classes, dtype=np.int64), is_final
 
 

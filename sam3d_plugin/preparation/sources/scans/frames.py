@@ -129,6 +129,8 @@ def to_meters_z_up(scan: Scan, scale: float, up: str) -> Scan:
         xyz=scale * (scan.xyz @ turn.T),
         boxes=boxes,
         axis_align=axis_align,
+        scale=scale,
+        up=up,
         step=find_step(scan.xyz, scale))
 
 
@@ -219,7 +221,8 @@ def check_units(scan: Scan) -> None:
     stray = find_stray(scan.xyz, _STRAY_EXTENTS, units != [1.0])
     size = float(robust_lengths(scan.xyz[~stray]).max())
     if plausible_units(scan.xyz[~stray]) != [1.0]:
-        hint = ' or '.join(f'--scale {u:g} ({UNITS[u]})' for u in units)
+        hint = ' or '.join(f'--scale {u * scan.scale:g} ({UNITS[u]})'
+                           for u in units)
         raise ScanError(f'{scan.path}: extent {size:.4g}, which no room has '
                         f'in meters; add {hint or "--scale X"} (--scale 1 if '
                         'these are meters)')
@@ -267,11 +270,19 @@ def move_near_origin(scan: Scan) -> Scan:
 
 def check_up_axis(scan: Scan) -> None:
     """ScanError unless the floor is at the low end of z; a note if nothing can
-    be told."""
+    be told. Both name axes of the file."""
     up = estimate_up(scan.xyz)
     if up is None:
-        scan.notes.append('cannot tell what points up; it has to be z, see '
-                          '--up')
+        scan.notes.append('cannot tell what points up; it has to be '
+                          f'{scan.up}, see --up')
     elif up != 'z':
+        up = name_of_axis(TO_Z_UP[up][2] @ TO_Z_UP[scan.up])
         raise ScanError(f'{scan.path}: the floor seems to be at the low end '
-                        f'of axis {up}; add --up={up} (--up=z if z points up)')
+                        f'of axis {up}; add --up={up} (--up={scan.up} if '
+                        f'{scan.up} points up)')
+
+
+def name_of_axis(vector: np.ndarray) -> str:
+    """The name, such as ``'-y'``, of a (3,) vector along an axis."""
+    axis = int(np.abs(vector).argmax())
+    return '-' * bool(vector[axis] < 0) + 'xyz'[axis]

@@ -30,9 +30,10 @@ class ImportOptions:
         source (Path): Folder of the scans.
         out (Path): Folder of the data set.
         splits (sequence): Lists of scans, by split.
-        scale (float, optional): Meters per unit; None checks that the units
-            are meters.
-        up (str, optional): Axis that points up; None checks that it is z.
+        scale (float, optional): Meters per unit; None takes what the file
+            says, else meters, and checks that a room has this size.
+        up (str, optional): Axis that points up; None takes that of the
+            format, else z, and checks it.
         region_key (str, optional): See :class:`ReadOptions`.
         without_color (bool): See :class:`ReadOptions`.
         drop_invalid (bool): See :class:`ReadOptions`.
@@ -95,8 +96,8 @@ def prepare_scan(path: Path, options: ImportOptions) -> Scan:
     scan = read_scan(
         path,
         ReadOptions(
-            scale=1.0 if options.scale is None else options.scale,
-            up=options.up or 'z',
+            scale=options.scale,
+            up=options.up,
             region_key=options.region_key,
             without_color=options.without_color,
             drop_invalid=options.drop_invalid))

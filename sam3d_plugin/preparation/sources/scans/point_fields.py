@@ -138,9 +138,10 @@ def read_colors(arrays: Dict[str, np.ndarray],
                 without_color: bool,
                 notes: List[str],
                 others: Sequence[str] = ()) -> np.ndarray:
-    """(N, 3) float32 colors, 0 to 255; mid-gray where they cannot be read.
+    """(N, 3) float32 colors, 0 to 255; mid-gray, with a note, without any.
 
-    ScanError when there are no usable colors, unless ``without_color``.
+    ScanError when there are colors that cannot be read, which
+    ``without_color`` makes mid-gray, too.
     """
     if 'rgb' in arrays:
         try:
@@ -150,12 +151,12 @@ def read_colors(arrays: Dict[str, np.ndarray],
         else:
             notes += [note] if note else []
             return rgb
+        if not without_color:
+            raise ScanError(f'{path}: {problem}; add --without-color to '
+                            'store mid-gray for all points')
     else:
         held = f' (it has {brief_names(others)})' if others else ''
         problem = f'no colors{held}'
-    if not without_color:
-        raise ScanError(f'{path}: {problem}; add --without-color to store '
-                        'mid-gray for all points')
     notes.append(f'{problem}: mid-gray for all points')
     return np.full((len(arrays['xyz']), 3), 128, dtype=np.float32)
 

@@ -80,6 +80,9 @@ class Scan:
     offset: np.ndarray = field(default_factory=lambda: np.zeros(3))
     # (3,) meters by which this moved the aligned frame
     aligned_offset: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    # Meters per unit of the file, and its axis that points up
+    scale: float = 1.
+    up: str = 'z'
     # Meters to which the file's coordinates are rounded; 0 if unknown
     step: float = 0.
 

@@ -1,27 +1,32 @@
-"""Reading scans from ``.npz`` and ``.ply`` files.
+"""Reading scans from files of any of ``ENDINGS``.
 
-Both give arrays under the same names (see ``FIELDS``), from which
+All give arrays under the same names (see ``FIELDS``), from which
 :func:`read_scan` makes a :class:`Scan` in meters with z up.
 
 Shapes: N points, R boxes.
 """
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 from plyfile import PlyParseError
 
 from ....store.errors import UserError
+from ....store.foreign_files import foreign_kind
 from ....store.npz import read_npz
 from ....store.ply_comments import CLASS_INDEX, COLORS_SHOW, EDGES
 from .box_readers import box_files, read_boxes
 from .class_ids import ids_of_classes
 from .colors import CHANNEL_NAMES, find_colors
+from .file_content import FileContent
 from .frames import (alignment_file, check_steps, read_axis_align,
                      to_meters_z_up)
+from .las import read_las
+from .meshes import read_mesh
+from .pcd import read_pcd
 from .ply_text import read_ply
 from .point_fields import (brief_names, check_lengths, read_colors, read_ids,
                            read_regions, read_semantic, without_invalid_points)
@@ -58,8 +63,8 @@ _SAYS = re.compile(f'^({EDGES}|{COLORS_SHOW}) (\\w+)$', re.MULTILINE)
 _INDICES = ('vertex_indices', 'vertex_index')
 _SAYS_OFFSET = re.compile(r'(offset|shift|origin|translat).*\d', re.IGNORECASE)
 
-# Arrays by their names in the file, and names of those not understood.
-Found = Tuple[Dict[str, np.ndarray], List[str]]
+# Of a .bin of ScanNet: x, y, z in meters and red, green, blue.
+_BIN_COLUMNS = 6
 
 
 @dataclass(frozen=True)
@@ -67,37 +72,39 @@ class ReadOptions:
     """Options of the readers.
 
     Args:
-        scale (float): Meters per unit of the files.
-        up (str): Axis of the files that points up: x, y or z, with a minus
-            for its opposite.
+        scale (float, optional): Meters per unit of the files; by default
+            what a file says, else 1.
+        up (str, optional): Axis of the files that points up: x, y or z, with
+            a minus for its opposite; by default that of the format, else z.
         region_key (str, optional): Array or vertex property with the region
             ids; by default the first of ``FIELDS['region']`` found.
-        without_color (bool): Whether scans without color become mid-gray.
+        without_color (bool): Whether colors that cannot be read become
+            mid-gray, as those of scans without any do.
         drop_invalid (bool): Whether points that are not finite are left out.
         without_labels (bool): Whether classes, instances and boxes are not
             read, so that they may be of any kind.
     """
-    scale: float = 1.0
-    up: str = 'z'
+    scale: Optional[float] = None
+    up: Optional[str] = None
     region_key: Optional[str] = None
     without_color: bool = False
     drop_invalid: bool = False
     without_labels: bool = False
 
 
-def find_scans(source: Path) -> Dict[str, Path]:
+def list_scans(source: Path) -> Dict[str, Path]:
     """Files of the scans of a folder, by the names they get, sorted.
 
     The name is the file's without its ending, and without ``_labelled`` or
     ``_vh_clean_2`` at its end. ScanError when there is no such folder, no scan
-    in it, two files of one name, or boxes of no scan.
+    in it, or two files of one name.
     """
     if not source.is_dir():
         raise ScanError(f'{source} is not a folder; give the folder of the '
-                        'scans as --source')
+                        'scans')
     scans: Dict[str, Path] = {}
     for path in sorted(source.iterdir()):
-        if path.suffix.lower() not in ('.npz', '.ply') or path.name[0] == '.':
+        if path.suffix.lower() not in ENDINGS or path.name[0] == '.':
             continue
         name = scan_name(path)
         if name in scans:
@@ -105,14 +112,20 @@ def find_scans(source: Path) -> Dict[str, Path]:
                             f'scan {name}; rename or move one of them')
         scans[name] = path
     if not scans:
-        raise ScanError(f'{source} holds no .npz or .ply file; give the '
-                        'folder of the scans as --source')
+        raise ScanError(f'{source} holds no {", ".join(ENDINGS)} file; give '
+                        'the folder of the scans')
+    return dict(sorted(scans.items()))
+
+
+def find_scans(source: Path) -> Dict[str, Path]:
+    """:func:`list_scans`, with a ScanError for boxes that belong to none."""
+    scans = list_scans(source)
     used = {file for path in scans.values() for file in box_files(path)}
     for path in sorted(source.glob('*.boxes.json')):
         if path not in used:
             raise ScanError(f'{path} belongs to no scan; name it like its '
                             'scan, or move it away')
-    return dict(sorted(scans.items()))
+    return scans
 
 
 def read_scan(path: Path, options: ReadOptions) -> Scan:
@@ -122,16 +135,20 @@ def read_scan(path: Path, options: ReadOptions) -> Scan:
     ``<file or scan>_axis_align.txt``. ScanError when the file is damaged or
     its arrays do not fit.
     """
-    notes: List[str] = []
-    arrays, others = _read_arrays(path, options, notes)
+    content = _read_arrays(path, options)
+    arrays, notes = content.arrays, content.notes
+    scale = next((x for x in (options.scale, content.scale) if x is not None),
+                 1.)
+    up = options.up or content.up or 'z'
     check_lengths(arrays, path)
-    check_steps(arrays['xyz'], options.scale, path)
+    check_steps(arrays['xyz'], scale, path)
     needed = ('xyz', ) if options.without_color else ('xyz', 'rgb')
     arrays = without_invalid_points(arrays, path, options.drop_invalid, notes,
                                     needed)
     boxes, box_classes = ((None, None) if options.without_labels else
-                          read_boxes(path, arrays, options.scale, options.up))
-    rgb = read_colors(arrays, path, options.without_color, notes, others)
+                          read_boxes(path, arrays, scale, up))
+    rgb = read_colors(arrays, path, options.without_color, notes,
+                      content.unused)
     scan = Scan(
         name=scan_name(path),
         path=path,
@@ -146,31 +163,18 @@ def read_scan(path: Path, options: ReadOptions) -> Scan:
         notes=notes,
         is_aligned=('axis_align_matrix' in arrays
                     or alignment_file(path).is_file()))
-    return to_meters_z_up(scan, options.scale, options.up)
+    return to_meters_z_up(scan, scale, up)
 
 
-def _read_arrays(path: Path, options: ReadOptions, notes: List[str]) -> Found:
+def _read_arrays(path: Path, options: ReadOptions) -> FileContent:
     """The known arrays of a file by their names in ``FIELDS``, and others."""
     skipped = _LABELS if options.without_labels else ()
     fields = {k: names for k, names in FIELDS.items() if k not in skipped}
     of_scan = {key for key in _SCAN_FIELDS if key not in skipped}
     if options.region_key is not None:
         fields['region'] = (options.region_key, )
-    if path.is_symlink() and not path.exists():
-        raise ScanError(f'{path} is a link to {os.readlink(path)}, which is '
-                        'missing; copy the file or remove the link')
-    try:
-        if path.suffix.lower() == '.ply':
-            found, unused = _read_ply(path)
-        else:
-            found, unused = read_npz(
-                path, {
-                    *sum(fields.values(),
-                         ()), *of_scan, *'xyzXYZ', *sum(CHANNEL_NAMES, ())
-                })
-    except _UNREADABLE as error:
-        raise ScanError(f'{path} cannot be read ({brief(error)})'
-                        f'{hint_of(error)}') from error
+    content = _read_file(path, {*sum(fields.values(), ()), *of_scan})
+    found, notes = content.arrays, content.notes
     axes = [
         next((key for key in found if key.lower() == axis), '')
         for axis in 'xyz'
@@ -188,14 +192,30 @@ def _read_arrays(path: Path, options: ReadOptions, notes: List[str]) -> Found:
             arrays[field] = arrays[field].astype(np.int64) + 1
         if name == 'xyz_aligned':
             arrays['axis_align_matrix'] = np.eye(4)
-    others = [*found, *unused]
+    others = [*found, *content.unused]
     if others:
         notes.append(f'not used: {brief_names(others)}')
     if 'xyz' not in arrays:
         held = f' (it has {brief_names(others)})' if others else ''
         raise ScanError(f'{path} has no coordinates{held}; it needs an array '
                         f'named {" or ".join(FIELDS["xyz"])}, or x, y, z')
-    return _split_points(arrays), others
+    return replace(content, arrays=_split_points(arrays), unused=others)
+
+
+def _read_file(path: Path, wanted: Set[str]) -> FileContent:
+    """What the reader of a file finds; of an .npz, the wanted arrays."""
+    if path.is_symlink() and not path.exists():
+        raise ScanError(f'{path} is a link to {os.readlink(path)}, which is '
+                        'missing; copy the file or remove the link')
+    ending = path.suffix.lower()
+    try:
+        if ending == '.npz':
+            return FileContent(
+                *read_npz(path, {*wanted, *'xyzXYZ', *sum(CHANNEL_NAMES, ())}))
+        return _READERS[ending](path)
+    except _UNREADABLE as error:
+        raise ScanError(f'{path} cannot be read ({brief(error)})'
+                        f'{hint_of(error)}') from error
 
 
 def _join_colors(found: Dict[str, np.ndarray], names: Sequence[str],
@@ -217,7 +237,7 @@ def _join_colors(found: Dict[str, np.ndarray], names: Sequence[str],
         notes.append(f'colors from {", ".join(used)}')
 
 
-def _read_ply(path: Path) -> Found:
+def _read_ply(path: Path) -> FileContent:
     """Scalar properties of the vertices, and x y z as one array."""
     ply = read_ply(path)
     if 'vertex' not in ply:
@@ -256,7 +276,27 @@ def _read_ply(path: Path) -> Found:
         text for text in (*ply.comments, *ply.obj_info)
         if _SAYS_OFFSET.search(text)
     ]
-    return arrays, unused
+    return FileContent(arrays, unused)
+
+
+def _read_bin(path: Path) -> FileContent:
+    """Points as mmdet3d's ScanNet has them: six float32, meters, z up.
+
+    ValueError when the size or the colors are those of another kind of file,
+    such as KITTI's four columns.
+    """
+    content = path.read_bytes()
+    if not content or len(content) % (4 * _BIN_COLUMNS):
+        kind = foreign_kind(content[:1000])
+        raise UserError(f'it is {kind}' if kind else
+                        f'its {len(content)} bytes are not x, y, z, red, '
+                        'green, blue as float32')
+    points = np.frombuffer(content, '<f4').reshape(-1, _BIN_COLUMNS)
+    rgb = points[:, 3:]
+    if not ((rgb >= 0) & (rgb <= 255)).all():
+        raise UserError('its columns 4 to 6 are not colors from 0 to 255, as '
+                        'in the points/ of ScanNet')
+    return FileContent(dict(xyz=points[:, :3], rgb=rgb))
 
 
 def _split_points(arrays: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
@@ -273,3 +313,16 @@ def _check_numeric(array: np.ndarray, name: str, path: Path) -> np.ndarray:
         raise ScanError(f'{path}: {name} is not numeric but {array.dtype}; '
                         'store numbers')
     return array
+
+
+_READERS: Dict[str, Callable[[Path], FileContent]] = {
+    '.ply': _read_ply,
+    '.pcd': read_pcd,
+    '.las': read_las,
+    '.laz': read_las,
+    '.glb': read_mesh,
+    '.obj': read_mesh,
+    '.bin': _read_bin,
+}
+#: Endings of the files that can be read.
+ENDINGS = ('.npz', *_READERS)

@@ -163,9 +163,8 @@ def test_replica_is_read(frames, run, tmp_path, place):
 
 
 @pytest.mark.parametrize('name', [
-    'lowres_wide', 'images.txt', 'sparse', 'keyframes', 'odometry.csv',
-    'pose_intrinsic_imu.json', 'undistorted_camera_parameters',
-    'transforms_train.json'
+    'lowres_wide', 'images.txt', 'sparse', 'pose_intrinsic_imu.json',
+    'undistorted_camera_parameters', 'transforms_train.json'
 ])
 def test_what_cannot_be_read_is_named(run, tmp_path, capsys, name):
     (tmp_path / 'in' / name).mkdir(parents=True)
