@@ -1,7 +1,7 @@
 """Export of a pre-trained encoder with its metadata."""
 import ast
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import torch
 from mmdet3d.registry import MODELS
@@ -18,12 +18,23 @@ from ..store.provenance import settings_digest
 from .projects import make_projects_importable
 
 PARTS = ('embedding', 'encoder')
+
+
+class _Kind(NamedTuple):
+    """A kind of backbone."""
+    settings: Tuple[str, ...]  # What an exported file says of it
+    parts: Tuple[str, ...]  # Those of them that have weights
+
+
+_KINDS = (_Kind(('tokenizer', *PARTS),
+                PARTS), _Kind(('voxel_size', 'unet'), ('unet', )))
+_BACKBONES = ('TokenEncoder', 'SparseUNetBackbone')
 _SETTINGS = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
              'train_cfg', 'randomness')
 
 
 def export_backbone(source: str, out: str, seed: int = 0) -> Dict[str, Any]:
-    """Write embedding and encoder, and return the metadata with them.
+    """Write the network of a pre-training, and return the metadata with it.
 
     See :func:`read_encoder`; the file is for the weights-only reader.
 
@@ -39,14 +50,15 @@ def export_backbone(source: str, out: str, seed: int = 0) -> Dict[str, Any]:
 
 def read_encoder(source: str,
                  seed: int = 0) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
-    """Read embedding and encoder from whatever holds them.
+    """Read embedding and encoder, or a U-Net, from whatever holds them.
 
     ``source`` is a checkpoint that tools/train.py wrote, a file of
     :func:`export_backbone`, or a config (``.py``), whose encoder is then
     fresh. Returns tensors under ``embedding.`` and ``encoder.``, and metadata:
     ``method``, ``data``, ``tokenizer``, ``embedding``, ``encoder``,
-    ``config_hash``, ``source``, ``frames_seen``. A source that lacks a part is
-    a ``CheckpointError``.
+    ``config_hash``, ``source``, ``frames_seen``; of a ``SparseUNetBackbone``
+    tensors under ``unet.``, ``voxel_size`` and ``unet``. A source that lacks
+    a part is a ``CheckpointError``.
 
     Raises FileNotFoundError if the source is missing.
     """
@@ -56,7 +68,7 @@ def read_encoder(source: str,
     checkpoint = read_checkpoint(source)
     full = without_backbone_prefix(extract_state_dict(checkpoint, source))
     meta = checkpoint.get('meta') or {}
-    is_exported = all(key in meta for key in ('method', 'tokenizer', *PARTS))
+    is_exported = 'method' in meta and _kind_of(meta) is not None
     settings = dict(model=meta) if is_exported else settings_of(checkpoint)
     if not settings:
         raise CheckpointError(
@@ -88,6 +100,9 @@ def _describe(settings: Dict[str, Any], source: str,
               frames_seen: int) -> Dict[str, Any]:
     """Plain metadata that users of an encoder must know."""
     model = settings['model']
+    encoder = encoder_settings(model)
+    kind = _kind_of(encoder)
+    assert kind is not None  # or there would be no parts
     dataset = settings.get('train_dataloader', {}).get('dataset', {})
     return dict(
         method=model['type'],
@@ -95,8 +110,8 @@ def _describe(settings: Dict[str, Any], source: str,
         config_hash=settings_digest(settings, _SETTINGS),
         source=Path(source).name,
         frames_seen=frames_seen,
-        **{key: encoder_settings(model)[key]
-           for key in ('tokenizer', *PARTS)})
+        **{key: encoder[key]
+           for key in kind.settings})
 
 
 def encoder_settings(model: Dict[str, Any]) -> Dict[str, Any]:
@@ -105,7 +120,15 @@ def encoder_settings(model: Dict[str, Any]) -> Dict[str, Any]:
     Files that are older than ``TokenEncoder`` have them in the model itself.
     """
     backbone = model.get('backbone') or {}
-    return backbone if backbone.get('type') == 'TokenEncoder' else model
+    return backbone if backbone.get('type') in _BACKBONES else model
+
+
+def _kind_of(encoder: Dict[str, Any]) -> Optional[_Kind]:
+    """The kind of backbone that settings describe in full, if any."""
+    found = [
+        kind for kind in _KINDS if all(key in encoder for key in kind.settings)
+    ]
+    return found[0] if found else None
 
 
 def settings_of(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
@@ -130,10 +153,12 @@ def parse_settings(text: str) -> Dict[str, Any]:
 
 
 def _build_parts(settings: Dict[str, Any], source: str) -> nn.ModuleDict:
-    """Embedding and encoder as the settings describe them."""
+    """The parts with weights as the settings describe them."""
     model = encoder_settings(settings.get('model') or {})
-    missing = [key for key in ('tokenizer', *PARTS) if key not in model]
-    if missing:
-        raise CheckpointError(f'{source} is not a pre-training on tokens: its '
-                              f'model has no {missing[0]}')
-    return nn.ModuleDict({key: MODELS.build(model[key]) for key in PARTS})
+    kind = _kind_of(model)
+    if kind is None:
+        missing = [key for key in _KINDS[0].settings if key not in model]
+        raise CheckpointError(
+            f'{source} is not a pre-training on tokens or voxels: its model '
+            f'has no {missing[0]}')
+    return nn.ModuleDict({key: MODELS.build(model[key]) for key in kind.parts})
