@@ -41,6 +41,10 @@ FIRST, LATER = 1e-4, 1e-2
 # of their configs, one other choice doubles VoteNet's loss within 15 steps.
 SMALL_RATE = .01
 SMALL_ENCODER = dict(embed_dims=64)
+SMALL_UNET = dict(
+    stem_channels=8,
+    encoder_channels=(8, 8, 8, 8),
+    decoder_channels=(8, 8, 8, 8))
 
 
 @pytest.fixture(scope='module')
@@ -102,14 +106,21 @@ def shrink_model(model):
     backbone, head = model.get('backbone', model), model.get('bbox_head', {})
     if 'tokenizer' in backbone:
         backbone.tokenizer.num_tokens = 48
-        backbone.embedding.update(SMALL_ENCODER, hidden_dims=(16, 32, 64))
-        shrink_part(backbone.encoder)
-    else:
+        if 'embedding' in backbone:
+            backbone.embedding.update(SMALL_ENCODER, hidden_dims=(16, 32, 64))
+            shrink_part(backbone.encoder)
+    if 'unet' in backbone:
+        backbone.unet.update(SMALL_UNET)
+        if 'num_seeds' in backbone:
+            backbone.num_seeds = 48
+    elif 'tokenizer' not in backbone:
         backbone.backbone.update(
             num_points=(128, 64, 32, 32), num_samples=(8, 8, 8, 8))
     if backbone.get('tokenizer', {}).get('type') == 'KNNTokenizer':
         backbone.tokenizer.num_neighbors = 8
-    if 'decoder' in model:
+    if 'decoder' in model and model.decoder is None:
+        model.head.update(in_channels=8, out_channels=3)
+    elif 'decoder' in model:
         shrink_part(model.decoder)
         model.head.update(
             dict(
@@ -123,11 +134,15 @@ def shrink_model(model):
         shrink_part(part)
     if model.get('head', {}).get('proj_channels'):
         model.head.proj_channels = 64
-    if 'projector' in model:
+    if model.get('projector'):
         model.projector.update(in_channels=64)
+        if 'unet' in backbone:
+            backbone.out_channels = 64
     if 'head' in model and 'decoder' not in model:
         model.head.update(in_channels=64)
-    if 'decode_head' in model:
+    if model.get('decode_head', {}).get('type') == 'PointSegHead':
+        model.decode_head.update(in_channels=8)
+    elif 'decode_head' in model:
         model.decode_head.update(in_channels=64, hidden_channels=(32, 32))
     for name in ('region_image', 'scene_image'):
         if model.get(name):
