@@ -12,6 +12,7 @@ Parts; ``benchmark.py PART --help`` says what each measures and how:
     preparation  extracting .sens files, pooling features, merging manifests
     lifting      lifting regions of frames to the points of a scan
     sam          SAM regions beside the stock generator
+    voxels       sparse convolutions and training steps of sparse U-Nets
 
 The figures are printed, with the hardware, the versions and the commit.
 tools/benchmarks/gpu_check.py checks and measures everything on a GPU.
@@ -29,7 +30,7 @@ from sam3d_plugin.cli.arguments import ToolParser
 from tools.benchmarks import measuring
 
 PARTS = ('ops', 'downstream', 'pretraining', 'loader', 'busy', 'preparation',
-         'lifting', 'sam')
+         'lifting', 'sam', 'voxels')
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

@@ -9,11 +9,12 @@ Shapes: B scenes, N points, V voxels of all scenes, K offsets of a kernel,
 M pairs of an input and an output voxel, C channels.
 """
 import itertools
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from ..store.errors import UserError
 from .transfer import require
@@ -202,61 +203,59 @@ class _SparseConv(Function):
         """See :func:`sparse_conv`."""
         ctx.save_for_backward(features, weight)
         ctx.kernel_map = kernel_map
-        # Sums of half types are float32.
-        out = torch.zeros(
-            kernel_map.num_out,
-            weight.shape[2],
-            dtype=torch.promote_types(features.dtype, torch.float32),
-            device=features.device)
-        for k, in_rows, out_rows in _pairs(kernel_map):
-            _add_rows(out, out_rows, _rows(features, in_rows) @ weight[k])
-        return out.to(features.dtype)
+        total = _start(features, weight, kernel_map)
+        for k, in_rows, out_rows in _moving_pairs(kernel_map):
+            products = features.index_select(0, in_rows) @ weight[k]
+            total.index_add_(0, out_rows, products.to(total.dtype))
+        return total.to(features.dtype)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Tuple[Any, ...]:
         """Gradients of features and weight."""
         features, weight = ctx.saved_tensors
-        grad = grads[0].contiguous()
-        wants_features, wants_weight, _ = ctx.needs_input_grad
-        of_features = torch.zeros(
-            features.shape,
-            dtype=torch.promote_types(features.dtype, torch.float32),
-            device=features.device) if wants_features else None
-        of_weight = torch.zeros_like(weight) if wants_weight else None
-        for k, in_rows, out_rows in _pairs(ctx.kernel_map):
-            part = _rows(grad, out_rows)
-            if of_features is not None:
-                _add_rows(of_features, in_rows, part @ weight[k].t())
-            if of_weight is not None:
-                torch.mm(_rows(features, in_rows).t(), part, out=of_weight[k])
-        if of_features is not None:
-            of_features = of_features.to(features.dtype)
-        return of_features, of_weight, None
+        grad, kernel_map = grads[0].contiguous(), ctx.kernel_map
+        back, own = weight.transpose(1, 2), kernel_map.identity
+        of_features = _start(grad, back, kernel_map.reversed())
+        of_weight = torch.zeros_like(weight)
+        if own is not None:
+            torch.mm(features.t(), grad, out=of_weight[own])
+        # Rows of one offset at a time stay in the cache of a CPU.
+        most = max(kernel_map.counts)
+        pulls = grad.new_empty(most, grad.shape[1])
+        taken = features.new_empty(most, features.shape[1])
+        for k, in_rows, out_rows in _moving_pairs(kernel_map):
+            pull, take = pulls[:len(out_rows)], taken[:len(in_rows)]
+            torch.index_select(grad, 0, out_rows, out=pull)
+            torch.index_select(features, 0, in_rows, out=take)
+            torch.mm(take.t(), pull, out=of_weight[k])
+            if ctx.needs_input_grad[0]:
+                torch.mm(pull, back[k], out=take)
+                of_features.index_add_(0, in_rows, take.to(of_features.dtype))
+        return of_features.to(features.dtype), of_weight, None
 
 
-def _pairs(kernel_map: KernelMap) -> Any:
-    """Offset, input rows and output rows; no rows where all stay in place."""
+def _start(features: Tensor, weight: Tensor, kernel_map: KernelMap) -> Tensor:
+    """What stays in place (V', C'), 0 if nothing does.
+
+    Sums of half types are float32.
+    """
+    dtype = torch.promote_types(features.dtype, torch.float32)
+    if kernel_map.identity is None:
+        shape = (kernel_map.num_out, weight.shape[2])
+        return torch.zeros(shape, dtype=dtype, device=features.device)
+    return (features @ weight[kernel_map.identity]).to(dtype)
+
+
+def _moving_pairs(
+        kernel_map: KernelMap) -> Iterator[Tuple[int, Tensor, Tensor]]:
+    """Offset, input and output rows, where there are any that move."""
     parts = zip(
         kernel_map.in_rows.split(kernel_map.counts),
         kernel_map.out_rows.split(kernel_map.counts))
     for k, (in_rows, out_rows) in enumerate(parts):
-        if k == kernel_map.identity:
-            yield k, None, None
-        elif len(in_rows):
+        if k != kernel_map.identity and len(in_rows):
             yield k, in_rows, out_rows
-
-
-def _rows(values: Tensor, rows: Optional[Tensor]) -> Tensor:
-    """Take rows, all of them for None."""
-    return values if rows is None else values.index_select(0, rows)
-
-
-def _add_rows(total: Tensor, rows: Optional[Tensor], values: Tensor) -> None:
-    """Add to rows, to all of them for None."""
-    if rows is None:
-        total += values
-    else:
-        total.index_add_(0, rows, values.to(total.dtype))
 
 
 def sparse_conv(features: Tensor, weight: Tensor,
