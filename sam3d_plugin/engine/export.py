@@ -28,7 +28,7 @@ class _Kind(NamedTuple):
 
 _KINDS = (_Kind(('tokenizer', *PARTS),
                 PARTS), _Kind(('voxel_size', 'unet'), ('unet', )))
-_BACKBONES = ('TokenEncoder', 'SparseUNetBackbone')
+_BACKBONES = ('TokenEncoder', 'SparseUNetBackbone', 'SparseTokenEncoder')
 _SETTINGS = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
              'train_cfg', 'randomness')
 
