@@ -38,7 +38,9 @@ STEPS = 20
 # 5e-6, the others by up to 3e-3 (3DETR), most by less than 1e-4.
 FIRST, LATER = 1e-4, 1e-2
 # Detectors choose votes, queries and matches, autoencoders codes. At the rate
-# of their configs, one other choice doubles VoteNet's loss within 15 steps.
+# of their configs, one other choice doubles VoteNet's loss within 15 steps. At
+# the coarsest level of a small scene, norms of voxels divide by the spread of
+# two or three.
 SMALL_RATE = .01
 SMALL_ENCODER = dict(embed_dims=64)
 SMALL_UNET = dict(
@@ -79,7 +81,8 @@ def load(name, roots, work_dir):
         cfg.train_dataloader.dataset.ann_file = ''
     shrink_data(cfg.train_dataloader.dataset)
     shrink_model(cfg.model)
-    if 'bbox_head' in cfg.model or name.endswith('vae_mini'):
+    if 'bbox_head' in cfg.model or name.endswith(
+            'vae_mini') or 'voxels' in name:
         cfg.optim_wrapper.optimizer.lr *= SMALL_RATE
     cfg.train_cfg.max_iters = STEPS
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None

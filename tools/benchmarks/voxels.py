@@ -178,14 +178,16 @@ def dense(layer: Layer) -> Optional[Run]:
     channels = layer.features.shape[1]
     if int(size.prod()) * channels > MOST_DENSE:
         return None
-    values = layer.features.new_zeros(1, *size.tolist(), channels)
-    values[(0, *places.unbind(1))] = layer.features.detach()
+    values = layer.features.new_zeros((1, *size.tolist(), channels))
+    x, y, z = places.unbind(1)
+    values[0, x, y, z] = layer.features.detach()
     values = values.permute(0, 4, 1, 2, 3).contiguous().requires_grad_()
     weight = layer.weight.detach().permute(2, 1, 0)
     weight = weight.unflatten(2, [layer.kernel] * 3).contiguous()
     weight.requires_grad_()
-    options = dict(padding=1) if layer.kernel == 3 else dict(stride=2)
-    return lambda: F.conv3d(values, weight, **options)
+    if layer.kernel == 3:
+        return lambda: F.conv3d(values, weight, padding=1)
+    return lambda: F.conv3d(values, weight, stride=2)
 
 
 def with_backward(run: Run) -> Callable[[], None]:
@@ -200,14 +202,14 @@ def measure_layer(layer: Layer, spconv: Any,
     if spconv is not None:
         calls['spconv'] = with_spconv(layer, spconv)
     found = {name: call for name, call in calls.items() if call is not None}
-    figures = dict(
+    figures: Dict[str, Any] = dict(
         voxel_size=layer.voxel_size,
         kernel=layer.kernel,
         voxels=len(layer.grid),
         channels=layer.features.shape[1],
         pairs=len(layer.map.in_rows))
     keys = layer.grid.keys
-    timed = {
+    timed: Dict[str, Dict[str, Callable[[], Any]]] = {
         'neighbors': {
             'ours': lambda: VoxelGrid(keys).neighborhood(3)
         },
