@@ -12,6 +12,7 @@ from sam3d_plugin.engine.options import load_config, read_config
 from tests.conftest import (SUN_CLASSES, write_infos, write_scannet,
                             write_sunrgbd)
 from tests.short_runs import forget_runs
+from tests.test_golden import SMALL_UNET
 
 FOLDER = Path(__file__).resolve().parents[1] / 'configs' / 'sam3d'
 DETECTORS = ('groupfree3d', 'votenet', 'three_detr')
@@ -59,6 +60,9 @@ def shrink(cfg):
     if cfg.model.backbone.type == 'StockPointBackbone':
         cfg.model.backbone.backbone.update(
             num_points=(256, 128, 64, 32), num_samples=(8, 8, 8, 8))
+    if cfg.model.backbone.type == 'SparseUNetBackbone':
+        cfg.model.backbone.unet.update(SMALL_UNET)
+        cfg.model.backbone.num_seeds = 256
     head = cfg.model.bbox_head
     if 'num_proposal' in head:  # GroupFree3D
         head.update(num_proposal=64, num_decoder_layers=3)

@@ -38,9 +38,15 @@ STEPS = 20
 # 5e-6, the others by up to 3e-3 (3DETR), most by less than 1e-4.
 FIRST, LATER = 1e-4, 1e-2
 # Detectors choose votes, queries and matches, autoencoders codes. At the rate
-# of their configs, one other choice doubles VoteNet's loss within 15 steps.
+# of their configs, one other choice doubles VoteNet's loss within 15 steps. At
+# the coarsest level of a small scene, norms of voxels divide by the spread of
+# two or three.
 SMALL_RATE = .01
 SMALL_ENCODER = dict(embed_dims=64)
+SMALL_UNET = dict(
+    stem_channels=8,
+    encoder_channels=(8, 8, 8, 8),
+    decoder_channels=(8, 8, 8, 8))
 
 
 @pytest.fixture(scope='module')
@@ -75,7 +81,8 @@ def load(name, roots, work_dir):
         cfg.train_dataloader.dataset.ann_file = ''
     shrink_data(cfg.train_dataloader.dataset)
     shrink_model(cfg.model)
-    if 'bbox_head' in cfg.model or name.endswith('vae_mini'):
+    if 'bbox_head' in cfg.model or name.endswith(
+            'vae_mini') or 'voxels' in name:
         cfg.optim_wrapper.optimizer.lr *= SMALL_RATE
     cfg.train_cfg.max_iters = STEPS
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
@@ -108,14 +115,21 @@ def shrink_model(model):
         backbone.embedding.ratio = 2  # its mini size is small
     elif 'tokenizer' in backbone:
         backbone.tokenizer.num_tokens = 48
-        backbone.embedding.update(SMALL_ENCODER, hidden_dims=(16, 32, 64))
-        shrink_part(backbone.encoder)
-    else:
+        if 'embedding' in backbone:
+            backbone.embedding.update(SMALL_ENCODER, hidden_dims=(16, 32, 64))
+            shrink_part(backbone.encoder)
+    if 'unet' in backbone:
+        backbone.unet.update(SMALL_UNET)
+        if 'num_seeds' in backbone:
+            backbone.num_seeds = 48
+    elif 'tokenizer' not in backbone:
         backbone.backbone.update(
             num_points=(128, 64, 32, 32), num_samples=(8, 8, 8, 8))
     if backbone.get('tokenizer', {}).get('type') == 'KNNTokenizer':
         backbone.tokenizer.num_neighbors = 8
-    if 'decoder' in model:
+    if 'decoder' in model and model.decoder is None:
+        model.head.update(in_channels=8, out_channels=3)
+    elif 'decoder' in model:
         shrink_part(model.decoder)
         model.head.update(
             dict(
@@ -135,8 +149,10 @@ def shrink_model(model):
         shrink_part(part)
     if model.get('head', {}).get('proj_channels'):
         model.head.proj_channels = 64
-    if 'projector' in model:
+    if model.get('projector'):
         model.projector.update(in_channels=64)
+        if 'unet' in backbone:
+            backbone.out_channels = 64
     if 'temporal' in model:
         model.num_views = 2
         shrink_part(model.temporal)
@@ -148,7 +164,10 @@ def shrink_model(model):
         model.head.out_channels = 3
     if 'image_channels' in model:
         model.image_channels = 3
-    if model.get('decode_head', {}).get('type') == 'PointTokenSegHead':
+    kind = model.get('decode_head', {}).get('type')
+    if kind == 'PointSegHead':
+        model.decode_head.update(in_channels=8)
+    elif kind == 'PointTokenSegHead':
         model.decode_head.update(in_channels=64, hidden_channels=(32, 32))
     for name in ('region_image', 'scene_image'):
         if model.get(name):

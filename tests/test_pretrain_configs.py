@@ -18,6 +18,7 @@ from sam3d_plugin.engine.options import load_config
 from sam3d_plugin.store.region_groups import decode_groups, encode_groups
 from tests.datasets import frame_store
 from tests.short_runs import forget_runs
+from tests.test_golden import SMALL_UNET
 
 FOLDER = Path(__file__).resolve().parents[1] / 'configs' / 'sam3d'
 CONFIGS = sorted([*FOLDER.glob('stage*.py'), *FOLDER.glob('ablations/*.py')])
@@ -69,6 +70,9 @@ def load_small(name, work_dir, root, teacher, **options):
     cfg.train_dataloader.dataset.pipeline[0].num_points = 500
     if 'out_channels' in cfg.model.head:
         cfg.model.head.out_channels = 3
+    if 'unet' in cfg.model.backbone:
+        cfg.model.backbone.unet.update(SMALL_UNET)
+        cfg.model.head.in_channels = 8
     if cfg.model.get('region_head'):
         cfg.model.region_head.out_channels = 3
     if cfg.model.backbone.tokenizer.type == 'KNNTokenizer':

@@ -13,6 +13,7 @@ from tests.conftest import write_infos
 from tests.segmentation_stores import write_s3dis, write_scannet_seg
 from tests.short_runs import forget_runs
 from tests.test_configs import load
+from tests.test_golden import SMALL_UNET
 
 FOLDER = Path(__file__).resolve().parents[1] / 'configs' / 'sam3d'
 CONFIGS = sorted(p.stem for p in FOLDER.glob('segmentor*.py'))
@@ -41,8 +42,12 @@ def load_small(name, roots, work_dir, **options):
             if 'num_points' in step and step.type != 'KeepPointLabels':
                 step.num_points = 256
     cfg.train_dataloader.batch_size = 2
-    tokenizer = cfg.model.backbone.tokenizer
-    tokenizer.num_tokens = 32
+    if 'unet' in cfg.model.backbone:
+        cfg.model.backbone.unet.update(SMALL_UNET)
+        cfg.model.decode_head.in_channels = 8
+    tokenizer = cfg.model.backbone.get('tokenizer', {})
+    if tokenizer:
+        tokenizer.num_tokens = 32
     if 'num_neighbors' in tokenizer:
         tokenizer.num_neighbors = 8
     cfg.model.test_cfg.num_points = 1024
@@ -94,9 +99,14 @@ def test_settings_fit_each_other(name):
     classes = cfg.metainfo.classes
     head, backbone = cfg.model.decode_head, cfg.model.backbone
     assert head.num_classes == head.ignore_index == len(classes)
-    assert head.num_depths == len(backbone.feature_depths)
-    assert (head.propagation == 'own_token') == (
-        backbone.tokenizer.type == 'SAMTokenizer')
+    if head.type == 'PointSegHead':
+        unet = MODELS.build(backbone.unet)
+        assert head.get('in_channels', 96) == unet.embed_dims
+    else:
+        assert head.num_depths == len(backbone.feature_depths)
+        assert (head.propagation == 'own_token') == (
+            backbone.tokenizer.type == 'SAMTokenizer')
+        assert not backbone.frozen
     assert classes == DATASETS.get(
         cfg.train_dataloader.dataset.type).METAINFO['classes']
     sampled = next(
@@ -104,7 +114,7 @@ def test_settings_fit_each_other(name):
         if step.type.endswith('PointSample'))
     assert sampled.num_points == cfg.model.test_cfg.num_points
     assert cfg.val_evaluator.type == 'PresentClassSegMetric'
-    assert backbone.get('init_cfg') is None and not backbone.frozen
+    assert backbone.get('init_cfg') is None
     assert cfg.optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult == 1
 
 

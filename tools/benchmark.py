@@ -13,6 +13,7 @@ Parts; ``benchmark.py PART --help`` says what each measures and how:
     lifting      lifting regions of frames to the points of a scan
     sam          SAM regions beside the stock generator
     prompts      prompts that object-aware SAM saves, and masks it loses
+    voxels       sparse convolutions and training steps of sparse U-Nets
 
 The figures are printed, with the hardware, the versions and the commit.
 tools/benchmarks/gpu_check.py checks and measures everything on a GPU.
@@ -30,7 +31,7 @@ from sam3d_plugin.cli.arguments import ToolParser
 from tools.benchmarks import measuring
 
 PARTS = ('ops', 'downstream', 'pretraining', 'loader', 'busy', 'preparation',
-         'lifting', 'sam', 'prompts')
+         'lifting', 'sam', 'prompts', 'voxels')
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

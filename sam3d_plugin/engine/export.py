@@ -2,7 +2,7 @@
 import ast
 import inspect
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from mmdet3d.registry import MODELS
@@ -26,13 +26,24 @@ from .projects import make_projects_importable
 # An export with another ending is a folder.
 FILE_ENDINGS = ('.pth', '.pt')
 PARTS = ('embedding', 'encoder')
+
+
+class _Kind(NamedTuple):
+    """A kind of backbone."""
+    settings: Tuple[str, ...]  # What an exported file says of it
+    parts: Tuple[str, ...]  # Those of them that have weights
+
+
+_KINDS = (_Kind(('tokenizer', *PARTS),
+                PARTS), _Kind(('voxel_size', 'unet'), ('unet', )))
+_BACKBONES = ('TokenEncoder', 'SparseUNetBackbone', 'SparseTokenEncoder')
 _SETTINGS = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
              'train_cfg', 'randomness')
 
 
 class Encoder(NamedTuple):
     """An encoder and where it comes from."""
-    state: Dict[str, Tensor]  # Tensors under ``embedding.`` and ``encoder.``
+    state: Dict[str, Tensor]  # Tensors by the names of the parts
     meta: Dict[str, Any]  # See :func:`read_encoder`
     settings: Dict[str, Any]  # Of its training, {} where they are unknown
     text: str  # Its config, '' where it is unknown
@@ -44,7 +55,7 @@ def export_backbone(
     seed: int = 0,
     license: str = '',
     scores: Sequence[str] = ()) -> Dict[str, Any]:
-    """Write embedding and encoder, and return the metadata with them.
+    """Write the network of a pre-training, and return the metadata with it.
 
     Args:
         source (str): See :func:`read_encoder`.
@@ -92,14 +103,15 @@ def export_backbone(
 
 def read_encoder(source: str,
                  seed: int = 0) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
-    """Read embedding and encoder from whatever holds them.
+    """Read embedding and encoder, or a U-Net, from whatever holds them.
 
     ``source`` is a checkpoint that tools/train.py wrote, a file or folder of
     :func:`export_backbone`, or a config (``.py``), whose encoder is then
     fresh. Returns tensors under ``embedding.`` and ``encoder.``, and metadata:
     ``method``, ``data``, ``tokenizer``, ``embedding``, ``encoder``,
     ``center`` (origin of the points), ``teacher``, ``config_hash``,
-    ``source``, ``frames_seen``. A source that lacks a part is a
+    ``source``, ``frames_seen``; of a ``SparseUNetBackbone`` tensors under
+    ``unet.``, ``voxel_size`` and ``unet``. A source that lacks a part is a
     ``CheckpointError``.
 
     Raises FileNotFoundError if the source is missing.
@@ -118,7 +130,7 @@ def _read(source: str, seed: int) -> Encoder:
     checkpoint = read_checkpoint(source)
     full = without_backbone_prefix(extract_state_dict(checkpoint, source))
     meta = checkpoint.get('meta') or {}
-    is_exported = all(key in meta for key in ('method', 'tokenizer', *PARTS))
+    is_exported = 'method' in meta and _kind_of(meta) is not None
     settings = dict(model=meta) if is_exported else settings_of(checkpoint)
     if not settings:
         raise CheckpointError(
@@ -154,6 +166,9 @@ def _describe(settings: Dict[str, Any], source: str,
               frames_seen: int) -> Dict[str, Any]:
     """Plain metadata that users of an encoder must know."""
     model = settings['model']
+    encoder = encoder_settings(model)
+    kind = _kind_of(encoder)
+    assert kind is not None  # or there would be no parts
     dataset = settings.get('train_dataloader', {}).get('dataset', {})
     return dict(
         method=model['type'],
@@ -164,8 +179,8 @@ def _describe(settings: Dict[str, Any], source: str,
         config_hash=settings_digest(settings, _SETTINGS),
         source=Path(source).name,
         frames_seen=frames_seen,
-        **{key: encoder_settings(model)[key]
-           for key in ('tokenizer', *PARTS)})
+        **{key: encoder[key]
+           for key in kind.settings})
 
 
 def _center_of(dataset: Dict[str, Any]) -> str:
@@ -184,7 +199,15 @@ def encoder_settings(model: Dict[str, Any]) -> Dict[str, Any]:
     Files that are older than ``TokenEncoder`` have them in the model itself.
     """
     backbone = model.get('backbone') or {}
-    return backbone if backbone.get('type') == 'TokenEncoder' else model
+    return backbone if backbone.get('type') in _BACKBONES else model
+
+
+def _kind_of(encoder: Dict[str, Any]) -> Optional[_Kind]:
+    """The kind of backbone that settings describe in full, if any."""
+    found = [
+        kind for kind in _KINDS if all(key in encoder for key in kind.settings)
+    ]
+    return found[0] if found else None
 
 
 def settings_of(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
@@ -209,10 +232,12 @@ def parse_settings(text: str) -> Dict[str, Any]:
 
 
 def _build_parts(settings: Dict[str, Any], source: str) -> nn.ModuleDict:
-    """Embedding and encoder as the settings describe them."""
+    """The parts with weights as the settings describe them."""
     model = encoder_settings(settings.get('model') or {})
-    missing = [key for key in ('tokenizer', *PARTS) if key not in model]
-    if missing:
-        raise CheckpointError(f'{source} is not a pre-training on tokens: its '
-                              f'model has no {missing[0]}')
-    return nn.ModuleDict({key: MODELS.build(model[key]) for key in PARTS})
+    kind = _kind_of(model)
+    if kind is None:
+        missing = [key for key in _KINDS[0].settings if key not in model]
+        raise CheckpointError(
+            f'{source} is not a pre-training on tokens or voxels: its model '
+            f'has no {missing[0]}')
+    return nn.ModuleDict({key: MODELS.build(model[key]) for key in kind.parts})

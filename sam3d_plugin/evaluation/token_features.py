@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..datasets.seeding import SampleKey
-from ..models.backbones import TokenEncoder
+from ..models.backbones import SparseUNetBackbone, TokenEncoder
 from ..models.target_generators import RegionFeatureTargets
 from ..models.tokenizers.region_majority import majority_regions
 from ..ops import three_nn
@@ -39,15 +39,22 @@ class TokenFeatures:
     labels: Tensor  # (F, N) int64, -1 = unlabeled
 
 
+FrozenEncoder = Union[TokenEncoder, SparseUNetBackbone]
+
+
 def build_frozen(meta: Dict[str, Any], state: Dict[str,
-                                                   Tensor]) -> TokenEncoder:
+                                                   Tensor]) -> FrozenEncoder:
     """Build the encoder of a pre-training, in eval mode, without gradients.
 
     ``meta`` and ``state`` are those of :func:`..engine.export.read_encoder`.
     """
-    parts = {key: meta[key] for key in ('tokenizer', 'embedding', 'encoder')}
     with keep_random_state():
-        encoder = TokenEncoder(**parts)
+        encoder: FrozenEncoder
+        if 'unet' in meta:
+            encoder = SparseUNetBackbone(meta['voxel_size'], meta['unet'])
+        else:
+            encoder = TokenEncoder(meta['tokenizer'], meta['embedding'],
+                                   meta['encoder'])
     encoder.load_state_dict(state)
     return encoder.eval().requires_grad_(False)
 
@@ -64,6 +71,9 @@ class RegionFeatureReader(nn.Module):
 
     def __init__(self, meta: Dict[str, Any]) -> None:
         super().__init__()
+        if 'tokenizer' not in meta:
+            raise UserError('region features are read at tokens, and this '
+                            'pre-training is on voxels: take one on tokens')
         self.tokenizer = MODELS.build(meta['tokenizer'])
         self.targets = RegionFeatureTargets()
 
@@ -90,7 +100,7 @@ class RegionFeatureReader(nn.Module):
         return tokens, targets.features * targets.is_target[..., None]
 
 
-Encoder = Union[TokenEncoder, RegionFeatureReader]
+Encoder = Union[FrozenEncoder, RegionFeatureReader]
 
 
 def labelled_frames(data_root: str,

@@ -12,8 +12,8 @@ from scipy.spatial import cKDTree
 from ..datasets import RGBDFrameDataset
 from ..engine.checkpoint import find_newest_checkpoint
 from ..engine.export import read_encoder
-from ..evaluation.token_features import build_frozen, read_tokens
-from ..models.backbones import TokenEncoder
+from ..evaluation.token_features import (FrozenEncoder, build_frozen,
+                                         read_tokens)
 from ..ops.projection import back_project, transform
 from ..ops.registration import color_pixels_of_depth
 from ..ops.scene_origin import find_origin
@@ -32,12 +32,12 @@ ROOT = Path(__file__).resolve().parents[2]
 _REGION_GAP, _REACH = 100.0, 0.5
 
 
-def view_tokens(encoder: TokenEncoder, xyz: np.ndarray,
+def view_tokens(encoder: FrozenEncoder, xyz: np.ndarray,
                 region_ids: np.ndarray) -> sections.FrameTokens:
     """What an encoder makes of the points of a frame.
 
     Args:
-        encoder (TokenEncoder): The encoder.
+        encoder (FrozenEncoder): The encoder.
         xyz (np.ndarray): (N, 3) meters, centered as in training.
         region_ids (np.ndarray): (N,) 0 = in no region.
 
@@ -54,14 +54,14 @@ def view_tokens(encoder: TokenEncoder, xyz: np.ndarray,
 
 
 def view_frame(frame: RGBDFrame, ids: np.ndarray, num_points: int,
-               models: Dict[str, TokenEncoder]) -> sections.FrameView:
+               models: Dict[str, FrozenEncoder]) -> sections.FrameView:
     """A frame as image, as points, and as tokens of every model.
 
     Args:
         frame (RGBDFrame): The frame.
         ids (np.ndarray): (H, W) region of every color pixel, 0 = none.
         num_points (int): Points that the models see.
-        models (Dict[str, TokenEncoder]): By name.
+        models (Dict[str, FrozenEncoder]): By name.
 
     Returns:
         sections.FrameView: What the sections show.
@@ -112,7 +112,7 @@ def _nearest(points: np.ndarray, regions: np.ndarray, xyz: np.ndarray,
 
 
 def read_frames(args: argparse.Namespace,
-                models: Dict[str, TokenEncoder]) -> List[sections.FrameView]:
+                models: Dict[str, FrozenEncoder]) -> List[sections.FrameView]:
     """Some frames of the data set with what the models make of them."""
     dataset = RGBDFrameDataset(args.data, args.infos,
                                [dict(type='LoadRGBDPoints')])
@@ -203,7 +203,7 @@ def build_sections(args: argparse.Namespace) -> List[sections.Section]:
     return found
 
 
-def load_encoder(source: str) -> TokenEncoder:
+def load_encoder(source: str) -> FrozenEncoder:
     """A frozen encoder with its tokenizer, on the CPU."""
     state, meta = read_encoder(source)
     return build_frozen(meta, state)

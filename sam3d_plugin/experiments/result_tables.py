@@ -208,6 +208,37 @@ def busy_table(results: Results) -> str:
          ('ratio', '{ratio:.1f}')], entries) + machine_line(results['machine'])
 
 
+def voxels_table(results: Results) -> str:
+    """Return times of sparse convolutions and of training steps."""
+    rows = []
+    for layer in results['layers']:
+        kernel = '3³' if layer['kernel'] == 3 else '2³, stride 2'
+        times = layer['both_ms']
+        rows.append([
+            f'{kernel}, {100 * layer["voxel_size"]:g} cm, '
+            f'{layer["channels"]} channels', f'{layer["voxels"]:,}',
+            number(layer['neighbors_ms']['ours']),
+            *(number(layer['forward_ms'].get(name))
+              for name in ('ours', 'spconv', 'dense')),
+            *(number(times.get(name)) for name in ('ours', 'spconv', 'dense')),
+            *(f'{times[name] / times["ours"]:.2f}' if name in times else '–'
+              for name in ('spconv', 'dense'))
+        ])
+    header = [
+        'CPU, ms', 'voxels', '27 neighbors', 'forward', 'spconv', 'dense',
+        'with backward', 'spconv', 'dense', 'spconv over ours',
+        'dense over ours'
+    ]
+    steps = [
+        dict(step, size=100 * step['voxel_size']) for step in results['steps']
+    ]
+    return table(header, rows) + '\n' + entries_table([
+        ('a training step', '{network}'), ('voxels of', '{size:g} cm'),
+        ('voxels', '{voxels:,}'), ('parameters', '{parameters:,}'),
+        ('s', '{wall_s:.2f}'), ('s of the processor', '{cpu_s:.2f}')
+    ], steps) + machine_line(results['machine'])
+
+
 def pretrain_real_table(results: Results) -> str:
     """Return losses and spreads of both stages on real frames."""
     entries = [
@@ -344,6 +375,7 @@ TABLES: Dict[str, Tuple[str, Callable[[Results], str]]] = {
     'zoo': ('zoo', zoo.zoo_table),
     'zoo_rates': ('zoo_rates', rates.rates_table),
     'ablation': ('ablation', ablation.render_table),
+    'voxels': ('benchmark_voxels', voxels_table),
     'real_scans': ('real_scans', compared_table),
     **preparation_tables.TABLES,
 }

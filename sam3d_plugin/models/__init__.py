@@ -1,9 +1,10 @@
 """Importing this package registers every model component."""
 from ..libraries import prepare_libraries
 from .backbones import (PlainPointTransformer, PointPatchEmbed,
-                        PointTokenBackbone, StockPointBackbone,
-                        ThreeDETRBackbone, ThreeDETREncoder)
-from .decode_heads import PointTokenSegHead
+                        PointTokenBackbone, SparseUNetBackbone,
+                        SparseVoxelUNet, StockPointBackbone, ThreeDETRBackbone,
+                        ThreeDETREncoder)
+from .decode_heads import PointSegHead, PointTokenSegHead
 from .dense_heads import (BoxSetAssigner, RotatedGroupFree3DHead,
                           ThreeDETRBoxCoder, ThreeDETRHead)
 from .detectors import ThreeDETR
@@ -22,11 +23,12 @@ __all__ = [
     'GroupBalancedDistillLoss', 'KNNTokenizer',
     'MaskedRegionDistillPretrainer', 'MaskedTokenDecoder', 'MaskedTokenHead',
     'MaskedTokenPretrainer', 'PlainPointTransformer', 'PointPatchEmbed',
-    'PointTokenBackbone', 'PointTokenSegHead', 'PointTokenSegmentor',
-    'Pretrained', 'RegionDistillHead', 'RegionDistillPretrainer',
-    'RegionFeatureTargets', 'RotatedGroupFree3DHead', 'SAMTokenizer',
-    'StockPointBackbone', 'TeacherTokenTargets', 'ThreeDETR',
-    'ThreeDETRBackbone', 'ThreeDETRBoxCoder', 'ThreeDETREncoder',
+    'PointSegHead', 'PointTokenBackbone', 'PointTokenSegHead',
+    'PointTokenSegmentor', 'Pretrained', 'RegionDistillHead',
+    'RegionDistillPretrainer', 'RegionFeatureTargets',
+    'RotatedGroupFree3DHead', 'SAMTokenizer', 'SparseUNetBackbone',
+    'SparseVoxelUNet', 'StockPointBackbone', 'TeacherTokenTargets',
+    'ThreeDETR', 'ThreeDETRBackbone', 'ThreeDETRBoxCoder', 'ThreeDETREncoder',
     'ThreeDETRHead'
 ]
 

@@ -94,6 +94,22 @@ def segment_max(features: Tensor, offsets: Tensor) -> Tensor:
     return maxima.masked_fill(is_empty[:, None], 0).to(features.dtype)
 
 
+def segment_mean(features: Tensor, offsets: Tensor) -> Tensor:
+    """Mean over the rows of each segment.
+
+    Args:
+        features (Tensor): (P, C), rows sorted by segment.
+        offsets (Tensor): (S + 1,) int64.
+
+    Returns:
+        Tensor: (S, C) float32; zero for an empty segment.
+    """
+    sums = torch.segment_reduce(
+        features.float(), 'sum', offsets=offsets, axis=0, initial=0)
+    counts = offsets[1:] - offsets[:-1]
+    return sums / counts.clamp(min=1)[:, None]
+
+
 def segment_centers(points: Tensor, order: Tensor,
                     offsets: Tensor) -> Tuple[Tensor, Tensor]:
     """Mean position of each segment and the point nearest to it.

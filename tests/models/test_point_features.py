@@ -28,6 +28,16 @@ BACKBONES = dict(
         feature_depths=(1, 2),
         frozen=True,
         out_channels=None),
+    voxels=dict(
+        type='SparseUNetBackbone',
+        voxel_size=.1,
+        unet=dict(
+            type='SparseVoxelUNet',
+            stem_channels=8,
+            encoder_channels=(8, 8),
+            decoder_channels=(8, 8),
+            encoder_blocks=(1, 1),
+            decoder_blocks=(1, 1))),
     stock=dict(type='StockPointBackbone', backbone=dict(SMALL, in_channels=3)),
     three_detr=SET_ABSTRACTION)
 
@@ -89,7 +99,8 @@ class HeightPretrainer(BasePretrainer):
         return dict(loss=error.square().mean())
 
 
-@pytest.mark.parametrize('name', ['stock', 'three_detr', 'knn_tokens'])
+@pytest.mark.parametrize('name',
+                         ['stock', 'three_detr', 'knn_tokens', 'voxels'])
 def test_a_method_without_tokens_trains_any_backbone(name):
     model = HeightPretrainer(BACKBONES[name])
     batch = make_batch((6, 11), num_points=300)

@@ -11,11 +11,13 @@ from .load_rgbd_points import LoadRGBDPoints
 from .pack_pretrain import PackPretrainInputs
 from .random_cuboid import DropCuboid, RandomCuboid
 from .seeded_point_sample import SeededPointSample
+from .turn_points import TurnPoints
 from .two_views import FindCorrespondences, TwoViews
 
 __all__ = [
     'CenterPoints', 'CheckPoints', 'DropCuboid', 'FindCorrespondences',
     'KeepBoxLabels', 'KeepPointLabels', 'LoadFrameImage', 'LoadFrameLabels',
     'LoadRGBDPoints', 'LoadRegionIds', 'LoadRegionTargets',
-    'PackPretrainInputs', 'RandomCuboid', 'SeededPointSample', 'TwoViews'
+    'PackPretrainInputs', 'RandomCuboid', 'SeededPointSample', 'TurnPoints',
+    'TwoViews'
 ]

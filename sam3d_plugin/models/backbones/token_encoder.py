@@ -2,6 +2,7 @@
 
 Shapes: B scenes, N points, G tokens, C channels.
 """
+from abc import abstractmethod
 from dataclasses import replace
 from typing import Any, Optional, Tuple
 
@@ -22,18 +23,16 @@ _NOT_FINITE = ('points are not finite: find the frame with '
                'pipeline, which names the scan')
 
 
-@MODELS.register_module()
-class TokenEncoder(BaseModule):
-    """Tokenizer, token embedding and transformer encoder.
+class TokenBackbone(BaseModule):
+    """A tokenizer, and a network that gives its tokens features.
 
     The network sees xyz alone. Region ids, where they are needed, are one
     more column of the points. A training finds it by its name in the
-    ``metainfo`` of data sets that have ``point_columns``.
+    ``metainfo`` of data sets that have ``point_columns``. A subclass
+    implements :meth:`encode_tokens`.
 
     Args:
         tokenizer (dict): Config of the tokenizer.
-        embedding (dict): Config of the token embedding.
-        encoder (dict): Config of the token encoder.
         region_column (int): Point column of the region ids, if the data set
             does not name it. Defaults to 3, right behind xyz.
         init_cfg (Optional[dict]): Initialization config.
@@ -41,22 +40,11 @@ class TokenEncoder(BaseModule):
 
     def __init__(self,
                  tokenizer: dict,
-                 embedding: dict,
-                 encoder: dict,
                  region_column: int = 3,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
         self.tokenizer = MODELS.build(tokenizer)
-        self.embedding = MODELS.build(embedding)
-        self.encoder = MODELS.build(encoder)
-        if self.reads_points:
-            self.embedding = nn.Identity()
         self.region_column: Optional[int] = region_column
-
-    @property
-    def reads_points(self) -> bool:
-        """bool: Whether the encoder takes points and needs no embedding."""
-        return getattr(self.encoder, 'reads_points', False)
 
     def use_metainfo(self, metainfo: dict) -> None:
         """Find the region ids among the columns of the training data.
@@ -135,15 +123,9 @@ class TokenEncoder(BaseModule):
         require(is_id.all(), lambda: error)
         return column.long()
 
+    @abstractmethod
     def encode_tokens(self, xyz: Tensor, tokens: PointTokens) -> Tensor:
-        """Embed and encode tokens (B, G, C) of points (B, N, 3)."""
-        if self.reads_points:
-            raise UserError(f'{type(self.encoder).__name__} reads points, not '
-                            'tokens: use it in detectors and segmentors, and '
-                            'pre-train with PlainPointTransformer')
-        return self.encoder(
-            self.embedding(xyz, tokens), tokens.centers, tokens.is_padding,
-            tokens.num_tokens)
+        """Features (B, G, C) of tokens of points (B, N, 3)."""
 
     def encode(self,
                points: Tensor,
@@ -177,3 +159,43 @@ class TokenEncoder(BaseModule):
     def summary(self) -> str:
         """Return the tokenizer in one line for the log."""
         return f'tokens: {self.tokenizer.summary()}'
+
+
+@MODELS.register_module()
+class TokenEncoder(TokenBackbone):
+    """Tokenizer, token embedding and transformer encoder.
+
+    Args:
+        tokenizer (dict): Config of the tokenizer.
+        embedding (dict): Config of the token embedding.
+        encoder (dict): Config of the token encoder.
+        region_column (int): See :class:`TokenBackbone`.
+        init_cfg (Optional[dict]): Initialization config.
+    """
+
+    def __init__(self,
+                 tokenizer: dict,
+                 embedding: dict,
+                 encoder: dict,
+                 region_column: int = 3,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(tokenizer, region_column, init_cfg)
+        self.embedding = MODELS.build(embedding)
+        self.encoder = MODELS.build(encoder)
+        if self.reads_points:
+            self.embedding = nn.Identity()
+
+    @property
+    def reads_points(self) -> bool:
+        """bool: Whether the encoder takes points and needs no embedding."""
+        return getattr(self.encoder, 'reads_points', False)
+
+    def encode_tokens(self, xyz: Tensor, tokens: PointTokens) -> Tensor:
+        """Embed and encode tokens (B, G, C) of points (B, N, 3)."""
+        if self.reads_points:
+            raise UserError(f'{type(self.encoder).__name__} reads points, not '
+                            'tokens: use it in detectors and segmentors, and '
+                            'pre-train with PlainPointTransformer')
+        return self.encoder(
+            self.embedding(xyz, tokens), tokens.centers, tokens.is_padding,
+            tokens.num_tokens)

@@ -1,4 +1,5 @@
-"""Point classes from token features."""
+"""Point classes from features of tokens or points."""
+from .point_seg_head import PointSegHead
 from .point_token_seg_head import PointTokenSegHead
 
-__all__ = ['PointTokenSegHead']
+__all__ = ['PointSegHead', 'PointTokenSegHead']

@@ -5,12 +5,15 @@ Shapes: B pairs of views, N points of a view, P point pairs, C channels.
 from abc import abstractmethod
 from typing import Any, Dict, List, NamedTuple, Optional
 
+import torch.nn.functional as F
 from mmdet3d.registry import MODELS
 from mmdet3d.structures import Det3DDataSample
 from torch import Tensor
 
+from sam3d_plugin.ops.propagation import gather_tokens
 from ...store.errors import UserError
 from .base import BasePretrainer, clouds_of
+from .tokens import build_slot
 from .views import split_views
 
 
@@ -47,18 +50,20 @@ class PointPairPretrainer(BasePretrainer):
     overrides :meth:`contrast`.
 
     Args:
-        backbone (dict): Config of a ``TokenEncoder``.
-        projector (dict): Config of a ``PointProjector``.
+        backbone (dict): Config of a ``TokenEncoder``, or without a projector
+            of any backbone.
+        projector (Optional[dict]): Config of a ``PointProjector``. None
+            compares what the backbone itself gives the points.
         pair_loss (dict): Config of the loss of matched features.
         **kwargs (Any): See :class:`BasePretrainer`.
     """
 
     views = 2
 
-    def __init__(self, backbone: dict, projector: dict, pair_loss: dict,
-                 **kwargs: Any) -> None:
+    def __init__(self, backbone: dict, projector: Optional[dict],
+                 pair_loss: dict, **kwargs: Any) -> None:
         super().__init__(backbone, **kwargs)
-        self.projector = MODELS.build(projector)
+        self.projector = build_slot(projector)
         self.pair_loss = MODELS.build(pair_loss)
 
     def loss(
@@ -85,13 +90,27 @@ class PointPairPretrainer(BasePretrainer):
     def match(self, points: Tensor, pairs: Tensor, is_pair: Tensor,
               places: Tensor, **others: Any) -> PointPairs:
         """Project the points of every pair; see :meth:`loss`."""
-        clouds = clouds_of(points)
-        tokens, features = self.backbone.encode(clouds)
-        chosen = pairs.transpose(1, 2).flatten(0, 1)[..., None]
-        matched = clouds[..., :3].gather(1, chosen.expand(-1, -1, 3))
-        projected = self.projector(matched, tokens, features)
+        chosen = pairs.transpose(1, 2).flatten(0, 1)
+        projected = self.project(clouds_of(points), chosen)
         queries, keys = projected.unflatten(0, (-1, 2)).unbind(1)
         return PointPairs(queries, keys, places, is_pair)
+
+    def project(self, clouds: Tensor, chosen: Tensor) -> Tensor:
+        """Features of some points.
+
+        Args:
+            clouds (Tensor): (2 B, N, 3 + D) all views.
+            chosen (Tensor): (2 B, P) int64 points of each.
+
+        Returns:
+            Tensor: (2 B, P, C) float32 of length 1.
+        """
+        if self.projector is None:
+            features = self.backbone.point_features(clouds)
+            return F.normalize(gather_tokens(features, chosen).float(), dim=-1)
+        tokens, features = self.backbone.encode(clouds)
+        matched = gather_tokens(clouds[..., :3], chosen)
+        return self.projector(matched, tokens, features)
 
     @abstractmethod
     def contrast(self, pairs: PointPairs) -> Tensor:

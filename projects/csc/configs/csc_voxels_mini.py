@@ -1,0 +1,26 @@
+# Two CPU cores, a few minutes: a quarter of the width, voxels of 10 cm.
+_base_ = [
+    '../../../configs/_base_/datasets/pretrain_pairs_mini.py',
+    '../../../configs/_base_/schedules/pretrain_mini.py',
+    '../../../configs/_base_/pretrain_runtime_mini.py', './voxels_model.py'
+]
+
+model = dict(backbone=dict(voxel_size=0.1, unet={{_base_.unet_mini}}))
+train_pipeline = [
+    dict(
+        type='TwoViews',
+        transforms=[
+            dict(
+                type='LoadRGBDPoints',
+                num_points=4096,
+                columns=('origin', ),
+                backend_args={{_base_.backend_args}}),
+            dict(type='TurnPoints', ranges=(0.04909, 0.04909, 3.14159)),
+        ]),
+    {{_base_.find_pairs}},
+    {{_base_.pack_pairs}},
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+auto_scale_lr = dict(base_batch_size=1)
+custom_imports = dict(
+    imports=['sam3d_plugin', 'projects.csc'], allow_failed_imports=False)
