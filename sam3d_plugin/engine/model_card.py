@@ -41,9 +41,9 @@ tags:
 
 # Point encoder of {method}
 
-A plain transformer on tokens of indoor points, to start detectors and
-segmentors of MMDetection3D from. It reads x, y, z in meters with z up, counted
-from an origin: `{center}` of the scene.
+{network}, to start detectors and segmentors of
+MMDetection3D from. It reads x, y, z in meters with z up, counted from an
+origin: `{center}` of the scene.
 
 | | |
 |---|---|
@@ -55,13 +55,7 @@ from an origin: `{center}` of the scene.
 
 ## Use
 
-In Python, where `FOLDER` is this folder or its name on the hub:
-
-    from sam3d_plugin.models import PointTokenBackbone
-    encoder = PointTokenBackbone.from_pretrained('FOLDER')
-    features = encoder.point_features(points)  # (B, N, 3 + region ids)
-
-In a training:
+{python}In a training:
 
     python tools/train.py CONFIG --cfg-options \\
         model.backbone.init_cfg="dict(type='Pretrained', checkpoint='FOLDER')"
@@ -69,6 +63,13 @@ In a training:
 ## How it was made
 
 {commands}
+"""
+_PYTHON = """In Python, where `FOLDER` is this folder or its name on the hub:
+
+    from sam3d_plugin.models import PointTokenBackbone
+    encoder = PointTokenBackbone.from_pretrained('FOLDER')
+    features = encoder.point_features(points)  # (B, N, 3 + region ids)
+
 """
 
 
@@ -182,7 +183,11 @@ def render_card(settings: Mapping[str, Any], has_config: bool) -> str:
     Returns:
         str: The card, with the header that the hub reads.
     """
+    has_tokens = 'encoder' in settings
     return _CARD.format(
+        network='A plain transformer on tokens of indoor points'
+        if has_tokens else 'A sparse U-Net on voxels of indoor points',
+        python=_PYTHON if has_tokens else '',
         license=settings['license'],
         method=settings['method'],
         center=settings.get('center', _UNKNOWN),
@@ -207,8 +212,11 @@ def _facts(settings: Mapping[str, Any]) -> Dict[str, str]:
         facts[f'2D {key}'] = f'{model}; license: {source["license"]}'
     if settings.get('teacher'):
         facts['teacher of the tokens'] = f'`{settings["teacher"]}`'
-    for key in ('tokenizer', 'embedding', 'encoder'):
-        facts[key] = _call(settings[key])
+    for key in ('tokenizer', 'embedding', 'encoder', 'unet'):
+        if key in settings:
+            facts[key] = _call(settings[key])
+    if 'voxel_size' in settings:
+        facts['voxels'] = f'{settings["voxel_size"]} m'
     facts['parameters'] = f'{settings["parameters"]:,}'
     facts['frames seen'] = f'{settings["frames_seen"]:,}'
     facts['license of the weights'] = settings['license']

@@ -1,8 +1,9 @@
 """A pre-trained encoder as a folder that can be loaded and published.
 
-    model.safetensors    tensors under ``embedding.`` and ``encoder.``
-    config.json          settings of tokenizer, embedding and encoder, origin
-                         of the points, and where the weights come from
+    model.safetensors    tensors under ``embedding.`` and ``encoder.``, or
+                         of a sparse U-Net under ``unet.``
+    config.json          settings of these parts and of tokens or voxels,
+                         origin of the points, and where the weights come from
     README.md            the model card
     pretraining.py       config of the training, where the checkpoint has it
 

@@ -61,6 +61,18 @@ def change_weights(folder, **tensors):
     }, folder / 'model.safetensors')
 
 
+def test_a_sparse_unet_has_a_folder_too(tmp_path):
+    config = ROOT / 'projects/point_contrast/configs'
+    export_backbone(
+        str(config / 'point_contrast_voxels_mini.py'), str(tmp_path / 'unet'))
+    card = (tmp_path / 'unet' / 'README.md').read_text()
+    assert 'A sparse U-Net on voxels' in card and '| voxels | 0.1 m |' in card
+    assert 'PointTokenBackbone' not in card
+    state = read_checkpoint(tmp_path / 'unet')['state_dict']
+    fresh, _ = read_encoder(str(config / 'point_contrast_voxels_mini.py'))
+    assert state.keys() == fresh.keys()
+
+
 def test_a_folder_holds_what_a_file_holds(exported, tmp_path):
     folder, model = exported
     names = {'model.safetensors', 'config.json', 'README.md', 'pretraining.py'}
