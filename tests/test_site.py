@@ -2,6 +2,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -53,7 +54,12 @@ def test_nothing_is_loaded_from_a_network(site):
             assert tag not in text, page
 
 
-def test_links_out_of_the_site_become_words():
-    text = 'see [Point-MAE](../projects/point_mae) and [here](zoo.md)'
-    assert site_links.on_page_markdown(text) == (
-        'see Point-MAE and [here](zoo.md)')
+@pytest.mark.parametrize('name, text, expected', [
+    ('zoo.md', '[Point-MAE](../projects/point_mae)', 'Point-MAE'),
+    ('zoo.md', '[here](results/log.md)', '[here](results/log.md)'),
+    ('results/board.md', '[Data](../data.md)', '[Data](../data.md)'),
+    ('results/board.md', '[MAE](../../projects/a)', 'MAE'),
+])
+def test_links_out_of_the_site_become_words(name, text, expected):
+    page = SimpleNamespace(file=SimpleNamespace(src_uri=name))
+    assert site_links.on_page_markdown(text, page=page) == expected

@@ -368,7 +368,7 @@ def data_checksums(data_root: str) -> Dict[str, str]:
     if not Path(data_root, 'region_maps').is_dir():
         raise FileNotFoundError(
             f'{data_root} has no region_maps: make and prepare the data set '
-            'first (README, "Without any data")')
+            'first (docs/data.md)')
     checksums = file_digests(
         Path(data_root),
         (*_MANIFESTS, *_TARGET_MANIFESTS, *_PAIR_MANIFESTS, OBJECTS))

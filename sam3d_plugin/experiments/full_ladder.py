@@ -12,10 +12,16 @@ import torch
 from . import arms as ladder_arms
 from . import ladder, ladder_results, records, steps
 
-# Those of the stand-in's features, the most important first.
+# Those that the ladder compares, with the stand-in's features, the most
+# important first. Other methods are the zoo's.
+_COMPARED = {
+    name
+    for entry in ladder_results.COMPARISONS
+    for name in entry[:2]
+}
 ARMS = [
     name for name, arm in ladder_arms.ARMS.items()
-    if arm.features == ladder_arms.STAND_IN
+    if arm.features == ladder_arms.STAND_IN and name in _COMPARED
 ]
 # By the report that a step ends with.
 PREPARATION = {

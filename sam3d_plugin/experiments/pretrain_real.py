@@ -17,10 +17,10 @@ from ..engine.hooks import collapse_alarm_hook, feature_view
 from ..engine.options import read_config
 from ..store import checkpoint as files
 from ..store import provenance
-from ..store.object_library import FILE as OBJECTS
 from .methods import OURS, clouds_per_frame, read_methods
 from .records import write_record
 from .steps import Command, run_steps, training
+from .zoo import objects_step, pairs_step
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = {
@@ -37,8 +37,6 @@ TOKENIZERS: Dict[str, Dict[str, Any]] = {
 # The recording that the other methods are trained on, and what it lacks of
 # what they read.
 OVERLAPPING = '7scenes'
-PAIRS = 'tools/preparation/pair_frames.py'
-MAKE_OBJECTS = 'tools/preparation/make_objects.py'
 METHOD_OPTIONS: Dict[str, Dict[str, Any]] = {
     'bridge3d': {
         f'model.{head}.out_channels': CHANNELS
@@ -238,12 +236,7 @@ def run(args: argparse.Namespace) -> int:
             # The rest may be interrupted.
             write_record(Path(args.json), results)
     folder = f'{args.data}/{OVERLAPPING}'
-    run_steps([
-        Command(['python', PAIRS, '--data', folder],
-                f'{folder}/frame_pairs/store.json'),
-        Command(['python', MAKE_OBJECTS, '--data', folder],
-                f'{folder}/{OBJECTS}')
-    ])
+    run_steps([pairs_step(folder), objects_step(folder)])
     for key, method in read_methods().items():
         if key != Path(OURS).parent.name:
             results['recordings'][OVERLAPPING][method.name] = measure(

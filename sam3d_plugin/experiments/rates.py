@@ -13,9 +13,8 @@ from .arms import ARMS, BUDGETS
 from .ladder_results import MEASURE, MIOU
 from .tables import machine_line, table
 
-RATES = ('1e-3', '3e-4')
+RATES = dict(mini=('1e-3', '3e-4'), full=('1e-3', '5e-4'))
 KEY = 'optim_wrapper.optimizer.lr'
-POINTS = 1024  # Of a frame of the probe
 
 
 def run(args: argparse.Namespace, arms: Dict[str, str]) -> None:
@@ -27,7 +26,7 @@ def run(args: argparse.Namespace, arms: Dict[str, str]) -> None:
         arms (Dict[str, str]): Name of the method by arm.
     """
     found = {}
-    for rate in RATES:
+    for rate in RATES[args.budget]:
         work = args.work_dir / f'rates_{rate}'
         file = work / 'ladder.json'
         options = steps.option_list(args.cfg_options)[1:]
@@ -40,43 +39,54 @@ def run(args: argparse.Namespace, arms: Dict[str, str]) -> None:
                     'json': str(file),
                     'cfg_options': [*options, f'{KEY}={rate}'],
                     'length': BUDGETS[args.budget].length // 2,
-                    'probe_points': POINTS,
+                    'probe_points': None,
                     'held_out': True
                 }))
         found[rate] = records.read_json(file)
-    results = collect(found, arms, args.budget)
+    results = collect(found, arms, args.budget, args.seeds[0])
     records.write_record(Path(args.json).with_name('zoo_rates.json'), results)
     print(rates_table(results))
 
 
-def collect(found: Dict[str, Any], arms: Dict[str, str],
-            budget: str) -> Dict[str, Any]:
+def collect(found: Dict[str, Any], arms: Dict[str, str], budget: str,
+            seed: int) -> Dict[str, Any]:
     """Put the scores of both rates side by side.
 
     Args:
         found (Dict[str, Any]): Results of the ladder by rate.
         arms (Dict[str, str]): Name of the method by arm.
         budget (str): ``'mini'`` or ``'full'``.
+        seed (int): Of all trainings.
 
     Returns:
         Dict[str, Any]: ``rows`` with method, arm, mIoU by rate, and the rate
         of the config; what all have in common.
     """
-    first = found[RATES[0]]
+    first = found[RATES[budget][0]]
     rows: List[Dict[str, Any]] = []
     for arm, method in arms.items():
         config = BUDGETS[budget].configs[ARMS[arm].steps[-1]]
+        scores = {}
+        for rate, results in found.items():
+            by_seed = _scores(results['arms'].get(arm, {}))
+            if seed in by_seed:
+                scores[rate] = by_seed[seed]
         rows.append(
             dict(
                 method=method,
                 arm=arm,
-                scores={
-                    rate: results['arms'][arm][MIOU[MEASURE]][0]
-                    for rate, results in found.items()
-                    if arm in results['arms']
-                },
+                scores=scores,
                 chosen=read_config(config, {}).optim_wrapper.optimizer.lr))
-    return dict(rows=rows, data=first['data'], machine=first['machine'])
+    return dict(
+        rows=rows,
+        rates=list(found),
+        data=first['data'],
+        machine=first['machine'])
+
+
+def _scores(arm: Dict[str, Any]) -> Dict[int, float]:
+    """What an arm of the ladder scored at points, by seed."""
+    return dict(zip(arm.get('seeds', ()), arm.get(MIOU[MEASURE], ())))
 
 
 def rates_table(results: Dict[str, Any]) -> str:
@@ -84,7 +94,10 @@ def rates_table(results: Dict[str, Any]) -> str:
     rows = [[
         row['method'],
         *(f'{100 * row["scores"][rate]:.1f}' if rate in row['scores'] else '–'
-          for rate in RATES), f'{row["chosen"]:g}'
+          for rate in results['rates']), f'{row["chosen"]:g}'
     ] for row in results['rows']]
-    header = ['method', *(f'mIoU, rate {rate}' for rate in RATES), 'config']
+    header = [
+        'method', *(f'mIoU, rate {rate}' for rate in results['rates']),
+        'config'
+    ]
     return table(header, rows) + machine_line(results['machine'])

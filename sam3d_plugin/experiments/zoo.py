@@ -169,15 +169,23 @@ def make_inputs(args: argparse.Namespace, arms: Sequence[str]) -> None:
         step for arm in arms
         for step in plan(ARMS[arm], BUDGETS[args.budget], 0, args.data_root)
     ]
+    if any(map(reads_pairs, trainings)):
+        steps.run_steps([pairs_step(args.data_root)])
+    if any(map(needs_objects, trainings)):
+        steps.run_steps([objects_step(args.data_root)])
+
+
+def pairs_step(data_root: str) -> steps.Command:
+    """The command that finds the frame pairs of a data set."""
     # The manifest is written when all scans are done, unlike other files.
-    for is_read, tool, output in ((reads_pairs, PAIRS,
-                                   'frame_pairs/manifest.json'),
-                                  (needs_objects, MAKE_OBJECTS, OBJECTS)):
-        if any(map(is_read, trainings)):
-            steps.run_steps([
-                steps.Command(['python', tool, '--data', args.data_root],
-                              f'{args.data_root}/{output}')
-            ])
+    return steps.Command(['python', PAIRS, '--data', data_root],
+                         f'{data_root}/frame_pairs/manifest.json')
+
+
+def objects_step(data_root: str) -> steps.Command:
+    """The command that makes the objects that are put into frames."""
+    return steps.Command(['python', MAKE_OBJECTS, '--data', data_root],
+                         f'{data_root}/{OBJECTS}')
 
 
 def run(args: argparse.Namespace) -> None:

@@ -27,6 +27,7 @@ from sam3d_plugin.datasets.frame_batch import collate_frames
 from sam3d_plugin.engine.export import export_backbone
 from sam3d_plugin.engine.options import load_config, read_config
 from sam3d_plugin.engine.runner import hand_over_metainfo
+from sam3d_plugin.experiments import rates
 from sam3d_plugin.experiments.methods import clouds_per_frame, read_methods
 from sam3d_plugin.store.checkpoint import read_checkpoint
 from sam3d_plugin.store.errors import UserError
@@ -49,8 +50,8 @@ PER_PROCESS = dict(
 WITHOUT_PADDING = ('point_mae', 'bridge3d', 'point_bert_dvae', 'point_bert',
                    'act_vae', 'act', 'pimae')
 
-# The learning rates that were tried for every method.
-RATES = dict(full=(1e-3, 5e-4), mini=(1e-3, 3e-4))
+# The learning rates that are tried for every method.
+RATES = {size: tuple(map(float, tried)) for size, tried in rates.RATES.items()}
 
 
 @pytest.fixture(scope='module')

@@ -2,10 +2,11 @@
 
 There a link out of docs works, and docstrings name objects with roles.
 """
+import posixpath
 import re
 from typing import Any
 
-OUTSIDE = re.compile(r'\[([^\]]*)\]\(\.\./[^)]*\)')
+UPWARD = re.compile(r'\[([^\]]*)\]\((\.\./[^)]*)\)')
 ROLE = re.compile(
     r':(?:attr|class|data|func|meth|mod):<code>(~?)([^<]*)</code>')
 
@@ -20,6 +21,12 @@ def on_page_content(html: str, **_: Any) -> str:
     return ROLE.sub(name, html)
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Return the text of a page with links outside docs as their words."""
-    return OUTSIDE.sub(r'\1', markdown)
+    folder = posixpath.dirname(page.file.src_uri)
+
+    def words(match: 're.Match') -> str:
+        target = posixpath.normpath(posixpath.join(folder, match[2]))
+        return match[1] if target.startswith('..') else match[0]
+
+    return UPWARD.sub(words, markdown)

@@ -7,7 +7,7 @@ at points (tools/experiments/ladder.py), and is the start of a detector and a
 segmentor that see a tenth of the labels (tools/experiments/few_labels.py).
 What is there is not run again: rerun the command to resume. A picture with a
 point for each method and seed is written beside the --json file. On a GPU,
-``--budget full`` trains with the published settings.
+``--budget full`` trains 120 epochs with batches of 64 clouds.
 
 ``--rates`` compares two learning rates of every method instead, on scenes held
 out from the train scenes, and writes zoo_rates.json beside the --json file.
