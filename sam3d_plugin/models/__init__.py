@@ -4,9 +4,10 @@ from .backbones import (PlainPointTransformer, PointPatchEmbed,
                         PointTokenBackbone, StockPointBackbone,
                         ThreeDETRBackbone, ThreeDETREncoder)
 from .decode_heads import PointTokenSegHead
-from .dense_heads import (BoxSetAssigner, RotatedGroupFree3DHead,
-                          ThreeDETRBoxCoder, ThreeDETRHead)
-from .detectors import ThreeDETR
+from .dense_heads import (BoxSetAssigner, RepeatedBoxAssigner,
+                          RotatedGroupFree3DHead, ThreeDETRBoxCoder,
+                          ThreeDETRHead, VDETRBoxCoder, VDETRHead)
+from .detectors import VDETR, ThreeDETR
 from .heads import GlobalFeatureHead, MaskedTokenHead, RegionDistillHead
 from .losses import DistillLoss, GroupBalancedDistillLoss
 from .necks import MaskedTokenDecoder
@@ -24,10 +25,10 @@ __all__ = [
     'MaskedTokenPretrainer', 'PlainPointTransformer', 'PointPatchEmbed',
     'PointTokenBackbone', 'PointTokenSegHead', 'PointTokenSegmentor',
     'Pretrained', 'RegionDistillHead', 'RegionDistillPretrainer',
-    'RegionFeatureTargets', 'RotatedGroupFree3DHead', 'SAMTokenizer',
-    'StockPointBackbone', 'TeacherTokenTargets', 'ThreeDETR',
+    'RegionFeatureTargets', 'RepeatedBoxAssigner', 'RotatedGroupFree3DHead',
+    'SAMTokenizer', 'StockPointBackbone', 'TeacherTokenTargets', 'ThreeDETR',
     'ThreeDETRBackbone', 'ThreeDETRBoxCoder', 'ThreeDETREncoder',
-    'ThreeDETRHead'
+    'ThreeDETRHead', 'VDETR', 'VDETRBoxCoder', 'VDETRHead'
 ]
 
 prepare_libraries()
