@@ -1,9 +1,9 @@
-# Two CPU cores, one room, under 30 minutes.
+# Two CPU cores, one room, a few minutes.
 _base_ = [
     '../_base_/models/vdetr.py',
     '../_base_/models/vdetr_mini.py',
-    '../_base_/datasets/scannet_det_mini.py',
-    '../_base_/schedules/overfit_1000.py',
+    '../_base_/datasets/scannet_det_mini_10k.py',
+    '../_base_/schedules/finetune_600.py',
     '../_base_/finetune_runtime_mini.py',
 ]
 

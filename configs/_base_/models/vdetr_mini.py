@@ -1,6 +1,6 @@
-# For two CPU cores: 256 tokens, 128 queries, three layers, two queries for a
+# For two CPU cores: 256 tokens, 96 queries, two layers, two queries for a
 # true box. Few steps leave no time for dropout.
 mini_backbone = dict(tokenizer=dict(num_tokens=256))
 mini_head = dict(
-    num_queries=128, decoder=dict(num_layers=3, dropout=0.), mlp_dropout=0.)
+    num_queries=96, decoder=dict(num_layers=2, dropout=0.), mlp_dropout=0.)
 mini_train_cfg = dict(assigner=dict(repeats=2))

@@ -152,10 +152,11 @@ class BoxSetHead(BaseModule):
         }
         labels = merged.pop('labels')
         logits = predictions['cls_logits']
-        count = reduce_mean(logits.new_tensor([float(len(labels))]))
-        repeats = count.new_tensor(
-            [self.assigner.repeats_of(i) for i in range(len(logits))])
-        num_pairs = (count * repeats).clamp(min=1)
+        num_pairs = reduce_mean(
+            logits.new_tensor([
+                float(len(labels) * self.assigner.repeats_of(i))
+                for i in range(len(logits))
+            ])).clamp(min=1)
         by_layer = {
             name:
             set_losses.sum_by_layer(values, pairs.layers, len(logits)) /

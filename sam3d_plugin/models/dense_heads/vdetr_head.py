@@ -8,6 +8,8 @@ from typing import Dict, List, Optional
 
 import torch
 from mmdet3d.registry import MODELS
+from mmdet3d.structures import BaseInstance3DBoxes
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torchvision.ops import sigmoid_focal_loss
 
@@ -267,7 +269,8 @@ class VDETRHead(BoxSetHead):
         found = logits.sigmoid()
         return torch.cat((found, 1 - found.amax(dim=-1, keepdim=True)), dim=-1)
 
-    def _report(self, instances, objectness, class_scores):  # type: ignore
+    def _report(self, instances: BaseInstance3DBoxes, objectness: Tensor,
+                class_scores: Tensor) -> InstanceData:
         """A box of a class has that class's probability alone."""
         if self.test_cfg['per_class_proposal']:
             objectness = torch.ones_like(objectness)
