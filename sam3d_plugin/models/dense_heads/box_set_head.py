@@ -83,7 +83,7 @@ class BoxSetHead(BaseModule):
         Args:
             logits (Tensor): ``cls_logits`` of :meth:`forward`.
             labels (Tensor): Classes of the true boxes of all scenes.
-            pairs (MatchedPairs): The assignment.
+            pairs (set_losses.MatchedPairs): The assignment.
             num_pairs (Tensor): (L,) true boxes of a layer, at least 1, the
                 mean over processes.
 
@@ -182,7 +182,7 @@ class BoxSetHead(BaseModule):
             predictions (Dict[str, Tensor]): What :meth:`forward` returns.
             targets (Dict[str, Tensor]): What the box coder encodes, of all
                 scenes.
-            pairs (MatchedPairs): The assignment.
+            pairs (set_losses.MatchedPairs): The assignment.
 
         Returns:
             Dict[str, Tensor]: (P,) each.

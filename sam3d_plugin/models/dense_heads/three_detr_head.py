@@ -152,7 +152,7 @@ class ThreeDETRHead(BoxSetHead):
         Args:
             logits (Tensor): (L, B, Q, K + 1), the last for "no object".
             labels (Tensor): Classes of the true boxes of all scenes.
-            pairs (MatchedPairs): The assignment.
+            pairs (set_losses.MatchedPairs): The assignment.
             num_pairs (Tensor): Unused.
 
         Returns:

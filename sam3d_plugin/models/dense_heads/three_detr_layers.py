@@ -135,7 +135,7 @@ class ThreeDETRDecoderLayer(BaseModule):
         super().__init__()
         self.self_attention = nn.MultiheadAttention(
             embed_dims, num_heads, dropout, batch_first=True)
-        self.cross_attention = nn.MultiheadAttention(
+        self.cross_attention: nn.Module = nn.MultiheadAttention(
             embed_dims, num_heads, dropout, batch_first=True)
         self.mlp = nn.Sequential(
             nn.Linear(embed_dims, feedforward_dims), nn.ReLU(inplace=True),

@@ -4,7 +4,7 @@ Axes: S stages, which are the proposals and then the decoder layers, B scenes,
 N points, G tokens, Q queries, C channels, K classes, P matched pairs.
 """
 import math
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, cast
 
 import torch
 from mmdet3d.registry import MODELS
@@ -38,8 +38,7 @@ class VDETRHead(BoxSetHead):
             weight 0 is not computed.
         embed_dims (int): Channels C. Defaults to 256.
         decoder (Optional[dict]): ``num_layers``, 8 by default, and further
-            arguments of :class:`VDETRDecoderLayer`: ``num_heads``, 4,
-            ``feedforward_dims``, 256, and ``dropout``, 0.1.
+            arguments of :class:`VDETRDecoderLayer`.
         mlp_dropout (float): Of the box MLPs. Defaults to 0.3.
         anchor_size (float): Size of a token's anchor along each axis, meters.
             Defaults to 1.
@@ -66,10 +65,8 @@ class VDETRHead(BoxSetHead):
                          init_cfg)
         self.num_queries = num_queries
         self.anchor_size = anchor_size
-        settings = dict(
-            num_heads=4, feedforward_dims=256, dropout=0.1, num_layers=8)
-        settings.update(decoder or {})
-        num_layers = settings.pop('num_layers')
+        settings = dict(decoder or {})
+        num_layers = settings.pop('num_layers', 8)
         self.memory_projection = PointwiseMLP([in_channels, embed_dims],
                                               activate_output=True)
         self.point_mlp = PointwiseMLP([embed_dims, embed_dims, 1])
@@ -110,9 +107,10 @@ class VDETRHead(BoxSetHead):
                           *self.query_content.parameters()):
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
-        for mlp in (self.point_mlp, *(stage['cls_logits']
+        for mlp in (self.point_mlp, *(stage.get_submodule('cls_logits')
                                       for stage in self.box_mlps)):
-            nn.init.constant_(mlp[-1].bias, -math.log(99))
+            last = cast(nn.Linear, list(mlp.children())[-1])
+            nn.init.constant_(last.bias, -math.log(99))
 
     def forward(self,
                 points: List[Tensor],
@@ -146,8 +144,9 @@ class VDETRHead(BoxSetHead):
         x = self.query_content.weight.expand(len(xyz), -1, -1)
         for layer, mlps in zip(self.layers, self.box_mlps[1:]):
             boxes = stages[-1]['boxes'].detach()
+            bias = layer.get_submodule('position_bias')(boxes, xyz)
             x = layer(x, memory, self._embed_boxes(boxes, *scene),
-                      memory.new_zeros(1), layer.position_bias(boxes, xyz))
+                      memory.new_zeros(1), bias)
             stages.append(self._read_boxes(mlps, self.norm(x), anchors))
         shape = stages[-1]['cls_logits'].shape
         stages[0]['cls_logits'] = stages[0]['cls_logits'].expand(shape)
@@ -174,10 +173,10 @@ class VDETRHead(BoxSetHead):
         content = memory.gather(1, chosen.expand(-1, -1, memory.shape[-1]))
         return self._read_boxes(self.box_mlps[0], content, anchors)
 
-    def _read_boxes(self, mlps: nn.ModuleDict, features: Tensor,
+    def _read_boxes(self, mlps: nn.Module, features: Tensor,
                     anchors: Tensor) -> Dict[str, Tensor]:
         """Logits and boxes of features (B, Q, C), refined from anchors."""
-        raw = {name: mlp(features) for name, mlp in mlps.items()}
+        raw = {name: mlp(features) for name, mlp in mlps.named_children()}
         return self.bbox_coder.refine(raw, anchors)
 
     def _embed_boxes(self, boxes: Tensor, scene_min: Tensor,
@@ -222,7 +221,7 @@ class VDETRHead(BoxSetHead):
         Args:
             logits (Tensor): (S, B, Q, K).
             labels (Tensor): Classes of the true boxes of all scenes.
-            pairs (MatchedPairs): The assignment.
+            pairs (set_losses.MatchedPairs): The assignment.
             num_pairs (Tensor): (S,) true boxes of a stage.
 
         Returns:
@@ -245,7 +244,7 @@ class VDETRHead(BoxSetHead):
             predictions (Dict[str, Tensor]): What :meth:`forward` returns.
             targets (Dict[str, Tensor]): What the box coder encodes, of all
                 scenes.
-            pairs (MatchedPairs): The assignment.
+            pairs (set_losses.MatchedPairs): The assignment.
 
         Returns:
             Dict[str, Tensor]: (P,) each: as for 3DETR, but ``center`` as

@@ -182,13 +182,17 @@ class VDETRDecoderLayer(ThreeDETRDecoderLayer):
 
     Args:
         embed_dims (int): Channels C.
-        num_heads (int): Attention heads H.
-        feedforward_dims (int): Hidden width of the MLP.
+        num_heads (int): Attention heads H. Defaults to 4.
+        feedforward_dims (int): Hidden width of the MLP. Defaults to 256.
         dropout (float): Of attention weights, hidden units and residuals.
+            Defaults to 0.1.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, feedforward_dims: int,
-                 dropout: float) -> None:
+    def __init__(self,
+                 embed_dims: int,
+                 num_heads: int = 4,
+                 feedforward_dims: int = 256,
+                 dropout: float = 0.1) -> None:
         super().__init__(embed_dims, num_heads, feedforward_dims, dropout)
         self.cross_attention = MultiQueryAttention(embed_dims, num_heads,
                                                    dropout)
