@@ -4,7 +4,7 @@ Axes: S stages, which are the proposals and then the decoder layers, B scenes,
 N points, G tokens, Q queries, C channels, K classes, P matched pairs.
 """
 import math
-from typing import Dict, List, Optional, cast
+from typing import Dict, List, Optional, Tuple, cast
 
 import torch
 from mmdet3d.registry import MODELS
@@ -40,6 +40,9 @@ class VDETRHead(BoxSetHead):
         decoder (Optional[dict]): ``num_layers``, 8 by default, and further
             arguments of :class:`VDETRDecoderLayer`.
         mlp_dropout (float): Of the box MLPs. Defaults to 0.3.
+        query_content (str): What a query starts with: ``'learned'``, a
+            vector of its rank, as released, or ``'tokens'``, the feature of
+            its token, which takes fewer steps. Defaults to ``'learned'``.
         anchor_size (float): Size of a token's anchor along each axis, meters.
             Defaults to 1.
         train_cfg (Optional[dict]): As for :class:`BoxSetHead`.
@@ -57,12 +60,16 @@ class VDETRHead(BoxSetHead):
                  embed_dims: int = 256,
                  decoder: Optional[dict] = None,
                  mlp_dropout: float = 0.3,
+                 query_content: str = 'learned',
                  anchor_size: float = 1.,
                  train_cfg: Optional[dict] = None,
                  test_cfg: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(bbox_coder, loss_weights, train_cfg, test_cfg,
                          init_cfg)
+        if query_content not in ('learned', 'tokens'):
+            raise UserError(f'query_content {query_content!r} is unknown; use '
+                            "'learned' or 'tokens'")
         self.num_queries = num_queries
         self.anchor_size = anchor_size
         settings = dict(decoder or {})
@@ -70,7 +77,8 @@ class VDETRHead(BoxSetHead):
         self.memory_projection = PointwiseMLP([in_channels, embed_dims],
                                               activate_output=True)
         self.point_mlp = PointwiseMLP([embed_dims, embed_dims, 1])
-        self.query_content = nn.Embedding(num_queries, embed_dims)
+        self.query_content = nn.Embedding(
+            num_queries, embed_dims) if query_content == 'learned' else None
         self.query_projection = nn.Sequential(
             nn.Linear(6, embed_dims), nn.ReLU(inplace=True),
             nn.Linear(embed_dims, embed_dims))
@@ -103,10 +111,11 @@ class VDETRHead(BoxSetHead):
     def init_weights(self) -> None:
         """Xavier for every matrix of the decoder, rare objects for logits."""
         super().init_weights()
-        for parameter in (*self.layers.parameters(),
-                          *self.query_content.parameters()):
+        for parameter in self.layers.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
+        if self.query_content is not None:
+            nn.init.xavier_uniform_(self.query_content.weight)
         for mlp in (self.point_mlp, *(stage.get_submodule('cls_logits')
                                       for stage in self.box_mlps)):
             last = cast(nn.Linear, list(mlp.children())[-1])
@@ -138,10 +147,14 @@ class VDETRHead(BoxSetHead):
         xyz, features = feat_dict['fp_xyz'][-1], feat_dict['fp_features'][-1]
         memory = self.memory_projection(features.transpose(1, 2))
         point_logits = self.point_mlp(memory)[..., 0]
-        stages = [self._propose(xyz, memory, point_logits)]
+        places, x = self._choose_tokens(xyz, memory, point_logits)
+        tokens = torch.cat((places, torch.full_like(places, self.anchor_size)),
+                           dim=-1)
+        stages = [self._read_boxes(self.box_mlps[0], x, tokens)]
         anchors = stages[0]['boxes'][..., :6].detach()
         scene = scene_range(points)
-        x = self.query_content.weight.expand(len(xyz), -1, -1)
+        if self.query_content is not None:
+            x = self.query_content.weight.expand(len(xyz), -1, -1)
         for layer, mlps in zip(self.layers, self.box_mlps[1:]):
             boxes = stages[-1]['boxes'].detach()
             bias = layer.get_submodule('position_bias')(boxes, xyz)
@@ -157,9 +170,9 @@ class VDETRHead(BoxSetHead):
         }
         return dict(predictions, point_logits=point_logits, point_xyz=xyz)
 
-    def _propose(self, xyz: Tensor, memory: Tensor,
-                 point_logits: Tensor) -> Dict[str, Tensor]:
-        """Boxes (B, Q) of the tokens that are likeliest in an object."""
+    def _choose_tokens(self, xyz: Tensor, memory: Tensor,
+                       point_logits: Tensor) -> Tuple[Tensor, Tensor]:
+        """Positions (B, Q, 3) and features (B, Q, C) of the likeliest."""
         num_tokens = xyz.shape[1]
         if num_tokens < self.num_queries:
             raise UserError(
@@ -167,11 +180,8 @@ class VDETRHead(BoxSetHead):
                 'lower model.bbox_head.num_queries or raise num_tokens of the '
                 "backbone's tokenizer")
         chosen = point_logits.topk(self.num_queries, dim=1).indices[..., None]
-        anchors = xyz.gather(1, chosen.expand(-1, -1, 3))
-        anchors = torch.cat(
-            (anchors, torch.full_like(anchors, self.anchor_size)), dim=-1)
-        content = memory.gather(1, chosen.expand(-1, -1, memory.shape[-1]))
-        return self._read_boxes(self.box_mlps[0], content, anchors)
+        features = memory.gather(1, chosen.expand(-1, -1, memory.shape[-1]))
+        return xyz.gather(1, chosen.expand(-1, -1, 3)), features
 
     def _read_boxes(self, mlps: nn.Module, features: Tensor,
                     anchors: Tensor) -> Dict[str, Tensor]:
