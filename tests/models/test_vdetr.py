@@ -11,9 +11,10 @@ from tests.models.three_detr_cases import make_batch
 from tests.models.vdetr_cases import WEIGHTS, build
 
 
-@pytest.mark.parametrize('with_rot', [True, False])
-def test_every_parameter_learns(with_rot):
-    detector = build(with_rot=with_rot)
+@pytest.mark.parametrize('query_content, with_rot', [('learned', True),
+                                                     ('tokens', False)])
+def test_every_parameter_learns(query_content, with_rot):
+    detector = build(with_rot=with_rot, query_content=query_content)
     inputs, samples = make_batch([CHAIR, TABLE], [TABLE], with_rot=with_rot)
     losses = detector.loss(inputs, samples)
     assert set(losses) == {'loss_point'} | {
@@ -145,6 +146,11 @@ def test_fewer_tokens_than_queries():
         detector.loss(*make_batch([CHAIR]))
 
 
+def test_unknown_contents_of_queries_are_refused():
+    with pytest.raises(ValueError, match='query_content'):
+        build(query_content='random')
+
+
 def test_a_loss_of_weight_0_is_not_computed():
     losses = build(loss_weights=dict(WEIGHTS, giou=0.)).loss(
         *make_batch([CHAIR]))
@@ -199,15 +205,17 @@ def test_scores_are_probabilities_of_each_class_alone():
 
 def test_a_scene_is_overfitted():
     """From points to AP 1, through matching, boxes and NMS."""
-    detector = build(num_queries=16)
-    inputs, samples = make_batch([CHAIR, TABLE])
+    detector = build(with_rot=False, num_queries=16, query_content='tokens')
+    inputs, samples = make_batch([CHAIR, TABLE], with_rot=False)
     optimizer = torch.optim.AdamW(detector.parameters(), lr=3e-3)
-    for _ in range(100):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 150)
+    for _ in range(150):
         losses = detector.loss(inputs, samples)
         optimizer.zero_grad()
         sum(losses.values()).backward()
         torch.nn.utils.clip_grad_norm_(detector.parameters(), 10.)
         optimizer.step()
+        schedule.step()
     detector.eval()
     with torch.no_grad():
         found, = detector.predict(inputs, copy.deepcopy(samples))
