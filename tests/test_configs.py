@@ -15,7 +15,7 @@ from tests.short_runs import forget_runs
 from tests.test_golden import SMALL_UNET
 
 FOLDER = Path(__file__).resolve().parents[1] / 'configs' / 'sam3d'
-DETECTORS = ('groupfree3d', 'votenet', 'three_detr')
+DETECTORS = ('groupfree3d', 'votenet', 'three_detr', 'vdetr')
 CONFIGS = sorted(
     p for p in FOLDER.glob('*.py') if p.stem.startswith(DETECTORS))
 TOKENIZER = 'model.backbone.tokenizer'
@@ -68,7 +68,7 @@ def shrink(cfg):
         head.update(num_proposal=64, num_decoder_layers=3)
     if 'vote_aggregation_cfg' in head:  # VoteNet
         head.vote_aggregation_cfg.num_point = 64
-    if 'decoder' in head:  # 3DETR
+    if 'decoder' in head:  # 3DETR, V-DETR
         head.decoder.num_layers = 2
         head.num_queries = head.get('num_queries') and 64
     if 'pre_encoder' in cfg.model.backbone:

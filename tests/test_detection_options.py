@@ -20,7 +20,7 @@ from tests.test_configs import FOLDER, KNN, TOKENIZER
 
 DETECTORS = [
     'votenet_scannet', 'votenet_sunrgbd', 'groupfree3d_scannet',
-    'groupfree3d_sunrgbd', 'three_detr_scannet'
+    'groupfree3d_sunrgbd', 'three_detr_scannet', 'vdetr_scannet'
 ]
 RATE = 'optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult'
 
@@ -176,8 +176,8 @@ def test_scan_with_one_box_or_none_is_fine(tmp_path):
     check(tmp_path, 'groupfree3d_sunrgbd', **{TOKENIZER: KNN})
 
 
-@pytest.mark.parametrize('name',
-                         ['votenet_sunrgbd_mini', 'three_detr_scannet'])
+@pytest.mark.parametrize(
+    'name', ['votenet_sunrgbd_mini', 'three_detr_scannet', 'vdetr_sunrgbd'])
 def test_scenes_with_no_box_and_one_train(name, tmp_path):
     """Those of GroupFree3D: tests/test_configs.py."""
     write, classes, prefix = write_scannet, CLASSES, 'scannet'
@@ -200,7 +200,7 @@ def test_scenes_with_no_box_and_one_train(name, tmp_path):
 
 @pytest.mark.parametrize('name', [
     path.stem for path in sorted(FOLDER.glob('*.py'))
-    if path.stem.startswith(('votenet', 'groupfree3d', 'three_detr'))
+    if path.stem.startswith(test_configs.DETECTORS)
 ])
 def test_positions_are_counted_from_the_origin_of_pretraining(name):
     backbone = read(name).model.backbone

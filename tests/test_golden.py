@@ -61,7 +61,7 @@ def roots(tmp_path_factory):
 
 def is_pretraining(name):
     return not name.startswith(
-        ('groupfree3d', 'votenet', 'three_detr', 'segmentor'))
+        ('groupfree3d', 'votenet', 'three_detr', 'vdetr', 'segmentor'))
 
 
 def load(name, roots, work_dir):

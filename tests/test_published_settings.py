@@ -2,6 +2,7 @@
 
 Epochs are theirs: an epoch of a config passes a repeated data set.
 """
+import math
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,40 @@ def test_three_detr_encoders():
     assert masked.bbox_head.projection_layers == 2
 
 
+@pytest.mark.parametrize('name, points, bins', [('vdetr_scannet', 100000, 1),
+                                                ('vdetr_sunrgbd', 20000, 12)])
+def test_vdetr(name, points, bins):
+    """The released settings are ScanNet's alone."""
+    cfg = read(name)
+    head, assigner = cfg.model.bbox_head, cfg.model.train_cfg.assigner
+    assert head.num_queries == 1024 and head.anchor_size == 1
+    assert head.decoder == dict(
+        num_layers=8, num_heads=4, feedforward_dims=256)
+    weights = dict(
+        cls=3, center=1, size=.5, dir_class=.1, dir_res=.5, giou=2, point=.05)
+    assert head.loss_weights == weights
+    assert head.bbox_coder.num_dir_bins == bins
+    assert {
+        part: assigner[f'{cost}_cost']
+        for part, cost in dict(
+            cls='class', center='center', size='size', giou='giou').items()
+    } == {
+        part: weights[part]
+        for part in ('cls', 'center', 'size', 'giou')
+    }
+    assert assigner.repeats == 5
+    assert steps(cfg)['PointSample'].num_points == points
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.lr, optimizer.weight_decay) == (7e-4, .1)
+    assert cfg.optim_wrapper.clip_grad.max_norm == .1
+    assert published_epochs(cfg) == 540
+    assert cfg.param_scheduler[-1].end == cfg.train_cfg.max_epochs
+    if name == 'vdetr_scannet':
+        turn = steps(cfg)['GlobalRotScaleTrans']
+        assert turn.rot_range[1] == pytest.approx(math.radians(5), abs=1e-5)
+        assert turn.scale_ratio_range == [.6, 1.4]
+
+
 @pytest.mark.parametrize(
     'name, points, epochs, milestones, rate, factor, decay',
     [('groupfree3d_scannet', 50000, 400, (280, 340), .006, .1, .0005),
@@ -144,7 +179,9 @@ def test_votenet(name, points):
                                                 ('groupfree3d_scannet', 4, 8),
                                                 ('groupfree3d_sunrgbd', 4, 8),
                                                 ('three_detr_scannet', 1, 8),
-                                                ('three_detr_sunrgbd', 1, 8)])
+                                                ('three_detr_sunrgbd', 1, 8),
+                                                ('vdetr_scannet', 8, 1),
+                                                ('vdetr_sunrgbd', 8, 1)])
 def test_rates_are_for_the_published_batch(name, gpus, scenes):
     cfg = read(name)
     assert cfg.train_dataloader.batch_size == scenes

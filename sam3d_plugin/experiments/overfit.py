@@ -45,6 +45,7 @@ RUNS = {
         Run('votenet_scannet_mini', 'room'),
         Run('groupfree3d_scannet_mini', 'room'),
         Run('three_detr_scannet_mini', 'room'),
+        Run('vdetr_scannet_mini', 'room'),
         Run('segmentor_scannet_mini',
             'room',
             SEGMENTATION,

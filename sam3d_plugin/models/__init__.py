@@ -5,9 +5,10 @@ from .backbones import (PlainPointTransformer, PointPatchEmbed,
                         SparseVoxelUNet, StockPointBackbone, ThreeDETRBackbone,
                         ThreeDETREncoder)
 from .decode_heads import PointSegHead, PointTokenSegHead
-from .dense_heads import (BoxSetAssigner, RotatedGroupFree3DHead,
-                          ThreeDETRBoxCoder, ThreeDETRHead)
-from .detectors import ThreeDETR
+from .dense_heads import (BoxSetAssigner, RepeatedBoxAssigner,
+                          RotatedGroupFree3DHead, ThreeDETRBoxCoder,
+                          ThreeDETRHead, VDETRBoxCoder, VDETRHead)
+from .detectors import VDETR, ThreeDETR
 from .heads import GlobalFeatureHead, MaskedTokenHead, RegionDistillHead
 from .losses import DistillLoss, GroupBalancedDistillLoss
 from .necks import MaskedTokenDecoder
@@ -25,11 +26,11 @@ __all__ = [
     'MaskedTokenPretrainer', 'PlainPointTransformer', 'PointPatchEmbed',
     'PointSegHead', 'PointTokenBackbone', 'PointTokenSegHead',
     'PointTokenSegmentor', 'Pretrained', 'RegionDistillHead',
-    'RegionDistillPretrainer', 'RegionFeatureTargets',
+    'RegionDistillPretrainer', 'RegionFeatureTargets', 'RepeatedBoxAssigner',
     'RotatedGroupFree3DHead', 'SAMTokenizer', 'SparseUNetBackbone',
     'SparseVoxelUNet', 'StockPointBackbone', 'TeacherTokenTargets',
     'ThreeDETR', 'ThreeDETRBackbone', 'ThreeDETRBoxCoder', 'ThreeDETREncoder',
-    'ThreeDETRHead'
+    'ThreeDETRHead', 'VDETR', 'VDETRBoxCoder', 'VDETRHead'
 ]
 
 prepare_libraries()

@@ -201,6 +201,11 @@ test_cfg = test_dataloader = test_evaluator = None
         'train_dataloader.dataset.dataset.pipeline.6.num_points=512',
         'model.bbox_head.vote_aggregation_cfg.num_point=16'
     ]),
+    ('maskpoint', 'vdetr_scannet_mini', [
+        'train_dataloader.dataset.dataset.data_root=labeled/',
+        'train_dataloader.dataset.dataset.pipeline.6.num_points=512',
+        'model.bbox_head.num_queries=16'
+    ]),
     ('csc', 'segmentor_scannet_mini', [
         'train_dataloader.dataset.data_root=labeled/',
         'model.decode_head.propagation=three_nn'
@@ -208,7 +213,7 @@ test_cfg = test_dataloader = test_evaluator = None
 ])
 def test_encoders_of_other_methods_are_fine_tuned(folder, method, config,
                                                   options):
-    """A detector and a segmentor; exports of all methods have one form."""
+    """Detectors and a segmentor; exports of all methods have one form."""
     write_scannet_seg(folder / 'labeled')
     pretraining = ROOT / f'projects/{method}/configs/{method}_mini.py'
     run(

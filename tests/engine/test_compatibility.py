@@ -16,6 +16,7 @@ MODELS = {
     'votenet_scannet_mini': 'VoteNet',
     'groupfree3d_scannet_mini': 'GroupFree3DNet',
     'three_detr_scannet_mini': 'ThreeDETR',
+    'vdetr_scannet_mini': 'VDETR',
     'segmentor_scannet_mini': 'PointTokenSegmentor',
 }
 
@@ -61,6 +62,7 @@ def test_settings_are_read_from_the_file(tmp_path):
     ('groupfree3d_scannet_mini', 'num_proposal', 256),
     ('groupfree3d_sunrgbd_mini', 'num_proposal', 256),
     ('three_detr_scannet_mini', 'num_queries', 64),
+    ('vdetr_scannet_mini', 'num_queries', 160),
 ])
 def test_fewer_tokens_than_queries_are_refused(name, setting, queries):
     tokens = 'model.backbone.tokenizer.num_tokens'

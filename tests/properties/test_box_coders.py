@@ -67,6 +67,26 @@ def test_three_detr(num_bins, with_rot, rows, offset, reach):
         found['center'][0, 0], targets['center'], atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize('num_bins, with_rot', [(12, True), (1, False)])
+@given(rows=BOXES, offset=st.floats(-2, 2), anchor=st.floats(.1, 3))
+def test_vdetr(num_bins, with_rot, rows, offset, anchor):
+    coder = TASK_UTILS.build(
+        dict(type='VDETRBoxCoder', num_dir_bins=num_bins, with_rot=with_rot))
+    boxes, expected = boxes_of(rows, with_rot)
+    targets = coder.encode(boxes, torch.zeros(3), torch.ones(3))
+    torch.testing.assert_close(targets['boxes'], expected)
+    size = torch.full_like(targets['size'], anchor)
+    anchors = torch.cat((targets['center'] - offset * size, size), dim=1)
+    found = coder.refine(
+        dict(
+            center=torch.full_like(size, offset),
+            size=targets['size'] - size.log(),
+            dir_class=one_hot(targets['dir_class'], num_bins),
+            dir_res=one_hot(targets['dir_class'], num_bins) *
+            targets['dir_res'][:, None]), anchors)
+    assert_same_boxes(found['boxes'], expected)
+
+
 @pytest.mark.parametrize('name', ['PartialBin', 'GroupFree3D'])
 @pytest.mark.parametrize('num_bins, with_rot', [(12, True), (1, False)])
 @given(rows=BOXES, data=st.data())

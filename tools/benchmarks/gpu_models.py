@@ -35,6 +35,7 @@ CONFIGS = {
     '3DETR': 'configs/sam3d/three_detr_scannet',
     '3DETR, rotated': 'configs/sam3d/three_detr_sunrgbd',
     '3DETR-m': 'configs/sam3d/three_detr_m_scannet',
+    'V-DETR': 'configs/sam3d/vdetr_scannet',
     'segmentor': 'configs/sam3d/segmentor_scannet',
     'segmentor, S3DIS': 'configs/sam3d/segmentor_s3dis',
 }
@@ -96,7 +97,7 @@ def _shrink(part: Any) -> None:
     part.update(_TINY.get(part.get('type', ''), {}))
     if 'num_point' in part:
         part['num_point'] = 48
-    if part.get('type') == 'ThreeDETRHead':
+    if part.get('type') in ('ThreeDETRHead', 'VDETRHead'):
         part['decoder']['num_layers'] = 2
         if part.get('num_queries'):
             part['num_queries'] = 16

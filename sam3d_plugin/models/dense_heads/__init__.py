@@ -3,8 +3,11 @@ from .rotated_group_free_3d_head import RotatedGroupFree3DHead
 from .three_detr_assigner import BoxSetAssigner
 from .three_detr_coder import ThreeDETRBoxCoder
 from .three_detr_head import ThreeDETRHead
+from .vdetr_assigner import RepeatedBoxAssigner
+from .vdetr_coder import VDETRBoxCoder
+from .vdetr_head import VDETRHead
 
 __all__ = [
-    'BoxSetAssigner', 'RotatedGroupFree3DHead', 'ThreeDETRBoxCoder',
-    'ThreeDETRHead'
+    'BoxSetAssigner', 'RepeatedBoxAssigner', 'RotatedGroupFree3DHead',
+    'ThreeDETRBoxCoder', 'ThreeDETRHead', 'VDETRBoxCoder', 'VDETRHead'
 ]

@@ -58,10 +58,33 @@ class BoxSetAssigner:
             distance = torch.cdist(
                 predictions['center'].float(), targets['center'], p=1)
             cost = cost + self.center_cost * distance
-        giou = pairwise_giou_3d(
+        return cost - self.giou_cost * self.giou(predictions, targets)
+
+    def giou(self, predictions: Dict[str, Tensor],
+             targets: Dict[str, Tensor]) -> Tensor:
+        """Generalised IoU of every predicted with every true box.
+
+        Args:
+            predictions (Dict[str, Tensor]): ``boxes`` (L, Q, 7).
+            targets (Dict[str, Tensor]): ``boxes`` (n, 7).
+
+        Returns:
+            Tensor: (L, Q, n).
+        """
+        return pairwise_giou_3d(
             predictions['boxes'][..., :self.box_columns].float(),
             targets['boxes'][:, :self.box_columns])
-        return cost - self.giou_cost * giou
+
+    def repeats_of(self, layer: int) -> int:
+        """How many queries of a layer a true box gets.
+
+        Args:
+            layer (int): Counted from 0.
+
+        Returns:
+            int: 1.
+        """
+        return 1
 
     def assign(self, predictions: Dict[str, Tensor],
                targets: Dict[str, Tensor]) -> Tuple[Tensor, Tensor, Tensor]:
@@ -73,7 +96,7 @@ class BoxSetAssigner:
 
         Returns:
             Tuple[Tensor, Tensor, Tensor]: Layer, query and true box of the
-            min(Q, n) pairs of every layer, int64.
+            min(Q, n * repeats) pairs of every layer, int64.
 
         Raises:
             ValueError: When a cost is not finite.
@@ -85,10 +108,15 @@ class BoxSetAssigner:
             raise UserError('predicted boxes or scores are not finite: the '
                             'training has diverged; lower the learning rate '
                             'or look for bad points with CheckPoints')
-        pairs = [linear_sum_assignment(cost) for cost in array]
+        num_boxes = max(1, array.shape[-1])
+        pairs = [
+            linear_sum_assignment(np.tile(cost, self.repeats_of(i)))
+            for i, cost in enumerate(array)
+        ]
         queries = np.concatenate([query for query, _ in pairs])
-        boxes = np.concatenate([box for _, box in pairs])
-        layers = np.repeat(np.arange(len(array)), len(pairs[0][0]))
+        boxes = np.concatenate([box % num_boxes for _, box in pairs])
+        layers = np.repeat(
+            np.arange(len(array)), [len(query) for query, _ in pairs])
         layer_ids, query_ids, box_ids = (
             torch.from_numpy(ids).to(device)
             for ids in (layers, queries, boxes))

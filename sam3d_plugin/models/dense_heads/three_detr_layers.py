@@ -3,7 +3,7 @@
 Axes: L decoder layers, B scenes, Q queries, G tokens, C channels.
 """
 import math
-from typing import List, Sequence
+from typing import List, Optional, Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -135,7 +135,7 @@ class ThreeDETRDecoderLayer(BaseModule):
         super().__init__()
         self.self_attention = nn.MultiheadAttention(
             embed_dims, num_heads, dropout, batch_first=True)
-        self.cross_attention = nn.MultiheadAttention(
+        self.cross_attention: nn.Module = nn.MultiheadAttention(
             embed_dims, num_heads, dropout, batch_first=True)
         self.mlp = nn.Sequential(
             nn.Linear(embed_dims, feedforward_dims), nn.ReLU(inplace=True),
@@ -143,8 +143,12 @@ class ThreeDETRDecoderLayer(BaseModule):
         self.norms = nn.ModuleList(nn.LayerNorm(embed_dims) for _ in range(3))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, memory: Tensor, query_position: Tensor,
-                memory_position: Tensor) -> Tensor:
+    def forward(self,
+                x: Tensor,
+                memory: Tensor,
+                query_position: Tensor,
+                memory_position: Tensor,
+                bias: Optional[Tensor] = None) -> Tensor:
         """Update the queries.
 
         Args:
@@ -152,6 +156,8 @@ class ThreeDETRDecoderLayer(BaseModule):
             memory (Tensor): (B, G, C) tokens.
             query_position (Tensor): (B, Q, C).
             memory_position (Tensor): (B, G, C).
+            bias (Optional[Tensor]): Added to the logits of the
+                cross-attention, in its form.
 
         Returns:
             Tensor: (B, Q, C).
@@ -163,7 +169,10 @@ class ThreeDETRDecoderLayer(BaseModule):
         query = self.norms[1](x) + query_position
         x = x + self.dropout(
             self.cross_attention(
-                query, memory + memory_position, memory,
+                query,
+                memory + memory_position,
+                memory,
+                attn_mask=bias,
                 need_weights=False)[0])
         return x + self.dropout(self.mlp(self.norms[2](x)))
 

@@ -1,4 +1,5 @@
 """Detectors that mmdet3d does not have."""
 from .three_detr import ThreeDETR
+from .vdetr import VDETR
 
-__all__ = ['ThreeDETR']
+__all__ = ['ThreeDETR', 'VDETR']

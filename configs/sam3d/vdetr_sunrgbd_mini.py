@@ -1,0 +1,13 @@
+# Two CPU cores, a few frames, under 30 minutes.
+_base_ = [
+    '../_base_/models/vdetr_sunrgbd.py',
+    '../_base_/models/vdetr_mini.py',
+    '../_base_/datasets/sunrgbd_det_mini.py',
+    '../_base_/schedules/finetune_600.py',
+    '../_base_/finetune_runtime_mini.py',
+]
+
+model = dict(
+    backbone={{_base_.mini_backbone}},
+    bbox_head={{_base_.mini_head}},
+    train_cfg={{_base_.mini_train_cfg}})
