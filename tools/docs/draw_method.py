@@ -124,9 +124,9 @@ def _tokens(axes: Axes, left: float, bottom: float,
     rng = np.random.default_rng(0)
     places = [(.2, .45), (.55, .15), (.9, .45), (.25, .05), (.6, .6)]
     for i, ((x, y), color) in enumerate(zip(places, REGIONS)):
-        points = rng.normal((left + x, bottom + y), .07, (14, 2))
+        across, up = rng.normal((left + x, bottom + y), .07, (14, 2)).T
         axes.scatter(
-            *points.T, s=7, color=MASKED if i in masked else color, zorder=3)
+            across, up, s=7, color=MASKED if i in masked else color, zorder=3)
 
 
 def _box(axes: Axes, corner: Tuple[float, float], size: Tuple[float, float],
