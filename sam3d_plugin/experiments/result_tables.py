@@ -98,11 +98,12 @@ def overfit_table(results: Results) -> str:
 def few_labels_table(results: Results) -> str:
     """Return the arms of every task side by side."""
     rows: List[List[str]] = []
-    arms: List[str] = []
     results = {_TASK.sub(r'\1, \2 %', k): v for k, v in results.items()}
+    arms = list(
+        dict.fromkeys(cell['arm'] for comparison in results.values()
+                      for cell in comparison['cells']))
     for task, comparison in results.items():
         cells = [c for c in comparison['cells'] if c['checkpoint'] == 'last']
-        arms = list(dict.fromkeys(cell['arm'] for cell in cells))
         for metric in dict.fromkeys(cell['metric'] for cell in cells):
             mine = {c['arm']: c for c in cells if c['metric'] == metric}
             rows.append(
