@@ -237,6 +237,19 @@ def test_relative_depth_does_not_know_the_distance():
         layer(depth)[0, :, 6, 4], expected, atol=1e-5, rtol=1e-4)
 
 
+def test_half_precision_keeps_relative_depth():
+    """Of a wall 3 m away whose bumps are as high as the rounding of bf16."""
+    torch.manual_seed(0)
+    layer = RelativeDepthConv(4)
+    depth = (3 + .01 * torch.rand(1, 1, 64, 64)) / 8
+    depth[torch.rand(depth.shape) < .2] = 0
+    exact = layer(depth)
+    with torch.autocast('cpu', torch.bfloat16):
+        rounded = layer(depth)
+    assert rounded.dtype == torch.bfloat16
+    assert (rounded - exact).abs().max() < .01 * exact.abs().max()
+
+
 def test_tokens_of_one_cell_are_paired_once():
     model = build()
     points = make_batch(1)['inputs']['points'][0][0][None]
