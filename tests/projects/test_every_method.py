@@ -73,12 +73,12 @@ def load(config, frames, work_dir, steps, teacher=''):
             work_dir=str(work_dir),
             local_rank=0))
     loader = cfg.train_dataloader
-    # Two views of a frame are two clouds.
-    batch_size = 1 if 'TwoViews' in str(loader.dataset.pipeline) else 2
-    loader.update(
-        batch_size=batch_size, num_workers=0, persistent_workers=False)
     loader.dataset.ann_file = ''
     shrink_data(loader.dataset)
+    loader.update(
+        batch_size=2 // clouds_per_frame(loader.dataset.pipeline),
+        num_workers=0,
+        persistent_workers=False)
     shrink_model(cfg.model)
     cfg.train_cfg = dict(type='ResumableTrainLoop', max_iters=steps)
     cfg.param_scheduler = []
