@@ -44,14 +44,14 @@ class RelativeDepthConv(nn.Module):
         Returns:
             Tensor: (B, C, S / 2, S / 2).
         """
-        settings = dict(stride=2, padding=self.size // 2)
-        is_seen = (depth > 0).to(depth.dtype)
-        sums, counts = (
-            F.avg_pool2d(values, self.size, divisor_override=1, **settings)
-            for values in (depth, is_seen))
-        means = sums / counts.clamp(min=1)
-        return means * F.conv2d(is_seen, self.weight, **settings) - F.conv2d(
-            depth, self.weight, **settings)
+        # (B, 49, S / 2 * S / 2). The mean is subtracted before any product:
+        # in half precision, depth itself is rounded to centimeters.
+        windows = F.unfold(depth, self.size, padding=self.size // 2, stride=2)
+        is_seen = windows > 0
+        means = windows.sum(1, True) / is_seen.sum(1, True).clamp(min=1)
+        nearer = (means - windows) * is_seen
+        edge = (depth.shape[-2] + 1) // 2
+        return (self.weight.flatten(1) @ nearer).unflatten(2, (edge, -1))
 
 
 class Upsample(nn.Sequential):

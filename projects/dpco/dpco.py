@@ -74,9 +74,9 @@ class DPCo(BasePretrainer):
 
     Of two independent draws of a frame the first makes queries, and slow
     copies of the networks make keys of the second. A token must find the cell
-    of the depth view that shows it among those of its frame, and the other way
-    round; the feature of one format must find that of the other one of the
-    same frame among those of earlier frames.
+    of the depth view that shows it among the paired cells of its frame, and
+    the other way round; the feature of one format must find that of the other
+    one of the same frame among those of earlier frames.
 
     Args:
         depth_network (dict): Config of a ``DepthUNet``; its channels are those

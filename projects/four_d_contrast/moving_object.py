@@ -4,12 +4,10 @@ Shapes: T views, N points of a view, L loaded points, M samples of an object,
 P tracked points.
 """
 from itertools import takewhile
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
-import torch
 from mmdet3d.registry import TRANSFORMS
-from mmdet3d.structures import BasePoints
 from scipy.spatial import cKDTree
 
 from sam3d_plugin.datasets.seeding import sample_generator
@@ -18,6 +16,7 @@ from sam3d_plugin.ops.projection import pixel_indices, project, transform
 from sam3d_plugin.ops.scene_origin import find_origin
 from sam3d_plugin.store.errors import UserError
 from sam3d_plugin.store.object_library import FILE, ObjectLibrary, read_objects
+from .frame_points import moved, origins_of
 from .object_motion import (SUPPORT_GAP, Camera, Composed, Course, Range,
                             Sight, add_noise, choose_samples, draw_motion,
                             look_at, spread, support_below)
@@ -45,13 +44,13 @@ class PlaceMovingObject(Step):
     - tracks (np.ndarray): (T, P) int64 points of every view that are the same
     - is_seen (np.ndarray): (T, P) bool, False where the point is not in the
       view; its track is 0 there
-    - is_object (np.ndarray): (P,) bool
 
     Args:
         library (str): File of ``sam3d_plugin.store.object_library`` in the
             data set.
         num_views (int): T.
-        num_tracks (int): P, half of them on the object.
+        num_tracks (int): P. The first half is on the object, as far as
+            enough of it is seen, the others are in the room.
         max_share (float): Largest share of the object in the points of a
             view. Views have 1 - ``max_share`` of the loaded points, so that
             hidden ones can be replaced.
@@ -63,9 +62,11 @@ class PlaceMovingObject(Step):
         noise (float): Scale of the noise.
         radius (float): Largest distance of the same place of the object in
             two views, in its own frame, meters.
-        cell (float): Edge of the cells of which each has one track at most,
-            meters.
+        cell (float): Edge of the room's cells of which each has one track at
+            most, meters.
+        object_cell (float): That of the object's.
         num_tries (int): Objects and ways to try.
+        backend_args (Optional[dict]): Arguments of the file backend.
     """
 
     def __init__(self,
@@ -81,7 +82,9 @@ class PlaceMovingObject(Step):
                  noise: float = 1.,
                  radius: float = 0.0375,
                  cell: float = 0.1,
-                 num_tries: int = 50) -> None:
+                 object_cell: float = 0.03,
+                 num_tries: int = 50,
+                 backend_args: Optional[dict] = None) -> None:
         if num_views < 2:
             raise UserError(f'num_views of PlaceMovingObject is {num_views}; '
                             'a motion has at least 2')
@@ -97,7 +100,9 @@ class PlaceMovingObject(Step):
         self.noise = noise
         self.radius = radius
         self.cell = cell
+        self.object_cell = object_cell
         self.num_tries = num_tries
+        self.backend_args = backend_args
         self._libraries: Dict[str, ObjectLibrary] = {}
 
     def transform(self, results: dict) -> Optional[dict]:
@@ -105,35 +110,34 @@ class PlaceMovingObject(Step):
 
         Raises FileNotFoundError without the file of objects.
         Raises StoreError when it is damaged.
-        Raises ValueError for points with other columns.
+        Raises ValueError for points with other columns, or that were moved.
         """
-        origins, generator = _origins(results['points']), sample_generator()
+        origins, generator = origins_of(results['points']), sample_generator()
         camera = Camera(results['depth_image'][0], results['depth_intrinsics'],
                         results['depth_pose'])
         course = self._find_course(
             self._objects(results), origins, camera, generator)
         if course is None:
             self.skip(f'{results.get("scan")}/{results.get("frame")}: none of '
-                      f'{self.num_tries} objects has free space to move')
+                      f'{self.num_tries} objects has free space to move and '
+                      'enough samples')
             return None
         views = self.compose(course, origins, camera, generator)
-        tracks, is_seen, is_object = self.follow(views, course.points,
-                                                 generator)
+        tracks, is_seen = self.follow(views, course.points, generator)
         return dict(
             results,
             views=[
-                dict(points=_moved(results['points'], view.places))
+                dict(points=moved(results['points'], view.places))
                 for view in views
             ],
             tracks=tracks,
-            is_seen=is_seen,
-            is_object=is_object)
+            is_seen=is_seen)
 
     def _objects(self, results: dict) -> np.ndarray:
         """(K, M, 3) surfaces of the data set's objects."""
         path = data_folder(results, self.library)
         if path not in self._libraries:
-            self._libraries[path] = read_objects(path)
+            self._libraries[path] = read_objects(path, self.backend_args)
         return self._libraries[path].points
 
     def _find_course(self, objects: np.ndarray, origins: np.ndarray,
@@ -142,6 +146,7 @@ class PlaceMovingObject(Step):
         """An object and a way for it; None if no try finds one."""
         eye = np.linalg.inv(camera.to_camera)[:3, 3]
         floor = find_origin(origins, 'floor')[2]
+        num_points = self._num_points(origins)
         for _ in range(self.num_tries):
             points = objects[generator.integers(len(objects))].astype(float)
             points *= generator.uniform(*self.scale)
@@ -152,18 +157,28 @@ class PlaceMovingObject(Step):
             reach = np.linalg.norm(points[:, :2], axis=1).max()
             motion.shifts[:, 2] = SUPPORT_GAP + support_below(
                 motion.shifts, reach, origins, floor)
-            seen = (look_at(moved, camera) for moved in motion.move(points))
+            seen = (look_at(placed, camera) for placed in motion.move(points))
             sights = list(
-                takewhile(lambda sight: self._is_good(sight, camera), seen))
+                takewhile(
+                    lambda sight: self._is_good(sight, camera, num_points),
+                    seen))
             if len(sights) == self.num_views:
                 return Course(points, motion, sights)
         return None
 
-    def _is_good(self, sight: Sight, camera: Camera) -> bool:
-        """Whether the object is free, in the image and of the right size."""
+    def _num_points(self, origins: np.ndarray) -> int:
+        """Points N of a view, of (L, 3) loaded ones."""
+        return int(len(origins) * (1 - self.max_share) + 1e-6)
+
+    def _is_good(self, sight: Sight, camera: Camera, num_points: int) -> bool:
+        """Whether the object is free, in the image and of the right size.
+
+        Its seen samples must be as many as its share of a view's points.
+        """
         share = sight.num_covered / max((camera.depth > 0).sum(), 1)
         return (sight.clearance >= 0 and sight.inside >= self.inside
                 and sight.measured >= .5
+                and sight.is_seen.sum() >= share * num_points
                 and self.min_share <= share <= self.max_share)
 
     def compose(self, course: Course, origins: np.ndarray, camera: Camera,
@@ -179,30 +194,29 @@ class PlaceMovingObject(Step):
         Returns:
             List[Composed]: T views of equally many points.
         """
-        num_points = int(len(origins) * (1 - self.max_share) + 1e-6)
+        num_points = self._num_points(origins)
         density = num_points / (camera.depth > 0).sum()
         uv, z = project(
             transform(origins, camera.to_camera), camera.intrinsics)
         pixels, _ = pixel_indices(uv, *camera.depth.shape)
         order = generator.permutation(len(origins))
         views = []
-        for sight, moved in zip(course.sights,
-                                course.motion.move(course.points)):
+        for sight, placed in zip(course.sights,
+                                 course.motion.move(course.points)):
             samples = choose_samples(sight, round(sight.num_covered * density),
                                      generator)
             is_open = z <= sight.buffer[pixels]
             scene = order[is_open[order]][:num_points - len(samples)]
             # Views must be equally large, whatever is hidden.
             samples = np.resize(samples, num_points - len(scene))
-            seen = add_noise(moved[samples], camera, self.noise, generator)
+            seen = add_noise(placed[samples], camera, self.noise, generator)
             places = np.concatenate([origins[scene], seen])
             views.append(Composed(scene, samples, places))
         return views
 
     def follow(
-        self, views: List[Composed], points: np.ndarray,
-        generator: np.random.Generator
-    ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+            self, views: List[Composed], points: np.ndarray,
+            generator: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
         """Choose points of the first view and find them in all others.
 
         Args:
@@ -211,12 +225,12 @@ class PlaceMovingObject(Step):
             generator (np.random.Generator): Decides.
 
         Returns:
-            Tuple[np.ndarray, np.ndarray, np.ndarray]: ``tracks``,
-            ``is_seen`` and ``is_object``, see the class.
+            Tuple[np.ndarray, np.ndarray]: ``tracks`` and ``is_seen``, see the
+            class.
         """
         half = self.num_tracks // 2
         scene, samples, places = views[0]
-        on_object = spread(points[samples], self.cell, half, generator)
+        on_object = spread(points[samples], self.object_cell, half, generator)
         still = spread(places[:len(scene)], self.cell, self.num_tracks - half,
                        generator)
         shape = len(views), self.num_tracks
@@ -231,20 +245,4 @@ class PlaceMovingObject(Step):
             row[half:half + len(still)] = place[scene[still]]
             found[half:half + len(still)] = place[scene[still]] >= 0
         tracks[~is_seen] = 0
-        return tracks, is_seen, np.arange(self.num_tracks) < half
-
-
-def _origins(points: Any) -> np.ndarray:
-    """(L, 3) origins of loaded points, float64."""
-    columns = getattr(points, 'attribute_dims', None) or {}
-    if list(columns) != ['origin']:
-        raise UserError('PlaceMovingObject makes points that have xyz and '
-                        "origin: set columns=('origin', ) of LoadRGBDPoints")
-    return points.tensor[:, columns['origin']].double().numpy()
-
-
-def _moved(points: BasePoints, places: np.ndarray) -> BasePoints:
-    """Points at other places of the same world, with the same center."""
-    center = points.tensor[0, 3:6] - points.tensor[0, :3]
-    origins = torch.from_numpy(places).float()
-    return points.new_point(torch.cat([origins - center, origins], dim=1))
+        return tracks, is_seen

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from mmdet3d.registry import DATASETS, MODELS, RUNNERS
 from mmengine.model import MMDistributedDataParallel
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import distributed as dist
 from torch import nn
@@ -28,7 +28,8 @@ from sam3d_plugin.engine.export import export_backbone
 from sam3d_plugin.engine.options import load_config, read_config
 from sam3d_plugin.engine.runner import hand_over_metainfo
 from sam3d_plugin.experiments import rates
-from sam3d_plugin.experiments.methods import clouds_per_frame, read_methods
+from sam3d_plugin.experiments.methods import (clouds_per_frame, read_methods,
+                                              stage_configs)
 from sam3d_plugin.store.checkpoint import read_checkpoint
 from sam3d_plugin.store.errors import UserError
 from tests import processes
@@ -74,12 +75,12 @@ def load(config, frames, work_dir, steps, teacher=''):
             work_dir=str(work_dir),
             local_rank=0))
     loader = cfg.train_dataloader
-    # Two views of a frame are two clouds.
-    batch_size = 1 if 'TwoViews' in str(loader.dataset.pipeline) else 2
-    loader.update(
-        batch_size=batch_size, num_workers=0, persistent_workers=False)
     loader.dataset.ann_file = ''
     shrink_data(loader.dataset)
+    loader.update(
+        batch_size=2 // clouds_per_frame(loader.dataset.pipeline),
+        num_workers=0,
+        persistent_workers=False)
     shrink_model(cfg.model)
     cfg.train_cfg = dict(type='ResumableTrainLoop', max_iters=steps)
     cfg.param_scheduler = []
@@ -308,6 +309,23 @@ def test_gradients_reach_what_learns_and_nothing_else(stage, cases):
     teacher = getattr(getattr(model, 'target_generator', None), 'teacher', [])
     for parameter in getattr(teacher, 'parameters', list)():
         assert parameter.grad is None and not parameter.requires_grad
+
+
+@pytest.mark.parametrize('stage', STAGES)
+def test_learned_tokens_and_embeddings_do_not_decay(stage, cases):
+    """Prototypes do: they are the weights of a layer without a bias."""
+    model = make(cases[stage])
+    for size in ('mini', 'full'):
+        settings = copy.deepcopy(
+            read(stage_configs(size)[stage]).optim_wrapper)
+        groups = build_optim_wrapper(model, settings).optimizer.param_groups
+        decay = {id(p): g['weight_decay'] for g in groups for p in g['params']}
+        decaying = {
+            name.rpartition('.')[2]
+            for name, parameter in model.named_parameters()
+            if decay.get(id(parameter))
+        }
+        assert decaying <= {'weight', 'prototypes'}
 
 
 class WithPadding(nn.Module):

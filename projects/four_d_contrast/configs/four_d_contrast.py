@@ -18,7 +18,11 @@ train_pipeline = [
         kind='depth',
         size=(120, 160),
         backend_args={{_base_.backend_args}}),
-    dict(type='PlaceMovingObject', num_views=4, num_tracks=512),
+    dict(
+        type='PlaceMovingObject',
+        num_views=4,
+        num_tracks=512,
+        backend_args={{_base_.backend_args}}),
     dict(
         type='TwoViews',
         transforms=[
@@ -48,6 +52,8 @@ param_scheduler = [
         convert_to_iter_based=True)
 ]
 train_cfg = dict(max_epochs=30)
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys=dict(time_embedding=dict(decay_mult=0.))))
 auto_scale_lr = dict(base_batch_size=16)
 custom_imports = dict(
     imports=['sam3d_plugin', 'projects.four_d_contrast'],

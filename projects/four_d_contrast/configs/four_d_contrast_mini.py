@@ -19,7 +19,11 @@ train_pipeline = [
         kind='depth',
         size=(120, 160),
         backend_args={{_base_.backend_args}}),
-    dict(type='PlaceMovingObject', num_views=2, num_tracks=128),
+    dict(
+        type='PlaceMovingObject',
+        num_views=2,
+        num_tracks=128,
+        backend_args={{_base_.backend_args}}),
     dict(
         type='TwoViews',
         transforms=[
@@ -31,6 +35,8 @@ train_pipeline = [
     dict(type='PackPretrainInputs', keys=('points', 'tracks', 'is_seen')),
 ]
 train_dataloader = dict(batch_size=1, dataset=dict(pipeline=train_pipeline))
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys=dict(time_embedding=dict(decay_mult=0.))))
 auto_scale_lr = dict(base_batch_size=1)
 custom_imports = dict(
     imports=['sam3d_plugin', 'projects.four_d_contrast'],
