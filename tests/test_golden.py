@@ -113,16 +113,16 @@ def shrink_model(model):
     backbone, head = model.get('backbone', model), model.get('bbox_head', {})
     if backbone.get('type') == 'PViTBackbone':
         backbone.embedding.ratio = 2  # its mini size is small
+    elif 'unet' in backbone:
+        backbone.unet.update(SMALL_UNET)
+        if 'num_seeds' in backbone:
+            backbone.num_seeds = 48
     elif 'tokenizer' in backbone:
         backbone.tokenizer.num_tokens = 48
         if 'embedding' in backbone:
             backbone.embedding.update(SMALL_ENCODER, hidden_dims=(16, 32, 64))
             shrink_part(backbone.encoder)
-    if 'unet' in backbone:
-        backbone.unet.update(SMALL_UNET)
-        if 'num_seeds' in backbone:
-            backbone.num_seeds = 48
-    elif 'tokenizer' not in backbone:
+    else:
         backbone.backbone.update(
             num_points=(128, 64, 32, 32), num_samples=(8, 8, 8, 8))
     if backbone.get('tokenizer', {}).get('type') == 'KNNTokenizer':

@@ -10,16 +10,11 @@ model = dict(
     backbone=dict(tokenizer=dict(num_tokens=256)),
     decode_head=dict(
         hidden_channels=(256, 128),
-        # Of seg_info/train_label_weight.npy, as mmdet3d's configs have it;
-        # without it, rare classes are not learned in so few steps.
         loss_decode=dict(
             type='mmdet.CrossEntropyLoss',
             use_sigmoid=False,
             avg_non_ignore=True,
-            class_weight=[
-                1.93, 2.97, 4.55, 5.25, 4.79, 5.06, 5.11, 4.37, 4.94, 4.90,
-                5.21, 5.38, 5.01, 4.96, 5.28, 5.31, 5.42, 5.46, 5.29, 5.38
-            ])),
+            class_weight={{_base_.class_weights}})),
     test_cfg=dict(num_points=10000, votes=1))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),

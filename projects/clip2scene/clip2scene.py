@@ -135,12 +135,13 @@ class CLIP2Scene(BasePretrainer):
                             f'out_channels={width}')
         with torch.autocast(for_class.device.type, enabled=False):
             logits = for_class @ self.target_generator.embeddings.T
-        labels = self.choose_labels(logits.argmax(-1), targets.classes)
+        predicted = logits.argmax(-1)
+        labels = self.choose_labels(predicted, targets.classes)
         entropies = F.cross_entropy(
             logits.transpose(1, 2), labels, reduction='none')
         distances = 1 - F.cosine_similarity(
             for_image, targets.features, dim=-1)
-        agrees = (logits.argmax(-1) == targets.classes).float()
+        agrees = (predicted == targets.classes).float()
         return dict(
             loss_class=frame_mean(entropies, targets.is_target),
             loss_feature=frame_mean(distances, targets.is_target),

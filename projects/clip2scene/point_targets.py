@@ -15,6 +15,7 @@ from sam3d_plugin.models.target_generators import (RegionTargets,
 from sam3d_plugin.ops.transfer import require
 from sam3d_plugin.store.class_embeddings import read_class_embeddings
 from sam3d_plugin.store.errors import UserError
+from sam3d_plugin.store.files import BackendArgs
 from sam3d_plugin.store.region_groups import RegionGroups
 
 
@@ -42,6 +43,8 @@ class PointClassTargets(nn.Module):
         groups (Optional[str]): Folder of tools/preparation/build_groups.py,
             whose groups ``LoadRegionTargets`` reads as ``group_ids``.
             Defaults to None.
+        backend_args (BackendArgs): Arguments of the file backend of
+            ``groups``.
 
     Raises:
         ValueError: Unless one of the two is given.
@@ -51,7 +54,8 @@ class PointClassTargets(nn.Module):
 
     def __init__(self,
                  class_embeddings: Optional[str] = None,
-                 groups: Optional[str] = None) -> None:
+                 groups: Optional[str] = None,
+                 backend_args: BackendArgs = None) -> None:
         super().__init__()
         if (class_embeddings is None) == (groups is None):
             raise UserError(
@@ -60,6 +64,7 @@ class PointClassTargets(nn.Module):
                 'tools/preparation/build_groups.py, not both')
         self.class_embeddings = class_embeddings
         self.groups = groups
+        self.backend_args = backend_args
         # The model that text and images share, None for groups.
         self.text_model: Optional[str] = None
         # Empty until they are read: no checkpoint needs the file.
@@ -74,7 +79,8 @@ class PointClassTargets(nn.Module):
             self.text_model, rows = found.model, found.embeddings
         else:
             assert self.groups is not None
-            rows = RegionGroups(self.groups).groups().centroids
+            groups = RegionGroups(self.groups, self.backend_args).groups()
+            rows = groups.centroids
         rows = F.normalize(torch.from_numpy(rows), dim=1)
         self.embeddings = rows.to(self.embeddings.device)
 

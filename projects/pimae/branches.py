@@ -15,29 +15,16 @@ from torch import Tensor, nn
 
 from sam3d_plugin.models.backbones.plain_point_transformer import \
     TransformerBlock
+from sam3d_plugin.models.backbones.plain_vision_transformer import patch_grid
 from sam3d_plugin.models.heads.defaults import LINEAR_INIT
 from sam3d_plugin.models.pretrainers.masking import VisibleTokens
 from sam3d_plugin.ops.transfer import to_device
-from sam3d_plugin.store.errors import UserError
 from sam3d_plugin.structures import PointTokens
-
-
-def grid_of(images: Tensor, side: int) -> Tuple[int, int]:
-    """Rows h and columns w of the patches of images (B, 3, H, W).
-
-    Raises UserError when H or W is not a multiple of a patch.
-    """
-    height, width = images.shape[2:]
-    if height % side or width % side:
-        raise UserError(f'images of {width}x{height} have no patches of '
-                        f'{side} pixels: give LoadFrameImage a size of '
-                        'multiples of it')
-    return height // side, width // side
 
 
 def patchify(images: Tensor, side: int) -> Tensor:
     """Patches (B, P, 3 S S) of images (B, 3, H, W), row by row."""
-    height, width = grid_of(images, side)
+    height, width = patch_grid(images, side)
     x = images.unflatten(3, (width, side)).unflatten(2, (height, side))
     return x.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
 
@@ -127,7 +114,7 @@ class ImageBranch(BaseModule):
         Raises:
             UserError: When a side is not a multiple of the patch.
         """
-        grid = grid_of(images, self.patch_size)
+        grid = patch_grid(images, self.patch_size)
         x = self.patch_embed['proj'](images).flatten(2).transpose(1, 2)
         x = take(x + grid_positions(x, grid), visible)
         for block in self.blocks:

@@ -11,13 +11,14 @@ import torch
 from mmdet3d.registry import MODELS
 from torch import Tensor
 
+from sam3d_plugin.models.backbones.plain_vision_transformer import patch_grid
 from sam3d_plugin.models.pretrainers import MaskedPointPretrainer, Predictions
 from sam3d_plugin.models.pretrainers.masking import frame_generators
 from sam3d_plugin.ops.image_sampling import locate_points
 from sam3d_plugin.ops.transfer import to_device
 from sam3d_plugin.store.errors import UserError
 from sam3d_plugin.structures import PointTokens
-from .branches import choose_patches, grid_of
+from .branches import choose_patches
 from .heads import FrameImages
 
 _IMAGE_KEYS = {'color_image', 'color_intrinsics', 'color_pose'}
@@ -45,8 +46,7 @@ class PiMAE(MaskedPointPretrainer):
         image_encoder (dict): Config of an ``ImageBranch``.
         joint_encoder (dict): Config of a ``JointTransformer``.
         image_head (dict): Config of a ``PatchHead``.
-        feature_head (dict): Config of a
-                ``ProjectedFeatureHead``.
+        feature_head (dict): Config of a ``ProjectedFeatureHead``.
         is_complementary (bool): Whether patches that show a visible token are
             hidden (section 3.1), where others are enough; otherwise they are
             hidden at random. Defaults to True.
@@ -123,7 +123,7 @@ class PiMAE(MaskedPointPretrainer):
                 'configs/_base_/datasets/pretrain_images.py')
         visible, encoded, is_masked = self.encode_visible(points, tokens)
         masked = to_device(is_masked, points.device)
-        grid = grid_of(images.pixels, self.image_encoder.patch_size)
+        grid = patch_grid(images.pixels, self.image_encoder.patch_size)
         kept = self.choose_patches(images, tokens, ~masked, grid)
         encoded, patches = self.joint_encoder(
             encoded, self.image_encoder(images.pixels, kept))
@@ -147,9 +147,11 @@ class PiMAE(MaskedPointPretrainer):
         Returns:
             Tensor: (B, V) int64.
         """
-        is_avoided = self.patches_of(images, tokens, is_visible, grid)
-        if not self.is_complementary:
-            is_avoided = torch.zeros_like(is_avoided)
+        if self.is_complementary:
+            is_avoided = self.patches_of(images, tokens, is_visible, grid)
+        else:
+            is_avoided = is_visible.new_zeros(
+                len(is_visible), grid[0] * grid[1])
         generators = frame_generators(self.seed,
                                       self.frame_numbers(len(is_avoided)),
                                       _PATCHES)

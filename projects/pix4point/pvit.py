@@ -110,8 +110,8 @@ class PViTBackbone(BaseModule):
 
     Pix4Point starts from the weights of a transformer that was trained on
     images: class token, blocks and last norm. Blocks get the position of the
-    tokens, counted from the scene's floor, each anew. For mmdet3d's indoor
-    heads and its ``PointNet2Head``.
+    tokens, counted from the middle of the scene's floor, each anew. For
+    mmdet3d's indoor heads and its ``PointNet2Head``.
 
     Args:
         embedding (dict): Config of a :class:`ProgressivePatchEmbed`.
@@ -123,7 +123,11 @@ class PViTBackbone(BaseModule):
             token; None for those of the transformer. Defaults to None.
         position_dims (int): Hidden width of the position MLP. Defaults to
             128.
-        init_cfg (Optional[dict]): Initialization config.
+        init_cfg (Optional[dict]): Initialization config. ``Pretrained`` gives
+            all weights, without ``checkpoint``.
+
+    Raises:
+        UserError: When the channels differ, or both of them give weights.
     """
 
     def __init__(self,
@@ -134,6 +138,12 @@ class PViTBackbone(BaseModule):
                  position_dims: int = 128,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg)
+        rules = init_cfg if isinstance(init_cfg, list) else [init_cfg or {}]
+        self.is_loaded = any(r.get('type') == 'Pretrained' for r in rules)
+        if self.is_loaded and checkpoint is not None:
+            raise UserError(
+                'checkpoint and init_cfg both give weights of blocks: leave '
+                'out model.backbone.checkpoint or model.backbone.init_cfg')
         self.embedding = MODELS.build(embedding)
         self.image = MODELS.build(transformer)
         # What only images pass
@@ -157,8 +167,9 @@ class PViTBackbone(BaseModule):
             CheckpointError: If the file is of another transformer.
         """
         super().init_weights()
-        load_image_weights(self.image, self.image.sizes, self.checkpoint,
-                           'model.backbone.checkpoint')
+        if not self.is_loaded:
+            load_image_weights(self.image, self.image.sizes, self.checkpoint,
+                               'model.backbone.checkpoint')
 
     def forward(self, points: Tensor) -> Dict[str, Any]:
         """Encode a batch of scenes.

@@ -34,8 +34,10 @@ class Seal(BasePretrainer):
     """Segments agree with images, over time, and with their points.
 
     Three contrasts (section 3): a segment must find the image feature of its
-    region among those of the batch, the same object in the other frame among
-    all segments there, and a point its own segment among those of its frame.
+    region among those of the first, or of the second, frames of the batch,
+    the same object in the second frame among the segments of all second
+    frames that were matched with one of a first frame, and a point its own
+    segment among those of its frame.
 
     Args:
         backbone (dict): Config of a ``TokenEncoder``.
@@ -83,7 +85,7 @@ class Seal(BasePretrainer):
         Raises:
             UserError: For a batch without two views, pairs or regions.
         """
-        check_pairs(inputs)
+        check_pairs(inputs, ('pairs', 'is_pair'))
         segments = self.segment(inputs, data_samples)
         clouds = [values.flatten(0, 1) for values in segments]
         points, ids, means, _, has_points = clouds
@@ -137,7 +139,10 @@ class Seal(BasePretrainer):
 
     def contrast_times(self, segments: Segments, pairs: Tensor,
                        is_pair: Tensor) -> Tensor:
-        """Find each segment of the first frame in the second one."""
+        """Find each segment of the first frame in the second one.
+
+        Among the segments of all second frames that were matched.
+        """
         first, second = (
             segments.ids[:, view].gather(1, pairs[..., view])
             for view in (0, 1))

@@ -50,13 +50,18 @@ def to_feature_arrays(mean: np.ndarray, max: np.ndarray, areas: np.ndarray,
 def model_of(settings: Mapping[str, Any]) -> str:
     """Name of the image model of a store's settings.
 
-    That of timm, or the encoder's own name.
+    That of timm, or the encoder's own name; ``' without text_space'`` or
+    ``' with random weights'`` follow where they hold. Weights of one name are
+    taken for the same: the hash of their file is not compared.
     """
-    encoder, options = settings.get('encoder', ''), settings.get('options')
-    if encoder != 'timm' or not options:
-        return encoder
-    space = '' if options.get('text_space') else ' without text_space'
-    return f'{options["model"]}{space}'
+    name, options = settings.get('encoder', ''), settings.get('options') or {}
+    if name == 'timm' and options:
+        name = options['model']
+        if not options.get('text_space'):
+            name += ' without text_space'
+    if 'random_weights_seed' in options:
+        name += ' with random weights'
+    return name
 
 
 def pack_features(frames: Mapping[str, RegionFeatureArrays]) -> bytes:

@@ -57,7 +57,10 @@ def planted_groups(scan, frame):
 
 
 def write_frames(root, cameras=None):
-    """Write posed_images: constant depth, no depth in the first columns."""
+    """Write posed_images.
+
+    Random colors, constant depth, no depth in the first columns.
+    """
     images = PosedImages(root / 'posed_images')
     cameras = cameras or Cameras(INTRINSICS, INTRINSICS, np.eye(4), True)
     depth = np.full((HEIGHT, WIDTH), DEPTH * 1000, np.uint16)
@@ -66,8 +69,10 @@ def write_frames(root, cameras=None):
     for scan in SCANS:
         images.write_cameras(scan, cameras)
         for frame in FRAMES:
-            color = encode_color(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-            files = frame_files(color, depth, POSE)
+            seed = [SCANS.index(scan), FRAMES.index(frame)]
+            color = np.random.default_rng(seed).integers(
+                0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+            files = frame_files(encode_color(color), depth, POSE)
             store.write({f'{scan}/{frame}{e}': c for e, c in files.items()})
 
 

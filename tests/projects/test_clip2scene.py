@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from mmdet3d.registry import RUNNERS
+from mmengine import fileio
 from rich.console import Console
 from scipy.spatial import cKDTree
 
@@ -24,12 +25,13 @@ from sam3d_plugin.store.class_embeddings import (ClassEmbeddings,
                                                  write_class_embeddings)
 from sam3d_plugin.store.errors import UserError
 from sam3d_plugin.store.region_features import model_of
-from sam3d_plugin.store.region_groups import RegionGroups
+from sam3d_plugin.store.region_groups import GROUPS_FILE, RegionGroups
 from sam3d_plugin.synthrooms import SynthOptions, SynthRoomsStep
 from tests.datasets.frame_store import write_data_set
 from tests.models.pretraining_cases import (BACKBONE, KNN, build, losses_of,
                                             make_batch)
 from tests.short_runs import forget_runs, short_start
+from tests.store.test_files import Bucket
 from tests.test_golden import shrink_data, shrink_model
 
 ORACLE, CLASSES, CHANNELS = 'oracle', 5, 16
@@ -160,7 +162,7 @@ def choices(model, number, num_frames):
     model.frames_seen.fill_(number)
     own = torch.ones(num_frames, 7, dtype=torch.int64)
     labels = model.choose_labels(own, torch.zeros_like(own))
-    assert (labels == labels[:, :1]).all() and not labels.requires_grad
+    assert (labels == labels[:, :1]).all()
     return labels[:, 0].bool()
 
 
@@ -264,6 +266,19 @@ def test_groups_stand_for_classes(tmp_path):
         targets(ids, samples)
 
 
+def test_groups_come_from_an_object_store(tmp_path, monkeypatch):
+    fileio.register_backend('bucket', Bucket, force=True)
+    write_data_set(tmp_path)
+    folder = tmp_path / 'region_groups/train'
+    content = (folder / GROUPS_FILE).read_bytes()
+    monkeypatch.setattr(Bucket, 'objects', {f'far/{GROUPS_FILE}': content})
+    far = PointClassTargets(groups='far', backend_args=dict(backend='bucket'))
+    near = PointClassTargets(groups=str(folder))
+    for targets in (far, near):
+        targets.read()
+    assert far.embeddings.equal(near.embeddings)
+
+
 @pytest.mark.parametrize('settings',
                          [{}, dict(class_embeddings='a', groups='b')])
 def test_classes_have_one_source(settings):
@@ -337,6 +352,10 @@ def test_text_of_the_model_that_made_the_images(tmp_path):
                                        text_space=True)), 'clip'),
     (dict(encoder='timm',
           options=dict(model='clip')), 'clip without text_space'),
+    (dict(
+        encoder='timm',
+        options=dict(model='clip', text_space=True,
+                     random_weights_seed=0)), 'clip with random weights'),
 ])
 def test_stores_name_the_model_of_their_images(settings, name):
     assert model_of(settings) == name

@@ -7,7 +7,7 @@ import torch
 from mmdet3d.registry import MODELS
 from mmdet3d.structures import Det3DDataSample, PointData
 from mmengine.config import ConfigDict
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope, init_default_scope
 
 import projects.pix4point  # noqa: F401 (registers)
 from projects.pix4point.pvit import NeighborEmbed, PointLevel
@@ -172,6 +172,24 @@ def test_the_log_names_random_weights(monkeypatch):
     assert 'random' in said[0] and 'model.backbone.checkpoint' in said[0]
 
 
+@pytest.mark.parametrize('as_list', [False, True])
+def test_weights_come_from_one_file(as_list, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(image_weights, 'print_log',
+                        lambda text, **_: said.append(text))
+    _, path = write_vit(tmp_path / 'vit.pth')
+    trained = build(checkpoint=path)
+    torch.save(dict(state_dict=trained.state_dict()), tmp_path / 'trained.pth')
+    rule = dict(type='Pretrained', checkpoint=str(tmp_path / 'trained.pth'))
+    with DefaultScope.overwrite_default_scope('mmdet3d'):
+        found = build(init_cfg=[rule] if as_list else rule)
+    assert not said
+    for name, value in found.state_dict().items():
+        assert value.equal(trained.state_dict()[name]), name
+    with pytest.raises(UserError, match='init_cfg'):
+        build(checkpoint=path, init_cfg=rule)
+
+
 def test_channels_that_do_not_fit():
     with pytest.raises(UserError, match='channels'):
         build(embedding=dict(CONFIG['embedding'], channels=(12, 32)))
@@ -193,9 +211,13 @@ def test_published_size():
         assert model.image.blocks[3].drop_path.drop_prob == .1
         assert [step.num_neighbors
                 for step in model.embedding.steps] == [32] * 2
+        optim = cfg.optim_wrapper
+        keys = optim.paramwise_cfg.custom_keys
+        assert optim.optimizer.lr * keys.backbone.lr_mult == pytest.approx(
+            1e-4)
     optimizer = read_config(str(CONFIGS / 'segmentor_pvit_s3dis.py'),
                             {}).optim_wrapper.optimizer
-    assert (optimizer.lr, optimizer.weight_decay) == (1e-4, 1e-4)
+    assert optimizer.weight_decay == 1e-4
 
 
 def test_drop_path_of_image_blocks():

@@ -5,6 +5,7 @@ _base_ = [
     '../../../configs/_base_/pretrain_runtime.py', './model.py'
 ]
 
+model = dict(target_generator=dict(backend_args={{_base_.backend_args}}))
 train_pipeline = [
     {{_base_.load_points}},
     {{_base_.load_features}},

@@ -8,7 +8,8 @@ _base_ = [
 
 model = dict(
     backbone=dict(tokenizer=dict(num_tokens=64, num_neighbors=64)),
-    head=dict(out_channels=112))
+    head=dict(out_channels=112),
+    target_generator=dict(backend_args={{_base_.backend_args}}))
 train_pipeline = [
     {{_base_.load_points}},
     {{_base_.load_features}},

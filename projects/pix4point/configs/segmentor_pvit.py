@@ -1,4 +1,5 @@
-# PViT-S and mmdet3d's decoder of PointNet++ in two steps. Weights of images:
+# PViT-S and mmdet3d's decoder of PointNet++ in two steps; test_cfg is that of
+# the data. Weights of images:
 # --cfg-options model.backbone.checkpoint=FILE
 model = dict(
     type='PointTokenSegmentor',
@@ -23,5 +24,4 @@ model = dict(
             type='mmdet.CrossEntropyLoss',
             use_sigmoid=False,
             avg_non_ignore=True)),
-    train_cfg=dict(),
-    test_cfg=dict(mode='sample', num_points=40000, votes=2))
+    train_cfg=dict())

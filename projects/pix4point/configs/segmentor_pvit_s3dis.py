@@ -10,7 +10,6 @@ _base_ = [
 model = dict(
     decode_head=dict(num_classes=13, ignore_index=13),
     test_cfg=dict(
-        _delete_=True,
         mode='slide',
         num_points=2048,
         block_size=1.0,

@@ -14,11 +14,8 @@ model = dict(
     decode_head=dict(
         fp_channels=((96, 64), (64, 64)),
         channels=64,
-        loss_decode=dict(class_weight=[
-            1.93, 2.97, 4.55, 5.25, 4.79, 5.06, 5.11, 4.37, 4.94, 4.90, 5.21,
-            5.38, 5.01, 4.96, 5.28, 5.31, 5.42, 5.46, 5.29, 5.38
-        ])),
-    test_cfg=dict(num_points=10000, votes=1))
+        loss_decode=dict(class_weight={{_base_.class_weights}})),
+    test_cfg=dict(mode='sample', num_points=10000, votes=1))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
     dict(

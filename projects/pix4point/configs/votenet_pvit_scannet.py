@@ -14,5 +14,8 @@ model = dict(
             drop_path=0.1),
         checkpoint=None,
         out_channels=256))
+# 1e-4: mmdet3d's 0.008 is for layers of VoteNet.
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.0125))))
 custom_imports = dict(
     imports=['sam3d_plugin', 'projects.pix4point'], allow_failed_imports=False)

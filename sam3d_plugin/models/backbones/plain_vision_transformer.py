@@ -2,7 +2,7 @@
 
 Shapes: B images, H W pixels, h w patches, T tokens, C channels.
 """
-from typing import Optional
+from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,27 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...store.errors import UserError
+
+
+def patch_grid(images: Tensor, side: int) -> Tuple[int, int]:
+    """Count the patches of images.
+
+    Args:
+        images (Tensor): (B, 3, H, W).
+        side (int): Of a patch, pixels.
+
+    Returns:
+        Tuple[int, int]: Rows h and columns w.
+
+    Raises:
+        UserError: When H or W is not a multiple of the side.
+    """
+    height, width = images.shape[-2:]
+    if height % side or width % side:
+        raise UserError(f'images of {width}x{height} have no patches of '
+                        f'{side} pixels: resize them to multiples of it, as '
+                        'LoadFrameImage does with size')
+    return height // side, width // side
 
 
 class _Attention(nn.Module):
@@ -142,14 +163,8 @@ class PlainVisionTransformer(BaseModule):
         Raises:
             ValueError: When a side is not a multiple of the patch.
         """
-        height, width = images.shape[-2:]
-        if height % self.patch_size or width % self.patch_size:
-            raise UserError(
-                f'images of {width}x{height} have no patches of '
-                f'{self.patch_size} pixels: resize them to multiples of it')
-        x = self.patch_embed['proj'](images)
-        place = self._positions(*x.shape[-2:])
-        x = x.flatten(2).transpose(1, 2)
+        place = self._positions(*patch_grid(images, self.patch_size))
+        x = self.patch_embed['proj'](images).flatten(2).transpose(1, 2)
         x = torch.cat((self.cls_token.expand(len(x), -1, -1), x), dim=1)
         x = x + place
         for block in self.blocks:

@@ -3,7 +3,7 @@
 Shapes: B pairs of views, N points of a view, P point pairs, C channels.
 """
 from abc import abstractmethod
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import torch.nn.functional as F
 from mmdet3d.registry import MODELS
@@ -26,19 +26,23 @@ class PointPairs(NamedTuple):
     is_pair: Tensor  # (B, P) bool, False for pairs that fill up a batch
 
 
-def check_pairs(inputs: Dict[str, Any]) -> None:
+def check_pairs(
+    inputs: Dict[str, Any],
+    names: Sequence[str] = ('pairs', 'is_pair', 'places')
+) -> None:
     """Refuse a batch without two views or without pairs.
 
     Args:
         inputs (Dict[str, Any]): See :meth:`PointPairPretrainer.loss`.
+        names (Sequence[str]): What it must have of ``FindCorrespondences``.
 
     Raises:
         UserError: With the steps that the pipeline lacks.
     """
     split_views(inputs['points'])
-    missing = {'pairs', 'is_pair', 'places'} - inputs.keys()
+    missing = [name for name in names if name not in inputs]
     if missing:
-        raise UserError(f'a batch has no {", ".join(sorted(missing))}: '
+        raise UserError(f'a batch has no {", ".join(missing)}: '
                         'put FindCorrespondences into train_pipeline and '
                         'its keys into PackPretrainInputs')
 

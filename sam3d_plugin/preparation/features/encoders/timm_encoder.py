@@ -194,16 +194,26 @@ class TimmEncoder(ImageEncoder):
 
     def _check_projection(self, outline: Any) -> None:
         """Refuse a model or layer that is not projected to text."""
+        from timm.models.vision_transformer import Block
         blocks: Any = getattr(outline, 'blocks', None)
         head: Any = getattr(outline, 'head', None)
         # The head of others is a classifier, as of those fine-tuned to one.
         is_clip = '_clip_' in self.model and '_ft_' not in self.model
         if not (is_clip and isinstance(head, nn.Linear)
                 and isinstance(getattr(outline, 'fc_norm', None), nn.Identity)
-                and hasattr(getattr(blocks[-1], 'attn', None), 'qkv')):
-            raise StoreError(f'text_space: {self.model} has no projection to '
-                             'text; choose a CLIP model of timm, such as '
-                             'vit_base_patch16_clip_224.openai')
+                and isinstance(blocks[-1], Block)):
+            raise StoreError(
+                f'text_space: {self.model} has no projection to '
+                'text behind plain blocks; choose a CLIP model of '
+                'timm, such as '
+                'vit_base_patch16_clip_quickgelu_224.openai')
+        notes = ' '.join(outline.pretrained_cfg.get('notes') or ())
+        activation = type(blocks[-1].mlp.act).__name__
+        if 'QuickGELU' in notes and activation != 'QuickGELU':
+            raise StoreError(
+                f'text_space: {self.model} was trained with QuickGELU, and '
+                f'timm builds it with {activation}; choose '
+                f'{self.model.replace("_clip_", "_clip_quickgelu_")}')
         if not self.norm or self.layer not in (-1, len(blocks) - 1):
             raise StoreError('text_space needs the last layer and its norm: '
                              'leave out layer and norm')
@@ -225,12 +235,16 @@ class TimmEncoder(ImageEncoder):
 
 
 def _take_values(network: Any) -> None:
-    """Let the last block pass on its attention's values, each in its place."""
+    """Let each token attend to itself alone in the last block.
+
+    Residuals and MLP stay, as in the code of MaskCLIP.
+    """
     block = network.blocks[-1]
 
     def forward(tokens: Tensor) -> Tensor:
         values = block.attn.qkv(block.norm1(tokens)).chunk(3, dim=-1)[-1]
-        return block.attn.proj(values)
+        tokens = tokens + block.ls1(block.attn.proj(values))
+        return tokens + block.ls2(block.mlp(block.norm2(tokens)))
 
     block.forward = forward
 

@@ -14,6 +14,7 @@ from sam3d_plugin.store.errors import StoreError
 DINO = 'vit_small_patch14_dinov2'
 REGISTERS = 'vit_small_patch14_reg4_dinov2'
 CLIP = 'vit_base_patch16_clip_224'
+QUICK = 'vit_base_patch16_clip_quickgelu_224.openai'
 DINO3 = 'vit_small_patch16_dinov3'
 SIGLIP = 'vit_base_patch16_siglip_512'
 SMALL = dict(embed_dim=24, depth=3, num_heads=2)
@@ -317,13 +318,14 @@ def test_a_gpu_gives_the_same_features():
 
 def test_values_of_the_last_attention_in_the_space_of_text(tmp_path):
     """Against a reference that treats every patch alone."""
-    model = make_model(CLIP, num_classes=10)
+    options = dict(num_classes=10, init_values=.1)  # so layers have scales
+    model = make_model(CLIP, **options)
     encoder = make_encoder(
         CLIP,
         checkpoint=save(tmp_path / 'clip.pth', model.state_dict()),
         long_side=64,
         text_space=True)
-    encoder.model_kwargs['num_classes'] = 10
+    encoder.model_kwargs.update(options)
     image = make_image(0, 48, 64)
     found, = encoder.encode([image])
     assert found.shape == (10, 3, 4)
@@ -335,7 +337,9 @@ def test_values_of_the_last_attention_in_the_space_of_text(tmp_path):
     with torch.no_grad():
         for place, token in enumerate(seen[0][0, 1:]):
             value = weight @ block.norm1(token) + bias
-            expected = model.head(model.norm(block.attn.proj(value)))
+            token = token + block.ls1(block.attn.proj(value))
+            token = token + block.ls2(block.mlp(block.norm2(token)))
+            expected = model.head(model.norm(token))
             torch.testing.assert_close(
                 found[:, place // 4, place % 4],
                 expected,
@@ -345,14 +349,25 @@ def test_values_of_the_last_attention_in_the_space_of_text(tmp_path):
     assert settings['text_space'] and settings['model'] == CLIP
 
 
-@pytest.mark.parametrize('name, options', [
-    (DINO, {}),
-    *((name, {}) for name in CLASSIFIERS),
-    (CLIP, dict(layer=0)),
-    (CLIP, dict(norm=False)),
+@pytest.mark.parametrize('name, options, reason', [
+    (DINO, {}, 'no projection'),
+    *((name, {}, 'no projection') for name in CLASSIFIERS),
+    ('eva02_base_patch16_clip_224', {}, 'no projection'),
+    ('eva_giant_patch14_clip_224', {}, 'no projection'),
+    (f'{CLIP}.openai', {}, QUICK),
+    (CLIP, dict(layer=0), 'last layer'),
+    (CLIP, dict(norm=False), 'norm'),
 ])
-def test_features_outside_the_space_of_text_are_refused(name, options):
-    with pytest.raises(StoreError, match='text_space'):
-        make_encoder(
-            name, random_weights_seed=0, text_space=True,
-            **options).settings()
+def test_features_outside_the_space_of_text_are_refused(name, options, reason):
+    encoder = build_encoder(
+        'timm',
+        dict(model=name, random_weights_seed=0, text_space=True, **options))
+    with pytest.raises(StoreError, match=f'text_space.*{reason}'):
+        encoder.settings()
+
+
+@pytest.mark.parametrize('name', [QUICK, f'{CLIP}.laion2b'])
+def test_activations_are_those_of_the_training(name):
+    encoder = build_encoder(
+        'timm', dict(model=name, random_weights_seed=0, text_space=True))
+    assert encoder.settings()['model'] == name
