@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 from sam3d_plugin.datasets.transforms.base import all_steps
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.experiments import arms as module
-from sam3d_plugin.experiments.methods import clouds_per_frame
+from sam3d_plugin.experiments.methods import clouds_per_frame, reads_objects
 from tests.datasets.frame_store import write_data_set
 
 ROOT = Path(__file__).parents[2]
@@ -129,7 +129,9 @@ def test_arms_differ_in_nothing_but_method_and_tokens(budget):
                 step.num_points for step in all_steps(data.dataset.pipeline)
                 if 'num_points' in step
             ][-1]
-            assert last == module.BUDGETS[budget].num_points
+            # A view of PlaceMovingObject has four fifths of the points.
+            kept = .8 if reads_objects(data.dataset.pipeline) else 1
+            assert kept * last == module.BUDGETS[budget].num_points
             assert data.sampler.type == 'SeededSampler'
             if clouds_per_step(cfg) == data.batch_size:
                 augmentations.append([
