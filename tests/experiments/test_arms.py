@@ -136,7 +136,7 @@ def test_arms_differ_in_nothing_but_method_and_tokens(budget):
             if clouds_per_step(cfg) == data.batch_size:
                 augmentations.append([
                     step for step in data.dataset.pipeline
-                    if not step.type.startswith('Load')
+                    if not step.type.startswith(('Load', 'Pack'))
                 ])
             # Keys name the tokens and codes of a method, which never decay.
             decay = dict(cfg.optim_wrapper.paramwise_cfg)

@@ -236,7 +236,11 @@ def find_record3d(root: str, backend_args: BackendArgs = None) -> Recording:
     """
     parts = Record3DParts(root, backend_args)
     try:
-        meta = json.loads(decode_text(parts.read('metadata')))
+        content = parts.read('metadata')
+    except FrameError as error:  # it names the file
+        raise StoreError(str(error)) from None
+    try:
+        meta = json.loads(decode_text(content))
         poses = [to_pose([*row[4:], *row[:4]]) for row in meta['poses']]
         parts.depth_shape = int(meta['dh']), int(meta['dw'])
         shape = int(meta['h']), int(meta['w'])

@@ -140,4 +140,6 @@ def test_what_cannot_be_built_is_refused_with_the_choices(
 
 
 def test_importing_the_package_imports_no_generator():
-    assert set(GENERATORS) == {'superpixel', 'sam', 'precomputed'}
+    assert set(GENERATORS) == {
+        'superpixel', 'sam', 'sam2', 'sam3', 'precomputed'
+    }
