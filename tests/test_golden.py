@@ -40,8 +40,9 @@ FIRST, LATER = 1e-4, 1e-2
 # Detectors choose votes, queries and matches, autoencoders codes. At the rate
 # of their configs, one other choice doubles VoteNet's loss within 15 steps. At
 # the coarsest level of a small scene, norms of voxels divide by the spread of
-# two or three.
+# two or three, as do those of DPCo's depth images.
 SMALL_RATE = .01
+SENSITIVE = ('vae_mini', 'voxels', 'dpco')  # Parts of names
 SMALL_ENCODER = dict(embed_dims=64)
 SMALL_UNET = dict(
     stem_channels=8,
@@ -81,8 +82,7 @@ def load(name, roots, work_dir):
         cfg.train_dataloader.dataset.ann_file = ''
     shrink_data(cfg.train_dataloader.dataset)
     shrink_model(cfg.model)
-    if 'bbox_head' in cfg.model or name.endswith(
-            'vae_mini') or 'voxels' in name:
+    if 'bbox_head' in cfg.model or any(part in name for part in SENSITIVE):
         cfg.optim_wrapper.optimizer.lr *= SMALL_RATE
     cfg.train_cfg.max_iters = STEPS
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
