@@ -3,6 +3,7 @@
 Axes: L decoder layers, B scenes, N points, G tokens, Q queries, C channels,
 K classes, P matched pairs.
 """
+from abc import abstractmethod
 from typing import Dict, List, Optional, Tuple
 
 import torch
@@ -51,6 +52,7 @@ class BoxSetHead(BaseModule):
             self.assigner = TASK_UTILS.build(train_cfg['assigner'])
         self.test_cfg = dict(test_cfg or {})
 
+    @abstractmethod
     def forward(self,
                 points: List[Tensor],
                 feat_dict: Dict[str, List[Tensor]],
@@ -69,12 +71,9 @@ class BoxSetHead(BaseModule):
             Dict[str, Tensor]: ``cls_logits`` (L, B, Q, K) or, with a class
             for "no object", (L, B, Q, K + 1), and what the box coder
             decodes.
-
-        Raises:
-            NotImplementedError: Always; subclasses implement it.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def classification_loss(self, logits: Tensor, labels: Tensor,
                             pairs: set_losses.MatchedPairs,
                             num_pairs: Tensor) -> Tensor:
@@ -89,12 +88,9 @@ class BoxSetHead(BaseModule):
 
         Returns:
             Tensor: (L,).
-
-        Raises:
-            NotImplementedError: Always; subclasses implement it.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def scores(self, logits: Tensor) -> Tensor:
         """Probabilities of classes.
 
@@ -103,11 +99,7 @@ class BoxSetHead(BaseModule):
 
         Returns:
             Tensor: (B, Q, K + 1), the last for "no object".
-
-        Raises:
-            NotImplementedError: Always; subclasses implement it.
         """
-        raise NotImplementedError
 
     def loss(self, points: List[Tensor], feat_dict: Dict[str, List[Tensor]],
              batch_data_samples: SampleList) -> Dict[str, Tensor]:
