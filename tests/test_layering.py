@@ -14,6 +14,7 @@ LAYERS = {
     'structures': 0,
     'registry': 0,
     'mmcv_ext': 0,
+    'shipped': 0,  # files
     'ops': 0,
     'store': 0,
     'store.errors': -2,  # which everything may raise

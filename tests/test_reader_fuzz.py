@@ -41,7 +41,7 @@ from sam3d_plugin.preparation.sources.scans.scan_readers import (ReadOptions,
 from sam3d_plugin.preparation.sources.sunrgbd.official import OfficialSource
 from sam3d_plugin.preparation.sources.sunrgbd.trainval import TrainvalSource
 from sam3d_plugin.store import encode_region_file
-from sam3d_plugin.store.checkpoint import extract_state_dict, read_checkpoint
+from sam3d_plugin.store.checkpoint import read_checkpoint
 from sam3d_plugin.store.posed_images import PosedImages, decode_color
 from sam3d_plugin.store.region_features import (RegionFeatureArrays,
                                                 RegionFeatures, pack_features,
@@ -50,6 +50,7 @@ from sam3d_plugin.store.region_file import decode_region_file
 from sam3d_plugin.store.region_groups import (Groups, decode_groups,
                                               encode_groups)
 from sam3d_plugin.store.region_maps import decode_region_map, encode_region_map
+from sam3d_plugin.store.state_names import extract_state_dict
 from tests import processes
 from tests.datasets.frame_store import write_frames
 from tests.fuzzing import read_damaged

@@ -1,17 +1,20 @@
 """Find the objects, or segment the points, of a scan without annotations.
 
+    python tools/predict.py SCAN.ply --out DIR
     python tools/predict.py CONFIG CHECKPOINT SCAN.ply --out DIR
 
-SCAN is a room as .ply, .npz (arrays xyz, rgb), .pcd, .las, .laz, .glb or .obj
-(the surface is sampled), .bin of ScanNet, or a folder of these; colors are
-optional. Region ids per point (region) are used where the model was trained on
-regions, and kNN tokens where there are none. Labels are not read. Models of
-rooms that their data set aligned (ScanNet) find the same wherever the scan's
-origin is. DIR gets, named like the scan, the boxes as JSON, points and boxes
-as PLY, both in the units and axes of the scan, a PNG from above and in
-perspective, and an HTML page that rotates in any browser, offline; where
-rerun-sdk is installed, also a recording (.rrd) for its viewer. With the config
-of a segmentor they hold the class of every point instead.
+Without a CONFIG (.py) and its weights, the detector that comes with the
+package (sam3d_plugin/shipped/README.md) looks for furniture. SCAN is a room as
+.ply, .npz (arrays xyz, rgb), .pcd, .las, .laz, .glb or .obj (the surface is
+sampled), .bin of ScanNet, or a folder of these; colors are optional. Region
+ids per point (region) are used where the model was trained on regions, and kNN
+tokens where there are none. Labels are not read. Models of rooms that their
+data set aligned (ScanNet) find the same wherever the scan's origin is. DIR
+gets, named like the scan, the boxes as JSON, points and boxes as PLY, both in
+the units and axes of the scan, a PNG from above and in perspective, and an
+HTML page that rotates in any browser, offline; where rerun-sdk is installed,
+also a recording (.rrd) for its viewer. With the config of a segmentor they
+hold the class of every point instead.
 
 In Python: from sam3d_plugin import Predictor
 """
@@ -20,6 +23,7 @@ import argparse
 import sys
 from typing import Optional, Sequence
 
+from sam3d_plugin import shipped
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.cli.model_arguments import (add_model_arguments,
                                               add_view_arguments)
@@ -30,9 +34,12 @@ from sam3d_plugin.preparation.sources.scans import up_axis
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = ToolParser(__doc__)
-    add_model_arguments(parser)
     parser.add_argument(
-        'scans', nargs='+', metavar='SCAN', help='files, or folders of them')
+        'scans',
+        nargs='+',
+        metavar='[CONFIG CHECKPOINT] SCAN',
+        help='files, or folders of them')
+    add_model_arguments(parser)
     group = parser.add_argument_group('scans')
     group.add_argument(
         '--scale',
@@ -54,7 +61,14 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         action='store_true',
         help='leave out points that are NaN or infinite')
     add_view_arguments(parser)
-    return parser.parse_args(argv)
+    # Intermixed: options may stand between the weights and the scans.
+    args = parser.parse_intermixed_args(argv)
+    args.config, args.checkpoint = shipped.CONFIG, shipped.DETECTOR
+    if args.scans[0].endswith('.py'):
+        if len(args.scans) < 3:
+            parser.error('a CONFIG is followed by its CHECKPOINT and a SCAN')
+        args.config, args.checkpoint, *args.scans = args.scans
+    return args
 
 
 def main(args: argparse.Namespace) -> None:

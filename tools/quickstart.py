@@ -221,7 +221,8 @@ def _fine_tuning_steps(args: argparse.Namespace, training: Training,
     return [
         _training_step(args, training,
                        'model.backbone.init_cfg.type=Pretrained',
-                       f'model.backbone.init_cfg.checkpoint={encoder}'),
+                       f'model.backbone.init_cfg.checkpoint={encoder}',
+                       'model.backbone.init_cfg.any_tokenizer=True'),
         Command([
             'python', 'tools/test.py', training.config,
             training.checkpoint(args), '--work-dir', f'{folder}/test',

@@ -6,9 +6,7 @@ from .value_types import device_name, number_in, output_folder, whole_number
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add where a model comes from and where its results go."""
-    parser.add_argument('config', help='config of the model')
-    parser.add_argument('checkpoint', help='its weights')
+    """Add where the results of a model go, and how it runs."""
     parser.add_argument(
         '--out', type=output_folder, required=True, help='folder')
     parser.add_argument(

@@ -14,12 +14,12 @@ from ..datasets.transforms.base import all_steps
 from ..datasets.transforms.load_rgbd_points import LoadRGBDPoints
 from ..ops.random_state import seeded
 from ..store.atomic import atomic_write
-from ..store.checkpoint import (CheckpointError, extract_state_dict,
-                                load_encoder, read_checkpoint,
-                                without_backbone_prefix)
+from ..store.checkpoint import CheckpointError, read_checkpoint
 from ..store.encoder_folder import CARD, TRAINING, write_encoder_folder
 from ..store.literals import literal_value
+from ..store.loading import load_encoder, without_backbone_prefix
 from ..store.provenance import settings_digest
+from ..store.state_names import extract_state_dict
 from .model_card import image_sources, read_scores, render_card
 from .projects import make_projects_importable
 

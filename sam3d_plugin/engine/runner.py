@@ -15,10 +15,10 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from ..ops.random_state import keep_random_state
-from ..store.checkpoint import (CheckpointError, LoadReport,
-                                extract_state_dict, load_encoder,
-                                read_checkpoint)
+from ..store.checkpoint import CheckpointError, read_checkpoint
 from ..store.errors import UserError, naming
+from ..store.loading import LoadReport, load_encoder
+from ..store.state_names import extract_state_dict
 from .checkpoint import (RESUMABLE, find_newest_checkpoint, publish,
                          temporary_name)
 from .console import file_only, install_console_filter, without_shell_messages

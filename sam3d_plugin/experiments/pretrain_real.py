@@ -15,8 +15,9 @@ from ..datasets import frame_batch
 from ..engine.export import settings_of
 from ..engine.hooks import collapse_alarm_hook, feature_view
 from ..engine.options import read_config
-from ..store import checkpoint as files
 from ..store import provenance
+from ..store.checkpoint import read_checkpoint
+from ..store.loading import load_encoder
 from .methods import OURS, clouds_per_frame, read_methods
 from .records import write_record
 from .steps import Command, run_steps, training
@@ -157,10 +158,10 @@ def look_at(checkpoint: str, num_frames: int = 8) -> Dict[str, float]:
     :func:`learnt_share`.
     """
     init_default_scope('mmdet3d')
-    content = files.read_checkpoint(checkpoint)
+    content = read_checkpoint(checkpoint)
     settings = settings_of(content)
     model: Any = MODELS.build(settings['model'])
-    files.load_encoder(model, content['state_dict'], source=checkpoint)
+    load_encoder(model, content['state_dict'], source=checkpoint)
     dataset: Any = DATASETS.build(settings['train_dataloader']['dataset'])
     frames = range(0, len(dataset), max(1, len(dataset) // num_frames))
     batch = frame_batch.collate_frames(

@@ -21,6 +21,7 @@ from mmengine.structures import InstanceData
 from numpy.typing import ArrayLike
 from torch import nn
 
+from .. import shipped
 from ..datasets.preflight import find_leaf_datasets
 from ..engine.compatibility import check_same_detector
 from ..engine.export import settings_of
@@ -29,9 +30,10 @@ from ..engine.scan_visualizer import to_boxes
 from ..ops.random_state import keep_random_state, seeded
 from ..preparation.sources.scans.frames import move_near_origin
 from ..preparation.sources.scans.scan import Scan
-from ..store.checkpoint import (extract_state_dict, load_encoder,
-                                read_checkpoint)
+from ..store.checkpoint import read_checkpoint
 from ..store.errors import UserError
+from ..store.loading import load_encoder
+from ..store.state_names import extract_state_dict
 from ..visualization.boxes import LabelledBoxes
 from .detections import Detections
 from .file_frame import FileFrame
@@ -54,6 +56,8 @@ class Predictor:
 
     Args:
         config (str): Config of a detector or segmentor, ours or mmdet3d's.
+            Defaults to the detector that comes with the package, which saw
+            made-up rooms only.
         checkpoint (str): Its weights, all of them.
         device (Optional[str]): Defaults to cuda if present, else cpu.
         cfg_options (Optional[Dict[str, Any]]): Changes of the config.
@@ -72,8 +76,8 @@ class Predictor:
     """
 
     def __init__(self,
-                 config: str,
-                 checkpoint: str,
+                 config: str = shipped.CONFIG,
+                 checkpoint: str = shipped.DETECTOR,
                  device: Optional[str] = None,
                  cfg_options: Optional[Dict[str, Any]] = None) -> None:
         # mmdet3d prints tables of its datasets to the current logger.

@@ -6,7 +6,7 @@ from mmdet3d.registry import WEIGHT_INITIALIZERS
 from mmengine.model import update_init_info
 from torch import nn
 
-from ..store.checkpoint import load_pretrained
+from ..store.loading import load_pretrained
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -20,7 +20,7 @@ class Pretrained:
     Args:
         checkpoint (str): File or address.
         prefix (Optional[str]): See
-            :func:`~sam3d_plugin.store.checkpoint.load_pretrained`.
+            :func:`~sam3d_plugin.store.loading.load_pretrained`.
         allow_missing (Sequence[str]): Tensors that may start from their
             initialisation: names, prefixes or shell patterns.
     """

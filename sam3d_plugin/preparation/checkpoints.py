@@ -26,7 +26,8 @@ def read_weights(path: PathLike,
     something else.
     """
     # Imports mmengine's runner, which other steps do not need.
-    from ..store.checkpoint import extract_state_dict, read_checkpoint
+    from ..store.checkpoint import read_checkpoint
+    from ..store.state_names import extract_state_dict
     try:
         with fileio.get_local_path(_local(path), backend_args) as local:
             return extract_state_dict(

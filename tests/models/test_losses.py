@@ -6,7 +6,7 @@ from mmdet3d.registry import MODELS
 from torch import nn
 
 import sam3d_plugin  # noqa: F401 (registers)
-from sam3d_plugin.store.checkpoint import load_encoder
+from sam3d_plugin.store.loading import load_encoder
 
 
 def build(**kwargs):

@@ -4,8 +4,9 @@ import torch
 from mmdet3d.registry import MODELS
 
 import sam3d_plugin  # noqa: F401 (registers)
-from sam3d_plugin.store.checkpoint import load_encoder, read_checkpoint
+from sam3d_plugin.store.checkpoint import read_checkpoint
 from sam3d_plugin.store.errors import StoreError, UserError
+from sam3d_plugin.store.loading import load_encoder
 from tests.tools.conftest import load_tool
 
 SIZES = dict(

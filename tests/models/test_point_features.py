@@ -4,7 +4,7 @@ import torch
 from mmdet3d.registry import MODELS
 
 from sam3d_plugin.models.pretrainers import BasePretrainer
-from sam3d_plugin.store.checkpoint import load_encoder
+from sam3d_plugin.store.loading import load_encoder
 from .pretraining_cases import (BACKBONE, EMBEDDING, ENCODER, KNN, STAGE1,
                                 build, losses_of, make_batch, total)
 from .test_stock_point_backbone import SMALL

@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sam3d_plugin.libraries import prepare_libraries
-from sam3d_plugin.store.checkpoint import (CheckpointError, extract_state_dict,
-                                           load_encoder, load_pretrained,
-                                           read_checkpoint)
+from sam3d_plugin.store.checkpoint import CheckpointError, read_checkpoint
+from sam3d_plugin.store.loading import load_encoder, load_pretrained
+from sam3d_plugin.store.state_names import extract_state_dict
 
 
 def _encoder(width=3):

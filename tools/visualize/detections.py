@@ -30,6 +30,8 @@ from sam3d_plugin.visualization.scene import Scene, ViewOptions
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = ToolParser(__doc__)
+    parser.add_argument('config', help='config of the model')
+    parser.add_argument('checkpoint', help='its weights')
     add_model_arguments(parser)
     parser.add_argument(
         '--split',

@@ -13,9 +13,9 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ...store.checkpoint import (CheckpointError, LoadReport, load_pretrained,
-                                 read_checkpoint)
+from ...store.checkpoint import CheckpointError, read_checkpoint
 from ...store.errors import UserError
+from ...store.loading import LoadReport, load_pretrained
 
 # What the authors' READMEs say of their weights.
 LICENSES = dict(

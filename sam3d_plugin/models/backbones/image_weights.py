@@ -4,8 +4,9 @@ from typing import Any, Dict, Optional
 from mmengine.logging import print_log
 from torch import nn
 
-from ...store.checkpoint import (CheckpointError, extract_state_dict,
-                                 load_encoder, read_checkpoint)
+from ...store.checkpoint import CheckpointError, read_checkpoint
+from ...store.loading import load_encoder
+from ...store.state_names import extract_state_dict
 
 
 def load_image_weights(module: nn.Module, sizes: Dict[str, Any],

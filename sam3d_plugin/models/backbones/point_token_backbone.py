@@ -7,7 +7,7 @@ from mmdet3d.registry import MODELS
 from torch import Tensor, nn
 
 from sam3d_plugin.ops.scene_origin import check_center, find_origins
-from sam3d_plugin.store.checkpoint import LoadReport, load_pretrained
+from sam3d_plugin.store.loading import LoadReport, load_pretrained
 from sam3d_plugin.structures import PointTokens
 from ...store.errors import UserError
 from .pretrained_folder import PretrainedFolder

@@ -5,12 +5,13 @@ from typing import Any, Dict, Optional, Union
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 
-from sam3d_plugin.store.checkpoint import (LoadReport, extract_state_dict,
-                                           read_checkpoint)
+from sam3d_plugin.store.checkpoint import read_checkpoint
 from sam3d_plugin.store.encoder_folder import (NAMES, copy_encoder_folder,
                                                is_encoder_folder,
                                                read_settings)
 from sam3d_plugin.store.errors import UserError
+from sam3d_plugin.store.loading import LoadReport
+from sam3d_plugin.store.state_names import extract_state_dict
 
 # Arguments of a backbone that the folder knows.
 _ARGUMENTS = ('tokenizer', 'embedding', 'encoder', 'center')

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sam3d_plugin.ops.regions import segment_centers, sort_by_segment
 from sam3d_plugin.ops.sampling import furthest_point_sample
 from sam3d_plugin.ops.voxels import VoxelGrid, voxelize
-from sam3d_plugin.store.checkpoint import LoadReport, load_pretrained
+from sam3d_plugin.store.loading import LoadReport, load_pretrained
 from sam3d_plugin.structures import PointTokens
 from ...store.errors import UserError
 

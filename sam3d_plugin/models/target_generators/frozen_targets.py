@@ -7,10 +7,10 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from sam3d_plugin.ops.random_state import keep_random_state
-from sam3d_plugin.store.checkpoint import (CheckpointError, LoadReport,
-                                           extract_state_dict, load_encoder,
-                                           read_checkpoint,
-                                           without_backbone_prefix)
+from sam3d_plugin.store.checkpoint import CheckpointError, read_checkpoint
+from sam3d_plugin.store.loading import (LoadReport, load_encoder,
+                                        without_backbone_prefix)
+from sam3d_plugin.store.state_names import extract_state_dict
 from ...store.errors import UserError
 
 

@@ -6,7 +6,7 @@ from mmengine.model import MMDistributedDataParallel
 from torch import nn
 
 from sam3d_plugin.engine.hooks import run_summary_hook
-from sam3d_plugin.store.checkpoint import LoadReport
+from sam3d_plugin.store.loading import LoadReport
 from tests.models import pretraining_cases as cases
 
 REPORT = LoadReport('encoder.pth', ('a', 'b'), (), (), (), ())
