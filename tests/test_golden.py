@@ -127,6 +127,9 @@ def shrink_model(model):
             num_points=(128, 64, 32, 32), num_samples=(8, 8, 8, 8))
     if backbone.get('tokenizer', {}).get('type') == 'KNNTokenizer':
         backbone.tokenizer.num_neighbors = 8
+    if 'voxel_backbone' in model:
+        model.voxel_backbone.unet.update(SMALL_UNET)
+        model.voxel_backbone.out_channels = SMALL_ENCODER['embed_dims']
     if 'decoder' in model and model.decoder is None:
         model.head.update(in_channels=8, out_channels=3)
     elif 'decoder' in model:

@@ -1,1 +1,2 @@
 from .depth_contrast import DepthContrast
+from .joint import JointDepthContrast
