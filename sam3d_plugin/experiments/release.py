@@ -96,20 +96,14 @@ def run(args: argparse.Namespace) -> None:
             **options, 'model.backbone.init_cfg':
             dict(type='Pretrained', checkpoint=encoder)
         })
-    record = steps.Record(work, {}, hardware())
-    steps.run_steps([*data_steps(data), stage1, export, detector], record)
+    steps.run_steps([*data_steps(data), stage1, export, detector])
     scores = {
         name: _score(detector.output, f'{work}/{name}', dict(found))
         for name, found in _rooms(args.source, data).items()
     }
-    cost = sum(cost.cpu_s for cost in record.costs.values())
     write_record(
         Path(args.json),
-        dict(
-            scores=scores,
-            commit=commit(),
-            hardware=record.machine,
-            core_minutes=round(cost / 60, 1)))
+        dict(scores=scores, commit=commit(), hardware=hardware()))
     write_shipped(shipped.FOLDER, encoder, detector.output, scores)
 
 
