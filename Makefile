@@ -55,7 +55,7 @@ lint: setup ## formatter, linter, types and docstrings; changes nothing
 	@status=0; \
 	$(VENV_PYTHON) -m isort --check-only --quiet $(STYLED) || status=1; \
 	$(VENV_PYTHON) -m yapf --diff --parallel --recursive $(STYLED) || status=1; \
-	$(VENV_PYTHON) -m ruff check --quiet $(STYLED) || status=1; \
+	$(VENV_PYTHON) -m ruff check --quiet $(STYLED) docs/notebooks || status=1; \
 	$(VENV_PYTHON) -m mypy || status=1; \
 	$(VENV_PYTHON) -m pydoclint.main --quiet $(DOCUMENTED) || status=1; \
 	exit $$status
@@ -63,7 +63,7 @@ lint: setup ## formatter, linter, types and docstrings; changes nothing
 format: setup ## rewrite the files as `make lint` wants them
 	@$(VENV_PYTHON) -m isort --quiet $(STYLED)
 	@$(VENV_PYTHON) -m yapf --in-place --parallel --recursive $(STYLED)
-	@$(VENV_PYTHON) -m ruff check --fix $(STYLED)
+	@$(VENV_PYTHON) -m ruff check --fix $(STYLED) docs/notebooks
 
 docs: setup ## the documentation site, in build/site
 	@NO_MKDOCS_2_WARNING=1 $(VENV_PYTHON) -m mkdocs build --strict --quiet -f .mkdocs.yml

@@ -1,5 +1,6 @@
 """Docstrings and messages are written in plain American English."""
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = ('projects', 'sam3d_plugin', 'tools')
 PAGES = ('README.md', *(str(page.relative_to(ROOT))
-                        for page in sorted(ROOT.glob('docs/*.md'))))
+                        for pattern in ('docs/*.md', 'docs/notebooks/*.ipynb')
+                        for page in sorted(ROOT.glob(pattern))))
 # A pattern, and what to write in its place.
 WORDS = {
     r'(?<!there )\b(is|are|was|were) no (?!longer|more )\w':
@@ -46,6 +48,10 @@ FIXED = ('axis-aligned, metres, z up', )
 
 def texts_of(path):
     """Docstrings and strings of several words of a module, with lines."""
+    if path.suffix == '.ipynb':
+        for i, cell in enumerate(json.loads(path.read_text())['cells']):
+            yield i, ''.join(cell['source'])
+        return
     if path.suffix == '.md':
         page = re.sub(
             r'<!-- table:.*?<!-- end -->',

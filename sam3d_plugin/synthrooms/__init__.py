@@ -12,9 +12,9 @@ overlap.
 """
 from .build import SyntheticScene, SynthOptions, build_scene
 from .splits import PRESETS, split_sizes
-from .step import SynthRoomsStep, write_lists
+from .step import SynthRoomsStep, make_rooms, write_lists
 
 __all__ = [
     'PRESETS', 'SynthOptions', 'SynthRoomsStep', 'SyntheticScene',
-    'build_scene', 'split_sizes', 'write_lists'
+    'build_scene', 'make_rooms', 'split_sizes', 'write_lists'
 ]

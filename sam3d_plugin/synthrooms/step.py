@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 from ..preparation.running.frame_steps import Product, ScanStep
+from ..preparation.running.runs import RunOptions, run_step
 from ..preparation.sources.scans.infos import StoredScan, write_split
 from ..preparation.sources.scans.scan import DETECTION_CLASSES
 from ..store.errors import StoreError
@@ -17,6 +18,8 @@ from .build import (SynthOptions, build_scene, frame_name, scene_fields,
 KIND = 'synthrooms'
 # Raised when the same seed gives other scenes, so that sets are not mixed.
 VERSION = 1
+# Of `--size quick`.
+QUICK_SCENES = SynthOptions(num_frames=splits.PRESETS['quick'][2])
 
 
 class SynthRoomsStep(ScanStep):
@@ -74,6 +77,33 @@ class SynthRoomsStep(ScanStep):
         files = scene_files(scene)
         files[f'scenes/{scan}.json'] = json.dumps(fields).encode()
         return Product(files, fields)
+
+
+def make_rooms(out: PathLike,
+               num_train: int = 8,
+               num_val: int = 4,
+               options: SynthOptions = QUICK_SCENES,
+               seed: int = 0) -> List[str]:
+    """Make a set in this process; finished scenes are kept.
+
+    The defaults are those of ``make_synthrooms.py --size quick``.
+
+    Args:
+        out (PathLike): Local folder of the set.
+        num_train (int): Train scenes, >= 1.
+        num_val (int): Validation scenes.
+        options (SynthOptions): Of all scenes.
+        seed (int): Of the set.
+
+    Returns:
+        List[str]: Sentences for the user, see :func:`write_lists`.
+
+    Raises:
+        StoreError: When ``out`` is not local, or has a set of other settings.
+    """
+    step = SynthRoomsStep(seed, num_train, num_val, options)
+    run_step(step, out, RunOptions(workers=0))
+    return write_lists(step, out)
 
 
 def write_lists(step: SynthRoomsStep,

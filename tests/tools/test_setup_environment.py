@@ -4,9 +4,12 @@ import re
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tools import setup_environment as setup
 from tools.doctor import find_known_failures
@@ -234,6 +237,24 @@ def test_every_requirement_is_pinned_once():
     for line in (ROOT / 'requirements.txt').read_text().splitlines():
         assert not line or line[0] == '#' or re.match(r'\S+==\S+ +# ', line)
     assert setup.read_lock(True)['numpy'] != setup.read_lock(False)['numpy']
+
+
+def test_all_that_pip_adds_by_itself_is_pinned():
+    """All else is installed with --no-deps: the pins are a lock file."""
+    pinned = {canonicalize_name(name) for name in setup.read_lock(False)}
+    reached, left = set(), [('torch', ''), ('torchvision', '')]
+    while left:
+        name, extra = left.pop()
+        assert name in pinned
+        reached.add((name, extra))
+        for text in metadata.requires(name) or ():
+            needed = Requirement(text)
+            if needed.marker and not needed.marker.evaluate({'extra': extra}):
+                continue
+            found = {(canonicalize_name(needed.name), more)
+                     for more in ('', *needed.extras)}
+            left += found - reached
+    assert ('sympy', '') in reached
 
 
 def test_make_says_which_pythons_it_looked_for():

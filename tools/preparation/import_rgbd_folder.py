@@ -37,17 +37,15 @@ import numpy as np
 
 from sam3d_plugin.cli.parameters import add_parameters, chosen
 from sam3d_plugin.cli.run_arguments import add_check_argument
-from sam3d_plugin.cli.step_tool import (add_run_arguments, plain_console,
-                                        run_options, source_parser, tool_main)
-from sam3d_plugin.preparation.running.runs import run_step
+from sam3d_plugin.cli.step_tool import (add_run_arguments, run_options,
+                                        source_parser, tool_main)
 from sam3d_plugin.preparation.sources.rgbd_folder.conventions import POSES
 from sam3d_plugin.preparation.sources.rgbd_folder.layouts import LAYOUTS
 from sam3d_plugin.preparation.sources.rgbd_folder.matrices import read_numbers
 from sam3d_plugin.preparation.sources.rgbd_folder.step import (FolderOptions,
-                                                               RGBDFolderStep)
-from sam3d_plugin.preparation.sources.scans.source_files import check_unclaimed
+                                                               RGBDFolderStep,
+                                                               import_frames)
 from sam3d_plugin.store.files import join
-from sam3d_plugin.store.manifest import Store
 
 _AXES = {'x': (1, 0, 0), 'y': (0, 1, 0), 'z': (0, 0, 1)}
 # Those of FolderOptions; other cameras come from the layout.
@@ -108,15 +106,7 @@ def build_step(args: argparse.Namespace) -> RGBDFolderStep:
 
 def import_folder(args: argparse.Namespace) -> None:
     """Import the recording."""
-    console = plain_console()
-    step, options = build_step(args), run_options(args)
-    store = Store(args.out, options.backend_args)
-    check_unclaimed(store, step.scans())
-    step.check_store(store)
-    checks = step.check()
-    for note in (f'layout {step.layout}', *step.notes, *checks.notes):
-        console.print(note)
-    run_step(step, args.out, options, console)
+    import_frames(build_step(args), args.out, run_options(args))
 
 
 main = tool_main(parse_args, import_folder)

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
+from rich.console import Console
 
 from ....store.errors import FrameError, StoreError
-from ....store.files import BackendArgs, fingerprint_of_files, join
+from ....store.files import BackendArgs, PathLike, fingerprint_of_files, join
 from ....store.manifest import Store, differences
 from ....store.posed_images import (IMPORT, Cameras, camera_files, check_pose,
                                     decode_color, decode_matrix, encode_color,
@@ -19,8 +20,9 @@ from ....store.records import fingerprint
 from ...checking.scan_checks import CHECKS, Checks, check_source
 from ...checking.source_frames import Source, SourceFrame, sample
 from ...running.frame_steps import FrameStep, Product
+from ...running.runs import RunOptions, RunReport, run_step
 from ..scans.frames import LARGEST_OFFSET, name_of_axis
-from ..scans.source_files import read_source_file
+from ..scans.source_files import check_unclaimed, read_source_file
 from .conventions import Convention, decode_depth, to_millimeters
 from .frames import FrameFiles, Recording
 from .layouts import find_recording
@@ -29,6 +31,7 @@ from .matrices import (make_right_handed, mirror_pose, read_intrinsics,
 
 # H, W of the color and the depth image of a frame.
 _Sizes = Tuple[Tuple[int, ...], Tuple[int, ...]]
+_HERE = RunOptions(workers=0)
 
 
 @dataclass(frozen=True)
@@ -324,6 +327,35 @@ class RGBDFolderStep(FrameStep):
             return content
         return read_source_file(
             join(self.source, path), path, 'copy it again', self.backend_args)
+
+
+def import_frames(step: RGBDFolderStep,
+                  out: PathLike,
+                  options: RunOptions = _HERE) -> RunReport:
+    """Import a recording once its frames agree, and print what was found.
+
+    Args:
+        step (RGBDFolderStep): The recording.
+        out (PathLike): ``posed_images`` of the data set.
+        options (RunOptions): Shard, workers, backend. By default everything
+            runs in this process.
+
+    Returns:
+        RunReport: Counts, and the reason of every skipped frame.
+
+    Raises:
+        FrameError: When frames disagree.
+        StoreError: When ``out`` has files of other tools, or the scan was
+            imported with other settings before.
+    """
+    store = Store(out, options.backend_args)
+    check_unclaimed(store, step.scans())
+    step.check_store(store)
+    checks = step.check()
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    for note in (f'layout {step.layout}', *step.notes, *checks.notes):
+        console.print(note)
+    return run_step(step, out, options, console)
 
 
 def read_cameras(recording: Recording, options: FolderOptions,
