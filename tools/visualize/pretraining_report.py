@@ -55,6 +55,12 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         metavar='FILE',
         help='what tools/quickstart.py wrote of its steps')
     parser.add_argument(
+        '--unfinished',
+        default='',
+        metavar='TEXT',
+        help='what the page says of an unfinished run; a browser then '
+        'reloads the page')
+    parser.add_argument(
         '--infos',
         default='scannet_infos_val.pkl',
         help='whose frames are shown (default: %(default)s; '

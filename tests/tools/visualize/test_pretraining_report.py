@@ -1,6 +1,7 @@
 """tools/visualize/pretraining_report.py on a small store."""
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -95,9 +96,9 @@ def test_everything_that_is_given_is_shown(report, tmp_path):
                   '--steps', write_json(tmp_path / 's.json',
                                         costs), '--title', 'My run')
     assert headings(page) == [
-        'Regions of the images', 'Tokens on the points', 'Loss curves',
-        'Features before and after pre-training',
-        'Linear probe: are the features useful?',
+        'Tokens and objects', 'Tokens on the points',
+        'What the encoder learned: a linear probe',
+        'Features before and after pre-training', 'Loss curves',
         'Time and memory of every step'
     ]
     # Its newest checkpoint is the model, when none is named.
@@ -107,7 +108,35 @@ def test_everything_that_is_given_is_shown(report, tmp_path):
 
 
 def test_what_is_not_given_is_left_out(report, tmp_path):
-    assert headings(report()) == ['Regions of the images']
+    page = report()
+    assert headings(page) == ['Tokens and objects']
+    # Nor does it know true objects, or wait for anything.
+    assert 'Purity' not in page and 'still to come' not in page
+    assert 'http-equiv' not in page
+
+
+def test_an_unfinished_page_says_so_and_reloads(report):
+    page = report('--unfinished', 'Step 4 of 19.')
+    assert re.search(r'<meta http-equiv="refresh" content="\d+">', page)
+    assert 'Step 4 of 19.' in page
+    assert re.findall(r'<li>(.*?): still to come', page) == [
+        'Tokens and objects', 'What the encoder learned', 'Boxes', 'Classes'
+    ]
+
+
+def test_purity_is_measured_where_objects_are_known(report, root, tmp_path):
+    data = tmp_path / 'data'
+    shutil.copytree(root, data)
+    # The regions of the store are bands of rows; so are these objects.
+    for path in (data / 'region_maps').glob('*/*.png'):
+        objects = data / 'frame_instances' / path.parent.name / path.name
+        objects.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, objects)
+    page = report('--data', data)
+    claim = re.search(r'Tokens and objects</a>:\s+(.*?)</li>', page, re.S)[1]
+    ours, neighbors = map(float, re.findall(r'([\d.]+)%', claim))
+    assert ours == 100 > neighbors > 20
+    assert page.count('true objects</figcaption>') == 2
 
 
 def test_models_may_have_other_tokens(report, tmp_path):
