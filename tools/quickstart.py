@@ -37,6 +37,8 @@ LOGGED, SAVED = 8, 100
 REPORT = 'report.html'
 GEOMETRY = 'geometry.json'
 LOG = 'log.txt'
+# The record with what a page of the results so far says of the rest.
+SO_FAR = 'so_far.json'
 # What the steps took when they were measured last.
 MEASURED = ROOT / 'docs/results/quickstart.json'
 ENCODERS = ('untrained', 'stage 1', 'stage 2')
@@ -248,22 +250,13 @@ def _fine_tuning_steps(args: argparse.Namespace, training: Training,
     ]
 
 
-def report_step(args: argparse.Namespace, unfinished: str = '') -> Command:
-    """The page.
-
-    Args:
-        args (argparse.Namespace): The command line.
-        unfinished (str): What the page says of the steps to come; it shows
-            what there is so far. Empty for the complete page.
-
-    Returns:
-        Command: Writes it.
-    """
+def report_step(args: argparse.Namespace, is_complete: bool = True) -> Command:
+    """The page, or one of the results that are there so far."""
     work = args.work_dir
     out, geometry = f'{work}/{REPORT}', f'{work}/{GEOMETRY}'
 
     def is_shown(path: str) -> bool:
-        return not unfinished or Path(path).exists()
+        return is_complete or Path(path).exists()
 
     def named(kind: str) -> List[str]:
         files = {name: _output(args, kind, name) for name in ENCODERS}
@@ -279,8 +272,7 @@ def report_step(args: argparse.Namespace, unfinished: str = '') -> Command:
         named('encoder'),
         '--probes':
         named('probe'),
-        '--steps': [f'{work}/{RECORD}'],
-        '--unfinished': [unfinished] * bool(unfinished)
+        '--steps': [f'{work}/{RECORD if is_complete else SO_FAR}']
     }
     for training in (DETECTOR, SEGMENTOR):
         folder = training.folder(args)

@@ -252,5 +252,7 @@ def run(args: argparse.Namespace) -> None:
     if not found:
         stop('there is nothing to show: give --data, --runs, '
              '--probes, --detector, --segmentor or --steps')
-    size = write_report(args.out, args.title, found, args.unfinished)
+    steps = read_json(args.steps) if args.steps else {}
+    size = write_report(args.out, args.title, found,
+                        steps.get('unfinished', ''))
     print(f'{args.out}: {size / 1e6:.1f} MB, open it in a browser')

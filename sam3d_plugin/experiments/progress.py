@@ -78,11 +78,10 @@ class Progress(Console):
         elif self.is_due:
             self.wait()
             self.is_due = False
-            self.writing = Thread(
-                target=self._write,
-                args=(f'Step {number} of {len(steps)}, {step.name}, began at '
-                      f'{time.strftime("%H:%M")}, when about {left} were '
-                      'left.', ))
+            command = self.page(
+                f'Step {number} of {len(steps)}, {step.name}, began at '
+                f'{time.strftime("%H:%M")}, when about {left} were left.')
+            self.writing = Thread(target=self._write, args=(command, ))
             self.writing.start()
 
     def end(self, cost: Cost) -> None:
@@ -94,8 +93,7 @@ class Progress(Console):
         with self.path.open(errors='replace') as log:
             print(''.join(deque(log, _TAIL)), file=sys.stderr)
 
-    def _write(self, text: str) -> None:
-        step = self.page(text)
+    def _write(self, step: Command) -> None:
         status = run_command(step.command, self.environment, **self.options)[0]
         if status not in (0, INTERRUPTED):
             print(f'The page was not written: see {self.path}', flush=True)

@@ -129,15 +129,20 @@ class Record:
         cost.seconds += seconds
         cost.cpu_s += usage.ru_utime + usage.ru_stime
         cost.peak_mb = max(cost.peak_mb, usage.ru_maxrss / 1024)
-        with atomic_write(self.path, 'w') as file:
+        self.write(self.path)
+        return cost
+
+    def write(self, path: Path, **more: Any) -> None:
+        """Write all that is known, and ``more`` by its keys."""
+        with atomic_write(path, 'w') as file:
             json.dump(
                 dict(
                     settings=self.settings,
                     machine=self.machine,
-                    steps=[asdict(cost) for cost in self.costs.values()]),
+                    steps=[asdict(cost) for cost in self.costs.values()],
+                    **more),
                 file,
                 indent=1)
-        return cost
 
 
 class Console:

@@ -15,6 +15,14 @@ from tests.models.pretraining_cases import KNN, STAGE1, build, with_parts
 from tests.tools.conftest import load_tool
 from tests.visualization.test_pretraining_sections import probe
 
+DONE = dict(
+    title='rooms',
+    command='python rooms.py',
+    seconds=3,
+    cpu_s=2,
+    peak_mb=70,
+    is_done=True)
+
 
 @pytest.fixture(scope='module')
 def tool():
@@ -77,17 +85,7 @@ def headings(page):
 
 def test_everything_that_is_given_is_shown(report, tmp_path):
     run = write_run(tmp_path / 'run')
-    costs = dict(
-        machine=dict(cores=2),
-        steps=[
-            dict(
-                title='rooms',
-                command='python rooms.py',
-                seconds=3,
-                cpu_s=2,
-                peak_mb=70,
-                is_done=True)
-        ])
+    costs = dict(machine=dict(cores=2), steps=[DONE])
     geometry = write_json(tmp_path / 'geometry.json',
                           dict(region_features=dict(mlp=.23)))
     page = report('--geometry', geometry, '--runs', f'stage 1={run}',
@@ -115,8 +113,9 @@ def test_what_is_not_given_is_left_out(report, tmp_path):
     assert 'http-equiv' not in page
 
 
-def test_an_unfinished_page_says_so_and_reloads(report):
-    page = report('--unfinished', 'Step 4 of 19.')
+def test_an_unfinished_page_says_so_and_reloads(report, tmp_path):
+    costs = dict(machine={}, unfinished='Step 4 of 19.', steps=[DONE])
+    page = report('--steps', write_json(tmp_path / 's.json', costs))
     assert re.search(r'<meta http-equiv="refresh" content="\d+">', page)
     assert 'Step 4 of 19.' in page
     assert re.findall(r'<li>(.*?): still to come', page) == [
