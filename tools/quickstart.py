@@ -286,6 +286,13 @@ def report_step(args: argparse.Namespace, is_complete: bool = True) -> Command:
     ], out, 'report', 'One page that shows all of it.')
 
 
+def page_so_far(args: argparse.Namespace, record: Record,
+                unfinished: str) -> Command:
+    """The page of the results that are there, and of what is to come."""
+    record.write(Path(args.work_dir, SO_FAR), unfinished=unfinished)
+    return report_step(args, is_complete=False)
+
+
 def expected_seconds(args: argparse.Namespace) -> Dict[str, float]:
     """What each step took when it was measured, by its name."""
     steps = json.loads(MEASURED.read_text())['steps']
@@ -338,7 +345,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     if not args.gpus:
         environment['CUDA_VISIBLE_DEVICES'] = ''
     with Progress(record, expected_seconds(args), Path(args.work_dir, LOG),
-                  lambda text: report_step(args, text), MILESTONES,
+                  lambda text: page_so_far(args, record, text), MILESTONES,
                   environment) as progress:
         if not args.gpus:
             print(

@@ -1,4 +1,5 @@
 """The quickstart: its commands and their options."""
+import json
 import re
 from pathlib import Path
 
@@ -31,14 +32,14 @@ def test_a_page_is_written_of_what_there_is(quickstart, tmp_path):
     args = quickstart.parse_args(['--work-dir', str(tmp_path)])
     steps = quickstart.build_steps(args)
     tool = load_tool('visualize/pretraining_report')
-
+    record = quickstart.Record(str(tmp_path), {}, {})
     shown = []
     for step in steps:
         if str(tmp_path) in step.output:
             Path(step.output).parent.mkdir(exist_ok=True)
             Path(step.output).touch()
         if step.name in quickstart.MILESTONES:
-            command = quickstart.report_step(args, False).command
+            command = quickstart.page_so_far(args, record, step.name).command
             page = tool.parse_args(command[2:])
             shown.append(
                 (list(page.models), list(page.probes), list(page.runs),
@@ -48,7 +49,9 @@ def test_a_page_is_written_of_what_there_is(quickstart, tmp_path):
                      (names[:2], names[:2], names[1:2], False),
                      (names, names, names[1:], False),
                      (names, names, names[1:], True)]
-    assert page.steps == f'{tmp_path}/so_far.json' and not page.segmentor
+    assert json.loads(Path(page.steps).read_text()) == dict(
+        settings={}, machine={}, steps=[], unfinished='detector: scores')
+    assert not page.segmentor
     last = tool.parse_args(steps[-1].command[2:])
     assert last.steps == f'{tmp_path}/steps.json' and last.segmentor
     assert len(last.models) == 3
