@@ -49,10 +49,10 @@ LAYERS = {
     'cli.interruption': -1,
 }
 # Pictures and pages are written as atomically as everything else; a trained
-# model reads the scans that can be imported.
+# model reads the scans that can be imported; a report measures the regions.
 EXCEPTIONS = {('visualization', 'store'), ('inference', 'preparation'),
-              ('experiments', 'inference'), ('api', 'preparation'),
-              ('synthrooms', 'preparation'),
+              ('experiments', 'inference'), ('experiments', 'preparation'),
+              ('api', 'preparation'), ('synthrooms', 'preparation'),
               *((f'cli.{name}', theirs)
                 for name in ('run_arguments', 'step_tool')
                 for theirs in ('preparation', 'cli', 'cli.run_arguments'))}

@@ -4,11 +4,13 @@
     python tools/quickstart.py
 
 Needs no data, no weights and no GPU. Runs the tools of this project one after
-the other and prints each command before it runs, so that the log shows how to
-do the same by hand. Finished steps are skipped; rerun the command to resume.
+the other. The first pictures are there within two minutes, on a page that
+grows with the results. The log has every command as you would type it, and
+what it prints. Finished steps are skipped; rerun the command to resume.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -20,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from sam3d_plugin.cli.arguments import ToolParser
+from sam3d_plugin.experiments.progress import Progress
 from sam3d_plugin.experiments.steps import (RECORD, Command, Record,
                                             length_options, run_steps)
 from sam3d_plugin.store.provenance import hardware, has_bfloat16
@@ -33,6 +36,15 @@ SEED = 1
 LOGGED, SAVED = 8, 100
 REPORT = 'report.html'
 GEOMETRY = 'geometry.json'
+LOG = 'log.txt'
+# The record with what a page of the results so far says of the rest.
+SO_FAR = 'so_far.json'
+# What the steps took when they were measured last.
+MEASURED = ROOT / 'docs/results/quickstart.json'
+ENCODERS = ('untrained', 'stage 1', 'stage 2')
+# Steps after which the page has something new to show.
+MILESTONES = ('encoder: untrained', 'linear probe: stage 1',
+              'linear probe: stage 2', 'detector: scores')
 GPU_NAMES = ('from torch import cuda\n'
              'for i in range(cuda.device_count()):\n'
              '    print(cuda.get_device_name(i))')
@@ -109,48 +121,55 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
 
 def build_steps(args: argparse.Namespace) -> List[Command]:
     """All steps in their order."""
-    work = args.work_dir
-    encoders = {
-        'untrained': f'{work}/encoder_untrained.pth',
-        'stage 1': f'{work}/encoder_stage1.pth',
-        'stage 2': f'{work}/encoder_stage2.pth'
-    }
     teacher, student = (s.checkpoint(args) for s in (STAGE1, STAGE2))
-    steps = _preparation_steps(args.data_root)
-    steps += [
+    rooms, regions, *prepared = _preparation_steps(args.data_root)
+    untrained, stage1, stage2 = (_encoder_steps(
+        args, name,
+        source) for name, source in zip(ENCODERS, (STAGE1.config, teacher,
+                                                   student)))
+    geometry = f'{args.work_dir}/{GEOMETRY}'
+    # First what the first page shows.
+    steps = [
+        rooms, regions, untrained[0], *prepared,
         Command([
             'python', 'tools/experiments/feature_geometry.py', '--data-root',
-            args.data_root, '--json', f'{work}/{GEOMETRY}'
-        ], f'{work}/{GEOMETRY}', 'features and geometry',
+            args.data_root, '--json', geometry
+        ], geometry, 'features and geometry',
                 'How much of the features a network could learn that sees '
-                'points without color.'),
-        _training_step(args, STAGE1),
-        _training_step(args, STAGE2, f'teacher={teacher}')
+                'points without color.'), untrained[1],
+        _training_step(args, STAGE1), *stage1,
+        _training_step(args, STAGE2, f'teacher={teacher}'), *stage2
     ]
-    sources = (STAGE1.config, teacher, student)
-    for (name, out), source in zip(encoders.items(), sources):
-        steps.append(
-            Command([
-                'python', 'tools/export_backbone.py', source, '--out', out,
-                '--seed',
-                str(SEED)
-            ], out, f'encoder: {name}',
-                    'The encoder alone, as fine-tuning takes it.'))
-    probes = {
-        name: path.replace('encoder_', 'probe_').replace('.pth', '.json')
-        for name, path in encoders.items()
-    }
-    for name, source in encoders.items():
-        steps.append(
-            Command(
-                [
-                    'python', 'tools/experiments/linear_probe.py', source,
-                    '--data-root', args.data_root, '--json', probes[name]
-                ], probes[name], f'linear probe: {name}',
-                'How well one linear layer reads classes from its features.'))
     for training in (DETECTOR, SEGMENTOR):
-        steps += _fine_tuning_steps(args, training, encoders['stage 2'])
-    return [*steps, _report_step(args, encoders, probes)]
+        steps += _fine_tuning_steps(args, training, stage2[0].output)
+    return [*steps, report_step(args)]
+
+
+def _output(args: argparse.Namespace, kind: str, name: str) -> str:
+    """File of an encoder or of its probe."""
+    ending = 'pth' if kind == 'encoder' else 'json'
+    return f'{args.work_dir}/{kind}_{name.replace(" ", "")}.{ending}'
+
+
+def _encoder_steps(args: argparse.Namespace, name: str,
+                   source: str) -> List[Command]:
+    """An encoder and its probe."""
+    encoder, probe = (_output(args, x, name) for x in ('encoder', 'probe'))
+    purpose = 'The encoder alone, as fine-tuning takes it.'
+    if name == ENCODERS[0]:
+        purpose = 'A network that has learned nothing yet, to compare with.'
+    return [
+        Command([
+            'python', 'tools/export_backbone.py', source, '--out', encoder,
+            '--seed',
+            str(SEED)
+        ], encoder, f'encoder: {name}', purpose),
+        Command([
+            'python', 'tools/experiments/linear_probe.py', encoder,
+            '--data-root', args.data_root, '--json', probe
+        ], probe, f'linear probe: {name}',
+                'How well one linear layer reads classes from its features.')
+    ]
 
 
 def _preparation_steps(data: str) -> List[Command]:
@@ -232,23 +251,59 @@ def _fine_tuning_steps(args: argparse.Namespace, training: Training,
     ]
 
 
-def _report_step(args: argparse.Namespace, encoders: Dict[str, str],
-                 probes: Dict[str, str]) -> Command:
+def report_step(args: argparse.Namespace, is_complete: bool = True) -> Command:
+    """The page, or one of the results that are there so far."""
     work = args.work_dir
-    out = f'{work}/{REPORT}'
+    out, geometry = f'{work}/{REPORT}', f'{work}/{GEOMETRY}'
+
+    def is_shown(path: str) -> bool:
+        return is_complete or Path(path).exists()
+
+    def named(kind: str) -> List[str]:
+        files = {name: _output(args, kind, name) for name in ENCODERS}
+        return [f'{n}={path}' for n, path in files.items() if is_shown(path)]
+
+    given = {
+        '--geometry': [geometry] * is_shown(geometry),
+        '--runs': [
+            f'{stage.title}={stage.folder(args)}' for stage in (STAGE1, STAGE2)
+            if is_shown(stage.checkpoint(args))
+        ],
+        '--models':
+        named('encoder'),
+        '--probes':
+        named('probe'),
+        '--steps': [f'{work}/{RECORD if is_complete else SO_FAR}']
+    }
+    for training in (DETECTOR, SEGMENTOR):
+        folder = training.folder(args)
+        is_tested = is_shown(f'{folder}/scores.json')
+        given[f'--{training.title}'] = [folder] * is_tested
     return Command([
         'python', 'tools/visualize/pretraining_report.py', '--out', out,
-        '--title', 'Quickstart: pre-training on made-up rooms (seed '
-        f'{SEED}, the median of three)', '--data', args.data_root,
-        '--geometry', f'{work}/{GEOMETRY}', '--runs',
-        *(f'{stage.title}={stage.folder(args)}' for stage in (STAGE1, STAGE2)),
-        '--models', *(f'{name}={path}' for name, path in encoders.items()),
-        '--probes', *(f'{name}={path}'
-                      for name, path in probes.items()), '--detector',
-        DETECTOR.folder(args), '--segmentor',
-        SEGMENTOR.folder(args), '--steps',
-        str(Path(work, RECORD))
+        '--title', 'Quickstart: a network learns about rooms', '--data',
+        args.data_root, *(word for option, values in given.items() if values
+                          for word in (option, *values))
     ], out, 'report', 'One page that shows all of it.')
+
+
+def page_so_far(args: argparse.Namespace, record: Record,
+                unfinished: str) -> Command:
+    """The page of the results that are there, and of what is to come."""
+    record.write(Path(args.work_dir, SO_FAR), unfinished=unfinished)
+    return report_step(args, is_complete=False)
+
+
+def expected_seconds(args: argparse.Namespace) -> Dict[str, float]:
+    """What each step took when it was measured, by its name."""
+    steps = json.loads(MEASURED.read_text())['steps']
+    trainings = [t.title for t in (STAGE1, STAGE2, DETECTOR, SEGMENTOR)]
+    return {
+        step['title']:
+        step['seconds'] *
+        (args.steps / STEPS if step['title'] in trainings else 1)
+        for step in steps
+    }
 
 
 def check_gpus(count: int) -> List[str]:
@@ -276,22 +331,31 @@ def main(argv: Optional[List[str]] = None) -> None:
     args = parse_args(argv)
     os.chdir(ROOT)
     gpus = check_gpus(args.gpus)
-    record = Record(args.work_dir, {
-        '--data-root': args.data_root,
-        '--steps': args.steps
-    }, {
-        'processor': hardware()['cpu'],
-        'cores': len(os.sched_getaffinity(0)),
-        'GPU': ', '.join(gpus) or 'none used'
-    })
+    record = Record(
+        args.work_dir, {
+            '--data-root': args.data_root,
+            '--steps': args.steps
+        }, {
+            'processor': hardware()['cpu'],
+            'cores': len(os.sched_getaffinity(0)),
+            'GPU': ', '.join(gpus) or 'none used',
+            'random seed':
+            f'{SEED}, of 0, 1 and 2 the one with the median probe'
+        })
     environment = dict(os.environ)
     if not args.gpus:
         environment['CUDA_VISIBLE_DEVICES'] = ''
-        print('# on the CPU: export CUDA_VISIBLE_DEVICES=', flush=True)
-    steps = build_steps(args)
-    run_steps(steps, record, environment)
+    with Progress(record, expected_seconds(args), Path(args.work_dir, LOG),
+                  lambda text: page_so_far(args, record, text), MILESTONES,
+                  environment) as progress:
+        if not args.gpus:
+            print(
+                '\n# on the CPU: export CUDA_VISIBLE_DEVICES=',
+                file=progress.log,
+                flush=True)
+        run_steps(build_steps(args), record, environment, progress)
     total = sum(cost.seconds for cost in record.costs.values())
-    print(f'\nDone in {total / 60:.1f} minutes of work. Open in a browser: '
+    print(f'Done in {total / 60:.1f} minutes of work. Open in a browser: '
           f'{Path(args.work_dir, REPORT).resolve()}')
 
 

@@ -1,7 +1,7 @@
 """The sections of a page that shows what a pre-training did."""
 import argparse
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -25,11 +25,14 @@ from ..visualization.report_page import write_report
 from ..visualization.scan_page import evenly
 from .finetuned_rooms import room_section
 from .report_inputs import read_curves, read_json, stop
+from .token_purity import neighbor_groups, read_objects, token_purity
 
 ROOT = Path(__file__).resolve().parents[2]
 # Metres that lie between points of different regions when the nearest
 # point of a pixel is looked for, and how near it must be.
 _REGION_GAP, _REACH = 100.0, 0.5
+# Frames that purity is measured on.
+_MEASURED = 16
 
 
 def view_tokens(encoder: FrozenEncoder, xyz: np.ndarray,
@@ -53,8 +56,11 @@ def view_tokens(encoder: FrozenEncoder, xyz: np.ndarray,
     return sections.FrameTokens(read.own[0].numpy(), read.features.numpy())
 
 
-def view_frame(frame: RGBDFrame, ids: np.ndarray, num_points: int,
-               models: Dict[str, FrozenEncoder]) -> sections.FrameView:
+def view_frame(frame: RGBDFrame,
+               ids: np.ndarray,
+               num_points: int,
+               models: Dict[str, FrozenEncoder],
+               objects: Optional[np.ndarray] = None) -> sections.FrameView:
     """A frame as image, as points, and as tokens of every model.
 
     Args:
@@ -62,6 +68,8 @@ def view_frame(frame: RGBDFrame, ids: np.ndarray, num_points: int,
         ids (np.ndarray): (H, W) region of every color pixel, 0 = none.
         num_points (int): Points that the models see.
         models (Dict[str, FrozenEncoder]): By name.
+        objects (Optional[np.ndarray]): (H', W') true object of every pixel of
+            depth, where it is known.
 
     Returns:
         sections.FrameView: What the sections show.
@@ -84,13 +92,19 @@ def view_frame(frame: RGBDFrame, ids: np.ndarray, num_points: int,
     # A pixel without depth shows no point.
     nearest = np.full(frame.depth.size, -1)
     nearest[seen] = _nearest(points, regions[chosen], xyz, regions)
+    colors = np.tile(sections.NOTHING, (frame.depth.size, 1))
+    colors[seen] = frame.color.reshape(-1, 3)[place]
+    groups = np.zeros(frame.depth.size, np.int64)
+    groups[seen] = neighbor_groups(xyz, len(np.unique(regions)))
     center = points.mean(axis=0)
     toward = frame.pose[:3, 3] - center
     return sections.FrameView(
         name=f'{frame.scan}, frame {frame.name}',
         color=frame.color,
-        depth=frame.depth,
         region_ids=ids,
+        depth_color=colors.reshape(*frame.depth.shape, 3),
+        neighbor_groups=groups.reshape(frame.depth.shape),
+        objects=objects,
         xyz=points - center,
         photo=frame.color.reshape(-1, 3)[place[chosen]],
         pixel_points=nearest.reshape(frame.depth.shape),
@@ -111,23 +125,28 @@ def _nearest(points: np.ndarray, regions: np.ndarray, xyz: np.ndarray,
     return np.where(found < len(points), found, -1)
 
 
-def read_frames(args: argparse.Namespace,
-                models: Dict[str, FrozenEncoder]) -> List[sections.FrameView]:
-    """Some frames of the data set with what the models make of them."""
+def frame_names(args: argparse.Namespace) -> List[Tuple[str, str]]:
+    """Scan and name of every frame that may be shown."""
     dataset = RGBDFrameDataset(args.data, args.infos,
                                [dict(type='LoadRGBDPoints')])
-    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    infos = (dataset.get_data_info(i) for i in range(len(dataset)))
+    return [(info['scan'], info['frame']) for info in infos]
+
+
+def read_frames(args: argparse.Namespace, names: Sequence[Tuple[str, str]],
+                models: Dict[str, FrozenEncoder]) -> List[sections.FrameView]:
+    """Some frames of the data set with what the models make of them."""
     images = PosedImages(Path(args.data, 'posed_images'))
     maps = RegionMaps(Path(args.data, 'region_maps'))
     views = []
-    for info in evenly(infos, args.frames):
-        scan, name = info['scan'], info['frame']
+    for scan, name in evenly(names, args.frames):
         frame = images.read(scan, name)
         if not (frame.depth > 0).any():
             print(f'{images.label(scan, name)} has no depth: not shown')
             continue
         views.append(
-            view_frame(frame, maps.read(scan, name), args.points, models))
+            view_frame(frame, maps.read(scan, name), args.points, models,
+                       read_objects(Path(args.data), scan, name)))
     if not views:
         stop(f'no frame to show of {args.data}: try more --frames')
     return views
@@ -155,7 +174,8 @@ def read_data_facts(data: str, geometry: Optional[str]) -> Dict[str, str]:
     facts['regions'] = (f'{sum(counts):,}, from the generator '
                         f'{maps.header()["settings"].get("generator")}')
     features = Store(Path(data, 'region_features'))
-    if features.exists():
+    # An unfinished run may have none yet.
+    if features.exists() and features.manifest():
         channels = {
             item.fields['channels']
             for record in features.manifest().values()
@@ -174,33 +194,43 @@ def read_data_facts(data: str, geometry: Optional[str]) -> Dict[str, str]:
 
 def build_sections(args: argparse.Namespace) -> List[sections.Section]:
     """Everything that the command line gives material for."""
-    found: List[sections.Section] = []
-    if args.data:
-        sources = args.models or _newest_models(args.runs)
-        models = {n: load_encoder(source) for n, source in sources.items()}
-        frames = read_frames(args, models)
-        found.append(
-            sections.regions_section(frames,
-                                     read_data_facts(args.data,
-                                                     args.geometry)))
-        found += [sections.tokens_section(frames)] if models else []
-    if args.runs:
-        curves = {n: read_curves(path) for n, path in args.runs.items()}
-        found.append(sections.curves_section(curves))
-    if args.data and models:
-        found.append(sections.features_section(frames))
+    found, features = _data_sections(args) if args.data else ([], [])
     if args.probes:
         probes = {n: read_json(path) for n, path in args.probes.items()}
         found.append(sections.probe_section(probes))
+    found += features
     tuned = [
         room_section(kind, work_dir, args.rooms)
         for kind, work_dir in (('detector', args.detector),
                                ('segmentor', args.segmentor)) if work_dir
     ]
     found += [section for section in tuned if section is not None]
+    if args.runs:
+        curves = {n: read_curves(path) for n, path in args.runs.items()}
+        found.append(sections.curves_section(curves))
     if args.steps:
         found.append(sections.cost_section(read_json(args.steps)))
     return found
+
+
+def _data_sections(
+    args: argparse.Namespace
+) -> Tuple[List[sections.Section], List[sections.Section]]:
+    """Images with their tokens, and what the models make of these."""
+    names = frame_names(args)
+    sources = args.models or _newest_models(args.runs)
+    models = {n: load_encoder(source) for n, source in sources.items()}
+    frames = read_frames(args, names, models)
+    purity = token_purity(Path(args.data), evenly(names, _MEASURED))
+    shown = [
+        sections.regions_section(frames,
+                                 read_data_facts(args.data, args.geometry),
+                                 purity)
+    ]
+    if not models:
+        return shown, []
+    return [*shown, sections.tokens_section(frames)
+            ], [sections.features_section(frames)]
 
 
 def load_encoder(source: str) -> FrozenEncoder:
@@ -222,5 +252,7 @@ def run(args: argparse.Namespace) -> None:
     if not found:
         stop('there is nothing to show: give --data, --runs, '
              '--probes, --detector, --segmentor or --steps')
-    size = write_report(args.out, args.title, found)
+    steps = read_json(args.steps) if args.steps else {}
+    size = write_report(args.out, args.title, found,
+                        steps.get('unfinished', ''))
     print(f'{args.out}: {size / 1e6:.1f} MB, open it in a browser')

@@ -112,7 +112,7 @@ class Record:
                 self.costs[step.name] = Cost(step.name, str(step))
 
     def add(self, step: Command, seconds: float, usage: struct_rusage,
-            is_done: bool) -> None:
+            is_done: bool) -> Cost:
         """Add what a command took, and write all that is known.
 
         Args:
@@ -120,21 +120,56 @@ class Record:
             seconds (float): Wall clock.
             usage (struct_rusage): Of its processes.
             is_done (bool): Whether it ended well.
+
+        Returns:
+            Cost: What it took so far.
         """
         cost = self.of(step)
         cost.command, cost.is_done = str(step), is_done
         cost.seconds += seconds
         cost.cpu_s += usage.ru_utime + usage.ru_stime
         cost.peak_mb = max(cost.peak_mb, usage.ru_maxrss / 1024)
-        with atomic_write(self.path, 'w') as file:
+        self.write(self.path)
+        return cost
+
+    def write(self, path: Path, **more: Any) -> None:
+        """Write all that is known, and ``more`` by its keys."""
+        with atomic_write(path, 'w') as file:
             json.dump(
                 dict(
                     settings=self.settings,
                     machine=self.machine,
-                    steps=[asdict(cost) for cost in self.costs.values()]),
+                    steps=[asdict(cost) for cost in self.costs.values()],
+                    **more),
                 file,
                 indent=1)
+
+
+class Console:
+    """What is said of the steps: all, and the commands say the rest."""
+
+    # Of the ``subprocess.Popen`` that runs a command
+    options: Dict[str, Any] = {}
+
+    def skip(self, steps: Sequence[Command], number: int) -> None:
+        """A step, counted from 1, was done before."""
+        name = steps[number - 1].name
+        print(f'\n== {number}/{len(steps)} {name}: done before', flush=True)
+
+    def begin(self, steps: Sequence[Command], number: int) -> None:
+        """A step, counted from 1, is about to run."""
+        step = steps[number - 1]
+        purpose = f'. {step.purpose}' if step.purpose else ''
+        print(
+            f'\n== {number}/{len(steps)} {step.name}{purpose}\n$ {step}',
+            flush=True)
+
+    def end(self, cost: Cost) -> None:
+        """A step of a record has ended, well or not."""
         print(f'   {cost.seconds:.0f} s, {cost.peak_mb:,.0f} MB', flush=True)
+
+    def fail(self) -> None:
+        """A command failed: its message is the last on the screen."""
 
 
 def command(text: str, **values: Any) -> List[str]:
@@ -144,7 +179,8 @@ def command(text: str, **values: Any) -> List[str]:
 
 def run_steps(steps: Sequence[Command],
               record: Optional[Record] = None,
-              environment: Optional[dict] = None) -> None:
+              environment: Optional[dict] = None,
+              console: Optional[Console] = None) -> None:
     """Run what is not done; with a record, everything after it, too.
 
     Args:
@@ -153,29 +189,34 @@ def run_steps(steps: Sequence[Command],
             step is done when its output is there.
         environment (Optional[dict]): Of the commands. Defaults to
             that of this process.
+        console (Optional[Console]): What is said of the steps. Defaults to
+            everything.
 
     Raises:
         SystemExit: When a command fails, leaves no output, or the user
             interrupts it.
     """
     is_fresh = True
+    console = console or Console()
     for number, step in enumerate(steps, 1):
-        head = f'\n== {number}/{len(steps)} {step.name}'
         is_known = record is None or (is_fresh and record.of(step).is_done)
         if step.is_done and is_known:
-            print(f'{head}: done before', flush=True)
+            console.skip(steps, number)
             continue
         if record is not None and is_fresh:
             record.forget(steps[number - 1:])
         is_fresh = False
-        purpose = f'. {step.purpose}' if step.purpose else ''
-        print(f'{head}{purpose}\n$ {step}', flush=True)
+        console.begin(steps, number)
         begin = time.monotonic()
-        status, usage = run_command(step.command, environment)
+        status, usage = run_command(step.command, environment,
+                                    **console.options)
         is_done = status == 0 and step.is_done
         if record is not None:
-            record.add(step, time.monotonic() - begin, usage, is_done)
+            seconds = time.monotonic() - begin
+            console.end(record.add(step, seconds, usage, is_done))
         if not is_done:
+            if status != INTERRUPTED:
+                console.fail()
             stop(step, status)
 
 

@@ -4,18 +4,24 @@ Shapes: N points, G tokens, C channels, H W pixels of the color image, H' W' of
 the depth image.
 """
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
 from .features import explained_share, pca_colors
-from .overlays import depth_range, draw_depth, draw_regions
+from .overlays import draw_regions
 from .points import colors_from_ids
 from .report_page import FRAME_DISTANCE, Section, loss_chart, point_viewer
 from .scene import ViewOptions
 
-_NOTHING = np.array([225, 225, 225], dtype=np.uint8)
+NOTHING = np.array([225, 225, 225], dtype=np.uint8)
 _MAX_CLASSES = 20
+# Kinds of tokens, by name the key of their purity.
+_GROUPS = {
+    'regions of the image': 'regions',
+    'as many kNN groups of their mean size': 'fps_knn_mean_size',
+    'each point to the nearest of as many centers': 'fps_nearest_center'
+}
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,11 @@ class FrameView:
     """One RGB-D frame of the report."""
     name: str  # Scan and frame, for the reader
     color: np.ndarray  # (H, W, 3) uint8
-    depth: np.ndarray  # (H', W') meters, 0 = none
     region_ids: np.ndarray  # (H, W) 0 = in no region
+    # (H', W', 3) uint8, the color of every pixel of depth, gray without
+    depth_color: np.ndarray
+    # (H', W') as many groups of nearest neighbors instead, 0 = in none
+    neighbor_groups: np.ndarray
     xyz: np.ndarray  # (N, 3) points that the encoders see, meters, z up
     photo: np.ndarray  # (N, 3) uint8, their colors in the image
     # (H', W') the point that a pixel of the depth image shows, -1 = none
@@ -40,6 +49,7 @@ class FrameView:
     azimuth: float = ViewOptions.azimuth
     # By the name of the encoder
     tokens: Dict[str, FrameTokens] = field(default_factory=dict)
+    objects: Optional[np.ndarray] = None  # (H', W') true ones, when known
 
 
 @dataclass(frozen=True)
@@ -52,23 +62,44 @@ class Curves:
     data_s: float  # How long of it the step waited for data
 
 
-def regions_section(frames: Sequence[FrameView],
-                    facts: Mapping[str, str]) -> Section:
-    """Color images beside their regions; ``facts`` are of the data set."""
+def regions_section(
+        frames: Sequence[FrameView],
+        facts: Mapping[str, str],
+        purity: Optional[Mapping[str, Mapping[str, float]]] = None) -> Section:
+    """Color images beside their regions, true objects, and kNN groups.
+
+    Args:
+        frames (Sequence[FrameView]): What is shown.
+        facts (Mapping[str, str]): Of the data set.
+        purity (Optional[Mapping[str, Mapping[str, float]]]): Of regions and
+            other groups, as ``purity_cases.measure_regions`` has it.
+
+    Returns:
+        Section: With a claim, when purity is known.
+    """
     shown = []
     for frame in frames:
-        count = len(np.unique(frame.region_ids[frame.region_ids > 0]))
-        near, far = depth_range([frame.depth])
-        covered = (frame.region_ids > 0).mean()
-        shown.append((frame.name, {
-            'color image':
-            frame.color,
-            f'{count} regions on {covered:.0%} of the pixels':
-            draw_regions(frame.color, frame.region_ids),
-            f'depth: {near:.1f} m (bright) to {far:.1f} m (dark)':
-            draw_depth(frame.depth, near, far)
-        }))
-    return Section('Regions', dict(rows=facts.items(), frames=shown))
+        ids = frame.region_ids
+        pictures = {'color image': frame.color}
+        if frame.objects is not None:
+            pictures['true objects'] = draw_regions(frame.depth_color,
+                                                    frame.objects)
+        covered = (ids > 0).mean()
+        pictures[f'{len(np.unique(ids[ids > 0]))} regions on {covered:.0%} of '
+                 'the pixels: the tokens'] = draw_regions(frame.color, ids)
+        pictures['as many groups of nearest neighbors'] = draw_regions(
+            frame.depth_color, frame.neighbor_groups)
+        shown.append((frame.name, pictures))
+    rows, claim = [], ''
+    if purity:
+        rows = [(name, f'{purity[key]["purity"]:.1%}',
+                 f'{purity[key]["covered"]:.0%}')
+                for name, key in _GROUPS.items()]
+        claim = (f'{rows[0][1]} of the points are on the main object of their '
+                 f'token. With as many groups of nearest neighbors (kNN), the '
+                 f'usual choice, it is {rows[1][1]}.')
+    return Section('Regions',
+                   dict(rows=facts.items(), frames=shown, purity=rows), claim)
 
 
 def tokens_section(frames: Sequence[FrameView]) -> Section:
@@ -149,7 +180,7 @@ def paint_tokens(frame: FrameView, tokens: FrameTokens,
     shown.
     """
     image = colors[tokens.point_tokens][frame.pixel_points]
-    image[frame.pixel_points < 0] = _NOTHING
+    image[frame.pixel_points < 0] = NOTHING
     return image
 
 
@@ -169,13 +200,19 @@ def probe_section(probes: Mapping[str, Dict[str, Any]]) -> Section:
         name, *(f'{100 * probe["own"]["classes"][name]["iou"]:.1f}'
                 for probe in probes.values()), f'{known[name]["points"]:,}'
     ] for name in sorted(known, key=lambda name: -known[name]['points'])]
+    claim = ''
+    if len(rows) > 1:
+        claim = ('From its features one simple layer reads what each point '
+                 'belongs to (chair, wall, …). Its score, the mIoU explained '
+                 f'below, of which 100 is perfect: {rows[0][1]} '
+                 f'{rows[0][0]}, {rows[-1][1]} after {rows[-1][0]}.')
     return Section(
         'Probe',
         dict(
             frames=first['frames'],
             rows=rows,
             encoders=list(probes),
-            classes=classes[:_MAX_CLASSES]))
+            classes=classes[:_MAX_CLASSES]), claim)
 
 
 def cost_section(costs: Dict[str, Any]) -> Section:

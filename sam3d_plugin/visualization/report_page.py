@@ -21,6 +21,8 @@ from .scene import ViewOptions
 
 # Told apart with any color vision, and from each other in gray.
 LINE_COLORS = ('#0050b0', '#d9400b', '#5d8a1f', '#7a3fa0', '#8a6d00')
+# Seconds after which a browser reloads the page of an unfinished run.
+RELOAD_S = 30
 _NO_MARGIN = dict(l=0, r=0, t=0, b=0)
 # Of the camera from the points, in diagonals of the box around them: for a
 # frame, and for a room, which comes nearer to the camera.
@@ -33,6 +35,7 @@ class Section:
     # In the list of contents; in small letters the name of the template
     label: str
     content: Dict[str, Any]  # What the template shows
+    claim: str = ''  # Its result in a sentence, for the top of the page
 
     @property
     def body(self) -> Markup:
@@ -40,10 +43,21 @@ class Section:
         return render(f'sections/{self.label.lower()}.html', **self.content)
 
 
-def write_report(path: PathLike, title: str,
-                 sections: Sequence[Section]) -> int:
-    """Write the page; its size in bytes."""
-    return write_page(path, 'report.html', title=title, sections=sections)
+def write_report(path: PathLike,
+                 title: str,
+                 sections: Sequence[Section],
+                 unfinished: str = '') -> int:
+    """Write the page; its size in bytes.
+
+    ``unfinished`` says what still runs; a browser then reloads the page.
+    """
+    return write_page(
+        path,
+        'report.html',
+        title=title,
+        sections=sections,
+        unfinished=unfinished,
+        reload_s=RELOAD_S)
 
 
 def scene_html(name: str, figure: go.Figure) -> Markup:

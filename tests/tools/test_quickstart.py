@@ -1,4 +1,5 @@
 """The quickstart: its commands and their options."""
+import json
 import re
 from pathlib import Path
 
@@ -25,6 +26,47 @@ def test_every_command_parses_with_its_own_tool(quickstart, options):
         name = step.command[script]
         tool = load_tool(str(Path(name).relative_to('tools').with_suffix('')))
         tool.parse_args(step.command[script + 1:])
+
+
+def test_a_page_is_written_of_what_there_is(quickstart, tmp_path):
+    args = quickstart.parse_args(['--work-dir', str(tmp_path)])
+    steps = quickstart.build_steps(args)
+    tool = load_tool('visualize/pretraining_report')
+    record = quickstart.Record(str(tmp_path), {}, {})
+    shown = []
+    for step in steps:
+        if str(tmp_path) in step.output:
+            Path(step.output).parent.mkdir(exist_ok=True)
+            Path(step.output).touch()
+        if step.name in quickstart.MILESTONES:
+            command = quickstart.page_so_far(args, record, step.name).command
+            page = tool.parse_args(command[2:])
+            shown.append(
+                (list(page.models), list(page.probes), list(page.runs),
+                 bool(page.detector)))
+    names = ['untrained', 'stage 1', 'stage 2']
+    assert shown == [(names[:1], [], [], False),
+                     (names[:2], names[:2], names[1:2], False),
+                     (names, names, names[1:], False),
+                     (names, names, names[1:], True)]
+    assert json.loads(Path(page.steps).read_text()) == dict(
+        settings={}, machine={}, steps=[], unfinished='detector: scores')
+    assert not page.segmentor
+    last = tool.parse_args(steps[-1].command[2:])
+    assert last.steps == f'{tmp_path}/steps.json' and last.segmentor
+    assert len(last.models) == 3
+
+
+def test_the_first_page_comes_within_two_minutes(quickstart):
+    steps = steps_of(quickstart)
+    expected = quickstart.expected_seconds(quickstart.parse_args([]))
+    assert {step.name for step in steps} <= set(expected)
+    first = [step.name for step in steps].index(quickstart.MILESTONES[0])
+    assert sum(expected[s.name] for s in steps[:first + 1]) < 90
+    short = quickstart.expected_seconds(
+        quickstart.parse_args(['--steps', '50']))
+    assert short['stage 2'] == pytest.approx(expected['stage 2'] / 10)
+    assert short['rooms and frames'] == expected['rooms and frames']
 
 
 def test_several_gpus_share_the_batch_of_one(quickstart):

@@ -20,8 +20,9 @@ def make_frame(name='room, frame 1', shift=0.):
     return sections.FrameView(
         name=name,
         color=np.full((4, 6, 3), 100, np.uint8),
-        depth=np.full((4, 6), 2.),
+        depth_color=np.full((4, 6, 3), 100, np.uint8),
         region_ids=IDS,
+        neighbor_groups=IDS,
         xyz=rng.uniform(size=(20, 3)),
         photo=np.full((20, 3), 50, np.uint8),
         pixel_points=points,
@@ -71,6 +72,25 @@ def test_a_section_shows_every_frame_and_encoder():
     regions = sections.regions_section(frames, {'frames': '96'}).body
     assert '2 regions on 83% of the pixels' in regions
     assert '<td>96</td>' in regions
+
+
+def test_purity_is_a_table_and_a_claim():
+    kinds = {
+        key: dict(purity=share, covered=1.)
+        for key, share in (('regions', .961), ('fps_knn_mean_size', .842),
+                           ('fps_nearest_center', .871))
+    }
+    section = sections.regions_section([make_frame()], {}, kinds)
+    assert section.claim.startswith('96.1% of') and '84.2%' in section.claim
+    assert '<td>87.1%</td><td>100%</td>' in section.body
+    assert not sections.regions_section([make_frame()], {}).claim
+
+
+def test_the_claim_of_probes_is_first_and_last():
+    before, after = probe(.125), probe(.5)
+    claim = sections.probe_section(dict(untrained=before, trained=after)).claim
+    assert '12.5' in claim and '50.0 after trained' in claim
+    assert not sections.probe_section(dict(untrained=before)).claim
 
 
 def test_share_of_variance_is_that_of_the_colours():

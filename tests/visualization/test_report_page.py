@@ -19,9 +19,10 @@ def regions(name='a, 1'):
     image = np.zeros((4, 5, 3), np.uint8)
     return Section(
         'Regions',
-        dict(rows=[('<a>', '<b>')], frames=[(name, {
-            '"<c>': image
-        })]))
+        dict(
+            rows=[('<a>', '<b>')], frames=[(name, {
+                '"<c>': image
+            })], purity=[]))
 
 
 def tokens(**choices):

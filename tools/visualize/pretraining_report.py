@@ -53,7 +53,8 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--steps',
         metavar='FILE',
-        help='what tools/quickstart.py wrote of its steps')
+        help='what tools/quickstart.py wrote of its steps; with a sentence '
+        '"unfinished" in it, the page shows that and reloads itself')
     parser.add_argument(
         '--infos',
         default='scannet_infos_val.pkl',

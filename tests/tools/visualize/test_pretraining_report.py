@@ -1,6 +1,7 @@
 """tools/visualize/pretraining_report.py on a small store."""
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +14,14 @@ from tests.datasets import frame_store
 from tests.models.pretraining_cases import KNN, STAGE1, build, with_parts
 from tests.tools.conftest import load_tool
 from tests.visualization.test_pretraining_sections import probe
+
+DONE = dict(
+    title='rooms',
+    command='python rooms.py',
+    seconds=3,
+    cpu_s=2,
+    peak_mb=70,
+    is_done=True)
 
 
 @pytest.fixture(scope='module')
@@ -76,17 +85,7 @@ def headings(page):
 
 def test_everything_that_is_given_is_shown(report, tmp_path):
     run = write_run(tmp_path / 'run')
-    costs = dict(
-        machine=dict(cores=2),
-        steps=[
-            dict(
-                title='rooms',
-                command='python rooms.py',
-                seconds=3,
-                cpu_s=2,
-                peak_mb=70,
-                is_done=True)
-        ])
+    costs = dict(machine=dict(cores=2), steps=[DONE])
     geometry = write_json(tmp_path / 'geometry.json',
                           dict(region_features=dict(mlp=.23)))
     page = report('--geometry', geometry, '--runs', f'stage 1={run}',
@@ -95,9 +94,9 @@ def test_everything_that_is_given_is_shown(report, tmp_path):
                   '--steps', write_json(tmp_path / 's.json',
                                         costs), '--title', 'My run')
     assert headings(page) == [
-        'Regions of the images', 'Tokens on the points', 'Loss curves',
-        'Features before and after pre-training',
-        'Linear probe: are the features useful?',
+        'Tokens and objects', 'Tokens on the points',
+        'What the encoder learned: a linear probe',
+        'Features before and after pre-training', 'Loss curves',
         'Time and memory of every step'
     ]
     # Its newest checkpoint is the model, when none is named.
@@ -107,7 +106,36 @@ def test_everything_that_is_given_is_shown(report, tmp_path):
 
 
 def test_what_is_not_given_is_left_out(report, tmp_path):
-    assert headings(report()) == ['Regions of the images']
+    page = report()
+    assert headings(page) == ['Tokens and objects']
+    # Nor does it know true objects, or wait for anything.
+    assert 'Purity' not in page and 'still to come' not in page
+    assert 'http-equiv' not in page
+
+
+def test_an_unfinished_page_says_so_and_reloads(report, tmp_path):
+    costs = dict(machine={}, unfinished='Step 4 of 19.', steps=[DONE])
+    page = report('--steps', write_json(tmp_path / 's.json', costs))
+    assert re.search(r'<meta http-equiv="refresh" content="\d+">', page)
+    assert 'Step 4 of 19.' in page
+    assert re.findall(r'<li>(.*?): still to come', page) == [
+        'Tokens and objects', 'What the encoder learned', 'Boxes', 'Classes'
+    ]
+
+
+def test_purity_is_measured_where_objects_are_known(report, root, tmp_path):
+    data = tmp_path / 'data'
+    shutil.copytree(root, data)
+    # The regions of the store are bands of rows; so are these objects.
+    for path in (data / 'region_maps').glob('*/*.png'):
+        objects = data / 'frame_instances' / path.parent.name / path.name
+        objects.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, objects)
+    page = report('--data', data)
+    claim = re.search(r'Tokens and objects</a>:\s+(.*?)</li>', page, re.S)[1]
+    ours, neighbors = map(float, re.findall(r'([\d.]+)%', claim))
+    assert ours == 100 > neighbors > 20
+    assert page.count('true objects</figcaption>') == 2
 
 
 def test_models_may_have_other_tokens(report, tmp_path):
