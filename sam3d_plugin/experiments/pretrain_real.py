@@ -17,7 +17,7 @@ from ..engine.hooks import collapse_alarm_hook, feature_view
 from ..engine.options import read_config
 from ..store import checkpoint as files
 from ..store import provenance
-from .methods import OURS, clouds_per_frame, read_methods
+from .methods import OURS, clouds_per_frame, pipeline_of, read_methods
 from .records import write_record
 from .steps import Command, run_steps, training
 from .zoo import objects_step, pairs_step
@@ -100,8 +100,8 @@ def method_steps(args: argparse.Namespace, key: str) -> Dict[str, Command]:
     steps: Dict[str, Command] = {}
     for stage in read_methods()[key].stages:
         config = stage.configs['mini']
-        pipeline: Any = read_config(config, {}).train_dataloader.dataset
-        views = clouds_per_frame(pipeline.pipeline)
+        loader = read_config(config, {}).train_dataloader
+        views = clouds_per_frame(pipeline_of(loader))
         options = dict(
             common_options(args, OVERLAPPING), **METHOD_OPTIONS.get(key, {}))
         options['train_dataloader.batch_size'] = max(args.frames // views, 1)
@@ -238,7 +238,8 @@ def run(args: argparse.Namespace) -> int:
     folder = f'{args.data}/{OVERLAPPING}'
     run_steps([pairs_step(folder), objects_step(folder)])
     for key, method in read_methods().items():
-        if key != Path(OURS).parent.name:
+        # The recordings have no labels.
+        if key != Path(OURS).parent.name and not method.is_supervised:
             results['recordings'][OVERLAPPING][method.name] = measure(
                 method.name, method_steps(args, key))
             write_record(Path(args.json), results)
