@@ -15,11 +15,13 @@ import pytest
 import torch
 from mmdet3d.registry import MODELS, RUNNERS
 
+from sam3d_plugin.datasets.preflight import find_leaf_datasets
 from sam3d_plugin.datasets.transforms.base import all_steps
 from sam3d_plugin.engine.options import load_config
-from sam3d_plugin.experiments.methods import read_methods
+from sam3d_plugin.experiments.methods import pipeline_of, read_methods
 from tests.conftest import write_sunrgbd
 from tests.datasets.frame_store import write_data_set
+from tests.evaluation.labelled_store import write_labels
 from tests.segmentation_stores import write_s3dis, write_scannet_seg
 from tests.short_runs import forget_runs
 
@@ -57,6 +59,8 @@ def roots(tmp_path_factory):
     write_sunrgbd(folder / 'sunrgbd')
     write_s3dis(folder / 's3dis')
     write_data_set(folder / 'frames')
+    write_labels(folder / 'frames')
+    write_scannet_seg(folder / 'frames')
     return folder
 
 
@@ -95,9 +99,11 @@ def load(name, roots, work_dir):
 
 
 def shrink_data(dataset):
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    for step in all_steps(dataset.pipeline):
+    """Few points of all frames that there are."""
+    for leaf in find_leaf_datasets(dataset):
+        if leaf.type == 'RGBDFrameDataset':
+            leaf.ann_file = ''
+    for step in all_steps(pipeline_of(dict(dataset=dataset))):
         if 'num_points' in step and step.type != 'KeepPointLabels':
             step.num_points = 300
         if 'min_pairs' in step:

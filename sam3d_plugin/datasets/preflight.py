@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Optional
 
 import mmengine
-from mmdet3d.registry import DATASETS
+from mmdet3d.registry import DATA_SAMPLERS, DATASETS
 from mmengine.logging import print_log
 
 from sam3d_plugin.store.errors import BROKEN_PICKLE
 from ..store.errors import UserError
+from .seeded_sampler import SeededSampler
 
 _TOOLS = 'python tools/preparation/'
 # Ends of lists of few labeled scans: a percentage, and a seed beside 0.
@@ -71,10 +72,11 @@ def check_frame_loader(loader: Dict[str, Any]) -> None:
 
     Raises ValueError when the sampler does not tell frames the epoch.
     """
-    kind = (loader.get('sampler') or {}).get('type')
+    kind = str((loader.get('sampler') or {}).get('type'))
+    tells_epoch = issubclass(DATA_SAMPLERS.get(kind) or object, SeededSampler)
     for dataset in find_leaf_datasets(loader.get('dataset') or {}):
         if (dataset.get('type') in _FRAME_DATASETS
-                and not dataset.get('test_mode') and kind != 'SeededSampler'):
+                and not dataset.get('test_mode') and not tells_epoch):
             raise UserError(
                 f'sampler {kind} does not tell RGBDFrameDataset seed and '
                 'epoch, so every epoch would have the same points; use '

@@ -11,6 +11,7 @@ from ..store.errors import UserError
 from .frame_index import describe_skipped, index_frames, read_scan_names
 from .seeding import SampleKey, seeded
 from .transforms.base import all_steps, data_folder
+from .transforms.load_frame_labels import CLASSES, LoadFrameLabels
 
 _MAX_WORKERS = 256
 
@@ -26,9 +27,9 @@ class RGBDFrameDataset(BaseDataset):
     bytes, so that workers share them.
 
     ``metainfo`` has ``point_columns``, the columns behind xyz by name, and
-    ``group_counts`` and ``feature_model`` where the pipeline reads groups and
-    region features, for the modules of the model that ask for them (see
-    ``PointRunner``).
+    ``group_counts``, ``feature_model`` and ``classes`` where the pipeline
+    reads groups, region features and labels, for the modules of the model
+    that ask for them (see ``PointRunner``).
 
     Args:
         data_root (str): The data set.
@@ -88,6 +89,8 @@ class RGBDFrameDataset(BaseDataset):
         for step in all_steps(self.pipeline.transforms):
             if hasattr(step, 'point_columns'):
                 self._metainfo['point_columns'] = step.point_columns
+            if isinstance(step, LoadFrameLabels):
+                self._metainfo['classes'] = CLASSES
         if index.group_counts is not None:
             self._metainfo['group_counts'] = index.group_counts
         if index.feature_model is not None:

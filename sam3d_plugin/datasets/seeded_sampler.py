@@ -38,14 +38,18 @@ class SeededSampler(DefaultSampler):
 
     def __iter__(self) -> Iterator[SampleKey]:
         """The samples of this process in this epoch."""
+        mine = self.order()[self.rank:self.total_size:self.world_size]
+        begin, self._num_skipped = self._num_skipped, 0
+        for index in mine[begin:]:
+            yield SampleKey(int(index), self.epoch, self.seed)
+
+    def order(self) -> np.ndarray:
+        """Indices of the samples of this epoch, of all processes."""
         order = np.arange(len(self.dataset))
         if self.shuffle:
             order = np.random.default_rng([self.seed,
                                            self.epoch]).permutation(order)
-        mine = order[self.rank:self.total_size:self.world_size]
-        begin, self._num_skipped = self._num_skipped, 0
-        for index in mine[begin:]:
-            yield SampleKey(int(index), self.epoch, self.seed)
+        return order
 
     def skip(self, num_samples: int) -> None:
         """Leave out the first samples of the next pass, without reading them.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..datasets.preflight import find_leaf_datasets
 from ..datasets.transforms.base import all_steps
+from ..datasets.transforms.center_points import CenterPoints
 from ..datasets.transforms.load_rgbd_points import LoadRGBDPoints
 from ..ops.random_state import seeded
 from ..store.atomic import atomic_write
@@ -172,7 +173,9 @@ def _describe(settings: Dict[str, Any], source: str,
     dataset = settings.get('train_dataloader', {}).get('dataset', {})
     return dict(
         method=model['type'],
-        data=f'{dataset.get("data_root", "")} {dataset.get("ann_file", "")}',
+        data=', '.join(
+            f'{leaf.get("data_root", "")} {leaf.get("ann_file", "")}'
+            for leaf in find_leaf_datasets(dataset)),
         center=_center_of(dataset),
         teacher=Path((model.get('target_generator') or {}).get('checkpoint')
                      or '').name,
@@ -185,10 +188,12 @@ def _describe(settings: Dict[str, Any], source: str,
 
 def _center_of(dataset: Dict[str, Any]) -> str:
     """Origin of the points that an encoder was trained on."""
-    parameters = inspect.signature(LoadRGBDPoints).parameters
+    kinds = {kind.__name__: kind for kind in (LoadRGBDPoints, CenterPoints)}
     for leaf in find_leaf_datasets(dataset):
         for step in all_steps(leaf.get('pipeline') or ()):
-            if str(step['type']).split('.')[-1] == 'LoadRGBDPoints':
+            kind = kinds.get(str(step['type']).split('.')[-1])
+            if kind is not None:
+                parameters = inspect.signature(kind).parameters
                 return step.get('center', parameters['center'].default)
     return 'none'
 

@@ -14,8 +14,8 @@ from ..engine.options import read_config
 from ..store.errors import UserError
 from ..store.object_library import FILE as OBJECTS
 from ..store.provenance import digest, file_digests
-from .methods import (clouds_per_frame, read_methods, reads_objects,
-                      stage_configs)
+from .methods import (clouds_per_frame, pipeline_of, read_methods,
+                      reads_objects, stage_configs)
 
 # Of a config, what a training depends on.
 _SETTINGS = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
@@ -238,8 +238,7 @@ def _target_options(arm: Arm, config: str) -> Dict[str, Any]:
 
 def _target_steps(settings: Dict[str, Any]) -> List[Tuple[int, dict]]:
     """Steps of a pipeline that read values of regions, with their places."""
-    pipeline = settings['train_dataloader']['dataset']['pipeline']
-    return [(i, step) for i, step in enumerate(pipeline)
+    return [(i, step) for i, step in enumerate(_pipeline(settings))
             if step['type'].endswith('LoadRegionTargets')]
 
 
@@ -330,7 +329,7 @@ def needs_objects(step: PlannedStep) -> bool:
 
 def _pipeline(settings: Dict[str, Any]) -> List[Dict[str, Any]]:
     """Steps that make a sample of a training."""
-    return settings['train_dataloader']['dataset']['pipeline']
+    return pipeline_of(settings['train_dataloader'])
 
 
 def _resolved(step: PlannedStep) -> str:

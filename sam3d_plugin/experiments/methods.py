@@ -9,6 +9,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import mmengine
 
+from ..datasets.preflight import find_leaf_datasets
 from .tables import table
 
 # Links to the folders of the repository; in an installed package, copies.
@@ -34,25 +35,31 @@ class Method(NamedTuple):
     stages: Tuple[Stage, ...]  # In order
     reported: Dict[str, str]  # ScanNet detection, AP25 / AP50, by detector
     variant: str  # What is trained instead of the published method, or ''
+    is_supervised: bool  # Whether it learns from labels of points
 
     @property
     def label(self) -> str:
         """str: Name of what is trained."""
-        return ', '.join(filter(None, (self.name, self.variant)))
+        kind = 'supervised' if self.is_supervised else ''
+        return ', '.join(filter(None, (self.name, kind, self.variant)))
 
 
 @lru_cache(maxsize=None)
 def read_methods() -> Dict[str, Method]:
     """Read the metafiles of our method and of every project.
 
-    A project without stages, such as a backbone, pre-trains nothing.
+    A project without stages, such as a backbone, pre-trains nothing. Those
+    that learn from labels come last.
     """
     paths = [ROOT / OURS, *sorted(ROOT.glob('projects/*/metafile.yml'))]
     contents = {path: mmengine.load(path)['Collections'][0] for path in paths}
-    return {
-        path.parent.name: _read(path, collection)
-        for path, collection in contents.items()
+    found = [
+        _read(path, collection) for path, collection in contents.items()
         if 'Stages' in collection['Metadata']
+    ]
+    return {
+        method.key: method
+        for method in sorted(found, key=lambda m: m.is_supervised)
     }
 
 
@@ -65,7 +72,16 @@ def _read(path: Path, collection: Dict[str, Any]) -> Method:
     ]
     return Method(path.parent.name, collection['Name'], collection['Paper'],
                   meta['Original'], meta['Reads'], tuple(meta['Tokens']),
-                  tuple(stages), meta['Reported'], meta.get('Variant', ''))
+                  tuple(stages), meta['Reported'], meta.get('Variant', ''),
+                  meta.get('Supervised', False))
+
+
+def pipeline_of(loader: Dict[str, Any]) -> List[Any]:
+    """Steps that make the samples of a training, of all its data sets."""
+    return [
+        step for dataset in find_leaf_datasets(loader['dataset'])
+        for step in dataset['pipeline']
+    ]
 
 
 def clouds_per_frame(pipeline: Sequence[Dict[str, Any]]) -> int:

@@ -18,7 +18,7 @@ from ..engine.options import read_config
 from ..store import provenance
 from ..store.checkpoint import read_checkpoint
 from ..store.loading import load_encoder
-from .methods import OURS, clouds_per_frame, read_methods
+from .methods import OURS, clouds_per_frame, pipeline_of, read_methods
 from .records import write_record
 from .steps import Command, run_steps, training
 from .zoo import objects_step, pairs_step
@@ -101,8 +101,8 @@ def method_steps(args: argparse.Namespace, key: str) -> Dict[str, Command]:
     steps: Dict[str, Command] = {}
     for stage in read_methods()[key].stages:
         config = stage.configs['mini']
-        pipeline: Any = read_config(config, {}).train_dataloader.dataset
-        views = clouds_per_frame(pipeline.pipeline)
+        loader = read_config(config, {}).train_dataloader
+        views = clouds_per_frame(pipeline_of(loader))
         options = dict(
             common_options(args, OVERLAPPING), **METHOD_OPTIONS.get(key, {}))
         options['train_dataloader.batch_size'] = max(args.frames // views, 1)
@@ -239,7 +239,8 @@ def run(args: argparse.Namespace) -> int:
     folder = f'{args.data}/{OVERLAPPING}'
     run_steps([pairs_step(folder), objects_step(folder)])
     for key, method in read_methods().items():
-        if key != Path(OURS).parent.name:
+        # The recordings have no labels.
+        if key != Path(OURS).parent.name and not method.is_supervised:
             results['recordings'][OVERLAPPING][method.name] = measure(
                 method.name, method_steps(args, key))
             write_record(Path(args.json), results)

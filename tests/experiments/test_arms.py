@@ -6,13 +6,18 @@ import torch
 from mmdet3d.registry import MODELS
 from mmengine.registry import init_default_scope
 
+from sam3d_plugin.datasets.preflight import find_leaf_datasets
 from sam3d_plugin.datasets.transforms.base import all_steps
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.experiments import arms as module
-from sam3d_plugin.experiments.methods import clouds_per_frame, reads_objects
+from sam3d_plugin.experiments.methods import (clouds_per_frame, pipeline_of,
+                                              reads_objects)
 from tests.datasets.frame_store import write_data_set
 
 ROOT = Path(__file__).parents[2]
+# Steps that turn complete scans into what frames are.
+SCAN_STEPS = ('CheckPoints', 'PointSegClassMapping', 'CenterPoints',
+              'PointSample')
 PAIRS = ('frame_pairs/store.json', 'frame_pairs/manifest.json')
 
 
@@ -31,7 +36,7 @@ def settings_of(name, budget, seed=0, **options):
 def clouds_per_step(cfg):
     """A frame of two views is two clouds."""
     loader = cfg.train_dataloader
-    return loader.batch_size * clouds_per_frame(loader.dataset.pipeline)
+    return loader.batch_size * clouds_per_frame(pipeline_of(loader))
 
 
 def frames_of(name, budget):
@@ -124,20 +129,22 @@ def test_arms_differ_in_nothing_but_method_and_tokens(budget):
             assert cosine.end == length
             assert cfg.randomness.seed == 4
             data = cfg.train_dataloader
-            assert data.dataset.data_root.rstrip('/') == 'data/here'
-            last = [
-                step.num_points for step in all_steps(data.dataset.pipeline)
-                if 'num_points' in step
-            ][-1]
-            # A view of PlaceMovingObject has four fifths of the points.
-            kept = .8 if reads_objects(data.dataset.pipeline) else 1
-            assert kept * last == module.BUDGETS[budget].num_points
-            assert data.sampler.type == 'SeededSampler'
-            if clouds_per_step(cfg) == data.batch_size:
-                augmentations.append([
-                    step for step in data.dataset.pipeline
-                    if not step.type.startswith(('Load', 'Pack'))
-                ])
+            assert data.sampler.type in ('SeededSampler', 'DomainSampler')
+            for leaf in find_leaf_datasets(data.dataset):
+                assert leaf.data_root.rstrip('/') == 'data/here'
+                last = [
+                    step.num_points for step in all_steps(leaf.pipeline)
+                    if 'num_points' in step
+                ][-1]
+                # A view of PlaceMovingObject has four fifths of the points.
+                kept = .8 if reads_objects(leaf.pipeline) else 1
+                assert kept * last == module.BUDGETS[budget].num_points
+                if clouds_per_step(cfg) == data.batch_size:
+                    augmentations.append([
+                        step for step in leaf.pipeline
+                        if step.type not in SCAN_STEPS
+                        and not step.type.startswith(('Load', 'Pack'))
+                    ])
             # Keys name the tokens and codes of a method, which never decay.
             decay = dict(cfg.optim_wrapper.paramwise_cfg)
             for rule in decay.pop('custom_keys').values():

@@ -28,12 +28,14 @@ from sam3d_plugin.engine.export import export_backbone
 from sam3d_plugin.engine.options import load_config, read_config
 from sam3d_plugin.engine.runner import hand_over_metainfo
 from sam3d_plugin.experiments import rates
-from sam3d_plugin.experiments.methods import (clouds_per_frame, read_methods,
-                                              stage_configs)
+from sam3d_plugin.experiments.methods import (clouds_per_frame, pipeline_of,
+                                              read_methods, stage_configs)
 from sam3d_plugin.store.checkpoint import read_checkpoint
 from sam3d_plugin.store.errors import UserError
 from tests import processes
 from tests.datasets.frame_store import write_data_set
+from tests.evaluation.labelled_store import write_labels
+from tests.segmentation_stores import write_s3dis, write_scannet_seg
 from tests.short_runs import forget_runs, short_start
 from tests.test_golden import shrink_data, shrink_model
 
@@ -59,6 +61,9 @@ RATES = {size: tuple(map(float, tried)) for size, tried in rates.RATES.items()}
 def frames(tmp_path_factory):
     folder = tmp_path_factory.mktemp('frames')
     write_data_set(folder)
+    write_labels(folder)
+    write_scannet_seg(folder)
+    write_s3dis(folder)
     return folder
 
 
@@ -78,9 +83,11 @@ def load(config, frames, work_dir, steps, teacher=''):
     loader.dataset.ann_file = ''
     shrink_data(loader.dataset)
     loader.update(
-        batch_size=2 // clouds_per_frame(loader.dataset.pipeline),
+        batch_size=2 // clouds_per_frame(pipeline_of(loader)),
         num_workers=0,
         persistent_workers=False)
+    if 'batch_size' in loader.sampler:
+        loader.sampler.batch_size = loader.batch_size
     shrink_model(cfg.model)
     cfg.train_cfg = dict(type='ResumableTrainLoop', max_iters=steps)
     cfg.param_scheduler = []
@@ -374,7 +381,7 @@ def read(config):
 def clouds_of(cfg):
     """Clouds that a step draws from the loader."""
     loader = cfg.train_dataloader
-    return loader.batch_size * clouds_per_frame(loader.dataset.pipeline)
+    return loader.batch_size * clouds_per_frame(pipeline_of(loader))
 
 
 def schedule_of(cfg):
@@ -415,6 +422,9 @@ def test_configs_differ_from_point_mae_where_the_method_does(key, size):
         assert cfg.optim_wrapper.optimizer.lr in RATES[size]
         assert clouds_of(cfg) == clouds_of(base)
         data, expected = cfg.train_dataloader, base.train_dataloader
+        if METHODS[key].is_supervised:
+            check_labeled_data(pipeline_of(data), expected.dataset.pipeline)
+            continue
         assert data.sampler == expected.sampler
         assert data.dataset.ann_file == expected.dataset.ann_file
         kinds = [step.type for step in expected.dataset.pipeline]
@@ -425,6 +435,20 @@ def test_configs_differ_from_point_mae_where_the_method_does(key, size):
             assert all(
                 step.type in kinds or step.type.startswith('Load')
                 for step in steps)
+    check_encoder(key, cfg, base)
+
+
+def check_labeled_data(steps, expected):
+    """Other data sets, with the points and augmentation of all methods."""
+    for kind in ('GlobalRotScaleTrans', 'RandomFlip3D'):
+        wanted, = shared_steps(expected, [kind])
+        found = shared_steps(steps, [kind])
+        assert found and all(step == wanted for step in found)
+    counts = {step.num_points for step in steps if 'num_points' in step}
+    assert counts == {expected[0].num_points}
+
+
+def check_encoder(key, cfg, base):
     parts = ('embedding', 'encoder', 'tokenizer')
     for part in parts[:2] if key == 'sam3d' else parts:
         assert cfg.model.backbone[part] == base.model.backbone[part], part

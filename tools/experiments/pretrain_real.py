@@ -1,10 +1,10 @@
 """Run every pre-training on real RGB-D frames, for docs/results.
 
 Trains stage 1 and stage 2 with SAM and with kNN tokens, then all methods of
-projects, for a few steps on recordings that were prepared (docs/data.md), and
-says whether every loss fell and how far the tokens are from being all alike.
-Each training is a plain command, printed before it runs; a finished one is not
-run again.
+projects that need no labels, for a few steps on recordings that were prepared
+(docs/data.md), and says whether every loss fell and how far the tokens are
+from being all alike. Each training is a plain command, printed before it runs;
+a finished one is not run again.
 
 Shapes: B frames, G tokens, C channels.
 """

@@ -19,7 +19,7 @@ class PackPretrainInputs(Step):
 
     - those of ``keys``
     - regions (:obj:`InstanceData`, optional), or a list of those of views
-    - pts_semantic_mask (np.ndarray, optional): for probes, not for training
+    - pts_semantic_mask (np.ndarray, optional): for probes and supervision
 
     Args:
         keys (Sequence[str]): Keys that become inputs: points (those of several

@@ -37,7 +37,7 @@ class RunSummaryHook(Hook):
     def after_train_epoch(self, runner: Runner) -> None:
         """Log the number of samples that others replaced."""
         dataset: Any = runner.train_dataloader.dataset
-        if not isinstance(dataset, RGBDFrameDataset):
+        if not hasattr(dataset, 'num_replaced'):
             return
         total = torch.tensor(dataset.num_replaced)
         all_reduce(total)
