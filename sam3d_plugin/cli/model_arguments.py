@@ -7,10 +7,15 @@ from .value_types import device_name, number_in, output_folder, whole_number
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add where a model comes from and where its results go."""
-    parser.add_argument('config', help='config of the model')
-    parser.add_argument('checkpoint', help='its weights')
+    add_predictor_arguments(parser)
     parser.add_argument(
         '--out', type=output_folder, required=True, help='folder')
+
+
+def add_predictor_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add where a model comes from and how it predicts."""
+    parser.add_argument('config', help='config of the model')
+    parser.add_argument('checkpoint', help='its weights')
     parser.add_argument(
         '--score-thr',
         type=number_in(0, 1),
