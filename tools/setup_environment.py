@@ -24,14 +24,20 @@ from tools.doctor import find_known_failures
 
 PYTHONS = ('3.10', '3.11', '3.12', '3.13')
 NEEDED_GIGABYTES = 9
-# Installed beside all else, see there.
-TEACHERS = 'requirements-teachers.txt'
+# Installed beside all else, in folders of these names; the reasons are in
+# requirements-NAME.txt.
+BESIDE = {'teachers': 'transformers (80 MB)', 'demo': 'Gradio (100 MB)'}
 # Remembered once they are given: which mmcv to install, and for which GPUs.
 SETTINGS = ('MMCV', 'TORCH_CUDA_ARCH_LIST')
 
 
 class SetupError(Exception):
     """Something that the user has to fix; its text says how."""
+
+
+def requirements_of(name: str) -> str:
+    """File of what is installed beside all else."""
+    return f'requirements-{name}.txt'
 
 
 def read_lock(newest: bool) -> Dict[str, str]:
@@ -69,7 +75,8 @@ def find_wanted(venv: Path, lock: Dict[str, str], previous: dict) -> dict:
     if wanted['MMCV'] not in ('', 'lite', 'full'):
         raise SetupError(f'MMCV={wanted["MMCV"]}: set it to lite or full')
     digest = hashlib.sha256('\n'.join(lock.values()).encode())
-    for name in ('pyproject.toml', 'sam3d_plugin/mmcv_ext.py', TEACHERS):
+    for name in ('pyproject.toml', 'sam3d_plugin/mmcv_ext.py',
+                 *map(requirements_of, BESIDE)):
         digest.update((ROOT / name).read_bytes())
     automatic = 'full' if can_build_cuda() else 'lite'
     return dict(
@@ -167,11 +174,12 @@ class Environment:
         ]
         self.pip('Install mmdet3d and all other packages (1 minute)',
                  'install', '--no-deps', *rest)
-        teachers = self.venv / 'teachers'
-        shutil.rmtree(teachers, ignore_errors=True)
-        self.pip('Install transformers beside them (80 MB)', 'install',
-                 '--no-deps', '--no-compile', '--target', str(teachers), '-r',
-                 str(ROOT / TEACHERS))
+        for name, what in BESIDE.items():
+            folder = self.venv / name
+            shutil.rmtree(folder, ignore_errors=True)
+            self.pip(f'Install {what} beside them', 'install', '--no-deps',
+                     '--no-compile', '--target', str(folder), '-r',
+                     str(ROOT / requirements_of(name)))
         if is_full:
             self._call('build_mmcv.py', wanted)
         else:

@@ -6,9 +6,14 @@ from .value_types import device_name, number_in, output_folder, whole_number
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add where the results of a model go, and how it runs."""
+    """Add where the results of a model go, and how it predicts."""
+    add_predictor_arguments(parser)
     parser.add_argument(
         '--out', type=output_folder, required=True, help='folder')
+
+
+def add_predictor_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add how a model predicts."""
     parser.add_argument(
         '--score-thr',
         type=number_in(0, 1),

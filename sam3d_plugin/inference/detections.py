@@ -3,7 +3,7 @@
 Shapes: N points, M boxes.
 """
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional
 
 import numpy as np
@@ -30,6 +30,15 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def above(self, score_thr: float) -> 'Detections':
+        """The same without boxes of lower scores."""
+        scores = self.boxes.scores
+        assert scores is not None
+        return replace(
+            self,
+            boxes=self.boxes.select(scores >= score_thr),
+            score_thr=float(score_thr))
 
     def to_dict(self) -> Dict[str, Any]:
         """The boxes as plain values, for JSON.

@@ -6,7 +6,6 @@ the folder is run.
 """
 import hashlib
 import json
-import sys
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Tuple, Type
 
@@ -14,12 +13,10 @@ import torch
 from torch import nn
 
 from ..store.errors import StoreError
+from ..store.extras import import_extra
 from ..store.files import PathLike
 from .checkpoints import sha256_of
 
-# `make setup` installs transformers here. mmdet imports it wherever it finds
-# it, which would cost each training 2 s of CPU time and 130 MB.
-_FOLDER = Path(sys.prefix, 'teachers')
 _PROCESSORS = ('preprocessor_config.json', 'processor_config.json')
 
 
@@ -28,14 +25,7 @@ def import_transformers() -> Any:
 
     StoreError when it is not installed.
     """
-    if _FOLDER.is_dir() and str(_FOLDER) not in sys.path:
-        sys.path.append(str(_FOLDER))
-    try:
-        import transformers
-    except ImportError as error:
-        raise StoreError(
-            f'transformers cannot be imported ({error}): run make setup, or '
-            "pip install 'sam3d_plugin[teachers]'") from error
+    transformers = import_extra('transformers', 'teachers')
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     return transformers

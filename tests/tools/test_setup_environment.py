@@ -23,11 +23,12 @@ MODULES = {
     'mmcv_lite': ['mmcv', 'mmcv.ops'],
     'mmcv': ['mmcv', 'mmcv.ops', 'mmcv._ext'],
     'transformers': ['transformers'],
+    'gradio': ['gradio'],
     'mmdet3d':
     ['mmdet3d', 'mmdet3d.models', 'mmdet3d.datasets', 'mmdet3d.evaluation'],
 }
-# What mmdet must not find.
-BESIDE = ('transformers', )
+# What other packages must not find.
+BESIDE = dict(teachers='transformers', demo='gradio')
 MODULE = """
 class cuda:
     is_available = lambda: False
@@ -93,12 +94,16 @@ def clone(tmp_path):
     (folder / 'pyproject.toml').write_text(
         '[project]\nname = "sam3d_plugin"\nversion = "1.0"\n[build-system]\n'
         'requires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n')
-    names = [name for name in MODULES if name not in ('mmcv', *BESIDE)]
+    names = [
+        name for name in MODULES if name not in ('mmcv', *BESIDE.values())
+    ]
     (folder / 'requirements.txt').write_text('\n'.join(
         f'{name.replace("_", "-")}==2.1.0  # why' for name in names))
     (folder / 'constraints.txt').touch()
-    (folder / 'requirements-teachers.txt').write_text('transformers==2.1.0')
-    for name in (*names, *BESIDE):
+    for place, name in BESIDE.items():
+        path = folder / f'requirements-{place}.txt'
+        path.write_text(f'{name}==2.1.0')
+    for name in (*names, *BESIDE.values()):
         if name != 'torch':
             write_wheel(tmp_path / 'wheels', name)
     return folder
@@ -138,8 +143,9 @@ def test_it_resumes_and_then_does_nothing(clone):
     assert (site(clone) / 'mmcv' /
             '_ext.py').read_text() == (clone / 'sam3d_plugin' /
                                        'mmcv_ext.py').read_text()
-    assert (clone / '.venv/teachers/transformers.py').is_file()
-    assert not (site(clone) / 'transformers.py').exists()
+    for place, name in BESIDE.items():
+        assert (clone / '.venv' / place / f'{name}.py').is_file()
+        assert not (site(clone) / f'{name}.py').exists()
     assert run(clone).stdout == '.venv is up to date\n'
     # A kill left a package without RECORD, and no complete record.
     (site(clone) / 'mmdet3d-2.1.0.dist-info' / 'RECORD').unlink()

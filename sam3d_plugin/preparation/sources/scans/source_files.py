@@ -1,7 +1,7 @@
 """Helpers of the readers of raw data."""
 from typing import Iterable
 
-from ....store.errors import FrameError, StoreError
+from ....store.errors import FrameError, StoreError, UserError
 from ....store.files import BackendArgs, exists, list_names, read_bytes
 from ....store.foreign_files import foreign_kind
 from ....store.manifest import HEADER, Store
@@ -37,7 +37,9 @@ def read_source_file(path: str,
 
 def brief(error: Exception) -> str:
     """An error for use in a sentence, never as long as the file it is of."""
-    text = f'{type(error).__name__}: {error}'
+    text = str(error)
+    if not isinstance(error, UserError):
+        text = f'{type(error).__name__}: {text}'
     if len(text) > _LONGEST_REASON:
         text = f'{text[:_LONGEST_REASON]} ...'
     return text
