@@ -65,7 +65,7 @@ def test_a_notebook_begins_with_its_parameters(notebook):
     assert not any(metadata for metadata, _ in others)
     names = {}
     exec(source, names)
-    assert len(SHORT.keys() & names.keys()) >= 4
+    assert len(SHORT.keys() & names.keys()) >= 3
     # A value that is never read would be a parameter that does nothing.
     for name in names.keys() - {'Path', '__builtins__'}:
         assert re.search(rf'\b{name}\b', '\n'.join(s for _, s in others)), name

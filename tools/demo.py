@@ -37,10 +37,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = ToolParser(__doc__)
     parser.add_argument(
-        'model',
-        nargs='*',
-        metavar='CONFIG CHECKPOINT',
-        help='of a detector')
+        'model', nargs='*', metavar='CONFIG CHECKPOINT', help='of a detector')
     add_predictor_arguments(parser)
     args = parser.parse_args(argv)
     if len(args.model) not in (0, 2):

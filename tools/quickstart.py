@@ -21,6 +21,7 @@ from typing import Dict, List, Optional
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from sam3d_plugin import shipped
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.experiments.progress import Progress
 from sam3d_plugin.experiments.steps import (RECORD, Command, Record,
@@ -130,7 +131,8 @@ def build_steps(args: argparse.Namespace) -> List[Command]:
     geometry = f'{args.work_dir}/{GEOMETRY}'
     # First what the first page shows.
     steps = [
-        rooms, regions, untrained[0], *prepared,
+        rooms,
+        _shipped_step(args), regions, untrained[0], *prepared,
         Command([
             'python', 'tools/experiments/feature_geometry.py', '--data-root',
             args.data_root, '--json', geometry
@@ -143,6 +145,23 @@ def build_steps(args: argparse.Namespace) -> List[Command]:
     for training in (DETECTOR, SEGMENTOR):
         steps += _fine_tuning_steps(args, training, stage2[0].output)
     return [*steps, report_step(args)]
+
+
+def _shipped_scores(args: argparse.Namespace) -> str:
+    """File of what the detector of the package reaches."""
+    return f'{args.work_dir}/shipped/scores.json'
+
+
+def _shipped_step(args: argparse.Namespace) -> Command:
+    scores = _shipped_scores(args)
+    return Command([
+        'python', 'tools/test.py',
+        *(str(Path(path).relative_to(ROOT))
+          for path in (shipped.CONFIG, shipped.DETECTOR)), '--work-dir',
+        str(Path(scores).parent), '--json', scores, '--cfg-options',
+        f'data_root={args.data_root}'
+    ], scores, 'boxes', 'A detector that comes with the package, trained on '
+                   'other made-up rooms, looks for objects.')
 
 
 def _output(args: argparse.Namespace, kind: str, name: str) -> str:
@@ -275,10 +294,13 @@ def report_step(args: argparse.Namespace, is_complete: bool = True) -> Command:
         named('probe'),
         '--steps': [f'{work}/{RECORD if is_complete else SO_FAR}']
     }
+    scores = _shipped_scores(args)
+    given['--detector'] = [scores] * is_shown(scores)
     for training in (DETECTOR, SEGMENTOR):
         folder = training.folder(args)
         is_tested = is_shown(f'{folder}/scores.json')
-        given[f'--{training.title}'] = [folder] * is_tested
+        given.setdefault(f'--{training.title}',
+                         []).extend([folder] * is_tested)
     return Command([
         'python', 'tools/visualize/pretraining_report.py', '--out', out,
         '--title', 'Quickstart: a network learns about rooms', '--data',

@@ -19,6 +19,22 @@ from .report_inputs import read_curves, read_json, stop
 SCORES = 'scores.json'
 
 
+def shipped_section(scores: str, data: str, count: int) -> Section:
+    """What the detector that comes with the package makes of a data set.
+
+    ``scores`` is the file of what tools/test.py measured there.
+    """
+    predict = Predictor(cfg_options=dict(data_root=data))
+    run = sections.FineTuning(
+        model=predict.cfg.model.type,
+        encoder='',
+        steps=predict.cfg.train_cfg.max_iters,
+        val_rooms=len(AnnotatedScans(predict.cfg).names),
+        palette=dict(zip(predict.classes, predict.palette)),
+        scores=read_json(scores))
+    return sections.detection_section(_detected_rooms(predict, count), run)
+
+
 def room_section(kind: str, work_dir: str, count: int) -> Optional[Section]:
     """What the newest model of a work directory makes of its test set.
 

@@ -23,7 +23,7 @@ from ..store.region_maps import RegionMaps
 from ..visualization import pretraining_sections as sections
 from ..visualization.report_page import write_report
 from ..visualization.scan_page import evenly
-from .finetuned_rooms import room_section
+from .finetuned_rooms import room_section, shipped_section
 from .report_inputs import read_curves, read_json, stop
 from .token_purity import neighbor_groups, read_objects, token_purity
 
@@ -199,18 +199,28 @@ def build_sections(args: argparse.Namespace) -> List[sections.Section]:
         probes = {n: read_json(path) for n, path in args.probes.items()}
         found.append(sections.probe_section(probes))
     found += features
-    tuned = [
-        room_section(kind, work_dir, args.rooms)
-        for kind, work_dir in (('detector', args.detector),
-                               ('segmentor', args.segmentor)) if work_dir
-    ]
-    found += [section for section in tuned if section is not None]
+    found += _fine_tuned_sections(args)
     if args.runs:
         curves = {n: read_curves(path) for n, path in args.runs.items()}
         found.append(sections.curves_section(curves))
     if args.steps:
         found.append(sections.cost_section(read_json(args.steps)))
     return found
+
+
+def _fine_tuned_sections(args: argparse.Namespace) -> List[sections.Section]:
+    """What detectors and the segmentor predict."""
+    found: List[Optional[sections.Section]] = []
+    for source in args.detector:
+        if Path(source).is_file():
+            found.append(shipped_section(source, args.data, args.rooms))
+        else:
+            found.append(room_section('detector', source, args.rooms))
+    found += [
+        room_section('segmentor', source, args.rooms)
+        for source in args.segmentor
+    ]
+    return [section for section in found if section is not None]
 
 
 def _data_sections(

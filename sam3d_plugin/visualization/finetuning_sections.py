@@ -3,7 +3,7 @@
 Shapes: N points.
 """
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, Mapping, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -55,26 +55,29 @@ class FineTuning:
     model: str  # Its type
     encoder: str  # File that the encoder started from; '' is none
     steps: int  # Of the training
-    step_s: float  # Median time of a step, seconds
-    losses: Tuple[float, float]  # First and last that was logged
     val_rooms: int  # Rooms that the scores are measured on
     # Colors of the classes, three numbers from 0 to 255, in the order of the
     # labels
     palette: Mapping[str, Sequence[int]]
     # What tools/test.py measured, from 0 to 1; empty when it did not
     scores: Mapping[str, float] = field(default_factory=dict)
+    step_s: float = 0.  # Median time of a step, seconds
+    # First and last that was logged; None of the model of the package
+    losses: Optional[Tuple[float, float]] = None
 
 
 def detection_section(rooms: Sequence[Scene], run: FineTuning) -> Section:
     """True and predicted boxes side by side, and as scenes that rotate."""
     total = {name: f'mAP_{thr}' for name, thr in _THRESHOLDS.items()}
     by_class = {name: f'{{}}_AP_{thr}' for name, thr in _THRESHOLDS.items()}
+    figure = 'boxes' if run.losses else 'shipped'
     return Section(
         'Detection',
         dict(
             _training(run, total, by_class),
+            is_shipped=run.losses is None,
             rooms=[
-                _detected(f'boxes{i}', room, run)
+                _detected(f'{figure}{i}', room, run)
                 for i, room in enumerate(rooms)
             ]), _claim(run, total, 'boxes'))
 
@@ -170,6 +173,10 @@ def _claim(run: FineTuning, total: Mapping[str, str], what: str) -> str:
     ]
     if not shown:
         return ''
+    if run.losses is None:
+        return (f'A detector that comes with the package and has learned from '
+                f'other made-up rooms scores {" and ".join(shown)} in '
+                f'{run.val_rooms} unseen rooms; 100 is perfect.')
     how = 'a short training' if run.steps < _SHORT_STEPS else 'a training'
     return (
         f'After {how} of {run.steps:,} steps with labels, the {what} in '
@@ -190,14 +197,18 @@ def _training(run: FineTuning, total: Mapping[str, str],
     if not rows:
         rows = [(' and '.join(total), 'not measured; tools/test.py with '
                  '--json and scores.json of the work directory does')]
-    first, last = run.losses
-    rows += [
-        ('training', f'{run.steps:,} steps of {run.step_s:.2f} s, '
-         f'{duration(run.steps * run.step_s)} in all'),
-        ('its loss', f'{first:.3g} … {last:.3g}'),
-        ('model', run.model),
-        ('encoder starts from', run.encoder or 'nothing: untrained'),
-    ]
+    rows += [('model', run.model)]
+    if run.losses is None:
+        rows += [('training', f'{run.steps:,} steps on other made-up rooms; '
+                  'the detector comes with the package')]
+    else:
+        first, last = run.losses
+        rows += [
+            ('training', f'{run.steps:,} steps of {run.step_s:.2f} s, '
+             f'{duration(run.steps * run.step_s)} in all'),
+            ('its loss', f'{first:.3g} … {last:.3g}'),
+            ('encoder starts from', run.encoder or 'nothing: untrained'),
+        ]
     keys = {
         name: [key.format(name) for key in by_class.values()]
         for name in run.palette

@@ -43,12 +43,13 @@ def test_a_page_is_written_of_what_there_is(quickstart, tmp_path):
             page = tool.parse_args(command[2:])
             shown.append(
                 (list(page.models), list(page.probes), list(page.runs),
-                 bool(page.detector)))
+                 len(page.detector)))
     names = ['untrained', 'stage 1', 'stage 2']
-    assert shown == [(names[:1], [], [], False),
-                     (names[:2], names[:2], names[1:2], False),
-                     (names, names, names[1:], False),
-                     (names, names, names[1:], True)]
+    # The detector of the package is shown from the first page on.
+    assert shown == [(names[:1], [], [], 1),
+                     (names[:2], names[:2], names[1:2], 1),
+                     (names, names, names[1:], 1),
+                     (names, names, names[1:], 2)]
     assert json.loads(Path(page.steps).read_text()) == dict(
         settings={}, machine={}, steps=[], unfinished='detector: scores')
     assert not page.segmentor

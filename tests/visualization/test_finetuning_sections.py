@@ -1,5 +1,6 @@
 """The sections of a report on fine-tunings."""
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,6 +34,19 @@ def make_detected():
         LabelledBoxes(boxes, ['chair', 'table']),
         LabelledBoxes(boxes[[0, 1, 1]], ['chair', 'chair', 'table'],
                       np.array([.9, .8, .7])))
+
+
+def test_the_detector_of_the_package_has_no_curve():
+    run = replace(
+        make_run({
+            'mAP_0.25': .5,
+            'mAP_0.50': .25
+        }, steps=5000), losses=None)
+    section = sections.detection_section([make_detected()], run)
+    assert 'comes with the package' in section.claim
+    assert '5,000 steps on other made-up rooms' in section.body
+    assert 'Boxes of a detector that comes with' in section.body
+    assert 'id="shipped0"' in section.body
 
 
 def make_segmented():

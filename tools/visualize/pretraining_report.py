@@ -41,10 +41,12 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     for name in ('detector', 'segmentor'):
         parser.add_argument(
             f'--{name}',
-            metavar='DIR',
-            help='work directory of one that was fine-tuned; '
-            f'{SCORES} in it is what tools/test.py --json '
-            'measured')
+            nargs='+',
+            default=[],
+            metavar='PATH',
+            help='work directories of fine-tunings; '
+            f'{SCORES} in one is what tools/test.py --json measured. The file '
+            'alone is that of the detector that comes with the package')
     parser.add_argument(
         '--rooms',
         type=int,
