@@ -67,16 +67,19 @@ class Parsed(Exception):
 def parse(monkeypatch):
     """Function that runs a tool up to the end of its parsing."""
     monkeypatch.chdir(ROOT)
-    parse_args = argparse.ArgumentParser.parse_args
     before = set(sys.modules)
 
-    def stop(parser, *arguments):
-        if is_run:
-            raise Parsed(parse_args(parser, *arguments))
-        # A few options, named in a sentence.
-        words = {word for word in sys.argv if word.startswith('--')}
-        assert words <= set(parser._option_string_actions)
-        raise Parsed(None)
+    def stopping(parse_args):
+
+        def stop(parser, *arguments):
+            if is_run:
+                raise Parsed(parse_args(parser, *arguments))
+            # A few options, named in a sentence.
+            words = {word for word in sys.argv if word.startswith('--')}
+            assert words <= set(parser._option_string_actions)
+            raise Parsed(None)
+
+        return stop
 
     is_run = True
 
@@ -89,7 +92,9 @@ def parse(monkeypatch):
             runpy.run_path(tool, run_name='__main__')
         return stopped.value.args[0]
 
-    monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', stop)
+    for name in ('parse_args', 'parse_intermixed_args'):
+        monkeypatch.setattr(argparse.ArgumentParser, name,
+                            stopping(getattr(argparse.ArgumentParser, name)))
     yield parse
     for name in set(sys.modules) - before:
         file = getattr(sys.modules[name], '__file__', None)

@@ -64,7 +64,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     # Intermixed: options may stand between the weights and the scans.
     args = parser.parse_intermixed_args(argv)
     args.config, args.checkpoint = shipped.CONFIG, shipped.DETECTOR
-    if args.scans[0].endswith('.py'):
+    # Swapped ones are told apart later, in a sentence.
+    if any(path.endswith(('.py', '.pth')) for path in args.scans[:2]):
         if len(args.scans) < 3:
             parser.error('a CONFIG is followed by its CHECKPOINT and a SCAN')
         args.config, args.checkpoint, *args.scans = args.scans
