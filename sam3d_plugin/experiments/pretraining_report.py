@@ -17,7 +17,7 @@ from ..evaluation.token_features import (FrozenEncoder, build_frozen,
 from ..ops.projection import back_project, transform
 from ..ops.registration import color_pixels_of_depth
 from ..ops.scene_origin import find_origin
-from ..store.manifest import Store
+from ..store.manifest import MANIFEST, Store
 from ..store.posed_images import PosedImages, RGBDFrame
 from ..store.region_maps import RegionMaps
 from ..visualization import pretraining_sections as sections
@@ -174,8 +174,8 @@ def read_data_facts(data: str, geometry: Optional[str]) -> Dict[str, str]:
     facts['regions'] = (f'{sum(counts):,}, from the generator '
                         f'{maps.header()["settings"].get("generator")}')
     features = Store(Path(data, 'region_features'))
-    # An unfinished run may have none yet.
-    if features.exists() and features.manifest():
+    # An unfinished run may be at work on them.
+    if Path(features.path(MANIFEST)).is_file():
         channels = {
             item.fields['channels']
             for record in features.manifest().values()

@@ -123,6 +123,16 @@ def test_an_unfinished_page_says_so_and_reloads(report, tmp_path):
     ]
 
 
+def test_features_that_are_being_made_are_not_read(report, root, tmp_path):
+    data = tmp_path / 'data'
+    shutil.copytree(root, data)
+    features = data / 'region_features'
+    shutil.rmtree(features, ignore_errors=True)
+    features.mkdir()
+    shutil.copy(data / 'region_maps' / 'store.json', features)
+    assert headings(report('--data', data)) == ['Tokens and objects']
+
+
 def test_purity_is_measured_where_objects_are_known(report, root, tmp_path):
     data = tmp_path / 'data'
     shutil.copytree(root, data)
