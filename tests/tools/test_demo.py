@@ -32,6 +32,8 @@ OPTIONS = {
 
 def serve(port, calls, errors):
     """What the process of the page does: one command line after the other."""
+    # A shell starts what runs in its background deaf to it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stderr = open(errors, 'w', buffering=1)
     os.environ['GRADIO_SERVER_PORT'] = str(port)
     tool = load_tool('demo')
