@@ -116,7 +116,7 @@ def shrink_data(dataset):
 
 def shrink_model(model):
     """Fewer and narrower parts; their kinds and settings stay."""
-    backbone, head = model.get('backbone', model), model.get('bbox_head', {})
+    backbone = model.get('backbone', model)
     if backbone.get('type') == 'PViTBackbone':
         backbone.embedding.ratio = 2  # its mini size is small
     elif 'unet' in backbone:
@@ -173,11 +173,6 @@ def shrink_model(model):
         model.head.out_channels = 3
     if 'image_channels' in model:
         model.image_channels = 3
-    kind = model.get('decode_head', {}).get('type')
-    if kind == 'PointSegHead':
-        model.decode_head.update(in_channels=8)
-    elif kind == 'PointTokenSegHead':
-        model.decode_head.update(in_channels=64, hidden_channels=(32, 32))
     for name in ('region_image', 'scene_image'):
         if model.get(name):
             model[name].update(in_channels=64, out_channels=3)
@@ -185,6 +180,17 @@ def shrink_model(model):
         model.region_head.update(in_channels=64, out_channels=3)
     if model.get('global_head'):
         model.global_head.update(in_channels=64, out_channels=64)
+    shrink_task_head(model)
+
+
+def shrink_task_head(model):
+    """The same of the head of a detector or segmentor."""
+    head = model.get('bbox_head', {})
+    kind = model.get('decode_head', {}).get('type')
+    if kind == 'PointSegHead':
+        model.decode_head.update(in_channels=8)
+    elif kind == 'PointTokenSegHead':
+        model.decode_head.update(in_channels=64, hidden_channels=(32, 32))
     if 'num_proposal' in head:
         head.update(num_proposal=32, num_decoder_layers=2)
     if 'vote_aggregation_cfg' in head:
