@@ -9,14 +9,5 @@ model = dict(
             num_neighbors=32)))
 
 # Boxes of kNN tokens settle later: 2,000 steps.
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=1950,
-        eta_min=1e-6,
-        by_epoch=False,
-        begin=50,
-        end=2000)
-]
+param_scheduler = [_base_.warm_up, dict(_base_.cosine, T_max=1950, end=2000)]
 train_cfg = dict(max_iters=2000, val_interval=2000)

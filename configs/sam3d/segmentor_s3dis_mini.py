@@ -9,13 +9,5 @@ _base_ = [
 model = dict(
     decode_head=dict(hidden_channels=(256, 128), dropout_ratio=0.1),
     test_cfg=dict(batch_size=8))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=1e-6,
-        by_epoch=False,
-        begin=50,
-        end=900)
-]
+param_scheduler = [_base_.warm_up, dict(_base_.cosine, end=900)]
 train_cfg = dict(max_iters=900, val_interval=900)

@@ -2,16 +2,11 @@
 _base_ = ['./segmentor_synthrooms_mini.py']
 
 train_pipeline = [
-    {{_base_.load_points}},
-    {{_base_.check_points}},
-    {{_base_.load_regions}},
-    {{_base_.load_annotations}},
-    {{_base_.map_classes}},
+    *_base_.read_labeled_scan,
     dict(type='KeepPointLabels', num_points=20, ignore_index=20, seed=0),
-    {{_base_.center}},
+    _base_.center,
     dict(type='PointSample', num_points=10000),
-    {{_base_.random_flip}},
-    {{_base_.random_rotation}},
-    {{_base_.pack_training}},
+    *_base_.augment,
+    _base_.pack_training,
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -9,6 +9,6 @@ model = dict(
         type='SparseTokenEncoder',
         tokenizer=dict(type='SAMTokenizer', num_tokens=256),
         voxel_size=0.025,
-        unet={{_base_.unet}}),
+        unet=_base_.unet),
     decoder=None,
     head=dict(in_channels=96))

@@ -8,6 +8,6 @@ model = dict(
         type='SparseTokenEncoder',
         tokenizer=dict(type='SAMTokenizer', num_tokens=128, min_points=4),
         voxel_size=0.1,
-        unet={{_base_.unet_mini}}),
+        unet=_base_.unet_mini),
     decoder=None,
     head=dict(in_channels=24))

@@ -1,7 +1,7 @@
 # stage2_synthrooms_mini.py, beyond the paper.
 _base_ = [
     '../_base_/models/masked_token_ours.py',
-    '../_base_/datasets/pretrain_regions_mini.py',
+    '../_base_/datasets/pretrain_features_mini.py',
     '../_base_/schedules/pretrain_mini.py',
     '../_base_/pretrain_runtime_mini.py',
 ]
@@ -12,13 +12,4 @@ model = dict(
     backbone=dict(tokenizer=dict(num_tokens=128, min_points=4)),
     region_head=dict(out_channels=112),
     target_generator=dict(checkpoint=teacher))
-train_pipeline = [
-    {{_base_.load_points}},
-    {{_base_.load_features}},
-    {{_base_.load_groups}},
-    {{_base_.random_rotation}},
-    {{_base_.random_flip}},
-    {{_base_.pack}},
-]
-train_dataloader = dict(
-    dataset=dict(data_root=data_root, pipeline=train_pipeline))
+train_dataloader = dict(dataset=dict(data_root=data_root))

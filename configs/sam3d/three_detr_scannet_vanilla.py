@@ -2,5 +2,5 @@
 _base_ = ['./three_detr_scannet.py', '../_base_/models/three_detr_backbone.py']
 
 model = dict(
-    backbone={{_base_.three_detr_backbone}},
+    backbone=dict(_base_.three_detr_backbone, _delete_=True),
     bbox_head=dict(queries='fps', num_queries=256))

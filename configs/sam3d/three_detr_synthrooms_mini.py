@@ -7,4 +7,4 @@ _base_ = [
     '../_base_/finetune_runtime_mini.py',
 ]
 
-model = dict(bbox_head={{_base_.mini_head}})
+model = dict(bbox_head=_base_.mini_head)

@@ -8,6 +8,6 @@ _base_ = [
 ]
 
 model = dict(
-    backbone={{_base_.mini_backbone}},
-    bbox_head={{_base_.mini_head}},
-    train_cfg={{_base_.mini_train_cfg}})
+    backbone=_base_.mini_backbone,
+    bbox_head=_base_.mini_head,
+    train_cfg=_base_.mini_train_cfg)

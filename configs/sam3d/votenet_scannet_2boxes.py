@@ -3,16 +3,10 @@
 _base_ = ['./votenet_scannet.py']
 
 train_pipeline = [
-    {{_base_.load_points}},
-    dict(type='CheckPoints'),
-    {{_base_.load_regions}},
-    {{_base_.load_annotations}},
-    dict(type='GlobalAlignment', rotation_axis=2),
-    dict(type='PointSegClassMapping'),
+    *_base_.read_labeled_scan,
     dict(type='KeepBoxLabels', num_boxes=2, ignore_index=18, seed=0),
     dict(type='PointSample', num_points=40000),
-    {{_base_.random_flip}},
-    {{_base_.random_rotation}},
-    {{_base_.pack_training}},
+    *_base_.augment,
+    _base_.pack_training,
 ]
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))

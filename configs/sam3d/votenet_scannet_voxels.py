@@ -8,6 +8,6 @@ model = dict(
         _delete_=True,
         type='SparseUNetBackbone',
         voxel_size=0.025,
-        unet={{_base_.unet}},
+        unet=_base_.unet,
         num_seeds=1024,
         out_channels=256))

@@ -3,14 +3,10 @@
 _base_ = ['./votenet_sunrgbd.py']
 
 train_pipeline = [
-    {{_base_.load_points}},
-    dict(type='CheckPoints'),
-    {{_base_.load_regions}},
-    {{_base_.load_annotations}},
+    *_base_.read_labeled_scan,
     dict(type='KeepBoxLabels', num_boxes=2, ignore_index=10, seed=0),
-    {{_base_.sample_points}},
-    {{_base_.random_flip}},
-    {{_base_.random_rotation}},
-    {{_base_.pack_training}},
+    _base_.sample_points,
+    *_base_.augment,
+    _base_.pack_training,
 ]
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))

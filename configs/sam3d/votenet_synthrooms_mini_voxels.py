@@ -6,6 +6,6 @@ model = dict(
         _delete_=True,
         type='SparseUNetBackbone',
         voxel_size=0.1,
-        unet={{_base_.unet_mini}},
+        unet=_base_.unet_mini,
         num_seeds=512,
         out_channels=256))

@@ -4,6 +4,11 @@ data_root = 'data/scannet/'
 backend_args = None
 
 # Steps that the variants of this file share.
+load_points = dict(
+    type='LoadRGBDPoints',
+    num_points=20000,
+    columns=(),
+    backend_args=backend_args)
 random_rotation = dict(
     type='GlobalRotScaleTrans',
     rot_range=[-3.14159, 3.14159],
@@ -13,18 +18,10 @@ random_flip = dict(
     sync_2d=False,
     flip_ratio_bev_horizontal=0.5,
     flip_ratio_bev_vertical=0.5)
+augment = [random_rotation, random_flip]
 pack = dict(type='PackPretrainInputs')
 
-train_pipeline = [
-    dict(
-        type='LoadRGBDPoints',
-        num_points=20000,
-        columns=(),
-        backend_args=backend_args),
-    random_rotation,
-    random_flip,
-    pack,
-]
+train_pipeline = [load_points, *augment, pack]
 train_dataloader = dict(
     batch_size=64,
     num_workers=8,

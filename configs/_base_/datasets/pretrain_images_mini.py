@@ -2,20 +2,9 @@
 # of 96 x 128, 2 frames a step.
 _base_ = ['./pretrain_images.py']
 
-train_pipeline = [
-    dict(
-        type='LoadRGBDPoints',
-        num_points=4096,
-        columns=('origin', ),
-        backend_args={{_base_.backend_args}}),
-    dict(
-        type='LoadFrameImage',
-        size=(96, 128),
-        backend_args={{_base_.backend_args}}),
-    {{_base_.random_rotation}},
-    {{_base_.random_flip}},
-    {{_base_.pack_image}},
-]
+load_points = dict(_base_.load_points, num_points=4096)
+load_image = dict(_base_.load_image, size=(96, 128))
+train_pipeline = [load_points, load_image, *_base_.augment, _base_.pack_image]
 train_dataloader = dict(
     batch_size=2,
     num_workers=0,

@@ -3,21 +3,13 @@
 # batch is half of that of pretrain_frames.py.
 _base_ = ['./pretrain_frames.py']
 
+load_points = dict(_base_.load_points, columns=('origin', ))
 # Rotated about z alone: height tells the encoder what things are.
 random_rotation_z = dict(
     type='GlobalRotScaleTrans',
     rot_range=[-3.14159, 3.14159],
     scale_ratio_range=[1., 1.])
-two_views = dict(
-    type='TwoViews',
-    transforms=[
-        dict(
-            type='LoadRGBDPoints',
-            num_points=20000,
-            columns=('origin', ),
-            backend_args={{_base_.backend_args}}),
-        random_rotation_z,
-    ])
+two_views = dict(type='TwoViews', transforms=[load_points, random_rotation_z])
 # 32 x 128 are the 4,096 pairs of a batch in PointContrast.
 find_pairs = dict(
     type='FindCorrespondences',

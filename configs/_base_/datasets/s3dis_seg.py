@@ -42,12 +42,12 @@ pack_training = dict(
     type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask'])
 pack = dict(type='Pack3DDetInputs', keys=['points'])
 
+read_labeled_scan = [
+    load_points, check_points, load_regions, load_annotations, map_classes
+]
+
 train_pipeline = [
-    load_points,
-    check_points,
-    load_regions,
-    load_annotations,
-    map_classes,
+    *read_labeled_scan,
     center,
     sample_block,
     dict(
@@ -56,15 +56,7 @@ train_pipeline = [
         scale_ratio_range=[0.9, 1.1]),
     pack_training,
 ]
-test_pipeline = [
-    load_points,
-    check_points,
-    load_regions,
-    load_annotations,
-    map_classes,
-    center,
-    pack,
-]
+test_pipeline = [*read_labeled_scan, center, pack]
 # tools/test.py --tta: each room in four directions.
 test_turns = [
     dict(
@@ -73,11 +65,7 @@ test_turns = [
         scale_ratio_range=[1., 1.]) for angle in (0., 1.5708, 3.1416, 4.7124)
 ]
 tta_pipeline = [
-    load_points,
-    check_points,
-    load_regions,
-    load_annotations,
-    map_classes,
+    *read_labeled_scan,
     center,
     dict(type='TestTimeAug', transforms=[test_turns, [pack]]),
 ]

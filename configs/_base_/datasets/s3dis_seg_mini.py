@@ -3,14 +3,10 @@
 _base_ = ['./s3dis_seg.py']
 
 train_pipeline = [
-    {{_base_.load_points}},
-    {{_base_.check_points}},
-    {{_base_.load_regions}},
-    {{_base_.load_annotations}},
-    {{_base_.map_classes}},
-    {{_base_.center}},
-    {{_base_.sample_block}},
-    {{_base_.pack_training}},
+    *_base_.read_labeled_scan,
+    _base_.center,
+    _base_.sample_block,
+    _base_.pack_training,
 ]
 train_dataloader = dict(
     batch_size=8,

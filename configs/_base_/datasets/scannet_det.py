@@ -38,26 +38,29 @@ pack_training = dict(
         'points', 'gt_bboxes_3d', 'gt_labels_3d', 'pts_semantic_mask',
         'pts_instance_mask'
     ])
+pack = dict(type='Pack3DDetInputs', keys=['points'])
+
+read_scan = [load_points, dict(type='CheckPoints'), load_regions]
+align = dict(type='GlobalAlignment', rotation_axis=2)
+read_labeled_scan = [
+    *read_scan,
+    load_annotations,
+    align,
+    dict(type='PointSegClassMapping'),
+]
+augment = [random_flip, random_rotation]
 
 train_pipeline = [
-    load_points,
-    dict(type='CheckPoints'),
-    load_regions,
-    load_annotations,
-    dict(type='GlobalAlignment', rotation_axis=2),
-    dict(type='PointSegClassMapping'),
+    *read_labeled_scan,
     dict(type='PointSample', num_points=50000),
-    random_flip,
-    random_rotation,
+    *augment,
     pack_training,
 ]
 test_pipeline = [
-    load_points,
-    dict(type='CheckPoints'),
-    load_regions,
-    dict(type='GlobalAlignment', rotation_axis=2),
+    *read_scan,
+    align,
     dict(type='SeededPointSample', num_points=50000),
-    dict(type='Pack3DDetInputs', keys=['points']),
+    pack,
 ]
 
 train_dataloader = dict(

@@ -5,29 +5,20 @@
 _base_ = ['./scannet_det_cuboid.py']
 
 train_pipeline = [
-    {{_base_.load_points}},
-    dict(type='CheckPoints'),
-    {{_base_.load_regions}},
-    dict(type='LoadAnnotations3D', with_bbox_3d=True, with_label_3d=True),
-    dict(type='GlobalAlignment', rotation_axis=2),
-    dict(type='RandomCuboid'),
+    *_base_.read_cuboid,
     dict(type='PointSample', num_points=100000),
-    {{_base_.random_flip}},
+    _base_.random_flip,
     dict(
         type='GlobalRotScaleTrans',
         rot_range=[-0.087266, 0.087266],
         scale_ratio_range=[0.6, 1.4]),
-    dict(
-        type='Pack3DDetInputs',
-        keys=['points', 'gt_bboxes_3d', 'gt_labels_3d']),
+    _base_.pack_boxes,
 ]
 test_pipeline = [
-    {{_base_.load_points}},
-    dict(type='CheckPoints'),
-    {{_base_.load_regions}},
-    dict(type='GlobalAlignment', rotation_axis=2),
+    *_base_.read_scan,
+    _base_.align,
     dict(type='SeededPointSample', num_points=100000),
-    dict(type='Pack3DDetInputs', keys=['points']),
+    _base_.pack,
 ]
 train_dataloader = dict(
     batch_size=1, dataset=dict(dataset=dict(pipeline=train_pipeline)))

@@ -3,22 +3,15 @@
 _base_ = ['./scannet_det.py']
 
 train_pipeline = [
-    {{_base_.load_points}},
-    dict(type='CheckPoints'),
-    {{_base_.load_regions}},
-    {{_base_.load_annotations}},
-    dict(type='GlobalAlignment', rotation_axis=2),
-    dict(type='PointSegClassMapping'),
+    *_base_.read_labeled_scan,
     dict(type='PointSample', num_points=20000),
-    {{_base_.pack_training}},
+    _base_.pack_training,
 ]
 test_pipeline = [
-    {{_base_.load_points}},
-    dict(type='CheckPoints'),
-    {{_base_.load_regions}},
-    dict(type='GlobalAlignment', rotation_axis=2),
+    *_base_.read_scan,
+    _base_.align,
     dict(type='SeededPointSample', num_points=20000),
-    dict(type='Pack3DDetInputs', keys=['points']),
+    _base_.pack,
 ]
 train_dataloader = dict(
     batch_size=1,

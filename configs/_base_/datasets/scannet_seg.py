@@ -39,31 +39,23 @@ random_rotation = dict(
     type='GlobalRotScaleTrans',
     rot_range=[-3.14159, 3.14159],
     scale_ratio_range=[0.9, 1.1])
+augment = [random_flip, random_rotation]
 pack_training = dict(
     type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask'])
 pack = dict(type='Pack3DDetInputs', keys=['points'])
 
+read_labeled_scan = [
+    load_points, check_points, load_regions, load_annotations, map_classes
+]
+
 train_pipeline = [
-    load_points,
-    check_points,
-    load_regions,
-    load_annotations,
-    map_classes,
+    *read_labeled_scan,
     center,
     dict(type='PointSample', num_points=40000),
-    random_flip,
-    random_rotation,
+    *augment,
     pack_training,
 ]
-test_pipeline = [
-    load_points,
-    check_points,
-    load_regions,
-    load_annotations,
-    map_classes,
-    center,
-    pack,
-]
+test_pipeline = [*read_labeled_scan, center, pack]
 # tools/test.py --tta: each scan in four directions, and mirrored.
 test_flips = [
     dict(
@@ -79,11 +71,7 @@ test_turns = [
         scale_ratio_range=[1., 1.]) for angle in (0., 1.5708, 3.1416, 4.7124)
 ]
 tta_pipeline = [
-    load_points,
-    check_points,
-    load_regions,
-    load_annotations,
-    map_classes,
+    *read_labeled_scan,
     center,
     dict(type='TestTimeAug', transforms=[test_flips, test_turns, [pack]]),
 ]

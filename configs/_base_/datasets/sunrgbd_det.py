@@ -28,20 +28,13 @@ random_rotation = dict(
 pack_training = dict(
     type='Pack3DDetInputs', keys=['points', 'gt_bboxes_3d', 'gt_labels_3d'])
 
-train_pipeline = [
-    load_points,
-    dict(type='CheckPoints'),
-    load_regions,
-    load_annotations,
-    sample_points,
-    random_flip,
-    random_rotation,
-    pack_training,
-]
+read_scan = [load_points, dict(type='CheckPoints'), load_regions]
+read_labeled_scan = [*read_scan, load_annotations]
+augment = [random_flip, random_rotation]
+
+train_pipeline = [*read_labeled_scan, sample_points, *augment, pack_training]
 test_pipeline = [
-    load_points,
-    dict(type='CheckPoints'),
-    load_regions,
+    *read_scan,
     dict(type='SeededPointSample', num_points=20000),
     dict(type='Pack3DDetInputs', keys=['points']),
 ]

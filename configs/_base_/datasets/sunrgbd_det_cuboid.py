@@ -3,15 +3,11 @@
 _base_ = ['./sunrgbd_det_v1.py']
 
 train_pipeline = [
-    {{_base_.load_points}},
-    dict(type='CheckPoints'),
-    {{_base_.load_regions}},
-    {{_base_.load_annotations}},
-    {{_base_.random_flip}},
-    {{_base_.random_rotation}},
+    *_base_.read_labeled_scan,
+    *_base_.augment,
     dict(type='RandomCuboid', min_crop=0.75, aspect=0.75),
-    {{_base_.sample_points}},
-    {{_base_.pack_training}},
+    _base_.sample_points,
+    _base_.pack_training,
 ]
 train_dataloader = dict(
     batch_size=8, dataset=dict(times=9, dataset=dict(pipeline=train_pipeline)))

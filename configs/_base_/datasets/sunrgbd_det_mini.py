@@ -4,12 +4,9 @@
 _base_ = ['./sunrgbd_det_v1.py']
 
 train_pipeline = [
-    {{_base_.load_points}},
-    dict(type='CheckPoints'),
-    {{_base_.load_regions}},
-    {{_base_.load_annotations}},
-    {{_base_.sample_points}},
-    {{_base_.pack_training}},
+    *_base_.read_labeled_scan,
+    _base_.sample_points,
+    _base_.pack_training,
 ]
 train_dataloader = dict(
     batch_size=3,

@@ -4,24 +4,16 @@ _base_ = ['./scannet_det_mini.py']
 
 data_root = 'data/synthrooms/'
 train_pipeline = [
-    {{_base_.load_points}},
-    dict(type='CheckPoints'),
-    {{_base_.load_regions}},
-    {{_base_.load_annotations}},
-    dict(type='GlobalAlignment', rotation_axis=2),
-    dict(type='PointSegClassMapping'),
+    *_base_.read_labeled_scan,
     dict(type='PointSample', num_points=10000),
-    {{_base_.random_flip}},
-    {{_base_.random_rotation}},
-    {{_base_.pack_training}},
+    *_base_.augment,
+    _base_.pack_training,
 ]
 test_pipeline = [
-    {{_base_.load_points}},
-    dict(type='CheckPoints'),
-    {{_base_.load_regions}},
-    dict(type='GlobalAlignment', rotation_axis=2),
+    *_base_.read_scan,
+    _base_.align,
     dict(type='SeededPointSample', num_points=10000),
-    dict(type='Pack3DDetInputs', keys=['points']),
+    _base_.pack,
 ]
 train_dataloader = dict(
     dataset=dict(dataset=dict(data_root=data_root, pipeline=train_pipeline)))

@@ -10,16 +10,11 @@ class_weights = [
 ]
 data_root = 'data/synthrooms/'
 train_pipeline = [
-    {{_base_.load_points}},
-    {{_base_.check_points}},
-    {{_base_.load_regions}},
-    {{_base_.load_annotations}},
-    {{_base_.map_classes}},
-    {{_base_.center}},
+    *_base_.read_labeled_scan,
+    _base_.center,
     dict(type='PointSample', num_points=10000),
-    {{_base_.random_flip}},
-    {{_base_.random_rotation}},
-    {{_base_.pack_training}},
+    *_base_.augment,
+    _base_.pack_training,
 ]
 train_dataloader = dict(
     batch_size=2, dataset=dict(data_root=data_root, pipeline=train_pipeline))

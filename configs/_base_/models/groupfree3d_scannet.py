@@ -10,8 +10,8 @@ model = dict(
         _delete_=True,
         type='PointTokenBackbone',
         tokenizer=dict(type='SAMTokenizer', split=True, num_tokens=256),
-        embedding={{_base_.embedding}},
-        encoder={{_base_.encoder}},
+        embedding=_base_.embedding,
+        encoder=_base_.encoder,
         center='floor',
         out_channels=288),
     bbox_head=dict(
@@ -23,7 +23,7 @@ model = dict(
             num_dir_bins=1,
             with_rot=False,
             size_cls_agnostic=False,
-            mean_sizes={{_base_.scannet_mean_sizes}}),
+            mean_sizes=_base_.scannet_mean_sizes),
         center_loss=dict(beta=0.04),
         size_class_loss=dict(
             type='mmdet.CrossEntropyLoss', reduction='sum', loss_weight=1.0),

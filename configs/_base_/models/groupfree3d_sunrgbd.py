@@ -10,7 +10,7 @@ model = dict(
             num_sizes=10,
             num_dir_bins=12,
             with_rot=True,
-            mean_sizes={{_base_.sunrgbd_mean_sizes}}),
+            mean_sizes=_base_.sunrgbd_mean_sizes),
         sampling_objectness_loss=dict(loss_weight=2.0),
         objectness_loss=dict(loss_weight=4.0),
         center_loss=dict(beta=1.0 / 9.0),

@@ -9,8 +9,8 @@ model = dict(
     backbone=dict(
         type='TokenEncoder',
         tokenizer=dict(type='SAMTokenizer', num_tokens=256),
-        embedding={{_base_.embedding}},
-        encoder={{_base_.encoder}}),
+        embedding=_base_.embedding,
+        encoder=_base_.encoder),
     decoder=dict(
         type='MaskedTokenDecoder',
         transformer=dict(type='PlainPointTransformer', depth=2)),

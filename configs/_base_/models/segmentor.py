@@ -10,8 +10,8 @@ model = dict(
     backbone=dict(
         type='PointTokenBackbone',
         tokenizer=dict(type='SAMTokenizer', split=True, num_tokens=1024),
-        embedding={{_base_.embedding}},
-        encoder={{_base_.encoder}},
+        embedding=_base_.embedding,
+        encoder=_base_.encoder,
         out_channels=None,
         feature_depths=(1, 2, 3),
         frozen=False),

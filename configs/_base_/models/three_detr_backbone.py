@@ -1,6 +1,5 @@
 # 3DETR's own backbone: 2,048 tokens by set abstraction, 3 layers.
 three_detr_backbone = dict(
-    _delete_=True,
     type='ThreeDETRBackbone',
     pre_encoder=dict(
         num_point=2048,

@@ -8,8 +8,8 @@ model = dict(
     backbone=dict(
         type='PointTokenBackbone',
         tokenizer=dict(type='SAMTokenizer', split=True, num_tokens=2048),
-        embedding={{_base_.embedding}},
-        encoder={{_base_.encoder}},
+        embedding=_base_.embedding,
+        encoder=_base_.encoder,
         center='floor',
         out_channels=256),
     bbox_head=dict(

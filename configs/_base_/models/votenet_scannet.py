@@ -10,8 +10,8 @@ model = dict(
         _delete_=True,
         type='PointTokenBackbone',
         tokenizer=dict(type='SAMTokenizer', split=True, num_tokens=1024),
-        embedding={{_base_.embedding}},
-        encoder={{_base_.encoder}},
+        embedding=_base_.embedding,
+        encoder=_base_.encoder,
         center='floor',
         out_channels=256),
     bbox_head=dict(
@@ -21,4 +21,4 @@ model = dict(
             num_sizes=18,
             num_dir_bins=1,
             with_rot=False,
-            mean_sizes={{_base_.scannet_mean_sizes}})))
+            mean_sizes=_base_.scannet_mean_sizes)))

@@ -9,4 +9,4 @@ model = dict(
             num_sizes=10,
             num_dir_bins=12,
             with_rot=True,
-            mean_sizes={{_base_.sunrgbd_mean_sizes}})))
+            mean_sizes=_base_.sunrgbd_mean_sizes)))

@@ -2,14 +2,5 @@
 # one core, about three on two.
 _base_ = ['./overfit_1500.py']
 
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=550,
-        eta_min=1e-6,
-        by_epoch=False,
-        begin=50,
-        end=600)
-]
+param_scheduler = [_base_.warm_up, dict(_base_.cosine, T_max=550, end=600)]
 train_cfg = dict(max_iters=600, val_interval=600)

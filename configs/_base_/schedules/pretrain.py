@@ -8,21 +8,20 @@ optim_wrapper = dict(
         norm_decay_mult=0.,
         bias_decay_mult=0.,
         custom_keys=dict(mask_token=dict(decay_mult=0.))))
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-3,
-        begin=0,
-        end=10,
-        by_epoch=True,
-        convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=1e-6,
-        begin=10,
-        end=120,
-        by_epoch=True,
-        convert_to_iter_based=True)
-]
+warm_up = dict(
+    type='LinearLR',
+    start_factor=1e-3,
+    begin=0,
+    end=10,
+    by_epoch=True,
+    convert_to_iter_based=True)
+cosine = dict(
+    type='CosineAnnealingLR',
+    eta_min=1e-6,
+    begin=10,
+    end=120,
+    by_epoch=True,
+    convert_to_iter_based=True)
+param_scheduler = [warm_up, cosine]
 train_cfg = dict(type='ResumableTrainLoop', max_epochs=120)
 auto_scale_lr = dict(enable=False, base_batch_size=64)

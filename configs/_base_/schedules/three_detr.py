@@ -4,22 +4,21 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.1),
     clip_grad=dict(max_norm=0.1, norm_type=2))
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=0.002,
-        begin=0,
-        end=1,
-        by_epoch=True,
-        convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=1e-6,
-        begin=1,
-        end=120,
-        by_epoch=True,
-        convert_to_iter_based=True)
-]
+warm_up = dict(
+    type='LinearLR',
+    start_factor=0.002,
+    begin=0,
+    end=1,
+    by_epoch=True,
+    convert_to_iter_based=True)
+cosine = dict(
+    type='CosineAnnealingLR',
+    eta_min=1e-6,
+    begin=1,
+    end=120,
+    by_epoch=True,
+    convert_to_iter_based=True)
+param_scheduler = [warm_up, cosine]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=120, val_interval=10)
 val_cfg = dict(type='IndependentValLoop')
 test_cfg = dict(type='TestLoop')

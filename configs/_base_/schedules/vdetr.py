@@ -4,19 +4,7 @@ _base_ = ['./three_detr.py']
 
 optim_wrapper = dict(optimizer=dict(lr=7e-4))
 param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1 / 700,
-        begin=0,
-        end=1,
-        by_epoch=True,
-        convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=1e-6,
-        begin=1,
-        end=60,
-        by_epoch=True,
-        convert_to_iter_based=True)
+    dict(_base_.warm_up, start_factor=1 / 700),
+    dict(_base_.cosine, end=60),
 ]
 train_cfg = dict(max_epochs=60)

@@ -10,10 +10,6 @@ model = dict(
             num_neighbors=128)),
     head=dict(loss=dict(_delete_=True, type='DistillLoss')))
 train_pipeline = [
-    {{_base_.load_points}},
-    {{_base_.load_features}},
-    {{_base_.random_rotation}},
-    {{_base_.random_flip}},
-    {{_base_.pack}},
+    _base_.load_points, _base_.load_features, *_base_.augment, _base_.pack
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

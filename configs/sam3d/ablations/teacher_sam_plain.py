@@ -3,10 +3,6 @@ _base_ = ['../stage1_scannet.py']
 
 model = dict(head=dict(loss=dict(_delete_=True, type='DistillLoss')))
 train_pipeline = [
-    {{_base_.load_points}},
-    {{_base_.load_features}},
-    {{_base_.random_rotation}},
-    {{_base_.random_flip}},
-    {{_base_.pack}},
+    _base_.load_points, _base_.load_features, *_base_.augment, _base_.pack
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -8,9 +8,9 @@ _base_ = [
 model = dict(
     backbone=dict(
         tokenizer=dict(num_tokens=64, num_neighbors=64),
-        encoder={{_base_.mini_code_encoder}}),
-    codebook={{_base_.mini_codebook}},
-    decoder={{_base_.mini_decoder}},
+        encoder=_base_.mini_code_encoder),
+    codebook=_base_.mini_codebook,
+    decoder=_base_.mini_decoder,
     head=dict(num_neighbors=64, hidden_dims=(256, 128)))
 optim_wrapper = dict(
     clip_grad=dict(max_norm=10),

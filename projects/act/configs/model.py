@@ -1,12 +1,8 @@
-_base_ = ['../../../configs/_base_/models/point_encoder.py', './teacher.py']
+_base_ = ['../../../configs/_base_/models/knn_encoder.py', './teacher.py']
 
 model = dict(
     type='ACT',
-    backbone=dict(
-        type='TokenEncoder',
-        tokenizer=dict(type='KNNTokenizer', num_tokens=256, num_neighbors=128),
-        embedding={{_base_.embedding}},
-        encoder={{_base_.encoder}}),
+    backbone=_base_.knn_encoder,
     decoder=dict(
         type='MaskedTokenDecoder',
         transformer=dict(type='PlainPointTransformer', depth=2)),
@@ -17,7 +13,7 @@ model = dict(
     target_generator=dict(
         type='CrossModalTargets',
         modules=dict(
-            encoder={{_base_.code_encoder}},
-            codebook={{_base_.codebook}},
-            decoder={{_base_.decoder}})),
+            encoder=_base_.code_encoder,
+            codebook=_base_.codebook,
+            decoder=_base_.decoder)),
     mask_ratio=0.8)

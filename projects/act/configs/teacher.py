@@ -15,4 +15,4 @@ mini_codebook = dict(num_codes=64)
 mini_decoder = dict(
     image=dict(
         transformer=dict(embed_dims=64, depth=2, num_heads=4), num_prompts=8),
-    graph={{_base_.mini_graph}})
+    graph=_base_.mini_graph)

@@ -12,18 +12,13 @@ model = dict(
     head=dict(num_neighbors=64),
     region_image=dict(out_channels=112),
     scene_image=dict(out_channels=112))
-load_areas = dict(
-    type='LoadRegionTargets',
-    folder='region_features',
-    key='areas',
-    backend_args={{_base_.backend_args}})
+load_areas = dict(_base_.load_features, key='areas')
 train_pipeline = [
-    {{_base_.load_points}},
-    {{_base_.load_features}},
+    _base_.load_points,
+    _base_.load_features,
     load_areas,
-    {{_base_.random_rotation}},
-    {{_base_.random_flip}},
-    {{_base_.pack}},
+    *_base_.augment,
+    _base_.pack,
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(

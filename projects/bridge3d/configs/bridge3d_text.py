@@ -8,18 +8,12 @@ model = dict(
     target_generator=dict(
         class_embeddings='data/scannet/class_embeddings.npz'))
 train_pipeline = [
-    {{_base_.load_points}},
-    {{_base_.load_features}},
-    {{_base_.load_areas}},
-    dict(
-        type='LoadRegionTargets',
-        folder='region_classes',
-        key='group_ids',
-        column='classes',
-        backend_args={{_base_.backend_args}}),
-    dict(type='LoadFrameText', backend_args={{_base_.backend_args}}),
-    {{_base_.random_rotation}},
-    {{_base_.random_flip}},
+    _base_.load_points,
+    _base_.load_features,
+    _base_.load_areas,
+    dict(_base_.load_groups, folder='region_classes', column='classes'),
+    dict(type='LoadFrameText', backend_args=_base_.backend_args),
+    *_base_.augment,
     dict(type='PackPretrainInputs', keys=('points', 'frame_text')),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -1,13 +1,9 @@
 # Losses on text are off: no tool of this repository makes what they read.
-_base_ = ['../../../configs/_base_/models/point_encoder.py']
+_base_ = ['../../../configs/_base_/models/knn_encoder.py']
 
 model = dict(
     type='Bridge3D',
-    backbone=dict(
-        type='TokenEncoder',
-        tokenizer=dict(type='KNNTokenizer', num_tokens=256, num_neighbors=128),
-        embedding={{_base_.embedding}},
-        encoder={{_base_.encoder}}),
+    backbone=_base_.knn_encoder,
     decoder=dict(
         type='MaskedTokenDecoder',
         transformer=dict(type='PlainPointTransformer', depth=2)),

@@ -1,7 +1,7 @@
 # Two CPU cores, a few minutes; features of SynthRooms, which have 112
 # channels. Of another encoder: --cfg-options model.head.out_channels.
 _base_ = [
-    '../../../configs/_base_/datasets/pretrain_regions_mini.py',
+    '../../../configs/_base_/datasets/pretrain_features_mini.py',
     '../../../configs/_base_/schedules/pretrain_mini.py',
     '../../../configs/_base_/pretrain_runtime_mini.py', './model.py'
 ]
@@ -9,16 +9,7 @@ _base_ = [
 model = dict(
     backbone=dict(tokenizer=dict(num_tokens=64, num_neighbors=64)),
     head=dict(out_channels=112),
-    target_generator=dict(backend_args={{_base_.backend_args}}))
-train_pipeline = [
-    {{_base_.load_points}},
-    {{_base_.load_features}},
-    {{_base_.load_groups}},
-    {{_base_.random_rotation}},
-    {{_base_.random_flip}},
-    {{_base_.pack}},
-]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+    target_generator=dict(backend_args=_base_.backend_args))
 custom_imports = dict(
     imports=['sam3d_plugin', 'projects.clip2scene'],
     allow_failed_imports=False)

@@ -7,10 +7,6 @@ model = dict(
     target_generator=dict(
         groups=None, class_embeddings='data/scannet/class_embeddings.npz'))
 train_pipeline = [
-    {{_base_.load_points}},
-    {{_base_.load_features}},
-    {{_base_.random_rotation}},
-    {{_base_.random_flip}},
-    {{_base_.pack}},
+    _base_.load_points, _base_.load_features, *_base_.augment, _base_.pack
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -1,14 +1,10 @@
 # Groups of image features stand for classes: no tool of this repository makes
 # text features.
-_base_ = ['../../../configs/_base_/models/point_encoder.py']
+_base_ = ['../../../configs/_base_/models/knn_encoder.py']
 
 model = dict(
     type='CLIP2Scene',
-    backbone=dict(
-        type='TokenEncoder',
-        tokenizer=dict(type='KNNTokenizer', num_tokens=256, num_neighbors=128),
-        embedding={{_base_.embedding}},
-        encoder={{_base_.encoder}}),
+    backbone=_base_.knn_encoder,
     head=dict(type='ClassAgreementHead', out_channels=768),
     num_points=4096,
     target_generator=dict(

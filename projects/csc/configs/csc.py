@@ -7,14 +7,9 @@ _base_ = [
 
 # Negatives are of the same scene, so a scene needs more pairs.
 train_pipeline = [
-    {{_base_.two_views}},
-    dict(
-        type='FindCorrespondences',
-        num_pairs=512,
-        radius=0.0375,
-        min_pairs=32,
-        cell=0.1),
-    {{_base_.pack_pairs}},
+    _base_.two_views,
+    dict(_base_.find_pairs, num_pairs=512),
+    _base_.pack_pairs,
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 custom_imports = dict(

@@ -9,20 +9,11 @@ train_pipeline = [
     dict(
         type='TwoViews',
         transforms=[
-            dict(
-                type='LoadRGBDPoints',
-                num_points=20000,
-                columns=('origin', ),
-                backend_args={{_base_.backend_args}}),
+            _base_.load_points,
             dict(type='TurnPoints', ranges=(0.04909, 0.04909, 3.14159)),
         ]),
-    dict(
-        type='FindCorrespondences',
-        num_pairs=4096,
-        radius=0.0375,
-        min_pairs=32,
-        cell=0.025),
-    {{_base_.pack_pairs}},
+    dict(_base_.find_pairs, num_pairs=4096, cell=0.025),
+    _base_.pack_pairs,
 ]
 train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline))
 param_scheduler = [

@@ -6,11 +6,7 @@ _base_ = [
 ]
 
 train_pipeline = [
-    dict(
-        type='LoadRGBDPoints',
-        num_points=50000,
-        columns=(),
-        backend_args={{_base_.backend_args}}),
+    dict(_base_.load_points, num_points=50000),
     dict(
         type='TwoViews',
         transforms=[
@@ -18,15 +14,12 @@ train_pipeline = [
             dict(type='DropCuboid', size=0.2),
             dict(
                 type='RandomChoice',
-                transforms=[[dict(type='PointSample', num_points=5000)],
-                            [dict(type='PointSample', num_points=10000)],
-                            [dict(type='PointSample', num_points=15000)],
-                            [dict(type='PointSample', num_points=20000)]]),
-            {{_base_.random_rotation}},
-            {{_base_.random_flip}},
+                transforms=[[dict(type='PointSample', num_points=n)]
+                            for n in (5000, 10000, 15000, 20000)]),
+            *_base_.augment,
             dict(type='PointSample', num_points=20000),
         ]),
-    {{_base_.pack}},
+    _base_.pack,
 ]
 train_dataloader = dict(batch_size=32, dataset=dict(pipeline=train_pipeline))
 custom_imports = dict(

@@ -8,5 +8,5 @@ model = dict(
     voxel_backbone=dict(
         type='SparseUNetBackbone',
         voxel_size=0.1,
-        unet={{_base_.unet_mini}},
+        unet=_base_.unet_mini,
         out_channels=256))

@@ -13,11 +13,7 @@ model = dict(
     momentum=0.99)
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 train_pipeline = [
-    dict(
-        type='LoadRGBDPoints',
-        num_points=10240,
-        columns=(),
-        backend_args={{_base_.backend_args}}),
+    dict(_base_.load_points, num_points=10240),
     dict(
         type='TwoViews',
         transforms=[
@@ -25,15 +21,12 @@ train_pipeline = [
             dict(type='DropCuboid', size=0.2),
             dict(
                 type='RandomChoice',
-                transforms=[[dict(type='PointSample', num_points=1024)],
-                            [dict(type='PointSample', num_points=2048)],
-                            [dict(type='PointSample', num_points=3072)],
-                            [dict(type='PointSample', num_points=4096)]]),
-            {{_base_.random_rotation}},
-            {{_base_.random_flip}},
+                transforms=[[dict(type='PointSample', num_points=n)]
+                            for n in (1024, 2048, 3072, 4096)]),
+            *_base_.augment,
             dict(type='PointSample', num_points=4096),
         ]),
-    {{_base_.pack}},
+    _base_.pack,
 ]
 train_dataloader = dict(batch_size=1, dataset=dict(pipeline=train_pipeline))
 auto_scale_lr = dict(base_batch_size=1)

@@ -8,5 +8,5 @@ model = dict(
         _delete_=True,
         type='SparseUNetBackbone',
         voxel_size=0.05,
-        unet={{_base_.unet}},
+        unet=_base_.unet,
         out_channels=256))

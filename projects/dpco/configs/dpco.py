@@ -9,22 +9,16 @@ train_pipeline = [
     dict(
         type='TwoViews',
         transforms=[
-            dict(
-                type='LoadRGBDPoints',
-                num_points=20000,
-                columns=('origin', ),
-                backend_args={{_base_.backend_args}}),
+            dict(_base_.load_points, columns=('origin', )),
             # About z alone: height tells the encoder what things are.
             dict(
                 type='GlobalRotScaleTrans',
                 rot_range=[-1.0472, 1.0472],
                 scale_ratio_range=[0.7, 1.3]),
-            {{_base_.random_flip}},
+            _base_.random_flip,
         ]),
     dict(
-        type='LoadFrameImage',
-        kind='depth',
-        backend_args={{_base_.backend_args}}),
+        type='LoadFrameImage', kind='depth', backend_args=_base_.backend_args),
     dict(type='DepthViews', size=352),
     dict(type='PackPretrainInputs', keys=('points', 'depth_views', 'cells')),
 ]

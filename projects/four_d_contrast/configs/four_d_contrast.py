@@ -8,21 +8,17 @@ _base_ = [
 
 train_pipeline = [
     # A fifth more than the 20,000 points of a view replaces hidden ones.
-    dict(
-        type='LoadRGBDPoints',
-        num_points=25000,
-        columns=('origin', ),
-        backend_args={{_base_.backend_args}}),
+    dict(_base_.load_points, num_points=25000, columns=('origin', )),
     dict(
         type='LoadFrameImage',
         kind='depth',
         size=(120, 160),
-        backend_args={{_base_.backend_args}}),
+        backend_args=_base_.backend_args),
     dict(
         type='PlaceMovingObject',
         num_views=4,
         num_tracks=512,
-        backend_args={{_base_.backend_args}}),
+        backend_args=_base_.backend_args),
     dict(
         type='TwoViews',
         transforms=[
@@ -36,20 +32,8 @@ train_pipeline = [
 ]
 train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline))
 param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-3,
-        begin=0,
-        end=2.5,
-        by_epoch=True,
-        convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=1e-6,
-        begin=2.5,
-        end=30,
-        by_epoch=True,
-        convert_to_iter_based=True)
+    dict(_base_.warm_up, end=2.5),
+    dict(_base_.cosine, begin=2.5, end=30),
 ]
 train_cfg = dict(max_epochs=30)
 optim_wrapper = dict(

@@ -9,21 +9,17 @@ model = dict(
     num_views=2,
     backbone=dict(tokenizer=dict(num_tokens=64, num_neighbors=64)))
 train_pipeline = [
-    dict(
-        type='LoadRGBDPoints',
-        num_points=5120,
-        columns=('origin', ),
-        backend_args={{_base_.backend_args}}),
+    dict(_base_.load_points, num_points=5120, columns=('origin', )),
     dict(
         type='LoadFrameImage',
         kind='depth',
         size=(120, 160),
-        backend_args={{_base_.backend_args}}),
+        backend_args=_base_.backend_args),
     dict(
         type='PlaceMovingObject',
         num_views=2,
         num_tracks=128,
-        backend_args={{_base_.backend_args}}),
+        backend_args=_base_.backend_args),
     dict(
         type='TwoViews',
         transforms=[

@@ -1,12 +1,8 @@
-_base_ = ['../../../configs/_base_/models/point_encoder.py']
+_base_ = ['../../../configs/_base_/models/knn_encoder.py']
 
 model = dict(
     type='MaskPoint',
-    backbone=dict(
-        type='TokenEncoder',
-        tokenizer=dict(type='KNNTokenizer', num_tokens=256, num_neighbors=128),
-        embedding={{_base_.embedding}},
-        encoder={{_base_.encoder}}),
+    backbone=_base_.knn_encoder,
     decoder=dict(type='CrossAttentionDecoder'),
     head=dict(type='OccupancyHead'),
     num_real=256,

@@ -14,16 +14,11 @@ model = dict(
     decode_head=dict(
         fp_channels=((96, 64), (64, 64)),
         channels=64,
-        loss_decode=dict(class_weight={{_base_.class_weights}})),
+        loss_decode=dict(class_weight=_base_.class_weights)),
     test_cfg=dict(mode='sample', num_points=10000, votes=1))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=1e-6,
-        by_epoch=False,
-        begin=30,
-        end=600)
+    dict(_base_.warm_up, end=30),
+    dict(_base_.cosine, begin=30, end=600),
 ]
 train_cfg = dict(max_iters=600, val_interval=600)
 custom_imports = dict(

@@ -8,9 +8,9 @@ _base_ = [
 model = dict(
     backbone=dict(
         tokenizer=dict(num_tokens=64, num_neighbors=64),
-        encoder={{_base_.mini_code_encoder}}),
+        encoder=_base_.mini_code_encoder),
     codebook=dict(num_codes=64),
-    decoder={{_base_.mini_graph}},
+    decoder=_base_.mini_graph,
     head=dict(num_neighbors=64, hidden_dims=(256, 128)))
 optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys=dict(codebook=dict(decay_mult=0.))))

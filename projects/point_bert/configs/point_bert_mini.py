@@ -9,8 +9,7 @@ teacher = 'work_dirs/point_bert_dvae_mini/iter_500.pth'
 model = dict(
     backbone=dict(tokenizer=dict(num_tokens=64, num_neighbors=64)),
     target_generator=dict(
-        checkpoint=teacher,
-        modules=dict(encoder={{_base_.mini_code_encoder}})),
+        checkpoint=teacher, modules=dict(encoder=_base_.mini_code_encoder)),
     # A run is short: the queue fills, and the copy follows, in a small part.
     queue_size=128,
     momentum=0.99)

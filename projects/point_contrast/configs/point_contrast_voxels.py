@@ -10,21 +10,11 @@ train_pipeline = [
     dict(
         type='TwoViews',
         transforms=[
-            dict(
-                type='LoadRGBDPoints',
-                num_points=20000,
-                columns=('origin', ),
-                center='mean',
-                backend_args={{_base_.backend_args}}),
+            dict(_base_.load_points, center='mean'),
             dict(type='TurnPoints'),
         ]),
-    dict(
-        type='FindCorrespondences',
-        num_pairs=1024,
-        radius=0.0375,
-        min_pairs=32,
-        cell=0.025),
-    {{_base_.pack_pairs}},
+    dict(_base_.find_pairs, num_pairs=1024, cell=0.025),
+    _base_.pack_pairs,
 ]
 train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline))
 custom_imports = dict(

@@ -5,21 +5,16 @@ _base_ = [
     '../../../configs/_base_/pretrain_runtime_mini.py', './voxels_model.py'
 ]
 
-model = dict(backbone=dict(voxel_size=0.1, unet={{_base_.unet_mini}}))
+model = dict(backbone=dict(voxel_size=0.1, unet=_base_.unet_mini))
 train_pipeline = [
     dict(
         type='TwoViews',
         transforms=[
-            dict(
-                type='LoadRGBDPoints',
-                num_points=4096,
-                columns=('origin', ),
-                center='mean',
-                backend_args={{_base_.backend_args}}),
+            dict(_base_.load_points, center='mean'),
             dict(type='TurnPoints'),
         ]),
-    {{_base_.find_pairs}},
-    {{_base_.pack_pairs}},
+    _base_.find_pairs,
+    _base_.pack_pairs,
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 auto_scale_lr = dict(base_batch_size=1)

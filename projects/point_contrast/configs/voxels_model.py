@@ -6,7 +6,7 @@ model = dict(
     backbone=dict(
         type='SparseUNetBackbone',
         voxel_size=0.025,
-        unet={{_base_.unet}},
+        unet=_base_.unet,
         out_channels=32),
     projector=None,
     pair_loss=dict(type='InfoNCELoss', temperature=0.4, normalize=False))

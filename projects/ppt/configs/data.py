@@ -18,13 +18,16 @@ load_scan = dict(
     coord_type='DEPTH',
     load_dim=6,
     use_dim=[0, 1, 2],
-    backend_args={{_base_.backend_args}})
+    backend_args=_base_.backend_args)
 check_points = dict(type='CheckPoints')
 load_annotations = dict(
     type='LoadAnnotations3D',
     with_bbox_3d=False,
     with_label_3d=False,
     with_seg_3d=True,
-    backend_args={{_base_.backend_args}})
+    backend_args=_base_.backend_args)
 map_classes = dict(type='PointSegClassMapping')
 center = dict(type='CenterPoints')
+read_labeled_scan = [
+    load_scan, check_points, load_annotations, map_classes, center
+]

@@ -11,18 +11,12 @@ s3dis_classes = [
     'ceiling', 'floor', 'wall', 'beam', 'column', 'window', 'door', 'table',
     'chair', 'sofa', 'bookcase', 'board', 'clutter'
 ]
-model = dict(
-    domains=dict(scannet={{_base_.scannet_classes}}, s3dis=s3dis_classes))
+model = dict(domains=dict(scannet=_base_.scannet_classes, s3dis=s3dis_classes))
 train_pipeline = [
-    {{_base_.load_scan}},
-    {{_base_.check_points}},
-    {{_base_.load_annotations}},
-    {{_base_.map_classes}},
-    {{_base_.center}},
+    *_base_.read_labeled_scan,
     dict(type='PointSample', num_points=20000),
-    {{_base_.random_rotation}},
-    {{_base_.random_flip}},
-    {{_base_.pack}},
+    *_base_.augment,
+    _base_.pack,
 ]
 scannet = dict(
     type='ScanNetSegDataset',
@@ -30,10 +24,10 @@ scannet = dict(
     ann_file='scannet_infos_train.pkl',
     pipeline=train_pipeline,
     scene_idxs='seg_info/train_resampled_scene_idxs.npy',
-    metainfo=dict(classes={{_base_.scannet_classes}}),
-    data_prefix={{_base_.scan_prefix}},
+    metainfo=dict(classes=_base_.scannet_classes),
+    data_prefix=_base_.scan_prefix,
     ignore_index=20,
-    backend_args={{_base_.backend_args}})
+    backend_args=_base_.backend_args)
 s3dis = dict(
     type='S3DISSegDataset',
     data_root='data/s3dis/',
@@ -43,9 +37,9 @@ s3dis = dict(
         f'seg_info/Area_{i}_resampled_scene_idxs.npy' for i in s3dis_areas
     ],
     metainfo=dict(classes=s3dis_classes),
-    data_prefix={{_base_.scan_prefix}},
+    data_prefix=_base_.scan_prefix,
     ignore_index=13,
-    backend_args={{_base_.backend_args}})
+    backend_args=_base_.backend_args)
 train_dataloader = dict(
     sampler=dict(
         type='DomainSampler', batch_size=64, shares=(2, 1),

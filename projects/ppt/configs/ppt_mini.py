@@ -9,47 +9,36 @@ _base_ = [
 data_root = 'data/synthrooms/'
 model = dict(
     backbone=dict(tokenizer=dict(num_tokens=64, num_neighbors=64)),
-    domains=dict(
-        frames={{_base_.scannet_classes}}, scans={{_base_.scannet_classes}}))
+    domains=dict(frames=_base_.scannet_classes, scans=_base_.scannet_classes))
 scans = dict(
     type='ScanNetSegDataset',
     data_root=data_root,
     ann_file='scannet_infos_train.pkl',
     pipeline=[
-        {{_base_.load_scan}},
-        {{_base_.check_points}},
-        {{_base_.load_annotations}},
-        {{_base_.map_classes}},
-        {{_base_.center}},
+        *_base_.read_labeled_scan,
         dict(type='PointSample', num_points=4096),
-        {{_base_.random_rotation}},
-        {{_base_.random_flip}},
-        {{_base_.pack}},
+        *_base_.augment,
+        _base_.pack,
     ],
     scene_idxs='seg_info/train_resampled_scene_idxs.npy',
-    metainfo=dict(classes={{_base_.scannet_classes}}),
-    data_prefix={{_base_.scan_prefix}},
+    metainfo=dict(classes=_base_.scannet_classes),
+    data_prefix=_base_.scan_prefix,
     ignore_index=20,
-    backend_args={{_base_.backend_args}})
+    backend_args=_base_.backend_args)
 frames = dict(
     type='RGBDFrameDataset',
     data_root=data_root,
     ann_file='scannet_infos_train.pkl',
     pipeline=[
-        dict(
-            type='LoadRGBDPoints',
-            num_points=4096,
-            columns=('pixel', ),
-            backend_args={{_base_.backend_args}}),
+        dict(_base_.load_points, num_points=4096, columns=('pixel', )),
         dict(
             type='LoadFrameLabels',
             data_root=data_root,
-            backend_args={{_base_.backend_args}}),
-        {{_base_.random_rotation}},
-        {{_base_.random_flip}},
-        {{_base_.pack}},
+            backend_args=_base_.backend_args),
+        *_base_.augment,
+        _base_.pack,
     ],
-    backend_args={{_base_.backend_args}})
+    backend_args=_base_.backend_args)
 train_dataloader = dict(
     batch_size=2,
     num_workers=0,

@@ -6,7 +6,7 @@ _base_ = [
 ]
 
 load_features = dict(
-    type='LoadRegionTargets', backend_args={{_base_.backend_args}})
+    type='LoadRegionTargets', backend_args=_base_.backend_args)
 # Segments share these places, so many of them are needed.
 find_places = dict(
     type='FindCorrespondences', num_pairs=2048, radius=0.0375, min_pairs=32)
@@ -14,16 +14,12 @@ train_pipeline = [
     dict(
         type='TwoViews',
         transforms=[
-            dict(
-                type='LoadRGBDPoints',
-                num_points=20000,
-                columns=('region', 'origin'),
-                backend_args={{_base_.backend_args}}),
+            dict(_base_.load_points, columns=('region', 'origin')),
             load_features,
-            {{_base_.random_rotation_z}},
+            _base_.random_rotation_z,
         ]),
     find_places,
-    {{_base_.pack_pairs}},
+    _base_.pack_pairs,
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 custom_imports = dict(

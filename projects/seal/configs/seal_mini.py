@@ -13,22 +13,16 @@ train_pipeline = [
     dict(
         type='TwoViews',
         transforms=[
-            dict(
-                type='LoadRGBDPoints',
-                num_points=4096,
-                columns=('region', 'origin'),
-                backend_args={{_base_.backend_args}}),
-            dict(
-                type='LoadRegionTargets',
-                backend_args={{_base_.backend_args}}),
-            {{_base_.random_rotation_z}},
+            dict(_base_.load_points, columns=('region', 'origin')),
+            dict(type='LoadRegionTargets', backend_args=_base_.backend_args),
+            _base_.random_rotation_z,
         ]),
     dict(
         type='FindCorrespondences',
         num_pairs=2048,
         radius=0.0375,
         min_pairs=32),
-    {{_base_.pack_pairs}},
+    _base_.pack_pairs,
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 auto_scale_lr = dict(base_batch_size=1)

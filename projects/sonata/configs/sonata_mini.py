@@ -12,25 +12,20 @@ model = dict(
     mask_sizes=(0.2, 0.8),
     match_radius=0.4)
 train_pipeline = [
-    dict(
-        type='LoadRGBDPoints',
-        num_points=10240,
-        columns=('origin', ),
-        backend_args={{_base_.backend_args}}),
+    dict(_base_.load_points, num_points=10240, columns=('origin', )),
     dict(
         type='TwoViews',
         transforms=[
             # At least 40 % of the points.
             dict(type='RandomCuboid', min_points=4096),
             dict(type='PointSample', num_points=4096),
-            {{_base_.random_rotation}},
-            {{_base_.random_flip}},
+            *_base_.augment,
             dict(
                 type='RandomJitterPoints',
                 jitter_std=[0.005, 0.005, 0.005],
                 clip_range=[-0.02, 0.02]),
         ]),
-    {{_base_.pack}},
+    _base_.pack,
 ]
 train_dataloader = dict(batch_size=1, dataset=dict(pipeline=train_pipeline))
 auto_scale_lr = dict(base_batch_size=1)
