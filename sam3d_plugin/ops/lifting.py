@@ -36,7 +36,6 @@ def depth_regions(
     depth_intrinsics: np.ndarray,
     depth_to_color: np.ndarray,
     color_intrinsics: np.ndarray,
-    occlusion_margin: Optional[float] = None
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points of a depth image, each with the region of its color pixel.
 
@@ -47,8 +46,6 @@ def depth_regions(
         depth_to_color (np.ndarray): (4, 4) from the depth camera's frame to
             the color camera's, meters.
         color_intrinsics (np.ndarray): (3, 3) or (4, 4), pixels.
-        occlusion_margin (Optional[float]): As in
-            :func:`~sam3d_plugin.ops.registration.color_pixels_of_depth`.
 
     Returns:
         Tuple[np.ndarray, np.ndarray, np.ndarray]: Of the N depth pixels that
@@ -62,7 +59,7 @@ def depth_regions(
     height, width = region_map.shape
     color_pixels = color_pixels_of_depth(depth, depth_intrinsics,
                                          depth_to_color, color_intrinsics,
-                                         (height, width), occlusion_margin)
+                                         (height, width))
     color_pixels = color_pixels.reshape(-1)[pixels]
     ids = region_map.reshape(-1)[color_pixels]
     ids = np.where(color_pixels >= 0, ids, 0).astype(np.uint16)

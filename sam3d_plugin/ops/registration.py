@@ -4,19 +4,15 @@ Frames of reference and pixels are those of
 :mod:`~sam3d_plugin.ops.projection`. Shapes: H W pixels of the depth
 image.
 """
-from typing import List, Optional, Tuple
+from typing import List, Tuple
 
 import numpy as np
-from scipy import ndimage
 
 
-def color_pixels_of_depth(
-        depth: np.ndarray,
-        depth_intrinsics: np.ndarray,
-        depth_to_color: np.ndarray,
-        color_intrinsics: np.ndarray,
-        color_shape: Tuple[int, int],
-        occlusion_margin: Optional[float] = None) -> np.ndarray:
+def color_pixels_of_depth(depth: np.ndarray, depth_intrinsics: np.ndarray,
+                          depth_to_color: np.ndarray,
+                          color_intrinsics: np.ndarray,
+                          color_shape: Tuple[int, int]) -> np.ndarray:
     """The color pixel of every depth pixel.
 
     With the same camera and size it is the pixel itself wherever there is
@@ -30,13 +26,10 @@ def color_pixels_of_depth(
             the color camera's, meters.
         color_intrinsics (np.ndarray): (3, 3) or (4, 4), pixels.
         color_shape (Tuple[int, int]): Height and width of the color image.
-        occlusion_margin (Optional[float]): Depth pixels that are further
-            behind the nearest one at their color pixel are hidden from the
-            color camera and get none, meters; None lets all through.
 
     Returns:
         np.ndarray: (H, W) int64 indices into the flattened color image, -1
-        for pixels without depth, outside the image or hidden.
+        for pixels without depth or outside the image.
     """
     is_seen = np.isfinite(depth) & (depth > 0)
     if _is_one_camera(depth_intrinsics, depth_to_color, color_intrinsics,
@@ -51,12 +44,6 @@ def color_pixels_of_depth(
     pixels = v[is_seen].astype(np.int64) * width
     pixels += u[is_seen].astype(np.int64)
     result = np.full(depth.shape, -1, dtype=np.int64)
-    if occlusion_margin is not None:
-        z = z[is_seen]
-        front = _front(pixels, z, color_shape,
-                       _footprint(depth_intrinsics, color_intrinsics))
-        is_hidden = z > front.reshape(-1)[pixels] + occlusion_margin
-        pixels[is_hidden] = -1
     result[is_seen] = pixels
     return result
 
@@ -107,31 +94,3 @@ def _is_one_camera(depth_intrinsics: np.ndarray, depth_to_color: np.ndarray,
             np.asarray(depth_intrinsics)[:3, :3],
             np.asarray(color_intrinsics)[:3, :3])
         and np.array_equal(depth_to_color, np.eye(4)))
-
-
-def _footprint(depth_intrinsics: np.ndarray,
-               color_intrinsics: np.ndarray) -> int:
-    """Odd side in color pixels that one depth pixel's surface covers."""
-    scale = max(
-        float(color_intrinsics[i, i] / depth_intrinsics[i, i])
-        for i in range(2))
-    return 2 * int(np.ceil(scale / 2 - 0.5)) + 1 if scale > 1 else 1
-
-
-def _front(pixels: np.ndarray, z: np.ndarray, shape: Tuple[int, int],
-           reach: int) -> np.ndarray:
-    """Depth of the nearest surface at every color pixel.
-
-    Args:
-        pixels (np.ndarray): (N,) flat color pixels of the points.
-        z (np.ndarray): (N,) their depth in the color camera, meters.
-        shape (Tuple[int, int]): Of the color image.
-        reach (int): Odd side of the square that a point covers, pixels.
-
-    Returns:
-        np.ndarray: Image of ``shape``, infinite where no surface is.
-    """
-    front = np.full(shape[0] * shape[1], np.inf, dtype=z.dtype)
-    np.minimum.at(front, pixels, z)
-    front = front.reshape(shape)
-    return ndimage.minimum_filter(front, reach) if reach > 1 else front

@@ -11,7 +11,7 @@ from ..store.errors import UserError
 
 CENTERS = ('floor', 'mean', 'none')
 # Percentile of z that is the floor; as mmdet3d's heights.
-FLOOR_PERCENTILE = 0.99
+_FLOOR_PERCENTILE = 0.99
 
 
 def check_center(center: str) -> None:
@@ -28,15 +28,12 @@ def check_center(center: str) -> None:
                         f'{", ".join(CENTERS)}')
 
 
-def find_origin(xyz: np.ndarray,
-                center: str,
-                floor_percentile: float = FLOOR_PERCENTILE) -> np.ndarray:
+def find_origin(xyz: np.ndarray, center: str) -> np.ndarray:
     """The point of an upright cloud that becomes its origin.
 
     Args:
         xyz (np.ndarray): (N, 3) z up, meters.
         center (str): ``'floor'``, ``'mean'`` or ``'none'``.
-        floor_percentile (float): Percentile of z that is the floor.
 
     Returns:
         np.ndarray: (3,).
@@ -45,7 +42,7 @@ def find_origin(xyz: np.ndarray,
         return np.zeros(3)
     origin = xyz.mean(axis=0)
     if center == 'floor':
-        place = int(floor_percentile / 100 * (len(xyz) - 1))
+        place = int(_FLOOR_PERCENTILE / 100 * (len(xyz) - 1))
         origin[2] = np.partition(xyz[:, 2], place)[place]
     return origin
 
@@ -64,6 +61,6 @@ def find_origins(xyz: Tensor, center: str) -> Tensor:
         return xyz.new_zeros(len(xyz), 3)
     origin = xyz.mean(dim=1)
     if center == 'floor':
-        place = int(FLOOR_PERCENTILE / 100 * (xyz.shape[1] - 1))
+        place = int(_FLOOR_PERCENTILE / 100 * (xyz.shape[1] - 1))
         origin[:, 2] = xyz[..., 2].sort(dim=1).values[:, place]
     return origin

@@ -100,7 +100,7 @@ def test_points_are_upright_and_centred(root):
 def test_origin_of_the_floor_ignores_stray_points():
     xyz = np.random.default_rng(0).uniform(0, 1, (1000, 3))
     xyz[:9, 2] = -50
-    origin = find_origin(xyz, 'floor', 0.99)
+    origin = find_origin(xyz, 'floor')
     assert 0 <= origin[2] < 0.01
     np.testing.assert_allclose(origin[:2], xyz[:, :2].mean(0))
     # numpy's percentile lies between the neighbours of the same place.

@@ -2,8 +2,7 @@
 import torch
 from mmdet3d.registry import TRANSFORMS
 
-from sam3d_plugin.ops.scene_origin import (FLOOR_PERCENTILE, check_center,
-                                           find_origin)
+from sam3d_plugin.ops.scene_origin import check_center, find_origin
 from .base import Step
 
 
@@ -25,20 +24,15 @@ class CenterPoints(Step):
 
     Args:
         center (str): See ``LoadRGBDPoints``.
-        floor_percentile (float): See ``LoadRGBDPoints``.
     """
 
-    def __init__(self,
-                 center: str = 'floor',
-                 floor_percentile: float = FLOOR_PERCENTILE) -> None:
+    def __init__(self, center: str = 'floor') -> None:
         check_center(center)
         self.center = center
-        self.floor_percentile = floor_percentile
 
     def transform(self, results: dict) -> dict:
         """Move the points."""
         points = results['points']
-        origin = find_origin(points.coord.double().numpy(), self.center,
-                             self.floor_percentile)
+        origin = find_origin(points.coord.double().numpy(), self.center)
         points.translate(torch.from_numpy(-origin).to(points.tensor))
         return results

@@ -11,8 +11,7 @@ from mmdet3d.structures import DepthPoints
 
 from sam3d_plugin.ops.projection import (back_project, pixel_indices, project,
                                          transform)
-from sam3d_plugin.ops.scene_origin import (FLOOR_PERCENTILE, check_center,
-                                           find_origin)
+from sam3d_plugin.ops.scene_origin import check_center, find_origin
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.files import BackendArgs, join, read_bytes
 from sam3d_plugin.store.image_files import decode_uint16
@@ -112,7 +111,6 @@ class LoadRGBDPoints(FrameStep):
         center (str): Origin of the points. ``'floor'``: mean x and y, and the
             floor in z, which is a low percentile as in VoteNet's heights;
             ``'mean'``: their mean; ``'none'``: that of the world.
-        floor_percentile (float): Which percentile.
         folder (str): Folder of the frames.
         region_folder (str): Folder of the id maps, read for ``'region'`` only.
         backend_args (Optional[dict]): Arguments of the file backend.
@@ -122,7 +120,6 @@ class LoadRGBDPoints(FrameStep):
                  num_points: Optional[int] = 20000,
                  columns: Sequence[str] = ('region', ),
                  center: str = 'floor',
-                 floor_percentile: float = FLOOR_PERCENTILE,
                  folder: str = 'posed_images',
                  region_folder: str = 'region_maps',
                  backend_args: Optional[dict] = None) -> None:
@@ -131,7 +128,6 @@ class LoadRGBDPoints(FrameStep):
         self.point_columns = point_columns(columns)
         self.num_points = num_points
         self.center = center
-        self.floor_percentile = floor_percentile
         self.columns = tuple(self.point_columns)
         self.region_folder = region_folder
 
@@ -170,8 +166,7 @@ class LoadRGBDPoints(FrameStep):
                     f'{name} image {image.shape[1::-1]}, and there is no '
                     'second camera; make that image again')
             columns[name] = seen_values(xyz, pixels, image, cameras)
-        centered = world - find_origin(world, self.center,
-                                       self.floor_percentile)
+        centered = world - find_origin(world, self.center)
         values = np.column_stack(
             [centered, *(columns[name] for name in self.point_columns)])
         results['points'] = DepthPoints(

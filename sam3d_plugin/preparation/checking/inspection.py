@@ -211,8 +211,8 @@ def _frame_points(frame: RGBDFrame, ids: np.ndarray,
     height, width = ids.shape
     place = color_pixels_of_depth(frame.depth, cameras.depth_intrinsics,
                                   cameras.depth_to_color,
-                                  cameras.color_intrinsics, (height, width),
-                                  None).reshape(-1)
+                                  cameras.color_intrinsics,
+                                  (height, width)).reshape(-1)
     seen = np.flatnonzero((frame.depth.reshape(-1) > 0) & (place >= 0))
     seen = seen[::max(len(seen) // max(count, 1), 1)]
     xyz = back_project(frame.depth, cameras.depth_intrinsics, seen)

@@ -51,7 +51,6 @@ _STANDARD: Dict[str, Tuple[float, float, int]] = dict(
     chroma_deviation=(5.0, 4.0, 3),
     blobs=(1.0, 2.0, 6),
     patterns=(0.1, 0.2, 10))
-NUM_CHANNELS = sum(count for _, _, count in _STANDARD.values())
 
 
 class HandcraftedEncoder(ImageEncoder):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from sam3d_plugin.preparation.features.encoders import build_encoder, fit_size
-from sam3d_plugin.preparation.features.encoders.handcrafted import (
-    _STANDARD, NUM_CHANNELS)
+from sam3d_plugin.preparation.features.encoders.handcrafted import _STANDARD
 from sam3d_plugin.store.errors import StoreError
 
 SIZE = 64
+NUM_CHANNELS = sum(count for _, _, count in _STANDARD.values())
 
 
 def encode(image, **options):
