@@ -7,7 +7,7 @@ import builtins
 import errno
 import io
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest import mock
 
@@ -84,6 +84,53 @@ class _Written:
         return self._file.write(content)
 
 
+class _Guard:
+    """Functions of the system that ask :class:`Faults` first."""
+
+    def __init__(self, faults):
+        self.faults = faults
+        self.descriptors = {}  # path of each open one
+        self.open, self.os_open, self.sync_all = io.open, os.open, os.fsync
+
+    def open_file(self, file, mode='r', *args, **kwargs):
+        path = self.descriptors.get(file, file)
+        if not self.faults.covers(path):
+            return self.open(file, mode, *args, **kwargs)
+        if path is file:  # a descriptor is open already
+            self.faults.strike(path)
+        opened = self.open(file, mode, *args, **kwargs)
+        self.descriptors[opened.fileno()] = path
+        is_read = set(mode) <= set('rbt')
+        return opened if is_read else _Written(opened, path, self.faults)
+
+    def open_descriptor(self, path, *args, **kwargs):
+        if self.faults.covers(path):
+            self.faults.strike(path)
+        number = self.os_open(path, *args, **kwargs)
+        # Another one's path, where it does not count.
+        self.descriptors[number] = path
+        return number
+
+    def sync(self, number):
+        path = self.descriptors.get(number)
+        if isinstance(number, int) and self.faults.covers(path):
+            self.faults.strike(path)
+        return self.sync_all(number)
+
+    def guarded(self, function, *indices):
+        """The function; an error may come of the arguments that are paths."""
+
+        def call(*args, **kwargs):
+            for index in indices:
+                path = self.descriptors.get(args[index], args[index])
+                if self.faults.covers(path):
+                    self.faults.strike(path)
+                    break
+            return function(*args, **kwargs)
+
+        return call
+
+
 @contextmanager
 def failing(faults):
     """Make the file operations of a block fail.
@@ -94,68 +141,23 @@ def failing(faults):
     Yields:
         Faults: The same.
     """
-    descriptors = {}
-
-    def guarded(function, *indices):
-
-        def call(*args, **kwargs):
-            for index in indices:
-                path = descriptors.get(args[index], args[index])
-                if faults.covers(path):
-                    faults.strike(path)
-                    break
-            return function(*args, **kwargs)
-
-        return call
-
-    def open_file(file, mode='r', *args, **kwargs):
-        path = descriptors.get(file, file)
-        if not faults.covers(path):
-            return real_open(file, mode, *args, **kwargs)
-        if path is file:  # a descriptor is open already
-            faults.strike(path)
-        opened = real_open(file, mode, *args, **kwargs)
-        descriptors[opened.fileno()] = path
-        is_read = set(mode) <= set('rbt')
-        return opened if is_read else _Written(opened, path, faults)
-
-    def open_descriptor(path, *args, **kwargs):
-        if faults.covers(path):
-            faults.strike(path)
-        number = real_os_open(path, *args, **kwargs)
-        descriptors[number] = path  # another one's, where it does not count
-        return number
-
-    def sync(number):
-        if isinstance(number, int) and faults.covers(descriptors.get(number)):
-            faults.strike(descriptors[number])
-        return real_sync(number)
-
-    real_open, real_os_open, real_sync = io.open, os.open, os.fsync
+    guard = _Guard(faults)
+    paths = dict.fromkeys(('replace', 'rename', 'link'), (0, 1))
+    paths.update(dict.fromkeys(('unlink', 'remove', 'mkdir', 'rmdir'), (0, )))
     patches = [
-        mock.patch.object(builtins, 'open', open_file),
-        mock.patch.object(io, 'open', open_file),
-        mock.patch.object(os, 'open', open_descriptor),
-        mock.patch.object(os, 'fsync', sync)
+        mock.patch.object(builtins, 'open', guard.open_file),
+        mock.patch.object(io, 'open', guard.open_file),
+        mock.patch.object(os, 'open', guard.open_descriptor),
+        mock.patch.object(os, 'fsync', guard.sync)
     ]
     patches += [
-        mock.patch.object(os, name, guarded(getattr(os, name), *indices))
-        for name, indices in dict(
-            replace=(0, 1),
-            rename=(0, 1),
-            link=(0, 1),
-            unlink=(0, ),
-            remove=(0, ),
-            mkdir=(0, ),
-            rmdir=(0, )).items()
+        mock.patch.object(os, name, guard.guarded(getattr(os, name), *indices))
+        for name, indices in paths.items()
     ]
-    for patch in patches:
-        patch.start()
-    try:
+    with ExitStack() as stack:
+        for patch in patches:
+            stack.enter_context(patch)
         yield faults
-    finally:
-        for patch in reversed(patches):
-            patch.stop()
 
 
 def contents(folder, *left_out):

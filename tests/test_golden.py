@@ -117,22 +117,7 @@ def shrink_data(dataset):
 def shrink_model(model):
     """Fewer and narrower parts; their kinds and settings stay."""
     backbone = model.get('backbone', model)
-    if backbone.get('type') == 'PViTBackbone':
-        backbone.embedding.ratio = 2  # its mini size is small
-    elif 'unet' in backbone:
-        backbone.unet.update(SMALL_UNET)
-        if 'num_seeds' in backbone:
-            backbone.num_seeds = 48
-    elif 'tokenizer' in backbone:
-        backbone.tokenizer.num_tokens = 48
-        if 'embedding' in backbone:
-            backbone.embedding.update(SMALL_ENCODER, hidden_dims=(16, 32, 64))
-            shrink_part(backbone.encoder)
-    else:
-        backbone.backbone.update(
-            num_points=(128, 64, 32, 32), num_samples=(8, 8, 8, 8))
-    if backbone.get('tokenizer', {}).get('type') == 'KNNTokenizer':
-        backbone.tokenizer.num_neighbors = 8
+    shrink_backbone(backbone)
     if 'voxel_backbone' in model:
         model.voxel_backbone.unet.update(SMALL_UNET)
         model.voxel_backbone.out_channels = SMALL_ENCODER['embed_dims']
@@ -181,6 +166,26 @@ def shrink_model(model):
     if model.get('global_head'):
         model.global_head.update(in_channels=64, out_channels=64)
     shrink_task_head(model)
+
+
+def shrink_backbone(backbone):
+    """Fewer tokens of fewer points, and narrower layers."""
+    if backbone.get('type') == 'PViTBackbone':
+        backbone.embedding.ratio = 2  # its mini size is small
+    elif 'unet' in backbone:
+        backbone.unet.update(SMALL_UNET)
+        if 'num_seeds' in backbone:
+            backbone.num_seeds = 48
+    elif 'tokenizer' in backbone:
+        backbone.tokenizer.num_tokens = 48
+        if 'embedding' in backbone:
+            backbone.embedding.update(SMALL_ENCODER, hidden_dims=(16, 32, 64))
+            shrink_part(backbone.encoder)
+    else:
+        backbone.backbone.update(
+            num_points=(128, 64, 32, 32), num_samples=(8, 8, 8, 8))
+    if backbone.get('tokenizer', {}).get('type') == 'KNNTokenizer':
+        backbone.tokenizer.num_neighbors = 8
 
 
 def shrink_task_head(model):

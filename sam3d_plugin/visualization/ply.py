@@ -4,7 +4,7 @@ Shapes: N points.
 """
 import io
 from pathlib import Path
-from typing import Optional, Sequence, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from plyfile import PlyData, PlyElement
@@ -67,11 +67,6 @@ def write_ply(path: Union[str, Path],
             raise UserError(f'{path}: {len(points)} points came with '
                             f'{len(ids)} {name} ids')
         columns.append((name, '<u4', ids))
-    vertices = np.empty(
-        len(points), [(name, kind) for name, kind, _ in columns])
-    for name, _, values in columns:
-        vertices[name] = values
-    buffer = io.BytesIO()
     comments = [frame]
     if region_ids is not None:
         comments.append('region 0: in none')
@@ -80,7 +75,18 @@ def write_ply(path: Union[str, Path],
     if colors_show:
         comments.append(f'{COLORS_SHOW} {colors_show}')
     comments += [f'{CLASS_INDEX} {i} {name}' for i, name in enumerate(classes)]
+    write_bytes(path, _encode(columns, comments), backend_args)
+
+
+def _encode(columns: List[Tuple[str, str, np.ndarray]],
+            comments: List[str]) -> bytes:
+    """A PLY file of vertices with columns of name, kind and (N,) values."""
+    vertices = np.empty(
+        len(columns[0][2]), [(name, kind) for name, kind, _ in columns])
+    for name, _, values in columns:
+        vertices[name] = values
+    buffer = io.BytesIO()
     PlyData([PlyElement.describe(vertices, 'vertex')],
             byte_order='<',
             comments=comments).write(buffer)
-    write_bytes(path, buffer.getvalue(), backend_args)
+    return buffer.getvalue()

@@ -13,7 +13,7 @@ run is taken. What is not given is left out of the page.
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
 import sys
-from typing import List, Optional
+from typing import Dict, List, Optional
 
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.cli.tool import run_tool
@@ -78,12 +78,17 @@ def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
         help='show where an error came from, not only its sentence')
     args = parser.parse_args(argv)
     for name in ('runs', 'models', 'probes'):
-        for pair in getattr(args, name):
-            if not all(pair.partition('=')[::2]):
-                parser.error(f'--{name}: {pair} is not NAME=PATH')
-        setattr(args, name,
-                dict(pair.split('=', 1) for pair in getattr(args, name)))
+        setattr(args, name, _split_pairs(parser, name, getattr(args, name)))
     return args
+
+
+def _split_pairs(parser: argparse.ArgumentParser, name: str,
+                 pairs: List[str]) -> Dict[str, str]:
+    """Paths by their names, of an option that takes NAME=PATH."""
+    for pair in pairs:
+        if not all(pair.partition('=')[::2]):
+            parser.error(f'--{name}: {pair} is not NAME=PATH')
+    return dict(pair.split('=', 1) for pair in pairs)
 
 
 if __name__ == '__main__':

@@ -29,21 +29,15 @@ class ThreeDETRHead(BoxSetHead):
             a query and brings its feature (SAM-guided masked token
             prediction; the feature *ours*).
         bbox_coder (dict): Config of the box coder.
-        loss_weights (Dict[str, float]): Of ``cls``, ``center``, ``size``,
-            ``dir_class``, ``dir_res`` and ``giou``. A loss of weight 0 is
-            not computed.
+        loss_weights (Dict[str, float]): As for :class:`BoxSetHead`.
         no_object_weight (float): Weight of unmatched queries in ``cls``.
         num_queries (Optional[int]): Queries Q of ``'fps'``; none otherwise.
         decoder (Optional[dict]): Arguments of :class:`ThreeDETRDecoder`.
         projection_layers (int): Layers between backbone and decoder: 3 for
             3DETR, 2 for 3DETR-m. Defaults to 3.
         mlp_dropout (float): Of the box MLPs. Defaults to 0.3.
-        train_cfg (Optional[dict]): ``assigner``, the config of the
-            assignment.
-        test_cfg (Optional[dict]): ``nms_thr``, IoU of the NMS; ``score_thr``,
-            lowest objectness; ``min_points`` inside a box;
-            ``per_class_proposal``, whether each box is reported for every
-            class, with the class's probability, or for its best class only.
+        train_cfg (Optional[dict]): As for :class:`BoxSetHead`.
+        test_cfg (Optional[dict]): As for :class:`BoxSetHead`.
         init_cfg (Optional[dict]): Initialization config.
     """
 

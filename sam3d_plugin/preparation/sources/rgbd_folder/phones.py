@@ -251,19 +251,7 @@ def find_record3d(root: str, backend_args: BackendArgs = None) -> Recording:
     except (FrameError, KeyError, IndexError, TypeError, ValueError) as error:
         raise StoreError(f'{root} does not hold metadata of Record3D '
                          f'({error!r:.90}); export it as .r3d again') from None
-    names = parts.names()
-    frames = []
-    for index in sorted(
-            int(PurePosixPath(n).stem) for n in names if n.endswith('.depth')):
-        frame = FrameFiles(f'{index:05d}', str(index), f'rgbd/{index}.jpg',
-                           f'rgbd/{index}.depth')
-        if frame.color not in names:
-            frame.problem = f'{frame.color} is missing; export it again'
-        elif index >= min(len(poses), len(cameras)):
-            frame.problem = f'metadata has no pose of frame {index}'
-        else:
-            frame.pose = poses[index]
-        frames.append(frame)
+    frames = _record3d_frames(parts.names(), poses[:len(cameras)])
     require(frames, root, 'rgbd/0.jpg and rgbd/0.depth')
     notes = [
         'y of the world points where the first camera had its top: see '
@@ -286,6 +274,32 @@ def find_record3d(root: str, backend_args: BackendArgs = None) -> Recording:
             scale_intrinsics(intrinsics, shape, parts.depth_shape)),
         camera_axes='opengl',
         parts=parts)
+
+
+def _record3d_frames(names: Sequence[str],
+                     poses: Sequence[np.ndarray]) -> List[FrameFiles]:
+    """The frames that have depth, in their order.
+
+    Args:
+        names (Sequence[str]): Files of the recording.
+        poses (Sequence[np.ndarray]): (4, 4) of the frames that have a camera.
+
+    Returns:
+        List[FrameFiles]: Each with its pose, or the problem that it has.
+    """
+    frames = []
+    for index in sorted(
+            int(PurePosixPath(n).stem) for n in names if n.endswith('.depth')):
+        frame = FrameFiles(f'{index:05d}', str(index), f'rgbd/{index}.jpg',
+                           f'rgbd/{index}.depth')
+        if frame.color not in names:
+            frame.problem = f'{frame.color} is missing; export it again'
+        elif index >= len(poses):
+            frame.problem = f'metadata has no pose of frame {index}'
+        else:
+            frame.pose = poses[index]
+        frames.append(frame)
+    return frames
 
 
 def _recording(root: str,

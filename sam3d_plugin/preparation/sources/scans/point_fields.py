@@ -68,28 +68,19 @@ def without_invalid_points(
     """
     columns = [arrays[key] for key in needed if key in arrays]
     is_valid = np.isfinite(np.concatenate(columns, axis=1)).all(axis=1)
-    found = [('that are NaN or infinite', ~is_valid)]
+    found = {'that are NaN or infinite': ~is_valid}
     if is_valid.any():
-        xyz = arrays['xyz'].astype(np.float64)
-        is_placeholder, doubled = _find_placeholders(xyz, is_valid)
-        found.append(('at one position, a placeholder', is_placeholder))
-        is_valid &= ~is_placeholder
-        is_placeholder = np.zeros_like(is_valid)
-        is_placeholder[is_valid] = _find_shared(xyz[is_valid])
-        found.append(('at one coordinate, a placeholder', is_placeholder))
-        is_valid &= ~is_placeholder
-        is_far = np.zeros_like(is_valid)
-        is_far[is_valid] = find_stray(xyz[is_valid], _FAR_EXTENTS)
-        if is_far.mean() < _FEW:
-            found.append(('far outside of the scan', is_far))
-            is_valid &= ~is_far
+        invalid, doubled = _find_invalid(arrays['xyz'], is_valid)
+        found.update(invalid)
         if doubled:
             notes.append(f'{doubled:,} points are at the position of another')
     kinds = [
-        f'{mask.sum():,} points {what}' for what, mask in found if mask.any()
+        f'{mask.sum():,} points {what}' for what, mask in found.items()
+        if mask.any()
     ]
     if not kinds:
         return arrays
+    is_valid = ~np.logical_or.reduce(list(found.values()))
     if not is_valid.any():
         raise ScanError(f'{path}: every point is invalid ({kinds[0]}); '
                         'remove the file from the folder')
@@ -101,6 +92,36 @@ def without_invalid_points(
         key: value[is_valid] if key in POINT_FIELDS else value
         for key, value in arrays.items()
     }
+
+
+def _find_invalid(xyz: np.ndarray,
+                  is_finite: np.ndarray) -> Tuple[Dict[str, np.ndarray], int]:
+    """Points at positions that no sensor measured.
+
+    Args:
+        xyz (np.ndarray): (N, 3) in any unit.
+        is_finite (np.ndarray): (N,) bool, some of which are True.
+
+    Returns:
+        Tuple[Dict[str, np.ndarray], int]: (N,) masks of such points by what
+        they are, each without those before it, and the number of points at
+        the position of another.
+    """
+    xyz = xyz.astype(np.float64)
+    is_placeholder, doubled = _find_placeholders(xyz, is_finite)
+    is_valid = is_finite & ~is_placeholder
+    is_shared = np.zeros_like(is_valid)
+    is_shared[is_valid] = _find_shared(xyz[is_valid])
+    is_valid &= ~is_shared
+    is_far = np.zeros_like(is_valid)
+    is_far[is_valid] = find_stray(xyz[is_valid], _FAR_EXTENTS)
+    found = {
+        'at one position, a placeholder': is_placeholder,
+        'at one coordinate, a placeholder': is_shared
+    }
+    if is_far.mean() < _FEW:
+        found['far outside of the scan'] = is_far
+    return found, doubled
 
 
 def _find_placeholders(xyz: np.ndarray,
