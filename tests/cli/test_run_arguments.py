@@ -13,7 +13,7 @@ from sam3d_plugin.cli.tool import PREPARATION, run_tool
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.store import files
 from sam3d_plugin.store.errors import FrameError, StoreError
-from tests.preparation.running.test_runs import Doubling
+from tests.preparation.running.doubling import Doubling
 
 
 def run(function):

@@ -9,16 +9,10 @@ from sam3d_plugin.engine.amp import CPUAmpOptimWrapper
 from sam3d_plugin.models.pretrainers.masking import select_tokens
 from sam3d_plugin.structures import PointTokens
 from .pretraining_cases import (BALANCED_HEAD, JOINT, KNN, SAM, STAGE1, build,
-                                losses_of, make_batch, save_teacher, stage2,
-                                total, without_drop_path,
-                                without_norm_statistics)
+                                losses_of, make_batch, stage2, total,
+                                without_drop_path, without_norm_statistics)
 
 COUNTS = (4, 25, 11)
-
-
-@pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory):
-    return save_teacher(tmp_path_factory.mktemp('stage1') / 'stage1.pth')
 
 
 def config_of(name, checkpoint):

@@ -3,20 +3,14 @@ import copy
 
 import pytest
 import torch
-from mmdet3d.registry import MODELS
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 
 from sam3d_plugin.models.pretrainers import TokenPretrainer, base
-from .pretraining_cases import (BACKBONE, BALANCED_HEAD, EMBEDDING, ENCODER,
-                                JOINT, KNN, SAM, STAGE1, build, losses_of,
-                                make_batch, save_teacher, stage2, total,
-                                without_drop_path, without_norm_statistics)
-
-
-@pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory):
-    return save_teacher(tmp_path_factory.mktemp('stage1') / 'stage1.pth')
+from .pretraining_cases import (BACKBONE, BALANCED_HEAD, JOINT, KNN, SAM,
+                                STAGE1, build, losses_of, make_batch, stage2,
+                                total, without_drop_path,
+                                without_norm_statistics)
 
 
 @pytest.fixture(params=['stage1', 'joint', 'stage2'])
@@ -247,89 +241,6 @@ def test_bf16_autocast_stays_close(config):
     total(losses).backward()
 
 
-def test_teacher_stays_out_of_the_student(checkpoint):
-    model = build(stage2(checkpoint))
-    model.init_weights()
-    teacher = model.target_generator.teacher
-    before = copy.deepcopy(teacher.state_dict())
-    model.train()
-    optimizer = OptimWrapper(torch.optim.AdamW(model.parameters(), lr=1e-2))
-    model.train_step(make_batch(), optimizer)
-    assert not any(module.training for module in teacher.modules())
-    assert all(teacher.state_dict()[k].equal(v) for k, v in before.items())
-    owned = {id(p) for p in model.parameters()}
-    assert not any(id(p) in owned for p in teacher.parameters())
-    assert all(p.grad is None for p in teacher.parameters())
-    assert {name.split('.')[0]
-            for name in model.state_dict()
-            } == {'backbone', 'decoder', 'global_head', 'frames_seen'}
-
-
-def test_a_student_can_start_from_the_teacher(checkpoint):
-    state = torch.load(checkpoint, weights_only=True)['state_dict']
-    for start, same in (('teacher', True), ('scratch', False)):
-        model = build(stage2(checkpoint, init_student=start))
-        model.init_weights()
-        copied = [
-            model.backbone.encoder.state_dict()['blocks.0.qkv.weight'].equal(
-                state['backbone.encoder.blocks.0.qkv.weight']),
-            model.backbone.embedding.state_dict()['token_layer.weight'].equal(
-                state['backbone.embedding.token_layer.weight']),
-            model.decoder.transformer.state_dict()
-            ['blocks.0.qkv.weight'].equal(state['decoder.blocks.0.qkv.weight'])
-        ]
-        assert copied == [same] * 3
-    with pytest.raises(ValueError, match='choose one of scratch, teacher'):
-        build(stage2(checkpoint, init_student='random'))
-
-
-def test_stage_2_can_keep_the_loss_of_stage_1(tmp_path):
-    stage1 = without_drop_path(dict(STAGE1, head=BALANCED_HEAD))
-    teacher = build(stage1)
-    losses_of(teacher)
-    torch.save(dict(state_dict=teacher.state_dict()), tmp_path / 'teacher.pth')
-    model = build(
-        without_drop_path(
-            stage2(
-                str(tmp_path / 'teacher.pth'),
-                init_student='teacher',
-                region_head=BALANCED_HEAD)))
-    model.init_weights()
-    for module in (teacher, model):
-        without_norm_statistics(module)
-    losses, expected = losses_of(model), losses_of(teacher)
-    assert set(losses) == {
-        'loss_ins', 'loss_token', 'loss_region', 'region_tokens'
-    }
-    torch.testing.assert_close(losses['loss_region'], expected['loss_region'])
-    total(losses).backward()
-    assert model.region_head.proj.weight.grad.any()
-
-
-def test_stage_2_goes_without_a_scene_feature(checkpoint):
-    model = build({
-        key: value
-        for key, value in stage2(checkpoint).items() if key != 'global_head'
-    })
-    assert set(losses_of(model)) == {'loss_token'}
-
-
-def test_a_copy_of_the_teacher_that_sees_all_is_perfect(checkpoint):
-    model = build(stage2(checkpoint, init_student='teacher', mask_ratio=0.))
-    model.init_weights()
-    model.eval()
-    model.global_head.mlp = torch.nn.Identity()
-    points, tokens = model.tokenize(
-        torch.stack(make_batch()['inputs']['points']))
-    targets = model.target_generator(points, tokens, None)
-    outputs = model.predict(points, tokens)
-    losses = model.compute_losses(outputs, tokens, targets)
-    assert losses['loss_ins'] < 1e-10
-    everywhere = outputs._replace(is_masked=~tokens.is_padding)
-    losses = model.compute_losses(everywhere, tokens, targets)
-    assert losses['loss_token'] < 1e-10
-
-
 def test_a_perfect_stage_1_has_no_loss():
     model = build(STAGE1).eval()
     batch = make_batch()
@@ -338,21 +249,6 @@ def test_a_perfect_stage_1_has_no_loss():
     targets = model.target_generator(points, tokens, batch['data_samples'])
     perfect = targets._replace(features=model.head(decoded).detach())
     assert model.compute_losses(decoded, tokens, perfect)['loss_region'] == 0
-
-
-def test_the_student_sees_visible_points_only(checkpoint):
-    """Moving masked regions changes neither encoder nor visible tokens."""
-    model = without_norm_statistics(build(stage2(checkpoint))).eval()
-    points = torch.stack(make_batch((9, ))['inputs']['points'])
-    xyz, tokens = model.tokenize(points)
-    before = model.predict(xyz, tokens)
-    assert before.encoded.shape[1] == (~before.is_masked).sum()
-    hidden = tokens.region_ids[before.is_masked]
-    is_hidden = torch.isin(points[..., 3].long(), hidden[hidden > 0])
-    assert is_hidden.any()
-    xyz = xyz + is_hidden[..., None] * torch.rand_like(xyz)
-    after = model.predict(xyz, tokens)
-    assert after.encoded.equal(before.encoded)
 
 
 def test_single_stage_losses_come_from_visible_and_masked_tokens():
@@ -367,19 +263,6 @@ def test_single_stage_losses_come_from_visible_and_masked_tokens():
                                    targets._replace(features=wrong))
     assert changed['loss_region'].equal(losses['loss_region'])
     assert not changed['loss_masked'].equal(losses['loss_masked'])
-
-
-def test_checkpoints_start_a_backbone(checkpoint):
-    backbone = MODELS.build(
-        dict(
-            type='PointTokenBackbone',
-            tokenizer=dict(type='SAMTokenizer', split=True, num_tokens=24),
-            embedding=copy.deepcopy(EMBEDDING),
-            encoder=copy.deepcopy(ENCODER),
-            out_channels=48,
-            init_cfg=dict(type='Pretrained', checkpoint=checkpoint)))
-    backbone.init_weights()
-    assert not backbone.load_report.missing
 
 
 def test_refuses():

@@ -8,12 +8,15 @@ from mmdet3d.evaluation import IndoorMetric
 from mmdet3d.registry import MODELS
 from mmdet3d.structures import DepthInstance3DBoxes
 
+from tests.models import vdetr_cases
 from tests.models.test_three_detr_parts import raw_of
 from tests.models.three_detr_cases import (MASKED, SET_ABSTRACTION, TOKENS,
                                            build, make_batch)
 
 CHAIR = [1., 1, .5, .6, .8, 1, .5]
 TABLE = [3., 2, .4, 1.2, .8, .8, -2]
+# What both heads must do is tested once.
+DETECTORS = dict(three_detr=build, vdetr=vdetr_cases.build)
 BACKBONES = dict(tokens=TOKENS, plain=SET_ABSTRACTION, masked=MASKED)
 
 
@@ -157,6 +160,7 @@ def test_a_loss_of_weight_0_is_not_computed():
     assert 'loss_giou' not in losses and 'loss_center' in losses
 
 
+@pytest.mark.parametrize('make', DETECTORS.values(), ids=DETECTORS)
 @pytest.mark.parametrize(
     'scene', [
         [],
@@ -166,8 +170,8 @@ def test_a_loss_of_weight_0_is_not_computed():
         [CHAIR] * 20,
     ],
     ids=['none', 'one', 'zero size', 'flat twins', 'more boxes than queries'])
-def test_unusual_scenes_train(scene):
-    detector = build()
+def test_unusual_scenes_train(scene, make):
+    detector = make()
     inputs, samples = make_batch(scene, [CHAIR], [])
     for sample in samples:
         sample.gt_instances_3d.labels_3d %= 4
@@ -185,8 +189,9 @@ def test_a_batch_without_boxes_learns_no_object_alone():
         assert (value > 0) == name.endswith('loss_cls')
 
 
-def test_fewer_tokens_than_queries():
-    detector = build(num_queries=33)
+@pytest.mark.parametrize('make', DETECTORS.values(), ids=DETECTORS)
+def test_fewer_tokens_than_queries(make):
+    detector = make(num_queries=33)
     with pytest.raises(ValueError, match='32 tokens cannot give 33 queries'):
         detector.loss(*make_batch([CHAIR]))
 
