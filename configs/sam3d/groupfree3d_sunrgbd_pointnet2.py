@@ -1,11 +1,4 @@
 # The arm with GroupFree3D's own backbone.
-_base_ = ['./groupfree3d_sunrgbd.py']
+_base_ = ['./groupfree3d_sunrgbd.py', '../_base_/models/pointnet2.py']
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='StockPointBackbone',
-        backbone=dict(
-            type='PointNet2SASSG',
-            in_channels=3,
-            fp_channels=((256, 256), (256, 288)))))
+model = dict(backbone=dict(_base_.groupfree3d_backbone, _delete_=True))

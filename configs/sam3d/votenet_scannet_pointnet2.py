@@ -1,9 +1,4 @@
-# The arm with VoteNet's own backbone (xyz and height).
-_base_ = ['./votenet_scannet.py']
+# The arm with VoteNet's own backbone.
+_base_ = ['./votenet_scannet.py', '../_base_/models/pointnet2.py']
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='StockPointBackbone',
-        with_height=True,
-        backbone=dict(type='PointNet2SASSG', in_channels=4)))
+model = dict(backbone=dict(_base_.votenet_backbone, _delete_=True))
