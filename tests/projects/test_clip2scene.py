@@ -254,6 +254,12 @@ def test_classes_have_one_source(settings):
         PointClassTargets(**settings)
 
 
+@pytest.mark.parametrize('name', ['own_labels_from', 'own_label_ratio'])
+def test_epochs_are_no_shares(name, oracle):
+    with pytest.raises(UserError, match=f'{name}.*10.*share'):
+        make(oracle, **{name: 10})
+
+
 def test_features_of_other_widths_are_refused(oracle, tmp_path):
     model = make(oracle)
     with pytest.raises(UserError, match='12 channels'):
