@@ -23,13 +23,25 @@ def losses_of(model, batch, dtype=None):
 
 @pytest.mark.parametrize('stage', methods.STAGES)
 def test_losses_are_those_of_the_cpu(stage, cases):
-    batch = methods.batches(cases[stage])[0]
-    expected = losses_of(methods.exact(cases[stage]), batch)
+    check(cases[stage])
+
+
+@pytest.mark.parametrize('config', [
+    'point_contrast/configs/point_contrast_voxels_mini.py',
+    'depth_contrast/configs/depth_contrast_joint_mini.py'
+])
+def test_losses_of_voxels_are_those_of_the_cpu(config, frames, tmp_path):
+    check(methods.make_case(f'projects/{config}', frames, tmp_path))
+
+
+def check(case):
+    """In full and in half precision."""
+    batch = methods.batches(case)[0]
+    expected = losses_of(methods.exact(case), batch)
     with emulated_cuda():
-        model = methods.exact(cases[stage]).to('cuda')
+        model = methods.exact(case).to('cuda')
         found = losses_of(model, batch)
         assert found == pytest.approx(expected, rel=1e-3, abs=1e-5)
         assert all(isinstance(p, EmulatedTensor) for p in model.parameters())
-        half = losses_of(
-            methods.exact(cases[stage]).to('cuda'), batch, torch.float16)
+        half = losses_of(methods.exact(case).to('cuda'), batch, torch.float16)
     assert half['loss'] == pytest.approx(expected['loss'], rel=.1, abs=1e-3)
