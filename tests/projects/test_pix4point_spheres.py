@@ -14,6 +14,7 @@ from projects.pix4point import LabelSmoothingLoss, SphereSample
 from projects.pix4point.spheres import one_of_each_voxel
 from sam3d_plugin.engine.options import enable_tta
 from sam3d_plugin.store.errors import UserError
+from tests.emulated_cuda import emulated_cuda
 from tests.models.test_point_token_segmentor import predict
 from tests.projects.test_pix4point import CONFIG
 from tests.segmentation_stores import write_s3dis
@@ -145,6 +146,14 @@ def test_spheres_follow_from_the_name_and_the_seed():
     torch.testing.assert_close(predict(model, scan), logits)
     assert not torch.allclose(predict(model, scan, 'other.bin'), logits)
     assert not torch.allclose(predict(build(seed=1), scan), logits)
+
+
+def test_a_gpu_sees_the_same_spheres():
+    model, scan = build(), make_room(500)['points'].tensor
+    expected = predict(model, scan)
+    with emulated_cuda():
+        found = predict(model.to('cuda'), scan.cuda())
+        torch.testing.assert_close(found.cpu(), expected, atol=1e-4, rtol=1e-3)
 
 
 def test_labels_are_smoothed():
