@@ -3,16 +3,11 @@ import io
 import json
 import pickle
 from functools import partial
-from pathlib import Path
-from unittest import mock
 
-import laspy
 import numpy as np
 import torch
-import trimesh
 from mmengine.logging import HistoryBuffer
 from PIL import Image
-from plyfile import PlyData, PlyElement
 from pycocotools import mask as coco
 
 from sam3d_plugin.datasets.frame_index import read_scan_names
@@ -27,14 +22,15 @@ from sam3d_plugin.preparation.sources.scannet.annotations import (
 from sam3d_plugin.preparation.sources.scannet.scans import read_vertices
 from sam3d_plugin.preparation.sources.scannet.sens import (SensFile,
                                                            decode_depth)
-from sam3d_plugin.preparation.sources.scans import meshes
 from sam3d_plugin.preparation.sources.scans.few_labels import write_infos
-from sam3d_plugin.preparation.sources.scans.scan_readers import (ReadOptions,
-                                                                 read_scan)
 from sam3d_plugin.preparation.sources.sunrgbd.official import OfficialSource
 from sam3d_plugin.preparation.sources.sunrgbd.trainval import TrainvalSource
 from sam3d_plugin.store import encode_region_file
 from sam3d_plugin.store.checkpoint import read_checkpoint
+from sam3d_plugin.store.class_embeddings import (ClassEmbeddings,
+                                                 read_class_embeddings,
+                                                 write_class_embeddings)
+from sam3d_plugin.store.object_library import read_objects
 from sam3d_plugin.store.posed_images import PosedImages, decode_color
 from sam3d_plugin.store.region_features import (RegionFeatureArrays,
                                                 RegionFeatures, pack_features,
@@ -44,23 +40,13 @@ from sam3d_plugin.store.region_groups import (Groups, decode_groups,
                                               encode_groups)
 from sam3d_plugin.store.region_maps import decode_region_map, encode_region_map
 from sam3d_plugin.store.state_names import extract_state_dict
-from tests.datasets.frame_store import write_frames
+from tests.damaged_scans import IDS, RGB, RNG, SCANS, XYZ, content_of
+from tests.datasets.frame_store import write_boxes, write_frames
 from tests.preparation.sources.scannet.conftest import (make_frames, make_room,
                                                         write_mesh, write_sens)
-from tests.preparation.sources.scans.scan_files import pack, write_pcd
 from tests.preparation.sources.sunrgbd.conftest import (make_scan,
                                                         write_official,
                                                         write_trainval)
-
-RNG = np.random.default_rng(0)
-XYZ = RNG.uniform(0, 4, (60, 3)).astype(np.float32)
-RGB = RNG.integers(0, 256, (60, 3)).astype(np.uint8)
-IDS = RNG.integers(0, 5, 60)
-
-
-def content_of(path, write):
-    write(path)
-    return Path(path).read_bytes()
 
 
 def read_recording(folder, content):
@@ -76,58 +62,10 @@ def read_recording(folder, content):
         file.close()
 
 
-def a_scan(name, content):
-    """A reader of whole scans, whose file has a name."""
-
-    def read(folder, damaged):
-        for key, options in ((None, {}), ('instance',
-                                          dict(drop_invalid=True))):
-            path = folder / name
-            path.write_bytes(damaged)
-            read_scan(path, ReadOptions(region_key=key, **options))
-
-    return content, read
-
-
-def write_npz(path, save=np.savez):
-    save(
-        path,
-        xyz=XYZ,
-        rgb=RGB,
-        instance=IDS,
-        region=IDS,
-        semantic=IDS,
-        bbox=np.array([[1., 1, 1, 2, 2, 2, 5]]),
-        axis_align_matrix=np.eye(4))
-
-
-def ascii_mesh(path):
-    write_mesh(path, XYZ, RGB, text=True)
-
-
-def labelled_vertices(path):
-    columns = [('x', '<f8'), ('y', '<f8'), ('z', '<f8'), ('instance', '<i4')]
-    vertices = np.zeros(len(XYZ), dtype=columns)
-    for i, name in enumerate('xyz'):
-        vertices[name] = XYZ[:, i]
-    PlyData([PlyElement.describe(vertices, 'vertex')]).write(str(path))
-
-
-def read_uncolored(folder, content):
-    path = folder / 'uncolored.ply'
+def read_file(read, folder, content):
+    path = folder / 'damaged'
     path.write_bytes(content)
-    read_scan(path, ReadOptions(without_color=True))
-
-
-def beside_a_scan(name, content):
-    """A reader of a text file beside a scan."""
-
-    def read(folder, damaged):
-        np.savez(folder / 'beside.npz', xyz=XYZ, rgb=RGB)
-        (folder / name).write_bytes(damaged)
-        read_scan(folder / 'beside.npz', ReadOptions())
-
-    return content, read
+    read(path)
 
 
 def trainval_file(folder, name):
@@ -263,80 +201,12 @@ def region_reader(_, content):
     decode_region_file(content, 'a.npz', XYZ)
 
 
-def point_file(name, write):
-    """A reader of scans in the format of another program."""
-    return lambda folder: a_scan(name, content_of(folder / name, write))
-
-
-def mesh_file(name):
-    """The same of meshes, of whose surface few points are sampled."""
-
-    def make(folder):
-        content, read = point_file(name, write_box)(folder)
-
-        def read_few(folder, damaged):
-            with mock.patch.object(meshes, 'NUM_POINTS', 500):
-                read(folder, damaged)
-
-        return content, read_few
-
-    return make
-
-
-def write_columns(path, storage):
-    write_pcd(path,
-              [*zip('xyz', XYZ.T), ('rgb', pack(RGB)),
-               ('instance', IDS)], storage)
-
-
-def write_las(path):
-    las = laspy.create(point_format=2)
-    las.header.scales = [0.001] * 3
-    las.x, las.y, las.z = XYZ.T
-    las.red, las.green, las.blue = RGB.T.astype(np.uint16) * 257
-    las.write(str(path))
-
-
-def write_box(path):
-    """A box of four meters in three colors."""
-    box = trimesh.creation.box((4, 3, 2))
-    box.visual.vertex_colors = RGB[:8]
-    box.export(str(path))
-
-
 # A valid file and what reads a damaged one in a folder, made in that folder.
 READERS = dict(
+    **SCANS,
     sens=lambda folder:
     (content_of(folder / 'a.sens', lambda path: write_sens(
         path, make_frames(3))), read_recording),
-    ply=lambda folder: a_scan(
-        'a.ply',
-        content_of(folder / 'a.ply', lambda path: write_mesh(path, XYZ, RGB))),
-    ply_ascii=lambda folder: a_scan('a.ply',
-                                    content_of(folder / 'a.ply', ascii_mesh)),
-    ply_labels=lambda folder:
-    (content_of(folder / 'a.ply', labelled_vertices), read_uncolored),
-    npz=lambda folder: a_scan('a.npz', content_of(folder / 'a.npz', write_npz)
-                              ),
-    npz_compressed=lambda folder: a_scan(
-        'a.npz',
-        content_of(folder / 'a.npz', lambda path: write_npz(
-            path, np.savez_compressed))),
-    pcd=point_file('a.pcd', partial(write_columns, storage='binary')),
-    pcd_ascii=point_file('a.pcd', partial(write_columns, storage='ascii')),
-    pcd_compressed=point_file(
-        'a.pcd', partial(write_columns, storage='binary_compressed')),
-    las=point_file('a.las', write_las),
-    laz=point_file('a.laz', write_las),
-    glb=mesh_file('a.glb'),
-    obj=mesh_file('a.obj'),
-    boxes=lambda _: beside_a_scan(
-        'beside.boxes.json',
-        b'{"boxes": [{"class": "chair", "center": [1, 2, 0.5], '
-        b'"size": [0.5, 0.5, 1]}, {"label": 7, "bbox": [1,2,3,4,5,6,0]}]}'),
-    alignment=lambda _: beside_a_scan(
-        'beside_axis_align.txt', b'axisAlignment = 0.8 0.6 0 -1.5 -0.6 0.8 0 '
-        b'0.25 0 0 1 -0.125 0 0 0 1'),
     mat=lambda folder: trainval_file(folder, 'depth/000002.mat'),
     sunrgbd_label=lambda folder: trainval_file(folder, 'label/000002.txt'),
     sunrgbd_calibration=lambda folder: trainval_file(folder, 'calib/000002.txt'
@@ -366,6 +236,13 @@ READERS = dict(
     checkpoint_legacy=lambda folder:
     (content_of(folder / 'a.pth', lambda path: write_checkpoint(path, False)),
      read_saved),
+    class_embeddings=lambda folder: (content_of(
+        folder / 'a.npz', lambda path: write_class_embeddings(
+            path, ClassEmbeddings(['wall', 'bed'], np.eye(2), 'clip', ['{}']))
+    ), partial(read_file, read_class_embeddings)),
+    objects=lambda folder:
+    (content_of(folder / 'objects.npz', lambda path: write_boxes(path.parent)),
+     partial(read_file, read_objects)),
     infos=lambda _: (infos(), read_infos),
     few_labels=lambda _: (infos(), read_for_few_labels),
     mesh=lambda folder: (content_of(folder / 'm.ply', lambda path: write_mesh(
@@ -377,4 +254,5 @@ READERS = dict(
     ).groups)).encode(), lambda _, content: parse_groups(content, 'a')),
     label_map=lambda _:
     (b'id\traw_category\tnyu40id\n1\twall\t1\n2\tchair\t5\n', lambda _,
-     content: parse_label_map(content, 'a')))
+     content: parse_label_map(content, 'a')),
+)

@@ -15,7 +15,8 @@ from sam3d_plugin.preparation.sources.scans.scan import ScanError
 from sam3d_plugin.preparation.sources.scans.scan_readers import (ReadOptions,
                                                                  read_scan)
 from tests import processes
-from tests.damaged_readers import READERS, ascii_mesh
+from tests.damaged_readers import READERS
+from tests.damaged_scans import ascii_mesh
 from tests.fuzzing import read_damaged
 
 COUNT = 400
