@@ -1,14 +1,12 @@
 """Every method of a metafile trains, resumes, exports and is loaded.
 
 Several processes train as one, gradients reach what learns and nothing else,
-padding changes nothing, and configs differ only where methods do.
+padding and the order of points change nothing.
 """
 import argparse
 import copy
 import importlib
 from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -25,11 +23,10 @@ from torch import nn
 
 from sam3d_plugin.datasets.frame_batch import collate_frames
 from sam3d_plugin.engine.export import export_backbone
-from sam3d_plugin.engine.options import load_config, read_config
+from sam3d_plugin.engine.options import load_config
 from sam3d_plugin.engine.runner import hand_over_metainfo
-from sam3d_plugin.experiments import rates
 from sam3d_plugin.experiments.methods import (clouds_per_frame, pipeline_of,
-                                              read_methods, stage_configs)
+                                              stage_configs)
 from sam3d_plugin.store.checkpoint import read_checkpoint
 from sam3d_plugin.store.errors import UserError
 from tests import processes
@@ -38,11 +35,8 @@ from tests.evaluation.labelled_store import write_labels
 from tests.segmentation_stores import write_s3dis, write_scannet_seg
 from tests.short_runs import forget_runs, short_start
 from tests.test_golden import shrink_data, shrink_model
+from .test_folders import METHODS, ROOT, SIZES, STAGES, read
 
-ROOT = Path(__file__).parents[2]
-METHODS = read_methods()
-SIZES = [(key, size) for key in METHODS for size in ('mini', 'full')]
-STAGES = [s.name for method in METHODS.values() for s in method.stages]
 # Methods that compare the frames of a process, and why: two processes of one
 # frame are not one of two frames.
 PER_PROCESS = dict(
@@ -52,9 +46,6 @@ PER_PROCESS = dict(
 # Stages whose graph network or Chamfer distance needs tokens of equal size.
 WITHOUT_PADDING = ('point_mae', 'bridge3d', 'point_bert_dvae', 'point_bert',
                    'act_vae', 'act', 'pimae')
-
-# The learning rates that are tried for every method.
-RATES = {size: tuple(map(float, tried)) for size, tried in rates.RATES.items()}
 
 
 @pytest.fixture(scope='module')
@@ -163,28 +154,6 @@ def check_export(checkpoint, weights, model, path):
             weights[name].cpu(),
             rtol=0,
             atol=0)
-
-
-def test_metafiles_say_what_a_method_is():
-    for key, method in METHODS.items():
-        assert method.paper['URL'].startswith('https://arxiv.org/')
-        assert set(method.tokens) <= {'knn', 'sam'} and method.stages
-        for stage in method.stages:
-            for config in stage.configs.values():
-                assert (ROOT / config).is_file(), (key, config)
-    assert len(set(STAGES)) == len(STAGES)
-
-
-@pytest.mark.parametrize('key', [key for key in METHODS if key != 'sam3d'])
-def test_projects_are_short(key):
-    files = [
-        p for p in (ROOT / 'projects' / key).rglob('*')
-        if p.is_file() and p.suffix in ('.py', '.yml', '.md')
-    ]
-    if key == 'point_mae':
-        assert sum(len(p.read_text().splitlines()) for p in files) < 120
-    for path in files:
-        assert len(path.read_text().splitlines()) < 400, path
 
 
 class Case(NamedTuple):
@@ -373,82 +342,46 @@ def test_padding_changes_no_loss(stage, cases):
         torch.testing.assert_close(logs[1][name], value, atol=1e-6, rtol=1e-5)
 
 
-@lru_cache(maxsize=None)
-def read(config):
-    return read_config(str(ROOT / config), {})
+def of_its_own(batch):
+    """The batch with points that are nowhere at equal distances."""
+    batch = copy.deepcopy(batch)
+    generator = torch.Generator().manual_seed(0)
+    for points in batch['inputs']['points']:
+        noise = torch.randn(*points.shape[:-1], 3, generator=generator)
+        points[..., :3] += .01 * noise
+    return batch
 
 
-def clouds_of(cfg):
-    """Clouds that a step draws from the loader."""
-    loader = cfg.train_dataloader
-    return loader.batch_size * clouds_per_frame(pipeline_of(loader))
+def in_another_order(batch):
+    """The same points, of which the first stays: sampling starts there."""
+    batch = of_its_own(batch)
+    names = ('points', 'pairs', 'tracks', 'cells')
+    for i, sample in enumerate(batch['data_samples']):
+        points, pairs, tracks, cells = (
+            batch['inputs'][name][i] if name in batch['inputs'] else None
+            for name in names)
+        for view, cloud in enumerate(points.view(-1, *points.shape[-2:])):
+            order = F.pad(torch.randperm(len(cloud) - 1) + 1, (1, 0))
+            place = order.argsort()
+            cloud.copy_(cloud[order])
+            if pairs is not None:
+                pairs[:, view] = place[pairs[:, view]]
+            if tracks is not None:
+                tracks[view] = place[tracks[view]]
+            if cells is not None:
+                cells[view] = cells[view, order]
+            if 'gt_pts_seg' in sample:
+                labels = sample.gt_pts_seg
+                labels.pts_semantic_mask = labels.pts_semantic_mask[order]
+    return batch
 
 
-def schedule_of(cfg):
-    """Optimizer without its rate, schedule and length, counted in clouds."""
-    views = clouds_of(cfg) // cfg.train_dataloader.batch_size
-    schedule = [dict(phase) for phase in cfg.param_scheduler]
-    length, scaling = dict(cfg.train_cfg), dict(cfg.auto_scale_lr)
-    for part in (*schedule, length):
-        for name in {'begin', 'end', 'max_epochs'} & part.keys():
-            if part.get('by_epoch', part is length) and part[name]:
-                part[name] *= views
-    scaling['base_batch_size'] *= views
-    optimizer = copy.deepcopy(cfg.optim_wrapper)
-    del optimizer.optimizer['lr']
-    optimizer.paramwise_cfg.pop('custom_keys')
-    # Autoencoders clip, as published.
-    optimizer.pop('clip_grad', None)
-    return schedule, length, scaling, optimizer
-
-
-def shared_steps(pipeline, kinds):
-    """Steps of some kinds without what a method may read in addition."""
-    return [{
-        key: value
-        for key, value in step.items() if key not in ('columns', 'keys')
-    } for step in pipeline if step.type in kinds]
-
-
-@pytest.mark.parametrize('key, size', SIZES)
-def test_configs_differ_from_point_mae_where_the_method_does(key, size):
-    """Same frames, points, encoder and schedule, not the same task."""
-    base = read(METHODS['point_mae'].stages[0].configs[size])
-    for stage in METHODS[key].stages:
-        cfg = read(stage.configs[size])
-        for name in ('custom_hooks', 'default_hooks', 'log_processor'):
-            assert cfg[name] == base[name], (stage.name, name)
-        assert schedule_of(cfg) == schedule_of(base), stage.name
-        assert cfg.optim_wrapper.optimizer.lr in RATES[size]
-        assert clouds_of(cfg) == clouds_of(base)
-        data, expected = cfg.train_dataloader, base.train_dataloader
-        if METHODS[key].is_supervised:
-            check_labeled_data(pipeline_of(data), expected.dataset.pipeline)
-            continue
-        assert data.sampler == expected.sampler
-        assert data.dataset.ann_file == expected.dataset.ann_file
-        kinds = [step.type for step in expected.dataset.pipeline]
-        steps = data.dataset.pipeline
-        if 'TwoViews' not in [step.type for step in steps]:
-            assert shared_steps(steps, kinds) == shared_steps(
-                expected.dataset.pipeline, kinds)
-            assert all(
-                step.type in kinds or step.type.startswith('Load')
-                for step in steps)
-    check_encoder(key, cfg, base)
-
-
-def check_labeled_data(steps, expected):
-    """Other data sets, with the points and augmentation of all methods."""
-    for kind in ('GlobalRotScaleTrans', 'RandomFlip3D'):
-        wanted, = shared_steps(expected, [kind])
-        found = shared_steps(steps, [kind])
-        assert found and all(step == wanted for step in found)
-    counts = {step.num_points for step in steps if 'num_points' in step}
-    assert counts == {expected[0].num_points}
-
-
-def check_encoder(key, cfg, base):
-    parts = ('embedding', 'encoder', 'tokenizer')
-    for part in parts[:2] if key == 'sam3d' else parts:
-        assert cfg.model.backbone[part] == base.model.backbone[part], part
+@pytest.mark.parametrize('stage', STAGES)
+def test_the_order_of_points_changes_no_loss(stage, cases):
+    case, logs = cases[stage], []
+    for change in (of_its_own, in_another_order):
+        model = exact(case)
+        inputs = model.data_preprocessor(change(batches(case)[0]), True)
+        logs.append(model(**inputs, mode='loss'))
+    for name, value in logs[0].items():
+        torch.testing.assert_close(logs[1][name], value, atol=1e-5, rtol=1e-4)
