@@ -22,7 +22,8 @@ from sam3d_plugin.store.frame_rows import pack_frames
 from tests.datasets.frame_store import BANDS, FRAMES, SCANS, write_data_set
 from tests.models.pretraining_cases import (CHANNELS, DECODER, KNN, STAGE1,
                                             build, losses_of, make_batch,
-                                            with_parts, without_drop_path)
+                                            total, with_parts,
+                                            without_drop_path)
 from tests.short_runs import forget_runs, short_start
 from tests.test_golden import shrink_data, shrink_model
 
@@ -239,6 +240,18 @@ def test_a_linear_map_of_the_place_is_learned():
         loss.backward()
         optimizer.step()
     assert loss < 1e-3
+
+
+def test_two_frames_are_learned():
+    model, batch, sums = make(), batch_of(6, 11), []
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(150):
+        loss = total(losses_of(model, batch))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        sums.append(loss.item())
+    assert sum(sums[-10:]) / 10 < .2 * sums[0]
 
 
 @pytest.mark.parametrize('change, word', [
