@@ -42,6 +42,10 @@ from sam3d_plugin.preparation.sources.sunrgbd.official import OfficialSource
 from sam3d_plugin.preparation.sources.sunrgbd.trainval import TrainvalSource
 from sam3d_plugin.store import encode_region_file
 from sam3d_plugin.store.checkpoint import read_checkpoint
+from sam3d_plugin.store.class_embeddings import (ClassEmbeddings,
+                                                 read_class_embeddings,
+                                                 write_class_embeddings)
+from sam3d_plugin.store.object_library import read_objects
 from sam3d_plugin.store.posed_images import PosedImages, decode_color
 from sam3d_plugin.store.region_features import (RegionFeatureArrays,
                                                 RegionFeatures, pack_features,
@@ -52,7 +56,7 @@ from sam3d_plugin.store.region_groups import (Groups, decode_groups,
 from sam3d_plugin.store.region_maps import decode_region_map, encode_region_map
 from sam3d_plugin.store.state_names import extract_state_dict
 from tests import processes
-from tests.datasets.frame_store import write_frames
+from tests.datasets.frame_store import write_boxes, write_frames
 from tests.fuzzing import read_damaged
 from tests.preparation.sources.scannet.conftest import (make_frames, make_room,
                                                         write_mesh, write_sens)
@@ -122,6 +126,12 @@ def labelled_vertices(path):
     for i, name in enumerate('xyz'):
         vertices[name] = XYZ[:, i]
     PlyData([PlyElement.describe(vertices, 'vertex')]).write(str(path))
+
+
+def read_file(read, folder, content):
+    path = folder / 'damaged'
+    path.write_bytes(content)
+    read(path)
 
 
 def read_uncolored(folder, content):
@@ -377,6 +387,13 @@ READERS = dict(
     checkpoint_legacy=lambda folder:
     (content_of(folder / 'a.pth', lambda path: write_checkpoint(path, False)),
      read_saved),
+    class_embeddings=lambda folder: (content_of(
+        folder / 'a.npz', lambda path: write_class_embeddings(
+            path, ClassEmbeddings(['wall', 'bed'], np.eye(2), 'clip', ['{}']))
+    ), partial(read_file, read_class_embeddings)),
+    objects=lambda folder:
+    (content_of(folder / 'objects.npz', lambda path: write_boxes(path.parent)),
+     partial(read_file, read_objects)),
     infos=lambda _: (infos(), read_infos),
     few_labels=lambda _: (infos(), read_for_few_labels),
     mesh=lambda folder: (content_of(folder / 'm.ply', lambda path: write_mesh(

@@ -18,7 +18,7 @@ from sam3d_plugin.models.pretrainers import BasePretrainer
 from sam3d_plugin.models.pretrainers.masking import frame_generators
 from sam3d_plugin.ops.propagation import interpolate_tokens
 from sam3d_plugin.ops.transfer import to_device
-from sam3d_plugin.store.errors import UserError
+from sam3d_plugin.store.errors import UserError, check_shares
 from .point_targets import PointTargets
 
 # Which frames learn from their own labels has other random numbers.
@@ -79,6 +79,10 @@ class CLIP2Scene(BasePretrainer):
                  own_label_ratio: float = 0.5,
                  **kwargs: Any) -> None:
         super().__init__(backbone, **kwargs)
+        check_shares(
+            'CLIP2Scene',
+            own_labels_from=own_labels_from,
+            own_label_ratio=own_label_ratio)
         self.head = MODELS.build(head)
         self.target_generator = MODELS.build(target_generator)
         self.num_points = num_points

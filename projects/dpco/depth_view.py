@@ -12,7 +12,7 @@ from mmdet3d.structures import BasePoints
 from sam3d_plugin.datasets.seeding import sample_generator
 from sam3d_plugin.datasets.transforms.base import Step
 from sam3d_plugin.ops.projection import pixel_indices, transform
-from sam3d_plugin.store.errors import UserError
+from sam3d_plugin.store.errors import UserError, check_shares
 from .depth_unet import MULTIPLE, STRIDE
 
 Range = Tuple[float, float]
@@ -172,6 +172,11 @@ class DepthViews(Step):
             raise UserError(f'size of DepthViews is {size}: choose a multiple '
                             f'of {MULTIPLE}, so that its map can be halved '
                             'and doubled')
+        check_shares(
+            'DepthViews',
+            drop=drop,
+            distortion=distortion,
+            min_share=min_share)
         self.size = size
         self.max_angle = max_angle
         self.crop = crop

@@ -14,7 +14,7 @@ from sam3d_plugin.datasets.seeding import sample_generator
 from sam3d_plugin.datasets.transforms.base import Step, data_folder
 from sam3d_plugin.ops.projection import pixel_indices, project, transform
 from sam3d_plugin.ops.scene_origin import find_origin
-from sam3d_plugin.store.errors import UserError
+from sam3d_plugin.store.errors import UserError, check_shares
 from sam3d_plugin.store.object_library import FILE, ObjectLibrary, read_objects
 from .frame_points import moved, origins_of
 from .object_motion import (SUPPORT_GAP, Camera, Composed, Course, Range,
@@ -88,6 +88,8 @@ class PlaceMovingObject(Step):
         if num_views < 2:
             raise UserError(f'num_views of PlaceMovingObject is {num_views}; '
                             'a motion has at least 2')
+        shares = dict(max_share=max_share, min_share=min_share, inside=inside)
+        check_shares('PlaceMovingObject', **shares)
         self.library = library
         self.num_views = num_views
         self.num_tracks = num_tracks

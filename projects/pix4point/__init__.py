@@ -1,1 +1,3 @@
 from .pvit import ProgressivePatchEmbed, PViTBackbone
+from .spheres import (LabelSmoothingLoss, SpherePointTokenSegmentor,
+                      SphereSample)

@@ -15,7 +15,7 @@ from sam3d_plugin.models.pretrainers import BasePretrainer, check_pairs
 from sam3d_plugin.models.pretrainers.base import clouds_of
 from sam3d_plugin.models.target_generators import look_up_regions
 from sam3d_plugin.ops.transfer import to_device
-from sam3d_plugin.store.errors import UserError
+from sam3d_plugin.store.errors import UserError, check_shares
 from .segments import match_segments, point_to_segment, segment_means
 
 
@@ -59,6 +59,7 @@ class Seal(BasePretrainer):
                  min_overlap: float = 0.5,
                  **kwargs: Any) -> None:
         super().__init__(backbone, **kwargs)
+        check_shares('Seal', min_overlap=min_overlap)
         self.projector = MODELS.build(projector)
         self.contrast = MODELS.build(contrast)
         self.image_projector = nn.Linear(image_channels,

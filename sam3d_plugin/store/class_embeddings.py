@@ -16,7 +16,7 @@ import numpy as np
 
 from .atomic import atomic_write
 from .errors import StoreError
-from .npz import read_npz
+from .npz import is_finite, is_text, read_npz
 
 _ARRAYS = ('names', 'embeddings', 'model')
 _PROMPTS = 'prompts'  # which older files lack
@@ -61,12 +61,16 @@ def read_class_embeddings(path: Union[str, Path]) -> ClassEmbeddings:
     if missing:
         raise StoreError(f'{path} has no {missing[0]}: it is not a file of '
                          'class embeddings; write it again')
-    names, embeddings = arrays['names'].tolist(), arrays['embeddings']
-    if (embeddings.ndim != 2 or len(embeddings) != len(names)
-            or not np.isfinite(embeddings).all()):
-        raise StoreError(f'{path} must have one finite embedding for each of '
-                         f'its {len(names)} names, not an array of shape '
-                         f'{embeddings.shape}; write it again')
-    return ClassEmbeddings(names, embeddings.astype(np.float32),
-                           str(arrays['model']),
+    names, embeddings, model = (arrays[name] for name in _ARRAYS)
+    if not (is_text(names, 1) and is_text(model, 0)
+            and 0 < len(set(names)) == len(names)):
+        raise StoreError(f'{path} must have different texts as names and one '
+                         'as model; write it again')
+    if not (embeddings.ndim == 2 and len(embeddings) == len(names)
+            and is_finite(embeddings) and embeddings.any(1).all()):
+        raise StoreError(f'{path} must have one finite embedding, not 0, for '
+                         f'each of its {len(names)} names, not an array of '
+                         f'shape {embeddings.shape}; write it again')
+    return ClassEmbeddings(names.tolist(), embeddings.astype(np.float32),
+                           str(model),
                            arrays.get(_PROMPTS, np.array([])).tolist())

@@ -71,3 +71,19 @@ def naming(path: Union[str, os.PathLike],
         if error.errno is not None and (replace or not error.filename):
             error.filename = str(path)
         raise
+
+
+def check_shares(owner: str, **shares: float) -> None:
+    """Refuse settings that are not in [0, 1].
+
+    Args:
+        owner (str): What is set.
+        **shares (float): Settings by name.
+
+    Raises:
+        UserError: For the first that is not.
+    """
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise UserError(f'{name} of {owner} is {share}; it is a share and '
+                            'must be in [0, 1]')

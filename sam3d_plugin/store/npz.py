@@ -20,6 +20,16 @@ _HEADERS = {
 }
 
 
+def is_text(array: np.ndarray, ndim: int) -> bool:
+    """Whether an array has so many axes, and text in it."""
+    return array.ndim == ndim and array.dtype.kind == 'U'
+
+
+def is_finite(array: np.ndarray) -> bool:
+    """Whether an array has finite numbers alone."""
+    return array.dtype.kind in 'iuf' and bool(np.isfinite(array).all())
+
+
 def read_npz(
     source: Union[str, Path, bytes], wanted: Collection[str] = ()
 ) -> Tuple[Dict[str, np.ndarray], List[str]]:

@@ -13,7 +13,7 @@ import numpy as np
 from .atomic import atomic_write
 from .errors import StoreError
 from .files import BackendArgs, PathLike, read_bytes
-from .npz import read_npz
+from .npz import is_finite, is_text, read_npz
 
 FILE = 'objects.npz'
 _ARRAYS = ('names', 'points')
@@ -61,11 +61,11 @@ def read_objects(path: PathLike,
     if missing:
         raise StoreError(f'{path} has no {missing[0]}: it is not a library of '
                          f'objects; delete it and run {_TOOL}')
-    names, points = arrays['names'].tolist(), arrays['points']
-    if (points.ndim != 3 or points.shape[2:] != (3, ) or not points.size
-            or len(points) != len(names) or not np.isfinite(points).all()):
+    names, points = arrays['names'], arrays['points']
+    if (not is_text(names, 1) or points.shape[2:] != (3, ) or not points.size
+            or len(points) != len(names) or not is_finite(points)):
         raise StoreError(f'{path} must have finite points (objects, samples, '
-                         f'3) for its {len(names)} names, not an array of '
+                         f'3) for its {names.size} names, not an array of '
                          f'shape {points.shape}; delete it and run {_TOOL}')
     low, high = points.min(1), points.max(1)
     size = (high - low).max(1)
@@ -80,4 +80,4 @@ def read_objects(path: PathLike,
             raise StoreError(
                 f'{path}: {names[is_wrong.argmax()]} must {rule}; '
                 'change its points')
-    return ObjectLibrary(names, points.astype(np.float32))
+    return ObjectLibrary(names.tolist(), points.astype(np.float32))

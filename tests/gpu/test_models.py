@@ -9,7 +9,8 @@ from tests.emulated_cuda import EmulatedTensor, emulated_cuda
 NAMES = ('stage 1', 'stage 2', 'joint', 'kNN teacher', 'Point-MAE', 'VoteNet',
          'VoteNet, rotated', 'VoteNet, PointNet++', 'GroupFree3D',
          'GroupFree3D, rotated', '3DETR', '3DETR, rotated', '3DETR-m',
-         'V-DETR', 'segmentor', 'segmentor, S3DIS')
+         'V-DETR', 'segmentor', 'segmentor, S3DIS', 'VoteNet, voxels',
+         'segmentor, voxels')
 # Those with different point operations, also without mmcv's kernels.
 IN_TORCH = ('kNN teacher', 'VoteNet, PointNet++', 'GroupFree3D, rotated',
             '3DETR-m', 'segmentor, S3DIS')

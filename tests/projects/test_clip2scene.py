@@ -5,7 +5,6 @@ stands in the files where that of a model of images and text would.
 """
 import argparse
 import copy
-import json
 import math
 
 import numpy as np
@@ -13,20 +12,15 @@ import pytest
 import torch
 from mmdet3d.registry import RUNNERS
 from mmengine import fileio
-from rich.console import Console
-from scipy.spatial import cKDTree
 
 from projects.clip2scene.point_targets import PointClassTargets, PointTargets
-from sam3d_plugin.datasets.transforms import LoadRGBDPoints
 from sam3d_plugin.engine.options import load_config
-from sam3d_plugin.preparation.running.runs import RunOptions, run_step
 from sam3d_plugin.store.class_embeddings import (ClassEmbeddings,
                                                  read_class_embeddings,
                                                  write_class_embeddings)
 from sam3d_plugin.store.errors import UserError
 from sam3d_plugin.store.region_features import model_of
 from sam3d_plugin.store.region_groups import GROUPS_FILE, RegionGroups
-from sam3d_plugin.synthrooms import SynthOptions, SynthRoomsStep
 from tests.datasets.frame_store import write_data_set
 from tests.models.pretraining_cases import (BACKBONE, KNN, build, losses_of,
                                             make_batch)
@@ -217,32 +211,6 @@ def test_an_oracle_is_learned_to_its_ceiling(oracle):
     assert is_right.all()  # so the ceiling is 1
 
 
-def test_pixels_have_the_true_classes_of_their_points(tmp_path):
-    """A rendered frame, its true classes as regions, and the scan's points."""
-    run_step(
-        SynthRoomsStep(0, 1, 0, SynthOptions(4, (72, 96))), tmp_path,
-        RunOptions(workers=0), Console(quiet=True))
-    scan = next((tmp_path / 'posed_images').glob('scene*')).name
-    info = json.loads((tmp_path / f'scenes/{scan}.json').read_text())
-    table = torch.tensor(info['instance_classes'])
-    xyz = np.fromfile(tmp_path / f'points/{scan}.bin', np.float32)
-    tree = cKDTree(xyz.reshape(-1, 6)[:, :3])
-    truth = np.fromfile(tmp_path / f'semantic_mask/{scan}.bin', np.int64)
-    load = LoadRGBDPoints(
-        None, ('region', 'origin'), region_folder='frame_instances')
-    agrees = []
-    for path in (tmp_path / 'posed_images' / scan).glob('*.png'):
-        points = load(
-            dict(data_root=str(tmp_path), scan=scan,
-                 frame=path.stem))['points'].tensor
-        classes = table[points[:, 3].long()].numpy()
-        distances, nearest = tree.query(points[:, 4:].numpy())
-        is_same = (distances < .02) & (truth[nearest] > 0)
-        agrees.append((classes == truth[nearest])[is_same])
-    assert len(agrees) == 4 and min(map(len, agrees)) > 1000
-    assert np.concatenate(agrees).mean() >= .99
-
-
 def test_groups_stand_for_classes(tmp_path):
     write_data_set(tmp_path)
     folder = tmp_path / 'region_groups/train'
@@ -284,6 +252,12 @@ def test_groups_come_from_an_object_store(tmp_path, monkeypatch):
 def test_classes_have_one_source(settings):
     with pytest.raises(UserError, match='class_embeddings'):
         PointClassTargets(**settings)
+
+
+@pytest.mark.parametrize('name', ['own_labels_from', 'own_label_ratio'])
+def test_epochs_are_no_shares(name, oracle):
+    with pytest.raises(UserError, match=f'{name}.*10.*share'):
+        make(oracle, **{name: 10})
 
 
 def test_features_of_other_widths_are_refused(oracle, tmp_path):

@@ -192,6 +192,9 @@ def test_frames_that_views_do_not_show_are_replaced_and_counted(frames):
 def test_bad_settings_and_pipelines_are_refused():
     with pytest.raises(UserError, match='multiple'):
         TRANSFORMS.build(dict(type='DepthViews', size=100))
+    for name in ('drop', 'distortion', 'min_share'):
+        with pytest.raises(UserError, match=f'{name}.*share'):
+            TRANSFORMS.build({'type': 'DepthViews', name: 40})
     step = TRANSFORMS.build(dict(type='DepthViews', size=64))
     points = DepthPoints(torch.rand(9, 3))
     for value in (points, [points, points]):

@@ -163,10 +163,17 @@ class Case(NamedTuple):
     samples: list
 
 
+def make_case(config, frames, folder, teacher=''):
+    """What a config trains, and four samples."""
+    init_default_scope('mmdet3d')
+    cfg = load(config, frames, folder, 1, teacher)
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    return Case(cfg.model, dataset.metainfo, [dataset[i] for i in range(4)])
+
+
 @pytest.fixture(scope='module')
 def cases(frames, tmp_path_factory):
     """Each stage in its mini size, with two samples for each of two steps."""
-    init_default_scope('mmdet3d')
     folder, cases = tmp_path_factory.mktemp('cases'), {}
     for stage in (s for method in METHODS.values() for s in method.stages):
         teacher = ''
@@ -174,10 +181,8 @@ def cases(frames, tmp_path_factory):
             teacher = str(folder / f'{stage.teacher}.pth')
             state = make(cases[stage.teacher]).state_dict()
             torch.save(dict(state_dict=state), teacher)
-        cfg = load(stage.configs['mini'], frames, folder, 1, teacher)
-        dataset = DATASETS.build(cfg.train_dataloader.dataset)
-        cases[stage.name] = Case(cfg.model, dataset.metainfo,
-                                 [dataset[i] for i in range(4)])
+        cases[stage.name] = make_case(stage.configs['mini'], frames, folder,
+                                      teacher)
     torch.save(cases, folder / 'cases.pth')
     cases['folder'] = folder
     return cases

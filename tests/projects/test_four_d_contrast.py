@@ -312,6 +312,8 @@ def test_frames_without_space_are_replaced_and_counted(tmp_path):
 def test_unusable_settings_points_and_libraries(library, tmp_path):
     with pytest.raises(UserError, match='num_views'):
         step_of(library, num_views=1)
+    with pytest.raises(UserError, match='max_share.*share'):
+        step_of(library, max_share=20)
     points = DepthPoints(torch.rand(9, 3))
     with pytest.raises(UserError, match='origin'):
         step_of(library).transform(dict(room(), points=points))

@@ -17,6 +17,7 @@ from sam3d_plugin.datasets.transforms import (FindCorrespondences,
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.models.losses import InfoNCELoss
 from sam3d_plugin.preparation.running.runs import RunOptions, run_step
+from sam3d_plugin.store.errors import UserError
 from sam3d_plugin.synthrooms import SynthOptions, SynthRoomsStep
 from tests.datasets.frame_store import FRAMES, write_data_set
 from tests.models.pretraining_cases import BACKBONE, KNN, build, losses_of
@@ -301,6 +302,11 @@ def test_unusable_batches_are_refused(word):
         samples[1].regions[1] = samples[1].regions[1][:3]
     with pytest.raises(ValueError, match=word):
         losses_of(model, batch)
+
+
+def test_an_overlap_is_a_share():
+    with pytest.raises(UserError, match='min_overlap.*share'):
+        make(min_overlap=50)
 
 
 def test_eval_mode_and_views_count():

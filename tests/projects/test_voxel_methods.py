@@ -19,9 +19,10 @@ from sam3d_plugin.store.errors import UserError
 from tests.datasets.frame_store import write_data_set
 from tests.models.pretraining_cases import build
 from tests.models.test_sparse_unet import BACKBONE
+from tests.projects import test_every_method as every_method
 from tests.projects.pair_cases import (found_share, make_batch, overfit,
                                        prepared)
-from tests.projects.test_every_method import load, train
+from tests.projects.test_every_method import check_export, load, train
 
 NAMES = ('point_contrast', 'csc', 'depth_contrast')
 PAIRS = dict(
@@ -76,6 +77,30 @@ def test_method(name, size, frames, tmp_path):
     assert features.shape[:2] == tokens.is_padding.shape
     with pytest.raises(UserError, match='on voxels'):
         RegionFeatureReader(meta)
+
+
+@pytest.mark.parametrize('size', ['mini', 'full'])
+def test_both_formats_train_and_the_points_are_exported(
+        size, frames, tmp_path):
+    config = config_of('depth_contrast', size).replace('voxels', 'joint')
+    expected, model = train(load(config, frames, tmp_path / 'unbroken', 4))
+    assert len(expected) == 4 and min(expected[1:]) > 0
+    resumed = load(config, frames, tmp_path / 'parts', 4)
+    checkpoint = str(tmp_path / 'unbroken' / 'iter_2.pth')
+    resumed.update(load_from=checkpoint, resume=True)
+    np.testing.assert_array_equal(train(resumed)[0], expected)
+    check_export(
+        str(tmp_path / 'unbroken' / 'iter_4.pth'), model.state_dict(),
+        resumed.model, tmp_path / 'encoder.pth')
+
+
+@pytest.mark.parametrize('name', [*NAMES, 'joint'])
+def test_gradients_reach_what_learns_and_nothing_else(name, frames, tmp_path):
+    config = config_of(name, 'mini')
+    if name == 'joint':
+        config = config_of('depth_contrast', 'mini').replace('voxels', name)
+    every_method.test_gradients_reach_what_learns_and_nothing_else(
+        name, {name: every_method.make_case(config, frames, tmp_path)})
 
 
 def test_settings_are_the_published_ones():

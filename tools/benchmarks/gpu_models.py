@@ -38,6 +38,8 @@ CONFIGS = {
     'V-DETR': 'configs/sam3d/vdetr_scannet',
     'segmentor': 'configs/sam3d/segmentor_scannet',
     'segmentor, S3DIS': 'configs/sam3d/segmentor_s3dis',
+    'VoteNet, voxels': 'configs/sam3d/votenet_scannet_voxels',
+    'segmentor, voxels': 'configs/sam3d/segmentor_scannet_voxels',
 }
 REGIONS = 24
 _SIZE = np.array([4., 3., 2.])
@@ -52,6 +54,16 @@ _TINY: Dict[str, Dict[str, Any]] = dict(
         in_channels=32, hidden_channels=16, out_channels=32),
     NeighborhoodHead=dict(in_channels=32, num_neighbors=16),
     PointTokenSegHead=dict(in_channels=32, hidden_channels=(24, 16)),
+    # Fewer levels than published, so that none has a few voxels only: norms
+    # of those blow rounding up.
+    SparseUNetBackbone=dict(voxel_size=.25),
+    SparseVoxelUNet=dict(
+        stem_channels=8,
+        encoder_channels=(8, 16),
+        decoder_channels=(16, 16),
+        encoder_blocks=(1, 2),
+        decoder_blocks=(2, 1)),
+    PointSegHead=dict(in_channels=16),
     GroupFree3DHead=dict(num_decoder_layers=3, num_proposal=64),
     RotatedGroupFree3DHead=dict(num_decoder_layers=3, num_proposal=64),
     PointNet2SASSG=dict(
@@ -97,6 +109,8 @@ def _shrink(part: Any) -> None:
     part.update(_TINY.get(part.get('type', ''), {}))
     if 'num_point' in part:
         part['num_point'] = 48
+    if part.get('num_seeds'):
+        part['num_seeds'] = 64
     if part.get('type') in ('ThreeDETRHead', 'VDETRHead'):
         part['decoder']['num_layers'] = 2
         if part.get('num_queries'):

@@ -17,10 +17,12 @@ from torch import Tensor
 from sam3d_plugin import ops
 from sam3d_plugin.ops import _mmcv, _torch_ops
 from sam3d_plugin.ops.focal_loss import sigmoid_focal_loss
+from sam3d_plugin.ops.voxels import VoxelGrid, sparse_conv, voxelize
 
 # What runs the point operations, besides the kernels of the CPU.
 BACKENDS = ('mmcv', 'triton', 'torch')
 _GRID = 128
+_VOXEL = 0.25  # meters
 
 
 class ParityCase(NamedTuple):
@@ -115,10 +117,45 @@ def _cases_of_the_device(points: Tensor,
         segment_max=ParityCase(_segment_maxima, (points[0], ids[0]), 1e-6, ()),
         pairwise_giou_3d=ParityCase(lambda a: [ops.pairwise_giou_3d(a, a)],
                                     (boxes, ), 1e-4, ()),
+        **_voxel_cases(points, generator),
         sigmoid_focal_loss=ParityCase(
             _with_gradient(
                 lambda x, y: sigmoid_focal_loss(x, y, reduction='none')),
             (logits, labels), 1e-5, ()))
+
+
+def _voxel_cases(points: Tensor, generator: Any) -> Dict[str, ParityCase]:
+    """Sparse convolution between neighbors, to coarser voxels and back."""
+    count = len(voxelize(points, _VOXEL)[0])
+    features = torch.randn(count, 16, generator=generator)
+    weight = torch.randn(27, 16, 16, generator=generator) / 16
+
+    def convolve(weight: Tensor, features: Tensor, points: Tensor) -> Tensor:
+        grid = voxelize(points, _VOXEL)[0]
+        down = grid.coarser()[1]
+        around = sparse_conv(features, weight, grid.neighborhood(3))
+        coarse = sparse_conv(around, weight[:8], down)
+        return sparse_conv(coarse, weight[:8], down.reversed())
+
+    of_features = _with_gradient(lambda f, w, p: convolve(w, f, p))
+    return {
+        'voxelize':
+        ParityCase(lambda p: _voxels(*voxelize(p, _VOXEL)), (points, ), 0.,
+                   ()),
+        'sparse_conv':
+        ParityCase(of_features, (features, weight, points), 1e-5, ()),
+        'sparse_conv, weight':
+        ParityCase(
+            _with_gradient(convolve), (weight, features, points), 1e-3, ()),
+    }
+
+
+def _voxels(grid: VoxelGrid, point_voxels: Tensor) -> List[Tensor]:
+    around, (coarse, down) = grid.neighborhood(3), grid.coarser()
+    return [
+        grid.keys, point_voxels, around.in_rows, around.out_rows, coarse.keys,
+        down.in_rows, down.out_rows
+    ]
 
 
 def _with_gradient(function: Callable) -> Callable:

@@ -44,15 +44,19 @@ class PointTokenSegmentor(EncoderDecoder3D):
         Returns:
             Tensor: (1, num_classes, N) logits.
         """
-        path = str(batch_input_metas[0].get('lidar_path') or '')
-        name = path.rsplit('/', 1)[-1].encode()
-        seed = zlib.crc32(name, self.test_cfg.get('seed', 0))
+        seed = self.scan_seed(batch_input_metas[0])
         if self.test_cfg.mode != _MODE:
             with seeded(seed):
                 return super().inference(points, batch_input_metas, rescale)
         generator = torch.Generator().manual_seed(seed)
         return torch.stack(
             [self.sample_inference(scan, generator) for scan in points])
+
+    def scan_seed(self, input_meta: dict) -> int:
+        """Seed of a scan: its name and ``test_cfg.seed``."""
+        path = str(input_meta.get('lidar_path') or '')
+        name = path.rsplit('/', 1)[-1].encode()
+        return zlib.crc32(name, self.test_cfg.get('seed', 0))
 
     def sample_inference(self, points: Tensor,
                          generator: torch.Generator) -> Tensor:
