@@ -12,7 +12,7 @@ import torch
 from mmdet3d.registry import MODELS
 from mmengine.config import Config
 
-from sam3d_plugin.cli.training import build_runner
+from sam3d_plugin.cli.training import build_runner, check_teacher
 from sam3d_plugin.engine.hooks.run_summary_hook import describe_model
 from sam3d_plugin.engine.options import load_config
 from sam3d_plugin.store.region_groups import decode_groups, encode_groups
@@ -215,7 +215,7 @@ def test_annotations_of_detection_are_not_checked(root, teacher, tmp_path):
 
 def test_missing_teacher_is_refused(root, tmp_path):
     cfg = load_small('stage2_scannet', tmp_path, root, 'none.pth')
-    with pytest.raises(FileNotFoundError, match='none.pth.*train stage 1'):
+    with pytest.raises(FileNotFoundError, match='none.pth.*train the stage'):
         run(cfg)
     with pytest.raises(ValueError, match='no teacher'):
         load('stage1_scannet', tmp_path, teacher='none.pth')
@@ -229,6 +229,30 @@ def test_teacher_of_other_tokens_is_refused(root, teacher, tmp_path):
     cfg = load_small(name, tmp_path, root, tmp_path / 'sam.pth')
     with pytest.raises(ValueError, match='SAMTokenizer, the student has KNN'):
         run(cfg)
+
+
+def test_teacher_of_tokens_of_other_sizes_is_named(teacher, tmp_path,
+                                                   monkeypatch):
+    """Weights fit tokens of all sizes, so nothing else would say it."""
+    said = []
+    monkeypatch.setattr('sam3d_plugin.cli.training.print_log',
+                        lambda text, **_: said.append(text))
+    folder = FOLDER.parents[1] / 'projects/point_bert/configs'
+    stages = [
+        Config.fromfile(
+            folder / f'{name}_mini.py', import_custom_modules=False)
+        for name in ('point_bert_dvae', 'point_bert')
+    ]
+    content = torch.load(teacher, weights_only=True)
+    content['meta'] = dict(cfg=stages[0].pretty_text)
+    torch.save(content, tmp_path / 'dvae.pth')
+    model = stages[1].model
+    model.target_generator.checkpoint = str(tmp_path / 'dvae.pth')
+    check_teacher(model)
+    assert not said
+    model.backbone.tokenizer.num_neighbors = 128
+    check_teacher(model)
+    assert len(said) == 1 and 'num_neighbors 64, here 128' in said[0]
 
 
 def test_too_few_frames_are_refused(root, teacher, tmp_path):

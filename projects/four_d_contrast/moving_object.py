@@ -88,11 +88,8 @@ class PlaceMovingObject(Step):
         if num_views < 2:
             raise UserError(f'num_views of PlaceMovingObject is {num_views}; '
                             'a motion has at least 2')
-        check_shares(
-            'PlaceMovingObject',
-            max_share=max_share,
-            min_share=min_share,
-            inside=inside)
+        shares = dict(max_share=max_share, min_share=min_share, inside=inside)
+        check_shares('PlaceMovingObject', **shares)
         self.library = library
         self.num_views = num_views
         self.num_tracks = num_tracks

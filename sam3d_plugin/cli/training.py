@@ -1,10 +1,12 @@
 """Runners that are built after a check of their data."""
 import argparse
+import logging
 from pathlib import Path
 from typing import Any, Dict, List
 
 from mmdet3d.registry import MODELS, RUNNERS
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from ..datasets.preflight import (SceneLimits, check_datasets,
@@ -55,7 +57,9 @@ def scene_limits(model: Dict[str, Any]) -> SceneLimits:
 
 
 def check_teacher(model: Dict[str, Any]) -> None:
-    """Refuse to start stage 2 without its stage 1, of the same tokenizer.
+    """Refuse to start a stage without the one that it predicts.
+
+    A teacher of tokens of another size is named in the log.
 
     Raises FileNotFoundError when the teacher's file is missing.
     Raises ValueError when it was trained with another tokenizer.
@@ -66,13 +70,24 @@ def check_teacher(model: Dict[str, Any]) -> None:
         return
     if not Path(teacher).exists():
         raise FileNotFoundError(
-            f'teacher {teacher} is missing: train stage 1 first, or name its '
-            'checkpoint with --cfg-options teacher=FILE')
+            f'teacher {teacher} is missing: train the stage that writes it, '
+            'or name another with --cfg-options teacher=FILE')
     trained, student = (
-        (encoder_settings(settings).get('tokenizer') or {}).get('type')
-        for settings in (
+        encoder_settings(settings).get('tokenizer') or {} for settings in (
             settings_of(read_checkpoint(teacher)).get('model') or {}, model))
-    if trained and trained != student:
+    if trained and trained.get('type') != student.get('type'):
         raise UserError(
-            f'teacher {teacher} was trained with {trained}, the student has '
-            f'{student}: teacher and student must use the same tokenizer')
+            f'teacher {teacher} was trained with {trained.get("type")}, the '
+            f'student has {student.get("type")}: teacher and student must use '
+            'the same tokenizer')
+    different = [
+        f'{name} {trained[name]}, here {student[name]}'
+        for name in sorted(trained.keys() & student.keys())
+        if trained[name] != student[name]
+    ]
+    if different:
+        print_log(
+            f'teacher {teacher} was trained with other tokens: '
+            f'{"; ".join(different)}',
+            logger='current',
+            level=logging.WARNING)

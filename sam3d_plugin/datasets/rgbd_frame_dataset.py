@@ -7,13 +7,15 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from torch.utils.data import get_worker_info
 
-from ..store.errors import UserError
+from ..store.errors import StoreError, UserError
 from .frame_index import describe_skipped, index_frames, read_scan_names
 from .seeding import SampleKey, seeded
 from .transforms.base import all_steps, data_folder
 from .transforms.load_frame_labels import CLASSES, LoadFrameLabels
 
 _MAX_WORKERS = 256
+# Samples that are tried for one that is usable
+_MAX_TRIES = 100
 
 
 @DATASETS.register_module()
@@ -131,7 +133,21 @@ class RGBDFrameDataset(BaseDataset):
         return int(self._replaced.sum())
 
     def __getitem__(self, idx: Union[int, SampleKey]) -> dict:
-        """What the pipeline packs of a key, or of the index of a frame."""
+        """What the pipeline packs of a key, or of the index of a frame.
+
+        Raises StoreError when neither that frame nor any of those drawn in
+        its place is usable.
+        """
         key = idx if isinstance(idx, SampleKey) else SampleKey(int(idx))
+        self.full_init()
         with seeded(key):
-            return super().__getitem__(key.idx)
+            index, tries = key.idx, 1 if self.test_mode else _MAX_TRIES
+            for _ in range(tries):
+                data = self.prepare_data(index)
+                if data is not None:
+                    return data
+                index = self._rand_another()
+        raise StoreError(
+            f'{self.data_root}: {tries} samples in a row are unusable; the '
+            'warnings in the log say why: prepare the data again, or change '
+            'train_pipeline')

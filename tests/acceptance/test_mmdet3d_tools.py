@@ -7,6 +7,7 @@ import torch
 from mmcv import imread
 
 from tests.conftest import write_scannet
+from tests.datasets.frame_store import write_data_set
 from tests.models.external_network import Encoder
 from tests.segmentation_stores import write_scannet_seg
 from .mmdet3d_tools import CONFIG, OPTIONS, ROOT, TOOLS, python, run
@@ -195,6 +196,24 @@ test_cfg = test_dataloader = test_evaluator = None
 """
 
 
+def export(method, folder):
+    """An encoder; two steps train that of a method whose data is frames."""
+    source = ROOT / f'projects/{method}/configs/{method}_mini.py'
+    if method == 'jepa':
+        write_data_set(folder / 'frames')
+        run(
+            python(TOOLS / 'train.py', source, '--work-dir', 'pretrained',
+                   '--cfg-options',
+                   'train_dataloader.dataset.data_root=frames/',
+                   'train_dataloader.dataset.ann_file=',
+                   'train_cfg.max_iters=2',
+                   'default_hooks.checkpoint.interval=2'), folder)
+        source = 'pretrained/iter_2.pth'
+    run(
+        python(ROOT / 'tools/export_backbone.py', source, '--out',
+               f'{method}.pth'), folder)
+
+
 @pytest.mark.parametrize('method, config, options', [
     ('jepa', 'votenet_scannet_mini', [
         'train_dataloader.dataset.dataset.data_root=labeled/',
@@ -215,10 +234,7 @@ def test_encoders_of_other_methods_are_fine_tuned(folder, method, config,
                                                   options):
     """Detectors and a segmentor; exports of all methods have one form."""
     write_scannet_seg(folder / 'labeled')
-    pretraining = ROOT / f'projects/{method}/configs/{method}_mini.py'
-    run(
-        python(ROOT / 'tools/export_backbone.py', pretraining, '--out',
-               f'{method}.pth'), folder)
+    export(method, folder)
     (folder / f'{method}.py').write_text(FINE_TUNED.format(config=config))
     shown = run(
         python(TOOLS / 'train.py', f'{method}.py', '--cfg-options',

@@ -19,6 +19,7 @@ from sam3d_plugin.datasets.transforms import base as module
 from sam3d_plugin.datasets.transforms.two_views import draw_pairs, match_points
 from sam3d_plugin.engine.hooks import RunSummaryHook
 from sam3d_plugin.models import FramePreprocessor
+from sam3d_plugin.store.errors import StoreError
 from tests.datasets import frame_store
 
 register_all_modules(init_default_scope=False)
@@ -196,6 +197,24 @@ def test_refuses(root):
         views(dict(points=views_at(np.zeros((9, 3)))['points'][0]))
     nothing = TwoViews([lambda results: None])
     assert nothing(dict(points=None)) is None
+
+
+@pytest.mark.parametrize('test_mode', [False, True])
+def test_views_that_never_match_end_the_run(root, test_mode, monkeypatch):
+    """In a sentence, after so many tries that it is no accident."""
+    said = []
+    monkeypatch.setattr(module, 'print_log',
+                        lambda text, **_: said.append(text))
+    dataset = build(
+        root, [load(), *AUGMENTATION],
+        num_pairs=NUM_POINTS,
+        radius=1e-9,
+        min_pairs=NUM_POINTS)
+    dataset.test_mode = test_mode
+    with pytest.raises(StoreError, match='in a row are unusable.*log'):
+        dataset[0]
+    assert dataset.num_replaced == len(said) == (1 if test_mode else 100)
+    assert f'min_pairs is {NUM_POINTS}' in said[0]
 
 
 @pytest.mark.parametrize('num_workers', [0, 2])

@@ -1,13 +1,12 @@
 """Every method of a metafile trains, resumes, exports and is loaded.
 
 Several processes train as one, gradients reach what learns and nothing else,
-and padding changes nothing.
+padding and the order of points change nothing.
 """
 import argparse
 import copy
 import importlib
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -24,10 +23,10 @@ from torch import nn
 
 from sam3d_plugin.datasets.frame_batch import collate_frames
 from sam3d_plugin.engine.export import export_backbone
-from sam3d_plugin.engine.options import load_config, read_config
+from sam3d_plugin.engine.options import load_config
 from sam3d_plugin.engine.runner import hand_over_metainfo
 from sam3d_plugin.experiments.methods import (clouds_per_frame, pipeline_of,
-                                              read_methods, stage_configs)
+                                              stage_configs)
 from sam3d_plugin.store.checkpoint import read_checkpoint
 from sam3d_plugin.store.errors import UserError
 from tests import processes
@@ -36,11 +35,8 @@ from tests.evaluation.labelled_store import write_labels
 from tests.segmentation_stores import write_s3dis, write_scannet_seg
 from tests.short_runs import forget_runs, short_start
 from tests.test_golden import shrink_data, shrink_model
+from .test_folders import METHODS, ROOT, SIZES, STAGES, read
 
-ROOT = Path(__file__).parents[2]
-METHODS = read_methods()
-SIZES = [(key, size) for key in METHODS for size in ('mini', 'full')]
-STAGES = [s.name for method in METHODS.values() for s in method.stages]
 # Methods that compare the frames of a process, and why: two processes of one
 # frame are not one of two frames.
 PER_PROCESS = dict(
@@ -301,9 +297,9 @@ def test_learned_tokens_and_embeddings_do_not_decay(stage, cases):
     """Prototypes do: they are the weights of a layer without a bias."""
     model = make(cases[stage])
     for size in ('mini', 'full'):
-        cfg = read_config(str(ROOT / stage_configs(size)[stage]), {})
-        wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-        groups = wrapper.optimizer.param_groups
+        settings = copy.deepcopy(
+            read(stage_configs(size)[stage]).optim_wrapper)
+        groups = build_optim_wrapper(model, settings).optimizer.param_groups
         decay = {id(p): g['weight_decay'] for g in groups for p in g['params']}
         decaying = {
             name.rpartition('.')[2]
@@ -349,3 +345,48 @@ def test_padding_changes_no_loss(stage, cases):
     assert is_refused == (stage in WITHOUT_PADDING)
     for name, value in logs[0].items():
         torch.testing.assert_close(logs[1][name], value, atol=1e-6, rtol=1e-5)
+
+
+def of_its_own(batch):
+    """The batch with points that are nowhere at equal distances."""
+    batch = copy.deepcopy(batch)
+    generator = torch.Generator().manual_seed(0)
+    for points in batch['inputs']['points']:
+        noise = torch.randn(*points.shape[:-1], 3, generator=generator)
+        points[..., :3] += .01 * noise
+    return batch
+
+
+def in_another_order(batch):
+    """The same points, of which the first stays: sampling starts there."""
+    batch = of_its_own(batch)
+    names = ('points', 'pairs', 'tracks', 'cells')
+    for i, sample in enumerate(batch['data_samples']):
+        points, pairs, tracks, cells = (
+            batch['inputs'][name][i] if name in batch['inputs'] else None
+            for name in names)
+        for view, cloud in enumerate(points.view(-1, *points.shape[-2:])):
+            order = F.pad(torch.randperm(len(cloud) - 1) + 1, (1, 0))
+            place = order.argsort()
+            cloud.copy_(cloud[order])
+            if pairs is not None:
+                pairs[:, view] = place[pairs[:, view]]
+            if tracks is not None:
+                tracks[view] = place[tracks[view]]
+            if cells is not None:
+                cells[view] = cells[view, order]
+            if 'gt_pts_seg' in sample:
+                labels = sample.gt_pts_seg
+                labels.pts_semantic_mask = labels.pts_semantic_mask[order]
+    return batch
+
+
+@pytest.mark.parametrize('stage', STAGES)
+def test_the_order_of_points_changes_no_loss(stage, cases):
+    case, logs = cases[stage], []
+    for change in (of_its_own, in_another_order):
+        model = exact(case)
+        inputs = model.data_preprocessor(change(batches(case)[0]), True)
+        logs.append(model(**inputs, mode='loss'))
+    for name, value in logs[0].items():
+        torch.testing.assert_close(logs[1][name], value, atol=1e-5, rtol=1e-4)

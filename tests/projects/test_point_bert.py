@@ -9,8 +9,8 @@ from torch import nn
 
 import projects.point_bert  # noqa: F401 (registers)
 from projects.point_bert.dvae import gumbel_noise, uniform_divergence
-from projects.point_bert.point_bert import (BERTOutputs, EncodedScenes,
-                                            Mixture, draw_mixture)
+from projects.point_bert.mixture import Mixture, draw_mixture
+from projects.point_bert.point_bert import BERTOutputs, EncodedScenes
 from sam3d_plugin.engine.hooks.feature_view import view_features
 from sam3d_plugin.models.pretrainers.masking import frame_generators
 from sam3d_plugin.store.checkpoint import CheckpointError

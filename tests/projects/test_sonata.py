@@ -2,15 +2,18 @@
 import copy
 import math
 from functools import partial
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from mmdet3d.registry import MODELS
+from mmengine.config import Config
 
 from projects.sonata.matching import match_tokens, of_other_view
 from projects.sonata.prototypes import sinkhorn
+from sam3d_plugin.engine.hooks import CollapseAlarmHook
 from sam3d_plugin.engine.hooks.collapse_alarm_hook import token_spread
 from sam3d_plugin.models.pretrainers.masking import grid_mask
 from sam3d_plugin.store.errors import UserError
@@ -178,8 +181,23 @@ def test_points_without_origins_are_refused():
         losses_of(build(SONATA), batch)
 
 
+def alarms(model, batch):
+    """What the alarm says of a batch."""
+    said = []
+    CollapseAlarmHook(
+        interval=1, begin=0).after_train_iter(
+            SimpleNamespace(
+                model=model,
+                iter=0,
+                cfg=Config(dict(model=SONATA)),
+                logger=SimpleNamespace(warning=said.append),
+                message_hub=SimpleNamespace(update_scalar=lambda *_: None)), 0,
+            batch)
+    return said
+
+
 def train(num_iterations):
-    """Losses, prototypes in use, and the spread of tokens after training.
+    """Losses, prototypes in use, the spread of tokens after training, alarms.
 
     Prototypes in use are the exponential of the entropy of their shares, the
     spread is that of an untrained encoder's tokens times so much.
@@ -205,13 +223,15 @@ def train(num_iterations):
             spreads.append(token_spread(features, ~clouds.tokens.is_padding))
         shares = (model.mask_head(features) / .1).softmax(-1).mean((0, 1))
     used = (-(shares * shares.log()).sum()).exp()
-    return losses, used.item(), (spreads[1] / spreads[0]).item()
+    return losses, used.item(), (spreads[1] / spreads[0]).item(), alarms(
+        model, batch)
 
 
 def test_sinkhorn_keeps_prototypes_and_tokens_apart():
     """Without it all tokens end at one prototype, and the loss at 0."""
-    losses, used, spread = train(num_iterations=3)
+    losses, used, spread, said = train(num_iterations=3)
     assert losses[-1] < .6 * losses[0]
-    assert used > 12 and spread > 1
-    losses, used, spread = train(num_iterations=0)
+    assert used > 12 and spread > 1 and not said
+    losses, used, spread, said = train(num_iterations=0)
     assert losses[-1] < .1 and used < 2 and spread < 1
+    assert len(said) == 1 and said[0].startswith('collapse')
