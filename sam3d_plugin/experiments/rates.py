@@ -1,7 +1,7 @@
 """The two learning rates that every method is tried with.
 
 They are compared on train scenes that neither training nor probe saw; the
-better one is to stand in the config of the method.
+better one stands in the config of the method.
 """
 import argparse
 from pathlib import Path
@@ -92,12 +92,12 @@ def _scores(arm: Dict[str, Any]) -> Dict[int, float]:
 def rates_table(results: Dict[str, Any]) -> str:
     """Return the scores of both rates in Markdown."""
     rows = [[
-        row['method'],
+        row['method'], f'`{row["arm"]}`',
         *(f'{100 * row["scores"][rate]:.1f}' if rate in row['scores'] else '–'
           for rate in results['rates']), f'{row["chosen"]:g}'
     ] for row in results['rows']]
     header = [
-        'method', *(f'mIoU, rate {rate}' for rate in results['rates']),
-        'config'
+        'method', 'arm', *(f'mIoU, rate {float(rate):g}'
+                           for rate in results['rates']), 'rate in the config'
     ]
     return table(header, rows) + machine_line(results['machine'])

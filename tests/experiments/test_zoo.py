@@ -151,10 +151,11 @@ def test_rates_are_tried_on_held_out_scenes(parsed, monkeypatch, tmp_path):
                    for rate in ('1e-3', '3e-4')]
     results = records.read_json(tmp_path / 'zoo_rates.json')
     text = rates.rates_table(results)
-    assert '| Point-MAE | 10.0 | 20.0 | 0.0003 |' in text
-    assert results['rows'][1]['chosen'] == 1e-3
+    assert '| Point-MAE | `point_mae_knn` | 10.0 | 20.0 | 0.0003 |' in text
+    assert results['rows'][1]['chosen'] == 3e-4
     del results['rows'][0]['scores']['3e-4']
-    assert '| Point-MAE | 10.0 | – | 0.0003 |' in rates.rates_table(results)
+    text = rates.rates_table(results)
+    assert '| Point-MAE | `point_mae_knn` | 10.0 | – | 0.0003 |' in text
 
 
 def test_objects_are_made_where_an_arm_reads_them(parsed, monkeypatch,

@@ -2,8 +2,8 @@
 # whatever the size of the data set. (125 steps of the same 1,000 frames, 8 at
 # a time, are too few for the encoder to learn from regions.)
 #
-# At 3e-4 the frozen encoders of 500 and 1,000 steps are better than at 1e-3
-# (docs/results/log.md).
+# At 3e-4 the frozen encoders of all methods tried are better than at 1e-3
+# (docs/zoo.md).
 _base_ = ['./pretrain.py']
 
 optim_wrapper = dict(optimizer=dict(lr=3e-4))

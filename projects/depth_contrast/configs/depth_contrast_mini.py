@@ -11,7 +11,6 @@ model = dict(
     # small part of it.
     queue_size=128,
     momentum=0.99)
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
 train_pipeline = [
     dict(_base_.load_points, num_points=10240),
     dict(
