@@ -55,8 +55,9 @@ def test_roles_of_docstrings_are_names(site):
 
 
 def test_no_markup_is_left_in_the_pages(site):
-    """Tables with an empty line, or commands of a list that are no block."""
-    left = re.compile(r'^\|.*\|$|^python tools/|\\$|\]\(', re.MULTILINE)
+    """As of tables with an empty line, and commands that are no block."""
+    left = re.compile(r'^\|.*\|$|^python tools/|\\$|\]\(|^from .* import ',
+                      re.MULTILINE)
     for page in site.rglob('*.html'):
         for text in re.findall('<p>(.*?)</p>', page.read_text(), re.DOTALL):
             text = re.sub('<code>.*?</code>', '', text, flags=re.DOTALL)
