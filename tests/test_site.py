@@ -11,6 +11,7 @@ import pytest
 from tools.docs import site_links
 
 ROOT = Path(__file__).resolve().parents[1]
+LINK = re.compile(r'\]\((?!http)([^)#\s]*)#?([^)\s]*)\)')
 
 
 @pytest.fixture(scope='module')
@@ -71,6 +72,22 @@ def test_nothing_is_loaded_from_a_network(site):
         for tag in ('<script src="http', '<link rel="stylesheet" href="http',
                     '<img src="http'):
             assert tag not in text, page
+
+
+@pytest.mark.parametrize(
+    'pattern', ['*.md', '.github/*.md', 'projects/**/*.md', 'docs/**/*.md'])
+def test_links_of_the_repository_lead_somewhere(site, pattern):
+    pages = list(ROOT.glob(pattern))
+    assert pages
+    for page in pages:
+        text = re.sub('^ {4}.*$', '', page.read_text(), flags=re.MULTILINE)
+        for path, anchor in LINK.findall(text):
+            target = (page.parent / path).resolve() if path else page
+            assert target.exists(), (page, path)
+            if anchor and target.is_relative_to(ROOT / 'docs'):
+                built = site / target.relative_to(ROOT / 'docs')
+                text = built.with_suffix('.html').read_text()
+                assert f'id="{anchor}"' in text, (page, path, anchor)
 
 
 @pytest.mark.parametrize('name, text, expected', [
