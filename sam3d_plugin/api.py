@@ -76,7 +76,7 @@ def pretrain(frames: PathLike,
             other settings.
         StoreError: When features are those of another teacher.
 
-    Example:
+    Examples:
         >>> from sam3d_plugin import pretrain
         >>> pretrain(frames='data/rooms', teacher='handcrafted', steps=2)
         'work_dirs/pretraining/encoder'
@@ -136,7 +136,7 @@ def finetune(encoder: Optional[PathLike],
         UserError: When data are missing or do not fit, the encoder has other
             tokens, or ``out`` holds a training of other settings.
 
-    Example:
+    Examples:
         >>> from sam3d_plugin import finetune
         >>> detector = finetune(
         ...     'work_dirs/pretraining/encoder', scans='data/rooms', steps=2)

@@ -29,6 +29,10 @@ from sam3d_plugin.preparation.sources.scans import UP_AXES
 from sam3d_plugin.store.errors import UserError
 
 TABLE = 'Boxes in units and axes of the scan, yaw in radians'
+SHIPPED = ('It comes with the package and was trained on made-up rooms only: '
+           'in a real one it misses much.')
+# A narrow window shows the complete room, not its middle.
+CSS = '.js-plotly-plot { width: 100%; aspect-ratio: 1.5; max-height: 520px; }'
 # The browser asks no other server, whatever Gradio's files name.
 POLICY = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'"
 
@@ -39,6 +43,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         'model', nargs='*', metavar='CONFIG CHECKPOINT', help='of a detector')
     add_predictor_arguments(parser)
+    # Lower ones hide the room behind their names; the page has a slider.
+    parser.set_defaults(score_thr=0.7)
     args = parser.parse_args(argv)
     if len(args.model) not in (0, 2):
         parser.error('name a CONFIG and its CHECKPOINT, or neither')
@@ -67,8 +73,8 @@ def find(predict: Any, path: Optional[str], scale: float, up: str,
     return found, describe_reading(scan, found)
 
 
-def build_page(predict: Any, score_thr: float) -> Any:
-    """The page, as Gradio's Blocks."""
+def build_page(predict: Any, score_thr: float, about: str) -> Any:
+    """The page, as Gradio's Blocks; ``about`` the model is a sentence."""
     import gradio as gr
 
     from sam3d_plugin.inference.interactive import (COLUMNS, show_boxes,
@@ -83,8 +89,8 @@ def build_page(predict: Any, score_thr: float) -> Any:
             analytics_enabled=False,
             delete_cache=(3600, 86400)) as page:
         found = gr.State(time_to_live=3600)
-        gr.Markdown('# Objects in a scan\nThe model knows '
-                    f'{", ".join(predict.classes)}.')
+        gr.Markdown('# Objects in a scan\nDrop a 3D scan of a room. The model '
+                    f'looks for {", ".join(predict.classes)}. {about}')
         with gr.Row():
             with gr.Column(min_width=300):
                 scan = gr.File(label=f'Scan: {", ".join(ENDINGS)}')
@@ -136,12 +142,14 @@ def main(args: argparse.Namespace) -> None:
         if predict.is_segmentor:
             raise UserError(f'{args.config} is a segmentor; use predict.py')
         policy = Middleware(BaseHTTPMiddleware, dispatch=add_policy)
-        page = build_page(predict, args.score_thr)
+        about = '' if args.model else SHIPPED
+        page = build_page(predict, args.score_thr, about)
         page.launch(
             share=False,
             quiet=True,
             prevent_thread_lock=True,
             footer_links=[],
+            css=CSS,
             run_history=False,
             app_kwargs=dict(middleware=[policy]))
         print(f'Open {page.local_url} in a browser, Ctrl-C ends', flush=True)

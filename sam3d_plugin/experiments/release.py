@@ -6,6 +6,7 @@ rescan. No training sees a real room.
 """
 import argparse
 import json
+import shlex
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -51,7 +52,7 @@ data.
 
 {scores}
 
-    python tools/experiments/release.py
+    {command}
 
 Another machine or build of torch gives other bytes.
 """
@@ -104,7 +105,17 @@ def run(args: argparse.Namespace) -> None:
     write_record(
         Path(args.json),
         dict(scores=scores, commit=commit(), hardware=hardware()))
-    write_shipped(shipped.FOLDER, encoder, detector.output, scores)
+    write_shipped(shipped.FOLDER, encoder, detector.output, scores,
+                  _command(args))
+
+
+def _command(args: argparse.Namespace) -> str:
+    """What another machine runs for the same, without folders of this one."""
+    source = ['--source', 'RECORDINGS'] if args.source else []
+    return shlex.join([
+        'python', 'tools/experiments/release.py', *source,
+        *steps.option_list(args.cfg_options)
+    ])
 
 
 def _rooms(source: Optional[str], data: str) -> Dict[str, Dict[str, Any]]:
@@ -143,7 +154,7 @@ def _score(checkpoint: str, folder: str,
 
 
 def write_shipped(folder: Path, encoder: str, checkpoint: str,
-                  scores: Dict[str, Dict[str, float]]) -> None:
+                  scores: Dict[str, Dict[str, float]], command: str) -> None:
     """Write the files of :mod:`sam3d_plugin.shipped`.
 
     Args:
@@ -152,6 +163,7 @@ def write_shipped(folder: Path, encoder: str, checkpoint: str,
         checkpoint (str): The trained detector.
         scores (Dict[str, Dict[str, float]]): AP25 and AP50 in per cent by
             what they are of, for the card.
+        command (str): How both were made, for the card.
     """
     settings = dict(read_settings(encoder), data=_DATA)
     target = Path(folder, Path(shipped.ENCODER).name)
@@ -172,7 +184,8 @@ def write_shipped(folder: Path, encoder: str, checkpoint: str,
         steps=cfg.train_cfg.max_iters,
         parameters=sum(t.numel() for t in state.values()),
         digest=file_digest(folder / Path(shipped.DETECTOR).name),
-        scores='\n'.join(lines))
+        scores='\n'.join(lines),
+        command=command)
     _write(folder / 'README.md', card.encode())
 
 

@@ -11,6 +11,8 @@ from .comparison import LEVEL
 def draw(results: Dict[str, Any], measures: Dict[str, str]) -> bytes:
     """PNG file of all scores, a column of axes for each measure.
 
+    Arms without any training are left out.
+
     Args:
         results (Dict[str, Any]): Content of the zoo's result file.
         measures (Dict[str, str]): Title by measure.
@@ -20,7 +22,7 @@ def draw(results: Dict[str, Any], measures: Dict[str, str]) -> bytes:
         intervals of the mean, for arms with two trainings and more.
     """
     from matplotlib.figure import Figure
-    rows = results['rows']
+    rows = [row for row in results['rows'] if any(row['scores'].values())]
     figure = Figure(
         figsize=(3.2 * len(measures) + 2, .34 * len(rows) + 1.4),
         layout='constrained')
@@ -40,6 +42,7 @@ def draw(results: Dict[str, Any], measures: Dict[str, str]) -> bytes:
                     color=color,
                     capsize=4)
         axes.set_title(title, fontsize=9)
+        axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.grid(axis='x', alpha=.3)
         axes.spines[['top', 'right']].set_visible(False)
     columns[0].set_yticks(

@@ -66,7 +66,7 @@ class Predictor:
         FileNotFoundError: When a file is missing.
         ValueError: When the weights are another model's or not finite.
 
-    Example:
+    Examples:
         >>> from sam3d_plugin import Predictor
         >>> find = Predictor('work_dirs/finetuning/votenet_synthrooms_mini.py',
         ...                  'work_dirs/finetuning/iter_2.pth')

@@ -70,14 +70,13 @@ def detection_section(rooms: Sequence[Scene], run: FineTuning) -> Section:
     """True and predicted boxes side by side, and as scenes that rotate."""
     total = {name: f'mAP_{thr}' for name, thr in _THRESHOLDS.items()}
     by_class = {name: f'{{}}_AP_{thr}' for name, thr in _THRESHOLDS.items()}
-    figure = 'boxes' if run.losses else 'shipped'
+    label = 'Detection' if run.losses else 'Shipped'
     return Section(
-        'Detection',
+        label,
         dict(
             _training(run, total, by_class),
-            is_shipped=run.losses is None,
             rooms=[
-                _detected(f'{figure}{i}', room, run)
+                _detected(f'{label.lower()}{i}', room, run)
                 for i, room in enumerate(rooms)
             ]), _claim(run, total, 'boxes'))
 

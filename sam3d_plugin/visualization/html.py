@@ -234,7 +234,7 @@ def save_html(points: ArrayLike,
         UserError: When there is no point, a number is not finite, or shapes
             do not fit.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sam3d_plugin import save_html
         >>> points = np.random.default_rng(0).uniform(0, 3, (1000, 3))

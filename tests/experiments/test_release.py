@@ -91,8 +91,9 @@ def test_what_is_written_is_what_was_trained(tmp_path):
     }
     torch.save(dict(state_dict=full), checkpoint)
     scores = {'made-up rooms': {release.AP25: 12.3, release.AP50: 4.5}}
+    command = 'python release.py --cfg-options a=1'
     release.write_shipped(tmp_path / 'out', shipped.ENCODER, str(checkpoint),
-                          scores)
+                          scores, command)
     out = tmp_path / 'out'
     assert (out / 'detector.safetensors').read_bytes() == Path(
         shipped.DETECTOR).read_bytes()
@@ -100,4 +101,14 @@ def test_what_is_written_is_what_was_trained(tmp_path):
         shipped.CONFIG).read_bytes()
     assert (out / 'encoder' / 'model.safetensors').read_bytes() == Path(
         shipped.ENCODER, 'model.safetensors').read_bytes()
-    assert '12.3' in (out / 'README.md').read_text()
+    card = (out / 'README.md').read_text()
+    assert '12.3' in card and f'\n    {command}\n' in card
+
+
+def test_the_command_of_the_card_names_the_options_that_were_used():
+    args = load_tool('experiments/release').parse_args([
+        '--source', 'some/folder', '--cfg-options',
+        'optim_wrapper.type=CPUAmpOptimWrapper'
+    ])
+    assert f'\n    {release._command(args)}\n' in (shipped.FOLDER /
+                                                   'README.md').read_text()

@@ -3,8 +3,10 @@ import argparse
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from sam3d_plugin.experiments import few_labels, ladder, rates, records, zoo
+from sam3d_plugin.experiments.zoo_picture import draw
 from sam3d_plugin.store.object_library import read_objects
 from tests.datasets.frame_store import write_frames
 from tests.tools.conftest import call, load_tool
@@ -101,6 +103,28 @@ def test_what_is_not_there_is_a_dash(parsed):
     arms = zoo.arms_of(parsed.methods)
     results = zoo.collect(parsed, arms, dict(probes([]), arms={}))
     assert '| `paper_sam` | 0 | – | – | – |' in zoo.zoo_table(results)
+
+
+def test_the_picture_has_room_for_every_trained_arm_and_no_other(monkeypatch):
+    figures = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, 'savefig',
+        lambda self, *args, **kwargs: figures.append(self) or save(
+            self, *args, **kwargs))
+    scores = dict(a={'0': 1., '1': 2.}, b={'0': 3.}, untrained={})
+    draw(
+        dict(rows=[
+            dict(
+                method='m', arm=arm, differences={}, scores=dict(probe=found))
+            for arm, found in scores.items()
+        ]), dict(probe='mIoU'))
+    axes = figures[0].axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ['m (a)', 'm (b)']
+    low, high = axes.get_ylim()
+    assert all(low < place - .5 and place + .5 < high
+               for place in axes.get_yticks())
 
 
 def test_runs_ladder_and_fine_tunings(parsed, monkeypatch, tmp_path):

@@ -181,6 +181,16 @@ def test_a_segmentor_is_refused_in_one_sentence(page):
     assert said.startswith('error: ') and 'predict.py' in said
 
 
+def test_only_the_model_of_the_package_is_called_that(page):
+    text = page.open().text
+    assert 'Drop a 3D scan of a room.' in text and 'bathtub' in text
+    assert load_tool('demo').SHIPPED not in text
+
+
+def test_the_first_lowest_score_leaves_the_room_visible():
+    assert load_tool('demo').parse_args([]).score_thr == 0.7
+
+
 def test_no_other_server_is_asked(page):
     policy = page.open().headers['Content-Security-Policy']
     assert policy.startswith("default-src 'self' data:")

@@ -68,7 +68,7 @@ def test_as_many_predictions_are_shown_as_there_are_boxes():
     body = section.body
     assert 'room: 1 of 2 true boxes are matched' in body
     assert 'true: 2 boxes' in body and 'the 2 best of 3' in body
-    assert body.count('data:image/jpeg') == 2 and 'id="boxes0"' in body
+    assert body.count('data:image/jpeg') == 2 and 'id="detection0"' in body
     assert '50.0 on 4 validation rooms' in body
     assert '400 steps of 0.50 s, 3 min 20 s in all' in body
     assert '8.25 … 2<' in body and 'encoder.pth' in body
@@ -132,6 +132,29 @@ def test_the_introduction_says_whether_there_was_a_fine_tuning(labels):
         unfinished='',
         reload_s=1)
     assert ('(fine-tuning)' in page) == bool(labels)
+
+
+def test_a_detector_and_that_of_the_package_are_told_apart():
+    run = make_run({'mAP_0.25': .5, 'mAP_0.50': .25})
+    found = [
+        sections.detection_section([make_detected()], each)
+        for each in (replace(run, losses=None), run)
+    ]
+    page = render(
+        'report.html',
+        title='',
+        plotly='',
+        sections=found,
+        unfinished='',
+        reload_s=1)
+    contents = re.search('<nav>(.*?)</nav>', page, re.S)[1]
+    assert re.findall('>(.*?)</a>',
+                      contents) == ['Boxes of the package', 'Boxes']
+    assert len(set(re.findall(r'id="(\w+)"',
+                              page))) == len(re.findall(r'id="(\w+)"', page))
+    claims = re.findall('<li>(.*?)</li>', page, re.S)
+    assert len(claims) == 1 and claims[0].endswith(' '.join(
+        section.claim for section in found))
 
 
 def test_claims_are_the_scores_and_need_them():

@@ -47,8 +47,8 @@ def write(tmp_path, *sections):
 def test_sections_stand_in_order_with_a_list_of_contents(tmp_path):
     page = write(tmp_path, regions(), tokens(x=WHITE))
     assert re.findall(r'href="(.*?)">(.*?)</a>',
-                      page) == [('#section0', 'Regions'),
-                                ('#section1', 'Tokens')]
+                      page) == [('#section0', 'Tokens and objects'),
+                                ('#section1', 'Tokens on the points')]
     first, second = page.split('<section id="section')[1:]
     assert first.startswith('0"') and 'a, 1' in first
     assert second.startswith('1"') and 'b, 2' in second

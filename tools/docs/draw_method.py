@@ -45,7 +45,7 @@ def draw() -> Figure:
 def _offline(axes: Axes) -> None:
     """The frame, its regions, and what becomes of them."""
     axes.text(1.9, 3.45, 'offline', ha='center', weight='bold')
-    axes.text(.85, 3.12, 'image', ha='center', fontsize=9)
+    axes.text(.85, 3.12, 'RGB-D frame', ha='center', fontsize=9)
     axes.text(2.85, 3.12, 'SAM regions', ha='center', fontsize=9)
     for left, is_colored in ((.2, False), (2.2, True)):
         _picture(axes, left, 2.05, is_colored)
@@ -91,7 +91,7 @@ def _stage(axes: Axes, left: float, title: str, masked: List[int]) -> None:
     axes.text(
         left + .55,
         3.12,
-        'visible tokens' if masked else 'point tokens',
+        'visible tokens, masked in gray' if masked else 'point tokens',
         ha='center',
         fontsize=9)
     encoder = 'student' if masked else 'encoder'
@@ -105,7 +105,7 @@ def _stage(axes: Axes, left: float, title: str, masked: List[int]) -> None:
         _arrow(axes, (left + 1.1, 1.25), (left + 1.32, 1.25))
         _box(axes, (left + 2.4, .95), (.8, .62), 'tokens,\nscene', '#eeeeee')
         _arrow(axes, (left + 2.17, 1.25), (left + 2.37, 1.25))
-        loss = 'smooth L1 at masked tokens, and of the scene'
+        loss = 'mean squared error at masked tokens, and of the scene'
     else:
         _box(axes, (left + 2.15, .95), (1.05, .62), '2D features', '#eeeeee')
         loss = 'smooth L1, rare groups of regions weigh more'

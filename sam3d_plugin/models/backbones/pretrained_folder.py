@@ -46,7 +46,7 @@ class PretrainedFolder(BaseModule):
             UserError: When there is no such folder, and the hub does not
                 have it or huggingface_hub is not installed.
 
-        Example:
+        Examples:
             >>> from sam3d_plugin.models import PointTokenBackbone
             >>> encoder = PointTokenBackbone.from_pretrained(
             ...     'work_dirs/pretraining/encoder')
