@@ -7,10 +7,12 @@ rescan. No training sees a real room.
 import argparse
 import json
 import shlex
+from inspect import signature
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from mmengine.config import Config
+from mmengine.runner import Runner
 from safetensors.torch import save
 from torch import Tensor
 
@@ -198,7 +200,11 @@ def _half(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
 
 
 def _as_json(cfg: Config) -> bytes:
-    return f'{json.dumps(cfg.to_dict(), indent=1)}\n'.encode()
+    """What a runner reads, without the names that files of configs share."""
+    read = (*signature(Runner).parameters, 'custom_imports', 'data_root',
+            'runner_type')
+    settings = {key: value for key, value in cfg.items() if key in read}
+    return f'{json.dumps(settings, indent=1)}\n'.encode()
 
 
 def _write(path: Path, content: bytes) -> None:
