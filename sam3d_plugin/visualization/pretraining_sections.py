@@ -188,24 +188,26 @@ def probe_section(probes: Mapping[str, Dict[str, Any]]) -> Section:
     """What a linear layer reads from the features of every encoder.
 
     ``probes`` is what ``tools/experiments/linear_probe.py`` wrote, by encoder.
-    Classes are folded away, the most frequent first.
+    The claim and the classes are of points that read the three nearest
+    tokens. Classes are folded away, the most frequent first.
     """
     rows = [[
         name, *(f'{100 * probe[read][key]:.1f}' for read in ('own', 'three_nn')
                 for key in ('miou', 'macc'))
     ] for name, probe in probes.items()]
     first = next(iter(probes.values()))
-    known = first['own']['classes']
+    known = first['three_nn']['classes']
     classes = [[
-        name, *(f'{100 * probe["own"]["classes"][name]["iou"]:.1f}'
+        name, *(f'{100 * probe["three_nn"]["classes"][name]["iou"]:.1f}'
                 for probe in probes.values()), f'{known[name]["points"]:,}'
     ] for name in sorted(known, key=lambda name: -known[name]['points'])]
     claim = ''
     if len(rows) > 1:
         claim = ('From its features one simple layer reads what each point '
-                 'belongs to (chair, wall, …). Its score, the mIoU explained '
-                 f'below, of which 100 is perfect: {rows[0][1]} '
-                 f'{rows[0][0]}, {rows[-1][1]} after {rows[-1][0]}.')
+                 'belongs to (chair, wall, …). Its score, the mIoU of the '
+                 'three nearest tokens explained below, of which 100 is '
+                 f'perfect: {rows[0][3]} {rows[0][0]}, {rows[-1][3]} after '
+                 f'{rows[-1][0]}.')
     return Section(
         'Probe',
         dict(

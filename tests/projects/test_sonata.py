@@ -10,11 +10,12 @@ import pytest
 import torch
 from mmdet3d.registry import MODELS
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 
 from projects.sonata.matching import match_tokens, of_other_view
 from projects.sonata.prototypes import sinkhorn
 from sam3d_plugin.engine.hooks import CollapseAlarmHook
-from sam3d_plugin.engine.hooks.collapse_alarm_hook import token_spread
+from sam3d_plugin.engine.hooks.collapse_alarm_hook import LOOKS, token_spread
 from sam3d_plugin.models.pretrainers.masking import grid_mask
 from sam3d_plugin.store.errors import UserError
 from tests.models.pretraining_cases import KNN, losses_of, total
@@ -184,15 +185,15 @@ def test_points_without_origins_are_refused():
 def alarms(model, batch):
     """What the alarm says of a batch."""
     said = []
-    CollapseAlarmHook(
-        interval=1, begin=0).after_train_iter(
-            SimpleNamespace(
-                model=model,
-                iter=0,
-                cfg=Config(dict(model=SONATA)),
-                logger=SimpleNamespace(warning=said.append),
-                message_hub=SimpleNamespace(update_scalar=lambda *_: None)), 0,
-            batch)
+    hook = CollapseAlarmHook(interval=1, begin=0)
+    run = SimpleNamespace(
+        model=model,
+        iter=0,
+        cfg=Config(dict(model=SONATA)),
+        logger=SimpleNamespace(warning=said.append),
+        message_hub=MessageHub('alarms'))
+    for _ in range(LOOKS):
+        hook.after_train_iter(run, 0, batch)
     return said
 
 

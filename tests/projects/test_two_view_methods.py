@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 
 from sam3d_plugin.engine.hooks import CollapseAlarmHook
 from sam3d_plugin.store.errors import UserError
@@ -18,15 +19,14 @@ def test_evaluation_changes_nothing(name):
     model = build(config)
     batch = make_batch(range(2))
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    logged = {}
+    hub = MessageHub('views')
     CollapseAlarmHook(interval=1).after_train_iter(
         SimpleNamespace(
             model=model,
             iter=0,
             cfg=Config(dict(model=config)),
-            message_hub=SimpleNamespace(update_scalar=logged.__setitem__)), 0,
-        batch)
-    assert logged['train/spread_features'] > 0
+            message_hub=hub), 0, batch)
+    assert hub.get_scalar('train/spread_features').current() > 0
     losses_of(model.eval(), batch)
     torch.testing.assert_close(dict(model.state_dict()), before)
 

@@ -1,7 +1,8 @@
 """Measure how much of the 2D features geometry explains.
 
     python tools/experiments/feature_geometry.py --data-root data/synthrooms \\
-        --features region_features region_features_hand --json geometry.json
+        --features region_features region_features_handcrafted \\
+        --json geometry.json
 
 Predicts the feature of every region from its shape, height and size, in rooms
 that were held out. Stage 1 cannot learn what no geometry explains.

@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmdet3d.registry import MODELS
 
+from sam3d_plugin.engine.hooks import collapse_alarm_hook
 from sam3d_plugin.engine.hooks.collapse_alarm_hook import (token_spread,
                                                            untrained_twin)
 from sam3d_plugin.engine.hooks.feature_view import view_features
@@ -17,6 +18,7 @@ from tests.random_states import unchanged_random_state
 from .hook_cases import build_run
 
 HOOK = dict(type='CollapseAlarmHook', interval=2, begin=0)
+EVERY_STEP = dict(HOOK, interval=1)
 
 
 def test_spread_of_known_features():
@@ -125,19 +127,41 @@ def test_a_method_without_predictions_is_watched_by_its_features(
 
 
 def test_collapsed_tokens_are_reported_with_numbers(tmp_path, capsys):
-    shown = train_collapsed(tmp_path / 'all', capsys, HOOK)
-    assert 'collapse: at step 2 tokens spread 0.000' in shown
+    shown = train_collapsed(tmp_path / 'all', capsys, EVERY_STEP)
+    assert 'collapse: at step 3 tokens spread 0.000' in shown
     assert 'whiten the targets' in shown and 'learning rate' in shown
-    assert 'at step 4' in shown and 'step 3' not in shown
-    shown = train_collapsed(tmp_path / 'later', capsys, dict(HOOK, begin=3))
-    assert 'step 2' not in shown and 'collapse: at step 4' in shown
+    assert 'at step 4' in shown and 'at step 2' not in shown
 
 
-def train_collapsed(work_dir, capsys, hook):
+def test_a_stage_that_ends_at_the_first_step_of_alarms_is_watched(
+        tmp_path, capsys):
+    shown = train_collapsed(tmp_path, capsys, dict(EVERY_STEP, begin=4))
+    assert 'at step 3' not in shown and 'collapse: at step 4' in shown
+
+
+def test_one_low_look_is_no_alarm(tmp_path, capsys, monkeypatch):
+    """Looks are of a few frames. In each the features come first."""
+    spreads = iter([.4, .5, .1, .4, .5, .1, .6, .5, .1, .4, .5, .1])
+    monkeypatch.setattr(collapse_alarm_hook, 'token_spread',
+                        lambda *_: torch.tensor(next(spreads)))
+    build_run(tmp_path, EVERY_STEP).train()
+    assert next(spreads, None) is None
+    assert 'collapse' not in capsys.readouterr().out
+
+
+def test_low_looks_before_and_after_a_break_are_in_a_row(tmp_path, capsys):
+    options = dict(train_cfg=dict(by_epoch=True, max_epochs=1))
+    shown = train_collapsed(tmp_path, capsys, EVERY_STEP, **options)
+    assert 'collapse' not in shown
+    shown = train_collapsed(tmp_path, capsys, EVERY_STEP, resume=True)
+    assert 'collapse: at step 3' in shown
+
+
+def train_collapsed(work_dir, capsys, hook, **changes):
     """Train a model whose tokens are all alike; return the log."""
     optimizer = dict(
         type='OptimWrapper', optimizer=dict(type='SGD', lr=0., momentum=0.))
-    run = build_run(work_dir, hook, optim_wrapper=optimizer)
+    run = build_run(work_dir, hook, optim_wrapper=optimizer, **changes)
     with torch.no_grad():
         run.model.backbone.encoder.norm.weight.zero_()
         run.model.backbone.encoder.norm.bias.fill_(1)

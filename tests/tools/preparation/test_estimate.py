@@ -71,8 +71,9 @@ def test_features_need_no_id_maps_to_be_estimated(tool, data, capsys):
 def test_features_come_with_what_geometry_explains(tool, data, capsys,
                                                    tmp_path):
     """The published share of the encoder, or how to measure it."""
-    share = json.loads(
-        tool.GEOMETRY.read_text())['region_features_hand']['mlp']
+    share = next(entry['mlp']
+                 for entry in json.loads(tool.GEOMETRY.read_text()).values()
+                 if entry['encoder'] == 'handcrafted')
     assert tool.main([
         '--step=features', f'--data={data}', '--encoder=handcrafted',
         '--workers=0', '--sample=1'
