@@ -68,34 +68,28 @@ def read_file(read, folder, content):
     read(path)
 
 
-def trainval_file(folder, name):
-    """A reader of a file of SUN RGB-D as VoteNet has it."""
-    root = folder / 'trainval'
-    write_trainval(root, [make_scan(1), make_scan(2)], ('000001', ))
+def sunrgbd_file(folder, name, write, source_class):
+    """A reader of a file of SUN RGB-D, as released or as VoteNet has it."""
+    write(folder, [make_scan(1), make_scan(2)], ('000001', ))
 
     def read(_, damaged):
-        (root / name).write_bytes(damaged)
-        source = TrainvalSource(root, ('v1', 'v2'))
+        (folder / name).write_bytes(damaged)
+        source = source_class(folder, ('v1', 'v2'))
         source.splits()
         source.frame('000002')
         source.labels('000002')
 
-    return (root / name).read_bytes(), read
+    return (folder / name).read_bytes(), read
+
+
+def trainval_file(folder, name):
+    return sunrgbd_file(folder / 'trainval', name, write_trainval,
+                        TrainvalSource)
 
 
 def official_file(folder, name):
-    """A reader of a file of SUN RGB-D as it is released."""
-    root = folder / 'official'
-    write_official(root, [make_scan(1), make_scan(2)], ('000001', ))
-
-    def read(_, damaged):
-        (root / name).write_bytes(damaged)
-        source = OfficialSource(root, ('v1', 'v2'))
-        source.splits()
-        source.frame('000002')
-        source.labels('000002')
-
-    return (root / name).read_bytes(), read
+    return sunrgbd_file(folder / 'official', name, write_official,
+                        OfficialSource)
 
 
 def posed_file(folder, name):

@@ -1,12 +1,8 @@
 """Bridge3D with text: classes and captions from files."""
-import argparse
-
 import numpy as np
 import pytest
-from mmdet3d.registry import RUNNERS
 
 from projects.bridge3d.frame_text import LoadFrameText
-from sam3d_plugin.engine.options import load_config
 from sam3d_plugin.store.class_embeddings import (ClassEmbeddings,
                                                  read_class_embeddings,
                                                  write_class_embeddings)
@@ -14,9 +10,8 @@ from sam3d_plugin.store.errors import StoreError, UserError
 from sam3d_plugin.store.frame_rows import pack_frames
 from tests.datasets.frame_store import BANDS, FRAMES, SCANS, write_data_set
 from tests.models.pretraining_cases import losses_of, make_batch
+from tests.projects.short_training import read_small, train
 from tests.projects.test_bridge3d import batch_of, make
-from tests.short_runs import forget_runs, short_start
-from tests.test_golden import shrink_data, shrink_model
 
 
 def test_regions_without_areas_or_classes_are_refused(tmp_path):
@@ -114,30 +109,13 @@ def test_all_losses_train_from_files(tmp_path):
     found = step(dict(data_root=str(root), scan=SCANS[-1], frame=FRAMES[1]))
     expected = texts[FRAMES[1]]['text'][0].astype(np.float32)
     np.testing.assert_array_equal(found['frame_text'], expected)
-    cfg = load_config(
-        argparse.Namespace(
-            config='projects/bridge3d/configs/bridge3d_text.py',
-            cfg_options=dict(data_root=str(root)),
-            launcher='none',
-            work_dir=str(tmp_path / 'work'),
-            local_rank=0))
+    cfg = read_small('projects/bridge3d/configs/bridge3d_text.py', root,
+                     tmp_path / 'work')
     assert cfg.model.target_generator.class_embeddings == str(
         root / 'class_embeddings.npz')
-    cfg.train_dataloader.update(
-        batch_size=2, num_workers=0, persistent_workers=False)
-    cfg.train_dataloader.dataset.ann_file = ''
-    shrink_data(cfg.train_dataloader.dataset)
-    shrink_model(cfg.model)
     for name in ('region_text', 'scene_text'):
         cfg.model[name].in_channels = 64
-    cfg.train_cfg = dict(type='ResumableTrainLoop', max_iters=2)
-    cfg.param_scheduler = []
-    cfg.default_hooks.logger.interval = 1
-    cfg.visualizer.vis_backends = []
-    forget_runs()
-    with short_start():
-        runner = RUNNERS.build(cfg)
-        runner.train()
+    runner = train(cfg, 2)
     scalars = runner.message_hub.log_scalars
     for name in ('chamfer', 'region_image', 'region_text', 'scene_image',
                  'scene_text'):

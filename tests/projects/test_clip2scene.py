@@ -3,18 +3,15 @@
 The oracle's image features are those of the true classes, and noise; its name
 stands in the files where that of a model of images and text would.
 """
-import argparse
 import copy
 import math
 
 import numpy as np
 import pytest
 import torch
-from mmdet3d.registry import RUNNERS
 from mmengine import fileio
 
 from projects.clip2scene.point_targets import PointClassTargets, PointTargets
-from sam3d_plugin.engine.options import load_config
 from sam3d_plugin.store.class_embeddings import (ClassEmbeddings,
                                                  read_class_embeddings,
                                                  write_class_embeddings)
@@ -24,9 +21,8 @@ from sam3d_plugin.store.region_groups import GROUPS_FILE, RegionGroups
 from tests.datasets.frame_store import write_data_set
 from tests.models.pretraining_cases import (BACKBONE, KNN, build, losses_of,
                                             make_batch)
-from tests.short_runs import forget_runs, short_start
+from tests.projects.short_training import read_small, train
 from tests.store.test_files import Bucket
-from tests.test_golden import shrink_data, shrink_model
 
 ORACLE, CLASSES, CHANNELS = 'oracle', 5, 16
 
@@ -280,27 +276,9 @@ def test_prompts_are_in_the_file(tmp_path):
 
 def text_run(root, work_dir):
     """The config with text on a small data set."""
-    cfg = load_config(
-        argparse.Namespace(
-            config='projects/clip2scene/configs/clip2scene_text.py',
-            cfg_options=dict(data_root=str(root)),
-            launcher='none',
-            work_dir=str(work_dir),
-            local_rank=0))
-    cfg.train_dataloader.update(
-        batch_size=2, num_workers=0, persistent_workers=False)
-    cfg.train_dataloader.dataset.ann_file = ''
-    shrink_data(cfg.train_dataloader.dataset)
-    shrink_model(cfg.model)
-    cfg.train_cfg = dict(type='ResumableTrainLoop', max_iters=3)
-    cfg.param_scheduler = []
-    cfg.default_hooks.logger.interval = 1
-    cfg.visualizer.vis_backends = []
-    forget_runs()
-    with short_start():
-        runner = RUNNERS.build(cfg)
-        runner.train()
-    return runner
+    cfg = read_small('projects/clip2scene/configs/clip2scene_text.py', root,
+                     work_dir)
+    return train(cfg, 3)
 
 
 def test_text_of_the_model_that_made_the_images(tmp_path):
