@@ -13,10 +13,6 @@ VENV_PYTHON = $(VENV)/bin/python
 STYLED = setup.py $(wildcard sam3d_plugin tools tests configs projects)
 DOCUMENTED = sam3d_plugin tools
 
-# Idle OpenMP threads sleep: where another process has the core, a spinning one
-# makes every step several times slower.
-export OMP_WAIT_POLICY ?= PASSIVE
-
 .DEFAULT_GOAL = help
 .PHONY: help setup quickstart test test-newest lint format docs doctor clean
 

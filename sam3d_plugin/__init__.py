@@ -17,8 +17,11 @@ from . import mmcv_ext
 
 __version__ = '0.1.0'
 
-# Idle threads sleep instead of spinning. Read by OpenMP when torch is loaded.
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+# Idle threads sleep, those of GNU OpenMP (torch's on Linux) after a moment of
+# spinning. Read when torch is loaded.
+if 'OMP_WAIT_POLICY' not in os.environ:
+    os.environ['OMP_WAIT_POLICY'] = 'PASSIVE'
+    os.environ.setdefault('GOMP_SPINCOUNT', '1000')
 
 # Where mmdet3d's registries find components, and where they find ours.
 COMPONENTS = {

@@ -78,8 +78,10 @@ def test_what_comes_first_is_found(lines, expected):
 
 def openmp_settings(code, **environment):
     """What OpenMP read when a process loaded it; '' if it did not."""
-    variables = dict(os.environ, PYTHONPATH=str(ROOT), OMP_DISPLAY_ENV='true')
-    variables.pop('OMP_WAIT_POLICY', None)
+    variables = dict(
+        os.environ, PYTHONPATH=str(ROOT), OMP_DISPLAY_ENV='verbose')
+    for name in ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT'):
+        variables.pop(name, None)
     variables.update(environment)
     result = subprocess.run([sys.executable, '-c', code],
                             env=variables,
@@ -91,8 +93,11 @@ def openmp_settings(code, **environment):
 
 def test_openmp_reads_the_setting():
     code = 'import sam3d_plugin, torch'
-    assert "OMP_WAIT_POLICY = 'PASSIVE'" in openmp_settings(code)
+    ours = openmp_settings(code)
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in ours
+    assert "GOMP_SPINCOUNT = '1000'" in ours
     chosen = openmp_settings(code, OMP_WAIT_POLICY='ACTIVE')
     assert "OMP_WAIT_POLICY = 'ACTIVE'" in chosen
+    assert "GOMP_SPINCOUNT = '1000'" not in chosen
     code = f'import sam3d_plugin, {", ".join(sorted(HARMLESS))}'
     assert 'OMP_WAIT_POLICY' not in openmp_settings(code)

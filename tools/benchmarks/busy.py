@@ -1,10 +1,12 @@
 """Seconds of a training step beside processes that keep the cores busy.
 
 Idle threads of OpenMP spin for a while by default, and take the cores from
-those that have work. ``import sam3d_plugin`` sets OMP_WAIT_POLICY=PASSIVE
-where it is not set, before torch is loaded. Two processes train stage 1 (mini)
-on made-up frames, one with each policy, in turns: alone, then beside one and
-two processes that spin. Run it on a machine that does nothing else.
+those that have work. With OMP_WAIT_POLICY=PASSIVE they sleep at once, and wait
+to be woken hundreds of times in a step. ``import sam3d_plugin`` sets it where
+it is not set, before torch is loaded, and GOMP_SPINCOUNT with it, a short
+spinning before the sleep. Three processes train stage 1 (mini) on made-up
+frames, one with each setting, in turns: alone, then beside one and two
+processes that spin. Run it on a machine that does nothing else.
 """
 import argparse
 import os
@@ -24,7 +26,10 @@ from tools.benchmarks.measuring import ROOT
 
 CONFIG = ROOT / 'configs' / 'sam3d' / 'stage1_synthrooms_mini.py'
 REGIONS, POINTS = (40, 60), 4096
-POLICIES = ('default', 'PASSIVE')
+POLICIES: Dict[str, Dict[str, str]] = dict(
+    default={},
+    passive=dict(OMP_WAIT_POLICY='PASSIVE'),
+    ours=dict(OMP_WAIT_POLICY='PASSIVE', GOMP_SPINCOUNT='1000'))
 SPIN = 'while True: pass'
 # OpenMP reads its settings when torch is loaded: before ours for 'default'.
 SERVE = 'import torch, tools.benchmarks.busy as b; b.serve()'
@@ -86,9 +91,11 @@ def serve() -> None:
 def _start(stack: ExitStack, policy: str) -> subprocess.Popen:
     """A process that runs :func:`serve` with all cores, until the stack ends.
     """
-    environment = {k: v for k, v in os.environ.items() if k[:4] != 'OMP_'}
-    if policy != 'default':
-        environment['OMP_WAIT_POLICY'] = policy
+    environment = {
+        k: v
+        for k, v in os.environ.items() if not k.startswith(('OMP_', 'GOMP_'))
+    }
+    environment.update(POLICIES[policy])
     process = subprocess.Popen([sys.executable, '-c', SERVE],
                                cwd=ROOT,
                                env=environment,

@@ -7,13 +7,15 @@ from tools.benchmark import main
 from tools.benchmarks import busy as benchmark
 
 # Stands in for the training, whose start takes long: its time is that of the
-# policy that the process was given.
+# setting that the process was given.
 ANSWER = """import os, sys
 for line in sys.stdin:
-    policy = os.environ.get('OMP_WAIT_POLICY')
+    found = [os.environ.get(name)
+             for name in ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT')]
     assert 'OMP_NUM_THREADS' not in os.environ
     print('a line of a library')
-    print('seconds', int(line) * {None: 2., 'PASSIVE': .5}[policy], flush=True)
+    seconds = {None: 2., 'PASSIVE': .5}[found[0]] * (1 - .5 * bool(found[1]))
+    print('seconds', int(line) * seconds, flush=True)
 """
 
 
@@ -32,6 +34,7 @@ def test_steps_are_trained_on_request(monkeypatch, capsys):
 def test_each_policy_has_its_process(monkeypatch, tmp_path):
     monkeypatch.setattr(benchmark, 'SERVE', ANSWER)
     monkeypatch.setenv('OMP_WAIT_POLICY', 'ACTIVE')
+    monkeypatch.setenv('GOMP_SPINCOUNT', '7')
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     file = tmp_path / 'folder' / 'result.json'
     main(
@@ -41,7 +44,9 @@ def test_each_policy_has_its_process(monkeypatch, tmp_path):
     assert [row['spinning'] for row in result['rows']] == [0, 1]
     for row in result['rows']:
         assert row['default']['median_s'] == 2
-        assert row['PASSIVE']['largest_s'] == .5
+        assert row['passive']['largest_s'] == .5
+        assert row['ours']['largest_s'] == .25
     assert result['machine']['commit']
     text = result_tables.busy_table(result)
-    assert '| 1 | 2.00 (2.00 to 2.00) | 0.50 (0.50 to 0.50) | 4.0 |' in text
+    assert ('| 1 | 2.00 (2.00 to 2.00) | 0.50 (0.50 to 0.50) | '
+            '0.25 (0.25 to 0.25) |') in text
