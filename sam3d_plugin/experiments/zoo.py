@@ -137,19 +137,15 @@ def reported() -> Dict[str, Dict[str, str]]:
 def zoo_table(results: Dict[str, Any]) -> str:
     """Return the table of all methods in Markdown."""
     papers = results['reported']
-    detectors = list(
-        dict.fromkeys(d for scores in papers.values() for d in scores))
-    header = ['method', 'arm', 'seeds', *MEASURES.values()]
-    header += [f'{detector}, as reported' for detector in detectors]
+    header = ['method', 'arm', 'seeds', *MEASURES.values(), 'as reported']
     lines = []
     for row in results['rows']:
         seeds = max(len(scores) for scores in row['scores'].values())
         line = [row['method'], f'`{row["arm"]}`', str(seeds)]
         line += [_cell(row, measure) for measure in MEASURES]
-        line += [
-            f'({papers[row["method"]][d]})'
-            if d in papers[row['method']] else '–' for d in detectors
-        ]
+        line.append('; '.join(
+            f'{detector} ({scores})'
+            for detector, scores in papers[row['method']].items()) or '–')
         lines.append(line)
     note = ('\nIn brackets the difference from scratch with the same tokens, '
             "its 95 % interval, and p after Holm's correction over the "

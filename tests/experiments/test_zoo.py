@@ -95,7 +95,7 @@ def test_table_compares_with_scratch(parsed):
     assert gains['probe']['verdict'] == 'unclear'
     text = zoo.zoo_table(results)
     assert '| Point-MAE | `point_mae_knn` | 3 | 21.3 ± 1.5 (' in text
-    assert '| (63.4 / 40.6) | (67.4 / 49.8) |' in text
+    assert '| 3DETR (63.4 / 40.6); GroupFree3D (67.4 / 49.8) |' in text
     assert '| scratch | `random_knn` | 3 | 21.0 ± 1.0 | 10.1 ± 0.1 |' in text
 
 

@@ -65,7 +65,7 @@ def test_the_first_page_comes_within_two_minutes(quickstart):
     first = [step.name for step in steps].index(quickstart.MILESTONES[0])
     assert sum(expected[s.name] for s in steps[:first + 1]) < 90
     short = quickstart.expected_seconds(
-        quickstart.parse_args(['--steps', '50']))
+        quickstart.parse_args(['--steps', '40']))
     assert short['stage 2'] == pytest.approx(expected['stage 2'] / 10)
     assert short['rooms and frames'] == expected['rooms and frames']
 
@@ -114,12 +114,11 @@ def test_options_fit_the_configs(quickstart, name):
     for option in options:
         key = option.partition('=')[0]
         # It is not in the configs, and what it says is checked strictly.
-        key = key.partition('.init_cfg')[0]
+        key = key.partition('.init_cfg')[0].removesuffix('.frozen')
         node = cfg
         for part in key.split('.'):
             node = node[int(part)] if part.isdigit() else node[part]
-    assert (cfg.train_dataloader.batch_size,
-            cfg.train_cfg.max_iters) == (training.batch, training.steps)
+    assert cfg.train_dataloader.batch_size == training.batch
 
 
 def test_make_lists_the_target():
