@@ -31,6 +31,9 @@ _PLANS = 3
 _RAYS = (18, 24)
 # Side of the cubes in which surfaces count as seen, meters.
 _SEEN_CELL = 0.2
+# Of a cube: how far they are shifted from the floor. A surface between two
+# would be in either by the last digit of a ray, which processors differ in.
+_SEEN_SHIFT = 0.37
 # What counts against a newly seen cube of wall or floor: a newly seen cube of
 # an object, one seen before, a whole new object.
 _OBJECT_CELL = 3.0
@@ -239,5 +242,5 @@ def _score(memory: _Memory, ids: np.ndarray, cells: np.ndarray,
 
 def _cell_keys(points: np.ndarray) -> np.ndarray:
     """One integer for the cube that contains each point."""
-    cell = np.floor(points / _SEEN_CELL).astype(np.int64) + 2048
+    cell = np.floor(points / _SEEN_CELL + _SEEN_SHIFT).astype(np.int64) + 2048
     return (cell[..., 0] * 4096 + cell[..., 1]) * 4096 + cell[..., 2]

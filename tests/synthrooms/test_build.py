@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -6,9 +8,13 @@ from sam3d_plugin.ops.projection import back_project, transform
 from sam3d_plugin.preparation.sources.scans.scan import CLASS_NAMES
 from sam3d_plugin.store.posed_images import (check_pose, decode_color,
                                              decode_depth, decode_matrix)
-from sam3d_plugin.synthrooms.build import scene_fields, scene_files
+from sam3d_plugin.synthrooms.build import (build_scene, scene_fields,
+                                           scene_files)
 from sam3d_plugin.synthrooms.fused_scan import (FusionSettings, SyntheticFrame,
                                                 fuse, label_scan)
+from sam3d_plugin.synthrooms.ray_casting import RayCaster
+
+from tests.synthrooms.conftest import SMALL
 
 
 def aligned_cameras(scene):
@@ -151,3 +157,19 @@ def test_a_camera_outside_the_rooms_is_a_fault(scene):
     outside[2, 2] = outside[1, 1] = -1
     with pytest.raises(AssertionError, match='outside the rooms'):
         renderer.view(outside)
+
+
+def test_the_last_digit_of_a_ray_moves_no_camera(scene, monkeypatch):
+    """Processors differ in it: embree takes their widest instructions."""
+    cast = RayCaster.cast
+
+    def differ(caster, origins, directions):
+        hits = cast(caster, origins, directions)
+        toward = np.where(np.arange(len(hits.distance)) % 2, 0, np.inf)
+        nudged = np.nextafter(hits.distance, toward.astype(np.float32))
+        return replace(hits, distance=nudged)
+
+    monkeypatch.setattr(RayCaster, 'cast', differ)
+    again = build_scene(0, 'scene0007_00', SMALL)
+    for frame, expected in zip(again.frames, scene.frames):
+        np.testing.assert_array_equal(frame.pose, expected.pose)

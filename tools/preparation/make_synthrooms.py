@@ -4,8 +4,9 @@
 
 DIR gets posed_images, points, masks, infos and lists, as from ScanNet, and
 frame_instances/<scan>/00000.png, the true instance id of every pixel. Files
-are the same bytes for the same seed, whatever --workers and --shard are. With
---shard, the run that finishes last writes the infos.
+are the same bytes for the same seed, whatever --workers and --shard are, on
+processors of one kind; on others some pixels and points differ. With --shard,
+the run that finishes last writes the infos.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
