@@ -32,7 +32,7 @@ ROOMS = ('--size', 'quick', '--seed', '0')
 # Of a stage; the other trainings are shortened with it.
 STEPS = 400
 # Of 0, 1 and 2 the one whose stage 2 has the median score in the probe.
-SEED = 1
+SEED = 2
 # A dot of a curve is the mean of so many steps; a kill costs at most so many.
 LOGGED, SAVED = 8, 100
 REPORT = 'report.html'
@@ -88,11 +88,11 @@ STAGE2 = Training(
 DETECTOR = Training(
     'detector', 'On the frozen encoder of stage 2, it learns boxes of '
     'objects from labels.', 'configs/sam3d/votenet_synthrooms_mini_knn.py',
-    300, 1, FROZEN)
+    250, 1, FROZEN)
 SEGMENTOR = Training(
     'segmentor', 'On the frozen encoder of stage 2, it learns classes '
     'of points from labels.',
-    'configs/sam3d/segmentor_synthrooms_mini.py', 100, 2, FROZEN)
+    'configs/sam3d/segmentor_synthrooms_mini.py', 80, 2, FROZEN)
 
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:

@@ -18,7 +18,9 @@ from ..ops.random_state import keep_random_state
 from ..store.checkpoint import CheckpointError, read_checkpoint
 from ..store.errors import UserError, naming
 from ..store.loading import LoadReport, load_encoder
+from ..store.provenance import has_bfloat16
 from ..store.state_names import extract_state_dict
+from .amp import CPUAmpOptimWrapper
 from .checkpoint import (RESUMABLE, find_newest_checkpoint, publish,
                          temporary_name)
 from .console import file_only, install_console_filter, without_shell_messages
@@ -123,6 +125,10 @@ class PointRunner(Runner):
             raise KeyError(f'{kind} is not in the mmdet3d::optimizer '
                            'registry. Please check it')
         wrapper = super().build_optim_wrapper(optim_wrapper)
+        if isinstance(wrapper, CPUAmpOptimWrapper) and not has_bfloat16():
+            self.logger.warning(
+                'this processor has no bfloat16 arithmetic: a step may take '
+                'ten times as long as without mixed precision')
         if isinstance(wrapper, OptimWrapper):
             wrapper.optimizer.step()  # without gradients: its settings only
         return wrapper

@@ -9,6 +9,7 @@ from mmengine.fileio.backends import LocalBackend
 from mmengine.model import Sequential, initialize
 from torch import nn
 
+from sam3d_plugin.engine import runner as engine_runner
 from sam3d_plugin.engine.checkpoint import find_newest_checkpoint
 from sam3d_plugin.store.checkpoint import CheckpointError, read_checkpoint
 
@@ -229,7 +230,10 @@ def test_pretrained_backbone_is_strict_and_named(build, tmp_path, capsys):
         initialize(encoder, encoder.init_cfg)
 
 
-def test_mixed_precision_on_cpu_is_bfloat16_and_resumes(build):
+@pytest.mark.parametrize('is_fast', [True, False])
+def test_mixed_precision_on_cpu_is_bfloat16_and_resumes(
+        build, monkeypatch, capsys, is_fast):
+    monkeypatch.setattr(engine_runner, 'has_bfloat16', lambda: is_fast)
     amp = dict(
         type='AmpOptimWrapper',
         loss_scale='dynamic',
@@ -239,6 +243,7 @@ def test_mixed_precision_on_cpu_is_bfloat16_and_resumes(build):
     runner = build(optim_wrapper=amp)
     runner.train()
     assert runner.model.dtype_seen == torch.bfloat16
+    assert ('no bfloat16' in capsys.readouterr().out) != is_fast
     resumed = build(
         optim_wrapper=amp,
         resume=True,
