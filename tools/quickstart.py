@@ -91,8 +91,8 @@ DETECTOR = Training(
     200, 1, FROZEN)
 SEGMENTOR = Training(
     'segmentor', 'On the frozen encoder of stage 2, it learns classes '
-    'of points from labels.',
-    'configs/sam3d/segmentor_synthrooms_mini.py', 80, 2, FROZEN)
+    'of points from labels.', 'configs/sam3d/segmentor_synthrooms_mini.py', 80,
+    2, FROZEN)
 
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:

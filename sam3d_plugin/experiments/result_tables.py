@@ -201,10 +201,10 @@ def busy_table(results: Results) -> str:
         default='s per step, default',
         passive='OMP_WAIT_POLICY=PASSIVE',
         ours='with GOMP_SPINCOUNT=1000')
-    return entries_table(
-        [(f'processes beside `{results["config"]}`', '{spinning}'),
-         *((titles[name], cell.replace('%s', name)) for name in titles)],
-        results['rows']) + machine_line(results['machine'])
+    return entries_table([
+        (f'processes beside `{results["config"]}`', '{spinning}'), *(
+            (titles[name], cell.replace('%s', name)) for name in titles)
+    ], results['rows']) + machine_line(results['machine'])
 
 
 def voxels_table(results: Results) -> str:

@@ -143,9 +143,10 @@ def zoo_table(results: Dict[str, Any]) -> str:
         seeds = max(len(scores) for scores in row['scores'].values())
         line = [row['method'], f'`{row["arm"]}`', str(seeds)]
         line += [_cell(row, measure) for measure in MEASURES]
-        line.append('; '.join(
-            f'{detector} ({scores})'
-            for detector, scores in papers[row['method']].items()) or '–')
+        line.append(
+            '; '.join(f'{detector} ({scores})'
+                      for detector, scores in papers[row['method']].items())
+            or '–')
         lines.append(line)
     note = ('\nIn brackets the difference from scratch with the same tokens, '
             "its 95 % interval, and p after Holm's correction over the "

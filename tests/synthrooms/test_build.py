@@ -13,7 +13,6 @@ from sam3d_plugin.synthrooms.build import (build_scene, scene_fields,
 from sam3d_plugin.synthrooms.fused_scan import (FusionSettings, SyntheticFrame,
                                                 fuse, label_scan)
 from sam3d_plugin.synthrooms.ray_casting import RayCaster
-
 from tests.synthrooms.conftest import SMALL
 
 
