@@ -25,7 +25,7 @@ def test_every_command_parses_with_its_own_tool(quickstart, options):
                       if part.startswith('tools/'))
         name = step.command[script]
         tool = load_tool(str(Path(name).relative_to('tools').with_suffix('')))
-        tool.parse_args(step.command[script + 1:])
+        assert vars(tool.parse_args(step.command[script + 1:]))
 
 
 def test_a_page_is_written_of_what_there_is(quickstart, tmp_path):
@@ -119,6 +119,9 @@ def test_options_fit_the_configs(quickstart, name):
         for part in key.split('.'):
             node = node[int(part)] if part.isdigit() else node[part]
     assert cfg.train_dataloader.batch_size == training.batch
+    complete = next(
+        s for s in steps_of(quickstart) if s.name == training.title)
+    assert f'train_cfg.max_iters={training.steps}' in complete.command
 
 
 def test_make_lists_the_target():
