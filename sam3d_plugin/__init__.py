@@ -19,9 +19,9 @@ __version__ = '0.1.0'
 
 # Idle threads sleep, those of GNU OpenMP (torch's on Linux) after a moment of
 # spinning. Read when torch is loaded.
+WAITING = {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '1000'}
 if 'OMP_WAIT_POLICY' not in os.environ:
-    os.environ['OMP_WAIT_POLICY'] = 'PASSIVE'
-    os.environ.setdefault('GOMP_SPINCOUNT', '1000')
+    os.environ.update({**WAITING, **os.environ})
 
 # Where mmdet3d's registries find components, and where they find ours.
 COMPONENTS = {

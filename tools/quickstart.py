@@ -83,8 +83,9 @@ STAGE1 = Training(
     'configs/sam3d/stage1_synthrooms_mini.py', STEPS, 2, POINTS)
 STAGE2 = Training(
     'stage 2', 'A copy of the network sees 40 % of the tokens and predicts '
-    'what the first makes of the others; it goes on learning from regions.',
-    'configs/sam3d/stage2_ours_synthrooms_mini.py', STEPS, 2, POINTS)
+    'the features that stage 1 gives to the others; it still learns those of '
+    'the regions.', 'configs/sam3d/stage2_ours_synthrooms_mini.py', STEPS, 2,
+    POINTS)
 DETECTOR = Training(
     'detector', 'On the frozen encoder of stage 2, it learns boxes of '
     'objects from labels.', 'configs/sam3d/votenet_synthrooms_mini_knn.py',

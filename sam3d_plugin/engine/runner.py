@@ -47,7 +47,7 @@ class PointRunner(Runner):
     load_report: Optional[LoadReport] = None
 
     def setup_env(self, env_cfg: Dict[str, Any]) -> None:
-        """Set up processes, with gloo where there is no GPU."""
+        """Set up the process group; its backend without a GPU is gloo."""
         if self.distributed and not is_distributed():
             if torch.cuda.is_available():
                 check_gpu_count()

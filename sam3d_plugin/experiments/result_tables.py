@@ -197,14 +197,12 @@ def loader_table(results: Results) -> str:
 def busy_table(results: Results) -> str:
     """Return seconds of a step beside processes that spin."""
     cell = '{%s[median_s]:.2f} ({%s[least_s]:.2f} to {%s[largest_s]:.2f})'
-    titles = dict(
-        default='s per step, default',
-        passive='OMP_WAIT_POLICY=PASSIVE',
-        ours='with GOMP_SPINCOUNT=1000')
-    return entries_table([
-        (f'processes beside `{results["config"]}`', '{spinning}'), *(
-            (titles[name], cell.replace('%s', name)) for name in titles)
-    ], results['rows']) + machine_line(results['machine'])
+    columns = [(f'processes beside `{results["config"]}`', '{spinning}')]
+    for name, variables in results['policies'].items():
+        said = ' '.join(f'{k}={v}' for k, v in variables.items()) or 'default'
+        columns.append((f's per step, {said}', cell.replace('%s', name)))
+    return entries_table(columns, results['rows']) + machine_line(
+        results['machine'])
 
 
 def voxels_table(results: Results) -> str:

@@ -19,6 +19,7 @@ from typing import Any, Dict, List
 
 from mmdet3d.utils import register_all_modules
 
+from sam3d_plugin import WAITING
 from sam3d_plugin.engine.options import read_config
 from tools.benchmarks import pretraining_ratios as ratios
 from tools.benchmarks import pretraining_steps as steps
@@ -27,9 +28,7 @@ from tools.benchmarks.measuring import ROOT
 CONFIG = ROOT / 'configs' / 'sam3d' / 'stage1_synthrooms_mini.py'
 REGIONS, POINTS = (40, 60), 4096
 POLICIES: Dict[str, Dict[str, str]] = dict(
-    default={},
-    passive=dict(OMP_WAIT_POLICY='PASSIVE'),
-    ours=dict(OMP_WAIT_POLICY='PASSIVE', GOMP_SPINCOUNT='1000'))
+    default={}, passive=dict(OMP_WAIT_POLICY='PASSIVE'), ours=WAITING)
 SPIN = 'while True: pass'
 # OpenMP reads its settings when torch is loaded: before ours for 'default'.
 SERVE = 'import torch, tools.benchmarks.busy as b; b.serve()'
@@ -52,7 +51,7 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
     """Train in turns beside each number of spinning processes.
 
     Returns ``rows``: ``spinning``, and by policy the median, least and largest
-    seconds per step.
+    seconds per step; ``policies``: the variables that they set.
     """
     rows: List[Dict[str, Any]] = []
     with ExitStack() as stack:
@@ -72,7 +71,12 @@ def measure(args: argparse.Namespace) -> Dict[str, Any]:
                     median_s=statistics.median(values),
                     least_s=min(values),
                     largest_s=max(values))
-    return dict(rows=rows, config=CONFIG.stem, rounds=args.rounds, steps=STEPS)
+    return dict(
+        rows=rows,
+        policies=POLICIES,
+        config=CONFIG.stem,
+        rounds=args.rounds,
+        steps=STEPS)
 
 
 def serve() -> None:
