@@ -104,6 +104,8 @@ def build_page(predict: Any, score_thr: float, about: str) -> Any:
                 view = gr.Plot(show_label=False)
                 threshold = gr.Slider(
                     0, 1, score_thr, step=.01, label='Lowest score')
+                # Its number is empty while one types.
+                threshold.preprocess = lambda number: number or 0.
                 table = gr.Dataframe([],
                                      headers=COLUMNS,
                                      interactive=False,

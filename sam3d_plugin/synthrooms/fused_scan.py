@@ -110,10 +110,24 @@ def fuse(rng: np.random.Generator, frames: Sequence[SyntheticFrame],
     ], 1)
     instance = _heaviest(voxel, ids, rows[:, 0], len(keys))
     if len(keys) > settings.max_points:
+        rank = _scatter(keys, rng.integers(2**63))
         kept = np.sort(
-            rng.choice(len(keys), settings.max_points, replace=False))
+            np.argpartition(rank, settings.max_points)[:settings.max_points])
         means, instance = means[kept], instance[kept]
     return means.astype(np.float32), instance
+
+
+def _scatter(keys: np.ndarray, salt: int) -> np.ndarray:
+    """A random number for each key, (N,) uint64, whatever the other keys are.
+
+    So a voxel more or less, which processors differ in, changes one point of
+    the scan. The mixing function is that of SplitMix64 (Steele et al., OOPSLA
+    2014).
+    """
+    mixed = keys.astype(np.uint64) ^ np.uint64(salt)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return mixed ^ (mixed >> np.uint64(31))
 
 
 def _heaviest(voxel: np.ndarray, ids: np.ndarray, weight: np.ndarray,

@@ -17,7 +17,7 @@ from .build import (SynthOptions, build_scene, frame_name, scene_fields,
 
 KIND = 'synthrooms'
 # Raised when the same seed gives other scenes, so that sets are not mixed.
-VERSION = 1
+VERSION = 2
 # Of `--size quick`.
 QUICK_SCENES = SynthOptions(num_frames=splits.PRESETS['quick'][2])
 

@@ -138,6 +138,31 @@ def test_pixels_beside_depth_edges_are_not_fused():
     assert len(points) == 30 * 38
 
 
+def test_a_pixel_less_leaves_the_other_points_of_the_scan():
+    """Processors differ in single pixels."""
+    intrinsics = np.array([[40, 0, 19.5], [0, 40, 14.5], [0, 0, 1.0]])
+    depth = np.full((30, 40), 1000, np.uint16)
+    settings = FusionSettings(voxel=0.01, max_points=500)
+
+    def drawn(seed):
+        frame = SyntheticFrame(
+            np.zeros((30, 40, 3), np.uint8), depth, np.ones((30, 40), int),
+            np.ones((30, 40), int), np.eye(4))
+        points, _ = fuse(
+            np.random.default_rng(seed), [frame], intrinsics, settings)
+        assert len(points) == 500
+        return {tuple(point) for point in points}
+
+    whole, other = drawn(0), drawn(1)
+    assert len(whole & other) < 300
+    depth[3, 3] = 0
+    assert len(whole - drawn(0)) <= 10
+    # As many from every part of the image.
+    x, y = np.array(list(whole))[:, :2].T
+    counts = np.histogram2d(x, y, bins=4)[0]
+    assert counts.min() > 15 and counts.max() < 47
+
+
 def test_instances_of_few_points_are_unlabelled():
     points = np.random.default_rng(0).random((70, 6)).astype(np.float32)
     instance = np.repeat([1, 2], [60, 10])

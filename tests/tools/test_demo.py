@@ -1,7 +1,10 @@
 """The page of tools/demo.py: served, talked to over HTTP, and ended."""
 import json
 import os
+import re
+import shutil
 import signal
+import subprocess
 import sys
 import time
 
@@ -78,6 +81,75 @@ class Page:
         """What the page says about an uploaded scan."""
         file = dict(path=path, meta=dict(_type='gradio.FileData'))
         return self.call('find', file, scale, up, False)[-1]
+
+
+class Browser:
+    """Headless Chromium, by the W3C's WebDriver protocol."""
+
+    def __init__(self, driver, log):
+        port = free_port()
+        self.url, self.http = f'http://127.0.0.1:{port}', requests.Session()
+        self.http.trust_env = False
+        self.process = subprocess.Popen([driver, f'--port={port}'],
+                                        stdout=log,
+                                        stderr=log)
+
+    def start(self):
+        """Open a window."""
+        while self.process.poll() is None:
+            try:
+                self.http.get(f'{self.url}/status', timeout=60)
+                break
+            except requests.ConnectionError:
+                time.sleep(0.1)
+        # Chromium refuses a sandbox to root, and a container's /dev/shm is
+        # small.
+        options = dict(args=[
+            '--headless=new', '--no-sandbox', '--disable-dev-shm-usage',
+            '--window-size=1200,1400'
+        ])
+        capabilities = dict(alwaysMatch={'goog:chromeOptions': options})
+        session = self.send('session', capabilities=capabilities)
+        self.url += f'/session/{session["sessionId"]}'
+
+    def send(self, command, **body):
+        """What a command returns."""
+        answer = self.http.post(f'{self.url}/{command}', json=body)
+        assert answer.ok, answer.text
+        return answer.json()['value']
+
+    def run(self, script):
+        """What a line of JavaScript returns."""
+        return self.send('execute/sync', script=f'return {script}', args=[])
+
+    def wait_for(self, script):
+        """Wait until a line of JavaScript returns something true."""
+        end = time.monotonic() + 100
+        while not (found := self.run(script)):
+            assert time.monotonic() < end, self.run('document.body.innerText')
+            time.sleep(0.2)
+        return found
+
+    def fill(self, css, text):
+        """Type a text, or the path of a file, into an element."""
+        found = self.send('element', using='css selector', value=css)
+        self.send(f'element/{list(found.values())[0]}/value', text=text)
+
+
+@pytest.fixture
+def browser(tmp_path):
+    driver = shutil.which('chromedriver')
+    if driver is None:
+        pytest.skip('needs Chromium: apt-get install chromium-driver')
+    with open(tmp_path / 'chromedriver.log', 'w') as log:
+        browser = Browser(driver, log)
+        try:
+            browser.start()
+            yield browser
+            browser.http.delete(browser.url)
+        finally:
+            browser.process.terminate()
+            browser.process.wait(60)
 
 
 def save_weights(path, config, options):
@@ -163,6 +235,32 @@ def test_boxes_of_a_scan_are_those_of_the_predictor(page, weights, room):
         assert box['center'] == pytest.approx(true['center'], abs=0.1)
     assert b'units of 0.001 m, y up' in files['my room.ply'][:500]
     assert {'my room.png', 'my room.html'} < set(files)
+
+
+def test_a_browser_shows_boxes_of_a_dropped_scan(page, browser, room):
+    """In meters here, so that nothing needs to be said about the file."""
+    path = room.with_name('room in meters.npz')
+    xyz = np.load(room)['xyz'][:, [0, 2, 1]] * (0.001, -0.001, 0.001)
+    np.savez(path, xyz=xyz)
+    browser.send('url', url=page.url)
+    browser.wait_for('document.querySelector("input[type=file]")')
+    browser.fill('input[type=file]', str(path))
+    offered = 'document.body.innerText.split("Download")[1]'
+    endings = f'{offered}.match(/[.](ply|json|html|png)/g)'
+    browser.wait_for(f'{endings} && {endings}.length == 4')
+    assert browser.run('document.querySelector(".js-plotly-plot canvas")')
+    notes = browser.run('document.querySelector("textarea").value')
+    assert '4,096 points' in notes
+    # Random weights are sure of nothing; every box, then, by the slider.
+    legend = ('[...document.querySelectorAll(".js-plotly-plot .legendtext")]'
+              '.map(each => each.textContent).find(text => /pred/.test(text))')
+    assert not browser.run(legend)
+    browser.fill('input[aria-label^="number input for Lowest"]', '\ue003' * 4)
+    browser.fill('input[aria-label^="number input for Lowest"]', '0\ue007')
+    count = browser.wait_for(legend)
+    assert int(re.findall(r'\d+', count)[0]) > 5
+    browser.wait_for('document.querySelectorAll("tbody tr").length > 5')
+    assert browser.run('document.documentElement.scrollWidth <= innerWidth')
 
 
 @pytest.mark.parametrize('name, content, says', [
