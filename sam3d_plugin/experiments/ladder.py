@@ -247,11 +247,15 @@ def frames_seen(run: Run) -> int:
 
 
 def collect(args: argparse.Namespace, data: Dict[str, str]) -> Dict[str, Any]:
-    """Read every result of these settings that is there.
+    """Read every result of these settings and data that is there.
+
+    Those of the result file count, too: of a work folder on another machine.
 
     Returns the content of the result file; what is asked for, or begun, and
     not there, is listed under ``missing``.
     """
+    before = records.read_json(Path(args.json))
+    known = ladder_results.separate(before.get('arms', {}))
     found = [
         path.parent for path in Path(args.work_dir).glob(f'*/*/{SETTINGS}')
     ]
@@ -262,16 +266,20 @@ def collect(args: argparse.Namespace, data: Dict[str, str]) -> Dict[str, Any]:
     results: ladder_results.Results = {}
     missing = []
     for arm in ladder_arms.ARMS:
-        for seed in sorted(s for a, s in begun | asked if a == arm):
+        for seed in sorted(s for a, s in begun | asked | set(known)
+                           if a == arm):
             run = plan_run(args, arm, seed, data)
             if is_finished(run):
                 results[arm, seed] = records.read_json(run.folder / RESULT)
-            else:
+            elif known.get((arm, seed), {}).get('hash') == run.digest:
+                results[arm, seed] = known[arm, seed]
+            elif (arm, seed) in begun | asked:
                 missing.append(f'{arm} seed {seed}')
     arms = ladder_results.aggregate(results)
     header = records.read_json(
         Path(args.data_root, 'region_maps', 'store.json'))
-    frames = [result['frames'] for result in results.values()]
+    frames = [r['frames'] for r in results.values() if 'frames' in r]
+    frames += [before['data']['frames']] if before else []
     return dict(
         arms=arms,
         comparisons=ladder_results.comparisons(arms),

@@ -45,7 +45,7 @@ def aggregate(results: Results) -> Dict[str, Any]:
 
     Returns them by arm: ``seeds``, and in their order the scores, ``seconds``
     in total and ``stage_seconds``, ``frames_seen``, ``tokens_per_frame``,
-    ``was_resumed`` and ``commits``.
+    ``was_resumed``, ``commits`` and ``hash``, what the result depends on.
     """
     arms: Dict[str, Any] = {}
     for name in dict.fromkeys(arm for arm, _ in results):
@@ -53,11 +53,24 @@ def aggregate(results: Results) -> Dict[str, Any]:
         runs = [results[name, seed] for seed in seeds]
         columns: Dict[str, List[Any]] = dict(seeds=seeds)
         for key in (*SCORES, 'seconds', 'stage_seconds', 'frames_seen',
-                    'tokens_per_frame', 'was_resumed', 'commit'):
+                    'tokens_per_frame', 'was_resumed', 'commit', 'hash'):
             columns[key] = [run[key] for run in runs]
         columns['commits'] = columns.pop('commit')
         arms[name] = columns
     return arms
+
+
+def separate(arms: Dict[str, Any]) -> Results:
+    """What :func:`aggregate` has put together."""
+    results: Results = {}
+    for name, columns in arms.items():
+        lists = dict(columns, commit=columns['commits'])
+        for place, seed in enumerate(lists.pop('seeds')):
+            results[name, seed] = {
+                key: column[place]
+                for key, column in lists.items() if key != 'commits'
+            }
+    return results
 
 
 def comparisons(arms: Dict[str, Any]) -> List[Dict[str, Any]]:

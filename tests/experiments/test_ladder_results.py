@@ -19,7 +19,8 @@ def result(miou, three_nn=0.1, seconds=120.):
         frames_seen=1000,
         tokens_per_frame=dict(train=128, val=128),
         was_resumed=False,
-        commit='abc')
+        commit='abc',
+        hash=f'{miou}')
 
 
 RESULTS = {
@@ -54,6 +55,10 @@ def test_lists_are_in_the_order_of_seeds(content):
     assert arm['miou_rare'] == [0.065, 0.065, 0.08]
     assert arm['seconds'] == [120.] * 3
     assert content['arms']['ours_knn']['seeds'] == [1]
+
+
+def test_what_was_put_together_is_separated(content):
+    assert module.separate(content['arms']) == RESULTS
 
 
 def test_comparisons_are_paired_by_seed(content):

@@ -7,7 +7,8 @@ that begin with the same training share it. Each step is a plain command,
 printed before it runs. Rerun the command to resume. Results of other settings
 or data are kept under another name, and taken back when their settings return.
 Several ladders may run side by side in one --work-dir, with different --seeds
-or --arms.
+or --arms. Results that the --json file has from elsewhere stay in it, if they
+are of the same settings and data.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse

@@ -31,6 +31,11 @@ SUPERVISIONS = ('labels', 'views')
 FIRST_SEED = 1000
 NUM_CLASSES = 41
 NUM_PAIRS, TEMPERATURE = 256, 0.1
+# Images of the label task: sides of a crop, in sides of the image, and the
+# share of the image's area that it shows.
+CROP, SHOWN = 0.7, (.25, 1)
+# Pixels between two that count in its loss.
+SPACING = 4
 
 
 class TeacherImages(NamedTuple):
@@ -86,7 +91,8 @@ def build_network(seed: int) -> Any:
     """The untrained network, the same for the same seed."""
     import timm
     with seeded(seed):
-        return timm.create_model(MODEL, num_classes=0, **MODEL_KWARGS)
+        network = timm.create_model(MODEL, num_classes=0, **MODEL_KWARGS)
+    return network.to(memory_format=torch.channels_last)
 
 
 def encode(network: Any, images: Tensor) -> Tensor:
@@ -107,16 +113,25 @@ def encode(network: Any, images: Tensor) -> Tensor:
 
 
 class LabelTask(nn.Module):
-    """The class of every pixel, by one linear layer on the features."""
+    """The class of every pixel, by one linear layer on the features.
+
+    Classes weigh by the inverse root of their pixels.
+    """
 
     def __init__(self, data: TeacherImages, channels: int) -> None:
         super().__init__()
         self.data = data
         self.classify = nn.Conv2d(channels, NUM_CLASSES, 1)
-        height, width = data.labels.shape[1:]
+        counts = np.bincount(data.labels.reshape(-1), minlength=NUM_CLASSES)
+        weights = 1 / np.sqrt(np.maximum(counts, 1e-4 * counts.sum()))
+        self.weights = torch.from_numpy(weights / weights.mean()).float()
+        size = [
+            round(CROP * side / STRIDE) * STRIDE
+            for side in data.labels.shape[1:]
+        ]
         self.augment = v2.Compose([
             v2.RandomHorizontalFlip(),
-            v2.RandomResizedCrop((height, width), (.4, 1), antialias=True),
+            v2.RandomResizedCrop(size, SHOWN, antialias=True),
             v2.ColorJitter(.4, .4, .4, .1),
         ])
 
@@ -132,9 +147,11 @@ class LabelTask(nn.Module):
             images.append(image.float() / 255)
             labels.append(label.long())
         logits = self.classify(encode(network, torch.stack(images)))
-        target = torch.stack(labels)
+        middle = slice(SPACING // 2, None, SPACING)
+        target = torch.stack(labels)[:, middle, middle]
         logits = F.interpolate(logits, target.shape[1:], mode='bilinear')
-        return F.cross_entropy(logits, target, ignore_index=0)
+        return F.cross_entropy(
+            logits, target, weight=self.weights, ignore_index=0)
 
 
 class ViewTask(nn.Module):

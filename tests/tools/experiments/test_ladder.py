@@ -115,6 +115,24 @@ def test_two_arms_end_to_end(root, tmp_path, commands, capsys):
     assert more['comparisons'] == []
 
 
+def test_results_of_another_machine_stay_if_nothing_differs(
+        root, tmp_path, commands):
+    before = climb(root, tmp_path / 'there', 'random_sam', 'random_knn')
+    here = tmp_path / 'here'
+    here.mkdir()
+    known = here / 'ladder.json'
+    shutil.copy(tmp_path / 'there/ladder.json', known)
+    after = climb(root, here, 'random_sam', seeds=(1, ))
+    assert after['arms']['random_knn'] == before['arms']['random_knn']
+    assert after['arms']['random_sam']['seeds'] == [0, 1]
+    assert after['missing'] == []
+    # A result of other data does not.
+    after['arms']['random_knn']['hash'] = ['0123456789abcdef']
+    known.write_text(json.dumps(after))
+    again = climb(root, here, 'random_sam', seeds=(1, ))
+    assert list(again['arms']) == ['random_sam']
+
+
 def test_arms_that_begin_alike_share_the_training(root, tmp_path, commands):
     """Stage 1 at half length serves both; at full length, the other arms."""
     results = climb(root, tmp_path, 'stage1_sam_balanced', 'paper_sam_long')

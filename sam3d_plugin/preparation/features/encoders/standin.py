@@ -7,7 +7,10 @@ from .timm_encoder import TimmEncoder
 WEIGHTS = Path(__file__).with_name('standin.safetensors')
 MODEL, LAYER, STRIDE = 'resnet18', -1, 8
 MODEL_KWARGS: Dict[str, Any] = dict(
-    channels=(24, 48, 80, 112), output_stride=STRIDE)
+    channels=(24, 48, 80, 112),
+    output_stride=STRIDE,
+    stem_type='deep',
+    stem_width=16)
 
 
 class StandInEncoder(TimmEncoder):
