@@ -91,8 +91,7 @@ def build_network(seed: int) -> Any:
     """The untrained network, the same for the same seed."""
     import timm
     with seeded(seed):
-        network = timm.create_model(MODEL, num_classes=0, **MODEL_KWARGS)
-    return network.to(memory_format=torch.channels_last)
+        return timm.create_model(MODEL, num_classes=0, **MODEL_KWARGS)
 
 
 def encode(network: Any, images: Tensor) -> Tensor:
