@@ -6,6 +6,7 @@ same and forking is safe whatever the tests before have used.
 """
 import multiprocessing
 import os
+import socket
 from multiprocessing import forkserver
 from pathlib import Path
 from unittest import mock
@@ -51,3 +52,10 @@ def run_all(target, arguments, timeout=200):
     for process in processes:
         process.kill()
     assert not any(codes), f'processes ended with {codes}'
+
+
+def free_port():
+    """A port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(('localhost', 0))
+        return found.getsockname()[1]

@@ -1,10 +1,16 @@
-"""Every command line in the documentation parses with its tool's parser."""
+"""Every command line in the documentation parses with its tool's parser.
+
+Every block of Python there parses, too, and imports what there is.
+"""
 import argparse
+import ast
+import importlib
 import inspect
 import re
 import runpy
 import shlex
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -16,7 +22,10 @@ from sam3d_plugin.engine.options import read_config
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     ROOT / 'README.md', *sorted(ROOT.glob('docs/*.md')),
-    *sorted(ROOT.glob('projects/*/README.md'))
+    ROOT / 'docs/results/board.md', *sorted(ROOT.glob('.github/*.md')),
+    *sorted(ROOT.glob('projects/**/README.md')),
+    *sorted(ROOT.glob('sam3d_plugin/shipped/**/*.md')),
+    *sorted(ROOT.glob('sam3d_plugin/preparation/**/*.md'))
 ]
 BLOCK = re.compile(r'(?:^(?: {4}|\t).*\n)+', re.MULTILINE)
 FENCE = re.compile(r'^```.*?\n(.*?)^```', re.MULTILINE | re.DOTALL)
@@ -51,6 +60,17 @@ def commands_of(page):
                                          words[place - 1] + words[0])
             if is_run or place == 0 and words[1:]:
                 yield words[place], words[place + 1:], bool(is_run)
+
+
+def python_blocks(page):
+    """Blocks of a page that are Python, without their indent."""
+    text = page.read_text()
+    for pattern, group in ((FENCE, 1), (BLOCK, 0)):
+        for block in pattern.finditer(text):
+            code = textwrap.dedent(block[group].expandtabs())
+            if re.search(r'^(from [\w.]+ )?import \w', code, re.MULTILINE):
+                yield code
+        text = pattern.sub('\n', text)
 
 
 COMMANDS = [
@@ -134,6 +154,25 @@ def takes(node, argument):
     found = 'type' in node and (MODELS.get(node['type'])
                                 or DATASETS.get(node['type']))
     return bool(found) and argument in inspect.signature(found).parameters
+
+
+PYTHON = [
+    pytest.param(block, id=f'{page.stem}{i}') for page in PAGES
+    for i, block in enumerate(python_blocks(page))
+]
+
+
+@pytest.mark.parametrize('block', PYTHON)
+def test_python_imports_what_there_is(block):
+    for node in ast.walk(ast.parse(block)):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                assert hasattr(module, alias.name), alias.name
+
+
+def test_blocks_of_python_are_found():
+    assert len(PYTHON) >= 5
 
 
 def test_make_targets_are_there():

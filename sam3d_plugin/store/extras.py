@@ -29,6 +29,10 @@ def import_extra(module: str, extra: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
-        raise StoreError(
-            f'{module} cannot be imported ({error}): run make setup, or '
-            f"pip install 'sam3d_plugin[{extra}]'") from error
+        raise StoreError(f'{module} cannot be imported ({error}): '
+                         f'{how_to_install(extra)}') from error
+
+
+def how_to_install(extra: str) -> str:
+    """What to do about an extra that is missing, as the end of a sentence."""
+    return f"run make setup, or pip install -e '.[{extra}]' in the repository"

@@ -2,9 +2,7 @@
 import json
 import os
 import re
-import shutil
 import signal
-import subprocess
 import sys
 import time
 
@@ -21,8 +19,8 @@ from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.inference import Predictor, SceneOptions
 from sam3d_plugin.inference.interactive import detection_rows
 from tests import processes
+from tests.browser import open_browser
 from .conftest import TOOLS, load_tool
-from .test_train_in_processes import free_port
 
 CONFIG = str(TOOLS.parent / 'configs/sam3d/votenet_scannet_mini.py')
 # A small VoteNet, so that a scan takes tenths of a second.
@@ -83,73 +81,10 @@ class Page:
         return self.call('find', file, scale, up, False)[-1]
 
 
-class Browser:
-    """Headless Chromium, by the W3C's WebDriver protocol."""
-
-    def __init__(self, driver, log):
-        port = free_port()
-        self.url, self.http = f'http://127.0.0.1:{port}', requests.Session()
-        self.http.trust_env = False
-        self.process = subprocess.Popen([driver, f'--port={port}'],
-                                        stdout=log,
-                                        stderr=log)
-
-    def start(self):
-        """Open a window."""
-        while self.process.poll() is None:
-            try:
-                self.http.get(f'{self.url}/status', timeout=60)
-                break
-            except requests.ConnectionError:
-                time.sleep(0.1)
-        # Chromium refuses a sandbox to root, and a container's /dev/shm is
-        # small.
-        options = dict(args=[
-            '--headless=new', '--no-sandbox', '--disable-dev-shm-usage',
-            '--window-size=1200,1400'
-        ])
-        capabilities = dict(alwaysMatch={'goog:chromeOptions': options})
-        session = self.send('session', capabilities=capabilities)
-        self.url += f'/session/{session["sessionId"]}'
-
-    def send(self, command, **body):
-        """What a command returns."""
-        answer = self.http.post(f'{self.url}/{command}', json=body)
-        assert answer.ok, answer.text
-        return answer.json()['value']
-
-    def run(self, script):
-        """What a line of JavaScript returns."""
-        return self.send('execute/sync', script=f'return {script}', args=[])
-
-    def wait_for(self, script):
-        """Wait until a line of JavaScript returns something true."""
-        end = time.monotonic() + 100
-        while not (found := self.run(script)):
-            assert time.monotonic() < end, self.run('document.body.innerText')
-            time.sleep(0.2)
-        return found
-
-    def fill(self, css, text):
-        """Type a text, or the path of a file, into an element."""
-        found = self.send('element', using='css selector', value=css)
-        self.send(f'element/{list(found.values())[0]}/value', text=text)
-
-
 @pytest.fixture
 def browser(tmp_path):
-    driver = shutil.which('chromedriver')
-    if driver is None:
-        pytest.skip('needs Chromium: apt-get install chromium-driver')
-    with open(tmp_path / 'chromedriver.log', 'w') as log:
-        browser = Browser(driver, log)
-        try:
-            browser.start()
-            yield browser
-            browser.http.delete(browser.url)
-        finally:
-            browser.process.terminate()
-            browser.process.wait(60)
+    with open_browser(tmp_path / 'chromedriver.log') as browser:
+        yield browser
 
 
 def save_weights(path, config, options):
@@ -177,7 +112,7 @@ def page(weights, tmp_path_factory):
     segmentor = CONFIG.replace('votenet', 'segmentor')
     others = save_weights(folder / 'weights.pth', segmentor, {})
     words = [f'{key}={value}' for key, value in OPTIONS.items()]
-    port = free_port()
+    port = processes.free_port()
     process = processes.start(
         serve, port,
         [[segmentor, others], [CONFIG, weights, '--cfg-options', *words]],
@@ -242,7 +177,7 @@ def test_a_browser_shows_boxes_of_a_dropped_scan(page, browser, room):
     path = room.with_name('room in meters.npz')
     xyz = np.load(room)['xyz'][:, [0, 2, 1]] * (0.001, -0.001, 0.001)
     np.savez(path, xyz=xyz)
-    browser.send('url', url=page.url)
+    browser.open(page.url, 1200)
     browser.wait_for('document.querySelector("input[type=file]")')
     browser.fill('input[type=file]', str(path))
     offered = 'document.body.innerText.split("Download")[1]'
@@ -301,4 +236,4 @@ def test_gradio_is_optional(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, 'gradio', None)
     tool = load_tool('demo')
     assert run_tool(tool.main, tool.parse_args(['config', 'weights'])) == 2
-    assert "'sam3d_plugin[demo]'" in capsys.readouterr().err
+    assert "'.[demo]'" in capsys.readouterr().err

@@ -1,6 +1,5 @@
 """tools/train.py in two processes, as torchrun starts it."""
 import os
-import socket
 import sys
 
 import pytest
@@ -42,12 +41,6 @@ def train(folder, arguments, rank, port):
     sys.exit(status)
 
 
-def free_port():
-    with socket.socket() as found:
-        found.bind(('localhost', 0))
-        return found.getsockname()[1]
-
-
 def run_both(stage, root, tmp_path, more=()):
     """Train with two processes and, beside them, with one."""
     folders = [tmp_path / stage / name for name in ('two', 'one')]
@@ -62,7 +55,7 @@ def run_both(stage, root, tmp_path, more=()):
         launcher = ['--launcher', 'pytorch'] if len(ranks) == 2 else []
         arguments = pretraining_runs.arguments_of(stage, root, folder.name,
                                                   options, launcher)
-        port = free_port()
+        port = processes.free_port()
         calls += [(folder, arguments, rank, port) for rank in ranks]
     processes.run_all(train, calls)
     shown = (folders[0] / '0.txt').read_text()
@@ -98,7 +91,7 @@ def test_stock_detector_trains_in_two_processes(scannet_root, tmp_path):
         'votenet.py', '--launcher', 'pytorch', '--sync_bn', 'torch',
         '--cfg-options', *small_options(scannet_root)
     ]
-    port = free_port()
+    port = processes.free_port()
     processes.run_all(train,
                       [(tmp_path, arguments, rank, port) for rank in range(2)])
     shown = (tmp_path / '0.txt').read_text()

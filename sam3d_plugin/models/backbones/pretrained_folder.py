@@ -10,6 +10,7 @@ from sam3d_plugin.store.encoder_folder import (NAMES, copy_encoder_folder,
                                                is_encoder_folder,
                                                read_settings)
 from sam3d_plugin.store.errors import UserError
+from sam3d_plugin.store.extras import how_to_install
 from sam3d_plugin.store.loading import LoadReport
 from sam3d_plugin.store.state_names import extract_state_dict
 
@@ -151,7 +152,7 @@ def _hub_class(backbone: Any, source: str) -> Any:
     except ImportError as error:
         raise UserError(
             f'{source} is not a folder, and the hub needs huggingface_hub: '
-            'pip install "sam3d_plugin[hub]"') from error
+            f'{how_to_install("hub")}') from error
 
     class HubEncoder(ModelHubMixin):
         """What the hub stores is the folder of the encoder."""

@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from sam3d_plugin.cli.tool import run_tool
 from sam3d_plugin.experiments import pretraining_report
+from tests.browser import open_browser
 from tests.datasets import frame_store
 from tests.models.pretraining_cases import KNN, STAGE1, build, with_parts
 from tests.tools.conftest import load_tool
@@ -103,6 +104,22 @@ def test_everything_that_is_given_is_shown(report, tmp_path):
     assert 'features: stage 1' in page and 'python rooms.py' in page
     assert '23% is explained by shape' in page
     assert '<title>My run</title>' in page and 'alpha, frame 00000' in page
+
+
+@pytest.mark.parametrize('width', [375, 768, 1280])
+def test_a_browser_shows_the_page_at_any_width(report, tmp_path, width):
+    run = write_run(tmp_path / 'run')
+    report('--runs', f'stage 1={run}', '--probes',
+           f'stage 1={write_json(tmp_path / "p.json", probe(.5))}', '--steps',
+           write_json(tmp_path / 's.json', dict(machine={}, steps=[DONE])))
+    with open_browser(tmp_path / 'chromedriver.log') as browser:
+        browser.open((tmp_path / 'out/report.html').as_uri(), width)
+        browser.wait_for('document.readyState == "complete"')
+        assert browser.run('innerWidth') == width
+        assert browser.run('document.documentElement.scrollWidth') <= width
+        broken = '[...document.images].filter(each => !each.naturalWidth)'
+        assert browser.run('document.images.length') > 2
+        assert browser.run(f'{broken}.length') == 0
 
 
 def test_what_is_not_given_is_left_out(report, tmp_path):

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from ....store.errors import FrameError, StoreError
+from ....store.extras import how_to_install
 from ....store.files import BackendArgs, is_local, join, list_names, read_bytes
 from ..scans.source_files import read_source_file
 
@@ -181,9 +182,8 @@ class Record3DParts(Parts):
         try:
             decompress = importlib.import_module('lzfse').decompress
         except ImportError as error:
-            raise StoreError(
-                f'depth of Record3D needs lzfse ({error}); install it with '
-                "pip install 'sam3d_plugin[scans]'") from error
+            raise StoreError(f'depth of Record3D needs lzfse ({error}): '
+                             f'{how_to_install("scans")}') from error
         height, width = self.depth_shape
         size = 4 * height * width
         # The library raises an error of its own.

@@ -7,6 +7,7 @@ from typing import Dict, List, Optional
 import numpy as np
 
 from ....store.errors import UserError
+from ....store.extras import how_to_install
 
 
 @dataclass
@@ -35,5 +36,5 @@ def import_optional(name: str, ending: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise UserError(f'{ending} files need {name} ({error}); install it '
-                        "with pip install 'sam3d_plugin[scans]'") from error
+        raise UserError(f'{ending} files need {name} ({error}): '
+                        f'{how_to_install("scans")}') from error

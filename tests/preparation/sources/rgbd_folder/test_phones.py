@@ -286,7 +286,7 @@ def test_a_missing_library_is_named(scene, run, tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(importlib, 'import_module', fail)
     assert run() == 1
-    assert 'sam3d_plugin[scans]' in capsys.readouterr().err
+    assert "'.[scans]'" in capsys.readouterr().err
 
 
 def break_depth(root):
