@@ -38,10 +38,17 @@ def test_every_page_is_in_the_navigation(site):
 
 
 @pytest.mark.parametrize('page, names', [
-    ('api', ['Predictor', 'pretrain', 'finetune', 'save_html']),
-    ('api/models', ['PointTokenBackbone', 'SAMTokenizer']),
-    ('api/pretraining', ['MaskedPointPretrainer', 'InfoNCELoss']),
-    ('api/data', ['RGBDFrameDataset', 'Store']),
+    ('api', ['Predictor', 'SceneOptions', 'pretrain', 'finetune', 'save_html'
+             ]),
+    ('api/models', [
+        'PointTokenBackbone', 'SAMTokenizer', 'ThreeDETR', 'VDETRHead',
+        'PointTokenSegmentor', 'PointTokenSegHead'
+    ]),
+    ('api/pretraining', [
+        'MaskedPointPretrainer', 'MaskedTokenDecoder', 'PointProjector',
+        'InfoNCELoss', 'CollapseAlarmHook'
+    ]),
+    ('api/data', ['RGBDFrameDataset', 'Store', 'PresentClassIndoorMetric']),
     ('api/ops', ['furthest_point_sample']),
 ])
 def test_docstrings_are_on_the_pages_of_the_api(site, page, names):

@@ -1,13 +1,13 @@
 """Train the small image model that stands in for a 2D foundation model.
 
-    python tools/preparation/make_synthrooms.py --scenes 100 --frames 8 \\
+    python tools/preparation/make_synthrooms.py --scenes 300 --frames 6 \\
         --seed 1000 --out data/teacher_rooms
     python tools/preparation/train_image_teacher.py \\
         --data data/teacher_rooms --out standin.safetensors
 
 By labels, the model learns the class of every pixel; by views, without any
 label, to find the same surface point again in other frames. A tenth of the
-rooms is held out and scored. A step takes a second of one core. Use the
+rooms is held out and scored. A step takes half a second of one core. Use the
 weights with
 
     python tools/preparation/extract_features.py --encoder standin \\
@@ -35,7 +35,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         default='labels',
         help='(default: %(default)s)')
     parser.add_argument(
-        '--steps', type=int, default=1200, help='(default: %(default)s)')
+        '--steps', type=int, default=2800, help='(default: %(default)s)')
     return parser.parse_args(argv)
 
 
