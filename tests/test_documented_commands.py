@@ -24,7 +24,7 @@ PAGES = [
     ROOT / 'README.md', *sorted(ROOT.glob('docs/*.md')),
     ROOT / 'docs/results/board.md', *sorted(ROOT.glob('.github/*.md')),
     *sorted(ROOT.glob('projects/**/README.md')),
-    *sorted(ROOT.glob('sam3d_plugin/shipped/**/*.md')),
+    *sorted(ROOT.glob('sam3d_plugin/shipped/*.md')),
     *sorted(ROOT.glob('sam3d_plugin/preparation/**/*.md'))
 ]
 BLOCK = re.compile(r'(?:^(?: {4}|\t).*\n)+', re.MULTILINE)

@@ -18,10 +18,11 @@ from torch import Tensor
 
 from .. import shipped
 from ..engine.export import read_encoder
+from ..engine.model_card import render_card
 from ..engine.options import read_config
 from ..store import atomic_write
 from ..store.checkpoint import read_checkpoint
-from ..store.encoder_folder import read_settings, write_encoder_folder
+from ..store.encoder_folder import CARD, read_settings, write_encoder_folder
 from ..store.provenance import commit, file_digest, hardware
 from . import overfit, steps
 from .records import read_json, write_record
@@ -169,7 +170,8 @@ def write_shipped(folder: Path, encoder: str, checkpoint: str,
     """
     settings = dict(read_settings(encoder), data=_DATA)
     target = Path(folder, Path(shipped.ENCODER).name)
-    write_encoder_folder(target, _half(read_encoder(encoder)[0]), settings, {})
+    write_encoder_folder(target, _half(read_encoder(encoder)[0]), settings,
+                         {CARD: render_card(settings, has_config=False)})
     state = _half(read_checkpoint(checkpoint)['state_dict'])
     _write(folder / Path(shipped.DETECTOR).name, save(state))
     cfg = read_config(VOTENET, {})

@@ -99,8 +99,9 @@ def test_what_is_written_is_what_was_trained(tmp_path):
         shipped.DETECTOR).read_bytes()
     assert (out / 'detector.json').read_bytes() == Path(
         shipped.CONFIG).read_bytes()
-    assert (out / 'encoder' / 'model.safetensors').read_bytes() == Path(
-        shipped.ENCODER, 'model.safetensors').read_bytes()
+    for name in ('model.safetensors', 'README.md'):
+        assert (out / 'encoder' / name).read_bytes() == Path(
+            shipped.ENCODER, name).read_bytes()
     card = (out / 'README.md').read_text()
     assert '12.3' in card and f'\n    {command}\n' in card
 
