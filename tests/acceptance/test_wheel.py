@@ -46,6 +46,9 @@ for name in load(mim / 'model-index.yml')['Import']:
         found.append(model['Config'])
 assert (mim / 'tools/train.py').is_file()
 assert '<p>' in render('sections/tokens.html', frames=[])
+for file in ('detector.safetensors', 'encoder/README.md'):
+    assert (package / 'shipped' / file).is_file(), file
+assert 'chair' in sam3d_plugin.Predictor().classes
 by_name, by_path = map(Config.fromfile, ('mine.py', sys.argv[1]))
 by_path.max_boxes = 7
 assert unscoped(by_name.to_dict()) == unscoped(by_path.to_dict())

@@ -36,7 +36,7 @@ def draw() -> Figure:
     axes.text(
         5.5,
         .08, 'then: the encoder becomes the backbone of VoteNet, GroupFree3D, '
-        '3DETR or a segmentor',
+        '3DETR, V-DETR or a segmentor',
         ha='center',
         fontsize=9)
     return figure
@@ -101,7 +101,7 @@ def _stage(axes: Axes, left: float, title: str, masked: List[int]) -> None:
     _arrow(axes, (left + 2.17, 2.6), (left + 2.37, 2.6))
     if masked:
         _tokens(axes, left, .95, [])
-        _box(axes, (left + 1.35, .95), (.8, .62), 'encoder\n(frozen)', FROZEN)
+        _box(axes, (left + 1.35, .95), (.8, .62), 'stage 1\n(frozen)', FROZEN)
         _arrow(axes, (left + 1.1, 1.25), (left + 1.32, 1.25))
         _box(axes, (left + 2.4, .95), (.8, .62), 'tokens,\nscene', '#eeeeee')
         _arrow(axes, (left + 2.17, 1.25), (left + 2.37, 1.25))
