@@ -15,7 +15,8 @@ class Progress(Console):
     """A line a step with the time left, and a page of what there is so far.
 
     What commands print goes to a log. The page is written in the background,
-    while the step after a milestone runs.
+    while the step after a milestone runs. When it is there for the first time,
+    the record is told, unless an earlier run had done some of the steps.
 
     Args:
         record (Record): Of this run.
@@ -44,6 +45,8 @@ class Progress(Console):
         self.options = dict(stdout=self.log, stderr=self.log)
         self.writing: Optional[Thread] = None
         self.is_due = self.is_shown = False
+        # Nothing was done before.
+        self.begun = None if record.costs else time.monotonic()
 
     def __enter__(self) -> 'Progress':
         """The same."""
@@ -99,6 +102,9 @@ class Progress(Console):
             print(f'The page was not written: see {self.path}', flush=True)
         elif status == 0 and not self.is_shown:
             self.is_shown = True
+            if self.begun is not None:
+                seconds = time.monotonic() - self.begun
+                self.record.machine['first pictures'] = f'{seconds:.0f} s'
             print(
                 'The first pictures are there, and the page will grow. Open '
                 f'in a browser: {Path(step.output).resolve()}',

@@ -24,6 +24,7 @@ def work(tmp_path):
         with Progress(record, dict(a=100, b=200, last=100),
                       tmp_path / 'log.txt', page, ('a', )) as progress:
             run_steps(steps, record, None, progress)
+        return record.machine
 
     run.steps, run.folder = steps, tmp_path
     return run
@@ -42,13 +43,15 @@ def test_every_step_is_a_line_and_the_log_has_the_rest(work, capfd):
 
 
 def test_the_page_is_written_after_a_milestone_and_named_once(work, capfd):
-    work()
+    machine = work()
+    assert float(machine['first pictures'].removesuffix(' s')) >= 0
     page = work.folder / 'page'
     assert page.read_text().startswith('Step 2 of 3, b, began at ')
     assert page.read_text().count(';') == 1
     assert capfd.readouterr().out.count(str(page)) == 1
     (work.folder / 'b').unlink()
-    work()  # goes on after the milestone, whose page is written again
+    # It goes on after the milestone, whose page is written again.
+    assert not work()
     assert page.read_text().count(';') == 2
     assert capfd.readouterr().out.count(str(page)) == 1
 
