@@ -9,22 +9,10 @@ from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from sam3d_plugin.models.heads import frame_mean
+from sam3d_plugin.models.heads import check_width, frame_mean
 from sam3d_plugin.models.heads.defaults import LINEAR_INIT
 from sam3d_plugin.models.losses import DistillLoss
 from sam3d_plugin.models.necks import CrossAttentionBlock
-from sam3d_plugin.store.errors import UserError
-
-
-def check_width(targets: Tensor, head: nn.Linear, name: str) -> None:
-    """Refuse targets (..., C) of another width than a head predicts.
-
-    Raises ValueError with what to set.
-    """
-    width = targets.shape[-1]
-    if width != head.out_features:
-        raise UserError(f'{name} features have {width} channels, the head '
-                        f'{head.out_features}: set its out_channels={width}')
 
 
 @MODELS.register_module()
@@ -72,7 +60,7 @@ class SceneTokenHead(BaseModule):
     def loss(self, encoded: Tensor, is_padding: Tensor, targets: Tensor,
              name: str) -> Tensor:
         """Smooth-L1 () to the frames' features (B, C'), named for errors."""
-        check_width(targets, self.proj, name)
+        check_width(targets, self.proj.out_features, name, 'SceneTokenHead')
         return self.item_loss(self(encoded, is_padding), targets).mean()
 
 
@@ -114,7 +102,7 @@ class RegionPoolHead(BaseModule):
             Tensor: () mean over tokens, or regions, of a frame, then over
             frames.
         """
-        check_width(targets, self.proj, name)
+        check_width(targets, self.proj.out_features, name, 'RegionPoolHead')
         if not self.pool:
             losses = self.item_loss(self.proj(decoded), targets)
             return frame_mean(losses, is_counted)

@@ -9,6 +9,7 @@ from mmdet3d.registry import MODELS
 from mmdet3d.structures import Det3DDataSample
 from torch import Tensor, nn
 
+from sam3d_plugin.datasets.transforms.load_frame_labels import CLASSES
 from sam3d_plugin.models.target_generators import (NeighborhoodTargets,
                                                    RegionFeatureTargets,
                                                    RegionTargets)
@@ -36,24 +37,30 @@ class FrameTargets(NamedTuple):
 class Bridge3DTargets(nn.Module):
     """Neighborhoods, image features, and text features of classes.
 
-    Without classes all tokens in a region are foreground.
+    Without text all tokens in a region are foreground. Images and text are
+    never compared, and may be of different models.
 
     Args:
         class_embeddings (Optional[str]): File of the text features of the
-            classes (see ``sam3d_plugin.store.class_embeddings``). Needs the
-            class of each region, which ``LoadRegionTargets`` reads from the
-            column ``classes`` as ``group_ids``. Defaults to None.
+            classes (see ``sam3d_plugin.store.class_embeddings``), in any
+            order. Needs the class of each region, which
+            ``LoadRegionTargets`` reads from the column ``classes`` as
+            ``group_ids``. Defaults to None.
+        classes (Sequence[str]): Names of these classes, from number 0 on,
+            the background. Defaults to the 20 of ScanNet, as published.
     """
 
     uses_regions = True
 
-    def __init__(self, class_embeddings: Optional[str] = None) -> None:
+    def __init__(self,
+                 class_embeddings: Optional[str] = None,
+                 classes: Sequence[str] = CLASSES) -> None:
         super().__init__()
         self.neighborhoods = NeighborhoodTargets()
         self.regions = RegionFeatureTargets()
         self.class_text: Optional[Tensor] = None
         if class_embeddings is not None:
-            found = read_class_embeddings(class_embeddings)
+            found = read_class_embeddings(class_embeddings, classes)
             self.class_text = torch.from_numpy(found.embeddings)
 
     @torch.no_grad()
@@ -97,8 +104,8 @@ class Bridge3DTargets(nn.Module):
         largest = '' if classes.is_cuda else f' {int(classes.max())}'
         require((classes < num_classes).all(), lambda: UserError(
             f'a region is of class{largest}, which is not among the '
-            f'{num_classes} of class_embeddings: use the file of these '
-            'classes'))
+            f'{num_classes} of target_generator.classes: list the names of '
+            'all classes of regions'))
         is_foreground = regions.is_target & (classes > BACKGROUND)
         text = to_device(self.class_text, classes.device)
         return [is_foreground, text[classes.clamp(min=0)]]

@@ -12,13 +12,13 @@ from mmdet3d.structures import Det3DDataSample
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from sam3d_plugin.models.heads import check_width, frame_mean
 from sam3d_plugin.models.heads.defaults import LINEAR_INIT
-from sam3d_plugin.models.heads.reduction import frame_mean
 from sam3d_plugin.models.pretrainers import BasePretrainer
 from sam3d_plugin.models.pretrainers.masking import frame_generators
 from sam3d_plugin.ops.propagation import interpolate_tokens
 from sam3d_plugin.ops.transfer import to_device
-from sam3d_plugin.store.errors import UserError, check_shares
+from sam3d_plugin.store.errors import check_shares
 from .point_targets import PointTargets
 
 # Which frames learn from their own labels has other random numbers.
@@ -132,11 +132,8 @@ class CLIP2Scene(BasePretrainer):
             Dict[str, Tensor]: See :meth:`loss`; means over the points of a
             frame that are in regions, then over frames.
         """
-        width = targets.features.shape[-1]
-        if width != for_image.shape[-1]:
-            raise UserError(f'region features have {width} channels, the head '
-                            f'{for_image.shape[-1]}: set model.head.'
-                            f'out_channels={width}')
+        check_width(targets.features, for_image.shape[-1], 'region',
+                    'ClassAgreementHead')
         with torch.autocast(for_class.device.type, enabled=False):
             logits = for_class @ self.target_generator.embeddings.T
         predicted = logits.argmax(-1)

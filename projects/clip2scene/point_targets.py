@@ -16,6 +16,7 @@ from sam3d_plugin.ops.transfer import require
 from sam3d_plugin.store.class_embeddings import read_class_embeddings
 from sam3d_plugin.store.errors import UserError
 from sam3d_plugin.store.files import BackendArgs
+from sam3d_plugin.store.region_features import NO_TEXT_SPACE
 from sam3d_plugin.store.region_groups import RegionGroups
 
 
@@ -91,11 +92,18 @@ class PointClassTargets(nn.Module):
             metainfo (dict): Of the data set, maybe with ``feature_model``.
 
         Raises:
-            ValueError: When they differ.
+            ValueError: When they differ, or images are not in a text space.
         """
         self.read()
         image_model = metainfo.get('feature_model', self.text_model)
-        if self.text_model not in (None, image_model):
+        if self.text_model is None:
+            return
+        if NO_TEXT_SPACE in image_model:
+            raise UserError(
+                f'region_features of {image_model} cannot be compared with '
+                'text: extract them with --encoder timm -O text_space=true '
+                '(projects/clip2scene/README.md)')
+        if image_model != self.text_model:
             raise UserError(
                 f'class_embeddings are text features of {self.text_model}, '
                 f'region_features are of {image_model}: make both with one '

@@ -11,6 +11,7 @@ from mmdet3d.structures import BasePoints
 
 from sam3d_plugin.datasets.seeding import sample_generator
 from sam3d_plugin.datasets.transforms.base import Step
+from sam3d_plugin.models.pretrainers import check_image
 from sam3d_plugin.ops.projection import pixel_indices, transform
 from sam3d_plugin.store.errors import UserError, check_shares
 from .depth_unet import MULTIPLE, STRIDE
@@ -154,7 +155,8 @@ class DepthViews(Step):
         distortion (float): See :func:`drop_and_distort`. Points are matched
             with what was measured.
         radius (float): See :func:`cells_of`.
-        min_share (float): Share of the points that a view must show.
+        min_share (float): Share of the points that a view must show. A view
+            without depth is never taken.
         num_tries (int): Views to draw.
     """
 
@@ -177,6 +179,11 @@ class DepthViews(Step):
             drop=drop,
             distortion=distortion,
             min_share=min_share)
+        for name, (low, high) in dict(crop=crop, erase=erase).items():
+            if not 0 <= low <= high <= 1 or not crop[0]:
+                raise UserError(f'{name} of DepthViews is {(low, high)}: '
+                                'choose the least and the largest share of '
+                                'the image, for crop > 0')
         self.size = size
         self.max_angle = max_angle
         self.crop = crop
@@ -190,16 +197,19 @@ class DepthViews(Step):
     def transform(self, results: dict) -> Optional[dict]:
         """Draw the views; None if they show too few points.
 
-        Raises ValueError without two views of points that know their origin.
+        Raises ValueError without a depth image, or two views of points that
+        know their origin.
         """
         views: List[np.ndarray] = []
         cells: List[np.ndarray] = []
-        generator = sample_generator()
-        for origins in _origins(results['points']):
+        generator, clouds = sample_generator(), _origins(results['points'])
+        check_image(results, 'depth',
+                    "put LoadFrameImage with kind='depth' before DepthViews")
+        for origins in clouds:
             points = transform(origins, results['depth_pose'])
             for _ in range(self.num_tries):
                 depth, shown = self._draw(results, points, generator)
-                if np.mean(shown >= 0) >= self.min_share:
+                if depth.any() and np.mean(shown >= 0) >= self.min_share:
                     break
             else:
                 self.skip(f'{results.get("scan")}/{results.get("frame")}: none'

@@ -13,7 +13,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from sam3d_plugin.models.heads import frame_mean
-from sam3d_plugin.models.pretrainers import BasePretrainer
+from sam3d_plugin.models.pretrainers import BasePretrainer, origin_columns
 from sam3d_plugin.models.pretrainers.base import clouds_of
 from sam3d_plugin.ops.propagation import gather_tokens
 from sam3d_plugin.store.errors import UserError
@@ -156,8 +156,8 @@ class FourDContrast(BasePretrainer):
         if not {'tracks', 'is_seen'} <= inputs.keys():
             raise UserError('a batch has no tracks and is_seen: put the keys '
                             'of PlaceMovingObject into PackPretrainInputs')
-        still, moving = self.features(points, inputs['tracks'],
-                                      _origin_column(data_samples))
+        origin = origin_columns(data_samples, '4DContrast')
+        still, moving = self.features(points, inputs['tracks'], origin)
         is_seen = inputs['is_seen']
         is_shared = is_seen[:, :-1] & is_seen[:, 1:]
         terms = dict(
@@ -189,14 +189,3 @@ def _of_steps(projector: nn.Module, matched: Tensor, tokens: PointTokens,
     """Project points of all steps, (B, T, P, C)."""
     projected = projector(matched, tokens, features)
     return projected.unflatten(0, points.shape[:2])
-
-
-def _origin_column(data_samples: Optional[List[Det3DDataSample]]) -> List[int]:
-    """Columns that say where points of a step are in the world."""
-    columns = data_samples[0].metainfo.get('point_columns',
-                                           {}) if data_samples else {}
-    if 'origin' not in columns:
-        raise UserError('4DContrast places the tokens of all steps by their '
-                        "origins: put 'origin' into the columns of "
-                        'LoadRGBDPoints')
-    return columns['origin']

@@ -18,8 +18,8 @@ from sam3d_plugin.store.errors import UserError, check_shares
 from sam3d_plugin.store.object_library import FILE, ObjectLibrary, read_objects
 from .frame_points import moved, origins_of
 from .object_motion import (SUPPORT_GAP, Camera, Composed, Course, Range,
-                            Sight, add_noise, choose_samples, draw_motion,
-                            look_at, spread, support_below)
+                            Sight, add_noise, camera_of, choose_samples,
+                            draw_motion, look_at, spread, support_below)
 
 
 @TRANSFORMS.register_module()
@@ -112,11 +112,10 @@ class PlaceMovingObject(Step):
 
         Raises FileNotFoundError without the file of objects.
         Raises StoreError when it is damaged.
-        Raises ValueError for points with other columns, or that were moved.
+        Raises ValueError for moved points, other columns or no depth image.
         """
         origins, generator = origins_of(results['points']), sample_generator()
-        camera = Camera(results['depth_image'][0], results['depth_intrinsics'],
-                        results['depth_pose'])
+        camera = camera_of(results)
         course = self._find_course(
             self._objects(results), origins, camera, generator)
         if course is None:

@@ -9,6 +9,7 @@ from typing import List, NamedTuple, Tuple
 import cv2
 import numpy as np
 
+from sam3d_plugin.models.pretrainers import check_image
 from sam3d_plugin.ops.projection import pixel_indices, project, transform
 
 Range = Tuple[float, float]
@@ -29,6 +30,18 @@ class Camera(NamedTuple):
     depth: np.ndarray  # (H, W) meters, 0 = none
     intrinsics: np.ndarray  # (3, 3) pixels
     to_camera: np.ndarray  # (4, 4) from the world, meters
+
+
+def camera_of(results: dict) -> Camera:
+    """The camera of a sample.
+
+    UserError when ``LoadFrameImage`` has not read its depth image.
+    """
+    check_image(
+        results, 'depth', "put LoadFrameImage with kind='depth' "
+        'before PlaceMovingObject')
+    return Camera(results['depth_image'][0], results['depth_intrinsics'],
+                  results['depth_pose'])
 
 
 class Motion(NamedTuple):

@@ -12,7 +12,8 @@ from mmdet3d.registry import MODELS
 from torch import Tensor
 
 from sam3d_plugin.models.backbones.plain_vision_transformer import patch_grid
-from sam3d_plugin.models.pretrainers import MaskedPointPretrainer, Predictions
+from sam3d_plugin.models.pretrainers import (MaskedPointPretrainer,
+                                             Predictions, check_image)
 from sam3d_plugin.models.pretrainers.masking import frame_generators
 from sam3d_plugin.ops.image_sampling import locate_points
 from sam3d_plugin.ops.transfer import to_device
@@ -21,7 +22,8 @@ from sam3d_plugin.structures import PointTokens
 from .branches import choose_patches
 from .heads import FrameImages
 
-_IMAGE_KEYS = {'color_image', 'color_intrinsics', 'color_pose'}
+_ADVICE = ('take the train_pipeline of '
+           'configs/_base_/datasets/pretrain_images.py')
 # What else than masks of tokens is drawn for a frame.
 _PATCHES = 2
 
@@ -68,6 +70,11 @@ class PiMAE(MaskedPointPretrainer):
         self.joint_encoder = MODELS.build(joint_encoder)
         self.image_head = MODELS.build(image_head)
         self.feature_head = MODELS.build(feature_head)
+        side, own = self.image_encoder.patch_size, self.image_head.patch_size
+        if side != own:
+            raise UserError(f'PatchHead predicts patches of {own} pixels, '
+                            f'ImageBranch has {side}: set '
+                            f'model.image_head.patch_size={side}')
         self.is_complementary = is_complementary
         self.origin_columns: Optional[slice] = slice(3, 6)
 
@@ -88,10 +95,14 @@ class PiMAE(MaskedPointPretrainer):
         """See :class:`TokenPretrainer`."""
         return self.predict(points, tokens, self.locate(inputs))
 
-    def locate(self, inputs: Dict[str, Any]) -> Optional[FrameImages]:
-        """Find the points in the images of a batch; None without images."""
-        if _IMAGE_KEYS - inputs.keys() or self.origin_columns is None:
-            return None
+    def locate(self, inputs: Dict[str, Any]) -> FrameImages:
+        """Find the points in the images of a batch.
+
+        UserError without images or origins of the points.
+        """
+        check_image(inputs, 'color', _ADVICE)
+        if self.origin_columns is None:
+            raise UserError(f'points have no column origin: {_ADVICE}')
         pixels = inputs['color_image']
         uv, is_seen = locate_points(inputs['points'][..., self.origin_columns],
                                     inputs['color_pose'],
@@ -99,28 +110,18 @@ class PiMAE(MaskedPointPretrainer):
                                     pixels.shape[2:])
         return FrameImages(pixels, uv, is_seen)
 
-    def predict(self,
-                points: Tensor,
-                tokens: PointTokens,
-                images: Optional[FrameImages] = None) -> PointImagePrediction:
+    def predict(self, points: Tensor, tokens: PointTokens,
+                images: FrameImages) -> PointImagePrediction:
         """Hide tokens and patches, encode the others, decode all.
 
         Args:
             points (Tensor): (B, N, 3) xyz, meters.
             tokens (PointTokens): All tokens of these points.
-            images (Optional[FrameImages]): Their images.
+            images (FrameImages): Their images.
 
         Returns:
             PointImagePrediction: Features of all tokens and patches.
-
-        Raises:
-            UserError: Without images.
         """
-        if images is None:
-            raise UserError(
-                'a batch has no color_image with its camera, or points have '
-                'no column origin: take the train_pipeline of '
-                'configs/_base_/datasets/pretrain_images.py')
         visible, encoded, is_masked = self.encode_visible(points, tokens)
         masked = to_device(is_masked, points.device)
         grid = patch_grid(images.pixels, self.image_encoder.patch_size)

@@ -112,7 +112,8 @@ class DomainSampler(SeededSampler):
         seed (Optional[int]): Of the order; None draws one.
 
     Raises:
-        UserError: Unless there is a share > 0 for each data set.
+        UserError: Unless there is a share > 0 for each data set, and an
+            epoch has a batch of each.
     """
 
     def __init__(self,
@@ -133,6 +134,11 @@ class DomainSampler(SeededSampler):
         self.total_size = num_batches * self.batch
         ends = np.cumsum(shares) / sum(shares) * num_batches
         self.num_batches = np.diff(np.rint(ends).astype(int), prepend=0)
+        if not self.num_batches.all():
+            name = dataset.domains[self.num_batches.argmin()]
+            raise UserError(f'an epoch of {num_batches} batches has none of '
+                            f'data set {name}: lower the batch size, or raise '
+                            'its share or epoch_length of DomainSampler')
 
     def order(self) -> np.ndarray:
         """Places of the samples of an epoch, batch after batch."""

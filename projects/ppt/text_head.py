@@ -11,8 +11,8 @@ from mmdet3d.structures import Det3DDataSample
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from sam3d_plugin.models.heads import check_width, frame_mean
 from sam3d_plugin.models.heads.defaults import LINEAR_INIT
-from sam3d_plugin.models.heads.reduction import frame_mean
 from sam3d_plugin.ops.random_state import seeded
 from sam3d_plugin.store.class_embeddings import read_class_embeddings
 from sam3d_plugin.store.errors import UserError
@@ -73,20 +73,10 @@ class TextAlignedSegHead(BaseModule):
         """
         if self.class_embeddings == RANDOM:
             return
-        found = read_class_embeddings(self.class_embeddings)
-        missing = [name for name in self.names if name not in found.names]
-        if missing:
-            raise UserError(f'{self.class_embeddings} has no embedding of '
-                            f'class {missing[0]}: write it with all classes '
-                            'of model.domains')
-        rows = torch.from_numpy(found.embeddings)[[
-            list(found.names).index(name) for name in self.names
-        ]]
-        width, expected = rows.shape[1], self.embeddings.shape[1]
-        if width != expected:
-            raise UserError(f'{self.class_embeddings} has {width} channels, '
-                            f'the head {expected}: set model.head.'
-                            f'out_channels={width}')
+        found = read_class_embeddings(self.class_embeddings, self.names)
+        rows = torch.from_numpy(found.embeddings)
+        check_width(rows, self.embeddings.shape[1], 'text',
+                    'TextAlignedSegHead')
         self.embeddings.copy_(rows)
         self.text_model = found.model
 

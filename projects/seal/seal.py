@@ -11,6 +11,7 @@ from mmdet3d.registry import MODELS
 from mmdet3d.structures import Det3DDataSample
 from torch import Tensor, nn
 
+from sam3d_plugin.models.heads import check_width
 from sam3d_plugin.models.pretrainers import BasePretrainer, check_pairs
 from sam3d_plugin.models.pretrainers.base import clouds_of
 from sam3d_plugin.models.target_generators import look_up_regions
@@ -119,11 +120,8 @@ class Seal(BasePretrainer):
         """Image features (S, R, C) of the segments (S, R) of each cloud."""
         rows = torch.arange(has_points.shape[1], device=has_points.device)
         stored = look_up_regions(rows * has_points, samples).features
-        width = self.image_projector.in_features
-        if stored.shape[-1] != width:
-            raise UserError(f'region features have {stored.shape[-1]} '
-                            f'channels, not {width}: set '
-                            f'model.image_channels={stored.shape[-1]}')
+        check_width(stored, self.image_projector.in_features, 'region', 'Seal',
+                    'image_channels')
         return F.normalize(self.image_projector(stored).float(), dim=-1)
 
     def contrast_images(self, segments: Segments) -> Tensor:

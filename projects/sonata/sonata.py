@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from sam3d_plugin.models.heads import frame_mean
 from sam3d_plugin.models.pretrainers import (BasePretrainer, MomentumEncoder,
-                                             split_views)
+                                             origin_columns, split_views)
 from sam3d_plugin.models.pretrainers.masking import (block_mask,
                                                      frame_generators,
                                                      grid_mask, select_tokens)
 from sam3d_plugin.ops.propagation import gather_tokens
 from sam3d_plugin.ops.transfer import to_device
-from sam3d_plugin.store.errors import UserError
+from sam3d_plugin.store.errors import check_shares
 from sam3d_plugin.structures import PointTokens
 from .matching import match_tokens, of_other_view
 from .prototypes import sinkhorn
@@ -55,7 +55,8 @@ class Sonata(BasePretrainer):
         mask_ratios (Tuple[float, float]): Share of masked cells.
         teacher_temperatures (Tuple[float, float]): Of the assignment.
         temperature (float): Of the prediction.
-        warm_up (float): Share of the training in which these rise.
+        warm_up (float): Share of the training in which these rise; 0 starts
+            with the last values.
         momentum (float): Share of the copy that a step keeps; rises to 1 with
             the training.
         weights (Tuple[float, float, float]): Of the losses ``loss_mask``,
@@ -81,6 +82,7 @@ class Sonata(BasePretrainer):
                  weights: Tuple[float, float, float] = (0.25, 0.25, 0.5),
                  **kwargs: Any) -> None:
         super().__init__(backbone, **kwargs)
+        check_shares('Sonata', warm_up=warm_up)
         self.mask_head = MODELS.build(head)
         self.local_head = MODELS.build(head)
         self.mask_token = nn.Parameter(
@@ -113,7 +115,7 @@ class Sonata(BasePretrainer):
 
     def scheduled(self, ends: Tuple[float, float]) -> float:
         """A value on the way from the first to the second."""
-        share = min(self.progress / self.warm_up, 1)
+        share = min(self.progress / self.warm_up, 1) if self.warm_up else 1
         return ends[0] + (ends[1] - ends[0]) * share
 
     def loss(
@@ -153,14 +155,9 @@ class Sonata(BasePretrainer):
                  data_samples: Optional[List[Det3DDataSample]]) -> Clouds:
         """Tokens of both views, and their origins; see :meth:`loss`."""
         clouds = torch.stack(split_views(points), dim=1).flatten(0, 1)
-        columns = data_samples[0].metainfo.get('point_columns',
-                                               {}) if data_samples else {}
-        if 'origin' not in columns:
-            raise UserError("Sonata matches tokens by their origins: put "
-                            "'origin' into the columns of LoadRGBDPoints")
+        origin = origin_columns(data_samples, 'Sonata')
         xyz, tokens = self.backbone.tokenize(clouds)
-        origins = gather_tokens(clouds[..., columns['origin']],
-                                tokens.anchor_indices)
+        origins = gather_tokens(clouds[..., origin], tokens.anchor_indices)
         return Clouds(xyz, tokens, origins)
 
     @torch.no_grad()

@@ -6,11 +6,11 @@
                     of region_features name it
                 prompts (P,) str, the sentences that names were put into
 
-Class i of region or point labels has row i.
+Readers find classes by their names.
 """
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence, Union
+from typing import Optional, Sequence, Union
 
 import numpy as np
 
@@ -43,11 +43,13 @@ def write_class_embeddings(path: Union[str, Path],
             prompts=np.array(classes.prompts, str))
 
 
-def read_class_embeddings(path: Union[str, Path]) -> ClassEmbeddings:
-    """Read the file.
+def read_class_embeddings(
+        path: Union[str, Path],
+        classes: Optional[Sequence[str]] = None) -> ClassEmbeddings:
+    """Read the file, or the rows of some classes in their order.
 
     Raises FileNotFoundError if it is missing.
-    Raises StoreError if it is damaged or something else.
+    Raises StoreError if it is damaged or something else, or lacks a class.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
@@ -71,6 +73,12 @@ def read_class_embeddings(path: Union[str, Path]) -> ClassEmbeddings:
         raise StoreError(f'{path} must have one finite embedding, not 0, for '
                          f'each of its {len(names)} names, not an array of '
                          f'shape {embeddings.shape}; write it again')
-    return ClassEmbeddings(names.tolist(), embeddings.astype(np.float32),
-                           str(model),
+    rows = {name: i for i, name in enumerate(names.tolist())}
+    classes = list(rows) if classes is None else classes
+    unknown = [name for name in classes if name not in rows]
+    if unknown:
+        raise StoreError(f'{path} has no embedding of class {unknown[0]}: '
+                         'write it with all classes of the config')
+    found = embeddings[[rows[name] for name in classes]]
+    return ClassEmbeddings(classes, found.astype(np.float32), str(model),
                            arrays.get(_PROMPTS, np.array([])).tolist())

@@ -18,6 +18,9 @@ from .frame_rows import FrameRows, pack_frames, unpack_frames
 
 KIND = 'region_features'
 _COLUMNS = ('mean', 'max', 'areas')
+# Encoders whose features are in the space of text with text_space alone.
+_ENCODERS = ('timm', 'transformers', 'standin', 'handcrafted')
+NO_TEXT_SPACE = ' without text_space'
 
 
 @dataclass(frozen=True)
@@ -50,15 +53,18 @@ def to_feature_arrays(mean: np.ndarray, max: np.ndarray, areas: np.ndarray,
 def model_of(settings: Mapping[str, Any]) -> str:
     """Name of the image model of a store's settings.
 
-    That of timm, or the encoder's own name; ``' without text_space'`` or
-    ``' with random weights'`` follow where they hold. Weights of one name are
-    taken for the same: the hash of their file is not compared.
+    That of timm or transformers, or the encoder's own name;
+    ``NO_TEXT_SPACE`` or ``' with random weights'`` follow where they hold.
+    Weights of one name are taken for the same: the hash of their file is not
+    compared.
     """
-    name, options = settings.get('encoder', ''), settings.get('options') or {}
-    if name == 'timm' and options:
-        name = options['model']
-        if not options.get('text_space'):
-            name += ' without text_space'
+    encoder = settings.get('encoder', '')
+    options = settings.get('options') or {}
+    name = encoder
+    if encoder in ('timm', 'transformers'):
+        name = options.get('model', encoder)
+    if encoder in _ENCODERS and not options.get('text_space'):
+        name += NO_TEXT_SPACE
     if 'random_weights_seed' in options:
         name += ' with random weights'
     return name

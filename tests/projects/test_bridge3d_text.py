@@ -1,8 +1,10 @@
 """Bridge3D with text: classes and captions from files."""
 import numpy as np
 import pytest
+from mmdet3d.registry import MODELS
 
 from projects.bridge3d.frame_text import LoadFrameText
+from sam3d_plugin.datasets.transforms.load_frame_labels import CLASSES
 from sam3d_plugin.store.class_embeddings import (ClassEmbeddings,
                                                  read_class_embeddings,
                                                  write_class_embeddings)
@@ -17,10 +19,7 @@ from tests.projects.test_bridge3d import batch_of, make
 def test_regions_without_areas_or_classes_are_refused(tmp_path):
     with pytest.raises(UserError, match='areas'):
         losses_of(make(), make_batch())
-    path = str(tmp_path / 'classes.npz')
-    write_class_embeddings(path, classes_of(2))
-    model = make(
-        target_generator=dict(type='Bridge3DTargets', class_embeddings=path))
+    model = make(target_generator=targets_of(tmp_path, classes_of(2)))
     with pytest.raises(UserError, match='class 2'):
         losses_of(model, batch_of(6, 11))  # classes 0, 1, 2
     batch = batch_of(6, 11)
@@ -31,10 +30,8 @@ def test_regions_without_areas_or_classes_are_refused(tmp_path):
 
 
 def test_foreground_and_texts_follow_the_classes(tmp_path):
-    path, classes = str(tmp_path / 'classes.npz'), classes_of(3)
-    write_class_embeddings(path, classes)
-    model = make(
-        target_generator=dict(type='Bridge3DTargets', class_embeddings=path))
+    classes = classes_of(3)
+    model = make(target_generator=targets_of(tmp_path, classes))
     batch = batch_of(6, 11)
     batch['data_samples'][0].regions.group_ids[0] = -1
     inputs = model.data_preprocessor(batch, True)
@@ -46,6 +43,31 @@ def test_foreground_and_texts_follow_the_classes(tmp_path):
     found = targets.class_text[targets.is_foreground].numpy()
     np.testing.assert_array_equal(
         found, classes.embeddings[groups[targets.is_foreground]])
+
+
+def targets_of(folder, classes, names=None):
+    """Targets with text, of classes that the file may have in any order."""
+    path = str(folder / 'classes.npz')
+    write_class_embeddings(path, classes)
+    return dict(
+        type='Bridge3DTargets',
+        class_embeddings=path,
+        classes=names or classes.names)
+
+
+def test_texts_are_found_by_the_names_of_classes(tmp_path):
+    """Of the published 20 of ScanNet, unless others are listed."""
+    found = classes_of(3)
+    config = targets_of(tmp_path, found, ['class2', 'class0'])
+    np.testing.assert_array_equal(
+        MODELS.build(config).class_text, found.embeddings[[2, 0]])
+    for names, word in ((['class0', 'sofa'], 'sofa'), (CLASSES, 'wall')):
+        with pytest.raises(UserError, match=f'no embedding of class {word}'):
+            MODELS.build(dict(config, classes=names))
+    rows = classes_of(20).embeddings
+    config = targets_of(tmp_path, ClassEmbeddings(CLASSES[::-1], rows, 'clip'))
+    del config['classes']
+    np.testing.assert_array_equal(MODELS.build(config).class_text, rows[::-1])
 
 
 def classes_of(count, channels=512):
@@ -113,6 +135,7 @@ def test_all_losses_train_from_files(tmp_path):
                      tmp_path / 'work')
     assert cfg.model.target_generator.class_embeddings == str(
         root / 'class_embeddings.npz')
+    cfg.model.target_generator.classes = classes_of(3).names
     for name in ('region_text', 'scene_text'):
         cfg.model[name].in_channels = 64
     runner = train(cfg, 2)

@@ -299,7 +299,15 @@ def test_text_of_the_model_that_made_the_images(tmp_path):
 
 
 @pytest.mark.parametrize('settings, name', [
-    (dict(encoder='standin', options=dict(model='resnet18')), 'standin'),
+    (dict(encoder='standin',
+          options=dict(model='resnet18')), 'standin without text_space'),
+    (dict(encoder='handcrafted',
+          options=dict(definition=1)), 'handcrafted without text_space'),
+    (dict(encoder='transformers',
+          options=dict(model='dinov3_vit')), 'dinov3_vit without text_space'),
+    (dict(encoder='transformers',
+          options=dict(model='siglip2')), 'siglip2 without text_space'),
+    (dict(encoder='planted'), 'planted'),
     (dict(encoder='timm', options=dict(model='clip',
                                        text_space=True)), 'clip'),
     (dict(encoder='timm',
@@ -311,6 +319,15 @@ def test_text_of_the_model_that_made_the_images(tmp_path):
 ])
 def test_stores_name_the_model_of_their_images(settings, name):
     assert model_of(settings) == name
+
+
+@pytest.mark.parametrize('text_model', ['clip', 'siglip without text_space'])
+def test_images_outside_the_text_space_are_refused(text_model, tmp_path):
+    path = write_oracle(tmp_path / 'classes.npz', model=text_model)
+    image_model = model_of(
+        dict(encoder='transformers', options=dict(model='siglip')))
+    with pytest.raises(UserError, match='siglip .*text_space=true'):
+        PointClassTargets(path).use_metainfo(dict(feature_model=image_model))
 
 
 def test_checkpoints_need_no_embeddings(oracle):

@@ -189,17 +189,35 @@ def test_frames_that_views_do_not_show_are_replaced_and_counted(frames):
     assert dataset[0] is not None and dataset.num_replaced == 0
 
 
+def test_views_without_depth_are_never_taken(frames, monkeypatch):
+    """Their features would be NaN."""
+    erased = iter([True, True, False])
+    monkeypatch.setattr('projects.dpco.depth_view.erase_box',
+                        lambda depth, *_: depth * (not next(erased, False)))
+    inputs = dataset_of(frames, min_share=0, num_tries=3)[0]['inputs']
+    assert inputs['depth_views'].flatten(1).any(1).all()
+
+
 def test_bad_settings_and_pipelines_are_refused():
     with pytest.raises(UserError, match='multiple'):
         TRANSFORMS.build(dict(type='DepthViews', size=100))
     for name in ('drop', 'distortion', 'min_share'):
         with pytest.raises(UserError, match=f'{name}.*share'):
             TRANSFORMS.build({'type': 'DepthViews', name: 40})
-    step = TRANSFORMS.build(dict(type='DepthViews', size=64))
+    for name, value in (('crop', (.9, .7)), ('crop', (0, .9)),
+                        ('crop', (70, 90)), ('erase', (.4, .2)), ('erase',
+                                                                  (-.1, .2))):
+        with pytest.raises(UserError, match=f'{name} of DepthViews.*share'):
+            TRANSFORMS.build({'type': 'DepthViews', name: value})
+    step = TRANSFORMS.build(dict(type='DepthViews', size=64, erase=(0, 0)))
     points = DepthPoints(torch.rand(9, 3))
     for value in (points, [points, points]):
         with pytest.raises(UserError, match='TwoViews'):
             step.transform(dict(points=value))
+    points = DepthPoints(
+        torch.rand(9, 6), 6, attribute_dims=dict(origin=[3, 4, 5]))
+    with pytest.raises(UserError, match='depth_image.*LoadFrameImage'):
+        step.transform(dict(points=[points, points]))
     batch = make_batch()
     del batch['inputs']['cells']
     with pytest.raises(UserError, match='DepthViews'):

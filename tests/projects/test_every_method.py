@@ -1,7 +1,8 @@
 """Every method of a metafile trains, resumes, exports and is loaded.
 
 Several processes train as one, gradients reach what learns and nothing else,
-padding and the order of points change nothing.
+padding and the order of points change nothing. A rotation does: encoders see
+xyz.
 """
 import argparse
 import copy

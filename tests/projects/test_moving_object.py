@@ -299,6 +299,10 @@ def test_unusable_settings_points_and_libraries(library, tmp_path):
     points = DepthPoints(torch.rand(9, 3))
     with pytest.raises(UserError, match='origin'):
         step_of(library).transform(dict(room(), points=points))
+    without = room()
+    del without['depth_pose']
+    with pytest.raises(UserError, match='depth_pose.*LoadFrameImage'):
+        step_of(library).transform(without)
     turned = room()
     turned['points'].rotate(.1)
     with pytest.raises(UserError, match='TwoViews'):

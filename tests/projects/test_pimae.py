@@ -337,6 +337,9 @@ def test_sizes_that_do_not_fit(pimae):
         dict(CONFIG, feature_head=dict(CONFIG['feature_head'], num_points=10)))
     with pytest.raises(UserError, match='num_points'):
         losses_of(model, make_batch())
+    head = dict(CONFIG['image_head'], patch_size=8)
+    with pytest.raises(UserError, match='image_head.patch_size=4'):
+        build(dict(CONFIG, image_head=head))
 
 
 def test_an_image_that_shows_no_point_has_no_feature_loss(pimae):

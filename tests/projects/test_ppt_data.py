@@ -184,6 +184,16 @@ def test_every_data_set_has_a_share(shares):
         places(shares=shares)
 
 
+@pytest.mark.parametrize('settings, name', [
+    (dict(epoch_length=2), 'a'),
+    (dict(shares=(20, 1), epoch_length=8), 'b'),
+    (dict(epoch_length=1), 'a'),
+])
+def test_an_epoch_has_a_batch_of_each_data_set(settings, name):
+    with pytest.raises(UserError, match=f'none of data set {name}:'):
+        places(**settings)
+
+
 def test_arms_that_hold_scenes_out_hold_them_out_of_both_data_sets():
     args = argparse.Namespace(
         config=MINI,

@@ -172,6 +172,9 @@ def test_schedules_follow_the_frames_of_the_run():
     assert found == pytest.approx([.1, .25, .4, .4])
     model.frames_seen.fill_(200)
     assert model.teacher.momentum(model.progress) == 1
+    assert build(SONATA, warm_up=0).scheduled((.1, .4)) == pytest.approx(.4)
+    with pytest.raises(UserError, match='warm_up.*share'):
+        build(SONATA, warm_up=5)
 
 
 def test_points_without_origins_are_refused():

@@ -6,9 +6,10 @@ from .neighborhood_head import NeighborhoodHead
 from .point_projector import PointProjector
 from .reduction import frame_mean, pool_tokens
 from .region_distill_head import RegionDistillHead
+from .widths import check_width
 
 __all__ = [
     'GlobalFeatureHead', 'GlobalProjector', 'MaskedTokenHead',
-    'NeighborhoodHead', 'PointProjector', 'RegionDistillHead', 'frame_mean',
-    'pool_tokens'
+    'NeighborhoodHead', 'PointProjector', 'RegionDistillHead', 'check_width',
+    'frame_mean', 'pool_tokens'
 ]

@@ -5,9 +5,9 @@ from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ...store.errors import UserError
 from .defaults import LINEAR_INIT
 from .reduction import frame_mean
+from .widths import check_width
 
 
 @MODELS.register_module()
@@ -49,12 +49,8 @@ class RegionDistillHead(BaseModule):
         Raises:
             ValueError: When the features have another width.
         """
-        width, expected = targets.features.shape[-1], self.proj.out_features
-        if width != expected:
-            raise UserError(
-                f'region features have {width} channels, the head '
-                f'{expected}: set out_channels={width} of RegionDistillHead, '
-                'or extract the features with the encoder it was made for')
+        check_width(targets.features, self.proj.out_features, 'region',
+                    'RegionDistillHead')
         losses = self.item_loss(
             self(decoded), targets.features, targets.group_ids)
         return dict(

@@ -9,12 +9,13 @@ from .momentum_encoder import MomentumEncoder
 from .point_pairs import PointPairPretrainer, PointPairs, check_pairs
 from .region_distill import RegionDistillPretrainer
 from .tokens import TokenPretrainer
-from .views import split_views
+from .views import check_image, origin_columns, split_views
 
 __all__ = [
     'BasePretrainer', 'FeatureView', 'FrameImagePreprocessor',
     'FramePreprocessor', 'MaskedPointPretrainer', 'MaskedPrediction',
     'MaskedRegionDistillPretrainer', 'MaskedTokenPretrainer',
     'MomentumEncoder', 'PointPairPretrainer', 'PointPairs', 'Predictions',
-    'RegionDistillPretrainer', 'TokenPretrainer', 'check_pairs', 'split_views'
+    'RegionDistillPretrainer', 'TokenPretrainer', 'check_image', 'check_pairs',
+    'origin_columns', 'split_views'
 ]
