@@ -184,13 +184,17 @@ def knn_tokens(config: Config, num_neighbors: int) -> Dict[str, Any]:
 
 
 def compare_task(args: argparse.Namespace, task: str) -> Dict[str, Any]:
-    """Put the arms of a task side by side."""
+    """Put the arms of a task side by side, also those of earlier runs."""
+    names = [
+        name for name in ARMS
+        if name in args.arms or records_folder(args, task, name).is_dir()
+    ]
     kind, config = TASKS[task].kind, TASKS[task].config(args)
     counts = class_counts(Path(args.data_root), kind, config)
     cells, notes, rare = [], [], []
-    for baseline in dict.fromkeys(map(baseline_of, args.arms)):
+    for baseline in dict.fromkeys(map(baseline_of, names)):
         arms = arm_tables.read_arms([
-            records_folder(args, task, name) for name in args.arms
+            records_folder(args, task, name) for name in names
             if baseline_of(name) == baseline
         ])
         for run in [run for runs in arms.values() for run in runs]:

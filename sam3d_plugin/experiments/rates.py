@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from ..engine.options import read_config
-from . import ladder, records, steps
-from .arms import ARMS, BUDGETS
+from . import ladder, records, steps, zoo_rows
+from .arms import ARMS, BUDGETS, data_checksums
 from .ladder_results import MEASURE, MIOU
 from .tables import machine_line, table
 
@@ -20,31 +20,45 @@ KEY = 'optim_wrapper.optimizer.lr'
 def run(args: argparse.Namespace, arms: Dict[str, str]) -> None:
     """Train and probe every method with both rates, half as long as usual.
 
+    Rows of other methods stay in the result file.
+
     Args:
         args (argparse.Namespace): Of ``tools/experiments/zoo.py``; of the
             seeds, the first is used.
         arms (Dict[str, str]): Name of the method by arm.
+
+    Raises:
+        UserError: When the file has another budget or other data.
     """
-    found = {}
+    options = steps.option_list(args.cfg_options)[1:]
+    runs = {}
     for rate in RATES[args.budget]:
         work = args.work_dir / f'rates_{rate}'
-        file = work / 'ladder.json'
-        options = steps.option_list(args.cfg_options)[1:]
-        ladder.run(
-            argparse.Namespace(
-                **{
-                    **vars(args), 'arms': list(arms),
-                    'seeds': args.seeds[:1],
-                    'work_dir': work,
-                    'json': str(file),
-                    'cfg_options': [*options, f'{KEY}={rate}'],
-                    'length': BUDGETS[args.budget].length // 2,
-                    'probe_points': None,
-                    'held_out': True
-                }))
-        found[rate] = records.read_json(file)
-    results = collect(found, arms, args.budget, args.seeds[0])
-    records.write_record(Path(args.json).with_name('zoo_rates.json'), results)
+        runs[rate] = argparse.Namespace(
+            **{
+                **vars(args), 'arms': list(arms),
+                'seeds': args.seeds[:1],
+                'work_dir': work,
+                'json': str(work / 'ladder.json'),
+                'cfg_options': [*options, f'{KEY}={rate}'],
+                'length': BUDGETS[args.budget].length // 2,
+                'probe_points': None,
+                'held_out': True
+            })
+    results_file = Path(args.json).with_name('zoo_rates.json')
+    common = dict(rates=list(runs), seed=args.seeds[0])
+    planned = ladder.collect(
+        next(iter(runs.values())), data_checksums(args.data_root))
+    zoo_rows.read(results_file, {**planned, **common})
+    found = {}
+    for rate, run_args in runs.items():
+        ladder.run(run_args)
+        found[rate] = records.read_json(run_args.json)
+    results = {**collect(found, arms, args.budget, args.seeds[0]), **common}
+    before = zoo_rows.read(results_file, results)
+    rows = {row['arm']: row for row in before['rows'] + results['rows']}
+    results['rows'] = [rows[arm] for arm in ARMS if arm in rows]
+    records.write_record(results_file, {**results, 'data': before['data']})
     print(rates_table(results))
 
 
@@ -79,7 +93,7 @@ def collect(found: Dict[str, Any], arms: Dict[str, str], budget: str,
                 chosen=read_config(config, {}).optim_wrapper.optimizer.lr))
     return dict(
         rows=rows,
-        rates=list(found),
+        budget=first['budget'],
         data=first['data'],
         machine=first['machine'])
 

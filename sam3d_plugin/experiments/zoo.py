@@ -11,11 +11,13 @@ from typing import Any, Dict, List, Sequence
 
 from ..store.atomic import atomic_write
 from ..store.object_library import FILE as OBJECTS
-from . import arm_tables, comparison, few_labels, ladder, rates, records, steps
-from .arms import ARMS, BUDGETS, needs_objects, plan, reads_pairs
+from . import (arm_tables, comparison, few_labels, ladder, rates, records,
+               steps, zoo_rows)
+from .arms import (ARMS, BUDGETS, data_checksums, needs_objects, plan,
+                   reads_pairs)
 from .ladder_results import MEASURE, MIOU
 from .methods import OURS, read_methods
-from .tables import METRICS, machine_line, table
+from .tables import METRICS, machine_line, number, table
 from .zoo_picture import draw
 
 SCRATCH = 'scratch'
@@ -30,6 +32,13 @@ MEASURES = {
     PROBE: 'probe at points, mIoU',
     'detection': f'{METRICS["mAP_0.25"]}, {SHARE} % of the labels',
     'segmentation': f'{METRICS["miou"]}, {SHARE} % of the labels'
+}
+# Detectors whose scores without pre-training are reported: config, and kind of
+# arm in the file of reported scores.
+_SCRATCH_REPORTED = {
+    '3DETR': ('three_detr_scannet', 'fresh'),
+    'GroupFree3D': ('groupfree3d_scannet', 'fresh'),
+    'VoteNet (PointNet++)': ('votenet_scannet_pointnet2', 'stock')
 }
 _OURS = Path(OURS).parent.name
 
@@ -55,14 +64,15 @@ def arms_of(methods: Sequence[str]) -> Dict[str, str]:
 
 
 def collect(args: argparse.Namespace, arms: Dict[str, str],
-            probes: Dict[str, Any]) -> Dict[str, Any]:
-    """Read what is there of every arm.
+            probes: Dict[str, Any], before: Dict[str, Any]) -> Dict[str, Any]:
+    """Read what is there of every arm, and add the rows of other arms.
 
     Args:
         args (argparse.Namespace): Of the fine-tunings, see
             :mod:`.few_labels`.
         arms (Dict[str, str]): Of :func:`arms_of`.
         probes (Dict[str, Any]): Content of the ladder's result file.
+        before (Dict[str, Any]): Of :func:`.zoo_rows.read`.
 
     Returns:
         Dict[str, Any]: ``rows``, each with its scores in percent by measure
@@ -91,12 +101,53 @@ def collect(args: argparse.Namespace, arms: Dict[str, str],
                 tokens=ARMS[name].tokens,
                 scores=scores,
                 minutes=sum(seconds) / len(seconds) / 60 if seconds else None))
+    rows = add_rows(before['rows'], rows)
     compare_with_scratch(rows)
     return dict(
         rows=rows,
-        reported=reported(),
-        **{key: probes[key]
-           for key in ('budget', 'data', 'machine')})
+        budget=probes['budget'],
+        data=before['data'],
+        machine=probes['machine'])
+
+
+def add_rows(before: List[Dict[str, Any]],
+             rows: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """Put rows of a result file beside those that were measured now.
+
+    Other methods stay as they were; so do other seeds of scratch, which
+    depend on budget and data alone.
+
+    Args:
+        before (List[Dict[str, Any]]): Of the file.
+        rows (List[Dict[str, Any]]): Measured now.
+
+    Returns:
+        List[Dict[str, Any]]: A row for each arm, in the order of the methods.
+    """
+    found = {}
+    for row in before:
+        # The keys of a JSON file are texts.
+        scores = {
+            measure: {
+                int(seed): score
+                for seed, score in by_seed.items()
+            }
+            for measure, by_seed in row['scores'].items()
+        }
+        found[row['arm']] = dict(row, scores=scores)
+    for row in rows:
+        known = found.get(row['arm'])
+        if known and row['method'] == SCRATCH:
+            row['scores'] = {
+                measure: known['scores'][measure] | scores
+                for measure, scores in row['scores'].items()
+            }
+        found[row['arm']] = row
+    names = arms_of(list(read_methods()))
+    return [
+        dict(found[arm], method=method) for arm, method in names.items()
+        if arm in found
+    ]
 
 
 def compare_with_scratch(rows: List[Dict[str, Any]]) -> None:
@@ -121,9 +172,8 @@ def reported() -> Dict[str, Dict[str, str]]:
     """What papers report on ScanNet, AP25 / AP50 by detector, by method."""
     configs = json.loads(arm_tables.REPORTED.read_text())['configs']
     scratch = {}
-    for detector, config in (('3DETR', 'three_detr_scannet'),
-                             ('GroupFree3D', 'groupfree3d_scannet')):
-        scores = configs[config]['fresh']
+    for detector, (config, kind) in _SCRATCH_REPORTED.items():
+        scores = configs[config][kind]
         scratch[detector] = f'{scores["mAP_0.25"]} / {scores["mAP_0.50"]}'
     return {
         SCRATCH: scratch,
@@ -136,23 +186,33 @@ def reported() -> Dict[str, Dict[str, str]]:
 
 def zoo_table(results: Dict[str, Any]) -> str:
     """Return the table of all methods in Markdown."""
-    papers = results['reported']
-    header = ['method', 'arm', 'seeds', *MEASURES.values(), 'as reported']
+    papers, names = reported(), arms_of(list(read_methods()))
+    header = [
+        'method', 'arm', 'seeds', 'min', *MEASURES.values(), 'as reported'
+    ]
     lines = []
     for row in results['rows']:
-        seeds = max(len(scores) for scores in row['scores'].values())
-        line = [row['method'], f'`{row["arm"]}`', str(seeds)]
+        method = names[row['arm']]
+        line = [method, f'`{row["arm"]}`', _seeds(row)]
+        line.append(number(row['minutes'], '.1f'))
         line += [_cell(row, measure) for measure in MEASURES]
-        line.append(
-            '; '.join(f'{detector} ({scores})'
-                      for detector, scores in papers[row['method']].items())
-            or '–')
+        line.append('; '.join(f'{detector} ({scores})'
+                              for detector, scores in papers[method].items())
+                    or '–')
         lines.append(line)
-    note = ('\nIn brackets the difference from scratch with the same tokens, '
-            "its 95 % interval, and p after Holm's correction over the "
-            'table. As reported: by the authors on ScanNet, AP25 / AP50, not '
-            'measured here.\n')
+    note = ('\nSeeds: trainings of probe, detector and segmentor, one number '
+            'where all three are equal. Min: minutes of pre-training and '
+            'probe of one seed. In brackets the difference from scratch with '
+            "the same tokens, its 95 % interval, and p after Holm's "
+            'correction over the table. As reported: by the authors on '
+            'ScanNet, AP25 / AP50, not measured here.\n')
     return table(header, lines) + note + machine_line(results['machine'])
+
+
+def _seeds(row: Dict[str, Any]) -> str:
+    """Number of seeds by measure, such as '5 / 3 / 3'; '3' if all agree."""
+    counts = [str(len(row['scores'][measure])) for measure in MEASURES]
+    return counts[0] if len(set(counts)) == 1 else ' / '.join(counts)
 
 
 def _cell(row: Dict[str, Any], measure: str) -> str:
@@ -186,24 +246,30 @@ def objects_step(data_root: str) -> steps.Command:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run what is missing, and write table and picture."""
+    """Run what is missing, and write table and picture.
+
+    Raises UserError when the result file has another budget or other data.
+    """
     arms, work = arms_of(args.methods), args.work_dir
     make_inputs(args, list(arms))
     if args.rates:
         rates.run(args, {a: m for a, m in arms.items() if ARMS[a].steps})
         return
     probes_file, results_file = work / 'ladder.json', Path(args.json)
-    ladder.run(
-        argparse.Namespace(
-            **{
-                **vars(args), 'arms': list(arms),
-                'work_dir': work / 'ladder',
-                'json': str(probes_file),
-                'cfg_options': steps.option_list(args.cfg_options)[1:],
-                'length': None,
-                'probe_points': None,
-                'held_out': False
-            }))
+    probing = argparse.Namespace(
+        **{
+            **vars(args), 'arms': list(arms),
+            'work_dir': work / 'ladder',
+            'json': str(probes_file),
+            'cfg_options': steps.option_list(args.cfg_options)[1:],
+            'length': None,
+            'probe_points': None,
+            'held_out': False
+        })
+    # Refuses other data before hours of training, not after them.
+    zoo_rows.read(results_file,
+                  ladder.collect(probing, data_checksums(args.data_root)))
+    ladder.run(probing)
     tuning = argparse.Namespace(
         **{
             **vars(args), 'arms': list(arms),
@@ -212,7 +278,9 @@ def run(args: argparse.Namespace) -> None:
             'tasks': [f'{kind}_{SHARE}' for kind in few_labels.METRICS]
         })
     few_labels.run(tuning)
-    results = collect(tuning, arms, records.read_json(probes_file))
+    probes = records.read_json(probes_file)
+    results = collect(tuning, arms, probes,
+                      zoo_rows.read(results_file, probes))
     records.write_record(results_file, results)
     with atomic_write(results_file.with_suffix('.png'), 'wb') as file:
         file.write(draw(results, MEASURES))

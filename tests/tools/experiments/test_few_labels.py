@@ -116,6 +116,27 @@ def test_comparison_of_both_tasks_is_collected(tmp_path, command, monkeypatch):
          'few.json').read_text())) == ['detection_5', 'segmentation_10']
 
 
+def test_arms_of_earlier_runs_stay_in_the_table(tmp_path, command,
+                                                monkeypatch):
+    args = load_tool('experiments/few_labels').parse_args(
+        command + ['--arms', 'random_knn', 'stage1_knn_balanced'])
+    earlier = ('random_sam', 'stage1_sam_balanced')
+    for name in earlier:
+        few_labels.records_folder(args, 'detection_10',
+                                  name).mkdir(parents=True)
+    read = []
+
+    def read_arms(folders):
+        read.append({folder.name for folder in folders})
+        return {}
+
+    monkeypatch.setattr(few_labels, 'class_counts', lambda *_: {})
+    monkeypatch.setattr(few_labels.arm_tables, 'read_arms', read_arms)
+    monkeypatch.setattr(few_labels.arm_tables, 'compare_arms', lambda *_: [])
+    few_labels.compare_task(args, 'detection_10')
+    assert {*earlier} in read and {*args.arms} in read and len(read) == 2
+
+
 def test_the_rarest_third_has_a_score_of_its_own(tmp_path):
     """By boxes and by labeled points of all training rooms."""
     names = ['chair', 'bed', 'sink', 'desk', 'door', 'toilet']
