@@ -16,6 +16,10 @@ from .tables import table
 ROOT = Path(__file__).resolve().parents[1] / '.mim'
 OURS = 'configs/sam3d/pretraining_metafile.yml'
 
+# What papers report beside detection on ScanNet, as metafiles call it.
+ELSEWHERE = ('SUN RGB-D detection', 'S3DIS segmentation',
+             'ScanNet segmentation')
+
 
 class Stage(NamedTuple):
     """One training of a method."""
@@ -51,16 +55,20 @@ def read_methods() -> Dict[str, Method]:
     A project without stages, such as a backbone, pre-trains nothing. Those
     that learn from labels come last.
     """
-    paths = [ROOT / OURS, *sorted(ROOT.glob('projects/*/metafile.yml'))]
-    contents = {path: mmengine.load(path)['Collections'][0] for path in paths}
     found = [
-        _read(path, collection) for path, collection in contents.items()
+        _read(path, collection) for path, collection in _collections().items()
         if 'Stages' in collection['Metadata']
     ]
     return {
         method.key: method
         for method in sorted(found, key=lambda m: m.is_supervised)
     }
+
+
+def _collections() -> Dict[Path, Dict[str, Any]]:
+    """What the metafile of our method and those of all projects say."""
+    paths = [ROOT / OURS, *sorted(ROOT.glob('projects/*/metafile.yml'))]
+    return {path: mmengine.load(path)['Collections'][0] for path in paths}
 
 
 def _read(path: Path, collection: Dict[str, Any]) -> Method:
@@ -128,6 +136,20 @@ def methods_table() -> str:
         'method', 'stages', 'reads', 'tokens', 'original code',
         'reported on ScanNet, AP25 / AP50'
     ], rows)
+
+
+def elsewhere_table() -> str:
+    """Return the Markdown table of what is reported beside detection on
+    ScanNet."""
+    rows = []
+    for collection in _collections().values():
+        found = collection['Metadata'].get('ReportedElsewhere')
+        if found:
+            rows.append([
+                collection['Name'],
+                *(found.get(column, '–') for column in ELSEWHERE)
+            ])
+    return table(['as reported, not measured here', *ELSEWHERE], rows)
 
 
 def short_table() -> str:

@@ -354,6 +354,7 @@ TABLES: Dict[str, Tuple[str, Callable[[Results], str]]] = {
     'board': ('board', leaderboard.board_table),
     'methods': ('', lambda _: methods.methods_table()),
     'methods_short': ('', lambda _: methods.short_table()),
+    'methods_elsewhere': ('', lambda _: methods.elsewhere_table()),
     'reported': ('reported', reported_table),
     'claims': ('ladder', claims_table),
     'ops': ('benchmark_ops', ops_table),

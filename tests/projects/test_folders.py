@@ -7,11 +7,12 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
+import mmengine
 import pytest
 
 from sam3d_plugin.datasets.transforms.base import all_steps
 from sam3d_plugin.engine.options import read_config
-from sam3d_plugin.experiments import rates
+from sam3d_plugin.experiments import methods, rates
 from sam3d_plugin.experiments.methods import (clouds_per_frame, pipeline_of,
                                               read_methods)
 
@@ -72,6 +73,16 @@ def test_readmes_say_what_was_taken_and_what_was_not(key):
         assert set(re.findall(r'\d+\.\d',
                               scores)) <= set(re.findall(r'\d+\.\d',
                                                          text)), scores
+
+
+def test_scores_of_other_data_sets_have_a_column():
+    table = methods.elsewhere_table()
+    for path in ROOT.glob('projects/*/metafile.yml'):
+        collection = mmengine.load(path)['Collections'][0]
+        found = collection['Metadata'].get('ReportedElsewhere', {})
+        assert set(found) <= set(methods.ELSEWHERE), path
+        for scores in found.values():
+            assert f'| {scores} |' in table
 
 
 @lru_cache(maxsize=None)
