@@ -14,6 +14,8 @@ from ..engine.options import read_config
 from ..store.errors import UserError
 from ..store.object_library import FILE as OBJECTS
 from ..store.provenance import digest, file_digests
+from ..synthrooms.step import KIND as SYNTHROOMS
+from . import records
 from .methods import (clouds_per_frame, pipeline_of, read_methods,
                       reads_objects, stage_configs)
 
@@ -40,7 +42,7 @@ FEATURES = {
              {'model.head.out_channels': 60})
 }
 # What the data set and the steps of its preparation say of themselves.
-_MANIFESTS = ('manifest.json', 'posed_images/manifest.json',
+_MANIFESTS = ('store.json', 'manifest.json', 'posed_images/manifest.json',
               'region_maps/store.json', 'region_maps/manifest.json',
               'splits/train.txt', 'splits/val.txt')
 _TARGET_MANIFESTS = tuple(f'{folder}/{name}' for kind in FEATURES.values()
@@ -355,6 +357,9 @@ def _read_once(config: str, options: str) -> Dict[str, Any]:
 def data_checksums(data_root: str) -> Dict[str, str]:
     """Checksums of the manifests and the objects of a data set.
 
+    Of made-up rooms those of the settings that made them, so that results of
+    two machines can stand in one table: processors round pixels differently.
+
     Args:
         data_root (str): The data set.
 
@@ -368,7 +373,10 @@ def data_checksums(data_root: str) -> Dict[str, str]:
         raise FileNotFoundError(
             f'{data_root} has no region_maps: make and prepare the data set '
             'first (docs/data.md)')
-    checksums = file_digests(
-        Path(data_root),
-        (*_MANIFESTS, *_TARGET_MANIFESTS, *_PAIR_MANIFESTS, OBJECTS))
+    names = (*_MANIFESTS, *_TARGET_MANIFESTS, *_PAIR_MANIFESTS, OBJECTS)
+    root = records.read_json(Path(data_root, 'store.json'))
+    if root.get('kind') == SYNTHROOMS:
+        names = tuple(
+            name for name in names if name.endswith(('store.json', '.txt')))
+    checksums = file_digests(Path(data_root), names)
     return {name: checksum for name, checksum in checksums.items() if checksum}

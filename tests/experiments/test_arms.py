@@ -254,3 +254,22 @@ def test_marks_follow_the_manifests(tmp_path):
     assert {k for k in marks if marks[k] != changed[k]} == {
         'region_maps/manifest.json'
     }  # yapf: disable
+
+
+def test_made_up_rooms_are_told_by_their_settings(tmp_path):
+    """Other pixels are of another processor, another seed is other data."""
+    write_data_set(tmp_path)
+    (tmp_path / 'objects.npz').write_bytes(b'')
+    store = tmp_path / 'store.json'
+    store.write_text('{"kind": "synthrooms", "settings": {"seed": 0}}')
+    marks = module.data_checksums(str(tmp_path))
+    assert {
+        'store.json', 'region_features/store.json', 'frame_pairs/store.json'
+    } < set(marks)
+    for name in ('region_maps/manifest.json', 'region_features/manifest.json',
+                 'objects.npz'):
+        path = tmp_path / name
+        path.write_bytes(path.read_bytes() + b' ')
+    assert module.data_checksums(str(tmp_path)) == marks
+    store.write_text(store.read_text().replace('0', '1'))
+    assert module.data_checksums(str(tmp_path)) != marks
