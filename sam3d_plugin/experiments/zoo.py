@@ -63,23 +63,22 @@ def arms_of(methods: Sequence[str]) -> Dict[str, str]:
     return {**baselines, **found}
 
 
-def collect(args: argparse.Namespace, arms: Dict[str, str],
-            probes: Dict[str, Any], before: Dict[str, Any]) -> Dict[str, Any]:
-    """Read what is there of every arm, and add the rows of other arms.
+def collect(args: argparse.Namespace, probes: Dict[str, Any],
+            data: Dict[str, Any]) -> Dict[str, Any]:
+    """Read what is there of every arm.
 
     Args:
         args (argparse.Namespace): Of the fine-tunings, see
             :mod:`.few_labels`.
-        arms (Dict[str, str]): Of :func:`arms_of`.
         probes (Dict[str, Any]): Content of the ladder's result file.
-        before (Dict[str, Any]): Of :func:`.zoo_rows.read`.
+        data (Dict[str, Any]): Of all rows.
 
     Returns:
         Dict[str, Any]: ``rows``, each with its scores in percent by measure
         and seed and its ``differences`` to scratch; data, budget, machine.
     """
     rows: List[Dict[str, Any]] = []
-    for name, method in arms.items():
+    for name, method in arms_of(list(read_methods())).items():
         probe = probes['arms'].get(name, {})
         scores = {
             PROBE: {
@@ -101,53 +100,12 @@ def collect(args: argparse.Namespace, arms: Dict[str, str],
                 tokens=ARMS[name].tokens,
                 scores=scores,
                 minutes=sum(seconds) / len(seconds) / 60 if seconds else None))
-    rows = add_rows(before['rows'], rows)
     compare_with_scratch(rows)
     return dict(
         rows=rows,
         budget=probes['budget'],
-        data=before['data'],
+        data=data,
         machine=probes['machine'])
-
-
-def add_rows(before: List[Dict[str, Any]],
-             rows: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
-    """Put rows of a result file beside those that were measured now.
-
-    Other methods stay as they were; so do other seeds of scratch, which
-    depend on budget and data alone.
-
-    Args:
-        before (List[Dict[str, Any]]): Of the file.
-        rows (List[Dict[str, Any]]): Measured now.
-
-    Returns:
-        List[Dict[str, Any]]: A row for each arm, in the order of the methods.
-    """
-    found = {}
-    for row in before:
-        # The keys of a JSON file are texts.
-        scores = {
-            measure: {
-                int(seed): score
-                for seed, score in by_seed.items()
-            }
-            for measure, by_seed in row['scores'].items()
-        }
-        found[row['arm']] = dict(row, scores=scores)
-    for row in rows:
-        known = found.get(row['arm'])
-        if known and row['method'] == SCRATCH:
-            row['scores'] = {
-                measure: known['scores'][measure] | scores
-                for measure, scores in row['scores'].items()
-            }
-        found[row['arm']] = row
-    names = arms_of(list(read_methods()))
-    return [
-        dict(found[arm], method=method) for arm, method in names.items()
-        if arm in found
-    ]
 
 
 def compare_with_scratch(rows: List[Dict[str, Any]]) -> None:
@@ -255,12 +213,13 @@ def run(args: argparse.Namespace) -> None:
     if args.rates:
         rates.run(args, {a: m for a, m in arms.items() if ARMS[a].steps})
         return
-    probes_file, results_file = work / 'ladder.json', Path(args.json)
+    results_file = Path(args.json)
+    parts = results_file.with_suffix('')
     probing = argparse.Namespace(
         **{
             **vars(args), 'arms': list(arms),
             'work_dir': work / 'ladder',
-            'json': str(probes_file),
+            'json': str(parts / 'ladder.json'),
             'cfg_options': steps.option_list(args.cfg_options)[1:],
             'length': None,
             'probe_points': None,
@@ -274,13 +233,13 @@ def run(args: argparse.Namespace) -> None:
         **{
             **vars(args), 'arms': list(arms),
             'ladder': work / 'ladder',
-            'json': str(work / 'few_labels.json'),
+            'json': str(parts / 'few_labels.json'),
             'tasks': [f'{kind}_{SHARE}' for kind in few_labels.METRICS]
         })
     few_labels.run(tuning)
-    probes = records.read_json(probes_file)
-    results = collect(tuning, arms, probes,
-                      zoo_rows.read(results_file, probes))
+    probes = records.read_json(parts / 'ladder.json')
+    results = collect(tuning, probes,
+                      zoo_rows.read(results_file, probes)['data'])
     records.write_record(results_file, results)
     with atomic_write(results_file.with_suffix('.png'), 'wb') as file:
         file.write(draw(results, MEASURES))

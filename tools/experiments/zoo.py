@@ -9,8 +9,9 @@ What is there is not run again: rerun the command to resume. A picture with a
 point for each method and seed is written beside the --json file. On a GPU,
 ``--budget full`` trains 120 epochs with batches of 64 clouds.
 
-With ``--methods``, rows of other methods stay in the --json file. Its rows
-share one budget and data set: others are refused before any training.
+What was measured of other methods and seeds, also on other machines, stays in
+the folder beside the --json file. All share one budget and data set: others
+are refused before any training.
 
 ``--rates`` compares two learning rates of every method instead, on scenes held
 out from the train scenes, and writes zoo_rates.json beside the --json file.
