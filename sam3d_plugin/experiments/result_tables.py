@@ -177,6 +177,27 @@ def pretraining_table(results: Results) -> str:
             machine_line(results['machine']))
 
 
+def method_steps_table(results: Results) -> str:
+    """Return what a cloud costs every training, beside Point-MAE's."""
+    rows = results['rows']
+    base = next(r for r in rows if r['stage'] == 'PointMAE')['samples_per_s']
+    entries = [
+        dict(
+            row,
+            tokens=row['tokenizer'].split(',')[0],
+            milliseconds=1000 / row['samples_per_s'],
+            ratio=base / row['samples_per_s'],
+            data=row['parts_ms']['data'] / row['step_ms']) for row in rows
+    ]
+    return entries_table([('training', '`{config}`'), ('tokens', '{tokens}'),
+                          ('clouds/s', '{samples_per_s:.3g}'),
+                          ('ms a cloud', '{milliseconds:.0f}'),
+                          ("over Point-MAE's", '{ratio:.2f}'),
+                          ('data, of the step', '{data:.0%}'),
+                          ('peak memory, GB', '{peak_memory_gb:.1f}')],
+                         entries) + machine_line(results['machine'])
+
+
 def loader_table(results: Results) -> str:
     """Return what the loader delivers."""
     entries = [
@@ -365,6 +386,7 @@ TABLES: Dict[str, Tuple[str, Callable[[Results], str]]] = {
     'quickstart': ('quickstart', quickstart_line),
     'ladder': ('ladder', ladder_results.ladder_table),
     'pretraining': ('benchmark_pretraining', pretraining_table),
+    'method_steps': ('benchmark_methods', method_steps_table),
     'pretrain_real': ('pretrain_real', pretrain_real_table),
     'busy': ('benchmark_busy', busy_table),
     'classes': ('class_statistics', classes_table),

@@ -16,6 +16,7 @@ machine.
 """
 import argparse
 import os
+from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple
 
 import torch
@@ -48,10 +49,12 @@ class Setting(NamedTuple):
     """What is trained, and on how much.
 
     Attributes:
+        name (str): Of the config's file.
         cfg (Config): A pre-training config.
         points (int): Of a frame.
         frames (int): Of a batch.
     """
+    name: str
     cfg: Config
     points: int
     frames: int
@@ -113,20 +116,22 @@ def load_settings(args: argparse.Namespace, suffix: str) -> List[Setting]:
     ]
     options = dict(data_root=args.data.rstrip('/') + '/')
     return [
-        Setting(cfg, args.points or steps.points_of(cfg), args.batch_size
-                or cfg.train_dataloader.batch_size)
-        for cfg in (read_config(name, options) for name in names)
+        Setting(
+            Path(name).stem, cfg, args.points or steps.points_of(cfg),
+            args.batch_size or cfg.train_dataloader.batch_size)
+        for name, cfg in ((name, read_config(name, options)) for name in names)
     ]
 
 
 def settings_of(args: argparse.Namespace) -> Iterator[Setting]:
-    """What is measured: each config with SAM and with kNN tokens."""
+    """What is measured: each config, those with SAM tokens also with kNN."""
     is_cpu = args.device == 'cpu'
     for setting in load_settings(args, '_mini' if is_cpu else ''):
         yield setting
         cfg = Config(setting.cfg.to_dict())
-        cfg.model.backbone.tokenizer = KNN[args.device]
-        yield setting._replace(cfg=cfg)
+        if cfg.model.backbone.tokenizer.type == 'SAMTokenizer':
+            cfg.model.backbone.tokenizer = KNN[args.device]
+            yield setting._replace(cfg=cfg)
     if is_cpu and not args.config:
         for setting in load_settings(args, ''):
             yield setting._replace(frames=CPU_BATCH)
@@ -135,7 +140,7 @@ def settings_of(args: argparse.Namespace) -> Iterator[Setting]:
 def measure_setting(setting: Setting, args: argparse.Namespace,
                     matmul: Dict[str, float]) -> Iterator[Dict[str, Any]]:
     """Train some steps in every type; a row for each."""
-    cfg, points, frames = setting
+    cfg, points, frames = setting.cfg, setting.points, setting.frames
     workers = args.workers
     if workers is None:
         workers = min(cfg.train_dataloader.num_workers, os.cpu_count() or 1)
@@ -146,6 +151,7 @@ def measure_setting(setting: Setting, args: argparse.Namespace,
         case = steps.build_case(cfg, args.device, dtype,
                                 loader.dataset.metainfo)
         row = dict(
+            config=setting.name,
             stage=steps.stage_of(cfg),
             tokenizer=case.model.backbone.tokenizer.summary(),
             dtype=dtype,
@@ -160,7 +166,7 @@ def measure_ratios(args: argparse.Namespace) -> Dict[str, Any]:
     """``padding`` per stage: its cost; ``masking`` of stage 2: its gain."""
     result: Dict[str, Any] = dict(padding=[], masking=None)
     suffix = '_mini' if args.device == 'cpu' else ''
-    for cfg, points, frames in load_settings(args, suffix):
+    for _, cfg, points, frames in load_settings(args, suffix):
         if 'target_generator' not in cfg.model:
             continue  # batches of made-up frames are not pairs of views
         # Every region keeps the points that a token needs at least.
