@@ -227,3 +227,20 @@ def test_loader_table():
     text = tables.loader_table(results)
     assert '| the training process | 80 | 12.40 |' in text
     assert '| 2 workers | 160 | 0.10 |' in text
+
+
+def test_costs_of_clouds_are_told_beside_those_of_point_mae():
+    row = dict(
+        stage='PointMAE',
+        config='point_mae_mini',
+        tokenizer='knn 64×64',
+        samples_per_s=20.,
+        step_ms=100.,
+        parts_ms=dict(data=25.),
+        peak_memory_gb=1.25)
+    # Two views of a frame are two clouds in a step that is twice as long.
+    views = dict(row, stage='CSC', config='csc_mini', samples_per_s=10.)
+    text = tables.method_steps_table(
+        dict(rows=[views, row], machine=dict(device='cpu')))
+    assert '| `csc_mini` | knn 64×64 | 10 | 100 | 2.00 | 25% | 1.2 |' in text
+    assert '| `point_mae_mini` | knn 64×64 | 20 | 50 | 1.00 | 25% |' in text
