@@ -11,7 +11,7 @@ from .comparison import LEVEL
 def draw(results: Dict[str, Any], measures: Dict[str, str]) -> bytes:
     """PNG file of all scores, a column of axes for each measure.
 
-    Arms without any training are left out.
+    Arms and measures without any training are left out.
 
     Args:
         results (Dict[str, Any]): Content of the zoo's result file.
@@ -23,6 +23,11 @@ def draw(results: Dict[str, Any], measures: Dict[str, str]) -> bytes:
     """
     from matplotlib.figure import Figure
     rows = [row for row in results['rows'] if any(row['scores'].values())]
+    measures = {
+        measure: title
+        for measure, title in measures.items()
+        if any(row['scores'][measure] for row in rows)
+    }
     figure = Figure(
         figsize=(3.2 * len(measures) + 2, .34 * len(rows) + 1.4),
         layout='constrained')

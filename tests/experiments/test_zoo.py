@@ -142,10 +142,13 @@ def test_the_picture_has_room_for_every_trained_arm_and_no_other(monkeypatch):
     draw(
         dict(rows=[
             dict(
-                method='m', arm=arm, differences={}, scores=dict(probe=found))
+                method='m',
+                arm=arm,
+                differences={},
+                scores=dict(probe=found, detection={}))
             for arm, found in scores.items()
-        ]), dict(probe='mIoU'))
-    axes = figures[0].axes[0]
+        ]), dict(probe='mIoU', detection='AP25'))
+    axes, = figures[0].axes
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ['m (a)', 'm (b)']
     low, high = axes.get_ylim()
