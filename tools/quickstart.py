@@ -32,7 +32,7 @@ ROOMS = ('--size', 'quick', '--seed', '0')
 # Of a stage; the other trainings are shortened with it.
 STEPS = 500
 # Of 0, 1 and 2 the one whose stage 2 has the median score in the probe.
-SEED = 0
+SEED = 2
 # A dot of a curve is the mean of so many steps; a kill costs at most so many.
 LOGGED, SAVED = 8, 100
 REPORT = 'report.html'
