@@ -11,6 +11,8 @@ beside the scan as <scan>.boxes.json:
 
     {"boxes": [{"class": "chair", "center": [x, y, z], "size": [dx, dy, dz]}]}
 
+Turned boxes (yaw) are refused: give the box that encloses each.
+
 A scan's name is its file's, without the ending and without a _labelled or
 _vh_clean_2 at its end. A 4x4 matrix in <scan>_axis_align.txt turns it about z
 until walls are parallel to the axes; boxes are given in that turned frame.

@@ -14,6 +14,8 @@ from .scan import ScanError, class_of, scan_name
 from .source_files import brief
 
 _BOX_KEYS = ('bbox', 'box', 'bbox_3d')
+# Turn of a box, beside its center and size; the first is predict.py's.
+_TURN_KEYS = ('yaw', 'heading', 'rotation', 'rotation_z')
 _CLASS_KEYS = ('class', 'label', 'category', 'name')
 _JSON_FORM = ('{"boxes": [{"class": "chair", "center": [x, y, z], '
               '"size": [dx, dy, dz]}]}')
@@ -125,19 +127,27 @@ def _read_entry(entry: Any, index: int, path: Path) -> Tuple[np.ndarray, int]:
         numbers = np.array(
             [*entry['center'], *entry['size']] if box is None else box,
             dtype=np.float64)
-        yaw = numbers[6:]
-        if numbers.shape != (6 + len(yaw), ) or len(yaw) > 1:
+        if numbers.shape not in ((6, ), (7, )):
             raise ValueError
+        turns = [*numbers[6:], *_turns(entry)]
     except (StopIteration, KeyError, TypeError, ValueError,
             OverflowError) as error:
         text = repr(entry)[:100]
         raise ScanError(f'{path}: box {index} is {text}; write it as in '
                         f'{_JSON_FORM}') from error
-    if yaw.any():
-        raise ScanError(f'{path}: box {index} is turned by {yaw[0]:g}, but '
+    turn = next((turn for turn in turns if turn != 0), None)
+    if turn is not None:
+        raise ScanError(f'{path}: box {index} is turned by {turn:g}, but '
                         "ScanNet's form holds axis-aligned boxes only; give "
                         'the box that encloses it')
     return numbers[:6], class_of(name, path)
+
+
+def _turns(entry: Dict[str, Any]) -> List[float]:
+    """All numbers that say how a box is turned; TypeError or ValueError for
+    anything else."""
+    values = [entry[key] for key in _TURN_KEYS if entry.get(key) is not None]
+    return [float(turn) for value in values for turn in np.ravel(value)]
 
 
 def _check_boxes(boxes: np.ndarray, classes: np.ndarray,

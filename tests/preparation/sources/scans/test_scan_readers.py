@@ -159,6 +159,29 @@ def test_bad_box_files_are_named(tmp_path, room, content, message):
         read_scan(path, PLAIN)
 
 
+@pytest.mark.parametrize('key', ['yaw', 'heading', 'rotation', 'rotation_z'])
+@pytest.mark.parametrize('form', [
+    dict(center=[1, 1, 1], size=[1, 1, 1]),
+    dict(bbox=[1, 1, 1, 1, 1, 1]),
+    dict(box=[1, 1, 1, 1, 1, 1, 0])
+])
+@pytest.mark.parametrize('turn, message',
+                         [(0, ''), (None, ''), ([0, 0, 0], ''),
+                          (1.57, 'turned by 1.57'), (-.2, 'turned by -0.2'),
+                          ([0, 0, .3], 'turned by 0.3'),
+                          (float('nan'), 'turned by nan'),
+                          ('90 deg', 'box 0'), ({'z': 1}, 'box 0')])
+def test_turned_boxes_are_refused(tmp_path, room, key, form, turn, message):
+    path = write_npz(tmp_path / 'a.npz', room)
+    box = {'class': 'chair', **form, key: turn}
+    (tmp_path / 'a.boxes.json').write_text(json.dumps([box]))
+    if not message:
+        assert read_scan(path, PLAIN).boxes.tolist() == [[1] * 6]
+        return
+    with pytest.raises(ScanError, match=f'a.boxes.json.*{message}'):
+        read_scan(path, PLAIN)
+
+
 def test_boxes_may_come_from_one_place_only(tmp_path, rooms, room):
     path = write_npz(tmp_path / 'a.npz', room, bbox=rooms.boxes(room))
     (tmp_path / 'a.boxes.json').write_text(json.dumps([]))
