@@ -10,8 +10,11 @@ import numpy as np
 
 from ....store.foreign_files import foreign_kind
 from .frames import TO_Z_UP
-from .scan import ScanError, class_of, scan_name
+from .scan import ScanError, class_of, files_beside
 from .source_files import brief
+
+# Of the name of a file of boxes.
+BOXES_ENDING = '.boxes.json'
 
 _BOX_KEYS = ('bbox', 'box', 'bbox_3d')
 # Turn of a box, beside its center and size; the first is predict.py's.
@@ -42,12 +45,6 @@ def frame_of_units(scale: float, up: str) -> str:
     return _OWN_FRAME.format(scale=scale, up=up)
 
 
-def box_files(path: Path) -> List[Path]:
-    """Possible box files of a scan: named like its file or itself."""
-    stems = dict.fromkeys((path.name, path.stem, scan_name(path)))
-    return [path.with_name(f'{stem}.boxes.json') for stem in stems]
-
-
 def read_boxes(path: Path,
                arrays: Dict[str, np.ndarray],
                scale: float = 1.,
@@ -60,7 +57,9 @@ def read_boxes(path: Path,
     per unit, and ``up``. ScanError when there are two sources of boxes, or a
     box has no known class, a size that is not positive or a wrong form.
     """
-    files = [file for file in box_files(path) if file.is_file()]
+    files = [
+        file for file in files_beside(path, BOXES_ENDING) if file.is_file()
+    ]
     if len(files) + ('bbox' in arrays) > 1:
         sources = [str(file) for file in files]
         sources += [str(path)] * ('bbox' in arrays)

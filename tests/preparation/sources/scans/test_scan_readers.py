@@ -165,12 +165,16 @@ def test_bad_box_files_are_named(tmp_path, room, content, message):
     dict(bbox=[1, 1, 1, 1, 1, 1]),
     dict(box=[1, 1, 1, 1, 1, 1, 0])
 ])
-@pytest.mark.parametrize('turn, message',
-                         [(0, ''), (None, ''), ([0, 0, 0], ''),
-                          (1.57, 'turned by 1.57'), (-.2, 'turned by -0.2'),
-                          ([0, 0, .3], 'turned by 0.3'),
-                          (float('nan'), 'turned by nan'),
-                          ('90 deg', 'box 0'), ({'z': 1}, 'box 0')])
+@pytest.mark.parametrize('turn, message', [(0, ''), (None, ''),
+                                           ([0, 0, 0], ''),
+                                           (1.57, 'turned by 1.57'),
+                                           (-.2, 'turned by -0.2'),
+                                           ([0, 0, .3], 'turned by 0.3'),
+                                           (float('nan'), 'turned by nan'),
+                                           ('90 deg', 'box 0'),
+                                           ({
+                                               'z': 1
+                                           }, 'box 0')])
 def test_turned_boxes_are_refused(tmp_path, room, key, form, turn, message):
     path = write_npz(tmp_path / 'a.npz', room)
     box = {'class': 'chair', **form, key: turn}
@@ -192,14 +196,46 @@ def test_boxes_may_come_from_one_place_only(tmp_path, rooms, room):
 def test_names_lose_the_endings_of_published_scans(tmp_path):
     for name in ('b_labelled.npz', 'a_vh_clean_2.ply', 'c.PLY', '._c.ply'):
         (tmp_path / name).touch()
-    (tmp_path / 'b.boxes.json').touch()
+    for name in ('b.boxes.json', '._b.boxes.json', 'b_axis_align.txt',
+                 'a_vh_clean_2_axis_align.txt', '._b_axis_align.txt'):
+        (tmp_path / name).touch()
     assert list(find_scans(tmp_path)) == ['a', 'b', 'c']
+
+
+@pytest.mark.parametrize('beside', ['a', 'a{ending}', 'a{ending}.npz'])
+@pytest.mark.parametrize('ending', ['', '_labelled', '_vh_clean_2'])
+def test_alignments_are_named_like_the_file_or_the_scan(
+        tmp_path, room, ending, beside):
+    matrix = np.array([[0, -1, 0, 2], [1, 0, 0, 3], [0, 0, 1, 4.],
+                       [0, 0, 0, 1]])
+    path = write_npz(tmp_path / f'a{ending}.npz', room)
+    assert not read_scan(path, PLAIN).is_aligned
+    name = beside.format(ending=ending)
+    np.savetxt(tmp_path / f'{name}_axis_align.txt', matrix)
+    scan = read_scan(path, PLAIN)
+    assert scan.is_aligned and np.array_equal(scan.axis_align, matrix)
+    assert list(find_scans(tmp_path)) == ['a']
+
+
+@pytest.mark.parametrize('names, more', [
+    (('a_labelled', 'a'), {}),
+    (('a', ), dict(axis_align_matrix=np.eye(4))),
+    (('a_labelled', ), dict(xyz_aligned=np.random.rand(2900, 3))),
+])
+def test_alignments_may_come_from_one_place_only(tmp_path, room, names, more):
+    path = write_npz(tmp_path / 'a_labelled.npz', room, **more)
+    for name in names:
+        np.savetxt(tmp_path / f'{name}_axis_align.txt', np.eye(4))
+    with pytest.raises(ScanError, match='_axis_align.txt and .* both hold'):
+        read_scan(path, PLAIN)
 
 
 @pytest.mark.parametrize('files, message', [
     ((), 'holds no .npz, .ply'),
     (('a.npz', 'a.ply'), 'would both become scan a'),
     (('a.npz', 'b.boxes.json'), 'b.boxes.json belongs to no scan'),
+    (('a.npz', 'b_axis_align.txt'), 'b_axis_align.txt belongs to no scan'),
+    (('a_labelled.npz', 'a_vh_clean_2_axis_align.txt'), 'belongs to no scan'),
 ])
 def test_bad_folders_are_named(tmp_path, files, message):
     for name in files:
