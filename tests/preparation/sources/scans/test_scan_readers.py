@@ -268,6 +268,38 @@ def test_ids_from_0_with_a_mark_for_none(tmp_path, room, field, none):
     assert any('none' in note and '100 points' in note for note in scan.notes)
 
 
+@pytest.mark.parametrize('field', ['instance', 'region'])
+@pytest.mark.parametrize('count, dtype', [(128, np.uint8), (150, np.uint8),
+                                          (254, np.uint8), (150, np.int32),
+                                          (40000, np.uint16)])
+def test_more_ids_than_half_of_the_type(tmp_path, room, field, count, dtype):
+    none = 65535 if dtype == np.uint16 else 255
+    room = {
+        key: np.resize(room[key], (41000, *room[key].shape[1:]))
+        for key in ('xyz', 'rgb')
+    }
+    ids = np.arange(41000) % count
+    ids[40500:] = none
+    path = write_npz(tmp_path / 'a.npz', room, **{field: ids.astype(dtype)})
+    scan = read_scan(path, PLAIN)
+    read = scan.regions if field == 'region' else scan.instance
+    assert np.array_equal(read, np.where(ids == none, 0, ids + 1))
+
+
+@pytest.mark.parametrize('used, dtype', [([0, 7, 180, 255], np.uint8),
+                                         ([0, *range(2, 254), 255], np.uint8),
+                                         ([0, 9, 60000, 65535], np.uint16)])
+def test_ids_that_may_mean_none_are_refused(tmp_path, room, used, dtype):
+    ids = np.resize(used, 2900).astype(dtype)
+    path = write_npz(tmp_path / 'a.npz', room, instance=ids)
+    with pytest.raises(ScanError, match=f'instance id {used[-1]} may stand'):
+        read_scan(path, PLAIN)
+    room['instance'] = ids.astype(np.int32)
+    if dtype == np.uint8:  # 255 is nothing special there
+        assert np.array_equal(
+            read_scan(write_npz(path, room), PLAIN).instance, ids)
+
+
 def test_ids_with_0_for_none_stay(tmp_path, room):
     ids = np.arange(2900) % 256
     scan = read_scan(write_npz(tmp_path / 'a.npz', room, instance=ids), PLAIN)
