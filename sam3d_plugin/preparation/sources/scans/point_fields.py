@@ -213,8 +213,8 @@ def read_ids(arrays: Dict[str, np.ndarray], field: str, path: Path,
     none, is_certain = find_no_id(ids, values.dtype)
     if not is_certain:
         raise ScanError(f'{path}: {field} id {none} may stand for none or be '
-                        'an id like the others; store 0 for none and ids '
-                        'from 1 on, or -1 for none and ids from 0 on')
+                        'an id like the others; store -1 for none, or 0 '
+                        'and ids >= 1')
     if none is not None:
         is_none = ids == none
         ids = np.where(is_none, 0, ids + 1)
