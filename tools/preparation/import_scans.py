@@ -11,9 +11,12 @@ beside the scan as <scan>.boxes.json:
 
     {"boxes": [{"class": "chair", "center": [x, y, z], "size": [dx, dy, dz]}]}
 
+Turned boxes (yaw) are refused: give the box that encloses each.
+
 A scan's name is its file's, without the ending and without a _labelled or
-_vh_clean_2 at its end. A 4x4 matrix in <scan>_axis_align.txt turns it about z
-until walls are parallel to the axes; boxes are given in that turned frame.
+_vh_clean_2 at its end. A 4x4 matrix in <scan>_axis_align.txt, named like the
+file or the scan, turns it about z until walls are parallel to the axes; boxes
+are given in that turned frame.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse

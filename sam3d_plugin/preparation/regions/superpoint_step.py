@@ -16,6 +16,7 @@ from ..lifting.region_paths import name_all_region_files
 from ..point_files import read_points
 from ..running.frame_steps import Product, ScanStep
 from ..running.runs import RunOptions, run_step
+from ..sources.scans.colors import scale_colors
 from .superpoints import SuperpointOptions, make_superpoints
 
 
@@ -60,7 +61,9 @@ class SuperpointStep(ScanStep):
     def make(self, scan: str, item: str) -> Product:
         points = read_points(self.points, scan, self.backend_args)
         try:
-            ids = make_superpoints(points[:, :3], points[:, 3:], self.options)
+            # ScanNet stores 0 to 255, SUN RGB-D 0 to 1.
+            rgb, _ = scale_colors(points[:, 3:])
+            ids = make_superpoints(points[:, :3], rgb, self.options)
         except ValueError as error:
             raise FrameError(f'{scan}: {error}') from error
         content = encode_region_file(ids, points[:, :3], scan)

@@ -15,7 +15,7 @@ from sam3d_plugin.preparation.regions.superpoints import (SuperpointOptions,
                                                           point_normals)
 from sam3d_plugin.preparation.running.runs import RunOptions
 from sam3d_plugin.store import read_region_file
-from sam3d_plugin.store.errors import StoreError
+from sam3d_plugin.store.errors import FrameError, StoreError
 from sam3d_plugin.store.manifest import Store
 from sam3d_plugin.store.shards import Shard
 
@@ -139,6 +139,21 @@ def test_the_step_writes_region_files_and_names_them(data):
     infos = pickle.loads((data / 'x_infos_train.pkl').read_bytes())
     assert [info.get('pts_region_path')
             for info in infos['data_list']] == ['a.npz', 'b.npz', None]
+
+
+def test_colors_of_any_scale_give_the_same_regions(data):
+    """SUN RGB-D stores 0 to 1."""
+    step = SuperpointStep(data, QUICK)
+    path = data / 'points/a.bin'
+    before = step.make('a', 'a')
+    points = np.fromfile(path, 'f4').reshape(-1, 6)
+    (points / np.float32([1, 1, 1, 255, 255, 255])).tofile(path)
+    assert step.make('a', 'a').fields == before.fields
+    assert step.make('a', 'a').files == before.files
+    points[:, 3:] = np.nan
+    points.tofile(path)
+    with pytest.raises(FrameError, match='a: colors reach from nan'):
+        step.make('a', 'a')
 
 
 def test_the_infos_wait_for_the_last_shard(data):

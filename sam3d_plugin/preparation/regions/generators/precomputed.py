@@ -120,11 +120,12 @@ class PrecomputedRegions(RegionGenerator):
     def _read_labels(self, frame: RGBDFrame) -> np.ndarray:
         content, name = self._read_file(frame)
         labels = decode_labels(content, name)
-        labels = self._fit(labels, frame, name).astype(np.int64)
+        labels = self._fit(labels, frame, name)
         background = self.background
         if background == 'auto':
             background = 0
             _check_background(labels, name)
+        labels = labels.astype(np.int64)
         if background is None:
             ids = labels + 1
         else:  # so that a label of 0 can be a region
@@ -177,7 +178,7 @@ class PrecomputedRegions(RegionGenerator):
 
 def _check_background(labels: np.ndarray, name: str) -> None:
     """Stop at labels that look as if not 0 but another meant no region."""
-    none = find_no_id(labels)
+    none, _ = find_no_id(labels, labels.dtype)
     if none is not None:
         share = (labels == none).mean()
         raise StoreError(

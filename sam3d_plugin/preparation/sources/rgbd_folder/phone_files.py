@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from ....ops.projection import scale_intrinsics
 from ....store.errors import StoreError
 from ....store.files import BackendArgs, exists, read_bytes
 from ....store.foreign_files import decode_text
@@ -15,6 +16,10 @@ from .frames import FrameFiles
 # Frames whose focal lengths or principal point are off by a larger share of
 # the focal length are left out: one camera is stored for all.
 _LARGEST_DEVIATION = 0.02
+# A share by which the sides of a resized image may differ in their scales.
+_LARGEST_STRETCH = 0.01
+# A share of an image by which the principal point may be off its center.
+_LARGEST_SHIFT = 0.05
 Shape = Tuple[int, int]
 
 
@@ -66,6 +71,56 @@ def common_camera(frames: Sequence[FrameFiles],
     fx, fy, cx, cy, height, width = middle
     return (np.array([[fx, 0, cx], [0, fy, cy],
                       [0, 0, 1]]), (int(height), int(width)))
+
+
+def fit_to_image(intrinsics: np.ndarray, shape: Shape, size: Shape,
+                 notes: List[str]) -> np.ndarray:
+    """Intrinsics of the color images as they are.
+
+    Args:
+        intrinsics (np.ndarray): (3, 3), pixels of an image of ``shape``.
+        shape (Shape): H, W that the recording states.
+        size (Shape): H, W of the images, which may have been resized.
+        notes (List[str]): Receives that they were.
+
+    Returns:
+        np.ndarray: (3, 3), pixels of an image of ``size``.
+
+    Raises:
+        StoreError: When they have been cropped, turned or stretched.
+    """
+    if size == shape:
+        return intrinsics
+    found = f'color images are {size[1]}x{size[0]}'
+    stated = f'the recording says {shape[1]}x{shape[0]}'
+    stretch = (size[1] / shape[1]) / (size[0] / shape[0])
+    if abs(stretch - 1) > _LARGEST_STRETCH:
+        raise StoreError(f'{found}, but {stated}; restore the images of the '
+                         'recording, or resize them without cropping')
+    notes.append(f'{found} and {stated}: intrinsics scaled')
+    return scale_intrinsics(intrinsics, shape, size)
+
+
+def check_center(intrinsics: np.ndarray, size: Shape, name: str,
+                 images: str) -> None:
+    """Check intrinsics that do not say the size of their images.
+
+    Args:
+        intrinsics (np.ndarray): (3, 3), pixels.
+        size (Shape): H, W of the images.
+        name (str): File of the intrinsics, for the error.
+        images (str): File of the images, for the error.
+
+    Raises:
+        StoreError: When the principal point is far from the center, as after
+            the images were resized.
+    """
+    height, width = size
+    cx, cy = intrinsics[:2, 2]
+    if max(abs(cx / width - 0.5), abs(cy / height - 0.5)) > _LARGEST_SHIFT:
+        raise StoreError(f'{name} has its center at {cx:.0f}, {cy:.0f}, but '
+                         f'{images} is {width}x{height}; copy the file as '
+                         'recorded, or scale the matrix')
 
 
 def words_of(intrinsics: np.ndarray) -> str:

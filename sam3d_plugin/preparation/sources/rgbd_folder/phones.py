@@ -13,6 +13,7 @@ Depth images are registered to the color images and smaller than these.
 Shapes: F frames, H W pixels.
 """
 import json
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -26,8 +27,8 @@ from ....store.image_files import image_size
 from .conventions import decode_depth
 from .frames import FrameFiles, Recording, image_pattern, match_files, require
 from .parts import Record3DParts, VideoParts
-from .phone_files import (Shape, common_camera, read_json, read_lines,
-                          read_table, words_of)
+from .phone_files import (Shape, check_center, common_camera, fit_to_image,
+                          read_json, read_lines, read_table, words_of)
 from .timestamps import to_pose
 
 _Y_UP = (0., 1., 0.)
@@ -198,9 +199,11 @@ def find_stray(root: str, backend_args: BackendArgs = None) -> Recording:
     if camera.size != 9 or camera.min() < 0:
         raise StoreError(f'{root}/camera_matrix.csv does not hold 3x3 '
                          'numbers; copy it again')
-    recording = _recording(root, frames, notes, camera.reshape(3, 3), shape,
-                           backend_args)
-    recording.camera_axes, recording.parts = 'opencv', video
+    camera = camera.reshape(3, 3)
+    check_center(camera, shape, f'{root}/camera_matrix.csv', 'rgb.mp4')
+    recording = _recording(
+        root, frames, notes, camera, shape, backend_args, parts=video)
+    recording.camera_axes = 'opencv'
     return recording
 
 
@@ -264,12 +267,13 @@ def find_record3d(root: str, backend_args: BackendArgs = None) -> Recording:
     intrinsics, _ = common_camera(frames, rows, tuple('xyuv'), ('h', 'w'),
                                   notes)
     size = image_size(parts.read(frames[0].color or ''), root)
+    color_intrinsics = fit_to_image(intrinsics, shape, size, notes)
     return Recording(
         frames,
         notes,
         pose_of='color',
         depth_scale=1.,
-        color_intrinsics=words_of(scale_intrinsics(intrinsics, shape, size)),
+        color_intrinsics=words_of(color_intrinsics),
         depth_intrinsics=words_of(
             scale_intrinsics(intrinsics, shape, parts.depth_shape)),
         camera_axes='opengl',
@@ -308,21 +312,43 @@ def _recording(root: str,
                intrinsics: np.ndarray,
                shape: Shape,
                backend_args: BackendArgs,
-               depth_scale: float = 1000.) -> Recording:
-    """A recording of ARKit whose depth images are plain files."""
+               depth_scale: float = 1000.,
+               parts: Optional[VideoParts] = None) -> Recording:
+    """A recording of ARKit whose depth images are plain files.
+
+    ``intrinsics`` (3, 3) are in pixels of ``shape``, the size that the
+    recording states, or that of the video in ``parts``. Color images of
+    another size have been resized: StoreError if they have another shape, or
+    no frame is complete.
+    """
     first = next((f.depth for f in frames if f.depth and not f.problem), None)
     if first is None:
         raise StoreError(f'{root} has no complete frame; the first one: '
                          f'{frames[0].problem}')
     depth = decode_depth(read_bytes(join(root, first), backend_args), first)
     depth_shape = depth.shape[0], depth.shape[1]
+    size = shape if parts else _color_shape(root, frames, backend_args)
+    color_intrinsics = fit_to_image(intrinsics, shape, size, notes)
     return Recording(
         frames,
         notes,
         pose_of='color',
         depth_scale=depth_scale,
-        color_intrinsics=words_of(intrinsics),
-        depth_intrinsics=None if depth_shape == shape else words_of(
+        color_intrinsics=words_of(color_intrinsics),
+        depth_intrinsics=None if depth_shape == size else words_of(
             scale_intrinsics(intrinsics, shape, depth_shape)),
         camera_axes='opengl',
-        up=_Y_UP)
+        up=_Y_UP,
+        parts=parts)
+
+
+def _color_shape(root: str, frames: Sequence[FrameFiles],
+                 backend_args: BackendArgs) -> Shape:
+    """H, W of the first color image that can be read."""
+    for frame in frames:
+        if frame.color and not frame.problem:
+            with suppress(FrameError, OSError):
+                content = read_bytes(join(root, frame.color), backend_args)
+                return image_size(content, frame.color)
+    raise StoreError(f'{root} has no readable color image; export the '
+                     'recording again')

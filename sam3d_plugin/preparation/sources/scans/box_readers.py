@@ -10,10 +10,15 @@ import numpy as np
 
 from ....store.foreign_files import foreign_kind
 from .frames import TO_Z_UP
-from .scan import ScanError, class_of, scan_name
+from .scan import ScanError, class_of, files_beside
 from .source_files import brief
 
+# Of the name of a file of boxes.
+BOXES_ENDING = '.boxes.json'
+
 _BOX_KEYS = ('bbox', 'box', 'bbox_3d')
+# Turn of a box, beside its center and size; the first is predict.py's.
+_TURN_KEYS = ('yaw', 'heading', 'rotation', 'rotation_z')
 _CLASS_KEYS = ('class', 'label', 'category', 'name')
 _JSON_FORM = ('{"boxes": [{"class": "chair", "center": [x, y, z], '
               '"size": [dx, dy, dz]}]}')
@@ -40,12 +45,6 @@ def frame_of_units(scale: float, up: str) -> str:
     return _OWN_FRAME.format(scale=scale, up=up)
 
 
-def box_files(path: Path) -> List[Path]:
-    """Possible box files of a scan: named like its file or itself."""
-    stems = dict.fromkeys((path.name, path.stem, scan_name(path)))
-    return [path.with_name(f'{stem}.boxes.json') for stem in stems]
-
-
 def read_boxes(path: Path,
                arrays: Dict[str, np.ndarray],
                scale: float = 1.,
@@ -58,7 +57,9 @@ def read_boxes(path: Path,
     per unit, and ``up``. ScanError when there are two sources of boxes, or a
     box has no known class, a size that is not positive or a wrong form.
     """
-    files = [file for file in box_files(path) if file.is_file()]
+    files = [
+        file for file in files_beside(path, BOXES_ENDING) if file.is_file()
+    ]
     if len(files) + ('bbox' in arrays) > 1:
         sources = [str(file) for file in files]
         sources += [str(path)] * ('bbox' in arrays)
@@ -125,19 +126,27 @@ def _read_entry(entry: Any, index: int, path: Path) -> Tuple[np.ndarray, int]:
         numbers = np.array(
             [*entry['center'], *entry['size']] if box is None else box,
             dtype=np.float64)
-        yaw = numbers[6:]
-        if numbers.shape != (6 + len(yaw), ) or len(yaw) > 1:
+        if numbers.shape not in ((6, ), (7, )):
             raise ValueError
+        turns = [*numbers[6:], *_turns(entry)]
     except (StopIteration, KeyError, TypeError, ValueError,
             OverflowError) as error:
         text = repr(entry)[:100]
         raise ScanError(f'{path}: box {index} is {text}; write it as in '
                         f'{_JSON_FORM}') from error
-    if yaw.any():
-        raise ScanError(f'{path}: box {index} is turned by {yaw[0]:g}, but '
+    turn = next((turn for turn in turns if turn != 0), None)
+    if turn is not None:
+        raise ScanError(f'{path}: box {index} is turned by {turn:g}, but '
                         "ScanNet's form holds axis-aligned boxes only; give "
                         'the box that encloses it')
     return numbers[:6], class_of(name, path)
+
+
+def _turns(entry: Dict[str, Any]) -> List[float]:
+    """All numbers that say how a box is turned; TypeError or ValueError for
+    anything else."""
+    values = [entry[key] for key in _TURN_KEYS if entry.get(key) is not None]
+    return [float(turn) for value in values for turn in np.ravel(value)]
 
 
 def _check_boxes(boxes: np.ndarray, classes: np.ndarray,

@@ -12,9 +12,11 @@ import numpy as np
 from ....store.foreign_files import decode_text, parse_numbers
 from .orientation import (UNITS, estimate_up, find_stray, may_be_hall,
                           plausible_units, robust_lengths)
-from .scan import Scan, ScanError
+from .scan import Scan, ScanError, files_beside
 from .source_files import brief
 
+# Of the name of a file with an alignment.
+ALIGNMENT_ENDING = '_axis_align.txt'
 #: Rows are the new axes in terms of the old: a rotation, never a mirror.
 TO_Z_UP: Dict[str, np.ndarray] = {
     'z': np.eye(3),
@@ -45,9 +47,14 @@ _LINE = 0.001
 _STRAY_EXTENTS = 2
 
 
-def alignment_file(path: Path) -> Path:
-    """Possible alignment files of a scan."""
-    return path.with_name(f'{path.stem}_axis_align.txt')
+def is_aligned(path: Path, arrays: Dict[str, np.ndarray]) -> bool:
+    """Whether a scan says how it is aligned, in an array or beside it."""
+    return 'axis_align_matrix' in arrays or bool(_alignment_files(path))
+
+
+def _alignment_files(path: Path) -> List[Path]:
+    files = files_beside(path, ALIGNMENT_ENDING)
+    return [file for file in files if file.is_file()]
 
 
 def read_axis_align(path: Path, arrays: Dict[str, np.ndarray],
@@ -55,15 +62,19 @@ def read_axis_align(path: Path, arrays: Dict[str, np.ndarray],
     """(4, 4) that makes a scan's walls parallel to the axes.
 
     It is an array of the scan or in the file beside it, else the identity.
-    ScanError when it is not a rotation about z with a translation, which is
-    all that mmdet3d's GlobalAlignment takes.
+    ScanError when there are two, or it is not a rotation about z with a
+    translation, which is all that mmdet3d's GlobalAlignment takes.
     """
-    beside = alignment_file(path)
-    if 'axis_align_matrix' in arrays:
+    files = _alignment_files(path)
+    sources = [*files, *[path] * ('axis_align_matrix' in arrays)]
+    if len(sources) > 1:
+        raise ScanError(f'{sources[0]} and {sources[1]} both hold an '
+                        'alignment; keep one')
+    if files:
+        matrix, source = _read_matrix(files[0]), files[0]
+        notes.append(f'alignment from {source.name}')
+    elif sources:
         matrix, source = arrays['axis_align_matrix'], path
-    elif beside.is_file():
-        matrix, source = _read_matrix(beside), beside
-        notes.append(f'alignment from {beside.name}')
     else:
         return np.eye(4)
     # mmdet3d wants 0 and 1 exactly, and files hold 0.99999994.

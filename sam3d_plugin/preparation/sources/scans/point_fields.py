@@ -200,7 +200,8 @@ def read_ids(arrays: Dict[str, np.ndarray], field: str, path: Path,
     """(N,) int64 ids with 0 for none, or None where the file has none.
 
     Some programs count from 0 and write -1, or the largest number of the
-    type, for points in none.
+    type, for points in none. ScanError when ids are not integers, negative,
+    or it cannot be told what stands for none.
     """
     if field not in arrays:
         return None
@@ -209,7 +210,11 @@ def read_ids(arrays: Dict[str, np.ndarray], field: str, path: Path,
     if values.dtype.itemsize == 1 and len(np.unique(ids)) == 256:
         notes.append(f'{field} ids use all of 8 bits: if there were more than '
                      '255, some have wrapped')
-    none = find_no_id(ids)
+    none, is_certain = find_no_id(ids, values.dtype)
+    if not is_certain:
+        raise ScanError(f'{path}: {field} id {none} may stand for none or be '
+                        'an id like the others; store -1 for none, or 0 '
+                        'and ids >= 1')
     if none is not None:
         is_none = ids == none
         ids = np.where(is_none, 0, ids + 1)

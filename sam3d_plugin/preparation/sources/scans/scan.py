@@ -100,6 +100,13 @@ def scan_name(path: Path) -> str:
     return name
 
 
+def files_beside(path: Path, ending: str) -> List[Path]:
+    """Possible files of a scan with an ending: named like its file, with and
+    without the file's own ending, or like the scan."""
+    stems = dict.fromkeys((path.name, path.stem, scan_name(path)))
+    return [path.with_name(f'{stem}{ending}') for stem in stems]
+
+
 def class_of(value: object, path: Path) -> int:
     """NYU40 id of a box's class, given by name or by id; ScanError when it is
     not one of the 18 detection classes."""

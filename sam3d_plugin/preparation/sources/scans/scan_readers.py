@@ -18,19 +18,19 @@ from ....store.errors import UserError
 from ....store.foreign_files import foreign_kind
 from ....store.npz import read_npz
 from ....store.ply_comments import CLASS_INDEX, COLORS_SHOW, EDGES
-from .box_readers import box_files, read_boxes
+from .box_readers import BOXES_ENDING, read_boxes
 from .class_ids import ids_of_classes
 from .colors import CHANNEL_NAMES, find_colors
 from .file_content import FileContent
-from .frames import (alignment_file, check_steps, read_axis_align,
-                     to_meters_z_up)
+from .frames import (ALIGNMENT_ENDING, check_steps, is_aligned,
+                     read_axis_align, to_meters_z_up)
 from .las import read_las
 from .meshes import read_mesh
 from .pcd import read_pcd
 from .ply_text import read_ply
 from .point_fields import (brief_names, check_lengths, read_colors, read_ids,
                            read_regions, read_semantic, without_invalid_points)
-from .scan import MAX_NYU40_ID, Scan, ScanError, scan_name
+from .scan import MAX_NYU40_ID, Scan, ScanError, files_beside, scan_name
 from .source_files import brief, hint_of
 
 # What an array or a vertex property may be called in the files.
@@ -97,7 +97,7 @@ def list_scans(source: Path) -> Dict[str, Path]:
 
     The name is the file's without its ending, and without ``_labelled`` or
     ``_vh_clean_2`` at its end. ScanError when there is no such folder, no scan
-    in it, or two files of one name.
+    in it, two files of one name, or an alignment that belongs to no scan.
     """
     if not source.is_dir():
         raise ScanError(f'{source} is not a folder; give the folder of the '
@@ -114,18 +114,28 @@ def list_scans(source: Path) -> Dict[str, Path]:
     if not scans:
         raise ScanError(f'{source} holds no {", ".join(ENDINGS)} file; give '
                         'the folder of the scans')
+    _check_beside(source, scans, ALIGNMENT_ENDING)
     return dict(sorted(scans.items()))
 
 
 def find_scans(source: Path) -> Dict[str, Path]:
     """:func:`list_scans`, with a ScanError for boxes that belong to none."""
     scans = list_scans(source)
-    used = {file for path in scans.values() for file in box_files(path)}
-    for path in sorted(source.glob('*.boxes.json')):
-        if path not in used:
+    _check_beside(source, scans, BOXES_ENDING)
+    return scans
+
+
+def _check_beside(source: Path, scans: Dict[str, Path], ending: str) -> None:
+    """ScanError for a file with an ending that belongs to no scan."""
+    used = {
+        file
+        for path in scans.values()
+        for file in files_beside(path, ending)
+    }
+    for path in sorted(source.glob(f'*{ending}')):
+        if path not in used and path.name[0] != '.':
             raise ScanError(f'{path} belongs to no scan; name it like its '
                             'scan, or move it away')
-    return scans
 
 
 def read_scan(path: Path, options: ReadOptions) -> Scan:
@@ -161,8 +171,7 @@ def read_scan(path: Path, options: ReadOptions) -> Scan:
         boxes=boxes,
         box_classes=box_classes,
         notes=notes,
-        is_aligned=('axis_align_matrix' in arrays
-                    or alignment_file(path).is_file()))
+        is_aligned=is_aligned(path, arrays))
     return to_meters_z_up(scan, scale, up)
 
 

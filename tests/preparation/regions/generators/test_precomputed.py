@@ -316,6 +316,30 @@ def test_another_label_than_0_for_none_is_asked_for(tmp_path, frame, none):
     assert [ids[0, 0], ids[6, 0], ids[9, 0]] == [0, 1, 2]
 
 
+@pytest.mark.parametrize('used', [
+    np.arange(150),
+    np.arange(254),
+    np.array([0, 3, 200, 240]),
+])
+def test_many_8_bit_labels_with_255_for_none(tmp_path, frame, used):
+    labels = np.resize(np.append(used, 255), SIZE).astype(np.uint8)
+    root = write_labels(tmp_path, labels)
+    with pytest.raises(StoreError, match='background=255, or background=0'):
+        generate(frame, root, 'labels')
+    ids = generate(frame, root, 'labels', background=255)
+    assert ((ids == 0) == (labels == 255)).all()
+
+
+@pytest.mark.parametrize('used, dtype', [
+    (np.arange(256), np.uint8),
+    (np.array([0, 3, 200, 255]), np.uint16),
+])
+def test_255_may_be_a_label(tmp_path, frame, used, dtype):
+    labels = np.resize(used, SIZE).astype(dtype)
+    ids = generate(frame, write_labels(tmp_path, labels), 'labels')
+    assert ((ids == 0) == (labels == 0)).all()
+
+
 def test_a_jpeg_of_labels_is_refused(tmp_path, frame):
     root = write_labels(tmp_path, np.ones(SIZE, np.uint8))
     path = next(root.rglob('*.png'))

@@ -183,6 +183,75 @@ def test_the_room_comes_out(scene, run, tmp_path, write, options):
     np.testing.assert_allclose(frame.cameras.color_intrinsics, CAMERA)
 
 
+def resize_images(root, size):
+    for path in [*root.rglob('*.jpg'), *root.rglob('images/?.png')]:
+        Image.open(path).resize(size, Image.LANCZOS).save(path)
+
+
+@pytest.mark.parametrize(
+    'write, options', [
+        (write_polycam, []),
+        (write_nerfcapture, []),
+        (lambda root, scene: write_record3d(root, scene, False), ['--up=y']),
+    ],
+    ids=['polycam', 'nerfcapture', 'record3d'])
+@pytest.mark.parametrize('size', [(272, 204), (223, 168), (640, 480)])
+def test_resized_images_have_scaled_cameras(scene, run, tmp_path, capsys,
+                                            write, options, size):
+    write(tmp_path / 'in', scene[:4])
+    resize_images(tmp_path / 'in', size)
+    assert run(*options) == 0
+    assert f'{size[0]}x{size[1]} and the recording' in capsys.readouterr().out
+    images = PosedImages(tmp_path / 'out/posed_images')
+    frame = images.read('room', images.frames('room')[1])
+    assert frame.color.shape[:2] == size[::-1]
+    camera = scale_intrinsics(CAMERA, LARGE, size[::-1])
+    np.testing.assert_allclose(frame.cameras.color_intrinsics, camera)
+    truth = see(to_pose(scene[1][2]), size[::-1], camera).color
+    assert np.abs(frame.color.astype(int) - truth).mean() < 12
+
+
+@pytest.mark.parametrize(
+    'write', [
+        write_polycam,
+        write_nerfcapture,
+        lambda root, scene: write_record3d(root, scene, False),
+    ],
+    ids=['polycam', 'nerfcapture', 'record3d'])
+@pytest.mark.parametrize('size', [(240, 320), (256, 240), (320, 230)])
+def test_cropped_and_turned_images_are_refused(scene, run, tmp_path, capsys,
+                                               write, size):
+    write(tmp_path / 'in', scene[:2])
+    resize_images(tmp_path / 'in', size)
+    assert run() == 1
+    error = capsys.readouterr().err
+    assert f'{size[0]}x{size[1]}, but the recording says 320x240' in error
+    assert error.count('\n') == 1
+
+
+@pytest.mark.parametrize('factor', [0.5, 0.85, 1.25])
+def test_a_video_of_another_size_is_refused(scene, run, tmp_path, capsys,
+                                            factor):
+    write_stray(tmp_path / 'in', scene[:2])
+    np.savetxt(
+        tmp_path / 'in/camera_matrix.csv',
+        scale_intrinsics(CAMERA, (1, 1), (factor, factor)),
+        delimiter=', ')
+    assert run() == 1
+    error = capsys.readouterr().err
+    assert 'rgb.mp4 is 320x240' in error and error.count('\n') == 1
+
+
+@pytest.mark.parametrize('write', [write_polycam, write_nerfcapture])
+def test_an_unreadable_first_image_skips_its_frame(scene, run, tmp_path,
+                                                   write):
+    write(tmp_path / 'in', scene[:3])
+    paths = [*tmp_path.rglob('*.jpg'), *tmp_path.rglob('images/?.png')]
+    min(paths).write_bytes(b'')
+    run()
+    assert list(skipped(tmp_path)) == ['00000']
+
+
 def test_a_file_of_record3d(scene, run, tmp_path):
     write_record3d(tmp_path / 'capture', scene)
     (tmp_path / 'in').mkdir()

@@ -159,6 +159,33 @@ def test_bad_box_files_are_named(tmp_path, room, content, message):
         read_scan(path, PLAIN)
 
 
+@pytest.mark.parametrize('key', ['yaw', 'heading', 'rotation', 'rotation_z'])
+@pytest.mark.parametrize('form', [
+    dict(center=[1, 1, 1], size=[1, 1, 1]),
+    dict(bbox=[1, 1, 1, 1, 1, 1]),
+    dict(box=[1, 1, 1, 1, 1, 1, 0])
+])
+@pytest.mark.parametrize('turn, message', [(0, ''), (None, ''),
+                                           ([0, 0, 0], ''),
+                                           (1.57, 'turned by 1.57'),
+                                           (-.2, 'turned by -0.2'),
+                                           ([0, 0, .3], 'turned by 0.3'),
+                                           (float('nan'), 'turned by nan'),
+                                           ('90 deg', 'box 0'),
+                                           ({
+                                               'z': 1
+                                           }, 'box 0')])
+def test_turned_boxes_are_refused(tmp_path, room, key, form, turn, message):
+    path = write_npz(tmp_path / 'a.npz', room)
+    box = {'class': 'chair', **form, key: turn}
+    (tmp_path / 'a.boxes.json').write_text(json.dumps([box]))
+    if not message:
+        assert read_scan(path, PLAIN).boxes.tolist() == [[1] * 6]
+        return
+    with pytest.raises(ScanError, match=f'a.boxes.json.*{message}'):
+        read_scan(path, PLAIN)
+
+
 def test_boxes_may_come_from_one_place_only(tmp_path, rooms, room):
     path = write_npz(tmp_path / 'a.npz', room, bbox=rooms.boxes(room))
     (tmp_path / 'a.boxes.json').write_text(json.dumps([]))
@@ -169,14 +196,46 @@ def test_boxes_may_come_from_one_place_only(tmp_path, rooms, room):
 def test_names_lose_the_endings_of_published_scans(tmp_path):
     for name in ('b_labelled.npz', 'a_vh_clean_2.ply', 'c.PLY', '._c.ply'):
         (tmp_path / name).touch()
-    (tmp_path / 'b.boxes.json').touch()
+    for name in ('b.boxes.json', '._b.boxes.json', 'b_axis_align.txt',
+                 'a_vh_clean_2_axis_align.txt', '._b_axis_align.txt'):
+        (tmp_path / name).touch()
     assert list(find_scans(tmp_path)) == ['a', 'b', 'c']
+
+
+@pytest.mark.parametrize('beside', ['a', 'a{ending}', 'a{ending}.npz'])
+@pytest.mark.parametrize('ending', ['', '_labelled', '_vh_clean_2'])
+def test_alignments_are_named_like_the_file_or_the_scan(
+        tmp_path, room, ending, beside):
+    matrix = np.array([[0, -1, 0, 2], [1, 0, 0, 3], [0, 0, 1, 4.],
+                       [0, 0, 0, 1]])
+    path = write_npz(tmp_path / f'a{ending}.npz', room)
+    assert not read_scan(path, PLAIN).is_aligned
+    name = beside.format(ending=ending)
+    np.savetxt(tmp_path / f'{name}_axis_align.txt', matrix)
+    scan = read_scan(path, PLAIN)
+    assert scan.is_aligned and np.array_equal(scan.axis_align, matrix)
+    assert list(find_scans(tmp_path)) == ['a']
+
+
+@pytest.mark.parametrize('names, more', [
+    (('a_labelled', 'a'), {}),
+    (('a', ), dict(axis_align_matrix=np.eye(4))),
+    (('a_labelled', ), dict(xyz_aligned=np.random.rand(2900, 3))),
+])
+def test_alignments_may_come_from_one_place_only(tmp_path, room, names, more):
+    path = write_npz(tmp_path / 'a_labelled.npz', room, **more)
+    for name in names:
+        np.savetxt(tmp_path / f'{name}_axis_align.txt', np.eye(4))
+    with pytest.raises(ScanError, match='_axis_align.txt and .* both hold'):
+        read_scan(path, PLAIN)
 
 
 @pytest.mark.parametrize('files, message', [
     ((), 'holds no .npz, .ply'),
     (('a.npz', 'a.ply'), 'would both become scan a'),
     (('a.npz', 'b.boxes.json'), 'b.boxes.json belongs to no scan'),
+    (('a.npz', 'b_axis_align.txt'), 'b_axis_align.txt belongs to no scan'),
+    (('a_labelled.npz', 'a_vh_clean_2_axis_align.txt'), 'belongs to no scan'),
 ])
 def test_bad_folders_are_named(tmp_path, files, message):
     for name in files:
@@ -207,6 +266,38 @@ def test_ids_from_0_with_a_mark_for_none(tmp_path, room, field, none):
     read = scan.regions if field == 'region' else scan.instance
     assert np.array_equal(read, np.where(ids == none, 0, ids + 1))
     assert any('none' in note and '100 points' in note for note in scan.notes)
+
+
+@pytest.mark.parametrize('field', ['instance', 'region'])
+@pytest.mark.parametrize('count, dtype', [(128, np.uint8), (150, np.uint8),
+                                          (254, np.uint8), (150, np.int32),
+                                          (40000, np.uint16)])
+def test_more_ids_than_half_of_the_type(tmp_path, room, field, count, dtype):
+    none = 65535 if dtype == np.uint16 else 255
+    room = {
+        key: np.resize(room[key], (41000, *room[key].shape[1:]))
+        for key in ('xyz', 'rgb')
+    }
+    ids = np.arange(41000) % count
+    ids[40500:] = none
+    path = write_npz(tmp_path / 'a.npz', room, **{field: ids.astype(dtype)})
+    scan = read_scan(path, PLAIN)
+    read = scan.regions if field == 'region' else scan.instance
+    assert np.array_equal(read, np.where(ids == none, 0, ids + 1))
+
+
+@pytest.mark.parametrize('used, dtype', [([0, 7, 180, 255], np.uint8),
+                                         ([0, *range(2, 254), 255], np.uint8),
+                                         ([0, 9, 60000, 65535], np.uint16)])
+def test_ids_that_may_mean_none_are_refused(tmp_path, room, used, dtype):
+    ids = np.resize(used, 2900).astype(dtype)
+    path = write_npz(tmp_path / 'a.npz', room, instance=ids)
+    with pytest.raises(ScanError, match=f'instance id {used[-1]} may stand'):
+        read_scan(path, PLAIN)
+    room['instance'] = ids.astype(np.int32)
+    if dtype == np.uint8:  # 255 is nothing special there
+        assert np.array_equal(
+            read_scan(write_npz(path, room), PLAIN).instance, ids)
 
 
 def test_ids_with_0_for_none_stay(tmp_path, room):
