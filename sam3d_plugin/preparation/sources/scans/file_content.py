@@ -18,6 +18,7 @@ class FileContent:
     notes: List[str] = field(default_factory=list)  # For the log
     scale: Optional[float] = None  # Meters per unit, if the file says it
     up: Optional[str] = None  # Axis that points up, if the format says it
+    color_problem: str = ''  # Why colors cannot be read, and what to do
 
 
 def import_optional(name: str, ending: str) -> ModuleType:

@@ -158,13 +158,15 @@ def read_colors(arrays: Dict[str, np.ndarray],
                 path: Path,
                 without_color: bool,
                 notes: List[str],
-                others: Sequence[str] = ()) -> np.ndarray:
+                others: Sequence[str] = (),
+                problem: str = '') -> np.ndarray:
     """(N, 3) float32 colors, 0 to 255; mid-gray, with a note, without any.
 
     ScanError when there are colors that cannot be read, which
-    ``without_color`` makes mid-gray, too.
+    ``without_color`` makes mid-gray, too. ``problem`` is what the reader of
+    the file found wrong with them.
     """
-    if 'rgb' in arrays:
+    if 'rgb' in arrays and not problem:
         try:
             rgb, note = scale_colors(arrays['rgb'])
         except ValueError as error:
@@ -172,10 +174,10 @@ def read_colors(arrays: Dict[str, np.ndarray],
         else:
             notes += [note] if note else []
             return rgb
-        if not without_color:
-            raise ScanError(f'{path}: {problem}; add --without-color to '
-                            'store mid-gray for all points')
-    else:
+    if problem and not without_color:
+        raise ScanError(f'{path}: {problem}; or add --without-color to store '
+                        'mid-gray for all points')
+    if not problem:
         held = f' (it has {brief_names(others)})' if others else ''
         problem = f'no colors{held}'
     notes.append(f'{problem}: mid-gray for all points')

@@ -158,7 +158,7 @@ def read_scan(path: Path, options: ReadOptions) -> Scan:
     boxes, box_classes = ((None, None) if options.without_labels else
                           read_boxes(path, arrays, scale, up))
     rgb = read_colors(arrays, path, options.without_color, notes,
-                      content.unused)
+                      content.unused, content.color_problem)
     scan = Scan(
         name=scan_name(path),
         path=path,
