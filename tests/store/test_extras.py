@@ -27,5 +27,5 @@ def test_a_library_is_found_in_the_folder_of_its_extra(folder, monkeypatch):
 
 
 def test_a_missing_library_names_its_extra(folder):
-    with pytest.raises(StoreError, match=r'sam3d_plugin\[games\]'):
+    with pytest.raises(StoreError, match=r"install -e '.\[games\]'"):
         import_extra('no_such_library', 'games')

@@ -341,5 +341,5 @@ def test_without_the_extra_a_folder_loads(exported, monkeypatch):
     monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
     loaded = PointTokenBackbone.from_pretrained(exported[0])
     for use in (PointTokenBackbone.from_pretrained, loaded.push_to_hub):
-        with pytest.raises(UserError, match=r'sam3d_plugin\[hub\]'):
+        with pytest.raises(UserError, match=r"install -e '.\[hub\]'"):
             use('me/encoder')

@@ -365,7 +365,7 @@ def test_missing_libraries_are_named(tmp_path, room, monkeypatch, name,
         return real(module)
 
     monkeypatch.setattr(file_content.importlib, 'import_module', fail)
-    with pytest.raises(ScanError, match=rf'{name}.*sam3d_plugin\[scans\]'):
+    with pytest.raises(ScanError, match=rf"{name}.*'.\[scans\]'"):
         read_scan(path, PLAIN)
 
 
