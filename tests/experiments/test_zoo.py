@@ -258,7 +258,8 @@ def test_other_data_are_refused_before_any_training(run_zoo, tmp_path, rates):
 
 def test_the_published_results_are_not_mixed_with_others(run_zoo, tmp_path):
     (tmp_path / 'zoo.json').write_text((RESULTS / 'zoo.json').read_text())
-    with pytest.raises(UserError, match='data .manifest.json .*--json'):
+    (tmp_path / 'store.json').write_text('{"kind": "synthrooms"}')
+    with pytest.raises(UserError, match='data .store.json .*--json'):
         run_zoo('--methods', 'point_mae', '--cfg-options',
                 'optim_wrapper.type=CPUAmpOptimWrapper')
 
