@@ -20,8 +20,10 @@ def predict_files(args: argparse.Namespace, options: SceneOptions) -> None:
         options (SceneOptions): How to read the scans.
     """
     # A file that cannot be read is known before the model is built.
-    scans = [read_scene(path, options) for path in _files(args.scans)]
+    files = _files(args.scans)
+    scans = [read_scene(path, options) for path in files]
     _check_names([scan.name for scan in scans])
+    _check_out(files, [scan.name for scan in scans], Path(args.out))
     predict = Predictor(args.config, args.checkpoint, args.device,
                         args.cfg_options)
     view = ViewOptions(azimuth=args.azimuth, max_height=args.max_height)
@@ -63,6 +65,16 @@ def _segment(predict: Predictor, scan: Scan, out: Path,
           f'{len(segmentation.counts)} classes · tokens: '
           f'{segmentation.tokens} -> '
           f'{" ".join(str(path) for path in paths.values())}')
+
+
+def _check_out(files: Sequence[Path], names: Sequence[str], out: Path) -> None:
+    """UserError where a result would be written over a scan."""
+    for path in files:
+        for name in names:
+            result = out / f'{name}.ply'
+            if result.exists() and result.samefile(path):
+                raise UserError(f'{path} would be overwritten by its result; '
+                                'choose another --out')
 
 
 def _check_names(names: List[str]) -> None:

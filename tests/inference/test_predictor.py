@@ -326,9 +326,18 @@ def test_command_line(files, room, tmp_path, capsys):
     for arguments, hint in (([*files, f'{path}b'], 'missing'),
                             ([*files, path, path], 'two scans are named a'),
                             ([*files[::-1], path], 'swapped')):
-        assert predict_by_tool(*arguments, '--out', str(tmp_path)) == 2
+        assert predict_by_tool(*arguments, '--out', str(tmp_path / 'b')) == 2
         message = capsys.readouterr().err
         assert message.count('\n') == 1 and hint in message
+
+
+def test_no_result_is_written_over_a_scan(files, room, tmp_path, capsys):
+    path = write_scan(tmp_path / 'a.ply', *room)
+    before = path.read_bytes()
+    for scan in (path, tmp_path):
+        assert predict_by_tool(*files, str(scan), '--out', str(tmp_path)) == 2
+        assert 'a.ply would be overwritten' in capsys.readouterr().err
+    assert path.read_bytes() == before
 
 
 def test_importing_the_plugin_stays_cheap():

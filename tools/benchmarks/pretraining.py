@@ -167,8 +167,9 @@ def measure_ratios(args: argparse.Namespace) -> Dict[str, Any]:
     result: Dict[str, Any] = dict(padding=[], masking=None)
     suffix = '_mini' if args.device == 'cpu' else ''
     for _, cfg, points, frames in load_settings(args, suffix):
-        if 'target_generator' not in cfg.model:
-            continue  # batches of made-up frames are not pairs of views
+        # Batches of made-up frames are what both stages of the paper read.
+        if cfg.model.type not in steps.STAGES or 'region_head' in cfg.model:
+            continue
         # Every region keeps the points that a token needs at least.
         most = max(min(ratios.MOST, points // 16), 2)
         counts = ratios.mixed_counts(
