@@ -168,7 +168,7 @@ def measure_ratios(args: argparse.Namespace) -> Dict[str, Any]:
     suffix = '_mini' if args.device == 'cpu' else ''
     for _, cfg, points, frames in load_settings(args, suffix):
         # Batches of made-up frames are what both stages of the paper read.
-        if cfg.model.type not in steps.STAGES or 'region_head' in cfg.model:
+        if cfg.model.type not in steps.STAGES or cfg.model.get('region_head'):
             continue
         # Every region keeps the points that a token needs at least.
         most = max(min(ratios.MOST, points // 16), 2)
