@@ -234,15 +234,18 @@ def _train(config: Path, work_dir: Path, options: Dict[str, Any]) -> Trained:
 
 
 def _claim(work_dir: Path, call: Dict[str, Any]) -> None:
-    """Refuse to resume a training of other settings."""
+    """Refuse to resume a training of other settings.
+
+    A call that failed before its first checkpoint claims nothing.
+    """
     note = work_dir / _CALL
     call = json.loads(json.dumps(call))
-    if note.is_file():
+    if list(work_dir.glob('*.pth')):
+        if not note.is_file():
+            raise UserError(f'{work_dir} holds checkpoints of unknown '
+                            'settings: name another out')
         found = differences(json.loads(note.read_text()), call)
         if found:
             raise UserError(f'{work_dir} holds a training of other settings '
                             f'({found[0]}): name another out')
-    elif list(work_dir.glob('*.pth')):
-        raise UserError(f'{work_dir} holds checkpoints of unknown settings: '
-                        'name another out')
     write_record(note, call)

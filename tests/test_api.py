@@ -106,7 +106,9 @@ def test_examples_run_from_frames_to_boxes(world):
 
 def test_what_was_made_of_other_settings_is_refused(world):
     (work := world / 'claimed').mkdir()
+    api._claim(work, dict(config='a', options=dict(data_root='typo')))
     api._claim(work, dict(config='a', options=dict(steps=2, tuple=(1, ))))
+    (work / 'iter_2.pth').touch()
     api._claim(work, dict(config='a', options=dict(steps=2, tuple=(1, ))))
     with pytest.raises(UserError, match='steps 2, now 3'):
         api._claim(work, dict(config='a', options=dict(steps=3, tuple=(1, ))))
