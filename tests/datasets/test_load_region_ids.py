@@ -182,6 +182,9 @@ def test_seeded_sampling_is_the_same_every_time(data_root):
     assert sample(make_results(data_root))['points'].tensor.equal(first)
     assert (np.random.get_state()[1] == state).all()
     assert len(np.unique(first, axis=0)) == 50
+    copy = make_results(data_root)
+    copy['lidar_points'] = dict(lidar_path='points/copy.bin')
+    assert sample(copy)['points'].tensor.equal(first)
     other = TRANSFORMS.build(
         dict(type='SeededPointSample', num_points=50, seed=1))
     assert not other(make_results(data_root))['points'].tensor.equal(first)

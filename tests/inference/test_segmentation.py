@@ -76,10 +76,11 @@ def test_every_point_gets_the_class_of_the_highest_score(
     predictor = segment.__self__
     head = predictor.model.decode_head
     assert (1 / 20 <= found.confidences).all()
-    # seeded with the scan's name
     again = segment(room[0], region_ids=room[2])
     assert (segment(scan).labels == found.labels).all()
-    assert again.scan != found.scan and len(again) == 2048
+    # Whatever its name is, the same points get the same labels.
+    assert again.scan != found.scan
+    assert (again.labels == found.labels).all()
     assert head.propagation == 'own_token'
 
 

@@ -1,12 +1,10 @@
 """Point sampling that is the same in every evaluation."""
-import zlib
 from typing import Any
 
 from mmdet3d.datasets import PointSample
 from mmdet3d.registry import TRANSFORMS
 
 from sam3d_plugin.ops.random_state import seeded
-from .check_points import points_path
 
 
 @TRANSFORMS.register_module()
@@ -15,12 +13,12 @@ class SeededPointSample(PointSample):
 
     For test pipelines: scores of the same weights are then the same, in the
     validation of a training and in ``tools/test.py``, whatever else has drawn
-    random numbers. Further arguments are those of ``PointSample``.
+    random numbers, and copies of a scan give the same result. Further
+    arguments are those of ``PointSample``.
 
     Required Keys:
 
     - points (:obj:`BasePoints`)
-    - lidar_points (dict, optional), with ``lidar_path``
 
     Modified Keys:
 
@@ -38,7 +36,6 @@ class SeededPointSample(PointSample):
         self.seed = seed
 
     def transform(self, results: dict) -> dict:
-        """Sample with a seed made of the name of the points' file."""
-        name = points_path(results).rsplit('/', 1)[-1]
-        with seeded((zlib.crc32(name.encode()) + self.seed) % 2**32):
+        """Sample with the seed of this step."""
+        with seeded(self.seed):
             return super().transform(results)

@@ -2,7 +2,6 @@
 
 Shapes: N points, K points of one sample, S samples.
 """
-import zlib
 from typing import List
 
 import torch
@@ -27,9 +26,9 @@ class PointTokenSegmentor(EncoderDecoder3D):
     fewer points than K is one sample.
 
     Whatever is drawn at random, also the patches of ``mode='slide'``, is
-    seeded with the name of the scan: the same weights give the same result.
-    Another ``test_cfg.seed``, 0 where it is not set, draws others, for
-    several evaluations of the same weights.
+    seeded with ``test_cfg.seed``, 0 where it is not set: the same weights and
+    points give the same result, whatever the scan is called. Another seed
+    draws others, for several evaluations of the same weights.
     """
 
     def inference(self, points: Tensor, batch_input_metas: List[dict],
@@ -38,25 +37,19 @@ class PointTokenSegmentor(EncoderDecoder3D):
 
         Args:
             points (Tensor): (1, N, 3 + C) xyz in meters, then columns.
-            batch_input_metas (List[dict]): Its ``lidar_path``, if any.
+            batch_input_metas (List[dict]): As in ``EncoderDecoder3D``.
             rescale (bool): As in ``EncoderDecoder3D``.
 
         Returns:
             Tensor: (1, num_classes, N) logits.
         """
-        seed = self.scan_seed(batch_input_metas[0])
+        seed = self.test_cfg.get('seed', 0)
         if self.test_cfg.mode != _MODE:
             with seeded(seed):
                 return super().inference(points, batch_input_metas, rescale)
         generator = torch.Generator().manual_seed(seed)
         return torch.stack(
             [self.sample_inference(scan, generator) for scan in points])
-
-    def scan_seed(self, input_meta: dict) -> int:
-        """Seed of a scan: its name and ``test_cfg.seed``."""
-        path = str(input_meta.get('lidar_path') or '')
-        name = path.rsplit('/', 1)[-1].encode()
-        return zlib.crc32(name, self.test_cfg.get('seed', 0))
 
     def sample_inference(self, points: Tensor,
                          generator: torch.Generator) -> Tensor:
