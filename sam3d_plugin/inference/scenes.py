@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 
 from ..preparation.sources.scans import infos
 from ..preparation.sources.scans.frames import (check_rounding, check_units,
-                                                check_up_axis, to_meters_z_up)
+                                                check_up_axis, note_size,
+                                                to_meters_z_up)
 from ..preparation.sources.scans.point_fields import read_colors, read_regions
 from ..preparation.sources.scans.scan import Scan, ScanError
 from ..preparation.sources.scans.scan_readers import (ENDINGS, ReadOptions,
@@ -150,6 +151,8 @@ def _as_array(values: ArrayLike, argument: str, name: str) -> np.ndarray:
 def _check_frame(scan: Scan, options: SceneOptions) -> None:
     if options.scale is None:
         check_units(scan)
+    else:
+        note_size(scan)
     check_rounding(scan)
     if options.up is None:
         check_up_axis(scan)

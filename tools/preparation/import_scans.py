@@ -20,7 +20,6 @@ are given in that turned frame.
 """
 import sam3d_plugin.cli.interruption  # noqa: F401  isort: skip  first
 import argparse
-import shlex
 import sys
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
@@ -29,7 +28,8 @@ from sam3d_plugin.cli.parameters import add_parameters, chosen
 from sam3d_plugin.cli.step_tool import source_parser, tool_main
 from sam3d_plugin.preparation.sources.scans import up_axis
 from sam3d_plugin.preparation.sources.scans.import_scans import (ImportOptions,
-                                                                 import_scans)
+                                                                 import_scans,
+                                                                 next_command)
 from sam3d_plugin.preparation.sources.scans.scan_readers import ReadOptions
 from sam3d_plugin.preparation.sources.scans.splits import (parse_split,
                                                            read_list)
@@ -86,7 +86,7 @@ def collect_splits(args: argparse.Namespace) -> List[Dict[str, List[str]]]:
 def run(args: argparse.Namespace) -> None:
     """Import the scans and say how to train on them."""
     with naming(args.out):
-        import_scans(
+        stored = import_scans(
             ImportOptions(
                 Path(args.source),
                 Path(args.out),
@@ -94,11 +94,7 @@ def run(args: argparse.Namespace) -> None:
                 up=args.up,
                 **chosen(args, ReadOptions, _READING),
                 **chosen(args, ImportOptions, _IMPORT)))
-    has_regions = any(Path(args.out, 'regions').glob('*.npz'))
-    tokens = '' if has_regions else '_knn'
-    option = shlex.quote(f'data_root={args.out}/')
-    print('Next: python tools/train.py configs/sam3d/groupfree3d_scannet_mini'
-          f'{tokens}.py --cfg-options {option}')
+    print(f'Next: {next_command(list(stored.values()), str(args.out))}')
 
 
 main = tool_main(parse_args, run)

@@ -42,12 +42,25 @@ def test_options_arrive(tool, source, tmp_path, capsys):
     assert tool.main(arguments) == 0
     text = capsys.readouterr().out
     assert 'both.pkl: 2 scan(s)' in text
-    assert 'Next: python tools/train.py' in text and f'{out}/' in text
+    assert f'Next: python tools/predict.py {out}/points/' in text
     points = np.fromfile(out / 'points/a.bin', np.float32).reshape(-1, 6)
     xyz = np.load(source / 'a.npz')['xyz']
     assert np.allclose(points[:, 2], -0.5 * xyz[:, 1])
     assert tool.main(arguments) == 1
     assert tool.main([*arguments, '--overwrite']) == 0
+
+
+@pytest.mark.parametrize('labels, config', [
+    (dict(bbox=[[2, 1.5, 1, 2, 2, 2, 5]]), 'groupfree3d_scannet_mini_knn'),
+    (dict(semantic=np.full(100, 3)), 'segmentor_scannet_mini_knn'),
+])
+def test_next_step_is_what_the_labels_allow(tool, source, tmp_path, capsys,
+                                            labels, config):
+    """Only one of the scans has regions, so tokens are those without."""
+    arrays = dict(np.load(source / 'a.npz'), **labels)
+    np.savez(source / 'a.npz', region=np.arange(100) // 20, **arrays)
+    assert tool.main([f'--source={source}', f'--out={tmp_path}/data']) == 0
+    assert f'configs/sam3d/{config}.py' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('up', ['0,-1,0', '0,-2.5,0', '-y'])

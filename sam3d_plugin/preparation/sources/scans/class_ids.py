@@ -8,7 +8,7 @@ import numpy as np
 
 from ....store.errors import UserError
 from ....store.ply_comments import CLASS_INDEX
-from .scan import NYU40_IDS, Scan
+from .scan import CLASS_NAMES, NYU40_IDS, SEGMENTATION_IDS, Scan
 
 # A floor is as flat as this, is as near to the lowest points, and is of as
 # many points; meters.
@@ -41,16 +41,25 @@ def doubt_class_ids(scan: Scan) -> None:
     """Note ids that look like class indices instead of NYU40 ids.
 
     The floor is 2 in NYU40, and 1 where ScanNet's or S3DIS' classes are
-    counted from 0.
+    counted from 0. Without a floor, ids that are all as low as such indices
+    are noted, too.
     """
     if scan.semantic is None:
         return
     low = float(np.percentile(scan.xyz[:, 2], 2))
     heights = {i: scan.xyz[scan.semantic == i, 2] for i in (1, 2)}
-    if _is_floor(heights[1], low) and not _is_floor(heights[2], low):
+    if _is_floor(heights[2], low):
+        return
+    if _is_floor(heights[1], low):
         scan.notes.append('id 1 is flat on the floor, but is the wall of '
                           'NYU40; if these are class indices, map them to '
                           'NYU40 ids first')
+    elif 0 < scan.semantic.max() <= len(SEGMENTATION_IDS):
+        found = [i for i in np.unique(scan.semantic) if i in CLASS_NAMES]
+        names = ', '.join(f'{i} {CLASS_NAMES[i]}' for i in found[:3])
+        scan.notes.append(f'semantic is read as NYU40 ids ({names or found}); '
+                          'if these are class indices, map them to NYU40 ids '
+                          'first')
 
 
 def _is_floor(heights: np.ndarray, low: float) -> bool:

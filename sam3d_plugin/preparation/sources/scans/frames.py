@@ -43,6 +43,8 @@ _FEW_POINTS = 100
 _COARSE_SHARE = 0.02
 # The share of the longest side that another one has at least.
 _LINE = 0.001
+# Heights of most rooms, and one that few have, meters.
+_ROOM_HEIGHT, _HIGHEST_ROOM = (1.9, 3.5), 4.5
 # Stray points of a scan in meters are twice its longest side away.
 _STRAY_EXTENTS = 2
 
@@ -280,17 +282,43 @@ def move_near_origin(scan: Scan) -> Scan:
 
 
 def check_up_axis(scan: Scan) -> None:
-    """ScanError unless the floor is at the low end of z; a note if nothing can
-    be told. Both name axes of the file."""
+    """ScanError unless the floor is at the low end of z, or if another axis is
+    as long as rooms are high and z is much longer; a note if nothing can be
+    told. All name axes of the file."""
     up = estimate_up(scan.xyz)
     if up is None:
-        scan.notes.append('cannot tell what points up; it has to be '
-                          f'{scan.up}, see --up')
+        _doubt_up_axis(scan)
     elif up != 'z':
         up = name_of_axis(TO_Z_UP[up][2] @ TO_Z_UP[scan.up])
         raise ScanError(f'{scan.path}: the floor seems to be at the low end '
                         f'of axis {up}; add --up={up} (--up={scan.up} if '
                         f'{scan.up} points up)')
+
+
+def _doubt_up_axis(scan: Scan) -> None:
+    """Compare the lengths of a scan, meters, with the height of a room."""
+    lengths = robust_lengths(scan.xyz)
+    low, high = _ROOM_HEIGHT
+    is_height = (lengths >= low) & (lengths <= high)
+    if is_height[2] and lengths[:2].min() > lengths[2]:
+        return
+    if lengths[2] > _HIGHEST_ROOM and is_height.sum() == 1:
+        axis = name_of_axis(np.eye(3)[is_height.argmax()] @ TO_Z_UP[scan.up])
+        axis = axis.lstrip('-')
+        raise ScanError(
+            f'{scan.path}: the room would be {lengths[2]:.1f} m high, but is '
+            f'{lengths[is_height][0]:.1f} m along {axis}; add --up={axis} or '
+            f'--up=-{axis} (--up={scan.up} if {scan.up} points up)')
+    scan.notes.append(f'cannot tell what points up; it has to be {scan.up}, '
+                      'see --up')
+
+
+def note_size(scan: Scan) -> None:
+    """Note that a scan, meters, is smaller or larger than rooms are."""
+    if plausible_units(scan.xyz) != [1.0]:
+        scan.notes.append(
+            f'its longest side is {robust_lengths(scan.xyz).max():.2g} m at '
+            f'--scale {scan.scale:g}, which no room has')
 
 
 def name_of_axis(vector: np.ndarray) -> str:

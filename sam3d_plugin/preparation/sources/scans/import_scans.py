@@ -1,5 +1,6 @@
 """From a folder of scans to a data set that mmdet3d reads as ScanNet."""
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
@@ -10,7 +11,7 @@ from rich.progress import track
 
 from .class_ids import doubt_class_ids
 from .frames import (check_rounding, check_units, check_up_axis,
-                     move_near_origin)
+                     move_near_origin, note_size)
 from .infos import FOLDERS, StoredScan, info_path, store_scan, write_split
 from .instances import complete_labels
 from .scan import CLASS_NAMES, Scan, ScanError
@@ -51,8 +52,8 @@ class ImportOptions:
 
 
 def import_scans(options: ImportOptions,
-                 console: Optional[Console] = None) -> Dict[str, Path]:
-    """Import a folder of scans; returns the infos file of each split.
+                 console: Optional[Console] = None) -> Dict[str, StoredScan]:
+    """Import a folder of scans; returns what was written of each, by name.
 
     The infos are written last, so that an interrupted import leaves none and
     can be started again. The console also shows the progress if it is a
@@ -88,7 +89,7 @@ def import_scans(options: ImportOptions,
         empty = sum(not stored[n].info['instances'] for n in splits[split])
         console.print(f'{path}: {len(splits[split])} scan(s)' +
                       f', {empty} of them without boxes' * bool(empty))
-    return infos
+    return stored
 
 
 def prepare_scan(path: Path, options: ImportOptions) -> Scan:
@@ -103,6 +104,8 @@ def prepare_scan(path: Path, options: ImportOptions) -> Scan:
             drop_invalid=options.drop_invalid))
     if options.scale is None:
         check_units(scan)
+    else:
+        note_size(scan)
     check_rounding(scan)
     if options.up is None:
         check_up_axis(scan)
@@ -136,6 +139,25 @@ def check_output(out: Path, overwrite: bool) -> None:
         raise ScanError(
             f'{out} already holds {", ".join(others[:3])}; choose another '
             '--out, or add --overwrite to replace what has the same name')
+
+
+def next_command(scans: Sequence[StoredScan], out: str) -> str:
+    """What to do with imported scans, as a command.
+
+    Training where there is something to learn, with tokens of regions where
+    every scan has them.
+    """
+    has_boxes = any(scan.info['instances'] for scan in scans)
+    if not has_boxes and not any(scan.class_counts.any() for scan in scans):
+        first = shlex.quote(scans[0].info['lidar_points']['lidar_path'])
+        return (f'python tools/predict.py {shlex.quote(out)}/points/{first} '
+                '(no scan has boxes or labels to train on)')
+    model = 'groupfree3d' if has_boxes else 'segmentor'
+    has_regions = all('pts_region_path' in scan.info for scan in scans)
+    tokens = '' if has_regions else '_knn'
+    option = shlex.quote(f'data_root={out}/')
+    return (f'python tools/train.py configs/sam3d/{model}_scannet_mini'
+            f'{tokens}.py --cfg-options {option}')
 
 
 def summarize(scan: Scan) -> str:

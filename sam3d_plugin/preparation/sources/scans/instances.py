@@ -39,7 +39,8 @@ def complete_labels(scan: Scan) -> Scan:
 
 
 def check_boxes_inside(scan: Scan) -> None:
-    """ScanError when a box is outside the scan; a note on empty ones."""
+    """ScanError when a box is outside the scan, or most hold no point; a note
+    on a few empty ones."""
     assert scan.boxes is not None
     xyz = scan.aligned_xyz
     low, high = xyz.min(axis=0), xyz.max(axis=0)
@@ -51,8 +52,12 @@ def check_boxes_inside(scan: Scan) -> None:
             f'{scan.path}: {int(is_outside.sum())} of {len(centers)} boxes '
             f'are outside the points, the first is {index} at '
             f'{centers[index].round(2).tolist()}; give boxes in the units and '
-            'axes of the points (after alignment)')
+            'axes of the points (before --scale, after alignment)')
     empty = sum(not mask.any() for mask in _points_in_boxes(xyz, scan.boxes))
+    if empty > len(centers) / 2:
+        raise ScanError(f'{scan.path}: {empty} of {len(centers)} boxes hold '
+                        'no point; give boxes in the units and axes of the '
+                        'points (before --scale, after alignment)')
     if empty > 0:
         scan.notes.append(f'{empty} boxes hold no point')
 

@@ -31,6 +31,12 @@ def test_indices_of_scannet20(notes_of, room, none):
     assert 'class indices: map them' in notes_of(indices)
 
 
+def test_indices_from_1_without_a_floor(notes_of, room):
+    """Chair 3, table 5 of the 18 classes of boxes; the rest is 0."""
+    indices = np.array([0, 0, 0, 0, 0, 3, 0, 5])[room['semantic']]
+    assert 'read as NYU40 ids (3 cabinet, 5 chair)' in notes_of(indices)
+
+
 def test_indices_of_s3dis(notes_of, room):
     """Ceiling 0, floor 1, wall 2, table 7, chair 8."""
     indices = np.array([0, 2, 1, 0, 0, 8, 0, 7])[room['semantic']]

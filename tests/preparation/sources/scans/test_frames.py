@@ -7,6 +7,7 @@ from sam3d_plugin.preparation.sources.scans import UP_AXES
 from sam3d_plugin.preparation.sources.scans.frames import (check_units,
                                                            check_up_axis,
                                                            move_near_origin,
+                                                           note_size,
                                                            read_axis_align,
                                                            to_meters_z_up)
 from sam3d_plugin.preparation.sources.scans.scan import Scan, ScanError
@@ -60,6 +61,19 @@ def test_upright_rooms_raise_no_alarm(room):
     assert '--up' in scan.notes[0]
 
 
+def test_lengths_tell_where_the_floor_does_not():
+    rng = np.random.default_rng(0)
+    xyz = rng.uniform(0, (6, 5, 2.5), (4000, 3))
+    upright = make_scan(xyz)
+    check_up_axis(upright)
+    assert not upright.notes
+    with pytest.raises(ScanError, match='be 5.8 m high, but is 2.4 m along y'):
+        check_up_axis(make_scan(xyz[:, [1, 2, 0]]))
+    hall = make_scan(xyz[:, [1, 2, 0]] * 2)
+    check_up_axis(hall)
+    assert 'cannot tell' in hall.notes[0]
+
+
 @pytest.mark.parametrize('factor, hint', [
     (1000, r'--scale 0.001 \(millimeters\)'),
     (100, r'--scale 0.01 \(centimeters\)'),
@@ -70,6 +84,15 @@ def test_units_are_guessed(factor, hint):
     with pytest.raises(ScanError, match=f'a.ply: extent .*{hint}'):
         check_units(make_scan(cloud() * factor))
     check_units(make_scan(cloud()))
+
+
+def test_a_size_that_no_room_has_is_noted():
+    scan = make_scan(cloud() * 0.001)
+    note_size(scan)
+    assert 'm at --scale 1, which no room has' in scan.notes[0]
+    scan = make_scan(cloud())
+    note_size(scan)
+    assert not scan.notes
 
 
 def test_a_stray_point_is_no_unit():

@@ -107,6 +107,14 @@ def test_boxes_without_points_are_noted(rooms, room):
     assert scan.notes[0] == '1 boxes hold no point'
 
 
+def test_boxes_in_other_units_than_the_points_are_refused(rooms, room):
+    """All are near the origin, which is within the points."""
+    boxes = rooms.boxes(room)
+    boxes[:, :6] *= 0.001
+    with pytest.raises(ScanError, match='2 of 2 boxes hold no point'):
+        complete_labels(make_scan(room, (), boxes))
+
+
 def test_more_than_64_boxes_are_refused(rooms, room):
     boxes = rooms.boxes(room)
     complete_labels(make_scan(room, (), boxes[[0] * 64]))
