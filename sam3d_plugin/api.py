@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Union
 
+from . import shipped
 from .cli.training import scene_limits, train
 from .engine.export import export_backbone
 from .engine.options import read_config
@@ -32,7 +33,7 @@ from .store.errors import UserError
 from .store.manifest import MANIFEST, Store, differences
 
 PathLike = Union[str, Path]
-CONFIGS = Path(__file__).parent / '.mim' / 'configs' / 'sam3d'
+CONFIGS = shipped.FILES / 'configs' / 'sam3d'
 STAGES = ('stage1_synthrooms_mini', 'stage2_ours_synthrooms_mini')
 _TRAIN_INFOS = 'scannet_infos_train.pkl'
 # What a work directory was called with.

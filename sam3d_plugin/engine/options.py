@@ -7,6 +7,7 @@ from typing import Any, Dict, List
 
 from mmengine.config import Config, ConfigDict
 
+from .. import shipped
 from ..datasets.preflight import find_leaf_datasets
 from ..store.errors import UserError
 from .option_checks import check_options
@@ -39,9 +40,13 @@ def load_config(args: argparse.Namespace) -> Config:
 def read_config(filename: str, options: Dict[str, Any]) -> Config:
     """The config with the options, a changed data root moved everywhere.
 
+    configs/... is that of this package unless the current folder has it.
+
     Raises ValueError if an option does not fit the config.
     """
     make_projects_importable()
+    if filename.startswith('configs/') and not Path(filename).exists():
+        filename = str(shipped.FILES / filename)
     _check_config_file(Path(filename))
     cfg = Config.fromfile(filename)
     old_roots = _data_roots(cfg)

@@ -1,9 +1,7 @@
 """Import path of ``projects``, from any directory."""
 import sys
-from pathlib import Path
 
-# Links to the folders of the repository; in an installed package, copies.
-_ROOT = str(Path(__file__).resolve().parents[1] / '.mim')
+from .. import shipped
 
 
 def make_projects_importable() -> None:
@@ -12,5 +10,6 @@ def make_projects_importable() -> None:
     Python looks beside the tool that it runs. The folder of ``projects`` goes
     last, so that it hides no other package.
     """
-    if _ROOT not in sys.path:
-        sys.path.append(_ROOT)
+    root = str(shipped.FILES)
+    if root not in sys.path:
+        sys.path.append(root)

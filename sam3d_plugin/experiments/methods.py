@@ -9,11 +9,11 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import mmengine
 
+from .. import shipped
 from ..datasets.preflight import find_leaf_datasets
 from .tables import table
 
-# Links to the folders of the repository; in an installed package, copies.
-ROOT = Path(__file__).resolve().parents[1] / '.mim'
+ROOT = shipped.FILES
 OURS = 'configs/sam3d/pretraining_metafile.yml'
 
 # What papers report beside detection on ScanNet, as metafiles call it.

@@ -16,6 +16,7 @@ from resource import struct_rusage
 from typing import (TYPE_CHECKING, Any, Dict, List, NoReturn, Optional,
                     Sequence, Tuple)
 
+from .. import shipped
 from ..store.atomic import atomic_write
 from ..store.errors import UserError
 
@@ -225,11 +226,17 @@ def run_command(command: List[str],
                 **options: Any) -> Tuple[int, struct_rusage]:
     """Run a command that stands for one of this Python.
 
+    Tools are those of this package, whatever the current folder is.
+
     Returns the exit status, negative after a signal and 130 when the user
     interrupted; what it and the processes that it waited for have used.
     """
+    words = [
+        str(shipped.FILES / word) if word.startswith('tools/') else word
+        for word in command[1:]
+    ]
     child = subprocess.Popen(
-        [sys.executable, *_RUNNERS[command[0]], *command[1:]],
+        [sys.executable, *_RUNNERS[command[0]], *words],
         env=environment,
         **options)
     is_interrupted = False

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from sam3d_plugin.experiments import steps
+from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.experiments.steps import (Command, Record, run_command,
                                             run_steps)
 
@@ -117,6 +118,15 @@ def test_what_follows_an_interrupted_repetition_is_run_again(work):
     stopped(work, first, work.steps[1])
     work()
     assert lines(work.folder / 'b') == 2
+
+
+def test_tools_and_configs_are_found_from_any_folder(tmp_path, monkeypatch):
+    (tmp_path / 'tools').mkdir()
+    (tmp_path / 'tools/train.py').write_text('raise SystemExit(7)')
+    monkeypatch.chdir(tmp_path)
+    assert run_command(['python', 'tools/train.py', '--help'])[0] == 0
+    cfg = read_config('configs/sam3d/votenet_scannet.py', {})
+    assert cfg.model.type == 'VoteNet'
 
 
 def test_an_interruption_waits_for_the_command():

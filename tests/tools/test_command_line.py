@@ -122,7 +122,8 @@ def test_printed_commands_can_be_pasted(tmp_path, capsys):
     np.savez(
         source / 'a.npz',
         xyz=rng.uniform(0, 4, (900, 3)),
-        rgb=rng.integers(0, 256, (900, 3)))
+        rgb=rng.integers(0, 256, (900, 3)),
+        bbox=[[2, 2, 2, 3, 3, 3, 5]])
     out = tmp_path / 'my data'
     tool = load_tool('preparation/import_scans')
     assert tool.main(['--source', str(source), '--out', str(out)]) == 0
