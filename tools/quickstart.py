@@ -25,8 +25,9 @@ from sam3d_plugin import shipped
 from sam3d_plugin.cli.arguments import ToolParser
 from sam3d_plugin.experiments.progress import Progress
 from sam3d_plugin.experiments.steps import (RECORD, Command, Record,
-                                            length_options, run_steps)
-from sam3d_plugin.store.provenance import hardware, has_bfloat16
+                                            amp_option, length_options,
+                                            run_steps)
+from sam3d_plugin.store.provenance import hardware
 
 ROOMS = ('--size', 'quick', '--seed', '0')
 # Of a stage; the other trainings are shortened with it.
@@ -232,7 +233,7 @@ def _training_step(args: argparse.Namespace, training: Training, *options:
     """A training; --resume continues where it was stopped."""
     length = training.length(args)
     launch = ['python', 'tools/train.py']
-    launcher: List[str] = []
+    launcher = [] if args.gpus else amp_option('cpu')
     settings = [
         f'data_root={args.data_root}', f'randomness.seed={SEED}',
         f'default_hooks.logger.interval={LOGGED}',
@@ -241,8 +242,6 @@ def _training_step(args: argparse.Namespace, training: Training, *options:
         *options
     ]
     settings += [f'{k}={v}' for k, v in length_options(length).items()]
-    if not args.gpus and has_bfloat16():
-        launcher += ['--amp']
     if args.gpus > 1:
         launch = [
             'torchrun', f'--nproc_per_node={args.gpus}', 'tools/train.py'

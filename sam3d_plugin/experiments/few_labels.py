@@ -5,10 +5,12 @@ from typing import Any, Dict, List, NamedTuple
 
 import mmengine
 import numpy as np
+import torch
 from mmengine.config import Config
 
 from ..engine.options import read_config
 from ..evaluation.linear_probe import rarest_third
+from ..store.provenance import has_bfloat16
 from . import arm_tables, records, steps
 from .arms import ARMS
 
@@ -132,6 +134,8 @@ def evaluate_steps(args: argparse.Namespace, task: str) -> List[steps.Command]:
             data_root=args.data_root,
             **_tokenizer(name, TASKS[task].config(args)),
             **args.cfg_options)
+        if not torch.cuda.is_available() and has_bfloat16():
+            options.setdefault('optim_wrapper.type', 'CPUAmpOptimWrapper')
         if is_trained(name):
             options['model.backbone.init_cfg'] = dict(
                 type='Pretrained', checkpoint=encoder_file(args, name))

@@ -181,13 +181,18 @@ def train_step(training: Training, teacher: str, device: str) -> None:
         options['teacher'] = teacher
     was_resumed = any(folder.glob('*.pth'))
     command = ['python', 'tools/train.py', step.config, '--work-dir']
-    command += [str(folder.resolve()), '--resume']
+    command += [str(folder.resolve()), '--resume', *steps.amp_option(device)]
     command += steps.option_list(options) + step.extra
     if not (folder / SETTINGS).is_file():
         records.write_record(folder / SETTINGS, {})
     records.note_commit(folder / SETTINGS)
     seconds = execute(command, folder.with_suffix('.log'), device)
-    records.write_record(times, dict(seconds=seconds, was_resumed=was_resumed))
+    records.write_record(
+        times,
+        dict(
+            seconds=seconds,
+            was_resumed=was_resumed,
+            precision=steps.precision_on(device)))
 
 
 def run_arm(run: Run, args: argparse.Namespace) -> None:
@@ -221,6 +226,8 @@ def run_arm(run: Run, args: argparse.Namespace) -> None:
         seconds=round(sum(stages.values()), 1),
         stage_seconds=stages,
         was_resumed=any(time['was_resumed'] for time in times.values()),
+        precision=', '.join(
+            dict.fromkeys(time['precision'] for time in times.values())),
         frames_seen=frames_seen(run),
         frames=scores['frames'],
         tokens_per_frame=scores['tokens_per_frame'],

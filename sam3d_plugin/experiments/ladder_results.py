@@ -45,7 +45,8 @@ def aggregate(results: Results) -> Dict[str, Any]:
 
     Returns them by arm: ``seeds``, and in their order the scores, ``seconds``
     in total and ``stage_seconds``, ``frames_seen``, ``tokens_per_frame``,
-    ``was_resumed``, ``commits`` and ``hash``, what the result depends on.
+    ``was_resumed``, ``precision`` of the trainings, ``commits`` and ``hash``,
+    what the result depends on.
     """
     arms: Dict[str, Any] = {}
     for name in dict.fromkeys(arm for arm, _ in results):
@@ -53,7 +54,8 @@ def aggregate(results: Results) -> Dict[str, Any]:
         runs = [results[name, seed] for seed in seeds]
         columns: Dict[str, List[Any]] = dict(seeds=seeds)
         for key in (*SCORES, 'seconds', 'stage_seconds', 'frames_seen',
-                    'tokens_per_frame', 'was_resumed', 'commit', 'hash'):
+                    'tokens_per_frame', 'was_resumed', 'precision', 'commit',
+                    'hash'):
             columns[key] = [run[key] for run in runs]
         columns['commits'] = columns.pop('commit')
         arms[name] = columns

@@ -19,6 +19,7 @@ from typing import (TYPE_CHECKING, Any, Dict, List, NoReturn, Optional,
 from .. import shipped
 from ..store.atomic import atomic_write
 from ..store.errors import UserError
+from ..store.provenance import has_bfloat16
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -235,10 +236,9 @@ def run_command(command: List[str],
         str(shipped.FILES / word) if word.startswith('tools/') else word
         for word in command[1:]
     ]
-    child = subprocess.Popen(
-        [sys.executable, *_RUNNERS[command[0]], *words],
-        env=environment,
-        **options)
+    child = subprocess.Popen([sys.executable, *_RUNNERS[command[0]], *words],
+                             env=environment,
+                             **options)
     is_interrupted = False
     while child.returncode is None:
         try:
@@ -285,6 +285,22 @@ def training(config: str, work_dir: str, options: Dict[str, Any]) -> Command:
     cfg = read_config(config, options)
     return Command(command + option_list(options),
                    f'{work_dir}/{last_checkpoint(cfg)}')
+
+
+def amp_option(device: str) -> List[str]:
+    """``--amp`` for a training on a CPU that multiplies bfloat16 by itself.
+
+    It is as good there (docs/results/log.md, 2026-11-30) and takes two thirds
+    of the time. Results do not depend on it, so that those of two processors
+    may stand in one table.
+    """
+    return ['--amp'] if precision_on(device) == 'bfloat16' else []
+
+
+def precision_on(device: str) -> str:
+    """Of the arithmetic of a training with :func:`amp_option`."""
+    is_half = device == 'cpu' and has_bfloat16()
+    return 'bfloat16' if is_half else 'float32'
 
 
 def length_options(length: Optional[int]) -> Dict[str, Any]:

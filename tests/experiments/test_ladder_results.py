@@ -19,6 +19,7 @@ def result(miou, three_nn=0.1, seconds=120.):
         frames_seen=1000,
         tokens_per_frame=dict(train=128, val=128),
         was_resumed=False,
+        precision='float32',
         commit='abc',
         hash=f'{miou}')
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from sam3d_plugin.experiments import steps
 from sam3d_plugin.engine.options import read_config
+from sam3d_plugin.experiments import steps
 from sam3d_plugin.experiments.steps import (Command, Record, run_command,
                                             run_steps)
 
@@ -159,3 +159,13 @@ def test_other_settings_are_refused(work):
     (work.folder / 'work/steps.json').write_text('{')
     with pytest.raises(SystemExit, match='damaged.*remove it'):
         work()
+
+
+@pytest.mark.parametrize('device, has, options', [('cpu', True, ['--amp']),
+                                                  ('cpu', False, []),
+                                                  ('cuda', True, [])])
+def test_bfloat16_where_the_processor_has_it(monkeypatch, device, has,
+                                             options):
+    monkeypatch.setattr(steps, 'has_bfloat16', lambda: has)
+    assert steps.amp_option(device) == options
+    assert (steps.precision_on(device) == 'bfloat16') == bool(options)

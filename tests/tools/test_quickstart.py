@@ -87,7 +87,8 @@ def test_several_gpus_share_the_batch_of_one(quickstart):
 @pytest.mark.parametrize('is_fast', [True, False])
 def test_bfloat16_is_used_where_the_processor_has_it(quickstart, monkeypatch,
                                                      is_fast):
-    monkeypatch.setattr(quickstart, 'has_bfloat16', lambda: is_fast)
+    monkeypatch.setattr('sam3d_plugin.experiments.steps.has_bfloat16',
+                        lambda: is_fast)
     for step in steps_of(quickstart):
         trains = 'tools/train.py' in step.command
         assert ('--amp' in step.command) == (trains and is_fast)
