@@ -98,8 +98,13 @@ def test_examples_run_from_frames_to_boxes(world):
         path.name
         for path in Path('data/rooms/regions').iterdir()
     }
-    with pytest.raises(StoreError, match='other settings'):
-        api.pretrain('data/rooms', 'standin')
+    with pytest.raises(UserError, match="'handcrafted', now 'standin'"):
+        api.pretrain('data/rooms', 'standin', steps=2)
+    with pytest.raises(
+            StoreError,
+            match='remove .*region_features and .*region_groups') as info:
+        api.pretrain('data/rooms', 'standin', out='work_dirs/other')
+    assert '--' not in str(info.value)
     with pytest.raises(UserError, match='other settings'):
         api.finetune(None, 'data/rooms', steps=2)
 
@@ -123,6 +128,12 @@ def test_what_is_missing_is_said(world):
         api.pretrain(world / 'none')
     with pytest.raises(UserError, match='teacher dinov3.pth is missing'):
         api.pretrain('data/rooms', 'dinov3.pth')
+    rooms = Path('data/rooms')
+    before = sorted(rooms.iterdir())
+    for wrong in (dict(steps=1), dict(options={'model.headd': 1})):
+        with pytest.raises(UserError, match='too few|headd'):
+            api.pretrain(rooms, 'handcrafted', 'work_dirs/wrong', **wrong)
+    assert sorted(rooms.iterdir()) == before
     with pytest.raises(UserError, match='too few'):
         api.finetune(None, 'data/rooms', steps=1)
     with pytest.raises(FileNotFoundError, match='config'):
