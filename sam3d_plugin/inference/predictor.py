@@ -23,10 +23,10 @@ from torch import nn
 
 from .. import shipped
 from ..datasets.preflight import find_leaf_datasets
-from ..engine.compatibility import check_same_detector
-from ..engine.export import settings_of
+from ..engine.compatibility import check_weights
 from ..engine.options import read_config
 from ..engine.scan_visualizer import to_boxes
+from ..models.tokenizers import describe_tokenizer
 from ..ops.random_state import keep_random_state, seeded
 from ..preparation.sources.scans.frames import move_near_origin
 from ..preparation.sources.scans.scan import Scan
@@ -34,6 +34,7 @@ from ..store.checkpoint import read_checkpoint
 from ..store.errors import UserError
 from ..store.loading import load_encoder
 from ..store.state_names import extract_state_dict
+from ..store.trained_settings import trained_tokenizer
 from ..visualization.boxes import LabelledBoxes
 from .detections import Detections
 from .file_frame import FileFrame
@@ -106,9 +107,8 @@ class Predictor:
 
     def _build_model(self) -> BaseModel:
         content = read_checkpoint(self.checkpoint)
-        check_same_detector(
-            settings_of(content).get('model') or {}, self.cfg.model,
-            self.checkpoint)
+        check_weights(content, self.cfg.model, self.checkpoint)
+        self._trained_on = describe_tokenizer(trained_tokenizer(content))
         state = extract_state_dict(content, self.checkpoint)
         settings = self.cfg.model
         # All weights come from the checkpoint.
@@ -196,16 +196,15 @@ class Predictor:
         summaries: List[str] = []
         if self._propagation is not None:
             self._head.propagation = self._propagation
-        for module, trained in self._tokenizers:
-            tokenizer, summary = trained, trained.summary()
-            if trained.uses_regions and scan.regions is None:
+        for module, own in self._tokenizers:
+            tokenizer, reason = own, ''
+            if own.uses_regions and scan.regions is None:
                 tokenizer = MODELS.build(
                     dict(
                         type='KNNTokenizer',
-                        num_tokens=trained.num_tokens,
+                        num_tokens=own.num_tokens,
                         num_neighbors=_NUM_NEIGHBORS))
-                summary = (f'{tokenizer.summary()} (the scan has no '
-                           f'regions; the model was trained on {summary})')
+                reason = 'the scan has no regions; '
                 if self._propagation is not None:
                     # kNN tokens do not share out all points.
                     self._head.propagation = 'three_nn'
@@ -216,6 +215,10 @@ class Predictor:
                     f'{scan.path} has {len(scan.xyz)} points, and the model '
                     f'makes {needed} tokens or neighbors of them; take a '
                     'denser scan')
+            summary = tokenizer.summary()
+            trained = self._trained_on or own.summary()
+            if summary != trained:
+                summary += f' ({reason}the model was trained on {trained})'
             summaries.append(summary)
         return ' · '.join(summaries) or 'none (mmdet3d backbone)'
 
