@@ -23,7 +23,7 @@ from tests.short_runs import forget_runs, short_start
 
 @pytest.fixture(scope='module')
 def world(tmp_path_factory):
-    """A folder with two rooms of two small frames each, and room.ply."""
+    """A folder with two rooms of two small frames each, and a file of one."""
     folder = tmp_path_factory.mktemp('world')
     step = SynthRoomsStep(0, 1, 1, SynthOptions(num_frames=2, size=(96, 128)))
     rooms = folder / 'data' / 'rooms'
@@ -31,7 +31,9 @@ def world(tmp_path_factory):
     write_lists(step, rooms)
     scan = sorted((rooms / 'points').glob('*.bin'))[0]
     points = np.fromfile(scan, np.float32).reshape(-1, 6)
-    write_ply(folder / 'room.ply', points[:, :3], points[:, 3:].astype('u1'))
+    for name, scale in (('room', 1), ('room_mm', 1000)):
+        write_ply(folder / f'{name}.ply', points[:, :3] * scale,
+                  points[:, 3:].astype('u1'))
     return folder
 
 
@@ -50,6 +52,7 @@ EXAMPLES = dict(
     from_pretrained=PointTokenBackbone.from_pretrained,
     finetune=api.finetune,
     Predictor=sam3d_plugin.Predictor,
+    SceneOptions=sam3d_plugin.SceneOptions,
     save_html=save_html)
 
 

@@ -16,6 +16,7 @@ from ..ops.random_state import seeded
 from ..store.atomic import atomic_write
 from ..store.checkpoint import CheckpointError, read_checkpoint
 from ..store.encoder_folder import CARD, TRAINING, write_encoder_folder
+from ..store.files import check_not_input
 from ..store.loading import load_encoder, without_backbone_prefix
 from ..store.provenance import settings_digest
 from ..store.state_names import extract_state_dict
@@ -74,8 +75,11 @@ def export_backbone(
         FileNotFoundError: If the source is missing.
         CheckpointError: If it is not a pre-training, or lacks a tensor of the
             encoder.
-        UserError: If the folder holds other files, or a file of scores none.
+        UserError: If ``out`` is a file that is read, the folder holds other
+            files, or a file of scores none.
     """
+    if Path(out).suffix in FILE_ENDINGS:
+        check_not_input(out, [source, *scores])
     encoder = _read(source, seed)
     meta = encoder.meta
     if Path(out).suffix in FILE_ENDINGS:

@@ -235,10 +235,9 @@ def run_command(command: List[str],
         str(shipped.FILES / word) if word.startswith('tools/') else word
         for word in command[1:]
     ]
-    child = subprocess.Popen(
-        [sys.executable, *_RUNNERS[command[0]], *words],
-        env=environment,
-        **options)
+    child = subprocess.Popen([sys.executable, *_RUNNERS[command[0]], *words],
+                             env=environment,
+                             **options)
     is_interrupted = False
     while child.returncode is None:
         try:

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from sam3d_plugin.experiments import steps
 from sam3d_plugin.engine.options import read_config
+from sam3d_plugin.experiments import steps
 from sam3d_plugin.experiments.steps import (Command, Record, run_command,
                                             run_steps)
 

@@ -206,7 +206,7 @@ def test_files_of_a_scan(predict, room, tmp_path):
 
 
 def test_nothing_found_is_a_result(predict, room, tmp_path):
-    found = predict(*room, score_thr=2.)
+    found = predict(*room, score_thr=1.)
     assert len(found) == 0
     paths = write_detections(found, tmp_path)
     assert json.loads(paths['json'].read_text())['boxes'] == []
@@ -216,14 +216,24 @@ def test_nothing_found_is_a_result(predict, room, tmp_path):
 def test_units_and_axes_are_checked(predict, room, tmp_path):
     xyz, rgb, _ = room
     path = write_scan(tmp_path / 'mm.npz', xyz * 1000, rgb)
-    with pytest.raises(ValueError, match='--scale 0.001'):
+    with pytest.raises(
+            ValueError, match=r'add SceneOptions\(scale=0.001\) \(milli'):
         predict(path)
     scaled = predict(path, options=SceneOptions(scale=.001))
     np.testing.assert_allclose(scaled.points, xyz, atol=1e-3)
     floor = np.random.default_rng(0).uniform((0, 0, 0), (4, 4, .05), (2048, 3))
     lying = np.concatenate([xyz, floor])[:, [0, 2, 1]] * (1, 1, 1.5)
-    with pytest.raises(ValueError, match='--up=y'):
+    with pytest.raises(
+            ValueError, match=r"add SceneOptions\(up='y'\) \(.*up='z'\) if"):
         predict(write_scan(tmp_path / 'lying.npz', lying))
+    with pytest.raises(ValueError, match="axis 'w' of SceneOptions.*, -y"):
+        predict(xyz, options=SceneOptions(up='w'))
+
+
+@pytest.mark.parametrize('score_thr', [70, -.1, np.nan])
+def test_scores_are_shares(predict, room, score_thr):
+    with pytest.raises(ValueError, match='score_thr of Predictor .*0, 1'):
+        predict(room[0], score_thr=score_thr)
 
 
 @pytest.mark.parametrize('arrays, message', [

@@ -149,6 +149,14 @@ def test_missing_tensor_is_refused(checkpoint, tmp_path, capsys):
     assert not (tmp_path / 'encoder.pth').exists()
 
 
+def test_no_export_is_written_over_its_checkpoint(checkpoint, capsys):
+    path, _ = checkpoint
+    before = path.read_bytes()
+    assert export(path, path) == 2
+    assert 'epoch_3.pth would be overwritten' in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
 def test_other_files_are_refused(checkpoint, tmp_path, capsys):
     path, _ = checkpoint
     content = read_checkpoint(path)
