@@ -83,7 +83,7 @@ def test_other_tokens_are_said(tmp_path, monkeypatch):
     assert not said
     tokens = {'model.backbone.tokenizer.num_tokens': 99}
     check_checkpoint(str(path), model_of('votenet_scannet_mini', **tokens))
-    assert len(said) == 1 and 'sam 256 ' in said[0] and 'sam 99 ' in said[0]
+    assert len(said) == 1 and 'sam 512 ' in said[0] and 'sam 99 ' in said[0]
 
 
 @pytest.mark.parametrize('name, setting, queries', [

@@ -38,7 +38,7 @@ def test_seeds_of_an_arm_are_kept_and_drawn_beside(tmp_path):
 
     mine = write_training(tmp_path / 'mine', losses=(9.0, 7.0))
     for option in ('--keep', '--out'):
-        with pytest.raises(SystemExit):
+        with pytest.raises(ValueError, match='would be overwritten'):
             run([mine, '--reference', str(kept), option, str(kept)])
         assert json.loads(kept.read_text()) == reference
     picture = tmp_path / 'pictures' / 'mine.png'

@@ -70,7 +70,7 @@ def import_scans(options: ImportOptions,
     for note in notes:
         console.print(note)
     used = {name for members in splits.values() for name in members}
-    for name in used:
+    for name in sorted(used):
         check_not_input(options.out / 'points' / f'{name}.bin', [scans[name]])
     check_output(options.out, options.overwrite)
     for split in splits:
