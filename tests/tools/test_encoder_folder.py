@@ -266,7 +266,10 @@ def test_records_and_stage_2_know_folders(exported, tmp_path):
     assert mark['file'] == 'encoder' and len(mark['sha256']) == 16
     change_weights(folder, **{'encoder.norm.weight': torch.zeros(32)})
     assert file_mark(str(folder))['sha256'] != mark['sha256']
-    check_teacher(dict(target_generator=dict(checkpoint=str(folder))))
+    targets = dict(checkpoint=str(folder))
+    check_teacher(dict(STAGE1, target_generator=targets))
+    with pytest.raises(UserError, match='the student has KNNTokenizer'):
+        check_teacher(dict(tokenizer=KNN, target_generator=targets))
     with pytest.raises(FileNotFoundError, match='teacher'):
         check_teacher(
             dict(target_generator=dict(checkpoint=str(tmp_path / 'none'))))
