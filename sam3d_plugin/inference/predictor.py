@@ -294,16 +294,17 @@ class Predictor:
 def _as_scan(scan: Union[str, Path, Scan, ArrayLike], rgb: Optional[ArrayLike],
              region_ids: Optional[ArrayLike], options: SceneOptions) -> Scan:
     """Convert any form of a scan; errors and notes are those of Python."""
-    is_array = not isinstance(scan, (str, Path, Scan))
-    if not is_array and (rgb is not None or region_ids is not None):
+    if isinstance(scan, (str, Path, Scan)) and (rgb is not None
+                                                or region_ids is not None):
         raise UserError('rgb and region_ids belong to an array of xyz; a '
                         'file or Scan brings its own')
     if isinstance(scan, Scan):
         return scan
     try:
-        read = scene_of_arrays(
-            scan, rgb, region_ids,
-            options=options) if is_array else read_scene(scan, options)
+        if isinstance(scan, (str, Path)):
+            read = read_scene(scan, options)
+        else:
+            read = scene_of_arrays(scan, rgb, region_ids, options=options)
     except ScanError as error:
         raise ScanError(in_python(str(error))) from error
     return replace(read, notes=list(map(in_python, read.notes)))
