@@ -3,8 +3,8 @@
 Importing this package is cheap: it imports neither torch nor mmdet3d. It adds
 our packages to those that mmdet3d's registries import at their first lookup,
 so ``custom_imports=dict(imports=['sam3d_plugin'])`` is all a config needs.
-``pretrain``, ``finetune``, ``Predictor`` and ``save_html`` are imported when
-they are asked for.
+``pretrain``, ``finetune``, ``Predictor``, ``SceneOptions`` and ``save_html``
+are imported when they are asked for.
 """
 import os
 from importlib import import_module
@@ -34,6 +34,7 @@ COMPONENTS = {
 # What users import from here, and where it is.
 PUBLIC = {
     'Predictor': 'inference',
+    'SceneOptions': 'inference',
     'finetune': 'api',
     'pretrain': 'api',
     'save_html': 'visualization.html',

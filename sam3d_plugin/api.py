@@ -11,8 +11,9 @@ process; for several GPUs use the tools.
 """
 import argparse
 import json
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Union
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Union
 
 from . import shipped
 from .cli.training import scene_limits, train
@@ -29,7 +30,7 @@ from .preparation.lifting.scan_regions_step import ScanRegionsStep
 from .preparation.regions.generators import build_generator
 from .preparation.regions.region_maps_step import RegionMapStep
 from .preparation.running.runs import RunOptions, run_step
-from .store.errors import UserError
+from .store.errors import OtherSettingsError, StoreError, UserError
 from .store.manifest import MANIFEST, Store, differences
 
 PathLike = Union[str, Path]
@@ -73,18 +74,18 @@ def pretrain(frames: PathLike,
         str: Folder of the encoder, see tools/export_backbone.py.
 
     Raises:
-        UserError: When frames are missing, or ``out`` holds a training of
-            other settings.
-        StoreError: When features are those of another teacher.
+        UserError: When frames are missing, an argument is wrong, or ``out``
+            holds a training of other settings; before anything is made.
+        StoreError: When features are those of another teacher. It names the
+            folders to remove.
 
     Examples:
         >>> from sam3d_plugin import pretrain
         >>> pretrain(frames='data/rooms', teacher='handcrafted', steps=2)
         'work_dirs/pretraining/encoder'
     """
-    root = Path(frames)
+    root, teacher = Path(frames), str(teacher)
     infos = _TRAIN_INFOS if (root / _TRAIN_INFOS).is_file() else ''
-    channels = _prepare_frames(root, teacher, infos)
     shared = {
         'data_root': str(root),
         'train_dataloader.dataset.ann_file': infos,
@@ -92,6 +93,12 @@ def pretrain(frames: PathLike,
         **(options or {})
     }
     first, second = (CONFIGS / f'{name}.py' for name in STAGES)
+    # Whatever can be refused is, before hours of preparation.
+    _check_inputs(root, teacher)
+    for config in (first, second):
+        read_config(str(config), shared)
+    _claim(Path(out), dict(teacher=teacher, options=shared))
+    channels = _prepare_frames(root, teacher, infos)
     stage1 = _train(first, Path(out, 'stage1'), {
         'model.head.out_channels': channels,
         **shared
@@ -158,8 +165,8 @@ def finetune(encoder: Optional[PathLike],
     return _train(path, Path(out), settings)
 
 
-def _prepare_frames(root: Path, teacher: str, infos: str) -> int:
-    """Make what stage 1 reads; returns the channels of the features."""
+def _check_inputs(root: Path, teacher: str) -> None:
+    """UserError without frames or the image encoder's weights."""
     if not (root / 'posed_images').is_dir():
         raise UserError(
             f'{root} has no posed_images: import frames with '
@@ -168,26 +175,44 @@ def _prepare_frames(root: Path, teacher: str, infos: str) -> int:
     if teacher not in ENCODERS and not Path(teacher).is_file():
         raise UserError(f'teacher {teacher} is missing: name a checkpoint of '
                         f'timm, or one of {", ".join(ENCODERS)}')
+
+
+def _prepare_frames(root: Path, teacher: str, infos: str) -> int:
+    """Make what stage 1 reads; returns the channels of the features."""
     maps, features = root / 'region_maps', root / 'region_features'
+    name, options = (teacher,
+                     {}) if teacher in ENCODERS else ('timm',
+                                                      dict(checkpoint=teacher))
+    encoder = build_encoder(name, options)
     if not (maps / MANIFEST).is_file():
         run_step(
             RegionMapStep(root / 'posed_images',
                           build_generator('superpixel', {})), maps, _HERE)
-    name, options = (teacher,
-                     {}) if teacher in ENCODERS else ('timm',
-                                                      dict(checkpoint=teacher))
-    run_step(
-        RegionFeatureStep(root / 'posed_images', maps,
-                          build_encoder(name, options)), features, _HERE)
+    with _remedy(root, 'region_features', 'region_groups'):
+        run_step(
+            RegionFeatureStep(root / 'posed_images', maps, encoder), features,
+            _HERE)
     scans = select_scans(None, str(root / infos) if infos else None)
     numbers = _numbers(features, scans)
     most = sum(fields['regions'] for fields in numbers)
-    build_groups(
-        features,
-        root / 'region_groups' / 'train',
-        scans,
-        options=GroupOptions(groups=min(GroupOptions.groups, most)))
+    with _remedy(root, 'region_groups'):
+        build_groups(
+            features,
+            root / 'region_groups' / 'train',
+            scans,
+            options=GroupOptions(groups=min(GroupOptions.groups, most)))
     return numbers[0]['channels']
+
+
+@contextmanager
+def _remedy(root: Path, *folders: str) -> Iterator[None]:
+    """Name the folders to remove where they are of other settings."""
+    try:
+        yield
+    except OtherSettingsError as error:
+        paths = ' and '.join(str(root / name) for name in folders)
+        raise StoreError(f'{error.reason}; remove {paths} to make them again, '
+                         'or give the arguments of before') from error
 
 
 def _numbers(features: Path,
@@ -241,7 +266,7 @@ def _claim(work_dir: Path, call: Dict[str, Any]) -> None:
     """
     note = work_dir / _CALL
     call = json.loads(json.dumps(call))
-    if list(work_dir.glob('*.pth')):
+    if any(work_dir.rglob('*.pth')):
         if not note.is_file():
             raise UserError(f'{work_dir} holds checkpoints of unknown '
                             'settings: name another out')

@@ -23,7 +23,7 @@ from tests.short_runs import forget_runs, short_start
 
 @pytest.fixture(scope='module')
 def world(tmp_path_factory):
-    """A folder with two rooms of two small frames each, and room.ply."""
+    """A folder with two rooms of two small frames each, and a file of one."""
     folder = tmp_path_factory.mktemp('world')
     step = SynthRoomsStep(0, 1, 1, SynthOptions(num_frames=2, size=(96, 128)))
     rooms = folder / 'data' / 'rooms'
@@ -31,7 +31,9 @@ def world(tmp_path_factory):
     write_lists(step, rooms)
     scan = sorted((rooms / 'points').glob('*.bin'))[0]
     points = np.fromfile(scan, np.float32).reshape(-1, 6)
-    write_ply(folder / 'room.ply', points[:, :3], points[:, 3:].astype('u1'))
+    for name, scale in (('room', 1), ('room_mm', 1000)):
+        write_ply(folder / f'{name}.ply', points[:, :3] * scale,
+                  points[:, 3:].astype('u1'))
     return folder
 
 
@@ -50,6 +52,7 @@ EXAMPLES = dict(
     from_pretrained=PointTokenBackbone.from_pretrained,
     finetune=api.finetune,
     Predictor=sam3d_plugin.Predictor,
+    SceneOptions=sam3d_plugin.SceneOptions,
     save_html=save_html)
 
 
@@ -98,8 +101,13 @@ def test_examples_run_from_frames_to_boxes(world):
         path.name
         for path in Path('data/rooms/regions').iterdir()
     }
-    with pytest.raises(StoreError, match='other settings'):
-        api.pretrain('data/rooms', 'standin')
+    with pytest.raises(UserError, match="'handcrafted', now 'standin'"):
+        api.pretrain('data/rooms', 'standin', steps=2)
+    with pytest.raises(
+            StoreError,
+            match='remove .*region_features and .*region_groups') as info:
+        api.pretrain('data/rooms', 'standin', out='work_dirs/other')
+    assert '--' not in str(info.value)
     with pytest.raises(UserError, match='other settings'):
         api.finetune(None, 'data/rooms', steps=2)
 
@@ -123,6 +131,12 @@ def test_what_is_missing_is_said(world):
         api.pretrain(world / 'none')
     with pytest.raises(UserError, match='teacher dinov3.pth is missing'):
         api.pretrain('data/rooms', 'dinov3.pth')
+    rooms = Path('data/rooms')
+    before = sorted(rooms.iterdir())
+    for wrong in (dict(steps=1), dict(options={'model.headd': 1})):
+        with pytest.raises(UserError, match='too few|headd'):
+            api.pretrain(rooms, 'handcrafted', 'work_dirs/wrong', **wrong)
+    assert sorted(rooms.iterdir()) == before
     with pytest.raises(UserError, match='too few'):
         api.finetune(None, 'data/rooms', steps=1)
     with pytest.raises(FileNotFoundError, match='config'):

@@ -12,11 +12,11 @@ from mmengine.runner import Runner
 from ..datasets.preflight import (SceneLimits, check_datasets,
                                   check_frame_loader)
 from ..engine.compatibility import check_class_count, check_query_count
-from ..engine.export import encoder_settings, settings_of
 from ..engine.options import apply_train_options, load_config
 from ..engine.work_dir import locked_work_dir
 from ..store.checkpoint import read_checkpoint
 from ..store.errors import UserError
+from ..store.trained_settings import encoder_settings, trained_tokenizer
 
 # Detectors whose targets are laid out for this many boxes a scene.
 _MAX_BOXES = {'VoteNet': 64, 'GroupFree3DNet': 64}
@@ -72,9 +72,8 @@ def check_teacher(model: Dict[str, Any]) -> None:
         raise FileNotFoundError(
             f'teacher {teacher} is missing: train the stage that writes it, '
             'or name another with --cfg-options teacher=FILE')
-    trained, student = (
-        encoder_settings(settings).get('tokenizer') or {} for settings in (
-            settings_of(read_checkpoint(teacher)).get('model') or {}, model))
+    trained = trained_tokenizer(read_checkpoint(teacher))
+    student = encoder_settings(model).get('tokenizer') or {}
     if trained and trained.get('type') != student.get('type'):
         raise UserError(
             f'teacher {teacher} was trained with {trained.get("type")}, the '

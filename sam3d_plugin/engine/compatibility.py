@@ -2,23 +2,59 @@
 from typing import Any, Dict, Optional, Tuple
 
 from ..datasets.preflight import find_leaf_datasets
+from ..models.tokenizers import describe_tokenizer, log_other_tokens
 from ..store.checkpoint import read_checkpoint
 from ..store.errors import UserError
-from .export import settings_of
+from ..store.loading import without_backbone_prefix
+from ..store.state_names import extract_state_dict
+from ..store.trained_settings import settings_of, trained_tokenizer
+
+_ENCODER_PARTS = ('embedding.', 'encoder.', 'unet.')
 
 
 def check_checkpoint(checkpoint: str, model: Dict[str, Any]) -> None:
-    """Refuse a file with the weights of another detector.
+    """Refuse a file with other weights, and log other tokens.
 
     Addresses are not read; a broken or missing file is an error.
 
     Raises CheckpointError when the file is broken.
     Raises FileNotFoundError when it is missing.
-    Raises ValueError when it is another detector's.
+    Raises ValueError when it is an encoder, or another detector's.
     """
-    if '://' not in checkpoint:
-        trained = settings_of(read_checkpoint(checkpoint)).get('model')
-        check_same_detector(trained or {}, model, checkpoint)
+    if '://' in checkpoint:
+        return
+    content = read_checkpoint(checkpoint)
+    check_weights(content, model, checkpoint)
+    own = (model.get('backbone') or {}).get('tokenizer') or {}
+    if own:
+        log_other_tokens(checkpoint, trained_tokenizer(content),
+                         describe_tokenizer(own))
+
+
+def check_weights(content: Dict[str, Any], model: Dict[str, Any],
+                  checkpoint: str) -> None:
+    """Refuse what a checkpoint holds if a model cannot have these weights.
+
+    Args:
+        content (Dict[str, Any]): Of the file.
+        model (Dict[str, Any]): Settings of a detector or segmentor.
+        checkpoint (str): Name of the file, for errors.
+
+    Raises:
+        UserError: When they are those of an encoder without a head, or of
+            another detector.
+    """
+    heads = [name for name in ('bbox_head', 'decode_head') if model.get(name)]
+    names = list(
+        without_backbone_prefix(extract_state_dict(content, checkpoint)))
+    has_encoder = any(name.startswith(_ENCODER_PARTS) for name in names)
+    if heads and has_encoder and not any(f'{heads[0]}.' in n for n in names):
+        raise UserError(
+            f'{checkpoint} is a pre-trained encoder, not a detector or '
+            'segmentor: fine-tune one from it (docs/finetune.md) and give '
+            'its checkpoint')
+    check_same_detector(
+        settings_of(content).get('model') or {}, model, checkpoint)
 
 
 def check_same_detector(trained: Dict[str, Any], model: Dict[str, Any],

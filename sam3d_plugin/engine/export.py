@@ -1,5 +1,4 @@
 """Export of a pre-trained encoder with its metadata."""
-import ast
 import inspect
 from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
@@ -17,10 +16,11 @@ from ..ops.random_state import seeded
 from ..store.atomic import atomic_write
 from ..store.checkpoint import CheckpointError, read_checkpoint
 from ..store.encoder_folder import CARD, TRAINING, write_encoder_folder
-from ..store.literals import literal_value
+from ..store.files import check_not_input
 from ..store.loading import load_encoder, without_backbone_prefix
 from ..store.provenance import settings_digest
 from ..store.state_names import extract_state_dict
+from ..store.trained_settings import encoder_settings, settings_of
 from .model_card import image_sources, read_scores, render_card
 from .projects import make_projects_importable
 
@@ -37,7 +37,6 @@ class _Kind(NamedTuple):
 
 _KINDS = (_Kind(('tokenizer', *PARTS),
                 PARTS), _Kind(('voxel_size', 'unet'), ('unet', )))
-_BACKBONES = ('TokenEncoder', 'SparseUNetBackbone', 'SparseTokenEncoder')
 _SETTINGS = ('model', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
              'train_cfg', 'randomness')
 
@@ -76,8 +75,11 @@ def export_backbone(
         FileNotFoundError: If the source is missing.
         CheckpointError: If it is not a pre-training, or lacks a tensor of the
             encoder.
-        UserError: If the folder holds other files, or a file of scores none.
+        UserError: If ``out`` is a file that is read, the folder holds other
+            files, or a file of scores none.
     """
+    if Path(out).suffix in FILE_ENDINGS:
+        check_not_input(out, [source, *scores])
     encoder = _read(source, seed)
     meta = encoder.meta
     if Path(out).suffix in FILE_ENDINGS:
@@ -198,42 +200,12 @@ def _center_of(dataset: Dict[str, Any]) -> str:
     return 'none'
 
 
-def encoder_settings(model: Dict[str, Any]) -> Dict[str, Any]:
-    """The part of a model's settings that holds those of its encoder.
-
-    Files that are older than ``TokenEncoder`` have them in the model itself.
-    """
-    backbone = model.get('backbone') or {}
-    return backbone if backbone.get('type') in _BACKBONES else model
-
-
 def _kind_of(encoder: Dict[str, Any]) -> Optional[_Kind]:
     """The kind of backbone that settings describe in full, if any."""
     found = [
         kind for kind in _KINDS if all(key in encoder for key in kind.settings)
     ]
     return found[0] if found else None
-
-
-def settings_of(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
-    """The config of a checkpoint; empty if mmengine did not write it."""
-    return parse_settings((checkpoint.get('meta') or {}).get('cfg') or '')
-
-
-def parse_settings(text: str) -> Dict[str, Any]:
-    """Read the config that mmengine put into a checkpoint, running nothing.
-
-    Values that are not literals or ``dict(...)`` are skipped.
-    """
-    settings: Dict[str, Any] = {}
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0],
-                                                       ast.Name):
-            try:
-                settings[node.targets[0].id] = literal_value(node.value)
-            except ValueError:
-                continue
-    return settings
 
 
 def _build_parts(settings: Dict[str, Any], source: str) -> nn.ModuleDict:

@@ -9,7 +9,7 @@ from mmdet3d.structures import Det3DDataSample
 from mmengine.visualization import Visualizer
 from torch import Tensor
 
-from ..store.errors import UserError
+from ..store.errors import UserError, check_shares
 from ..visualization.box_groups import PREDICTED_COLOR, TRUE_COLOR, BoxGroup
 from ..visualization.boxes import LabelledBoxes
 from ..visualization.render import draw_room
@@ -49,12 +49,14 @@ class ScanVisualizer(Visualizer):
             draw_pred (bool): Whether to draw predicted ones.
             show (bool): Whether a window is asked for.
             out_file (Optional[str]): Image file.
-            pred_score_thr (float): Lowest score drawn.
+            pred_score_thr (float): Lowest score drawn, 0 to 1.
             step (int): Step in the logs.
 
         Raises:
-            ValueError: When a window is asked for.
+            ValueError: When a window is asked for, or ``pred_score_thr`` is
+                not in [0, 1].
         """
+        check_shares('ScanVisualizer', pred_score_thr=pred_score_thr)
         if show:
             raise UserError('ScanVisualizer opens no window; pass --not-show '
                             'and --output-dir to browse_dataset.py')

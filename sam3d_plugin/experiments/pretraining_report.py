@@ -17,6 +17,7 @@ from ..evaluation.token_features import (FrozenEncoder, build_frozen,
 from ..ops.projection import back_project, transform
 from ..ops.registration import color_pixels_of_depth
 from ..ops.scene_origin import find_origin
+from ..store.files import check_not_input
 from ..store.manifest import MANIFEST, Store
 from ..store.posed_images import PosedImages, RGBDFrame
 from ..store.region_maps import RegionMaps
@@ -256,6 +257,10 @@ def _newest_models(runs: Dict[str, str]) -> Dict[str, str]:
 
 def run(args: argparse.Namespace) -> None:
     """Write the page."""
+    check_not_input(args.out, [
+        *args.models.values(), *args.probes.values(), *args.detector,
+        *filter(None, (args.geometry, args.steps))
+    ])
     MMLogger.get_instance('report').setLevel('WARNING')
     init_default_scope('mmdet3d')
     found = build_sections(args)

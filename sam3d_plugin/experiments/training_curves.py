@@ -6,6 +6,7 @@ from typing import Any, Dict, List
 from mmengine.config import Config
 from PIL import Image
 
+from ..store.files import check_not_input
 from ..visualization import training_curves
 from . import records, report_inputs
 
@@ -80,6 +81,8 @@ def read_reference(path: str) -> Dict[str, Any]:
 
 def run(args: argparse.Namespace) -> None:
     """Read, keep and draw."""
+    for path in filter(None, (args.keep, args.out)):
+        check_not_input(path, args.reference)
     runs = [read_training(work_dir) for work_dir in args.work_dirs]
     if args.keep:
         keep_reference(args.keep, args.arm, runs)

@@ -23,23 +23,24 @@ from torch import nn
 
 from .. import shipped
 from ..datasets.preflight import find_leaf_datasets
-from ..engine.compatibility import check_same_detector
-from ..engine.export import settings_of
+from ..engine.compatibility import check_weights
 from ..engine.options import read_config
 from ..engine.scan_visualizer import to_boxes
+from ..models.tokenizers import describe_tokenizer
 from ..ops.random_state import keep_random_state, seeded
 from ..preparation.sources.scans.frames import move_near_origin
-from ..preparation.sources.scans.scan import Scan
+from ..preparation.sources.scans.scan import Scan, ScanError
 from ..store.checkpoint import read_checkpoint
-from ..store.errors import UserError
+from ..store.errors import UserError, check_shares
 from ..store.loading import load_encoder
 from ..store.state_names import extract_state_dict
+from ..store.trained_settings import trained_tokenizer
 from ..visualization.boxes import LabelledBoxes
 from .detections import Detections
 from .file_frame import FileFrame
 from .origins import place_scan
-from .scenes import (DEFAULT_SCENE, INFOS, SceneOptions, colors_of, read_scene,
-                     scene_of_arrays, write_scene)
+from .scenes import (DEFAULT_SCENE, INFOS, SceneOptions, colors_of, in_python,
+                     read_scene, scene_of_arrays, write_scene)
 from .segmentation import Segmentation
 
 # Neighbors of a kNN token where a scan has no regions for its own tokens.
@@ -106,9 +107,8 @@ class Predictor:
 
     def _build_model(self) -> BaseModel:
         content = read_checkpoint(self.checkpoint)
-        check_same_detector(
-            settings_of(content).get('model') or {}, self.cfg.model,
-            self.checkpoint)
+        check_weights(content, self.cfg.model, self.checkpoint)
+        self._trained_on = describe_tokenizer(trained_tokenizer(content))
         state = extract_state_dict(content, self.checkpoint)
         settings = self.cfg.model
         # All weights come from the checkpoint.
@@ -133,7 +133,7 @@ class Predictor:
                 or floats from 0 to 1; for pictures only.
             region_ids (Optional[ArrayLike]): (N,) ids of the array, 0 = in
                 no region.
-            score_thr (float): Boxes of lower scores are left out.
+            score_thr (float): Boxes of lower scores are left out, 0 to 1.
             options (SceneOptions): How a file or array is to be understood.
 
         Returns:
@@ -141,9 +141,10 @@ class Predictor:
 
         Raises:
             FileNotFoundError: When the file is missing.
-            ValueError: When the scan cannot be used, or the config is not a
-                detector's.
+            ValueError: When the scan cannot be used, ``score_thr`` is not
+                in [0, 1], or the config is not a detector's.
         """
+        check_shares('Predictor', score_thr=score_thr)
         scan = _as_scan(scan, rgb, region_ids, options)
         tokens = self._choose_tokens(scan)
         near = move_near_origin(scan)
@@ -196,16 +197,15 @@ class Predictor:
         summaries: List[str] = []
         if self._propagation is not None:
             self._head.propagation = self._propagation
-        for module, trained in self._tokenizers:
-            tokenizer, summary = trained, trained.summary()
-            if trained.uses_regions and scan.regions is None:
+        for module, own in self._tokenizers:
+            tokenizer, reason = own, ''
+            if own.uses_regions and scan.regions is None:
                 tokenizer = MODELS.build(
                     dict(
                         type='KNNTokenizer',
-                        num_tokens=trained.num_tokens,
+                        num_tokens=own.num_tokens,
                         num_neighbors=_NUM_NEIGHBORS))
-                summary = (f'{tokenizer.summary()} (the scan has no '
-                           f'regions; the model was trained on {summary})')
+                reason = 'the scan has no regions; '
                 if self._propagation is not None:
                     # kNN tokens do not share out all points.
                     self._head.propagation = 'three_nn'
@@ -216,6 +216,10 @@ class Predictor:
                     f'{scan.path} has {len(scan.xyz)} points, and the model '
                     f'makes {needed} tokens or neighbors of them; take a '
                     'denser scan')
+            summary = tokenizer.summary()
+            trained = self._trained_on or own.summary()
+            if summary != trained:
+                summary += f' ({reason}the model was trained on {trained})'
             summaries.append(summary)
         return ' · '.join(summaries) or 'none (mmdet3d backbone)'
 
@@ -249,8 +253,10 @@ class Predictor:
 
         See :meth:`predict_sample`; boxes that are not finite are refused.
 
-        Raises ValueError when a box is not finite.
+        Raises ValueError when a box is not finite, or ``score_thr`` is not in
+        [0, 1].
         """
+        check_shares('Predictor', score_thr=score_thr)
         sample = self.predict_sample(dataset, index, seed)[1]
         return self._select(sample.pred_instances_3d, score_thr, np.zeros(3))
 
@@ -287,13 +293,21 @@ class Predictor:
 
 def _as_scan(scan: Union[str, Path, Scan, ArrayLike], rgb: Optional[ArrayLike],
              region_ids: Optional[ArrayLike], options: SceneOptions) -> Scan:
-    """Convert any form of a scan."""
-    if not isinstance(scan, (str, Path, Scan)):
-        return scene_of_arrays(scan, rgb, region_ids, options=options)
-    if rgb is not None or region_ids is not None:
+    """Convert any form of a scan; errors and notes are those of Python."""
+    if isinstance(scan, (str, Path, Scan)) and (rgb is not None
+                                                or region_ids is not None):
         raise UserError('rgb and region_ids belong to an array of xyz; a '
                         'file or Scan brings its own')
-    return scan if isinstance(scan, Scan) else read_scene(scan, options)
+    if isinstance(scan, Scan):
+        return scan
+    try:
+        if isinstance(scan, (str, Path)):
+            read = read_scene(scan, options)
+        else:
+            read = scene_of_arrays(scan, rgb, region_ids, options=options)
+    except ScanError as error:
+        raise ScanError(in_python(str(error))) from error
+    return replace(read, notes=list(map(in_python, read.notes)))
 
 
 def single_dataset(cfg: Config,

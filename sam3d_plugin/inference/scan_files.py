@@ -6,6 +6,7 @@ from typing import List, Sequence
 from ..preparation.sources.scans.scan import Scan
 from ..preparation.sources.scans.scan_readers import list_scans
 from ..store.errors import UserError
+from ..store.files import check_not_input
 from ..visualization.scene import ViewOptions
 from .predictor import Predictor
 from .scenes import SceneOptions, read_scene
@@ -23,7 +24,8 @@ def predict_files(args: argparse.Namespace, options: SceneOptions) -> None:
     files = _files(args.scans)
     scans = [read_scene(path, options) for path in files]
     _check_names([scan.name for scan in scans])
-    _check_out(files, [scan.name for scan in scans], Path(args.out))
+    for scan in scans:
+        check_not_input(Path(args.out, f'{scan.name}.ply'), files)
     predict = Predictor(args.config, args.checkpoint, args.device,
                         args.cfg_options)
     view = ViewOptions(azimuth=args.azimuth, max_height=args.max_height)
@@ -65,16 +67,6 @@ def _segment(predict: Predictor, scan: Scan, out: Path,
           f'{len(segmentation.counts)} classes · tokens: '
           f'{segmentation.tokens} -> '
           f'{" ".join(str(path) for path in paths.values())}')
-
-
-def _check_out(files: Sequence[Path], names: Sequence[str], out: Path) -> None:
-    """UserError where a result would be written over a scan."""
-    for path in files:
-        for name in names:
-            result = out / f'{name}.ply'
-            if result.exists() and result.samefile(path):
-                raise UserError(f'{path} would be overwritten by its result; '
-                                'choose another --out')
 
 
 def _check_names(names: List[str]) -> None:

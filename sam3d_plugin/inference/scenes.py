@@ -7,6 +7,7 @@ Shapes: N points.
 """
 import os
 import pickle
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import List, Optional, Union
@@ -32,18 +33,56 @@ _MID_GREY = 128
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """Options of reading a scan's file."""
-    # Meters per unit; None takes and checks what the file says, else meters
+    """How a ``Predictor`` reads a scan.
+
+    Args:
+        scale (Optional[float]): Meters per unit. None takes and checks what
+            the file says, else meters.
+        up (Optional[str]): Axis that points up, one of ``UP_AXES``: 'z',
+            '-z', 'y', '-y', 'x', '-x'. None takes and checks that of the
+            format, else z.
+        region_key (Optional[str]): Array or vertex property of the region
+            ids; None takes the usual names.
+        drop_invalid (bool): Whether points that are not finite are left out.
+
+    Examples:
+        >>> from sam3d_plugin import Predictor, SceneOptions
+        >>> millimeters = SceneOptions(scale=0.001, up='z')
+        >>> found = Predictor()('room_mm.ply', options=millimeters)
+        >>> found.frame.scale
+        0.001
+    """
     scale: Optional[float] = None
-    # Axis that points up; None takes and checks that of the format, else z
     up: Optional[str] = None
-    # Array or vertex property of the region ids; by default the usual names
     region_key: Optional[str] = None
-    # Whether points that are not finite are left out
     drop_invalid: bool = False
 
 
 DEFAULT_SCENE = SceneOptions()
+# Options of the tools in errors and notes, with their values.
+_TOOL_OPTION = re.compile(r'--(scale|up|region-key|drop-invalid)'
+                          r'(?:[ =](-?[\d.]*(?:e-?)?\d+|-?[xyz]\b|X))?')
+
+
+def in_python(text: str) -> str:
+    """Name the arguments of :class:`SceneOptions` for options of tools.
+
+    Args:
+        text (str): An error or note of a scan.
+
+    Returns:
+        str: The same with ``SceneOptions(up='y')`` for ``--up=y``.
+    """
+
+    def argument(option: 're.Match') -> str:
+        name, value = option[1].replace('-', '_'), option[2] or '...'
+        if name == 'drop_invalid':
+            value = 'True'
+        elif name == 'up' and option[2]:
+            value = repr(value)
+        return f'SceneOptions({name}={value})'
+
+    return _TOOL_OPTION.sub(argument, text)
 
 
 def read_scene(path: Union[str, Path],

@@ -3,7 +3,7 @@ import errno
 import os
 import pickle
 from contextlib import contextmanager
-from typing import Iterator, Union
+from typing import Iterator, List, Union
 
 # What reading a damaged pickle, or one of something else, raises.
 BROKEN_PICKLE = (pickle.UnpicklingError, EOFError, ImportError, LookupError,
@@ -18,6 +18,23 @@ class UserError(ValueError):
 
 class StoreError(UserError):
     """A store cannot be read or written."""
+
+
+class OtherSettingsError(StoreError):
+    """A store was made with other settings.
+
+    Args:
+        root (str): Folder of the store.
+        found (List[str]): What differs, each ``name old, now new``.
+    """
+
+    def __init__(self, root: str, found: List[str]) -> None:
+        super().__init__(root, found)
+        self.reason = f'{root} was made with other settings: '
+        self.reason += '; '.join(found[:5])
+
+    def __str__(self) -> str:
+        return f'{self.reason}. Use the old ones, or choose another --out'
 
 
 class FrameError(UserError):

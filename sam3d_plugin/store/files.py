@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterable, List, Optional, Union
 from mmengine import fileio
 
 from .atomic import atomic_write
-from .errors import StoreError, naming
+from .errors import StoreError, UserError, naming
 
 BackendArgs = Optional[Dict[str, Any]]
 PathLike = Union[str, Path]
@@ -61,6 +61,23 @@ def write_bytes(path: PathLike,
                 file.write(content)
     else:
         fileio.put(content, str(path), backend_args=backend_args)
+
+
+def check_not_input(out: PathLike, inputs: Iterable[PathLike]) -> None:
+    """Refuse to write a result over a file that it is made of.
+
+    Args:
+        out (PathLike): File to write.
+        inputs (Iterable[PathLike]): What is read; missing files are skipped.
+
+    Raises:
+        UserError: When one of them is the file to write.
+    """
+    for path in inputs:
+        if os.path.exists(out) and os.path.exists(path) and (os.path.samefile(
+                out, path)):
+            raise UserError(f'{path} would be overwritten by its result; '
+                            'choose another output')
 
 
 def append_bytes(path: PathLike,

@@ -20,7 +20,7 @@ from pathlib import PurePosixPath
 from typing import Any, Dict, List, Optional
 
 from .atomic import remove_drafts
-from .errors import FrameError, StoreError
+from .errors import FrameError, OtherSettingsError, StoreError
 from .files import (BackendArgs, PathLike, append_bytes, exists, is_local,
                     join, list_names, read_bytes, remove, size_of, write_bytes,
                     write_new)
@@ -146,10 +146,7 @@ class Store:
     def _refuse_others(self, old: Dict[str, Any], new: Dict[str, Any]) -> None:
         found = differences(old, new)
         if found:
-            raise StoreError(
-                f'{self.root} was made with other settings: '
-                f'{"; ".join(found[:5])}. Use the old ones, or choose '
-                'another --out')
+            raise OtherSettingsError(self.root, found)
 
     def record(self, scan: str) -> Optional[ScanRecord]:
         """The record of a scan.

@@ -10,6 +10,7 @@ from sam3d_plugin.engine.compatibility import (check_checkpoint,
                                                check_query_count,
                                                check_same_detector)
 from sam3d_plugin.engine.options import read_config
+from sam3d_plugin.models.tokenizers import base
 
 FOLDER = Path(__file__).resolve().parents[2] / 'configs' / 'sam3d'
 MODELS = {
@@ -56,6 +57,33 @@ def test_settings_are_read_from_the_file(tmp_path):
         check_checkpoint(str(path), model_of('three_detr_scannet_mini'))
     with pytest.raises(FileNotFoundError, match='none.pth'):
         check_checkpoint(str(tmp_path / 'none.pth'), config.model)
+
+
+def test_an_encoder_is_not_a_detector(tmp_path):
+    state = {'backbone.encoder.x': torch.ones(1), 'head.x': torch.ones(1)}
+    cfg = read_config(str(FOLDER / 'stage1_scannet_mini.py'), {})
+    torch.save(
+        dict(state_dict=state, meta=dict(cfg=cfg.pretty_text)),
+        tmp_path / 'stage1.pth')
+    with pytest.raises(ValueError, match='stage1.pth is a pre-trained encod'):
+        check_checkpoint(
+            str(tmp_path / 'stage1.pth'), model_of('votenet_scannet_mini'))
+
+
+def test_other_tokens_are_said(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(base, 'print_log', lambda text, **_: said.append(text))
+    cfg = read_config(str(FOLDER / 'votenet_scannet_mini.py'), {})
+    path = tmp_path / 'votenet.pth'
+    torch.save(
+        dict(
+            state_dict={'bbox_head.x': torch.ones(1)},
+            meta=dict(cfg=cfg.pretty_text)), path)
+    check_checkpoint(str(path), cfg.model)
+    assert not said
+    tokens = {'model.backbone.tokenizer.num_tokens': 99}
+    check_checkpoint(str(path), model_of('votenet_scannet_mini', **tokens))
+    assert len(said) == 1 and 'sam 512 ' in said[0] and 'sam 99 ' in said[0]
 
 
 @pytest.mark.parametrize('name, setting, queries', [

@@ -52,6 +52,8 @@ def test_boxes_are_drawn_when_they_are_asked_for(visualizer, tmp_path):
         drawn = draw(visualizer, tmp_path, data_sample)
         hidden = draw(visualizer, tmp_path, data_sample, **{option: False})
         assert (drawn != plain).any() and np.array_equal(hidden, plain)
+    with pytest.raises(ValueError, match='pred_score_thr'):
+        draw(visualizer, tmp_path, sample([.4]), pred_score_thr=50)
     low = draw(visualizer, tmp_path, sample([.4]), pred_score_thr=.5)
     assert np.array_equal(low, plain)
 

@@ -20,7 +20,6 @@ from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.inference import (Predictor, SceneOptions, scene_of_arrays,
                                     write_detections)
 from sam3d_plugin.inference.predictor import build_dataset
-from sam3d_plugin.store.checkpoint import CheckpointError
 from sam3d_plugin.visualization.boxes import LabelledBoxes
 from tests.conftest import write_infos, write_scannet
 from tests.random_states import unchanged_random_state
@@ -115,8 +114,10 @@ def write_scan(path, xyz, rgb=None, regions=None):
 def test_the_folder_of_an_encoder_is_not_a_detector(files, tmp_path):
     export_backbone(
         str(CONFIGS / 'stage1_scannet_mini.py'), str(tmp_path / 'encoder'))
-    with pytest.raises(CheckpointError, match='lacks .*bbox_head'):
-        Predictor(files[0], str(tmp_path / 'encoder'))
+    for source in ('encoder', 'encoder/model.safetensors'):
+        with pytest.raises(
+                ValueError, match='encoder, not a detector.*fine-tune one'):
+            Predictor(files[0], str(tmp_path / source))
 
 
 def test_same_boxes_as_on_the_prepared_data_set(predict, files, room,
@@ -205,7 +206,7 @@ def test_files_of_a_scan(predict, room, tmp_path):
 
 
 def test_nothing_found_is_a_result(predict, room, tmp_path):
-    found = predict(*room, score_thr=2.)
+    found = predict(*room, score_thr=1.)
     assert len(found) == 0
     paths = write_detections(found, tmp_path)
     assert json.loads(paths['json'].read_text())['boxes'] == []
@@ -215,14 +216,24 @@ def test_nothing_found_is_a_result(predict, room, tmp_path):
 def test_units_and_axes_are_checked(predict, room, tmp_path):
     xyz, rgb, _ = room
     path = write_scan(tmp_path / 'mm.npz', xyz * 1000, rgb)
-    with pytest.raises(ValueError, match='--scale 0.001'):
+    with pytest.raises(
+            ValueError, match=r'add SceneOptions\(scale=0.001\) \(milli'):
         predict(path)
     scaled = predict(path, options=SceneOptions(scale=.001))
     np.testing.assert_allclose(scaled.points, xyz, atol=1e-3)
     floor = np.random.default_rng(0).uniform((0, 0, 0), (4, 4, .05), (2048, 3))
     lying = np.concatenate([xyz, floor])[:, [0, 2, 1]] * (1, 1, 1.5)
-    with pytest.raises(ValueError, match='--up=y'):
+    with pytest.raises(
+            ValueError, match=r"add SceneOptions\(up='y'\) \(.*up='z'\) if"):
         predict(write_scan(tmp_path / 'lying.npz', lying))
+    with pytest.raises(ValueError, match="axis 'w' of SceneOptions.*, -y"):
+        predict(xyz, options=SceneOptions(up='w'))
+
+
+@pytest.mark.parametrize('score_thr', [70, -.1, np.nan])
+def test_scores_are_shares(predict, room, score_thr):
+    with pytest.raises(ValueError, match='score_thr of Predictor .*0, 1'):
+        predict(room[0], score_thr=score_thr)
 
 
 @pytest.mark.parametrize('arrays, message', [
@@ -268,6 +279,15 @@ def test_checkpoint_of_the_other_detector(files, tmp_path):
     with pytest.raises(
             ValueError, match='model with VoteNet.*one with GroupFree3DNet'):
         Predictor(str(tmp_path / 'groupfree3d.py'), files[1])
+
+
+def test_tokens_of_the_training_are_those_of_the_checkpoint(files, room):
+    changed = {'model.backbone.tokenizer.num_tokens': 128}
+    found = Predictor(*files, cfg_options=changed)(*room)
+    assert found.tokens == ('sam 128 (split regions) (the model was trained '
+                            'on sam 256 (split regions))')
+    found = Predictor(*files, cfg_options=changed)(room[0])
+    assert 'no regions; the model was trained on sam 256' in found.tokens
 
 
 def test_checkpoint_of_other_classes(files, tmp_path):

@@ -3,6 +3,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -265,7 +266,10 @@ def test_records_and_stage_2_know_folders(exported, tmp_path):
     assert mark['file'] == 'encoder' and len(mark['sha256']) == 16
     change_weights(folder, **{'encoder.norm.weight': torch.zeros(32)})
     assert file_mark(str(folder))['sha256'] != mark['sha256']
-    check_teacher(dict(target_generator=dict(checkpoint=str(folder))))
+    targets = dict(checkpoint=str(folder))
+    check_teacher(dict(STAGE1, target_generator=targets))
+    with pytest.raises(UserError, match='the student has KNNTokenizer'):
+        check_teacher(dict(tokenizer=KNN, target_generator=targets))
     with pytest.raises(FileNotFoundError, match='teacher'):
         check_teacher(
             dict(target_generator=dict(checkpoint=str(tmp_path / 'none'))))
@@ -335,6 +339,28 @@ def test_a_name_of_the_hub_is_read_from_its_cache(exported, tmp_path):
         assert loaded.state_dict()[name].equal(tensor)
     with pytest.raises(UserError, match='not a folder'):
         PointTokenBackbone.from_pretrained('me/other', **options)
+
+
+@pytest.mark.parametrize('name', [
+    './encoder', '/work/none', 'a/b/encoder', 'here/encodr', 'encoder.pth',
+    Path('me/encoder')
+])
+def test_a_path_is_not_asked_for_at_the_hub(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'here').mkdir()
+    monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
+    with pytest.raises(UserError, match='is not the folder of an encoder'):
+        PointTokenBackbone.from_pretrained(name)
+
+
+@pytest.mark.parametrize('points', [[[0, 0, 0]],
+                                    np.zeros((9, 3)),
+                                    torch.zeros(9, 3),
+                                    torch.zeros(1, 9, 2)])
+def test_points_of_another_form_are_refused(exported, points):
+    encoder = PointTokenBackbone.from_pretrained(exported[0])
+    with pytest.raises(UserError, match=r'tensor \(B, N, 3 \+ D\), got'):
+        encoder.point_features(points)
 
 
 def test_without_the_extra_a_folder_loads(exported, monkeypatch):

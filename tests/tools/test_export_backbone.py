@@ -7,8 +7,9 @@ from mmdet3d.registry import MODELS
 from mmengine.config import Config
 
 from sam3d_plugin.cli.tool import run_tool
-from sam3d_plugin.engine.export import parse_settings
+from sam3d_plugin.models.tokenizers import base
 from sam3d_plugin.store.checkpoint import read_checkpoint
+from sam3d_plugin.store.trained_settings import parse_settings
 from tests.models.pretraining_cases import (EMBEDDING, ENCODER, KNN, SAM,
                                             STAGE1, build)
 from tests.tools.conftest import load_tool
@@ -118,15 +119,24 @@ def test_backbone_loads_every_tensor(checkpoint, tmp_path):
             assert mine[name].equal(tensor)
 
 
-def test_another_tokenizer_is_refused(checkpoint, tmp_path):
+def test_another_tokenizer_is_refused(checkpoint, tmp_path, monkeypatch):
     path, _ = checkpoint
     out = tmp_path / 'encoder.pth'
     assert export(path, out) == 0
-    with pytest.raises(ValueError, match='SAMTokenizer.*has KNNTokenizer'):
-        backbone(KNN, checkpoint=str(out)).init_weights()
-    loaded = backbone(KNN, checkpoint=str(out), any_tokenizer=True)
-    loaded.init_weights()
-    assert not loaded.load_report.missing
+    said = []
+    monkeypatch.setattr(base, 'print_log', lambda text, **_: said.append(text))
+    for source in (out, path):  # the training's own checkpoint says it too
+        with pytest.raises(ValueError, match='SAMTokenizer.*has KNNTokenizer'):
+            backbone(KNN, checkpoint=str(source)).init_weights()
+        loaded = backbone(KNN, checkpoint=str(source), any_tokenizer=True)
+        loaded.init_weights()
+        assert not loaded.load_report.missing
+        assert 'sam, one per region, at most 256, here knn' in said.pop()
+        same_kind = dict(SAM, num_tokens=1024)
+        backbone(same_kind, checkpoint=str(source)).init_weights()
+        assert 'at most 256, here sam, one per region, at m' in said.pop()
+        backbone(SAM, checkpoint=str(source)).init_weights()
+        assert not said
 
 
 def test_missing_tensor_is_refused(checkpoint, tmp_path, capsys):
@@ -137,6 +147,14 @@ def test_missing_tensor_is_refused(checkpoint, tmp_path, capsys):
     assert export(path, tmp_path / 'encoder.pth') == 2
     assert 'lacks encoder.norm.weight' in capsys.readouterr().err
     assert not (tmp_path / 'encoder.pth').exists()
+
+
+def test_no_export_is_written_over_its_checkpoint(checkpoint, capsys):
+    path, _ = checkpoint
+    before = path.read_bytes()
+    assert export(path, path) == 2
+    assert 'epoch_3.pth would be overwritten' in capsys.readouterr().err
+    assert path.read_bytes() == before
 
 
 def test_other_files_are_refused(checkpoint, tmp_path, capsys):

@@ -10,6 +10,8 @@ from sam3d_plugin.ops.scene_origin import check_center, find_origins
 from sam3d_plugin.store.loading import LoadReport, load_pretrained
 from sam3d_plugin.structures import PointTokens
 from ...store.errors import UserError
+from ...store.trained_settings import trained_tokenizer
+from ..tokenizers import log_other_tokens
 from .pretrained_folder import PretrainedFolder
 from .token_encoder import TokenEncoder
 
@@ -48,10 +50,10 @@ class PointTokenBackbone(TokenEncoder, PretrainedFolder):
             to False.
         init_cfg (Optional[dict]): ``dict(type='Pretrained', checkpoint=FILE,
             prefix=..., allow_missing=[...])`` loads embedding and encoder
-            strictly; see :func:`sam3d_plugin.store.load_pretrained`. A file
-            or folder of tools/export_backbone.py names the tokenizer that it
-            was trained with; one of another type is refused unless
-            ``any_tokenizer=True`` stands beside ``checkpoint``. The output
+            strictly; see :func:`sam3d_plugin.store.load_pretrained`. The
+            file says which tokenizer it was trained with; one of another
+            type is refused unless ``any_tokenizer=True`` stands beside
+            ``checkpoint``, other tokens are logged. The output
             projection belongs to the head's task and is never loaded.
     """
 
@@ -144,18 +146,20 @@ class PointTokenBackbone(TokenEncoder, PretrainedFolder):
         self.load_report = load_pretrained(
             nn.ModuleDict(
                 dict(embedding=self.embedding, encoder=self.encoder)), options)
-        if not any_tokenizer:
-            self._check_tokenizer(self.load_report)
+        self._check_tokenizer(self.load_report, any_tokenizer)
 
-    def _check_tokenizer(self, report: LoadReport) -> None:
-        """Refuse an encoder that was trained with another tokenizer."""
-        trained = (report.meta.get('tokenizer') or {}).get('type', '')
-        trained, own = trained.split('.')[-1], type(self.tokenizer).__name__
-        if trained and trained != own:
+    def _check_tokenizer(self, report: LoadReport,
+                         any_tokenizer: bool) -> None:
+        """Refuse an encoder of another tokenizer; log other tokens."""
+        trained = trained_tokenizer(dict(meta=report.meta))
+        kind = str(trained.get('type', '')).split('.')[-1]
+        own = type(self.tokenizer).__name__
+        if kind and kind != own and not any_tokenizer:
             raise UserError(
-                f'{report.source} was pre-trained with {trained}, and this '
+                f'{report.source} was pre-trained with {kind}, and this '
                 f'backbone has {own}: take the same tokenizer, or set '
                 'any_tokenizer=True in init_cfg')
+        log_other_tokens(report.source, trained, self.tokenizer.summary())
 
     def summary(self) -> str:
         """Return the settings in use, in one line for the log."""

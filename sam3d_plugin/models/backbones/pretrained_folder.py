@@ -1,4 +1,5 @@
 """Backbones from folders of exported encoders and from Hugging Face's hub."""
+import re
 from pathlib import Path
 from typing import Any, Dict, Optional, Union
 
@@ -16,6 +17,8 @@ from sam3d_plugin.store.state_names import extract_state_dict
 
 # Arguments of a backbone that the folder knows.
 _ARGUMENTS = ('tokenizer', 'embedding', 'encoder', 'center')
+# Arguments of a download.
+_HUB = ('revision', 'token', 'cache_dir', 'force_download', 'local_files_only')
 
 
 class PretrainedFolder(BaseModule):
@@ -44,8 +47,9 @@ class PretrainedFolder(BaseModule):
 
         Raises:
             CheckpointError: When a tensor is missing or has another shape.
-            UserError: When there is no such folder, and the hub does not
-                have it or huggingface_hub is not installed.
+            UserError: When there is no such folder, and it cannot be a name
+                of the hub, the hub does not have it or huggingface_hub is not
+                installed.
 
         Examples:
             >>> from sam3d_plugin.models import PointTokenBackbone
@@ -54,11 +58,15 @@ class PretrainedFolder(BaseModule):
             >>> encoder.load_report.missing
             ()
         """
-        if Path(source).expanduser().is_dir():
-            return cls.from_folder(Path(source).expanduser(), settings)
-        hub = _hub_class(cls, str(source))
+        path = Path(source).expanduser()
+        if path.is_dir():
+            return cls.from_folder(path, settings)
+        if not _may_be_on_hub(source):
+            raise UserError(f'{source} is not the folder of an encoder: name '
+                            'one that tools/export_backbone.py wrote')
+        options = {k: settings.pop(k) for k in _HUB if k in settings}
         try:
-            return hub.from_pretrained(str(source), **settings)
+            folder = _download(str(source), **options)
         except UserError:
             raise
         except (OSError, ValueError) as error:
@@ -66,6 +74,7 @@ class PretrainedFolder(BaseModule):
             raise UserError(
                 f'{source} is not a folder, and the hub does not give it '
                 f'({reason[:70]}); check name, token and network') from error
+        return cls.from_folder(Path(folder), settings)
 
     @classmethod
     def from_folder(cls, folder: Path, settings: Dict[str, Any]) -> Any:
@@ -142,19 +151,36 @@ class PretrainedFolder(BaseModule):
         return source
 
 
-def _hub_class(backbone: Any, source: str) -> Any:
-    """huggingface_hub's mixin around a class of backbones.
+def _may_be_on_hub(source: Union[str, Path]) -> bool:
+    """Whether a name may be one of the hub, and not that of a path."""
+    owner = str(source).partition('/')[0]
+    return (isinstance(source, str)
+            and re.fullmatch(r'(\w[\w.-]*/)?\w[\w.-]*', source) is not None
+            and Path(source).suffix not in ('.pth', '.pt', '.safetensors')
+            and not Path(owner).exists())
 
-    Not above: training does not import the library.
-    """
+
+def _import_hub(source: str) -> Any:
+    """huggingface_hub; not above, since training does not import it."""
     try:
-        from huggingface_hub import ModelHubMixin, snapshot_download
+        import huggingface_hub
     except ImportError as error:
         raise UserError(
             f'{source} is not a folder, and the hub needs huggingface_hub: '
             f'{how_to_install("hub")}') from error
+    return huggingface_hub
 
-    class HubEncoder(ModelHubMixin):
+
+def _download(source: str, **options: Any) -> str:
+    """Folder of an encoder from the hub or its cache, asked for once."""
+    return _import_hub(source).snapshot_download(
+        source, allow_patterns=list(NAMES), **options)
+
+
+def _hub_class(backbone: Any, source: str) -> Any:
+    """huggingface_hub's mixin around a class of backbones."""
+
+    class HubEncoder(_import_hub(source).ModelHubMixin):  # type: ignore[misc]
         """What the hub stores is the folder of the encoder."""
 
         def __init__(self, published: PretrainedFolder) -> None:
@@ -168,15 +194,13 @@ def _hub_class(backbone: Any, source: str) -> Any:
                              cache_dir: Any, force_download: bool,
                              local_files_only: bool, token: Any,
                              **settings: Any) -> Any:
-            folder = model_id if Path(
-                model_id).is_dir() else snapshot_download(
-                    model_id,
-                    revision=revision,
-                    cache_dir=cache_dir,
-                    force_download=force_download,
-                    local_files_only=local_files_only,
-                    token=token,
-                    allow_patterns=list(NAMES))
+            folder = model_id if Path(model_id).is_dir() else _download(
+                model_id,
+                revision=revision,
+                cache_dir=cache_dir,
+                force_download=force_download,
+                local_files_only=local_files_only,
+                token=token)
             return backbone.from_folder(Path(folder), settings)
 
     return HubEncoder

@@ -16,6 +16,7 @@ from sam3d_plugin.ops.voxels import VoxelGrid, voxelize
 from sam3d_plugin.store.loading import LoadReport, load_pretrained
 from sam3d_plugin.structures import PointTokens
 from ...store.errors import UserError
+from .token_encoder import check_clouds
 
 
 @MODELS.register_module()
@@ -93,6 +94,7 @@ class SparseUNetBackbone(BaseModule):
         Raises:
             UserError: See :func:`~sam3d_plugin.ops.voxels.voxelize`.
         """
+        check_clouds(points)
         grid, point_voxels = voxelize(points[..., :3], self.voxel_size)
         inputs = points.new_ones(len(grid), self.unet.in_channels)
         return grid, self.out_proj(self.unet(inputs, grid)), point_voxels

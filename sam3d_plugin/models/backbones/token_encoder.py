@@ -23,6 +23,23 @@ _NOT_FINITE = ('points are not finite: find the frame with '
                'pipeline, which names the scan')
 
 
+def check_clouds(points: Any) -> None:
+    """Refuse what is not a batch of point clouds.
+
+    Args:
+        points (Any): To be a tensor (B, N, 3 + D).
+
+    Raises:
+        UserError: When it is of another type or shape.
+    """
+    if not isinstance(points, Tensor) or points.ndim != 3 or (points.shape[-1]
+                                                              < 3):
+        shape = tuple(getattr(points, 'shape', ()))
+        raise UserError('points must be a tensor (B, N, 3 + D), got '
+                        f'{type(points).__name__} {shape}: give torch.'
+                        'as_tensor(xyz, dtype=torch.float32)[None]')
+
+
 class TokenBackbone(BaseModule):
     """A tokenizer, and a network that gives its tokens features.
 
@@ -75,9 +92,10 @@ class TokenBackbone(BaseModule):
             Tuple[Tensor, PointTokens]: xyz (B, N, 3) and tokens.
 
         Raises:
-            ValueError: When points are not finite, or have no region ids
-                where those are needed.
+            ValueError: When points are not finite, of another form, or have
+                no region ids where those are needed.
         """
+        check_clouds(points)
         xyz = points[..., :3].contiguous()
         require(torch.isfinite(xyz).all(), lambda: ValueError(_NOT_FINITE))
         uses_regions = self.tokenizer.uses_regions

@@ -1,7 +1,10 @@
 """Base of all tokenizers."""
+import logging
 from abc import abstractmethod
-from typing import Optional
+from typing import Any, Dict, Optional
 
+from mmdet3d.registry import MODELS
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from sam3d_plugin.structures import PointTokens
@@ -45,3 +48,34 @@ class BaseTokenizer(nn.Module):
             ValueError: When a scene has too few points, or region ids are
                 needed and missing.
         """
+
+
+def describe_tokenizer(settings: Dict[str, Any]) -> str:
+    """Describe a tokenizer in a few words, for the log.
+
+    Args:
+        settings (Dict[str, Any]): Its config.
+
+    Returns:
+        str: Its summary; its type if that is not registered, '' for none.
+    """
+    if not settings or MODELS.get(settings['type']) is None:
+        return str(settings.get('type', ''))
+    return MODELS.build(settings).summary()
+
+
+def log_other_tokens(source: str, trained: Dict[str, Any], own: str) -> None:
+    """Log that a model was trained on other tokens than it gets.
+
+    Args:
+        source (str): Its file.
+        trained (Dict[str, Any]): Config of the tokenizer that it was trained
+            with; empty if unknown.
+        own (str): Summary of the tokenizer in use.
+    """
+    tokens = describe_tokenizer(trained)
+    if tokens and tokens != own:
+        print_log(
+            f'{source} was trained on other tokens: {tokens}, here {own}',
+            logger='current',
+            level=logging.WARNING)

@@ -7,6 +7,7 @@ import torch
 
 from ...store.atomic import atomic_write
 from ...store.errors import StoreError
+from ...store.files import check_not_input
 from .encoders._timm_checkpoint import load_weights
 
 _LAYER = r'\.(weight|bias)'
@@ -34,7 +35,9 @@ def export_vision_transformer(model: str, checkpoint: Optional[str],
     Raises:
         StoreError: When timm cannot build the model, it is not a plain
             vision transformer, or the weights are of another one.
+        UserError: When ``out`` is the file of the weights.
     """
+    check_not_input(out, [checkpoint] if checkpoint else [])
     network = _build(model, is_downloaded=checkpoint is None)
     if checkpoint is not None:
         load_weights(network, checkpoint, model)

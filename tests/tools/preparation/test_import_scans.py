@@ -98,3 +98,13 @@ def test_a_full_disk_is_named(tool, source, tmp_path, capsys, monkeypatch):
     error = capsys.readouterr().err
     assert f'{out}' in error and 'no space left' in error
     assert not list(out.rglob('*.tmp'))
+
+
+def test_no_scan_is_written_over_its_own_file(tool, source, tmp_path, capsys):
+    data = tmp_path / 'data'
+    assert tool.main([f'--source={source}', f'--out={data}', '--up=z']) == 0
+    before = {p: p.read_bytes() for p in data.rglob('*') if p.is_file()}
+    again = [f'--source={data}/points', f'--out={data}', '--overwrite']
+    assert tool.main(again) == 1
+    assert 'a.bin would be overwritten' in capsys.readouterr().err
+    assert before == {p: p.read_bytes() for p in before}

@@ -37,6 +37,10 @@ def test_seeds_of_an_arm_are_kept_and_drawn_beside(tmp_path):
     assert reference['runs'][0]['step_s'] == 0.5
 
     mine = write_training(tmp_path / 'mine', losses=(9.0, 7.0))
+    for option in ('--keep', '--out'):
+        with pytest.raises(ValueError, match='would be overwritten'):
+            run([mine, '--reference', str(kept), option, str(kept)])
+        assert json.loads(kept.read_text()) == reference
     picture = tmp_path / 'pictures' / 'mine.png'
     run([mine, '--reference', str(kept), '--out', str(picture)])
     both = np.array(Image.open(picture))

@@ -122,11 +122,14 @@ def to_meters_z_up(scan: Scan, scale: float, up: str) -> Scan:
         Scan: In meters with z up.
 
     Raises:
-        ScanError: When the scan also has an alignment, which is defined for
-            z up only.
+        ScanError: When the scale is not positive, the axis unknown, or the
+            scan also has an alignment, which is defined for z up only.
     """
     if not 0 < scale < np.inf:
         raise ScanError(f'invalid --scale {scale:g}: must be positive')
+    if up not in TO_Z_UP:
+        raise ScanError(f'invalid axis {up!r} of --up: use one of '
+                        f'{", ".join(TO_Z_UP)}')
     turn = TO_Z_UP[up]
     axis_align = scan.axis_align.copy()
     if up != 'z' and (axis_align != np.eye(4)).any():

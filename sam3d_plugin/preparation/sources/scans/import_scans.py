@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from ....store.files import check_not_input
 from .class_ids import doubt_class_ids
 from .frames import (check_rounding, check_units, check_up_axis,
                      move_near_origin, note_size)
@@ -60,6 +61,7 @@ def import_scans(options: ImportOptions,
     terminal and CI is not set.
 
     Raises ScanError when anything is wrong with a scan, a list or a folder.
+    Raises UserError when a scan would be written over its own file.
     """
     console = console or Console(soft_wrap=True, markup=False, highlight=False)
     scans = find_scans(options.source)
@@ -67,10 +69,12 @@ def import_scans(options: ImportOptions,
     splits = make_splits(scans, options.splits, notes)
     for note in notes:
         console.print(note)
+    used = {name for members in splits.values() for name in members}
+    for name in sorted(used):
+        check_not_input(options.out / 'points' / f'{name}.bin', [scans[name]])
     check_output(options.out, options.overwrite)
     for split in splits:
         info_path(options.out, split).unlink(missing_ok=True)
-    used = {name for members in splits.values() for name in members}
     stored: Dict[str, StoredScan] = {}
     for name in track([name for name in scans if name in used],
                       description='Importing',
