@@ -1,5 +1,7 @@
 """Checks that checkpoint, model and data belong together."""
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Iterable, Optional, Tuple
+
+from mmdet3d.registry import DATASETS
 
 from ..datasets.preflight import find_leaf_datasets
 from ..store.checkpoint import read_checkpoint
@@ -7,8 +9,8 @@ from ..store.errors import UserError
 from .export import settings_of
 
 
-def check_checkpoint(checkpoint: str, model: Dict[str, Any]) -> None:
-    """Refuse a file with the weights of another detector.
+def check_checkpoint(checkpoint: str, cfg: Dict[str, Any]) -> None:
+    """Refuse a file with the weights of another detector, or other classes.
 
     Addresses are not read; a broken or missing file is an error.
 
@@ -17,8 +19,78 @@ def check_checkpoint(checkpoint: str, model: Dict[str, Any]) -> None:
     Raises ValueError when it is another detector's.
     """
     if '://' not in checkpoint:
-        trained = settings_of(read_checkpoint(checkpoint)).get('model')
-        check_same_detector(trained or {}, model, checkpoint)
+        check_trained(
+            settings_of(read_checkpoint(checkpoint)), cfg, checkpoint)
+
+
+def check_trained(trained: Dict[str, Any], cfg: Dict[str, Any],
+                  checkpoint: str) -> None:
+    """Refuse weights whose labels mean other classes, or another detector's.
+
+    ``trained`` are the settings that the checkpoint holds, if any.
+
+    Raises ValueError: It names the first label that differs.
+    """
+    check_same_detector(trained.get('model') or {}, cfg['model'], checkpoint)
+    theirs, ours = (class_names(settings.get(f'{split}_dataloader') or {})
+                    for settings, split in ((trained, 'train'), (cfg, 'test')))
+    different = _first_difference(theirs, ours)
+    if different:
+        raise UserError(
+            f'{checkpoint} was trained with {different} in the config: give '
+            'metainfo.classes that it was trained with')
+
+
+def class_names(dataset: Dict[str, Any]) -> Tuple[str, ...]:
+    """Names of a data set's classes, by label; () where none are known."""
+    leaf = next(find_leaf_datasets(dataset), {})
+    kind = leaf.get('type')
+    own = getattr(DATASETS.get(kind) if kind else None, 'METAINFO', {})
+    chosen = (leaf.get('metainfo') or {}).get('classes')
+    return tuple(chosen or own.get('classes') or ())
+
+
+def _first_difference(one: Tuple[str, ...],
+                      other: Tuple[str, ...]) -> Optional[str]:
+    """The first label with two names, in words; None if a list is empty."""
+    for label, (theirs, ours) in enumerate(zip(one, other)):
+        if theirs != ours:
+            return f'label {label} as {theirs}, which is {ours}'
+    return None
+
+
+def check_same_labels(model: Dict[str, Any],
+                      datasets: Iterable[Dict[str, Any]]) -> None:
+    """Refuse data sets in which a label means different classes.
+
+    A training would be validated on other names than it learned.
+
+    Raises ValueError: It names the first label that differs.
+    """
+    if not _head_of(model):
+        return
+    lists = [
+        class_names(leaf) for dataset in datasets
+        for leaf in find_leaf_datasets(dataset)
+    ]
+    for other in lists[1:]:
+        different = _first_difference(lists[0], other)
+        if different:
+            raise UserError(
+                f'the data set of the training has {different} in another '
+                'data set of the config: give all the same metainfo.classes')
+
+
+def check_test_batch(model: Dict[str, Any], loader: Dict[str, Any]) -> None:
+    """Refuse to test several scenes at once where the head mixes them up.
+
+    Raises ValueError: It says so.
+    """
+    kind = str(_head_of(model).get('type'))
+    if kind.endswith('GroupFree3DHead') and loader.get('batch_size', 1) > 1:
+        raise UserError(
+            f'{kind} gives all scenes of a test batch the boxes of the last '
+            'one: set batch_size=1 in val_dataloader and test_dataloader')
 
 
 def check_same_detector(trained: Dict[str, Any], model: Dict[str, Any],
@@ -66,7 +138,7 @@ def check_class_count(model: Dict[str, Any], dataset: Dict[str, Any]) -> None:
     """
     leaf = next(find_leaf_datasets(dataset), {})
     classes = (leaf.get('metainfo') or {}).get('classes') or ()
-    head = model.get('bbox_head') or model.get('decode_head') or {}
+    head = _head_of(model)
     count = head.get('num_classes')
     if count is not None and count < len(classes):
         raise UserError(
@@ -76,6 +148,11 @@ def check_class_count(model: Dict[str, Any], dataset: Dict[str, Any]) -> None:
 
 def _identity(model: Dict[str, Any]) -> Tuple[Optional[str], ...]:
     """What tells detectors apart, in words."""
-    head = model.get('bbox_head') or model.get('decode_head') or {}
+    head = _head_of(model)
     kinds = [str(part.get('type')).split('.')[-1] for part in (model, head)]
     return (*kinds, f'{head.get("num_classes")} classes')
+
+
+def _head_of(model: Dict[str, Any]) -> Dict[str, Any]:
+    """Settings of the head of a detector or segmentor; {} of others."""
+    return model.get('bbox_head') or model.get('decode_head') or {}

@@ -23,7 +23,7 @@ from torch import nn
 
 from .. import shipped
 from ..datasets.preflight import find_leaf_datasets
-from ..engine.compatibility import check_same_detector
+from ..engine.compatibility import check_trained, class_names
 from ..engine.export import settings_of
 from ..engine.options import read_config
 from ..engine.scan_visualizer import to_boxes
@@ -106,9 +106,7 @@ class Predictor:
 
     def _build_model(self) -> BaseModel:
         content = read_checkpoint(self.checkpoint)
-        check_same_detector(
-            settings_of(content).get('model') or {}, self.cfg.model,
-            self.checkpoint)
+        check_trained(settings_of(content), self.cfg, self.checkpoint)
         state = extract_state_dict(content, self.checkpoint)
         settings = self.cfg.model
         # All weights come from the checkpoint.
@@ -272,10 +270,7 @@ class Predictor:
     @property
     def classes(self) -> Tuple[str, ...]:
         """Names of the classes, by label."""
-        settings = single_dataset(self.cfg)
-        known = (settings.get('metainfo') or {}).get('classes')
-        return tuple(
-            known or DATASETS.get(settings['type']).METAINFO['classes'])
+        return class_names(single_dataset(self.cfg))
 
     @property
     def palette(self) -> List[List[int]]:
