@@ -58,7 +58,7 @@ def check_datasets(
     Raises FileNotFoundError if the data root, an annotation file or a file
     that it names is missing.
     Raises ValueError if a file has the wrong form or size, a class is unknown
-    or has another label, a box has no size or a yaw that nobody reads, there
+    or has another label, a box has no size or a yaw that is not read, there
     are no boxes, or a scene is beyond the limits.
     """
     for wrapped in datasets:

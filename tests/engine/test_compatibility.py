@@ -66,7 +66,7 @@ def test_settings_are_read_from_the_file(tmp_path):
 
 
 def test_a_label_that_meant_another_class_is_refused(tmp_path):
-    """As many classes in another order fit the weights, and every AP lies."""
+    """As many classes in another order fit the weights."""
     config = config_of('three_detr_scannet_mini')
     path = _save(tmp_path / 'detector.pth', config)
     classes = config.test_dataloader.dataset.metainfo.classes
