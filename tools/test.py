@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
     cfg.resume = False
-    check_checkpoint(args.checkpoint, cfg.model)
+    check_checkpoint(args.checkpoint, cfg)
     # What a training may start from its initialization, a test may not.
     cfg.allow_missing = []
     if args.tta:

@@ -1,6 +1,7 @@
 """Runners that are built after a check of their data."""
 import argparse
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -11,7 +12,8 @@ from mmengine.runner import Runner
 
 from ..datasets.preflight import (SceneLimits, check_datasets,
                                   check_frame_loader)
-from ..engine.compatibility import check_class_count, check_query_count
+from ..engine.compatibility import (check_class_count, check_query_count,
+                                    check_same_labels, check_test_batch)
 from ..engine.options import apply_train_options, load_config
 from ..engine.work_dir import locked_work_dir
 from ..store.checkpoint import read_checkpoint
@@ -40,6 +42,9 @@ def build_runner(cfg: Config, loaders: List[str]) -> Runner:
     check_query_count(cfg.model)
     for dataset in datasets:
         check_class_count(cfg.model, dataset)
+    check_same_labels(cfg.model, datasets)
+    for name in {*loaders} - {'train_dataloader'}:
+        check_test_batch(cfg.model, cfg.get(name) or {})
     return RUNNERS.build(cfg)
 
 
@@ -48,12 +53,18 @@ def scene_limits(model: Dict[str, Any]) -> SceneLimits:
     # inside the wrapper for test-time augmentation
     model = model.get('module', model)
     max_boxes = _MAX_BOXES.get(str(model.get('type')).split('.')[-1])
+    coder = (model.get('bbox_head') or {}).get('bbox_coder') or {}
+    limits = SceneLimits(
+        max_boxes, is_axis_aligned=coder.get('with_rot') is False)
     tokenizer = (model.get('backbone') or {}).get('tokenizer')
     if tokenizer is None:
-        return SceneLimits(max_boxes)
+        return limits
     built = MODELS.build(tokenizer)
-    return SceneLimits(max_boxes, built.points_needed, built.uses_regions,
-                       model['backbone'].get('region_column', 3))
+    return replace(
+        limits,
+        min_points=built.points_needed,
+        needs_regions=built.uses_regions,
+        region_column=model['backbone'].get('region_column', 3))
 
 
 def check_teacher(model: Dict[str, Any]) -> None:

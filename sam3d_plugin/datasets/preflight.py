@@ -5,6 +5,7 @@ an epoch. Sizes of all files of 1,500 scans take about a second to read.
 """
 import difflib
 import inspect
+import logging
 import math
 import os
 import os.path as osp
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Optional
 
 import mmengine
+import numpy as np
+from mmdet3d.datasets import S3DISDataset, ScanNetDataset, Seg3DDataset
 from mmdet3d.registry import DATA_SAMPLERS, DATASETS
 from mmengine.logging import print_log
 
@@ -28,6 +31,10 @@ _FRAME_DATASETS = ('RGBDFrameDataset', 'FramePairDataset')
 _MASKS = dict(
     pts_instance_mask='with_mask_3d', pts_semantic_mask='with_seg_3d')
 _REGION_FOLDER = 'regions'
+# What a subclass overrides whose masks follow metainfo.classes.
+_MAPPING = 'get_seg_label_mapping'
+# They build boxes without yaw, whatever the infos say.
+_NO_YAW = (ScanNetDataset, S3DISDataset)
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class SceneLimits:
     min_points: int = 1  # Fewest points of a scan
     needs_regions: bool = False  # Whether every scan must have a region file
     region_column: Optional[int] = None  # Where the model reads region ids
+    is_axis_aligned: bool = False  # Whether the model leaves out the yaw
 
 
 def check_datasets(
@@ -49,8 +57,9 @@ def check_datasets(
 
     Raises FileNotFoundError if the data root, an annotation file or a file
     that it names is missing.
-    Raises ValueError if a file has the wrong form or size, a class is unknown,
-    a box has no size, there are no boxes, or a scene is beyond the limits.
+    Raises ValueError if a file has the wrong form or size, a class is unknown
+    or has another label, a box has no size or a yaw that is not read, there
+    are no boxes, or a scene is beyond the limits.
     """
     for wrapped in datasets:
         for dataset in find_leaf_datasets(wrapped):
@@ -107,17 +116,50 @@ def _check_dataset(dataset: Dict[str, Any], limits: SceneLimits) -> None:
     known = DATASETS.get(kind)  # building reports an unknown one
     if known is None or kind in _FRAME_DATASETS:
         return
-    _check_classes(dataset, getattr(known, 'METAINFO', {}), 'classes', kind)
-    for path in (osp.join(root, name) for name in names):
+    own = getattr(known, 'METAINFO', {})
+    _check_classes(dataset, own, 'classes', kind)
+    if not hasattr(known, _MAPPING) or getattr(known, _MAPPING) is getattr(
+            Seg3DDataset, _MAPPING):
+        _check_mask_classes(dataset, own, kind)
+    no_yaw = limits.is_axis_aligned or issubclass(known, _NO_YAW)
+    for number, path in enumerate(osp.join(root, name) for name in names):
         if not path.endswith('.pkl'):
             continue
         infos = read_infos(path)
+        _check_drawn_scans(dataset, number, len(infos['data_list']), path)
         _check_files(dataset, infos['data_list'], path, limits)
         if 'Seg' not in kind:  # segmentation reads classes from the masks
             _check_classes(dataset, infos['metainfo'], 'categories', path)
+            _check_labels(infos['metainfo'], own, path)
             check_boxes(infos['data_list'],
                         None if dataset.get('test_mode') else limits.max_boxes,
-                        path)
+                        path, no_yaw)
+
+
+def _check_drawn_scans(dataset: Dict[str, Any], number: int, num_scans: int,
+                       path: str) -> None:
+    """Compare the scans that a segmentor draws with those of its infos.
+
+    ``scene_idxs`` holds their places in an annotation file, the one with this
+    number of the data set's.
+    """
+    drawn = dataset.get('scene_idxs')
+    if isinstance(drawn, (list, tuple)) and number < len(drawn):
+        drawn = drawn[number]
+    file = osp.join(str(dataset.get('data_root') or ''), str(drawn))
+    if dataset.get('test_mode') or not osp.isfile(file):
+        return  # building reports a missing one
+    places = np.unique(np.load(file))
+    if len(places) and places[-1] >= num_scans:
+        raise UserError(
+            f'{file} draws scan {places[-1]}, and {path} has {num_scans} '
+            'scans: set scene_idxs to the list that belongs to ann_file')
+    if len(places) < num_scans:
+        print_log(
+            f'{num_scans - len(places)} of {num_scans} scans of {path} are '
+            f'never trained on: {file} does not draw them',
+            logger='current',
+            level=logging.WARNING)
 
 
 def read_infos(path: str) -> Dict[str, Any]:
@@ -155,9 +197,47 @@ def _check_classes(dataset: Dict[str, Any], metainfo: Dict[str, Any], key: str,
                             f'of {where}; it has {", ".join(close)}')
 
 
-def check_boxes(data_list: List[Dict[str, Any]], max_boxes: Optional[int],
-                path: str) -> None:
-    """Refuse boxes without a size, too many of them, or none at all."""
+def _check_mask_classes(dataset: Dict[str, Any], metainfo: Dict[str, Any],
+                        kind: str) -> None:
+    """Refuse chosen classes that the labels of the points do not follow.
+
+    mmdet3d maps masks by the data set's own list, and boxes by the chosen one.
+    """
+    own = tuple(metainfo.get('classes') or ())
+    chosen = tuple((dataset.get('metainfo') or {}).get('classes') or own)
+    steps = {s.get('type'): s for s in _flat(dataset.get('pipeline') or ())}
+    packed = steps.get('Pack3DDetInputs', {}).get('keys', ())
+    is_read = 'Seg' in kind or 'pts_semantic_mask' in packed
+    if chosen != own and is_read and 'PointSegClassMapping' in steps:
+        raise UserError(
+            f'metainfo.classes chooses {len(chosen)} classes or another '
+            f'order, but PointSegClassMapping labels the points by the '
+            f'{len(own)} of {kind}: take them all, in its order')
+
+
+def _check_labels(metainfo: Dict[str, Any], own: Dict[str, Any],
+                  path: str) -> None:
+    """Refuse labels that count the classes in another order than is read.
+
+    mmdet3d reads a label as an index of the data set's own list.
+    """
+    names = list(own.get('classes') or ())
+    categories = metainfo.get('categories')
+    labels = categories.items() if isinstance(categories, dict) else ()
+    for name, label in labels if names else ():
+        read = names[label] if label < len(names) else 'unknown'
+        if label >= 0 and read != name:
+            raise UserError(
+                f'{path}: label {label} is {name}, but the data set class '
+                f'reads it as {read}: write labels in the order of its '
+                f'METAINFO ({", ".join(names[:3])}, ...)')
+
+
+def check_boxes(data_list: List[Dict[str, Any]],
+                max_boxes: Optional[int],
+                path: str,
+                no_yaw: bool = False) -> None:
+    """Refuse boxes without a size, turned, too many, or none at all."""
     total = 0
     for info in data_list:
         boxes = [
@@ -176,6 +256,11 @@ def check_boxes(data_list: List[Dict[str, Any]], max_boxes: Optional[int],
                 raise UserError(
                     f'{path}: {scan} has the box {list(map(float, box))}, '
                     'which is not finite or has no size; fix or remove it')
+            if no_yaw and any(box[6:]):
+                raise UserError(
+                    f'{path}: {scan} has a box with yaw {box[6]}, and data '
+                    'set or head know axis-aligned boxes only; give the box '
+                    'that encloses it')
     if data_list and total == 0:
         raise UserError(f'{path} holds no box, so there is nothing to train '
                         'or evaluate on; choose a split with labeled scans')

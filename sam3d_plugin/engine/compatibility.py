@@ -1,5 +1,7 @@
 """Checks that checkpoint, model and data belong together."""
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Iterable, Optional, Tuple
+
+from mmdet3d.registry import DATASETS
 
 from ..datasets.preflight import find_leaf_datasets
 from ..models.tokenizers import describe_tokenizer, log_other_tokens
@@ -12,38 +14,40 @@ from ..store.trained_settings import settings_of, trained_tokenizer
 _ENCODER_PARTS = ('embedding.', 'encoder.', 'unet.')
 
 
-def check_checkpoint(checkpoint: str, model: Dict[str, Any]) -> None:
-    """Refuse a file with other weights, and log other tokens.
+def check_checkpoint(checkpoint: str, cfg: Dict[str, Any]) -> None:
+    """Refuse a file with other weights or classes, and log other tokens.
 
     Addresses are not read; a broken or missing file is an error.
 
     Raises CheckpointError when the file is broken.
     Raises FileNotFoundError when it is missing.
-    Raises ValueError when it is an encoder, or another detector's.
+    Raises ValueError when it is an encoder, another detector's, or of other
+    classes.
     """
     if '://' in checkpoint:
         return
     content = read_checkpoint(checkpoint)
-    check_weights(content, model, checkpoint)
-    own = (model.get('backbone') or {}).get('tokenizer') or {}
+    check_weights(content, cfg, checkpoint)
+    own = (cfg['model'].get('backbone') or {}).get('tokenizer') or {}
     if own:
         log_other_tokens(checkpoint, trained_tokenizer(content),
                          describe_tokenizer(own))
 
 
-def check_weights(content: Dict[str, Any], model: Dict[str, Any],
+def check_weights(content: Dict[str, Any], cfg: Dict[str, Any],
                   checkpoint: str) -> None:
-    """Refuse what a checkpoint holds if a model cannot have these weights.
+    """Refuse what a checkpoint holds if it does not belong to a config.
 
     Args:
         content (Dict[str, Any]): Of the file.
-        model (Dict[str, Any]): Settings of a detector or segmentor.
+        cfg (Dict[str, Any]): Of a detector or segmentor.
         checkpoint (str): Name of the file, for errors.
 
     Raises:
-        UserError: When they are those of an encoder without a head, or of
-            another detector.
+        UserError: When the weights are those of an encoder without a head, or
+            of another detector, or their labels mean other classes.
     """
+    model, trained = cfg['model'], settings_of(content)
     heads = [name for name in ('bbox_head', 'decode_head') if model.get(name)]
     names = list(
         without_backbone_prefix(extract_state_dict(content, checkpoint)))
@@ -53,8 +57,66 @@ def check_weights(content: Dict[str, Any], model: Dict[str, Any],
             f'{checkpoint} is a pre-trained encoder, not a detector or '
             'segmentor: fine-tune one from it (docs/finetune.md) and give '
             'its checkpoint')
-    check_same_detector(
-        settings_of(content).get('model') or {}, model, checkpoint)
+    check_same_detector(trained.get('model') or {}, model, checkpoint)
+    theirs, ours = (class_names(settings.get(f'{split}_dataloader') or {})
+                    for settings, split in ((trained, 'train'), (cfg, 'test')))
+    different = _first_difference(theirs, ours)
+    if different:
+        raise UserError(
+            f'{checkpoint} was trained with {different} in the config: give '
+            'metainfo.classes that it was trained with')
+
+
+def class_names(dataset: Dict[str, Any]) -> Tuple[str, ...]:
+    """Names of a data set's classes, by label; () where none are known."""
+    leaf = next(find_leaf_datasets(dataset), {})
+    kind = leaf.get('type')
+    own = getattr(DATASETS.get(kind) if kind else None, 'METAINFO', {})
+    chosen = (leaf.get('metainfo') or {}).get('classes')
+    return tuple(chosen or own.get('classes') or ())
+
+
+def _first_difference(one: Tuple[str, ...],
+                      other: Tuple[str, ...]) -> Optional[str]:
+    """The first label with two names, in words; None if a list is empty."""
+    for label, (theirs, ours) in enumerate(zip(one, other)):
+        if theirs != ours:
+            return f'label {label} as {theirs}, which is {ours}'
+    return None
+
+
+def check_same_labels(model: Dict[str, Any],
+                      datasets: Iterable[Dict[str, Any]]) -> None:
+    """Refuse data sets in which a label means different classes.
+
+    A training would be validated on other names than it learned.
+
+    Raises ValueError: It names the first label that differs.
+    """
+    if not _head_of(model):
+        return
+    lists = [
+        class_names(leaf) for dataset in datasets
+        for leaf in find_leaf_datasets(dataset)
+    ]
+    for other in lists[1:]:
+        different = _first_difference(lists[0], other)
+        if different:
+            raise UserError(
+                f'the data set of the training has {different} in another '
+                'data set of the config: give all the same metainfo.classes')
+
+
+def check_test_batch(model: Dict[str, Any], loader: Dict[str, Any]) -> None:
+    """Refuse to test several scenes at once where the head mixes them up.
+
+    Raises ValueError: It says so.
+    """
+    kind = str(_head_of(model).get('type'))
+    if kind.endswith('GroupFree3DHead') and loader.get('batch_size', 1) > 1:
+        raise UserError(
+            f'{kind} gives all scenes of a test batch the boxes of the last '
+            'one: set batch_size=1 in val_dataloader and test_dataloader')
 
 
 def check_same_detector(trained: Dict[str, Any], model: Dict[str, Any],
@@ -102,7 +164,7 @@ def check_class_count(model: Dict[str, Any], dataset: Dict[str, Any]) -> None:
     """
     leaf = next(find_leaf_datasets(dataset), {})
     classes = (leaf.get('metainfo') or {}).get('classes') or ()
-    head = model.get('bbox_head') or model.get('decode_head') or {}
+    head = _head_of(model)
     count = head.get('num_classes')
     if count is not None and count < len(classes):
         raise UserError(
@@ -112,6 +174,11 @@ def check_class_count(model: Dict[str, Any], dataset: Dict[str, Any]) -> None:
 
 def _identity(model: Dict[str, Any]) -> Tuple[Optional[str], ...]:
     """What tells detectors apart, in words."""
-    head = model.get('bbox_head') or model.get('decode_head') or {}
+    head = _head_of(model)
     kinds = [str(part.get('type')).split('.')[-1] for part in (model, head)]
     return (*kinds, f'{head.get("num_classes")} classes')
+
+
+def _head_of(model: Dict[str, Any]) -> Dict[str, Any]:
+    """Settings of the head of a detector or segmentor; {} of others."""
+    return model.get('bbox_head') or model.get('decode_head') or {}

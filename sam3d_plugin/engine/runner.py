@@ -1,5 +1,6 @@
 """The runner of ``tools/train.py`` and ``tools/test.py``."""
 import atexit
+import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Union
@@ -18,6 +19,7 @@ from ..ops.random_state import keep_random_state
 from ..store.checkpoint import CheckpointError, read_checkpoint
 from ..store.errors import UserError, naming
 from ..store.loading import LoadReport, load_encoder
+from ..store.manifest import differences
 from ..store.provenance import has_bfloat16
 from ..store.state_names import extract_state_dict
 from .amp import CPUAmpOptimWrapper
@@ -25,6 +27,7 @@ from .checkpoint import (RESUMABLE, find_newest_checkpoint, publish,
                          temporary_name)
 from .console import file_only, install_console_filter, without_shell_messages
 from .distributed import check_gpu_count, init_gloo, leave_process_group
+from .export import settings_of
 from .hooks.feature_view import unwrapped
 
 
@@ -215,6 +218,8 @@ class PointRunner(Runner):
             raise CheckpointError(
                 f'{filename} holds weights only, so no training can resume '
                 'from it; start from it with --cfg-options load_from=FILE')
+        if self._resume:
+            self._name_ignored_settings(checkpoint)
         checkpoint['state_dict'] = extract_state_dict(checkpoint, filename)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         self.load_report = load_encoder(
@@ -230,6 +235,17 @@ class PointRunner(Runner):
             self.logger.info('\n'.join(unused), **file_only())
         self._has_loaded = True
         return checkpoint
+
+    def _name_ignored_settings(self, checkpoint: Dict[str, Any]) -> None:
+        """Say what a resumed run keeps, although the config changed it."""
+        old = _restored(settings_of(checkpoint))
+        new = _restored(self.cfg.to_dict())
+        changes = differences(old, new) if old['optimizer'] else []
+        if changes:
+            self.logger.warning(
+                'resuming keeps optimizer and schedule of the checkpoint, so '
+                f'{"; ".join(changes[:3])} has no effect; start a new run '
+                'with load_from to change them')
 
     @master_only
     def save_checkpoint(self,
@@ -256,6 +272,14 @@ class PointRunner(Runner):
         finally:
             with suppress(OSError):  # which would hide the first one
                 Path(out_dir, temporary).unlink(missing_ok=True)
+
+
+def _restored(settings: Dict[str, Any]) -> Dict[str, Any]:
+    """What resuming takes from the checkpoint; lists for tuples, as JSON."""
+    found = dict(
+        optimizer=(settings.get('optim_wrapper') or {}).get('optimizer'),
+        param_scheduler=settings.get('param_scheduler'))
+    return json.loads(json.dumps(found, default=str))
 
 
 def hand_over_metainfo(model: nn.Module, metainfo: dict) -> None:

@@ -3,7 +3,7 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 from ..store.errors import UserError
 from . import comparison, records, tables
@@ -164,6 +164,7 @@ def read_arms(folders: Sequence[Path]) -> Dict[str, Arm]:
     """
     arms: Dict[str, Arm] = {}
     seen: Dict[str, Tuple[str, str]] = {}
+    known: Dict[str, Tuple[Set[str], str]] = {}
     for folder in folders:
         runs = records.read_records(folder)
         name = runs[0]['arm']
@@ -179,6 +180,16 @@ def read_arms(folders: Sequence[Path]) -> Dict[str, Arm]:
                         f'data: the checksum of {file} is {theirs} in one '
                         f'and {checksum} in the other; evaluate both on the '
                         'same data')
+        scored = records.scored_checksums(runs[0])
+        known[name] = records.scored_infos(scored), ', '.join(scored)
+    known = {name: found for name, found in known.items() if found[0]}
+    for name, (infos, files) in known.items():
+        other = next(iter(known))
+        if infos != known[other][0]:
+            raise UserError(
+                f'{other} and {name} were evaluated on different data: '
+                f'{known[other][1]} and {files}; evaluate both on the same '
+                'data')
     return arms
 
 

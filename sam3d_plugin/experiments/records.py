@@ -14,7 +14,7 @@ import json
 import pickle
 from pathlib import Path
 from typing import (Any, Dict, Iterator, List, Mapping, Optional, Sequence,
-                    Union)
+                    Set, Union)
 
 from mmengine.config import Config
 
@@ -301,3 +301,8 @@ def scored_checksums(record: Dict[str, Any]) -> Dict[str, str]:
         for name in record['scored_on']
     }
     return {name: checksum for name, checksum in checksums.items() if checksum}
+
+
+def scored_infos(checksums: Dict[str, str]) -> Set[str]:
+    """Of :func:`scored_checksums`, those of infos, whatever their names."""
+    return {mark for name, mark in checksums.items() if name != _MANIFEST}

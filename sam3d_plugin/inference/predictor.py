@@ -23,7 +23,7 @@ from torch import nn
 
 from .. import shipped
 from ..datasets.preflight import find_leaf_datasets
-from ..engine.compatibility import check_weights
+from ..engine.compatibility import check_weights, class_names
 from ..engine.options import read_config
 from ..engine.scan_visualizer import to_boxes
 from ..models.tokenizers import describe_tokenizer
@@ -107,7 +107,7 @@ class Predictor:
 
     def _build_model(self) -> BaseModel:
         content = read_checkpoint(self.checkpoint)
-        check_weights(content, self.cfg.model, self.checkpoint)
+        check_weights(content, self.cfg, self.checkpoint)
         self._trained_on = describe_tokenizer(trained_tokenizer(content))
         state = extract_state_dict(content, self.checkpoint)
         settings = self.cfg.model
@@ -278,10 +278,7 @@ class Predictor:
     @property
     def classes(self) -> Tuple[str, ...]:
         """Names of the classes, by label."""
-        settings = single_dataset(self.cfg)
-        known = (settings.get('metainfo') or {}).get('classes')
-        return tuple(
-            known or DATASETS.get(settings['type']).METAINFO['classes'])
+        return class_names(single_dataset(self.cfg))
 
     @property
     def palette(self) -> List[List[int]]:

@@ -4,10 +4,13 @@ import re
 
 import numpy as np
 import pytest
+from mmdet3d.datasets import ScanNetSegDataset
 from mmdet3d.utils import register_all_modules
 
 from sam3d_plugin.datasets import preflight
 from sam3d_plugin.datasets.preflight import SceneLimits, check_datasets
+from tests.conftest import CLASSES, write_infos, write_sunrgbd
+from tests.segmentation_stores import write_scannet_seg
 
 register_all_modules(init_default_scope=False)
 
@@ -247,3 +250,102 @@ def test_remote_data_is_left_out_and_said(dataset, monkeypatch):
     dataset['data_root'] = 's3://bucket/scannet'
     check_datasets([dataset])
     assert said[0].startswith('s3://bucket/scannet is remote')
+
+
+def _read_masks(dataset, classes):
+    dataset['metainfo'] = dict(classes=classes)
+    dataset['pipeline'] += [
+        dict(type='PointSegClassMapping'),
+        dict(type='Pack3DDetInputs', keys=['points', 'pts_semantic_mask']),
+    ]
+
+
+@pytest.mark.parametrize('classes', [('chair', 'table'), CLASSES[::-1]])
+def test_masks_do_not_follow_chosen_classes(dataset, classes):
+    _read_masks(dataset, classes)
+    assert_refused(dataset, ValueError, 'metainfo.classes chooses',
+                   'PointSegClassMapping', '18 of ScanNetDataset')
+    dataset['metainfo'] = dict(classes=CLASSES)
+    check_datasets([dataset])
+
+
+def test_masks_that_no_model_reads_may_differ(dataset):
+    _read_masks(dataset, ('chair', 'table'))
+    dataset['pipeline'][-1]['keys'].pop()
+    check_datasets([dataset])
+
+
+@pytest.fixture
+def segmentation_set(tmp_path):
+    write_scannet_seg(tmp_path)
+    return dict(
+        type='ScanNetSegDataset',
+        data_root=str(tmp_path),
+        ann_file='scannet_infos_train.pkl',
+        scene_idxs='seg_info/train_resampled_scene_idxs.npy',
+        pipeline=[dict(type='PointSegClassMapping')],
+        metainfo=dict(classes=ScanNetSegDataset.METAINFO['classes']))
+
+
+def test_classes_of_a_segmentation_set(segmentation_set):
+    check_datasets([segmentation_set])
+    classes = segmentation_set['metainfo']['classes']
+    segmentation_set['metainfo'] = dict(classes=classes[::-1])
+    assert_refused(segmentation_set, ValueError, 'metainfo.classes chooses 20')
+
+
+def test_scans_drawn_by_the_list_of_another_file(segmentation_set,
+                                                 monkeypatch):
+    said = []
+    monkeypatch.setattr(preflight, 'print_log',
+                        lambda text, **_: said.append(text))
+    check_datasets([segmentation_set])
+    assert not said
+    few = 'seg_info/train_10_resampled_scene_idxs.npy'
+    check_datasets([dict(segmentation_set, scene_idxs=few)])
+    assert '1 of 2 scans' in said[0] and f'{few} does not draw' in said[0]
+    segmentation_set['ann_file'] = 'scannet_infos_train_10.pkl'
+    assert_refused(segmentation_set, ValueError, 'draws scan 1',
+                   'train_10.pkl has 1 scans')
+    check_datasets([dict(segmentation_set, test_mode=True)])
+
+
+@pytest.mark.parametrize('label, part', [(4, 'reads it as table'),
+                                         (30, 'reads it as unknown')])
+def test_labels_in_another_order(dataset, scannet_root, label, part):
+
+    def count_anew(content):
+        content['metainfo']['categories']['chair'] = label
+        return content
+
+    _edit_infos(scannet_root, count_anew)
+    assert_refused(dataset, ValueError, 'scannet_infos_train.pkl',
+                   f'label {label} is chair', part)
+
+
+def test_ignored_categories_have_no_order(dataset, scannet_root):
+
+    def ignore(content):
+        content['metainfo']['categories']['lamp'] = -1
+        return content
+
+    _edit_infos(scannet_root, ignore)
+    check_datasets([dataset])
+
+
+def test_turned_boxes_where_nobody_reads_the_yaw(tmp_path):
+    infos = write_sunrgbd(tmp_path)
+    settings = dict(
+        type='SUNRGBDDataset',
+        data_root=str(tmp_path),
+        ann_file='sunrgbd_infos_train.pkl')
+    check_datasets([settings])
+    assert_refused(
+        settings,
+        ValueError,
+        '000001.bin has a box with yaw 0.4',
+        'axis-aligned',
+        limits=SceneLimits(is_axis_aligned=True))
+    write_infos(tmp_path / 'scannet.pkl', infos)
+    settings.update(type='ScanNetDataset', ann_file='scannet.pkl')
+    assert_refused(settings, ValueError, 'yaw 0.4')

@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from sam3d_plugin.engine.compatibility import (check_checkpoint,
-                                               check_class_count,
-                                               check_query_count,
-                                               check_same_detector)
+from sam3d_plugin.engine.compatibility import (
+    check_checkpoint, check_class_count, check_query_count,
+    check_same_detector, check_same_labels, check_test_batch)
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.models.tokenizers import base
 
@@ -22,8 +21,12 @@ MODELS = {
 }
 
 
+def config_of(name, **options):
+    return read_config(str(FOLDER / f'{name}.py'), options)
+
+
 def model_of(name, **options):
-    return read_config(str(FOLDER / f'{name}.py'), options).model
+    return config_of(name, **options).model
 
 
 @pytest.mark.parametrize('trained, asked',
@@ -45,18 +48,53 @@ def test_other_classes_are_another_model():
         check_same_detector(*pair, 'it.pth')
 
 
-def test_settings_are_read_from_the_file(tmp_path):
-    config = read_config(str(FOLDER / 'segmentor_scannet_mini.py'), {})
-    path = tmp_path / 'segmentor.pth'
+def _save(path, config):
     torch.save(
         dict(
             state_dict=dict(x=torch.ones(1)),
             meta=dict(cfg=config.pretty_text)), path)
-    check_checkpoint(str(path), config.model)
+    return str(path)
+
+
+def test_settings_are_read_from_the_file(tmp_path):
+    config = config_of('segmentor_scannet_mini')
+    path = _save(tmp_path / 'segmentor.pth', config)
+    check_checkpoint(path, config)
     with pytest.raises(ValueError, match='holds a model with PointTokenSeg'):
-        check_checkpoint(str(path), model_of('three_detr_scannet_mini'))
+        check_checkpoint(path, config_of('three_detr_scannet_mini'))
     with pytest.raises(FileNotFoundError, match='none.pth'):
-        check_checkpoint(str(tmp_path / 'none.pth'), config.model)
+        check_checkpoint(str(tmp_path / 'none.pth'), config)
+
+
+def test_a_label_that_meant_another_class_is_refused(tmp_path):
+    """As many classes in another order fit the weights."""
+    config = config_of('three_detr_scannet_mini')
+    path = _save(tmp_path / 'detector.pth', config)
+    classes = config.test_dataloader.dataset.metainfo.classes
+    config.test_dataloader.dataset.metainfo.classes = classes[:16] + (
+        classes[17], classes[16])
+    with pytest.raises(
+            ValueError, match='label 16 as bathtub, which is garbagebin'):
+        check_checkpoint(path, config)
+
+
+def test_train_and_val_name_the_same_classes():
+    config = config_of('three_detr_scannet_mini')
+    datasets = [config[f'{n}_dataloader'].dataset for n in ('train', 'val')]
+    check_same_labels(config.model, datasets)
+    datasets[0].dataset.metainfo = dict(classes=('table', 'chair'))
+    with pytest.raises(ValueError, match='label 0 as table, which is cabinet'):
+        check_same_labels(config.model, datasets)
+    check_same_labels({}, datasets)  # a pre-training has no labels
+
+
+@pytest.mark.parametrize('name', ['scannet', 'sunrgbd'])
+def test_group_free_tests_one_scene_at_a_time(name):
+    model = model_of(f'groupfree3d_{name}')
+    check_test_batch(model, dict(batch_size=1))
+    check_test_batch(model_of('votenet_scannet'), dict(batch_size=2))
+    with pytest.raises(ValueError, match='GroupFree3DHead.*batch_size=1'):
+        check_test_batch(model, dict(batch_size=2))
 
 
 def test_an_encoder_is_not_a_detector(tmp_path):
@@ -67,7 +105,7 @@ def test_an_encoder_is_not_a_detector(tmp_path):
         tmp_path / 'stage1.pth')
     with pytest.raises(ValueError, match='stage1.pth is a pre-trained encod'):
         check_checkpoint(
-            str(tmp_path / 'stage1.pth'), model_of('votenet_scannet_mini'))
+            str(tmp_path / 'stage1.pth'), config_of('votenet_scannet_mini'))
 
 
 def test_other_tokens_are_said(tmp_path, monkeypatch):
@@ -79,10 +117,10 @@ def test_other_tokens_are_said(tmp_path, monkeypatch):
         dict(
             state_dict={'bbox_head.x': torch.ones(1)},
             meta=dict(cfg=cfg.pretty_text)), path)
-    check_checkpoint(str(path), cfg.model)
+    check_checkpoint(str(path), cfg)
     assert not said
     tokens = {'model.backbone.tokenizer.num_tokens': 99}
-    check_checkpoint(str(path), model_of('votenet_scannet_mini', **tokens))
+    check_checkpoint(str(path), config_of('votenet_scannet_mini', **tokens))
     assert len(said) == 1 and 'sam 512 ' in said[0] and 'sam 99 ' in said[0]
 
 

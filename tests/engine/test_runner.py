@@ -58,6 +58,23 @@ def test_resuming_continues_as_if_never_interrupted(build):
         assert torch.allclose(a, b)
 
 
+def test_resuming_names_the_settings_that_it_does_not_take(build, capsys):
+    """mmengine restores rate and schedule, and says nothing."""
+    first = build()
+    first.train()
+    build(resume=True).train()
+    assert 'has no effect' not in capsys.readouterr().out
+    resumed = build(
+        resume=True,
+        train_cfg=dict(by_epoch=True, max_epochs=3),
+        optim_wrapper=dict(
+            type='OptimWrapper', optimizer=dict(type='AdamW', lr=0.5)))
+    resumed.train()
+    shown = capsys.readouterr().out
+    assert 'optimizer.lr 0.01, now 0.5 has no effect' in shown
+    assert resumed.optim_wrapper.get_lr()['lr'] == [0.01]
+
+
 def test_a_model_learns_how_long_the_training_is(build):
     """In frames of all epochs."""
     runner = build(train_cfg=dict(by_epoch=True, max_epochs=3))

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from sam3d_plugin.experiments import arm_tables, records
+from sam3d_plugin.experiments import arm_tables, leaderboard, records
 from sam3d_plugin.experiments.few_labels import baseline_of
-from sam3d_plugin.store.errors import UserError
+from sam3d_plugin.store.errors import RecordError, UserError
 from tests.tools.conftest import call
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -159,6 +159,32 @@ def test_arms_on_different_data_are_refused(tmp_path):
                     'other; evaluate both on the same data')
     # What is not known is no difference.
     call('experiments/compare', [str(tmp_path / name) for name in 'acd'])
+
+
+def test_files_of_other_names_are_other_data(tmp_path):
+    """Of two areas, or of two versions of the boxes."""
+    write_arm(tmp_path / 'a', {0: .5}, data=marks())
+    write_arm(
+        tmp_path / 'b', {0: .5},
+        data=marks(**{'v1_infos_val.pkl': 'w'}),
+        scored_on=['v1_infos_val.pkl'])
+    assert error_of(tmp_path / 'a', tmp_path / 'b') == (
+        'error: a and b were evaluated on different data: infos_val.pkl and '
+        'v1_infos_val.pkl; evaluate both on the same data')
+    write_arm(
+        tmp_path / 'c', {0: .5},
+        data=marks(copy='v'),
+        scored_on=['manifest.json', 'copy'])
+    call('experiments/compare', [str(tmp_path / name) for name in 'ac'])
+
+
+def test_rows_of_a_board_are_of_the_same_data():
+    rows = {
+        name: dict(arm=name, scored_on={f'{name}.pkl': mark}, scores={})
+        for name, mark in dict(a='v', b='w').items()
+    }
+    with pytest.raises(RecordError, match='board/x/b.json was evaluated on'):
+        leaderboard.board_table(dict(x=rows))
 
 
 def test_differences_are_said_under_the_table(tmp_path, capsys):
