@@ -25,7 +25,8 @@ from .preparation.features.region_features_step import RegionFeatureStep
 from .preparation.features.region_groups import GroupOptions, build_groups
 from .preparation.features.selected_scans import select_scans
 from .preparation.lifting.region_paths import name_all_region_files
-from .preparation.lifting.scan_regions_step import ScanRegionsStep
+from .preparation.lifting.scan_regions_step import (ScanRegionsStep,
+                                                    describe_seen)
 from .preparation.regions.generators import build_generator
 from .preparation.regions.region_maps_step import RegionMapStep
 from .preparation.running.runs import RunOptions, run_step
@@ -212,6 +213,7 @@ def _lift_regions(root: Path) -> None:
                                           MANIFEST).is_file():
         return
     run_step(ScanRegionsStep(root), out, _HERE)
+    print(f'  {describe_seen(out)}')
     name_all_region_files(root, out)
 
 
