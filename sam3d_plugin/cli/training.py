@@ -12,11 +12,12 @@ from mmengine.runner import Runner
 from ..datasets.preflight import (SceneLimits, check_datasets,
                                   check_frame_loader)
 from ..engine.compatibility import check_class_count, check_query_count
-from ..engine.export import encoder_settings, settings_of
+from ..engine.export import encoder_settings
 from ..engine.options import apply_train_options, load_config
 from ..engine.work_dir import locked_work_dir
 from ..store.checkpoint import read_checkpoint
 from ..store.errors import UserError
+from ..store.literals import settings_of
 
 # Detectors whose targets are laid out for this many boxes a scene.
 _MAX_BOXES = {'VoteNet': 64, 'GroupFree3DNet': 64}

@@ -1,5 +1,4 @@
 """Export of a pre-trained encoder with its metadata."""
-import ast
 import inspect
 from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
@@ -17,7 +16,7 @@ from ..ops.random_state import seeded
 from ..store.atomic import atomic_write
 from ..store.checkpoint import CheckpointError, read_checkpoint
 from ..store.encoder_folder import CARD, TRAINING, write_encoder_folder
-from ..store.literals import literal_value
+from ..store.literals import settings_of
 from ..store.loading import load_encoder, without_backbone_prefix
 from ..store.provenance import settings_digest
 from ..store.state_names import extract_state_dict
@@ -213,27 +212,6 @@ def _kind_of(encoder: Dict[str, Any]) -> Optional[_Kind]:
         kind for kind in _KINDS if all(key in encoder for key in kind.settings)
     ]
     return found[0] if found else None
-
-
-def settings_of(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
-    """The config of a checkpoint; empty if mmengine did not write it."""
-    return parse_settings((checkpoint.get('meta') or {}).get('cfg') or '')
-
-
-def parse_settings(text: str) -> Dict[str, Any]:
-    """Read the config that mmengine put into a checkpoint, running nothing.
-
-    Values that are not literals or ``dict(...)`` are skipped.
-    """
-    settings: Dict[str, Any] = {}
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0],
-                                                       ast.Name):
-            try:
-                settings[node.targets[0].id] = literal_value(node.value)
-            except ValueError:
-                continue
-    return settings
 
 
 def _build_parts(settings: Dict[str, Any], source: str) -> nn.ModuleDict:

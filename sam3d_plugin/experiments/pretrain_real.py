@@ -12,11 +12,11 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from ..datasets import frame_batch
-from ..engine.export import settings_of
 from ..engine.hooks import collapse_alarm_hook, feature_view
 from ..engine.options import read_config
 from ..store import provenance
 from ..store.checkpoint import read_checkpoint
+from ..store.literals import settings_of
 from ..store.loading import load_encoder
 from .methods import OURS, clouds_per_frame, pipeline_of, read_methods
 from .records import write_record

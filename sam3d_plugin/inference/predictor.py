@@ -24,7 +24,6 @@ from torch import nn
 from .. import shipped
 from ..datasets.preflight import find_leaf_datasets
 from ..engine.compatibility import check_same_detector
-from ..engine.export import settings_of
 from ..engine.options import read_config
 from ..engine.scan_visualizer import to_boxes
 from ..ops.random_state import keep_random_state, seeded
@@ -32,6 +31,7 @@ from ..preparation.sources.scans.frames import move_near_origin
 from ..preparation.sources.scans.scan import Scan
 from ..store.checkpoint import read_checkpoint
 from ..store.errors import UserError
+from ..store.literals import settings_of
 from ..store.loading import load_encoder
 from ..store.state_names import extract_state_dict
 from ..visualization.boxes import LabelledBoxes

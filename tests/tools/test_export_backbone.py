@@ -7,8 +7,8 @@ from mmdet3d.registry import MODELS
 from mmengine.config import Config
 
 from sam3d_plugin.cli.tool import run_tool
-from sam3d_plugin.engine.export import parse_settings
 from sam3d_plugin.store.checkpoint import read_checkpoint
+from sam3d_plugin.store.literals import parse_settings
 from tests.models.pretraining_cases import (EMBEDDING, ENCODER, KNN, SAM,
                                             STAGE1, build)
 from tests.tools.conftest import load_tool
@@ -42,13 +42,13 @@ def checkpoint(tmp_path):
     return path, model
 
 
-def backbone(tokenizer, **init_cfg):
+def backbone(tokenizer, embedding=EMBEDDING, encoder=ENCODER, **init_cfg):
     return MODELS.build(
         dict(
             type='PointTokenBackbone',
             tokenizer=tokenizer,
-            embedding=EMBEDDING,
-            encoder=ENCODER,
+            embedding=embedding,
+            encoder=encoder,
             out_channels=8,
             init_cfg=dict(type='Pretrained', **init_cfg)))
 
@@ -127,6 +127,26 @@ def test_another_tokenizer_is_refused(checkpoint, tmp_path):
     loaded = backbone(KNN, checkpoint=str(out), any_tokenizer=True)
     loaded.init_weights()
     assert not loaded.load_report.missing
+
+
+@pytest.mark.parametrize('is_exported', [True, False])
+def test_tensors_that_would_mean_something_else_are_refused(
+        checkpoint, tmp_path, is_exported):
+    """Their shapes are the same."""
+    path, _ = checkpoint
+    if is_exported:
+        assert export(path, tmp_path / 'encoder.pth') == 0
+        path = tmp_path / 'encoder.pth'
+    sam = dict(type='SAMTokenizer', split=True, num_tokens=16)
+    for part, key, value, trained in (('encoder', 'num_heads', 8, 4),
+                                      ('embedding', 'relative', False, True)):
+        parts = dict(embedding=EMBEDDING, encoder=ENCODER)
+        parts[part] = {**parts[part], key: value}
+        with pytest.raises(
+                ValueError, match=f'{part}.{key} {trained}, here {value}'):
+            backbone(sam, checkpoint=str(path), **parts).init_weights()
+    with pytest.raises(ValueError, match='SAMTokenizer.*has KNNTokenizer'):
+        backbone(KNN, checkpoint=str(path)).init_weights()
 
 
 def test_missing_tensor_is_refused(checkpoint, tmp_path, capsys):

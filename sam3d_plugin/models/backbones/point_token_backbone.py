@@ -10,6 +10,7 @@ from sam3d_plugin.ops.scene_origin import check_center, find_origins
 from sam3d_plugin.store.loading import LoadReport, load_pretrained
 from sam3d_plugin.structures import PointTokens
 from ...store.errors import UserError
+from ..trained_settings import hidden_differences, trained_settings
 from .pretrained_folder import PretrainedFolder
 from .token_encoder import TokenEncoder
 
@@ -49,9 +50,10 @@ class PointTokenBackbone(TokenEncoder, PretrainedFolder):
         init_cfg (Optional[dict]): ``dict(type='Pretrained', checkpoint=FILE,
             prefix=..., allow_missing=[...])`` loads embedding and encoder
             strictly; see :func:`sam3d_plugin.store.load_pretrained`. A file
-            or folder of tools/export_backbone.py names the tokenizer that it
-            was trained with; one of another type is refused unless
-            ``any_tokenizer=True`` stands beside ``checkpoint``. The output
+            of a training or a folder of tools/export_backbone.py names the
+            tokenizer that it was trained with; one of another type is refused
+            unless ``any_tokenizer=True`` stands beside ``checkpoint``. The
+            output
             projection belongs to the head's task and is never loaded.
     """
 
@@ -68,6 +70,7 @@ class PointTokenBackbone(TokenEncoder, PretrainedFolder):
         super().__init__(tokenizer, embedding, encoder, region_column,
                          init_cfg)
         check_center(center)
+        self.settings = dict(embedding=embedding, encoder=encoder)
         self.center = center
         self.feature_depths = tuple(feature_depths)
         self._check_depths()
@@ -144,12 +147,23 @@ class PointTokenBackbone(TokenEncoder, PretrainedFolder):
         self.load_report = load_pretrained(
             nn.ModuleDict(
                 dict(embedding=self.embedding, encoder=self.encoder)), options)
+        self._check_settings(self.load_report)
         if not any_tokenizer:
             self._check_tokenizer(self.load_report)
 
+    def _check_settings(self, report: LoadReport) -> None:
+        """Refuse tensors that would compute something else here."""
+        found = sorted(
+            hidden_differences(trained_settings(report.meta), self.settings))
+        if found:
+            raise UserError(f'{report.source} was pre-trained with '
+                            f'{", ".join(found)}: set model.backbone as '
+                            'trained')
+
     def _check_tokenizer(self, report: LoadReport) -> None:
         """Refuse an encoder that was trained with another tokenizer."""
-        trained = (report.meta.get('tokenizer') or {}).get('type', '')
+        settings = trained_settings(report.meta)
+        trained = str((settings.get('tokenizer') or {}).get('type', ''))
         trained, own = trained.split('.')[-1], type(self.tokenizer).__name__
         if trained and trained != own:
             raise UserError(
