@@ -36,7 +36,7 @@ from .store.manifest import MANIFEST, Store, differences
 PathLike = Union[str, Path]
 CONFIGS = shipped.FILES / 'configs' / 'sam3d'
 STAGES = ('stage1_synthrooms_mini', 'stage2_ours_synthrooms_mini')
-_TRAIN_INFOS = 'scannet_infos_train.pkl'
+_TRAIN_INFOS = ('scannet_infos_train.pkl', 'sunrgbd_infos_train.pkl')
 # What a work directory was called with.
 _CALL = 'call.json'
 # A user's program is not started again in worker processes.
@@ -57,8 +57,8 @@ def pretrain(frames: PathLike,
     """Pre-train an encoder on posed RGB-D frames, both stages.
 
     2D regions (superpixels) and groups are made where the data set lacks
-    them, features by the teacher. Frames of ``scannet_infos_train.pkl`` are
-    trained on, or all where there is no such file.
+    them, features by the teacher. Frames of ``scannet_infos_train.pkl`` or
+    ``sunrgbd_infos_train.pkl`` are trained on, or all where there is neither.
 
     Args:
         frames (PathLike): Data set with ``posed_images``, as
@@ -84,7 +84,7 @@ def pretrain(frames: PathLike,
         'work_dirs/pretraining/encoder'
     """
     root = Path(frames)
-    infos = _TRAIN_INFOS if (root / _TRAIN_INFOS).is_file() else ''
+    infos = next((n for n in _TRAIN_INFOS if (root / n).is_file()), '')
     channels = _prepare_frames(root, teacher, infos)
     shared = {
         'data_root': str(root),
