@@ -26,7 +26,8 @@ from .preparation.features.region_features_step import RegionFeatureStep
 from .preparation.features.region_groups import GroupOptions, build_groups
 from .preparation.features.selected_scans import select_scans
 from .preparation.lifting.region_paths import name_all_region_files
-from .preparation.lifting.scan_regions_step import ScanRegionsStep
+from .preparation.lifting.scan_regions_step import (ScanRegionsStep,
+                                                    describe_seen)
 from .preparation.regions.generators import build_generator
 from .preparation.regions.region_maps_step import RegionMapStep
 from .preparation.running.runs import RunOptions, run_step
@@ -36,7 +37,7 @@ from .store.manifest import MANIFEST, Store, differences
 PathLike = Union[str, Path]
 CONFIGS = shipped.FILES / 'configs' / 'sam3d'
 STAGES = ('stage1_synthrooms_mini', 'stage2_ours_synthrooms_mini')
-_TRAIN_INFOS = 'scannet_infos_train.pkl'
+_TRAIN_INFOS = ('scannet_infos_train.pkl', 'sunrgbd_infos_train.pkl')
 # What a work directory was called with.
 _CALL = 'call.json'
 # A user's program is not started again in worker processes.
@@ -57,8 +58,8 @@ def pretrain(frames: PathLike,
     """Pre-train an encoder on posed RGB-D frames, both stages.
 
     2D regions (superpixels) and groups are made where the data set lacks
-    them, features by the teacher. Frames of ``scannet_infos_train.pkl`` are
-    trained on, or all where there is no such file.
+    them, features by the teacher. Frames of ``scannet_infos_train.pkl`` or
+    ``sunrgbd_infos_train.pkl`` are trained on, or all where there is neither.
 
     Args:
         frames (PathLike): Data set with ``posed_images``, as
@@ -85,7 +86,7 @@ def pretrain(frames: PathLike,
         'work_dirs/pretraining/encoder'
     """
     root, teacher = Path(frames), str(teacher)
-    infos = _TRAIN_INFOS if (root / _TRAIN_INFOS).is_file() else ''
+    infos = next((n for n in _TRAIN_INFOS if (root / n).is_file()), '')
     shared = {
         'data_root': str(root),
         'train_dataloader.dataset.ann_file': infos,
@@ -237,6 +238,7 @@ def _lift_regions(root: Path) -> None:
                                           MANIFEST).is_file():
         return
     run_step(ScanRegionsStep(root), out, _HERE)
+    print(f'  {describe_seen(out)}')
     name_all_region_files(root, out)
 
 

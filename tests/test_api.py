@@ -126,6 +126,26 @@ def test_what_was_made_of_other_settings_is_refused(world):
         api._claim(unknown, {})
 
 
+@pytest.mark.parametrize('infos', ['sunrgbd_infos_train.pkl', ''])
+def test_frames_of_the_train_set_are_trained_on(tmp_path, monkeypatch, infos):
+    (tmp_path / (infos or 'other.pkl')).touch()
+    seen = []
+
+    def prepare(root, teacher, infos):
+        seen.append(infos)
+        return 3
+
+    def train(config, work_dir, options):
+        seen.append(options['train_dataloader.dataset.ann_file'])
+        return api.Trained('config', 'checkpoint')
+
+    monkeypatch.setattr(api, '_prepare_frames', prepare)
+    monkeypatch.setattr(api, '_train', train)
+    monkeypatch.setattr(api, 'export_backbone', lambda *_: None)
+    api.pretrain(tmp_path)
+    assert seen == [infos] * 3
+
+
 def test_what_is_missing_is_said(world):
     with pytest.raises(UserError, match='no posed_images'):
         api.pretrain(world / 'none')

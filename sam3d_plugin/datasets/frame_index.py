@@ -112,8 +112,8 @@ def index_frames(stores: Sequence[Tuple[str, str]],
     index = FrameIndex()
     map_records = maps[0].manifest() if maps else {}
     if scans is None:
-        scans = sorted(map_records) if maps else PosedImages(
-            images, backend_args).scans()
+        scans = sorted(
+            {*map_records, *PosedImages(images, backend_args).scans()})
     if maps:
         for scan in scans:
             _add_mapped(index, scan, map_records.get(scan), min_regions)
@@ -126,7 +126,7 @@ def index_frames(stores: Sequence[Tuple[str, str]],
     for root in _folders(stores, 'region_groups'):
         groups = _open(root, 'region_groups', backend_args)
         _check_groups(index, groups, features)
-    _drop_bad_poses(index, images, backend_args)
+    _check_foreign_frames(index, images, backend_args)
     index.frames = {s: names for s, names in index.frames.items() if names}
     if not index.frames:
         reasons = '; '.join(f'{n}: {r}' for n, r in index.skipped.items())
@@ -196,6 +196,11 @@ def _check_frames(index: FrameIndex, images: str, maps: List[Store],
             checksums = read_frame_checksums(images, scan, backend_args)
         except FrameError as error:
             return str(error)
+        if maps:
+            listed = list_names(join(images, scan), backend_args, '.png')
+            new = {PurePosixPath(file).stem for file in listed}
+            for frame in sorted(new - set(map_records[scan].items)):
+                index.skipped[f'{scan}/{frame}'] = _NO_MAP
         for frame in index.frames[scan] if maps else ():
             item = map_records[scan].items[frame]
             if not item.is_up_to_date(dict(frame=checksums.get(frame, ''))):
@@ -298,15 +303,31 @@ def _check_sizes(store: Store, files: Dict[str, Any], kind: str) -> None:
                 'which makes what is missing')
 
 
-def _drop_bad_poses(index: FrameIndex, root: str,
-                    backend_args: Optional[dict]) -> None:
-    """Leave out frames whose pose is missing or not rigid.
+def _check_foreign_frames(index: FrameIndex, root: str,
+                          backend_args: Optional[dict]) -> None:
+    """Leave out scans whose depth and color cannot be of one camera, and
+    frames whose pose is missing or not rigid.
 
-    Our steps write none; ScanNet's own are infinite where tracking failed.
+    Our steps write none. mmdet3d's extraction of ScanNet has the intrinsics
+    of the color images alone, and poses that are infinite where tracking
+    failed.
     """
     if Store(root, backend_args).exists():
         return
     images = PosedImages(root, backend_args)
+
+    def find_misfit(scan: str) -> str:
+        for frame in index.frames[scan][:1]:
+            try:
+                color = images.read_color(scan, frame)
+                depth = images.read_depth(scan, frame)
+            except FrameError:  # said when its turn comes
+                return ''
+            try:
+                images.check_sizes(scan, frame, color, depth)
+            except FrameError as error:
+                return str(error)
+        return ''
 
     def find_reason(scan: str, frame: str) -> str:
         try:
@@ -316,6 +337,11 @@ def _drop_bad_poses(index: FrameIndex, root: str,
         return ''
 
     with ThreadPoolExecutor(_READERS) as pool:
+        for scan, reason in zip(index.frames,
+                                pool.map(find_misfit, index.frames)):
+            if reason:
+                index.skipped[scan] = reason
+                index.frames[scan] = []
         for scan, frames in index.frames.items():
             reasons = pool.map(find_reason, [scan] * len(frames), frames)
             index.keep(scan, frames, {

@@ -4,6 +4,7 @@ from typing import Any, Dict, Iterable, Optional, Tuple
 from mmdet3d.registry import DATASETS
 
 from ..datasets.preflight import find_leaf_datasets
+from ..models.hidden_settings import hidden_differences
 from ..models.tokenizers import describe_tokenizer, log_other_tokens
 from ..store.checkpoint import read_checkpoint
 from ..store.errors import UserError
@@ -126,7 +127,8 @@ def check_same_detector(trained: Dict[str, Any], model: Dict[str, Any],
     ``trained`` are the model settings that the checkpoint holds; without any,
     loading alone will tell.
 
-    Raises ValueError when type, head or number of classes differ.
+    Raises ValueError when type, head or number of classes differ, or what
+    tensors do not show.
     """
     if not trained:
         return
@@ -136,6 +138,10 @@ def check_same_detector(trained: Dict[str, Any], model: Dict[str, Any],
                 f'{checkpoint} holds a model with {theirs}, and the config '
                 f'describes one with {ours}: give the config that the '
                 'checkpoint was trained with')
+    found = sorted(hidden_differences(trained, model, 'model.'))
+    if found:
+        raise UserError(f'{checkpoint} was trained with {", ".join(found)}: '
+                        'give the config that it was trained with')
 
 
 def check_query_count(model: Dict[str, Any]) -> None:

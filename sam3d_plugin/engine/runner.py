@@ -30,6 +30,9 @@ from .distributed import check_gpu_count, init_gloo, leave_process_group
 from .export import settings_of
 from .hooks.feature_view import unwrapped
 
+# Where schedulers end that have no end.
+_ENDLESS = int(1e9)
+
 
 @RUNNERS.register_module()
 class PointRunner(Runner):
@@ -200,9 +203,37 @@ class PointRunner(Runner):
                 self.logger.info(f'no checkpoint in {self.work_dir} to resume '
                                  'from: starting at the beginning')
         super().load_or_resume()
+        self._check_schedule()
         if self._resume and self.iter >= self.max_iters:
             self.logger.info(f'nothing is left to train: step {self.iter} of '
                              f'{self.max_iters} is done')
+
+    def _check_schedule(self) -> None:
+        """Warn of a rate that falls in another time than the training takes.
+
+        That of a resumed run is its checkpoint's.
+        """
+        schedulers: Any = self.param_schedulers or []
+        if isinstance(schedulers, dict):
+            schedulers = [s for group in schedulers.values() for s in group]
+        falling = [
+            s for s in schedulers
+            if s.end < _ENDLESS and type(s).__name__.startswith((
+                'CosineAnnealing', 'Poly'))
+        ]
+        last = max(falling, key=lambda s: s.end, default=None)
+        if last is None:
+            return
+        unit, length = ('epoch',
+                        self.max_epochs) if last.by_epoch else ('step',
+                                                                self.max_iters)
+        if last.end != length:
+            self.logger.warning(
+                f'the schedule of the learning rate ends at {unit} {last.end} '
+                f'of {length}: set end and begin of param_scheduler to the '
+                'length in train_cfg' +
+                ', and train from the start, since a resumed run keeps its '
+                'schedule' * bool(self._resume))
 
     def load_checkpoint(
             self,

@@ -246,13 +246,22 @@ class PosedImages:
         cameras = self.cameras(scan)
         color = self.read_color(scan, frame)
         depth = self.read_depth(scan, frame)
-        if cameras.is_single and color.shape[:2] != depth.shape:
-            raise FrameError(
-                f'{self.label(scan, frame)}: depth is {depth.shape[::-1]}, '
-                f'color {color.shape[1::-1]}, and there is no '
-                f'{INTRINSIC_DEPTH} to tell how they belong together')
+        self.check_sizes(scan, frame, color, depth)
         return RGBDFrame(scan, frame, color, depth,
                          self.read_pose(scan, frame), cameras)
+
+    def check_sizes(self, scan: str, frame: str, color: np.ndarray,
+                    depth: np.ndarray) -> None:
+        """FrameError for images of two sizes that have one camera.
+
+        ``color`` is (H, W, 3), ``depth`` (H', W').
+        """
+        if self.cameras(scan).is_single and color.shape[:2] != depth.shape:
+            raise FrameError(
+                f'{self.label(scan, frame)}: depth is {depth.shape[1]}x'
+                f'{depth.shape[0]}, color {color.shape[1]}x{color.shape[0]}, '
+                f'and there is no {INTRINSIC_DEPTH} to tell how they belong '
+                'together')
 
     def _read(self, scan: str, file: str) -> bytes:
         name = self.label(scan, file)

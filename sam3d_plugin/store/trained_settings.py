@@ -18,7 +18,11 @@ def parse_settings(text: str) -> Dict[str, Any]:
     Values that are not literals or ``dict(...)`` are skipped.
     """
     settings: Dict[str, Any] = {}
-    for node in ast.parse(text).body:
+    try:
+        nodes = ast.parse(text).body
+    except (SyntaxError, TypeError):  # of another library
+        return settings
+    for node in nodes:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0],
                                                        ast.Name):
             try:
@@ -47,7 +51,21 @@ def trained_tokenizer(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
     Returns:
         Dict[str, Any]: Empty where the file does not say.
     """
-    model = settings_of(checkpoint).get('model') or {}
-    known = checkpoint.get('meta') or {}
-    return known.get('tokenizer') or (model.get('backbone')
-                                      or model).get('tokenizer') or {}
+    settings = trained_settings(checkpoint.get('meta') or {})
+    return settings.get('tokenizer') or {}
+
+
+def trained_settings(meta: Dict[str, Any]) -> Dict[str, Any]:
+    """Settings of the parts of a model or encoder.
+
+    Args:
+        meta (Dict[str, Any]): mmengine's or that of an exported encoder.
+
+    Returns:
+        Dict[str, Any]: Of ``tokenizer``, ``embedding``, ``encoder`` and what
+        else the model has; {} where they are unknown.
+    """
+    if 'encoder' in meta:
+        return meta
+    model = settings_of(dict(meta=meta)).get('model') or {}
+    return {**model, **(model.get('backbone') or {})}

@@ -9,9 +9,12 @@ from sam3d_plugin.datasets.frame_index import describe_skipped, index_frames
 from sam3d_plugin.datasets.preflight import check_frame_loader
 from sam3d_plugin.store.errors import StoreError
 from sam3d_plugin.store.manifest import Store
-from sam3d_plugin.store.posed_images import PosedImages
+from sam3d_plugin.store.posed_images import Cameras, PosedImages, encode_depth
 from sam3d_plugin.store.records import ItemRecord, ScanRecord
 from tests.datasets import frame_store
+
+TWO_CAMERAS = Cameras(frame_store.INTRINSICS, frame_store.INTRINSICS,
+                      np.eye(4), False)
 
 
 @pytest.fixture
@@ -63,6 +66,37 @@ def test_frames_alone_need_no_id_maps(root):
     assert 'no depth images' in index.skipped['gamma']
     with pytest.raises(StoreError, match='no frame of 1 scan.*posed_images'):
         index_frames(images, scans=['gamma'])
+
+
+def test_depth_and_color_of_two_sizes_need_two_cameras(root):
+    """As mmdet3d extracts them from ScanNet: one intrinsic.txt, of the color
+    images, which would be taken for the depth camera's."""
+    images = folders(root, 'posed_images')
+    small = np.full((24, 32), 2000, np.uint16)
+    for frame in frame_store.FRAMES:
+        path = root / 'posed_images' / 'beta' / f'{frame}.png'
+        path.write_bytes(encode_depth(small))
+    index = index_frames(images)
+    assert index.frames == dict(alpha=list(frame_store.FRAMES))
+    assert 'depth is 32x24, color 64x48' in index.skipped['beta']
+    frame_store.write_frames(root, TWO_CAMERAS)
+    (root / 'posed_images' / 'beta' / '00000.png').write_bytes(
+        encode_depth(small))
+    assert set(index_frames(images).frames) == {'alpha', 'beta'}
+
+
+def test_what_has_no_id_map_is_named(root):
+    """Frames and scans that came after the id maps."""
+    images = root / 'posed_images'
+    shutil.copytree(images / 'alpha', images / 'gamma')
+    for ending in ('jpg', 'png', 'txt'):
+        shutil.copy(images / f'beta/00000.{ending}',
+                    images / f'beta/00007.{ending}')
+    index = index_frames(folders(root))
+    assert set(index.frames) == {'alpha', 'beta'}
+    assert set(index.skipped) == {'gamma', 'beta/00007'}
+    assert all('no id map' in r for r in index.skipped.values())
+    assert index_frames(folders(root), ['alpha']).skipped == {}
 
 
 def test_groups_without_features(root):

@@ -75,6 +75,30 @@ def test_resuming_names_the_settings_that_it_does_not_take(build, capsys):
     assert resumed.optim_wrapper.get_lr()['lr'] == [0.01]
 
 
+def test_a_schedule_of_another_length_is_said(build, capsys):
+    """The rate would be 0 for the rest, or never fall."""
+
+    def train(epochs, end, **options):
+        cosine = dict(
+            type='CosineAnnealingLR',
+            begin=0,
+            end=end,
+            by_epoch=True,
+            convert_to_iter_based=True)
+        build(
+            train_cfg=dict(by_epoch=True, max_epochs=epochs),
+            param_scheduler=[cosine],
+            **options).train()
+        return capsys.readouterr().out
+
+    assert 'the schedule' not in train(2, 2)
+    said = 'the schedule of the learning rate ends at step {} of {}'
+    # A resumed one is that of the checkpoint.
+    assert said.format(4, 6) in train(3, 3, resume=True)
+    assert said.format(4, 2) in train(1, 2)
+    assert said.format(4, 6) in train(3, 2)
+
+
 def test_a_model_learns_how_long_the_training_is(build):
     """In frames of all epochs."""
     runner = build(train_cfg=dict(by_epoch=True, max_epochs=3))

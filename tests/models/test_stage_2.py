@@ -4,8 +4,10 @@ import copy
 import pytest
 import torch
 from mmdet3d.registry import MODELS
+from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 
+from sam3d_plugin.store.checkpoint import CheckpointError
 from .pretraining_cases import (BALANCED_HEAD, EMBEDDING, ENCODER, STAGE1,
                                 build, losses_of, make_batch, stage2, total,
                                 without_drop_path, without_norm_statistics)
@@ -45,6 +47,17 @@ def test_a_student_can_start_from_the_teacher(checkpoint):
         assert copied == [same] * 3
     with pytest.raises(ValueError, match='choose one of scratch, teacher'):
         build(stage2(checkpoint, init_student='random'))
+
+
+def test_a_teacher_with_other_heads_is_refused(checkpoint):
+    """Its tensors have the same shapes, and would compute other tokens."""
+    content = torch.load(checkpoint, weights_only=True)
+    text = Config(dict(model=STAGE1)).pretty_text
+    torch.save(dict(content, meta=dict(cfg=text)), checkpoint)
+    build(stage2(checkpoint)).init_weights()
+    model = build(stage2(checkpoint), encoder=dict(ENCODER, num_heads=8))
+    with pytest.raises(CheckpointError, match='encoder.num_heads 4, here 8'):
+        model.init_weights()
 
 
 def test_stage_2_can_keep_the_loss_of_stage_1(tmp_path):

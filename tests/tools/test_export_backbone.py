@@ -43,13 +43,13 @@ def checkpoint(tmp_path):
     return path, model
 
 
-def backbone(tokenizer, **init_cfg):
+def backbone(tokenizer, embedding=EMBEDDING, encoder=ENCODER, **init_cfg):
     return MODELS.build(
         dict(
             type='PointTokenBackbone',
             tokenizer=tokenizer,
-            embedding=EMBEDDING,
-            encoder=ENCODER,
+            embedding=embedding,
+            encoder=encoder,
             out_channels=8,
             init_cfg=dict(type='Pretrained', **init_cfg)))
 
@@ -137,6 +137,26 @@ def test_another_tokenizer_is_refused(checkpoint, tmp_path, monkeypatch):
         assert 'at most 256, here sam, one per region, at m' in said.pop()
         backbone(SAM, checkpoint=str(source)).init_weights()
         assert not said
+
+
+@pytest.mark.parametrize('is_exported', [True, False])
+def test_tensors_that_would_mean_something_else_are_refused(
+        checkpoint, tmp_path, is_exported):
+    """Their shapes are the same."""
+    path, _ = checkpoint
+    if is_exported:
+        assert export(path, tmp_path / 'encoder.pth') == 0
+        path = tmp_path / 'encoder.pth'
+    sam = dict(type='SAMTokenizer', split=True, num_tokens=16)
+    for part, key, value, trained in (('encoder', 'num_heads', 8, 4),
+                                      ('embedding', 'relative', False, True)):
+        parts = dict(embedding=EMBEDDING, encoder=ENCODER)
+        parts[part] = {**parts[part], key: value}
+        with pytest.raises(
+                ValueError, match=f'{part}.{key} {trained}, here {value}'):
+            backbone(sam, checkpoint=str(path), **parts).init_weights()
+    with pytest.raises(ValueError, match='SAMTokenizer.*has KNNTokenizer'):
+        backbone(KNN, checkpoint=str(path)).init_weights()
 
 
 def test_missing_tensor_is_refused(checkpoint, tmp_path, capsys):

@@ -27,7 +27,8 @@ from sam3d_plugin.preparation.lifting.lifting import DEPTH_TOLERANCE
 from sam3d_plugin.preparation.lifting.region_merging import MergeOptions
 from sam3d_plugin.preparation.lifting.region_paths import (
     name_all_region_files, name_region_files)
-from sam3d_plugin.preparation.lifting.scan_regions_step import ScanRegionsStep
+from sam3d_plugin.preparation.lifting.scan_regions_step import (
+    ScanRegionsStep, describe_seen)
 from sam3d_plugin.preparation.running.frame_steps import FrameStep
 from sam3d_plugin.preparation.running.runs import run_step
 from sam3d_plugin.store.errors import StoreError
@@ -95,6 +96,8 @@ def build_step(args: argparse.Namespace) -> FrameStep:
 def lift(args: argparse.Namespace) -> None:
     """Run the step and enter the region files in the infos."""
     run_step(build_step(args), args.out, run_options(args))
+    if not args.frames:
+        print(f'  {describe_seen(args.out, args.backend_args)}')
     if args.enters_all:
         found = name_all_region_files(args.data, args.out, args.backend_args)
     else:

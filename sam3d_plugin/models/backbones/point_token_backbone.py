@@ -10,7 +10,8 @@ from sam3d_plugin.ops.scene_origin import check_center, find_origins
 from sam3d_plugin.store.loading import LoadReport, load_pretrained
 from sam3d_plugin.structures import PointTokens
 from ...store.errors import UserError
-from ...store.trained_settings import trained_tokenizer
+from ...store.trained_settings import trained_settings
+from ..hidden_settings import hidden_differences
 from ..tokenizers import log_other_tokens
 from .pretrained_folder import PretrainedFolder
 from .token_encoder import TokenEncoder
@@ -70,6 +71,7 @@ class PointTokenBackbone(TokenEncoder, PretrainedFolder):
         super().__init__(tokenizer, embedding, encoder, region_column,
                          init_cfg)
         check_center(center)
+        self.settings = dict(embedding=embedding, encoder=encoder)
         self.center = center
         self.feature_depths = tuple(feature_depths)
         self._check_depths()
@@ -146,20 +148,30 @@ class PointTokenBackbone(TokenEncoder, PretrainedFolder):
         self.load_report = load_pretrained(
             nn.ModuleDict(
                 dict(embedding=self.embedding, encoder=self.encoder)), options)
-        self._check_tokenizer(self.load_report, any_tokenizer)
+        trained = trained_settings(self.load_report.meta)
+        self._check_settings(trained)
+        self._check_tokenizer(trained.get('tokenizer') or {}, any_tokenizer)
 
-    def _check_tokenizer(self, report: LoadReport,
+    def _check_settings(self, trained: Dict[str, Any]) -> None:
+        """Refuse tensors that would compute something else here."""
+        found = sorted(hidden_differences(trained, self.settings))
+        if found:
+            raise UserError(f'{self.load_report.source} was pre-trained with '
+                            f'{", ".join(found)}: set model.backbone as '
+                            'trained')
+
+    def _check_tokenizer(self, trained: Dict[str, Any],
                          any_tokenizer: bool) -> None:
         """Refuse an encoder of another tokenizer; log other tokens."""
-        trained = trained_tokenizer(dict(meta=report.meta))
+        source = self.load_report.source
         kind = str(trained.get('type', '')).split('.')[-1]
         own = type(self.tokenizer).__name__
         if kind and kind != own and not any_tokenizer:
             raise UserError(
-                f'{report.source} was pre-trained with {kind}, and this '
+                f'{source} was pre-trained with {kind}, and this '
                 f'backbone has {own}: take the same tokenizer, or set '
                 'any_tokenizer=True in init_cfg')
-        log_other_tokens(report.source, trained, self.tokenizer.summary())
+        log_other_tokens(source, trained, self.tokenizer.summary())
 
     def summary(self) -> str:
         """Return the settings in use, in one line for the log."""

@@ -12,6 +12,8 @@ from sam3d_plugin.store.loading import (LoadReport, load_encoder,
                                         without_backbone_prefix)
 from sam3d_plugin.store.state_names import extract_state_dict
 from ...store.errors import UserError
+from ...store.trained_settings import trained_settings
+from ..hidden_settings import hidden_differences
 
 
 class FrozenTargets(BaseModule):
@@ -72,9 +74,9 @@ class FrozenTargets(BaseModule):
 
     def _load(self) -> nn.ModuleDict:
         """Build the model and load all of it from its file."""
+        checkpoint = read_checkpoint(self.checkpoint)
         state = without_backbone_prefix(
-            extract_state_dict(
-                read_checkpoint(self.checkpoint), self.checkpoint))
+            extract_state_dict(checkpoint, self.checkpoint))
         self.check_state(state)
         # Whenever it is read, the student's random numbers stay the same.
         with keep_random_state():
@@ -85,10 +87,21 @@ class FrozenTargets(BaseModule):
         self.load_report = load_encoder(
             teacher, state, allow_missing=['*'], source=self.checkpoint)
         self._check_size(teacher.state_dict(), state)
+        self._check_settings(checkpoint.get('meta') or {})
         print_log(
             f'teacher: {self.checkpoint}, {self.load_report.summary()}',
             logger='current')
         return teacher.requires_grad_(False).eval()
+
+    def _check_settings(self, meta: Dict[str, Any]) -> None:
+        """Refuse a file whose tensors would compute something else here."""
+        found = sorted(
+            hidden_differences(trained_settings(meta), self.configs))
+        if found:
+            raise CheckpointError(
+                f'teacher {self.checkpoint} was trained with '
+                f'{", ".join(found)}: set {", ".join(self.configs)} of '
+                'target_generator.modules as trained')
 
     def _check_size(self, expected: Dict[str, Any],
                     state: Dict[str, Tensor]) -> None:

@@ -31,6 +31,8 @@ _MOTION = 0.05
 _TELLING_SHARE, _TELLING_POINTS = 0.01, 40
 # Points whose colors tell something.
 _COLORED = 200
+# Points of a frame that tell whether the color camera sees them.
+_FEW = 500
 # Difference of gray values that is still the same color, 0 to 255.
 _SAME_COLOR = 25.0
 # Standard deviation of gray values below which a scene has no texture.
@@ -121,6 +123,12 @@ def sample_frames(names: Sequence[str]) -> List[str]:
         for offset in _OFFSETS
     }
     return [names[i] for i in sorted(chosen)]
+
+
+def colored_share(frames: Sequence[RGBDFrame]) -> float:
+    """Share of points that lie in their frame's color image."""
+    gray = _sample(frames, _FEW).gray
+    return float(np.isfinite(gray).mean()) if gray.size else 0.0
 
 
 class _Samples(NamedTuple):

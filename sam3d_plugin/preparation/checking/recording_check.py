@@ -12,7 +12,8 @@ from ...store.posed_images import RGBDFrame
 from ..sources.rgbd_folder.conventions import NO_DEPTH
 from ..sources.scans.orientation import estimate_up
 from .changes_to_try import changes_to_try
-from .frame_agreement import GOOD_CORRELATION, GOOD_SHARE, Agreement, measure
+from .frame_agreement import (GOOD_CORRELATION, GOOD_SHARE, Agreement,
+                              colored_share, measure)
 from .source_frames import Source, misfit_of
 
 # Median depth of indoor frames, meters.
@@ -45,6 +46,8 @@ _ENOUGH_POINTS, _USUAL_SHARE = 2000, 0.8
 # Frames that have the pose of another, and share of pixels with the same depth
 # in half of the frames, that are hardly measured.
 _SAME_POSES, _SAME_DEPTH = 2, 0.02
+# Share of points that the color camera sees at least.
+_LEAST_COLORED = 0.05
 # Points that are looked at for a floor.
 _CLOUD = 200_000
 
@@ -142,6 +145,11 @@ def check_agreement(source: Source) -> Tuple[Agreement, str]:
     misfit = '' if agreement.agrees else misfit_of(source)
     if misfit:
         raise FrameError(f'{source.name}: {misfit}{source.remedy}')
+    if views and colored_share(views) < _LEAST_COLORED:
+        raise FrameError(
+            f'{source.name}: the color camera sees no point of the depth '
+            'images; give --depth-to-color in meters, from depth to color'
+            f'{source.remedy}')
     is_odd = _has_odd_size(views)
     if (agreement.agrees and not is_odd) or len(source.frames) < 2:
         return agreement, f'{agreement}{_size(views)}'

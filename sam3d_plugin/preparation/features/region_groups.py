@@ -190,10 +190,28 @@ def build_groups(features_root: PathLike,
             known = RegionGroups(centroids_root, backend_args).groups()
         except FileNotFoundError as error:
             raise StoreError(str(error)) from error
+        _check_centroids(
+            Store(centroids_root, backend_args), sources, options, console)
     store = Store(out, backend_args)
     store.open(KIND, _settings(sources, names, options, known))
     with scan_lock(store.root, GROUPS, backend_args):
         return _make_groups(store, features, names, options, known, console)
+
+
+def _check_centroids(centroids: Store, sources: Store, options: GroupOptions,
+                     console: Optional[Console]) -> None:
+    """StoreError for centroids of the other pool; a note for those of features
+    made in another way."""
+    made = centroids.header()['settings']
+    pool = made.get('pool', options.pool)
+    if pool != options.pool:
+        raise StoreError(f'{centroids.root} are groups of --pool {pool}; give '
+                         f'--pool {pool} for this set, too')
+    if console is not None and made.get(
+            'features', {}).get('store') != checksum(sources.read(HEADER)):
+        console.print(f'{centroids.root} was made of features of other '
+                      f'settings than {sources.root} has: encoder and id maps '
+                      'must be those of the training set')
 
 
 def _make_groups(store: Store, features: RegionFeatures, names: List[str],

@@ -21,6 +21,9 @@ from .lifting import DEPTH_TOLERANCE, read_frame, see_points
 from .region_merging import MergeOptions, RegionMerger
 from .region_paths import read_offsets
 
+# Share of a scan's points seen by frames below which it may be out of place.
+_FEW_SEEN = 0.5
+
 
 class ScanRegionsStep(ScanStep):
     """Lifts the id maps of a scan's frames to its points and merges them.
@@ -158,3 +161,21 @@ def lift_scan(
         frames=len(names) - len(skipped),
         left_out=skipped)
     return region_ids, fields
+
+
+def describe_seen(out: PathLike, backend_args: BackendArgs = None) -> str:
+    """A line on the share of the scans' points that frames see."""
+    shares = {
+        scan: item.fields['seen']
+        for scan, record in Store(out, backend_args).manifest().items()
+        for item in record.completed.values()
+    }
+    if not shares:
+        return 'no scan was lifted'
+    least = min(shares, key=lambda scan: shares[scan])
+    text = (f'frames see {np.median(list(shares.values())):.0%} of the points '
+            f'of a scan (median), {shares[least]:.0%} of {least}')
+    if shares[least] < _FEW_SEEN:
+        text += ('; if the frames show more of it, its points and poses are '
+                 'not in one frame of reference')
+    return text

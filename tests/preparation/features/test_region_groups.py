@@ -1,6 +1,7 @@
 """Clustering regions: groups that are there are found, and what is kept."""
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -154,6 +155,27 @@ def test_every_row_is_read_once_in_every_pass(root, kinds):
         [features.read_scan(scan, 'max') for scan in kinds])
     assert len(rows) == total
     assert (np.sort(rows, axis=0) == np.sort(expected, axis=0)).all()
+
+
+def test_centroids_of_another_pool_or_encoder_are_told(root, kinds, tmp_path):
+    """Those of as many channels fit, and mean nothing."""
+    train, other = tmp_path / 'train', tmp_path / 'other'
+    mean = replace(SMALL, pool='mean')
+    build_groups(root, train, ['s0', 's1'], mean)
+    with pytest.raises(StoreError, match='give --pool mean'):
+        build_groups(root, tmp_path / 'val', ['s3'], centroids_root=train)
+    Store(other).open('region_features', dict(encoder='another'))
+    write_scan(other, 's3', kinds['s3'], (20, ))
+    for features, is_told in ((root, False), (other, True)):
+        console = Console(record=True, file=io.StringIO())
+        build_groups(
+            features,
+            tmp_path / f'val{is_told}', ['s3'],
+            mean,
+            train,
+            console=console)
+        assert ('features of other settings'
+                in ' '.join(console.export_text().split())) == is_told
 
 
 def test_centroids_equal_those_of_all_rows_at_once(root, kinds):

@@ -67,6 +67,19 @@ def test_region_files_are_made_and_named(tool, data, capsys):
     assert infos['data_list'][0]['pts_region_path'] == f'{SCAN}.npz'
 
 
+def test_a_scan_that_frames_hardly_see_is_named(tool, data, capsys):
+    """One that was aligned after its frames were posed."""
+    assert run(tool, data) == 0
+    assert 'one frame of reference' not in capsys.readouterr().out
+    xyz, _ = scan_points()
+    turned = xyz[:, [1, 2, 0]] + np.float32([.3, .2, .1])
+    points = np.hstack([turned, np.zeros_like(xyz)]).astype(np.float32)
+    (data / 'points' / f'{SCAN}.bin').write_bytes(points.tobytes())
+    assert run(tool, data) == 0
+    said = capsys.readouterr().out
+    assert f'of {SCAN}; if the frames show more of it' in said
+
+
 def test_running_again_keeps_and_other_options_are_refused(tool, data, capsys):
     run(tool, data)
     content = (data / 'regions' / f'{SCAN}.npz').read_bytes()

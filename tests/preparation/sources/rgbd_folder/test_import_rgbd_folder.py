@@ -111,6 +111,16 @@ def test_two_cameras_are_kept_apart(record, run, wall, tmp_path):
     assert_colors_tell_the_place(found, wall, share=0.8)
 
 
+def test_a_motion_in_millimeters_is_refused(record, run, tmp_path, capsys):
+    """No depth pixel would have a color, nor a region."""
+    root, _, camera = record('7scenes')
+    assert run(root, *camera, '--depth-to-color=-25,0,0') == 1
+    said = capsys.readouterr().err
+    assert 'color camera sees no point' in said and 'meters' in said
+    assert not (tmp_path / 'out').exists()
+    assert run(root, *camera, '--depth-to-color=-0.025,0,0') == 0
+
+
 def test_pose_of_the_color_camera_becomes_that_of_the_depth_camera(
         record, run, wall, tmp_path):
     motion = np.eye(4)
