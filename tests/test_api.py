@@ -129,6 +129,7 @@ def test_what_was_made_of_other_settings_is_refused(world):
 @pytest.mark.parametrize('infos', ['sunrgbd_infos_train.pkl', ''])
 def test_frames_of_the_train_set_are_trained_on(tmp_path, monkeypatch, infos):
     (tmp_path / (infos or 'other.pkl')).touch()
+    (tmp_path / 'posed_images').mkdir()
     seen = []
 
     def prepare(root, teacher, infos):
@@ -142,7 +143,7 @@ def test_frames_of_the_train_set_are_trained_on(tmp_path, monkeypatch, infos):
     monkeypatch.setattr(api, '_prepare_frames', prepare)
     monkeypatch.setattr(api, '_train', train)
     monkeypatch.setattr(api, 'export_backbone', lambda *_: None)
-    api.pretrain(tmp_path)
+    api.pretrain(tmp_path, out=tmp_path / 'out')
     assert seen == [infos] * 3
 
 
