@@ -126,7 +126,10 @@ def index_frames(stores: Sequence[Tuple[str, str]],
     for root in _folders(stores, 'region_groups'):
         groups = _open(root, 'region_groups', backend_args)
         _check_groups(index, groups, features)
-    _check_foreign_frames(index, images, backend_args)
+    if not Store(images, backend_args).exists():
+        if not maps:  # which would have to fit, too
+            _drop_misfits(index, images, backend_args)
+        _drop_bad_poses(index, images, backend_args)
     index.frames = {s: names for s, names in index.frames.items() if names}
     if not index.frames:
         reasons = '; '.join(f'{n}: {r}' for n, r in index.skipped.items())
@@ -303,17 +306,13 @@ def _check_sizes(store: Store, files: Dict[str, Any], kind: str) -> None:
                 'which makes what is missing')
 
 
-def _check_foreign_frames(index: FrameIndex, root: str,
-                          backend_args: Optional[dict]) -> None:
-    """Leave out scans whose depth and color cannot be of one camera, and
-    frames whose pose is missing or not rigid.
+def _drop_misfits(index: FrameIndex, root: str,
+                  backend_args: Optional[dict]) -> None:
+    """Leave out scans whose depth and color cannot be of one camera.
 
-    Our steps write none. mmdet3d's extraction of ScanNet has the intrinsics
-    of the color images alone, and poses that are infinite where tracking
-    failed.
+    mmdet3d's extraction of ScanNet has the intrinsics of the color images
+    alone. The first frame tells.
     """
-    if Store(root, backend_args).exists():
-        return
     images = PosedImages(root, backend_args)
 
     def find_misfit(scan: str) -> str:
@@ -329,6 +328,22 @@ def _check_foreign_frames(index: FrameIndex, root: str,
                 return str(error)
         return ''
 
+    with ThreadPoolExecutor(_READERS) as pool:
+        for scan, reason in zip(index.frames,
+                                pool.map(find_misfit, index.frames)):
+            if reason:
+                index.skipped[scan] = reason
+                index.frames[scan] = []
+
+
+def _drop_bad_poses(index: FrameIndex, root: str,
+                    backend_args: Optional[dict]) -> None:
+    """Leave out frames whose pose is missing or not rigid.
+
+    Our steps write none; ScanNet's own are infinite where tracking failed.
+    """
+    images = PosedImages(root, backend_args)
+
     def find_reason(scan: str, frame: str) -> str:
         try:
             images.read_pose(scan, frame)
@@ -337,11 +352,6 @@ def _check_foreign_frames(index: FrameIndex, root: str,
         return ''
 
     with ThreadPoolExecutor(_READERS) as pool:
-        for scan, reason in zip(index.frames,
-                                pool.map(find_misfit, index.frames)):
-            if reason:
-                index.skipped[scan] = reason
-                index.frames[scan] = []
         for scan, frames in index.frames.items():
             reasons = pool.map(find_reason, [scan] * len(frames), frames)
             index.keep(scan, frames, {
