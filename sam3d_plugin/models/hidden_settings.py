@@ -8,7 +8,9 @@ from mmdet3d.registry import MODELS
 _HIDDEN = ('num_heads', 'relative')
 
 
-def hidden_differences(trained: Any, own: Any, place: str = '') -> Iterator:
+def hidden_differences(trained: Any,
+                       own: Any,
+                       place: str = '') -> Iterator[str]:
     """Compare two settings of the same parts.
 
     Args:

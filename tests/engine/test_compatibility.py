@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from sam3d_plugin.engine.compatibility import (
-    check_checkpoint, check_class_count, check_query_count,
-    check_same_detector, check_same_labels, check_test_batch)
+from sam3d_plugin.engine import compatibility
+from sam3d_plugin.engine.compatibility import (check_checkpoint,
+                                               check_class_count,
+                                               check_query_count,
+                                               check_same_detector)
 from sam3d_plugin.engine.options import read_config
 from sam3d_plugin.models.tokenizers import base
 
@@ -81,20 +83,22 @@ def test_a_label_that_meant_another_class_is_refused(tmp_path):
 def test_train_and_val_name_the_same_classes():
     config = config_of('three_detr_scannet_mini')
     datasets = [config[f'{n}_dataloader'].dataset for n in ('train', 'val')]
-    check_same_labels(config.model, datasets)
+    compatibility.check_same_labels(config.model, datasets)
     datasets[0].dataset.metainfo = dict(classes=('table', 'chair'))
     with pytest.raises(ValueError, match='label 0 as table, which is cabinet'):
-        check_same_labels(config.model, datasets)
-    check_same_labels({}, datasets)  # a pre-training has no labels
+        compatibility.check_same_labels(config.model, datasets)
+    compatibility.check_same_labels({},
+                                    datasets)  # a pre-training has no labels
 
 
 @pytest.mark.parametrize('name', ['scannet', 'sunrgbd'])
 def test_group_free_tests_one_scene_at_a_time(name):
     model = model_of(f'groupfree3d_{name}')
-    check_test_batch(model, dict(batch_size=1))
-    check_test_batch(model_of('votenet_scannet'), dict(batch_size=2))
+    compatibility.check_test_batch(model, dict(batch_size=1))
+    compatibility.check_test_batch(
+        model_of('votenet_scannet'), dict(batch_size=2))
     with pytest.raises(ValueError, match='GroupFree3DHead.*batch_size=1'):
-        check_test_batch(model, dict(batch_size=2))
+        compatibility.check_test_batch(model, dict(batch_size=2))
 
 
 def test_an_encoder_is_not_a_detector(tmp_path):

@@ -206,10 +206,12 @@ def trained(results):
 def test_runs_ladder_and_fine_tunings(run_zoo, tmp_path):
     results = run_zoo('--methods', 'point_mae', '--cfg-options',
                       'train_dataloader.num_workers=1')
-    assert run_zoo.ran == [('ladder', ['random_knn', 'point_mae_knn'],
-                            ['train_dataloader.num_workers=1']),
-                           ('few', ['detection_10', 'segmentation_10'],
-                            tmp_path / 'work' / 'ladder')]
+    assert run_zoo.ran == [
+        ('ladder', ['random_knn',
+                    'point_mae_knn'], ['train_dataloader.num_workers=1']),
+        ('few', ['detection_10',
+                 'segmentation_10'], tmp_path / 'work' / 'ladder')
+    ]
     assert (tmp_path / 'zoo.png').read_bytes().startswith(b'\x89PNG')
     assert trained(results) == ['random_knn', 'point_mae_knn']
 

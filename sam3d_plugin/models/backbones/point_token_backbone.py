@@ -145,25 +145,23 @@ class PointTokenBackbone(TokenEncoder, PretrainedFolder):
         """
         options = dict(pretrained)
         any_tokenizer = options.pop('any_tokenizer', False)
-        self.load_report = load_pretrained(
+        report = load_pretrained(
             nn.ModuleDict(
                 dict(embedding=self.embedding, encoder=self.encoder)), options)
-        trained = trained_settings(self.load_report.meta)
-        self._check_settings(trained)
-        self._check_tokenizer(trained.get('tokenizer') or {}, any_tokenizer)
-
-    def _check_settings(self, trained: Dict[str, Any]) -> None:
-        """Refuse tensors that would compute something else here."""
+        self.load_report = report
+        trained = trained_settings(report.meta)
+        # Tensors that would compute something else here.
         found = sorted(hidden_differences(trained, self.settings))
         if found:
-            raise UserError(f'{self.load_report.source} was pre-trained with '
-                            f'{", ".join(found)}: set model.backbone as '
-                            'trained')
+            raise UserError(
+                f'{report.source} was pre-trained with {", ".join(found)}: '
+                'set model.backbone as trained')
+        self._check_tokenizer(
+            trained.get('tokenizer') or {}, report.source, any_tokenizer)
 
-    def _check_tokenizer(self, trained: Dict[str, Any],
+    def _check_tokenizer(self, trained: Dict[str, Any], source: str,
                          any_tokenizer: bool) -> None:
         """Refuse an encoder of another tokenizer; log other tokens."""
-        source = self.load_report.source
         kind = str(trained.get('type', '')).split('.')[-1]
         own = type(self.tokenizer).__name__
         if kind and kind != own and not any_tokenizer:

@@ -3,11 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sam3d_plugin.preparation.sources.scans import UP_AXES
+from sam3d_plugin.preparation.sources.scans import UP_AXES, frames
 from sam3d_plugin.preparation.sources.scans.frames import (check_units,
                                                            check_up_axis,
                                                            move_near_origin,
-                                                           note_size,
                                                            read_axis_align,
                                                            to_meters_z_up)
 from sam3d_plugin.preparation.sources.scans.scan import Scan, ScanError
@@ -88,10 +87,10 @@ def test_units_are_guessed(factor, hint):
 
 def test_a_size_that_no_room_has_is_noted():
     scan = make_scan(cloud() * 0.001)
-    note_size(scan)
+    frames.note_size(scan)
     assert 'm at --scale 1, which no room has' in scan.notes[0]
     scan = make_scan(cloud())
-    note_size(scan)
+    frames.note_size(scan)
     assert not scan.notes
 
 
