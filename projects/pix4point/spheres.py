@@ -110,8 +110,7 @@ class SpherePointTokenSegmentor(PointTokenSegmentor):
         """
         if self.test_cfg.mode != 'spheres':
             return super().inference(points, batch_input_metas, rescale)
-        generator = torch.Generator().manual_seed(
-            self.scan_seed(batch_input_metas[0]))
+        generator = torch.Generator().manual_seed(self.test_cfg.get('seed', 0))
         return self.sphere_inference(points[0], generator)[None]
 
     def sphere_inference(self, points: Tensor,

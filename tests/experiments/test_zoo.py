@@ -262,8 +262,7 @@ def test_the_published_results_are_not_mixed_with_others(run_zoo, tmp_path):
     (tmp_path / 'zoo.json').write_text((RESULTS / 'zoo.json').read_text())
     (tmp_path / 'store.json').write_text('{"kind": "synthrooms"}')
     with pytest.raises(UserError, match='data .store.json .*--json'):
-        run_zoo('--methods', 'point_mae', '--cfg-options',
-                'optim_wrapper.type=CPUAmpOptimWrapper')
+        run_zoo('--methods', 'point_mae')
 
 
 def test_files_that_one_data_set_lacks_do_not_differ(tmp_path):

@@ -139,12 +139,12 @@ def test_a_room_is_seen_in_spheres():
                                expected[:, None].expand(-1, int(here.sum())))
 
 
-def test_spheres_follow_from_the_name_and_the_seed():
+def test_spheres_follow_from_the_seed():
     model, scan = build(), make_room(500)['points'].tensor
     logits = predict(model, scan)
     torch.rand(3)
     torch.testing.assert_close(predict(model, scan), logits)
-    assert not torch.allclose(predict(model, scan, 'other.bin'), logits)
+    torch.testing.assert_close(predict(model, scan, 'other.bin'), logits)
     assert not torch.allclose(predict(build(seed=1), scan), logits)
 
 
