@@ -24,6 +24,7 @@ LAYERS = {
     'synthrooms': 2,  # rooms, stored as preparation stores scans
     'libraries': 1,
     'datasets': 2,
+    'models.hidden_settings': 3,
     'models.tokenizers': 3,
     'models.backbones': 4,
     'models.necks': 4,

@@ -126,7 +126,7 @@ def sample_frames(names: Sequence[str]) -> List[str]:
 
 
 def colored_share(frames: Sequence[RGBDFrame]) -> float:
-    """Share of points that lie in their frame's color image."""
+    """Share of points that their frame's color image shows."""
     gray = _sample(frames, _FEW).gray
     return float(np.isfinite(gray).mean()) if gray.size else 0.0
 
