@@ -261,6 +261,7 @@ def runner(name):
     return lambda data, out: make(STEPS[name][1](data), out)
 
 
+@pytest.mark.timeout(1200)  # a hundred runs of each step
 @pytest.mark.parametrize('name', STEPS)
 def test_a_failed_operation_loses_and_doubles_nothing(start, name, capsys):
     trial = start(STEPS[name][0], runner(name))
