@@ -3,7 +3,7 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ..store.errors import UserError
 from . import comparison, records, tables
@@ -163,33 +163,22 @@ def read_arms(folders: Sequence[Path]) -> Dict[str, Arm]:
             different data.
     """
     arms: Dict[str, Arm] = {}
-    seen: Dict[str, Tuple[str, str]] = {}
-    known: Dict[str, Tuple[Set[str], str]] = {}
+    seen: List[Tuple[str, Dict[str, str]]] = []
     for folder in folders:
         runs = records.read_records(folder)
         name = runs[0]['arm']
         if name in arms:
             raise UserError(f'two arms are named {name}')
         arms[name] = runs
-        for run in runs:
-            for file, checksum in records.scored_checksums(run).items():
-                other, theirs = seen.setdefault(file, (name, checksum))
-                if checksum != theirs:
+        for scored in map(records.scored_checksums, runs):
+            for other, theirs in seen:
+                conflict = records.data_conflict(theirs, scored)
+                if conflict:
                     raise UserError(
                         f'{other} and {name} were evaluated on different '
-                        f'data: the checksum of {file} is {theirs} in one '
-                        f'and {checksum} in the other; evaluate both on the '
-                        'same data')
-        scored = records.scored_checksums(runs[0])
-        known[name] = records.scored_infos(scored), ', '.join(scored)
-    known = {name: found for name, found in known.items() if found[0]}
-    for name, (infos, files) in known.items():
-        other = next(iter(known))
-        if infos != known[other][0]:
-            raise UserError(
-                f'{other} and {name} were evaluated on different data: '
-                f'{known[other][1]} and {files}; evaluate both on the same '
-                'data')
+                        f'data: {conflict}; evaluate both on the same data')
+            if (name, scored) not in seen:
+                seen.append((name, scored))
     return arms
 
 

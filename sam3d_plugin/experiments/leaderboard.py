@@ -4,8 +4,9 @@
 ``docs/results/board/BENCHMARK/NAME.json`` is on the board
 (docs/results/board.md); rows of one benchmark were evaluated on the same data.
 """
+from itertools import combinations
 from pathlib import Path
-from typing import Any, Dict, List, Set
+from typing import Any, Dict, List
 
 from ..store.errors import RecordError
 from . import comparison, records, tables
@@ -113,22 +114,13 @@ def board_table(boards: Dict[str, Dict[str, Row]]) -> str:
 
 
 def _check_data(name: str, rows: Dict[str, Row]) -> None:
-    seen: Dict[str, str] = {}
-    first: Set[str] = set()
-    for file, row in sorted(rows.items()):
-        infos = records.scored_infos(row['scored_on'])
-        first = first or infos
-        for data, checksum in row['scored_on'].items():
-            if seen.setdefault(data, checksum) != checksum:
-                raise RecordError(
-                    f'board/{name}/{file}.json was evaluated on another '
-                    f'{data} than the other rows: give it a benchmark of its '
-                    'own')
-        if infos and infos != first:
+    for (first, one), (second, other) in combinations(sorted(rows.items()), 2):
+        conflict = records.data_conflict(one['scored_on'], other['scored_on'])
+        if conflict:
             raise RecordError(
-                f'board/{name}/{file}.json was evaluated on '
-                f'{", ".join(row["scored_on"])}, the other rows on other '
-                'data: give it a benchmark of its own')
+                f'board/{name}/{second}.json and {first}.json were evaluated '
+                f'on different data: {conflict}; give one a benchmark of its '
+                'own')
 
 
 def _cells(row: Row, metrics: List[str]) -> List[str]:

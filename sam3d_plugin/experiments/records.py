@@ -14,7 +14,7 @@ import json
 import pickle
 from pathlib import Path
 from typing import (Any, Dict, Iterator, List, Mapping, Optional, Sequence,
-                    Set, Union)
+                    Union)
 
 from mmengine.config import Config
 
@@ -303,6 +303,26 @@ def scored_checksums(record: Dict[str, Any]) -> Dict[str, str]:
     return {name: checksum for name, checksum in checksums.items() if checksum}
 
 
-def scored_infos(checksums: Dict[str, str]) -> Set[str]:
-    """Of :func:`scored_checksums`, those of infos, whatever their names."""
-    return {mark for name, mark in checksums.items() if name != _MANIFEST}
+def data_conflict(one: Dict[str, str], other: Dict[str, str]) -> str:
+    """What tells that two scores are of different data.
+
+    Infos count whatever their names are: those of two areas have two names.
+
+    Args:
+        one (Dict[str, str]): See :func:`scored_checksums`.
+        other (Dict[str, str]): The same.
+
+    Returns:
+        str: In words; empty if nothing does.
+    """
+    for name in sorted(one.keys() & other.keys()):
+        if one[name] != other[name]:
+            return (f'the checksum of {name} is {one[name]} in one and '
+                    f'{other[name]} in the other')
+    infos, others = ({
+        mark
+        for name, mark in checksums.items() if name != _MANIFEST
+    } for checksums in (one, other))
+    if infos and others and infos != others:
+        return f'{", ".join(one)} and {", ".join(other)}'
+    return ''

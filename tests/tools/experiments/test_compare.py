@@ -183,7 +183,9 @@ def test_rows_of_a_board_are_of_the_same_data():
         name: dict(arm=name, scored_on={f'{name}.pkl': mark}, scores={})
         for name, mark in dict(a='v', b='w').items()
     }
-    with pytest.raises(RecordError, match='board/x/b.json was evaluated on'):
+    with pytest.raises(
+            RecordError,
+            match='board/x/b.json and a.json were evaluated on different'):
         leaderboard.board_table(dict(x=rows))
 
 
