@@ -39,7 +39,7 @@ quickstart: setup ## the method from made-up rooms to a report; GPU=1 for a GPU
 	  $(if $(DATA),--data-root '$(DATA)') $(if $(WORK),--work-dir '$(WORK)')
 
 test: setup ## the whole test suite, without a GPU or ../shared
-	@# Tests have small tensors: a second process gains twice as much as a second
+	@# Tests have small tensors, of which a second process makes more than a second
 	@# thread. A file stays in one process, since its tests share fixtures.
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(VENV_PYTHON) -m pytest tests \
 	  --numprocesses auto --maxprocesses 4 --dist loadfile

@@ -22,12 +22,12 @@ from ..store.loading import LoadReport, load_encoder
 from ..store.manifest import differences
 from ..store.provenance import has_bfloat16
 from ..store.state_names import extract_state_dict
+from ..store.trained_settings import settings_of
 from .amp import CPUAmpOptimWrapper
 from .checkpoint import (RESUMABLE, find_newest_checkpoint, publish,
                          temporary_name)
 from .console import file_only, install_console_filter, without_shell_messages
 from .distributed import check_gpu_count, init_gloo, leave_process_group
-from .export import settings_of
 from .hooks.feature_view import unwrapped
 
 # Where schedulers end that have no end.

@@ -10,7 +10,6 @@ from mmengine.config import Config
 
 from ..engine.options import read_config
 from ..evaluation.linear_probe import rarest_third
-from ..store.provenance import has_bfloat16
 from . import arm_tables, records, steps
 from .arms import ARMS
 
@@ -128,13 +127,14 @@ def evaluate_steps(args: argparse.Namespace, task: str) -> List[steps.Command]:
     Returns one step for each arm; its output is the last seed's record.
     """
     found = []
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
     for name in args.arms:
         options = dict(
             TASKS[task].options,
             data_root=args.data_root,
             **_tokenizer(name, TASKS[task].config(args)),
             **args.cfg_options)
-        if not torch.cuda.is_available() and has_bfloat16():
+        if steps.precision_on(device) == 'bfloat16':
             options.setdefault('optim_wrapper.type', 'CPUAmpOptimWrapper')
         if is_trained(name):
             options['model.backbone.init_cfg'] = dict(

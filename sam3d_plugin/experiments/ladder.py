@@ -227,7 +227,9 @@ def run_arm(run: Run, args: argparse.Namespace) -> None:
         stage_seconds=stages,
         was_resumed=any(time['was_resumed'] for time in times.values()),
         precision=', '.join(
-            dict.fromkeys(time['precision'] for time in times.values())),
+            dict.fromkeys(
+                time.get('precision', ladder_results.PRECISION)
+                for time in times.values())),
         frames_seen=frames_seen(run),
         frames=scores['frames'],
         tokens_per_frame=scores['tokens_per_frame'],

@@ -62,6 +62,13 @@ def test_what_was_put_together_is_separated(content):
     assert module.separate(content['arms']) == RESULTS
 
 
+def test_results_of_before_say_no_precision():
+    before = result(0.3)
+    del before['precision']
+    arms = module.aggregate({('random_knn', 0): before})
+    assert arms['random_knn']['precision'] == ['float32']
+
+
 def test_comparisons_are_paired_by_seed(content):
     found = {
         (c['arm'], c['baseline'], c['read_out']): c['difference']
