@@ -5,6 +5,7 @@ read. Stores that do not belong together are refused.
 """
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
@@ -179,15 +180,19 @@ def _add_mapped(index: FrameIndex, scan: str, record: Optional[ScanRecord],
 def _add_images(index: FrameIndex, images: str, scans: List[str],
                 backend_args: Optional[dict]) -> None:
     """List the frames that have a depth image."""
-
-    def find(scan: str) -> List[str]:
-        return list_names(join(images, scan), backend_args, '.png')
-
+    find = partial(_list_frames, images, backend_args=backend_args)
     with ThreadPoolExecutor(_READERS) as pool:
-        for scan, files in zip(scans, pool.map(find, scans)):
-            index.frames[scan] = [PurePosixPath(file).stem for file in files]
-            if not files:
+        for scan, frames in zip(scans, pool.map(find, scans)):
+            index.frames[scan] = frames
+            if not frames:
                 index.skipped[scan] = _NO_FRAMES
+
+
+def _list_frames(images: str, scan: str,
+                 backend_args: Optional[dict]) -> List[str]:
+    """Names of the frames that have a depth image."""
+    files = list_names(join(images, scan), backend_args, '.png')
+    return [PurePosixPath(file).stem for file in files]
 
 
 def _check_frames(index: FrameIndex, images: str, maps: List[Store],
@@ -200,9 +205,8 @@ def _check_frames(index: FrameIndex, images: str, maps: List[Store],
         except FrameError as error:
             return str(error)
         if maps:
-            listed = list_names(join(images, scan), backend_args, '.png')
-            new = {PurePosixPath(file).stem for file in listed}
-            for frame in sorted(new - set(map_records[scan].items)):
+            listed = _list_frames(images, scan, backend_args)
+            for frame in sorted({*listed} - {*map_records[scan].items}):
                 index.skipped[f'{scan}/{frame}'] = _NO_MAP
         for frame in index.frames[scan] if maps else ():
             item = map_records[scan].items[frame]
@@ -318,12 +322,11 @@ def _drop_misfits(index: FrameIndex, root: str,
     def find_misfit(scan: str) -> str:
         for frame in index.frames[scan][:1]:
             try:
-                color = images.read_color(scan, frame)
-                depth = images.read_depth(scan, frame)
+                sizes = images.sizes(scan, frame)
             except FrameError:  # said when its turn comes
                 return ''
             try:
-                images.check_sizes(scan, frame, color, depth)
+                images.check_sizes(scan, frame, *sizes)
             except FrameError as error:
                 return str(error)
         return ''

@@ -31,6 +31,7 @@ from .image_files import decode_depth as decode_depth
 from .image_files import decode_image as decode_image
 from .image_files import encode_color as encode_color
 from .image_files import encode_depth as encode_depth
+from .image_files import image_size
 from .image_files import is_plain_jpeg as is_plain_jpeg
 from .records import fingerprint
 
@@ -41,6 +42,8 @@ INTRINSIC_DEPTH = 'intrinsic_depth.txt'
 DEPTH_TO_COLOR = 'depth_to_color.txt'
 _COLOR = ('.jpg', '.jpeg')
 _IMAGES = (*_COLOR, '.png')
+
+Size = Tuple[int, ...]  # H, W
 
 # What a rotation may deviate from orthonormal in files of few decimals.
 _RIGID_TOLERANCE = 1e-2
@@ -246,22 +249,28 @@ class PosedImages:
         cameras = self.cameras(scan)
         color = self.read_color(scan, frame)
         depth = self.read_depth(scan, frame)
-        self.check_sizes(scan, frame, color, depth)
+        self.check_sizes(scan, frame, color.shape[:2], depth.shape)
         return RGBDFrame(scan, frame, color, depth,
                          self.read_pose(scan, frame), cameras)
 
-    def check_sizes(self, scan: str, frame: str, color: np.ndarray,
-                    depth: np.ndarray) -> None:
-        """FrameError for images of two sizes that have one camera.
+    def sizes(self, scan: str, frame: str) -> Tuple[Size, Size]:
+        """H, W of the color and of the depth image, as their headers say.
 
-        ``color`` is (H, W, 3), ``depth`` (H', W').
+        FrameError when one is missing or damaged.
         """
-        if self.cameras(scan).is_single and color.shape[:2] != depth.shape:
+        color, depth = (
+            image_size(self._read(scan, file), self.label(scan, file))
+            for file in (f'{frame}.jpg', f'{frame}.png'))
+        return color, depth
+
+    def check_sizes(self, scan: str, frame: str, color: Size,
+                    depth: Size) -> None:
+        """FrameError for images of two sizes (H, W) that have one camera."""
+        if self.cameras(scan).is_single and color != depth:
             raise FrameError(
-                f'{self.label(scan, frame)}: depth is {depth.shape[1]}x'
-                f'{depth.shape[0]}, color {color.shape[1]}x{color.shape[0]}, '
-                f'and there is no {INTRINSIC_DEPTH} to tell how they belong '
-                'together')
+                f'{self.label(scan, frame)}: depth is {depth[1]}x{depth[0]}, '
+                f'color {color[1]}x{color[0]}, and there is no '
+                f'{INTRINSIC_DEPTH} to tell how they belong together')
 
     def _read(self, scan: str, file: str) -> bytes:
         name = self.label(scan, file)

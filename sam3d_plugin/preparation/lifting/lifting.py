@@ -11,7 +11,7 @@ from ...ops.lifting import depth_regions, lift_regions, projection_matrix
 from ...ops.projection import transform
 from ...store.errors import FrameError
 from ...store.image_files import image_size
-from ...store.posed_images import INTRINSIC_DEPTH, PosedImages, RGBDFrame
+from ...store.posed_images import PosedImages, RGBDFrame
 from ...store.region_maps import RegionMaps
 from ..sources.scans.source_files import read_source_file
 
@@ -50,12 +50,7 @@ def read_frame(images: PosedImages, maps: RegionMaps, scan: str,
                       images.read_depth(scan, name),
                       images.read_pose(scan, name), images.cameras(scan))
     check_map_size(frame, region_map)
-    if frame.cameras.is_single and frame.depth.shape != region_map.shape:
-        raise FrameError(
-            f'{scan}/{name}: depth is '
-            f'{frame.depth.shape[1]}x{frame.depth.shape[0]}, color '
-            f'{region_map.shape[1]}x{region_map.shape[0]}, and there is no '
-            f'{INTRINSIC_DEPTH} to tell how they belong together')
+    images.check_sizes(scan, name, region_map.shape, frame.depth.shape)
     return frame, region_map
 
 
