@@ -3,10 +3,8 @@
 A missing or truncated file would otherwise end a training in the middle of
 an epoch. Sizes of all files of 1,500 scans take about a second to read.
 """
-import difflib
 import inspect
 import logging
-import math
 import os
 import os.path as osp
 import re
@@ -16,13 +14,16 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional
 
 import mmengine
 import numpy as np
-from mmdet3d.datasets import S3DISDataset, ScanNetDataset, Seg3DDataset
+from mmdet3d.datasets import S3DISDataset, ScanNetDataset
 from mmdet3d.registry import DATA_SAMPLERS, DATASETS
 from mmengine.logging import print_log
 
 from sam3d_plugin.store.errors import BROKEN_PICKLE
 from ..store.errors import UserError
+from .label_checks import (check_boxes, check_classes, check_labels,
+                           check_mask_classes)
 from .seeded_sampler import SeededSampler
+from .transforms.base import all_steps
 
 _TOOLS = 'python tools/preparation/'
 # Ends of lists of few labeled scans: a percentage, and a seed beside 0.
@@ -31,8 +32,6 @@ _FRAME_DATASETS = ('RGBDFrameDataset', 'FramePairDataset')
 _MASKS = dict(
     pts_instance_mask='with_mask_3d', pts_semantic_mask='with_seg_3d')
 _REGION_FOLDER = 'regions'
-# What a subclass overrides whose masks follow metainfo.classes.
-_MAPPING = 'get_seg_label_mapping'
 # They build boxes without yaw, whatever the infos say.
 _NO_YAW = (ScanNetDataset, S3DISDataset)
 
@@ -117,10 +116,8 @@ def _check_dataset(dataset: Dict[str, Any], limits: SceneLimits) -> None:
     if known is None or kind in _FRAME_DATASETS:
         return
     own = getattr(known, 'METAINFO', {})
-    _check_classes(dataset, own, 'classes', kind)
-    if not hasattr(known, _MAPPING) or getattr(known, _MAPPING) is getattr(
-            Seg3DDataset, _MAPPING):
-        _check_mask_classes(dataset, own, kind)
+    check_classes(dataset, own, 'classes', kind)
+    check_mask_classes(dataset, known)
     no_yaw = limits.is_axis_aligned or issubclass(known, _NO_YAW)
     for number, path in enumerate(osp.join(root, name) for name in names):
         if not path.endswith('.pkl'):
@@ -129,8 +126,8 @@ def _check_dataset(dataset: Dict[str, Any], limits: SceneLimits) -> None:
         _check_drawn_scans(dataset, number, len(infos['data_list']), path)
         _check_files(dataset, infos['data_list'], path, limits)
         if 'Seg' not in kind:  # segmentation reads classes from the masks
-            _check_classes(dataset, infos['metainfo'], 'categories', path)
-            _check_labels(infos['metainfo'], own, path)
+            check_classes(dataset, infos['metainfo'], 'categories', path)
+            check_labels(infos['metainfo'], own, path)
             check_boxes(infos['data_list'],
                         None if dataset.get('test_mode') else limits.max_boxes,
                         path, no_yaw)
@@ -186,92 +183,12 @@ def read_infos(path: str) -> Dict[str, Any]:
     return infos
 
 
-def _check_classes(dataset: Dict[str, Any], metainfo: Dict[str, Any], key: str,
-                   where: str) -> None:
-    """Refuse classes of the config that its data do not have."""
-    known = list(metainfo.get(key) or ())
-    for name in (dataset.get('metainfo') or {}).get('classes') or ():
-        if known and name not in known:
-            close = difflib.get_close_matches(name, known) or known
-            raise UserError(f'class {name} of metainfo.classes is not one '
-                            f'of {where}; it has {", ".join(close)}')
-
-
-def _check_mask_classes(dataset: Dict[str, Any], metainfo: Dict[str, Any],
-                        kind: str) -> None:
-    """Refuse chosen classes that the labels of the points do not follow.
-
-    mmdet3d maps masks by the data set's own list, and boxes by the chosen one.
-    """
-    own = tuple(metainfo.get('classes') or ())
-    chosen = tuple((dataset.get('metainfo') or {}).get('classes') or own)
-    steps = {s.get('type'): s for s in _flat(dataset.get('pipeline') or ())}
-    packed = steps.get('Pack3DDetInputs', {}).get('keys', ())
-    is_read = 'Seg' in kind or 'pts_semantic_mask' in packed
-    if chosen != own and is_read and 'PointSegClassMapping' in steps:
-        raise UserError(
-            f'metainfo.classes chooses {len(chosen)} classes or another '
-            f'order, but PointSegClassMapping labels the points by the '
-            f'{len(own)} of {kind}: take them all, in its order')
-
-
-def _check_labels(metainfo: Dict[str, Any], own: Dict[str, Any],
-                  path: str) -> None:
-    """Refuse labels that count the classes in another order than is read.
-
-    mmdet3d reads a label as an index of the data set's own list.
-    """
-    names = list(own.get('classes') or ())
-    categories = metainfo.get('categories')
-    labels = categories.items() if isinstance(categories, dict) else ()
-    for name, label in labels if names else ():
-        read = names[label] if label < len(names) else 'unknown'
-        if label >= 0 and read != name:
-            raise UserError(
-                f'{path}: label {label} is {name}, but the data set class '
-                f'reads it as {read}: write labels in the order of its '
-                f'METAINFO ({", ".join(names[:3])}, ...)')
-
-
-def check_boxes(data_list: List[Dict[str, Any]],
-                max_boxes: Optional[int],
-                path: str,
-                no_yaw: bool = False) -> None:
-    """Refuse boxes without a size, turned, too many, or none at all."""
-    total = 0
-    for info in data_list:
-        boxes = [
-            instance['bbox_3d'] for instance in info.get('instances', ())
-            if instance.get('bbox_label_3d', -1) >= 0
-        ]
-        scan = info.get('lidar_points', {}).get('lidar_path', 'a scene')
-        total += len(boxes)
-        if max_boxes is not None and len(boxes) > max_boxes:
-            raise UserError(
-                f'{path}: {scan} has {len(boxes)} boxes, and the detector '
-                f'takes at most {max_boxes} a scene; leave out the scene or '
-                'boxes')
-        for box in boxes:
-            if not all(map(math.isfinite, box)) or min(box[3:6]) <= 0:
-                raise UserError(
-                    f'{path}: {scan} has the box {list(map(float, box))}, '
-                    'which is not finite or has no size; fix or remove it')
-            if no_yaw and any(box[6:]):
-                raise UserError(
-                    f'{path}: {scan} has a box with yaw {box[6]}, and data '
-                    'set or head know axis-aligned boxes only; give the box '
-                    'that encloses it')
-    if data_list and total == 0:
-        raise UserError(f'{path} holds no box, so there is nothing to train '
-                        'or evaluate on; choose a split with labeled scans')
-
-
 def _check_files(dataset: Dict[str, Any], data_list: List[Dict[str, Any]],
                  path: str, limits: SceneLimits) -> None:
     """Refuse missing files, wrong sizes, and scans beyond the limits."""
     steps = {
         step.get('type'): step
-        for step in _flat(dataset.get('pipeline') or ())
+        for step in all_steps(dataset.get('pipeline') or ())
     }
     loader = steps.get('LoadPointsFromFile')
     if loader is None:
@@ -330,16 +247,6 @@ def _check_regions(info: Dict[str, Any], scan: str, step: Optional[dict],
     if step is not None and name:
         folder = step.get('region_folder', _REGION_FOLDER)
         _size(osp.join(osp.dirname(osp.dirname(scan)), folder, name), path)
-
-
-def _flat(pipeline: Iterable[Any]) -> Iterator[Dict[str, Any]]:
-    """Steps of a pipeline, also those inside test-time augmentation."""
-    for step in pipeline:
-        if isinstance(step, (list, tuple)):
-            yield from _flat(step)
-        elif isinstance(step, dict):
-            yield step
-            yield from _flat(step.get('transforms') or ())
 
 
 def _folders(dataset: Dict[str, Any]) -> Dict[str, str]:

@@ -7,7 +7,7 @@ from mmdet3d.registry import HOOKS, MODELS, OPTIMIZERS, TRANSFORMS
 from torch.utils.data import DataLoader
 
 from sam3d_plugin.cli.errors import explain
-from sam3d_plugin.datasets.preflight import check_boxes
+from sam3d_plugin.datasets.label_checks import check_boxes
 from sam3d_plugin.store.checkpoint import read_checkpoint
 
 

@@ -21,7 +21,7 @@ def all_steps(steps: Any) -> Iterator[Any]:
         Any: Each step before those inside it.
     """
     for step in steps:
-        if isinstance(step, list):
+        if isinstance(step, (list, tuple)):
             yield from all_steps(step)
             continue
         yield step
