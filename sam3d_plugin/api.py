@@ -181,10 +181,8 @@ def _check_inputs(root: Path, teacher: str) -> None:
 def _prepare_frames(root: Path, teacher: str, infos: str) -> int:
     """Make what stage 1 reads; returns the channels of the features."""
     maps, features = root / 'region_maps', root / 'region_features'
-    name, options = (teacher,
-                     {}) if teacher in ENCODERS else ('timm',
-                                                      dict(checkpoint=teacher))
-    encoder = build_encoder(name, options)
+    encoder = build_encoder(teacher, {}) if teacher in ENCODERS else (
+        build_encoder('timm', dict(checkpoint=teacher)))
     if not (maps / MANIFEST).is_file():
         run_step(
             RegionMapStep(root / 'posed_images',

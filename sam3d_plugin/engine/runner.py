@@ -227,7 +227,7 @@ class PointRunner(Runner):
         unit, length = ('epoch',
                         self.max_epochs) if last.by_epoch else ('step',
                                                                 self.max_iters)
-        if last.end != length:
+        if length and last.end != length:
             self.logger.warning(
                 f'the schedule of the learning rate ends at {unit} {last.end} '
                 f'of {length}: set end and begin of param_scheduler to the '

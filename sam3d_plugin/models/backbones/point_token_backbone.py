@@ -71,6 +71,7 @@ class PointTokenBackbone(TokenEncoder, PretrainedFolder):
         super().__init__(tokenizer, embedding, encoder, region_column,
                          init_cfg)
         check_center(center)
+        # What weights are compared with, beside their shapes.
         self.settings = dict(embedding=embedding, encoder=encoder)
         self.center = center
         self.feature_depths = tuple(feature_depths)

@@ -47,8 +47,8 @@ class PretrainedFolder(BaseModule):
 
         Raises:
             CheckpointError: When a tensor is missing or has another shape.
-            UserError: When there is no such folder, and it cannot be a name
-                of the hub, the hub does not have it or huggingface_hub is not
+            UserError: When the folder is missing, and it cannot be a name of
+                the hub, the hub does not have it or huggingface_hub is not
                 installed.
 
         Examples:
